@@ -1,0 +1,66 @@
+package job
+
+import "errors"
+
+// What can be wrong with a request, each wrapped with the field, the value and
+// what is accepted.
+var (
+	// ErrEmptyBody: the request has no body.
+	ErrEmptyBody = errors.New("the body is empty")
+	// ErrSyntax: the body is not JSON, or more than one JSON value.
+	ErrSyntax = errors.New("the body is not one JSON value")
+	// ErrDuplicateField: a field stands twice in the object.
+	ErrDuplicateField = errors.New("a field is given twice")
+	// ErrUnknownField: a field that the resource does not have.
+	ErrUnknownField = errors.New("unknown field")
+	// ErrMissingField: a field that is needed is absent.
+	ErrMissingField = errors.New("a field is missing")
+	// ErrFieldType: a field has the wrong JSON type.
+	ErrFieldType = errors.New("a field has the wrong type")
+	// ErrID: an id is empty, too long, or not UTF-8.
+	ErrID = errors.New("bad id")
+	// ErrIDMismatch: the id in the body is not the one in the path.
+	ErrIDMismatch = errors.New("the id in the body differs from the one in the path")
+	// ErrTriggerTime: the time is not an accepted unix millisecond.
+	ErrTriggerTime = errors.New("bad trigger_time")
+	// ErrRouteType: the type is none of REST and NATS.
+	ErrRouteType = errors.New("bad route type")
+	// ErrWebhookURL: the URL cannot be called.
+	ErrWebhookURL = errors.New("bad webhook_url")
+	// ErrTooLarge: the body or the meta in it is over the limit.
+	ErrTooLarge = errors.New("too large")
+)
+
+// What can stand against a request that is well formed.
+var (
+	// ErrJobNotFound: there is no such job, or its final state is no longer
+	// kept.
+	ErrJobNotFound = errors.New("job not found")
+	// ErrJobExists: the id is taken by a live job with other content.
+	ErrJobExists = errors.New("a job with this id and other content is pending")
+	// ErrFiring: too late, a try has begun.
+	ErrFiring = errors.New("too late: the job has begun to fire")
+	// ErrFinished: too late, the job is over.
+	ErrFinished = errors.New("too late: the job is finished")
+	// ErrNotAJob: what is stored under the key was not written by Belfry and
+	// is not a job.
+	ErrNotAJob = errors.New("the stored record is not a job")
+	// ErrRouteNotFound: there is no such route.
+	ErrRouteNotFound = errors.New("route not found")
+	// ErrRouteExists: the id is taken by a route with other content.
+	ErrRouteExists = errors.New("a route with this id and other content exists")
+	// ErrRouteTypeFixed: the type of a route cannot be changed.
+	ErrRouteTypeFixed = errors.New("the type of a route cannot be changed")
+)
+
+// What can be wrong with Belfry itself.
+var (
+	// ErrUnavailable: the store does not answer; nothing was changed.
+	ErrUnavailable = errors.New("the store is unavailable")
+	// ErrUnknownOutcome: the store did not tell whether it applied the write.
+	// Every request is safe to repeat.
+	ErrUnknownOutcome = errors.New("outcome unknown, safe to repeat")
+	// ErrMoved: the record changed under the writer; a normal result of a
+	// race, for the caller to look again.
+	ErrMoved = errors.New("the record has changed")
+)

@@ -1,0 +1,104 @@
+package job
+
+// Fire is one try of one job, as it stands in the FIRES stream.
+type Fire struct {
+	Key
+
+	Route   string
+	Trigger int64  // the job's trigger time, unix milliseconds
+	ID      string // the same on every try; receivers drop an id they have seen
+	Attempt int    // 1 for the first try
+	Meta    []byte
+
+	// Claim is the revision of the record that this fire was published for.
+	// The fire is valid while the record is at that revision.
+	Claim uint64
+
+	// Seq is the fire's place in FIRES.
+	Seq uint64
+}
+
+// RouteKey names the route the fire is for.
+func (f Fire) RouteKey() RouteKey { return RouteKey{DB: f.DB, ID: f.Route} }
+
+// Handover is a fire handed to a worker, which owes it an Ack.
+type Handover struct {
+	Fire
+
+	// Times counts how often this fire was handed out, this time included.
+	Times int
+
+	// Ack says that nothing is left to do; without it the fire is handed out
+	// again after the wait of its consumer.
+	Ack func() error
+
+	// Extend restarts that wait.
+	Extend func() error
+}
+
+// Result is how a try ended: the status the job gets, and why.
+type Result struct {
+	// Status is one that a firing job can become.
+	Status Status
+
+	// RetryAt is when the next try is due, in unix milliseconds; only for
+	// [Retrying].
+	RetryAt int64
+
+	// Reason and Detail say what went wrong; empty for a success.
+	Reason Reason
+	Detail string
+}
+
+// Reason is why a try failed or a job died, for robots. [Record.Detail] says
+// it for people.
+type Reason string
+
+// The reasons.
+const (
+	// ReasonFailed: the try failed; Detail says how.
+	ReasonFailed Reason = "try_failed"
+	// ReasonExhausted: the last allowed try failed.
+	ReasonExhausted Reason = "attempts_exhausted"
+	// ReasonGone: the receiver answered 410, it wants no more.
+	ReasonGone Reason = "receiver_gone"
+	// ReasonNoRoute: the route was deleted before the job came due.
+	ReasonNoRoute Reason = "route_not_found"
+	// ReasonUnacked: the subscribers of a NATS route let every delivery pass
+	// without an ack.
+	ReasonUnacked Reason = "deliveries_exhausted"
+	// ReasonTerminated: a subscriber of a NATS route refused the fire (+TERM).
+	ReasonTerminated Reason = "terminated"
+)
+
+// Standing is what a worker has to do with a fire it was handed.
+type Standing int
+
+// The standings.
+const (
+	// Valid: the record is at the fire's claim; deliver it.
+	Valid Standing = iota
+	// Superseded: the record has moved on; skip the fire and ack it.
+	Superseded
+	// Buried: the job died on this very fire, whose copy in DEAD may be
+	// missing; write that again, then ack.
+	Buried
+	// Undecided: the record seen is older than the fire's claim, or missing;
+	// ask the leader, and believe it.
+	Undecided
+)
+
+// Judge is the worker's rule: a fire is delivered if and only if the record is
+// at the revision of the fire's claim and has its fire id. found is false when
+// there is no record.
+func Judge(f Fire, r Record, found bool) Standing {
+	switch {
+	case !found || r.Revision < f.Claim:
+		return Undecided
+	case r.Revision == f.Claim && r.FireID == f.ID && r.Status == Firing:
+		return Valid
+	case r.Status == Dead && r.FireID == f.ID && r.Replaces.Seq == f.Claim:
+		return Buried
+	}
+	return Superseded
+}

@@ -1,0 +1,38 @@
+// Package job holds what Belfry is about: jobs, routes, and the rules of their
+// life. It is pure: it knows neither HTTP nor NATS, takes the time as a
+// parameter, and imports the standard library only.
+package job
+
+import "bytes"
+
+// Key names a job: a database, a collection in it, and the job's own id. Each
+// part is any UTF-8 text of 1 to [MaxIDBytes] bytes.
+type Key struct {
+	DB         string
+	Collection string
+	ID         string
+}
+
+// Job is what a client asks for: at Trigger, hand Meta to Route.
+type Job struct {
+	Key
+
+	// Trigger is the moment to fire, in unix milliseconds.
+	Trigger int64
+
+	// Meta is the JSON handed to the recipient, byte for byte.
+	Meta []byte
+
+	// Route is the id of the recipient, a [Route] of the same database.
+	Route string
+}
+
+// RouteKey names the route the job fires to.
+func (j Job) RouteKey() RouteKey { return RouteKey{DB: j.DB, ID: j.Route} }
+
+// SameContent reports whether two jobs ask for the same thing, so that
+// creating one after the other changes nothing.
+func (j Job) SameContent(other Job) bool {
+	return j.Key == other.Key && j.Trigger == other.Trigger &&
+		j.Route == other.Route && bytes.Equal(j.Meta, other.Meta)
+}

@@ -1,0 +1,109 @@
+package job
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+)
+
+// MaxIDBytes is the longest id, database or collection name, in bytes.
+const MaxIDBytes = 200
+
+// The accepted trigger times, in unix milliseconds. Smaller values are almost
+// certainly seconds, larger ones micro- or nanoseconds.
+const (
+	MinTrigger int64 = 100_000_000_000     // 1973-03-03
+	MaxTrigger int64 = 253_402_300_799_999 // the last millisecond of year 9999
+)
+
+// CheckID accepts any UTF-8 text of 1 to [MaxIDBytes] bytes. field names it in
+// the error, which is an [ErrID].
+func CheckID(field, id string) error {
+	switch {
+	case id == "":
+		return fmt.Errorf("%w: %s is empty; 1 to %d bytes of UTF-8 are accepted", ErrID, field, MaxIDBytes)
+	case len(id) > MaxIDBytes:
+		return fmt.Errorf("%w: %s has %d bytes; 1 to %d bytes of UTF-8 are accepted", ErrID, field, len(id), MaxIDBytes)
+	case !utf8.ValidString(id):
+		return fmt.Errorf("%w: %s is not valid UTF-8; 1 to %d bytes of UTF-8 are accepted", ErrID, field, MaxIDBytes)
+	}
+	return nil
+}
+
+// Check validates every part of the key.
+func (k Key) Check() error {
+	if err := CheckID("db", k.DB); err != nil {
+		return err
+	}
+	if err := CheckID("collection", k.Collection); err != nil {
+		return err
+	}
+	return CheckID("id", k.ID)
+}
+
+// Check validates every part of the key.
+func (k RouteKey) Check() error {
+	if err := CheckID("db", k.DB); err != nil {
+		return err
+	}
+	return CheckID("id", k.ID)
+}
+
+// CheckTrigger accepts unix milliseconds between [MinTrigger] and
+// [MaxTrigger], past ones included. The error is an [ErrTriggerTime].
+func CheckTrigger(ms int64) error {
+	switch {
+	case ms < 0:
+		return fmt.Errorf("%w: %d is negative; unix milliseconds are accepted, as in 1667659342626", ErrTriggerTime, ms)
+	case ms < MinTrigger:
+		return fmt.Errorf("%w: %d looks like seconds; unix milliseconds are accepted, as in 1667659342626", ErrTriggerTime, ms)
+	case ms > MaxTrigger:
+		return fmt.Errorf("%w: %d is after the year 9999 and looks like micro- or nanoseconds; unix milliseconds are accepted, as in 1667659342626", ErrTriggerTime, ms)
+	}
+	return nil
+}
+
+// Check validates the route. The errors wrap [ErrID], [ErrRouteType] and
+// [ErrWebhookURL], and never quote the URL, which may hold credentials.
+func (r Route) Check() error {
+	if err := r.RouteKey.Check(); err != nil {
+		return err
+	}
+	switch r.Type {
+	case REST:
+		_, err := r.Target("https")
+		return err
+	case NATS:
+		if r.WebhookURL != "" {
+			return fmt.Errorf("%w: a route of type NATS has none; leave the field out", ErrWebhookURL)
+		}
+		return nil
+	}
+	return fmt.Errorf("%w: %q; \"REST\" and \"NATS\" are accepted", ErrRouteType, string(r.Type))
+}
+
+// Target returns the URL to post to. One without a scheme, as in
+// "host:8080/path?x=y", is called with defaultScheme.
+func (r Route) Target(defaultScheme string) (*url.URL, error) {
+	const accepted = "an http or https URL with a host is accepted"
+	if r.WebhookURL == "" {
+		return nil, fmt.Errorf("%w: it is empty; %s", ErrWebhookURL, accepted)
+	}
+	raw := r.WebhookURL
+	// Only a "://" before the path is a scheme's; one may well stand in the query.
+	if head, _, found := strings.Cut(raw, "://"); !found || strings.ContainsAny(head, "/?#") {
+		raw = defaultScheme + "://" + raw
+	}
+	u, err := url.Parse(raw)
+	if err != nil {
+		return nil, fmt.Errorf("%w: it cannot be parsed; %s", ErrWebhookURL, accepted)
+	}
+	if u.Scheme != "http" && u.Scheme != "https" {
+		return nil, fmt.Errorf("%w: its scheme is %q; %s", ErrWebhookURL, u.Scheme, accepted)
+	}
+	if u.Hostname() == "" {
+		return nil, fmt.Errorf("%w: it has no host; %s", ErrWebhookURL, accepted)
+	}
+	return u, nil
+}

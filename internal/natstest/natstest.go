@@ -1,0 +1,77 @@
+// Package natstest runs real nats-servers with JetStream for tests, on free
+// ports and in the test's own folder.
+package natstest
+
+import (
+	"net"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+)
+
+// Server is a running nats-server with JetStream, which ends with its test.
+type Server struct {
+	*server.Server
+
+	t    testing.TB
+	opts *server.Options
+}
+
+// Start runs a server that syncs when it likes, as fast tests want it.
+func Start(t testing.TB) *Server {
+	t.Helper()
+	return start(t, &server.Options{
+		Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(),
+		NoLog: true, NoSigs: true,
+	})
+}
+
+func start(t testing.TB, opts *server.Options) *Server {
+	t.Helper()
+	s := &Server{t: t, opts: opts}
+	s.run()
+	t.Cleanup(s.Stop)
+	return s
+}
+
+func (s *Server) run() {
+	s.t.Helper()
+	ns, err := server.NewServer(s.opts)
+	if err != nil {
+		s.t.Fatalf("couldn't make a nats-server: %v", err)
+	}
+	ns.Start()
+	if !ns.ReadyForConnections(20 * time.Second) {
+		s.t.Fatal("the nats-server is not ready after 20 s")
+	}
+	s.Server = ns
+}
+
+// Stop ends the server; its data stays. Stopping twice does no harm.
+func (s *Server) Stop() {
+	s.Shutdown()
+	s.WaitForShutdown()
+}
+
+// Restart stops the server and runs it again on its data and its port.
+func (s *Server) Restart() {
+	s.t.Helper()
+	if s.opts.Port == -1 {
+		s.opts.Port = s.Addr().(*net.TCPAddr).Port
+	}
+	s.Stop()
+	s.run()
+}
+
+// Connect returns an in-process connection, closed when the test ends.
+func (s *Server) Connect(opts ...nats.Option) *nats.Conn {
+	s.t.Helper()
+	nc, err := nats.Connect("", append([]nats.Option{nats.InProcessServer(s)}, opts...)...)
+	if err != nil {
+		s.t.Fatalf("couldn't connect to the nats-server: %v", err)
+	}
+	s.t.Cleanup(nc.Close)
+	return nc
+}
