@@ -1,5 +1,7 @@
 package job
 
+import "time"
+
 // Fire is one try of one job, as it stands in the FIRES stream.
 type Fire struct {
 	Key
@@ -14,8 +16,9 @@ type Fire struct {
 	// The fire is valid while the record is at that revision.
 	Claim uint64
 
-	// Seq is the fire's place in FIRES.
-	Seq uint64
+	// Seq is the fire's place in FIRES, Published when it got there.
+	Seq       uint64
+	Published time.Time
 }
 
 // RouteKey names the route the fire is for.

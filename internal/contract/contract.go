@@ -1,0 +1,191 @@
+// Package contract reads and writes the JSON of Belfry's API resources: jobs
+// and routes.
+//
+// Reading is strict. A body is one JSON object in UTF-8 with exactly the
+// fields of its resource, each at most once. Every error wraps exactly one of
+// the sentinels of package job, and says which field it is about, what was
+// wrong, and what is accepted.
+//
+// A job's meta belongs to the client. It is any JSON value, repeated names in
+// its objects included, and is kept byte for byte between its first and last
+// character. Only text that has no UTF-8 form is refused in it, lone
+// surrogates such as "\ud800" included, and nesting deeper than 10,000.
+//
+// The functions are pure and safe for concurrent use.
+package contract
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"belfry/internal/job"
+)
+
+// A field is one member that a resource's object has.
+type field struct {
+	name     string
+	required bool
+	read     func(value jsontext.Value) error
+}
+
+// readObject reads the one JSON object in body, giving each member to the
+// field of its name. The first thing wrong ends it.
+func readObject(body []byte, fields ...field) error {
+	// Repeated names are looked for here, among the resource's own fields
+	// only: those inside meta are the client's business.
+	dec := jsontext.NewDecoder(bytes.NewBuffer(body), jsontext.AllowDuplicateNames(true))
+	switch begin, err := dec.ReadToken(); {
+	case err == io.EOF:
+		return fmt.Errorf("%w; a JSON object is accepted", job.ErrEmptyBody)
+	case err != nil:
+		return syntaxError(err)
+	case begin.Kind() != '{':
+		return fmt.Errorf("%w: the body is %s; an object is accepted", job.ErrFieldType, kindName(begin.Kind()))
+	}
+
+	seen := make([]bool, len(fields))
+	for dec.PeekKind() != '}' {
+		token, err := dec.ReadToken()
+		if err != nil {
+			return syntaxError(err)
+		}
+		name := token.String()
+		i := slices.IndexFunc(fields, func(f field) bool { return f.name == name })
+		if i < 0 {
+			return fmt.Errorf("%w: %s; accepted are %s", job.ErrUnknownField, quote(name), names(fields))
+		}
+		if seen[i] {
+			return fmt.Errorf("%w: %s; each field is accepted once", job.ErrDuplicateField, name)
+		}
+		seen[i] = true
+		value, err := dec.ReadValue()
+		if err != nil {
+			return syntaxError(err)
+		}
+		if err := fields[i].read(value); err != nil {
+			return err
+		}
+	}
+	if _, err := dec.ReadToken(); err != nil {
+		return syntaxError(err)
+	}
+	if _, err := dec.ReadToken(); err != io.EOF {
+		return fmt.Errorf("%w: something follows the object after byte %d", job.ErrSyntax, dec.InputOffset())
+	}
+
+	for i, f := range fields {
+		if f.required && !seen[i] {
+			return fmt.Errorf("%w: %s; needed are %s", job.ErrMissingField, f.name, names(required(fields)))
+		}
+	}
+	return nil
+}
+
+// syntaxError leaves out where in the object the error is, since that would
+// quote names from inside meta.
+func syntaxError(err error) error {
+	var at *jsontext.SyntacticError
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("%w: it ends too early", job.ErrSyntax)
+	case errors.As(err, &at):
+		return fmt.Errorf("%w: %v at byte %d", job.ErrSyntax, at.Err, at.ByteOffset)
+	}
+	return fmt.Errorf("%w: %v", job.ErrSyntax, err)
+}
+
+// idField reads the id of a resource. With an id from the path in it, the
+// body may leave the field out or repeat that one.
+func idField(id *string) field {
+	path := *id
+	return field{"id", path == "", func(value jsontext.Value) error {
+		if err := readString("id", value, id); err != nil {
+			return err
+		}
+		if err := job.CheckID("id", *id); err != nil {
+			return err
+		}
+		if path != "" && *id != path {
+			return fmt.Errorf("%w: id is %q in the body and %q in the path; leave it out of the body or repeat the path's",
+				job.ErrIDMismatch, *id, path)
+		}
+		return nil
+	}}
+}
+
+// stringField reads a field that is a string.
+func stringField(name string, required bool, s *string) field {
+	return field{name, required, func(value jsontext.Value) error { return readString(name, value, s) }}
+}
+
+func readString(name string, value jsontext.Value, s *string) error {
+	if value.Kind() != '"' {
+		return typeError(name, value, "a string is accepted")
+	}
+	text, err := jsontext.AppendUnquote(nil, value)
+	if err != nil {
+		return syntaxError(err)
+	}
+	*s = string(text)
+	return nil
+}
+
+func typeError(name string, value jsontext.Value, accepted string) error {
+	return fmt.Errorf("%w: %s is %s; %s", job.ErrFieldType, name, kindName(value.Kind()), accepted)
+}
+
+func kindName(k jsontext.Kind) string {
+	switch k {
+	case 'n':
+		return "null"
+	case 't', 'f':
+		return "a boolean"
+	case '"':
+		return "a string"
+	case '0':
+		return "a number"
+	case '[':
+		return "an array"
+	}
+	return "an object"
+}
+
+func names(fields []field) string {
+	var all []string
+	for _, f := range fields {
+		all = append(all, f.name)
+	}
+	return strings.Join(all, ", ")
+}
+
+func required(fields []field) []field {
+	return slices.DeleteFunc(slices.Clone(fields), func(f field) bool { return !f.required })
+}
+
+// quote quotes the client's text for an error, shortened if need be.
+func quote(s string) string {
+	const longest = 64
+	if len(s) <= longest {
+		return fmt.Sprintf("%q", s)
+	}
+	cut := longest
+	for !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return fmt.Sprintf("%q…", s[:cut])
+}
+
+// appendString appends s as a JSON string, escaping nothing that need not be.
+// What is not UTF-8 in it, as a receiver's answer in a detail may be, becomes
+// U+FFFD; that is all that the ignored error says.
+func appendString(dst []byte, s string) []byte {
+	dst, _ = jsontext.AppendQuote(dst, s)
+	return dst
+}

@@ -1,0 +1,107 @@
+package contract
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"belfry/internal/job"
+)
+
+// ParseJob reads a job: the body of a request, or the value stored under its
+// key. When key has an id, the body's may be absent and must else be the same;
+// when it has none, the body must have one. The returned job has the whole
+// key, checked. Its Meta is its own memory, and "null" when the body has none;
+// more than maxMeta bytes of it are refused with [job.ErrTooLarge].
+func ParseJob(body []byte, key job.Key, maxMeta int) (job.Job, error) {
+	j := job.Job{Key: key, Meta: []byte("null")}
+	err := readObject(body,
+		idField(&j.ID),
+		field{"trigger_time", true, func(value jsontext.Value) (err error) {
+			j.Trigger, err = readTrigger(value)
+			return err
+		}},
+		field{"meta", false, func(value jsontext.Value) error {
+			if len(value) > maxMeta {
+				return fmt.Errorf("%w: meta has %d bytes; up to %d are accepted", job.ErrTooLarge, len(value), maxMeta)
+			}
+			j.Meta = bytes.Clone(value)
+			return nil
+		}},
+		stringField("route", true, &j.Route),
+	)
+	if err != nil {
+		return job.Job{}, err
+	}
+	if err := j.Key.Check(); err != nil {
+		return job.Job{}, err
+	}
+	if err := job.CheckID("route", j.Route); err != nil {
+		return job.Job{}, err
+	}
+	return j, nil
+}
+
+// readTrigger accepts integer literals only: 1.7e12 is a whole number too, but
+// what writes it so has been through a float.
+func readTrigger(value jsontext.Value) (int64, error) {
+	const accepted = "unix milliseconds are accepted, as in 1667659342626"
+	if value.Kind() != '0' {
+		return 0, typeError("trigger_time", value, accepted)
+	}
+	if bytes.ContainsAny(value, ".eE") {
+		return 0, fmt.Errorf("%w: %s is not an integer literal; %s", job.ErrTriggerTime, quote(string(value)), accepted)
+	}
+	ms, err := strconv.ParseInt(string(value), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%w: a number of %d digits; %s",
+			job.ErrTriggerTime, len(bytes.TrimPrefix(value, []byte("-"))), accepted)
+	}
+	return ms, job.CheckTrigger(ms)
+}
+
+// AppendJob appends the job as the client gave it, which is the value stored
+// under its key: id, trigger_time, meta and route. [ParseJob] reads it back.
+func AppendJob(dst []byte, j job.Job) []byte {
+	return append(appendJobFields(dst, j), '}')
+}
+
+// AppendRecord appends the answer to a GET of a job: the fields of
+// [AppendJob], then
+//
+//   - db, collection, and the job's [job.Status] as status;
+//   - attempt, the number of tries begun;
+//   - next_attempt_time, in unix milliseconds, while it is retrying;
+//   - reason and detail, if the job died or its last try failed: why, for
+//     robots and for people;
+//   - finished_time, in unix milliseconds, once the status is final.
+func AppendRecord(dst []byte, r job.Record) []byte {
+	dst = appendJobFields(dst, r.Job)
+	dst = appendString(append(dst, `,"db":`...), r.DB)
+	dst = appendString(append(dst, `,"collection":`...), r.Collection)
+	dst = appendString(append(dst, `,"status":`...), string(r.Status))
+	dst = strconv.AppendInt(append(dst, `,"attempt":`...), int64(r.Attempt), 10)
+	if r.Status == job.Retrying {
+		dst = strconv.AppendInt(append(dst, `,"next_attempt_time":`...), r.Due, 10)
+	}
+	if r.Reason != "" {
+		dst = appendString(append(dst, `,"reason":`...), string(r.Reason))
+	}
+	if r.Detail != "" {
+		dst = appendString(append(dst, `,"detail":`...), r.Detail)
+	}
+	if r.Status.Final() {
+		dst = strconv.AppendInt(append(dst, `,"finished_time":`...), r.Finished, 10)
+	}
+	return append(dst, '}')
+}
+
+// appendJobFields leaves the object open.
+func appendJobFields(dst []byte, j job.Job) []byte {
+	dst = appendString(append(dst, `{"id":`...), j.ID)
+	dst = strconv.AppendInt(append(dst, `,"trigger_time":`...), j.Trigger, 10)
+	dst = append(append(dst, `,"meta":`...), j.Meta...)
+	return appendString(append(dst, `,"route":`...), j.Route)
+}

@@ -1,0 +1,279 @@
+package streams_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"belfry/internal/job"
+	"belfry/streams"
+)
+
+var epoch = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func at(ms int) time.Time { return epoch.Add(time.Duration(ms) * time.Millisecond) }
+
+func none(job.RouteKey) bool { return false }
+func all(job.RouteKey) bool  { return true }
+
+func scheduled(seq uint64, due time.Time, replaces job.Position) job.Record {
+	j := newJob(fmt.Sprint(seq), "r", due)
+	r := job.New(j, "fire")
+	r.Revision, r.Replaces = seq, replaces
+	return r
+}
+
+func seqs(records []job.Record) []uint64 {
+	var s []uint64
+	for _, r := range records {
+		s = append(s, r.Revision)
+	}
+	return s
+}
+
+func TestAgendaNeverEarly(t *testing.T) {
+	a := streams.NewAgenda(none)
+	r := scheduled(1, at(900), job.Position{})
+	a.Observe(r)
+	a.Took(r, at(0)) // not asked for: means nothing
+	if got := a.ToLoad(at(0)); !slices.Equal(got, []uint64{1}) {
+		t.Fatalf("to load: %v, want [1]", got)
+	}
+	a.Took(r, at(0))
+	if got := a.ToFire(at(899), 10); got != nil {
+		t.Errorf("at 899 ms fires %v, due at 900 ms", seqs(got))
+	}
+	if got, want := a.NextFire(), at(900); !got.Equal(want) {
+		t.Errorf("next fire at %v, want %v", got, want)
+	}
+	if got := seqs(a.ToFire(at(900), 10)); !slices.Equal(got, []uint64{1}) {
+		t.Errorf("at 900 ms fires %v, want [1]", got)
+	}
+	if got := a.ToFire(at(901), 10); got != nil {
+		t.Errorf("fires %v twice", seqs(got))
+	}
+}
+
+func TestAgendaLoadsShortlyBefore(t *testing.T) {
+	a := streams.NewAgenda(none)
+	a.Observe(scheduled(1, at(3_600_000), job.Position{}))
+	if got := a.ToLoad(at(0)); got != nil {
+		t.Errorf("loads %v an hour ahead", got)
+	}
+	next := a.NextLoad()
+	if got := a.ToLoad(next); !slices.Equal(got, []uint64{1}) {
+		t.Errorf("at its next load %v loads %v, want [1]", next, got)
+	}
+}
+
+func TestAgendaKeepsOneEntryPerJob(t *testing.T) {
+	a := streams.NewAgenda(none)
+	var last job.Position
+	for i := range 10_000 {
+		r := scheduled(uint64(i+1), at(3_600_000+i*7919%100_000), last)
+		a.Observe(r)
+		last = r.Position()
+	}
+	if got := a.Entries(); got != 1 {
+		t.Errorf("10,000 reschedules of one job leave %d entries, want 1", got)
+	}
+}
+
+// A stale load must not bring back what was replaced, nor a late due time fire
+// early.
+func TestAgendaBelievesTheRecord(t *testing.T) {
+	a := streams.NewAgenda(none)
+	old := scheduled(1, at(100), job.Position{})
+	a.Observe(old)
+	a.ToLoad(at(0))
+	a.Observe(scheduled(2, at(5_000_000), old.Position()))
+	a.Took(old, at(0))
+	if got := a.ToFire(at(1000), 10); got != nil {
+		t.Errorf("fires %v, which was replaced", seqs(got))
+	}
+	a.ObserveUnknown(3)
+	if got := a.ToLoad(at(0)); !slices.Equal(got, []uint64{3}) {
+		t.Fatalf("to load: %v, want [3] at once", got)
+	}
+	a.Took(scheduled(3, at(9_000_000), job.Position{}), at(0))
+	if got := a.ToFire(at(1000), 10); got != nil {
+		t.Errorf("fires %v, due much later", seqs(got))
+	}
+	if next := a.NextLoad(); next.Before(at(1000)) {
+		t.Errorf("loads again at %v", next)
+	}
+}
+
+func TestAgendaTriesAgainAfterFailure(t *testing.T) {
+	a := streams.NewAgenda(none)
+	r := scheduled(1, at(0), job.Position{})
+	a.Observe(r)
+	a.ToLoad(at(0))
+	a.Failed(1, at(1000))
+	if got := a.ToLoad(at(999)); got != nil {
+		t.Errorf("loads %v before the time to try again", got)
+	}
+	if got := a.ToLoad(at(1000)); !slices.Equal(got, []uint64{1}) {
+		t.Errorf("loads %v at the time to try again, want [1]", got)
+	}
+}
+
+func TestAgendaGate(t *testing.T) {
+	a := streams.NewAgenda(all)
+	const n = 3 * streams.GateLimit
+	now := at(10_000)
+	for i := range n {
+		a.Observe(scheduled(uint64(i+1), at(i), job.Position{}))
+	}
+	// pump loads and fires until nothing moves.
+	var fired []job.Record
+	pump := func() {
+		for {
+			load := a.ToLoad(now)
+			for _, seq := range load {
+				a.Took(scheduled(seq, at(int(seq-1)), job.Position{}), now)
+			}
+			due := a.ToFire(now, n)
+			fired = append(fired, due...)
+			if len(load)+len(due) == 0 {
+				return
+			}
+		}
+	}
+	pump()
+	k := fired[0].RouteKey()
+	if out, waiting := a.Out(k); len(fired) != streams.GateLimit || out != streams.GateLimit || waiting != n-streams.GateLimit {
+		t.Fatalf("fired %d, out %d, waiting %d; want %d out and the rest waiting", len(fired), out, waiting, streams.GateLimit)
+	}
+	// A parked job can be cancelled.
+	cancelled := scheduled(n, at(n-1), job.Position{})
+	final, err := cancelled.Cancel(now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	final.Revision = n + 1
+	a.Observe(final)
+	// Each claim, and then its end, lets the next one through, in due order.
+	seq := uint64(n + 1)
+	for i := 0; i < len(fired); i++ {
+		claim := fired[i].Claim(now, 1, 0, time.Hour, "")
+		seq++
+		claim.Revision = seq
+		a.Observe(claim)
+		done := claim.Finish(job.Result{Status: job.Delivered}, now)
+		seq++
+		done.Revision = seq
+		a.Observe(done)
+		pump()
+		if bad := a.Balanced(); bad != "" {
+			t.Fatalf("after %d ends the counter %q is off", i+1, bad)
+		}
+	}
+	if len(fired) != n-1 {
+		t.Errorf("fired %d jobs, want %d", len(fired), n-1)
+	}
+	if !slices.IsSortedFunc(fired, func(a, b job.Record) int { return int(a.Due - b.Due) }) {
+		t.Error("a gated route fires out of due order")
+	}
+	if got := a.Entries(); got != 0 {
+		t.Errorf("%d entries are left, want none", got)
+	}
+}
+
+// Random lives of jobs, with loads and claims that fail or come late: every
+// counter stays right, nothing fires early or from an old revision, and each
+// arming that is left alone fires.
+func TestAgendaRandomLives(t *testing.T) {
+	for seed := range uint64(200) {
+		agendaLife(t, seed)
+	}
+}
+
+func agendaLife(t *testing.T, seed uint64) {
+	rnd := rand.New(rand.NewPCG(seed, 1))
+	a := streams.NewAgenda(func(k job.RouteKey) bool { return k.ID == "rest" })
+	bucket := map[string]job.Record{} // by id: what is stored
+	bySeq := map[uint64]string{}
+	var seq uint64
+	store := func(r job.Record) job.Record {
+		seq++
+		delete(bySeq, bucket[r.ID].Revision)
+		r.Revision = seq
+		bucket[r.ID], bySeq[seq] = r, r.ID
+		a.Observe(r)
+		return r
+	}
+	now := at(0)
+	var loading []uint64
+	var claiming []job.Record
+	step := func(quiet bool) {
+		loading = append(loading, a.ToLoad(now)...)
+		for _, r := range a.ToFire(now, 4) {
+			if r.Due > now.UnixMilli() {
+				t.Fatalf("seed %d: %s fires at %v, due %d", seed, r.ID, now, r.Due)
+			}
+			claiming = append(claiming, r)
+		}
+		for len(loading) > 0 && (quiet || rnd.IntN(2) == 0) {
+			s := loading[0]
+			loading = loading[1:]
+			id, ok := bySeq[s]
+			switch {
+			case !ok:
+				a.Gone(s)
+			case !quiet && rnd.IntN(5) == 0:
+				a.Failed(s, now.Add(time.Second))
+			default:
+				a.Took(bucket[id], now)
+			}
+		}
+		for len(claiming) > 0 && (quiet || rnd.IntN(2) == 0) {
+			r := claiming[0]
+			claiming = claiming[1:]
+			switch {
+			case bucket[r.ID].Revision != r.Revision:
+				a.Gone(r.Revision)
+			case !quiet && rnd.IntN(5) == 0:
+				a.Failed(r.Revision, now.Add(time.Second))
+			default:
+				c := store(r.Claim(now, 1, 0, time.Hour, ""))
+				store(c.Finish(job.Result{Status: job.Delivered}, now))
+			}
+		}
+		if bad := a.Balanced(); bad != "" {
+			t.Fatalf("seed %d: the counter %q is off", seed, bad)
+		}
+	}
+	for range 300 {
+		now = now.Add(time.Duration(rnd.IntN(400)) * time.Millisecond)
+		id := fmt.Sprint(rnd.IntN(20))
+		j := newJob(id, []string{"rest", "nats"}[rnd.IntN(2)], now.Add(time.Duration(rnd.IntN(8000)-500)*time.Millisecond))
+		switch old, ok := bucket[id]; {
+		case !ok:
+			store(job.New(j, "f"))
+		case rnd.IntN(4) == 0:
+			if r, err := old.Cancel(now); err == nil {
+				store(r)
+			}
+		default:
+			if r, err := old.Rearm(j, "f"); err == nil {
+				store(r)
+			}
+		}
+		step(false)
+	}
+	for range 60 {
+		now = now.Add(time.Second)
+		step(true)
+	}
+	for id, r := range bucket {
+		if r.Status.Live() {
+			t.Errorf("seed %d: job %s is still %s, due %v, now %v", seed, id, r.Status, time.UnixMilli(r.Due), now)
+		}
+	}
+	if got := a.Entries(); got != 0 {
+		t.Errorf("seed %d: %d entries are left, want none", seed, got)
+	}
+}

@@ -1,0 +1,387 @@
+package streams_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/internal/job"
+	"belfry/streams"
+)
+
+// The tests of this file are the rows of the crash table in docs/design.md,
+// by their numbers. Each brings about the state that a crash leaves, then
+// starts again and checks what comes of it.
+
+// crashAt runs the store until a write to a subject with the prefix is about
+// to be made (or, with after, has been made and not answered), and ends it
+// there as a crash would.
+func (f *fixture) crashAt(prefix string, status job.Status, after bool) {
+	f.t.Helper()
+	s := f.Store
+	hit := make(chan struct{})
+	s.Intercept(func(ctx context.Context, m *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {
+		if !strings.HasPrefix(m.Subject, prefix) || status != "" && m.Header.Get("Belfry-Status") != string(status) {
+			return send(ctx, m)
+		}
+		if after {
+			if _, err := send(ctx, m); err != nil {
+				f.t.Errorf("the write before the crash: %v", err)
+			}
+		}
+		select {
+		case hit <- struct{}{}:
+		case <-ctx.Done():
+		}
+		<-ctx.Done()
+		return nil, ctx.Err()
+	})
+	ctx, cancel := context.WithCancel(f.t.Context())
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	<-hit
+	s.Crash()
+	cancel()
+	<-done
+}
+
+const (
+	jobWrites  = "$KV.jobs_0.db."
+	fireWrites = "fires."
+	deadWrites = "dead."
+)
+
+// Rows 1 to 4: the timer's writes for a fire.
+func TestCrashWhileFiring(t *testing.T) {
+	for _, tt := range []struct {
+		row    string
+		prefix string
+		status job.Status
+		after  bool
+		types  []job.RouteType
+	}{
+		{"0 before the claim", jobWrites, job.Firing, false, []job.RouteType{job.REST, job.NATS}},
+		{"1 after the claim", jobWrites, job.Firing, true, []job.RouteType{job.REST, job.NATS}},
+		{"1 before the publish", fireWrites, "", false, []job.RouteType{job.REST, job.NATS}},
+		{"2 after the publish", fireWrites, "", true, []job.RouteType{job.REST, job.NATS}},
+		{"2 before the final state of a NATS fire", jobWrites, job.Published, false, []job.RouteType{job.NATS}},
+		{"3 after the final state of a NATS fire", jobWrites, job.Published, true, []job.RouteType{job.NATS}},
+	} {
+		for _, typ := range tt.types {
+			t.Run(fmt.Sprintf("%s/%s", tt.row, typ), func(t *testing.T) {
+				t.Parallel()
+				f := open(t, streams.Config{OnlyNode: true})
+				f.route("r", typ)
+				j := newJob("a", "r", time.Now())
+				f.create(j)
+				f.crashAt(tt.prefix, tt.status, tt.after)
+
+				f.reopen(streams.Config{OnlyNode: true})
+				f.run()
+				if typ == job.NATS {
+					f.reaches(j.Key, job.Published)
+				} else {
+					h := f.fetch("r")
+					if st, _, err := f.Jobs().Standing(t.Context(), h.Fire); err != nil || st != job.Valid {
+						t.Errorf("the fire's standing: %v, %v; want valid", st, err)
+					}
+					if err := f.Jobs().Finish(t.Context(), h.Fire, job.Result{Status: job.Delivered}); err != nil {
+						t.Error(err)
+					}
+					f.reaches(j.Key, job.Delivered)
+				}
+				if got := f.messages("FIRES", "fires.>"); len(got) != 1 {
+					t.Errorf("%d fires in FIRES, want 1", len(got))
+				}
+				if r := f.get(j.Key); r.Attempt != 1 {
+					t.Errorf("attempt %d, want 1", r.Attempt)
+				}
+			})
+		}
+	}
+}
+
+// fetch takes the one fire from a REST route's inbox.
+func (f *fixture) fetch(route string) job.Handover {
+	f.t.Helper()
+	var got []job.Handover
+	err := f.Inboxes().Fetch(f.t.Context(), job.RouteKey{DB: "db", ID: route}, 1, 20*time.Second,
+		func(h job.Handover) { got = append(got, h) })
+	if err != nil || len(got) != 1 {
+		f.t.Fatalf("fetched %d fires, %v; want 1", len(got), err)
+	}
+	return got[0]
+}
+
+// Row 5: a worker took the fire, perhaps posted it, and died. The fire comes
+// again at once after a restart, and is still valid.
+func TestCrashWhileDelivering(t *testing.T) {
+	f := open(t, streams.Config{OnlyNode: true})
+	f.route("r", job.REST)
+	j := newJob("a", "r", time.Now())
+	f.create(j)
+	stop := f.run()
+	first := f.fetch("r")
+	stop()
+
+	f.reopen(streams.Config{OnlyNode: true})
+	f.run()
+	start := time.Now()
+	again := f.fetch("r")
+	if took := time.Since(start); took > 10*time.Second {
+		t.Errorf("the fire came again after %v, want at once", took)
+	}
+	if again.ID != first.ID || again.Claim != first.Claim {
+		t.Errorf("came again as %q for claim %d, want %q and %d", again.ID, again.Claim, first.ID, first.Claim)
+	}
+	if st, _, err := f.Jobs().Standing(t.Context(), again.Fire); err != nil || st != job.Valid {
+		t.Errorf("its standing: %v, %v; want valid", st, err)
+	}
+}
+
+// Rows 6 to 8: a worker's final state, its dead letter, its ack.
+func TestCrashAfterFinal(t *testing.T) {
+	f := open(t, streams.Config{OnlyNode: true})
+	f.route("r", job.REST)
+	f.run()
+	dead := job.Result{Status: job.Dead, Reason: job.ReasonGone, Detail: "status 410"}
+
+	t.Run("6 after delivered, before the ack", func(t *testing.T) {
+		j := newJob("delivered", "r", time.Now())
+		f.create(j)
+		h := f.fetch("r")
+		if err := f.Jobs().Finish(t.Context(), h.Fire, job.Result{Status: job.Delivered}); err != nil {
+			t.Fatal(err)
+		}
+		if st, _, err := f.Jobs().Standing(t.Context(), h.Fire); err != nil || st != job.Superseded {
+			t.Errorf("the standing of the fire that comes again: %v, %v; want superseded", st, err)
+		}
+		if err := h.Ack(); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("7 after dead, before the dead letter", func(t *testing.T) {
+		j := newJob("dead", "r", time.Now())
+		f.create(j)
+		h := f.fetch("r")
+		fail := true
+		f.Intercept(func(ctx context.Context, m *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {
+			if fail && strings.HasPrefix(m.Subject, deadWrites) {
+				return nil, nats.ErrNoResponders
+			}
+			return send(ctx, m)
+		})
+		if err := f.Jobs().Finish(t.Context(), h.Fire, dead); !errors.Is(err, job.ErrUnavailable) {
+			t.Fatalf("finish without the dead letter: %v, want ErrUnavailable", err)
+		}
+		fail = false
+		st, r, err := f.Jobs().Standing(t.Context(), h.Fire)
+		if err != nil || st != job.Buried || r.Reason != dead.Reason || r.Detail != dead.Detail {
+			t.Errorf("the standing of the fire that comes again: %v, %q, %q, %v; want buried with the reason", st, r.Reason, r.Detail, err)
+		}
+		// Finishing again brings the missing letter too.
+		if err := f.Jobs().Finish(t.Context(), h.Fire, dead); err != nil {
+			t.Error(err)
+		}
+		letters := f.messages("DEAD", "dead.>")
+		if len(letters) != 1 || letters[0].Headers().Get("Belfry-Reason") != string(dead.Reason) {
+			t.Errorf("%d dead letters, want one with the reason", len(letters))
+		}
+		t.Run("8 after the dead letter, before the ack", func(t *testing.T) {
+			if err := f.Jobs().Bury(t.Context(), h.Fire, dead); err != nil {
+				t.Error(err)
+			}
+			if got := f.messages("DEAD", "dead.>"); len(got) != 1 {
+				t.Errorf("%d dead letters after burying again at once, want 1", len(got))
+			}
+		})
+	})
+}
+
+// Rows 9 and 10: a job that comes due without its route.
+func TestCrashWithoutRoute(t *testing.T) {
+	for _, tt := range []struct {
+		row    string
+		prefix string
+		status job.Status
+		after  bool
+	}{
+		{"9 before the dead letter", deadWrites, "", false},
+		{"10 after the dead letter", deadWrites, "", true},
+		{"10 before the final state", jobWrites, job.Dead, false},
+	} {
+		t.Run(tt.row, func(t *testing.T) {
+			t.Parallel()
+			f := open(t, streams.Config{})
+			r := f.route("r", job.REST)
+			j := newJob("a", "r", time.Now().Add(50*time.Millisecond))
+			f.create(j)
+			if err := f.Routes().Delete(t.Context(), r.RouteKey); err != nil {
+				t.Fatal(err)
+			}
+			f.crashAt(tt.prefix, tt.status, tt.after)
+			f.reopen(streams.Config{})
+			f.run()
+			if got := f.reaches(j.Key, job.Dead); got.Reason != job.ReasonNoRoute {
+				t.Errorf("died of %q, want %q", got.Reason, job.ReasonNoRoute)
+			}
+			if got := f.messages("DEAD", "dead.>"); len(got) != 1 || string(got[0].Data()) != string(j.Meta) {
+				t.Errorf("%d dead letters, want 1 with the meta", len(got))
+			}
+			if got := f.messages("FIRES", "fires.>"); len(got) != 0 {
+				t.Errorf("%d fires, want none", len(got))
+			}
+		})
+	}
+}
+
+// Rows 11 and 12: a route's inbox is made before the route and outlives it.
+func TestCrashBetweenRouteAndInbox(t *testing.T) {
+	f := open(t, streams.Config{})
+	f.Intercept(func(ctx context.Context, m *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {
+		if strings.HasSuffix(m.Subject, ".unmade") {
+			return nil, nats.ErrNoResponders
+		}
+		return send(ctx, m)
+	})
+	if err := f.Routes().Create(t.Context(), job.Route{RouteKey: job.RouteKey{DB: "db", ID: "unmade"}, Type: job.NATS}); !errors.Is(err, job.ErrUnavailable) {
+		t.Fatalf("create: %v, want ErrUnavailable", err)
+	}
+	f.route("kept", job.REST)
+	deleted := f.route("deleted", job.REST)
+	if err := f.Routes().Delete(t.Context(), deleted.RouteKey); err != nil {
+		t.Fatal(err)
+	}
+
+	f.reopen(streams.Config{})
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	orphaned := map[string]bool{}
+	err := f.Inboxes().Follow(ctx, func(box job.Inbox) {
+		orphaned[box.ID] = box.Orphaned
+		if len(orphaned) == 3 {
+			cancel()
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[string]bool{"unmade": true, "kept": false, "deleted": true} {
+		if got, visited := orphaned[id]; !visited || got != want {
+			t.Errorf("inbox %q visited %v, orphaned %v; want orphaned %v", id, visited, got, want)
+		}
+	}
+	for _, id := range []string{"unmade", "kept", "deleted"} {
+		if err := f.Inboxes().Remove(t.Context(), job.RouteKey{DB: "db", ID: id}); err != nil {
+			t.Error(err)
+		}
+		_, err := f.js.Consumer(t.Context(), "FIRES", "db_"+id)
+		if gone := errors.Is(err, jetstream.ErrConsumerNotFound); gone != orphaned[id] {
+			t.Errorf("after Remove the inbox of %q is gone: %v, want %v", id, gone, orphaned[id])
+		}
+	}
+}
+
+// Rows 13 and 14: answers to the timer's own writes that get lost while it
+// lives. It takes a new fence, and looks.
+func TestLostAnswersOfTheTimer(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		prefix  string
+		status  job.Status
+		applied bool
+	}{
+		{"claim applied", jobWrites, job.Firing, true},
+		{"claim not applied", jobWrites, job.Firing, false},
+		{"fire applied", fireWrites, "", true},
+		{"fire not applied", fireWrites, "", false},
+		{"final applied", jobWrites, job.Published, true},
+		{"final not applied", jobWrites, job.Published, false},
+		{"fence applied", "fence.", "", true},
+		{"fence not applied", "fence.", "", false},
+		{"mark applied", "$KV.jobs_0.epoch", "", true},
+		{"mark not applied", "$KV.jobs_0.epoch", "", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			f := open(t, streams.Config{})
+			lost := 0
+			f.route("r", job.NATS)
+			keys := make([]job.Key, 20)
+			for i := range keys {
+				j := newJob(fmt.Sprint(i), "r", time.Now())
+				keys[i] = j.Key
+				f.create(j)
+			}
+			lose := make(chan struct{}, 1)
+			lose <- struct{}{}
+			f.Intercept(func(ctx context.Context, m *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {
+				if !strings.HasPrefix(m.Subject, tt.prefix) || tt.status != "" && m.Header.Get("Belfry-Status") != string(tt.status) {
+					return send(ctx, m)
+				}
+				select {
+				case <-lose:
+					lost++
+				default:
+					return send(ctx, m)
+				}
+				if tt.applied {
+					if _, err := send(ctx, m); err != nil {
+						t.Errorf("the write was not applied: %v", err)
+					}
+				}
+				return nil, context.DeadlineExceeded
+			})
+			f.run()
+			for _, k := range keys {
+				f.reaches(k, job.Published)
+			}
+			if got := f.messages("FIRES", "fires.>"); len(got) != len(keys) {
+				t.Errorf("%d fires for %d jobs", len(got), len(keys))
+			}
+			if lost != 1 {
+				t.Errorf("%d answers were lost, want 1", lost)
+			}
+		})
+	}
+}
+
+// Row 15: an owner that was replaced while it slept is refused, whenever it
+// wakes, and stops.
+func TestDeposedOwnerIsRefused(t *testing.T) {
+	f := open(t, streams.Config{})
+	f.route("r", job.NATS)
+	old := f.Store
+	asleep, wake := make(chan struct{}), make(chan struct{})
+	old.Intercept(func(ctx context.Context, m *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {
+		if strings.HasPrefix(m.Subject, fireWrites) {
+			close(asleep)
+			<-wake
+		}
+		return send(context.WithoutCancel(ctx), m)
+	})
+	f.run()
+	j := newJob("a", "r", time.Now())
+	f.create(j)
+	<-asleep
+
+	f.reopen(streams.Config{})
+	f.run()
+	f.reaches(j.Key, job.Published)
+	close(wake)
+	eventually(t, "the old owner has stopped", func() bool { return !old.Owns() })
+	if got := f.messages("FIRES", "fires.>"); len(got) != 1 {
+		t.Errorf("%d fires, want 1", len(got))
+	}
+	// The new owner goes on.
+	next := newJob("b", "r", time.Now())
+	f.create(next)
+	f.reaches(next.Key, job.Published)
+}

@@ -1,0 +1,119 @@
+package streams
+
+import (
+	"context"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/internal/job"
+)
+
+// Names for the tests outside the package.
+var (
+	JobKey        = jobKey
+	ParseJobKey   = parseJobKey
+	InboxConsumer = inboxConsumer
+	PartitionOf   = partitionOf
+	DecodeRecord  = decodeRecord
+	DecodeFire    = decodeFire
+)
+
+// PublishFunc sends one message and waits for its answer.
+type PublishFunc func(context.Context, *nats.Msg, ...jetstream.PublishOpt) (*jetstream.PubAck, error)
+
+// Intercept puts f between the store and JetStream, for all writes from now
+// on; call it before Run.
+func (s *Store) Intercept(f func(ctx context.Context, m *nats.Msg, send PublishFunc) (*jetstream.PubAck, error)) {
+	send := s.jobs.w.publish
+	s.jobs.w.publish = func(ctx context.Context, m *nats.Msg, opts ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
+		return f(ctx, m, send)
+	}
+}
+
+// Crash ends all that Run has begun where it stands.
+func (s *Store) Crash() { s.timer.stopWork() }
+
+// Doubt makes the timer doubt its last fires.
+func (s *Store) Doubt() { s.timer.inDoubt("the test says so") }
+
+// Owns reports whether the timer is at work.
+func (s *Store) Owns() bool { return s.timer.owns() }
+
+// Agenda is the agenda for tests outside the package.
+type Agenda struct{ a *agenda }
+
+func NewAgenda(gated func(job.RouteKey) bool) Agenda { return Agenda{newAgenda(gated)} }
+
+func (a Agenda) Observe(r job.Record)                       { a.a.observe(r) }
+func (a Agenda) ObserveUnknown(seq uint64)                  { a.a.observeUnknown(seq) }
+func (a Agenda) ToLoad(now time.Time) []uint64              { return a.a.toLoad(now) }
+func (a Agenda) Took(r job.Record, now time.Time)           { a.a.took(r, now) }
+func (a Agenda) Gone(seq uint64)                            { a.a.gone(seq) }
+func (a Agenda) Failed(seq uint64, again time.Time)         { a.a.failed(seq, again) }
+func (a Agenda) ToFire(now time.Time, max int) []job.Record { return a.a.toFire(now, max) }
+func (a Agenda) NextLoad() time.Time                        { return a.a.nextLoad() }
+func (a Agenda) NextFire() time.Time                        { return a.a.nextFire() }
+
+// Entries counts all that the agenda holds.
+func (a Agenda) Entries() int {
+	return a.a.far.Len() + len(a.a.near) + len(a.a.parked) + len(a.a.firing) + len(a.a.gates) + len(a.a.queues)
+}
+
+// Out returns how many fires of a route are out, and how many of its records
+// wait.
+func (a Agenda) Out(k job.RouteKey) (out, waiting int) {
+	g := a.a.gates[k]
+	if g == nil {
+		return 0, 0
+	}
+	return g.out, g.waiting.Len()
+}
+
+// Balanced reports the first counter that does not agree with what it counts.
+func (a Agenda) Balanced() string {
+	loading, loaded := 0, 0
+	called, in := map[*gate]int{}, map[*gate]int{}
+	for _, n := range a.a.near {
+		if n.stage == isLoading {
+			loading++
+		} else {
+			loaded += size(n.rec)
+		}
+		if n.from != nil {
+			called[n.from]++
+		}
+		if n.in != nil {
+			in[n.in]++
+		}
+	}
+	for _, c := range a.a.firing {
+		if c.gate != nil {
+			in[c.gate]++
+		}
+	}
+	switch {
+	case loading != a.a.loading:
+		return "loading"
+	case loaded != a.a.loaded:
+		return "loaded"
+	}
+	waiting := 0
+	for _, g := range a.a.gates {
+		waiting += g.waiting.Len()
+		switch {
+		case g.called != called[g]:
+			return "called"
+		case g.out != in[g]:
+			return "out"
+		}
+	}
+	if waiting != len(a.a.parked) {
+		return "parked"
+	}
+	return ""
+}
+
+// GateLimit is how many fires of a REST route may be out.
+const GateLimit = gateLimit

@@ -1,0 +1,82 @@
+package streams
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// tenure is the ownership of the partition from one fence to the next.
+type tenure struct {
+	// fence is the sequence of our message on fence.<p> in FIRES. While it is
+	// the last there, we are the owner: every fire is published on that
+	// condition, so an owner that was replaced is refused by the server,
+	// whenever it wakes.
+	fence uint64
+
+	// mark is the sequence of our epoch record in the jobs bucket, written
+	// after the fence. A claim of an older epoch behind it was acked when the
+	// fence stood already, so its fire cannot be in FIRES.
+	mark uint64
+}
+
+// own takes the partition: first the fence, then the mark. It goes on until it
+// has both, or ctx ends.
+func (t *timer) own(ctx context.Context) (tenure, bool) {
+	pause := newBackOff(50*time.Millisecond, 2*time.Second)
+	for ctx.Err() == nil {
+		ten, err := t.tryOwn(ctx)
+		if err == nil {
+			return ten, true
+		}
+		t.log.Warn("couldn't take the partition yet", "partition", partition, "err", err)
+		sleep(ctx, pause.NextBackOff())
+	}
+	return tenure{}, false
+}
+
+func (t *timer) tryOwn(ctx context.Context) (ten tenure, err error) {
+	if ten.fence, err = t.takeFence(ctx); err != nil {
+		return ten, err
+	}
+	// A second mark after a lost answer does no harm: the last one counts.
+	ten.mark, err = t.w.send(ctx, &nats.Msg{
+		Subject: jobsPrefix(partition) + epochKey,
+		Header:  nats.Header{hdrEpoch: {formatUint(ten.fence)}},
+	})
+	return ten, err
+}
+
+func (t *timer) takeFence(ctx context.Context) (uint64, error) {
+	op := rand.Text()
+	last, _, err := t.w.lastOnLeader(ctx, FiresStream, fenceSubject(partition))
+	if err != nil {
+		return 0, err
+	}
+	seq, err := t.w.send(ctx, &nats.Msg{
+		Subject: fenceSubject(partition),
+		Header: nats.Header{
+			hdrOp:               {op},
+			hdrExpectSubjectSeq: {formatUint(last.Seq)},
+			hdrRollup:           {"sub"},
+			hdrTTL:              {"never"},
+		},
+	})
+	if !errors.Is(err, errNoAnswer) {
+		return seq, err
+	}
+	last, found, readErr := t.w.lastOnLeader(ctx, FiresStream, fenceSubject(partition))
+	if readErr == nil && found && last.Header.Get(hdrOp) == op {
+		return last.Seq, nil
+	}
+	return 0, err
+}
+
+// deposed reports whether somebody else's fence stands where ours did.
+func (t *timer) deposed(ctx context.Context, fence uint64) bool {
+	last, found, err := t.w.lastOnLeader(ctx, FiresStream, fenceSubject(partition))
+	return err == nil && found && last.Seq != fence
+}

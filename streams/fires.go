@@ -1,0 +1,78 @@
+package streams
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"belfry/internal/job"
+)
+
+// encodeFire makes the message that asks for one try of the claimed record r.
+func encodeFire(r job.Record, now time.Time) *nats.Msg {
+	return fireMessage(fireSubject(r.RouteKey()), job.Fire{
+		Key: r.Key, Route: r.Route, Trigger: r.Trigger, ID: r.FireID,
+		Attempt: r.Attempt, Meta: r.Meta, Claim: r.Revision,
+	}, now)
+}
+
+// encodeDead makes the message that keeps an undeliverable fire, with the
+// reason. Its message id lets the server drop most repeats.
+func encodeDead(f job.Fire, reason job.Reason, detail string, now time.Time) *nats.Msg {
+	m := fireMessage(deadSubject(f.RouteKey()), f, now)
+	m.Header[hdrReason] = []string{string(reason)}
+	m.Header[hdrDetail] = []string{detail}
+	m.Header[hdrMsgID] = []string{f.ID + "." + formatUint(f.Claim)}
+	return m
+}
+
+func fireMessage(subject string, f job.Fire, now time.Time) *nats.Msg {
+	return &nats.Msg{
+		Subject: subject,
+		Data:    f.Meta,
+		Header: nats.Header{
+			job.HeaderID:          {f.ID},
+			job.HeaderTimestamp:   {formatInt(now.Unix())},
+			job.HeaderDB:          {Escape(f.DB)},
+			job.HeaderCollection:  {Escape(f.Collection)},
+			job.HeaderJobID:       {Escape(f.Key.ID)},
+			job.HeaderRoute:       {Escape(f.Route)},
+			job.HeaderTriggerTime: {formatInt(f.Trigger)},
+			job.HeaderAttempt:     {formatInt(int64(f.Attempt))},
+			hdrFireID:             {f.ID},
+			hdrClaim:              {formatUint(f.Claim)},
+		},
+	}
+}
+
+// decodeFire reads a message of FIRES. The error says which header is not one
+// of a fire.
+func decodeFire(h nats.Header, data []byte, seq uint64, published time.Time) (job.Fire, error) {
+	p := headerParser{h: h}
+	f := job.Fire{
+		Key: job.Key{
+			DB:         p.text(job.HeaderDB),
+			Collection: p.text(job.HeaderCollection),
+			ID:         p.text(job.HeaderJobID),
+		},
+		Route:     p.text(job.HeaderRoute),
+		Trigger:   int64(p.uint(job.HeaderTriggerTime)),
+		ID:        h.Get(hdrFireID),
+		Attempt:   int(p.uint(job.HeaderAttempt)),
+		Meta:      data,
+		Claim:     p.uint(hdrClaim),
+		Seq:       seq,
+		Published: published,
+	}
+	if f.ID == "" {
+		p.fail(hdrFireID)
+	}
+	if f.Claim == 0 {
+		p.fail(hdrClaim)
+	}
+	if p.bad != "" {
+		return f, fmt.Errorf("not a fire: its header %s is %q", p.bad, h.Get(p.bad))
+	}
+	return f, f.Key.Check()
+}

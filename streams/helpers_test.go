@@ -1,0 +1,159 @@
+package streams_test
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/internal/job"
+	"belfry/internal/natstest"
+	"belfry/streams"
+)
+
+// fixture is a store on a server of the test's own.
+type fixture struct {
+	*streams.Store
+
+	t      testing.TB
+	server *natstest.Server
+	nc     *nats.Conn
+	js     jetstream.JetStream
+}
+
+func open(t testing.TB, cfg streams.Config) *fixture {
+	t.Helper()
+	f := &fixture{t: t, server: natstest.Start(t)}
+	f.connect()
+	f.reopen(cfg)
+	return f
+}
+
+func (f *fixture) connect() {
+	f.t.Helper()
+	f.nc = f.server.Connect()
+	js, err := jetstream.New(f.nc)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.js = js
+}
+
+// reopen makes another store on the same server, as the next start would.
+func (f *fixture) reopen(cfg streams.Config) {
+	f.t.Helper()
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	s, err := streams.Open(f.t.Context(), f.nc, cfg)
+	if err != nil {
+		f.t.Fatalf("couldn't open the store: %v", err)
+	}
+	f.Store = s
+}
+
+// run runs the store until the returned function is called, or the test ends.
+func (f *fixture) run() (stop func()) {
+	f.t.Helper()
+	s := f.Store
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			f.t.Errorf("the store ended with: %v", err)
+		}
+	})
+	f.t.Cleanup(stop)
+	eventually(f.t, "the timer owns its partition", func() bool { return s.Ready(f.t.Context()) == nil })
+	return stop
+}
+
+func (f *fixture) route(id string, typ job.RouteType) job.Route {
+	f.t.Helper()
+	r := job.Route{RouteKey: job.RouteKey{DB: "db", ID: id}, Type: typ}
+	if typ == job.REST {
+		r.WebhookURL = "http://127.0.0.1:1/hook"
+	}
+	if err := f.Routes().Create(f.t.Context(), r); err != nil {
+		f.t.Fatalf("couldn't create route %q: %v", id, err)
+	}
+	return r
+}
+
+func newJob(id, route string, trigger time.Time) job.Job {
+	return job.Job{
+		Key:     job.Key{DB: "db", Collection: "coll", ID: id},
+		Trigger: trigger.UnixMilli(), Meta: []byte(`{ "n": 1 }`), Route: route,
+	}
+}
+
+func (f *fixture) create(j job.Job) {
+	f.t.Helper()
+	if err := f.Jobs().Create(f.t.Context(), j); err != nil {
+		f.t.Fatalf("couldn't create job %q: %v", j.ID, err)
+	}
+}
+
+func (f *fixture) get(k job.Key) job.Record {
+	f.t.Helper()
+	r, err := f.Jobs().Get(f.t.Context(), k)
+	if err != nil {
+		f.t.Fatalf("couldn't get job %q: %v", k.ID, err)
+	}
+	return r
+}
+
+// reaches waits until the job has the status.
+func (f *fixture) reaches(k job.Key, want job.Status) job.Record {
+	f.t.Helper()
+	var r job.Record
+	eventually(f.t, "job "+k.ID+" is "+string(want), func() bool {
+		r, _ = f.Jobs().Get(f.t.Context(), k)
+		return r.Status == want
+	})
+	return r
+}
+
+// fires returns all messages of a stream under a subject.
+func (f *fixture) messages(stream, subject string) []jetstream.Msg {
+	f.t.Helper()
+	c, err := f.js.OrderedConsumer(f.t.Context(), stream, jetstream.OrderedConsumerConfig{FilterSubjects: []string{subject}})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	pending := int(c.CachedInfo().NumPending)
+	var all []jetstream.Msg
+	for len(all) < pending {
+		batch, err := c.Fetch(pending-len(all), jetstream.FetchMaxWait(5*time.Second))
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		n := 0
+		for m := range batch.Messages() {
+			all = append(all, m)
+			n++
+		}
+		if n == 0 {
+			f.t.Fatalf("stream %s: got %d of %d messages: %v", stream, len(all), pending, batch.Error())
+		}
+	}
+	return all
+}
+
+// eventually waits for what cannot be waited for by an event.
+func eventually(t testing.TB, what string, done func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for !done() {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within 20 s: %s", what)
+		}
+		time.Sleep(2 * time.Millisecond) // between two looks at the server's state
+	}
+}

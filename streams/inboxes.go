@@ -1,0 +1,223 @@
+package streams
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/internal/job"
+)
+
+// Inboxes are the durable consumers of the routes, one each, on the route's
+// literal subject in FIRES. Workers fetch from those of REST routes; those of
+// NATS routes are for their subscribers. An inbox is made before its route and
+// outlives it until what is left in it went to DEAD. It is safe for concurrent
+// use.
+type Inboxes struct {
+	js     jetstream.JetStream
+	cfg    Config
+	routes *Routes
+
+	mu        sync.Mutex // guards what follows
+	consumers map[job.RouteKey]jetstream.Consumer
+}
+
+func newInboxes(js jetstream.JetStream, cfg Config) *Inboxes {
+	return &Inboxes{js: js, cfg: cfg, consumers: map[job.RouteKey]jetstream.Consumer{}}
+}
+
+// Subscription names what a plain NATS client needs to read the inbox.
+func (in *Inboxes) subscription(k job.RouteKey) job.Subscription {
+	return job.Subscription{Stream: FiresStream, Subject: fireSubject(k), Consumer: inboxConsumer(k)}
+}
+
+// ensure makes the inbox of a route, empty, unless it is there. One left by a
+// deleted route of the same type is taken over with what is in it; of another
+// type, it is [job.ErrRouteTypeFixed].
+func (in *Inboxes) ensure(ctx context.Context, k job.RouteKey, t job.RouteType) error {
+	c, err := in.js.Consumer(ctx, FiresStream, inboxConsumer(k))
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		c, err = in.js.CreateConsumer(ctx, FiresStream, in.config(k, t))
+	}
+	if err != nil {
+		return unavailable("couldn't make the inbox of the route", err)
+	}
+	if was := c.CachedInfo().Config.Metadata[metaType]; was != string(t) {
+		return fmt.Errorf("%w: a deleted route %q of type %s still has fires to bury; try again in a minute", job.ErrRouteTypeFixed, k.ID, was)
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.consumers[k] = c
+	return nil
+}
+
+func (in *Inboxes) config(k job.RouteKey, t job.RouteType) jetstream.ConsumerConfig {
+	cfg := jetstream.ConsumerConfig{
+		Durable:       inboxConsumer(k),
+		FilterSubject: fireSubject(k),
+		DeliverPolicy: jetstream.DeliverNewPolicy,
+		AckPolicy:     jetstream.AckExplicitPolicy,
+		Metadata:      map[string]string{metaDB: k.DB, metaRoute: k.ID, metaType: string(t)},
+	}
+	if t == job.NATS {
+		cfg.AckWait = in.cfg.NativeAckWait
+		cfg.MaxDeliver = in.cfg.NativeMaxDeliver
+	} else {
+		cfg.AckWait = in.cfg.AckWait
+		cfg.MaxDeliver = -1
+		// The workers' free slots are the limit, and a fire that is left
+		// unacked on purpose must not use one up.
+		cfg.MaxAckPending = -1
+	}
+	return cfg
+}
+
+func (in *Inboxes) consumer(ctx context.Context, k job.RouteKey) (jetstream.Consumer, error) {
+	in.mu.Lock()
+	c := in.consumers[k]
+	in.mu.Unlock()
+	if c != nil {
+		return c, nil
+	}
+	c, err := in.js.Consumer(ctx, FiresStream, inboxConsumer(k))
+	if err != nil {
+		return nil, unavailable("couldn't find the inbox of the route", err)
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.consumers[k] = c
+	return c, nil
+}
+
+// Fetch hands at most max fires to take, as they come. It returns when max
+// were handed out, when wait is over, or when ctx ends; a fire that was on its
+// way by then is still handed out. take must not block.
+func (in *Inboxes) Fetch(ctx context.Context, k job.RouteKey, max int, wait time.Duration, take func(job.Handover)) error {
+	c, err := in.consumer(ctx, k)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	batch, err := c.Fetch(max, jetstream.FetchContext(ctx))
+	if err != nil {
+		return in.forget(k, err)
+	}
+	for m := range batch.Messages() {
+		h, err := handover(m)
+		if err != nil {
+			in.cfg.Log.Warn("message in FIRES dropped", "subject", m.Subject(), "err", err)
+			if err := m.Term(); err != nil {
+				return unavailable("couldn't refuse a message", err)
+			}
+			continue
+		}
+		take(h)
+	}
+	if err := batch.Error(); err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+		return in.forget(k, err)
+	}
+	return nil
+}
+
+// forget drops the handle of an inbox that failed, so that the next call looks
+// it up again.
+func (in *Inboxes) forget(k job.RouteKey, err error) error {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	delete(in.consumers, k)
+	return unavailable("couldn't fetch from the inbox of the route", err)
+}
+
+func handover(m jetstream.Msg) (job.Handover, error) {
+	meta, err := m.Metadata()
+	if err != nil {
+		return job.Handover{}, err
+	}
+	f, err := decodeFire(m.Headers(), m.Data(), meta.Sequence.Stream, meta.Timestamp)
+	return job.Handover{Fire: f, Times: int(meta.NumDelivered), Ack: m.Ack, Extend: m.InProgress}, err
+}
+
+// Settled reports whether nothing is left in the inbox, neither waiting nor
+// unacked.
+func (in *Inboxes) Settled(ctx context.Context, k job.RouteKey) (bool, error) {
+	c, err := in.consumer(ctx, k)
+	if err != nil {
+		return false, err
+	}
+	info, err := c.Info(ctx)
+	if err != nil {
+		return false, in.forget(k, err)
+	}
+	return info.NumPending == 0 && info.NumAckPending == 0, nil
+}
+
+// Remove deletes the inbox of a deleted route. An inbox whose route exists
+// again is left alone.
+func (in *Inboxes) Remove(ctx context.Context, k job.RouteKey) error {
+	return in.routes.exclusively(func() error {
+		switch _, err := in.routes.Get(ctx, k); {
+		case err == nil:
+			return nil
+		case !errors.Is(err, job.ErrRouteNotFound):
+			return err
+		}
+		in.mu.Lock()
+		delete(in.consumers, k)
+		in.mu.Unlock()
+		err := in.js.DeleteConsumer(ctx, FiresStream, inboxConsumer(k))
+		if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+			return unavailable("couldn't delete the inbox of the route", err)
+		}
+		return nil
+	})
+}
+
+// list returns every inbox there is.
+func (in *Inboxes) list(ctx context.Context) ([]job.Inbox, error) {
+	stream, err := in.js.Stream(ctx, FiresStream)
+	if err != nil {
+		return nil, unavailable("couldn't list the inboxes", err)
+	}
+	var all []job.Inbox
+	names := stream.ListConsumers(ctx)
+	for info := range names.Info() {
+		m := info.Config.Metadata
+		if m[metaType] == "" {
+			continue // somebody else's
+		}
+		k := job.RouteKey{DB: m[metaDB], ID: m[metaRoute]}
+		all = append(all, job.Inbox{RouteKey: k, Type: job.RouteType(m[metaType])})
+	}
+	if err := names.Err(); err != nil {
+		return nil, unavailable("couldn't list the inboxes", err)
+	}
+	return all, nil
+}
+
+// handOutAgain makes the REST inboxes hand out at once what the last run of
+// Belfry took and did not ack, instead of after its wait. Not for when other
+// processes deliver, or this one already does.
+func (in *Inboxes) handOutAgain(ctx context.Context) error {
+	boxes, err := in.list(ctx)
+	if err != nil {
+		return err
+	}
+	for _, box := range boxes {
+		if box.Type != job.REST {
+			continue
+		}
+		if _, err := in.js.ResetConsumer(ctx, FiresStream, inboxConsumer(box.RouteKey)); err != nil {
+			return unavailable("couldn't reset the inbox of a route", err)
+		}
+	}
+	return nil
+}
+
+func unavailable(doing string, err error) error {
+	return fmt.Errorf("%w: %s: %w", job.ErrUnavailable, doing, err)
+}

@@ -1,0 +1,138 @@
+package streams
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+
+	"belfry/internal/job"
+)
+
+// Jobs are the records of all jobs, one key each. What it answered is stored;
+// each change is one compare-and-set, so of two racing ones exactly one wins
+// and the other is told so. Errors are those of the job package. It is safe
+// for concurrent use.
+type Jobs struct {
+	w      *writer
+	routes *RouteCache
+	dead   *deadLetters
+	cfg    Config
+}
+
+// read returns the job's record as the leader has it. A deleted key is not
+// found, but its revision is returned, to write over.
+func (s *Jobs) read(ctx context.Context, k job.Key) (r job.Record, found bool, err error) {
+	p := partitionOf(k, partitions)
+	m, found, err := s.w.lastOnLeader(ctx, jobsStream(p), jobSubject(p, k))
+	if err != nil || !found {
+		return job.Record{}, false, err
+	}
+	r, err = decodeRecord(k, m.Seq, m.Header, m.Data)
+	if errors.Is(err, errNoRecord) {
+		return r, false, nil
+	}
+	return r, err == nil, err
+}
+
+// write puts r over the revision expect and returns the new one.
+func (s *Jobs) write(ctx context.Context, r job.Record, expect uint64) (uint64, error) {
+	return s.w.put(ctx, partitionOf(r.Key, partitions), r, expect, s.cfg.HistoryTTL)
+}
+
+// Get returns the job as it stands now.
+func (s *Jobs) Get(ctx context.Context, k job.Key) (job.Record, error) {
+	r, found, err := s.read(ctx, k)
+	if err != nil {
+		return r, err
+	}
+	if !found {
+		return r, notFound(k)
+	}
+	return r, nil
+}
+
+// Create stores a new job. Creating it again with the same content does
+// nothing while it lives or its final state is kept; other content is refused
+// with [job.ErrJobExists] while it lives. A finished job with other content,
+// and a cancelled one, is armed anew.
+func (s *Jobs) Create(ctx context.Context, j job.Job) error {
+	if _, err := s.routes.Get(ctx, j.RouteKey()); err != nil {
+		return err
+	}
+	next, expect := job.New(j, rand.Text()), uint64(0)
+	for {
+		_, err := s.write(ctx, next, expect)
+		if !errors.Is(err, job.ErrMoved) {
+			return err
+		}
+		old, found, err := s.read(ctx, j.Key)
+		if err != nil {
+			return err
+		}
+		switch {
+		case !found:
+			next = job.New(j, rand.Text())
+		case old.Status != job.Cancelled && old.SameContent(j):
+			return nil
+		case old.Status.Live():
+			return fmt.Errorf("%w: job %q is %s; PUT changes it, DELETE cancels it", job.ErrJobExists, j.ID, old.Status)
+		default:
+			if next, err = old.Rearm(j, rand.Text()); err != nil {
+				return err
+			}
+		}
+		expect = old.Revision
+	}
+}
+
+// Update changes a job that waits. It fails with [job.ErrFiring] or
+// [job.ErrFinished] when it is too late: then the job fires, or has fired, as
+// it was.
+func (s *Jobs) Update(ctx context.Context, j job.Job) error {
+	if _, err := s.routes.Get(ctx, j.RouteKey()); err != nil {
+		return err
+	}
+	return s.change(ctx, j.Key, func(r job.Record) (job.Record, error) {
+		return r.Change(j, rand.Text())
+	})
+}
+
+// Cancel stops a job that waits, with the errors of [Jobs.Update]. Cancelling
+// it again does nothing.
+func (s *Jobs) Cancel(ctx context.Context, k job.Key) error {
+	return s.change(ctx, k, func(r job.Record) (job.Record, error) {
+		if r.Status == job.Cancelled {
+			return r, errUnchanged
+		}
+		return r.Cancel(s.cfg.Now())
+	})
+}
+
+// errUnchanged: the record is already as it should be.
+var errUnchanged = errors.New("nothing to change")
+
+// change writes what next makes of the record over it, until no other write
+// comes between.
+func (s *Jobs) change(ctx context.Context, k job.Key, next func(job.Record) (job.Record, error)) error {
+	for {
+		old, err := s.Get(ctx, k)
+		if err != nil {
+			return err
+		}
+		r, err := next(old)
+		if errors.Is(err, errUnchanged) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if _, err = s.write(ctx, r, old.Revision); !errors.Is(err, job.ErrMoved) {
+			return err
+		}
+	}
+}
+
+func notFound(k job.Key) error {
+	return fmt.Errorf("%w: %q in collection %q of db %q", job.ErrJobNotFound, k.ID, k.Collection, k.DB)
+}

@@ -1,0 +1,290 @@
+package streams_test
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/internal/job"
+	"belfry/streams"
+)
+
+func TestCreateIsSafeToRepeat(t *testing.T) {
+	f := open(t, streams.Config{})
+	f.route("r", job.NATS)
+	j := newJob("a", "r", time.Now().Add(time.Hour))
+	other := j
+	other.Meta = []byte(`2`)
+
+	f.create(j)
+	first := f.get(j.Key)
+	f.create(j)
+	if got := f.get(j.Key); got.Revision != first.Revision {
+		t.Errorf("creating the same again wrote revision %d over %d", got.Revision, first.Revision)
+	}
+	if err := f.Jobs().Create(t.Context(), other); !errors.Is(err, job.ErrJobExists) {
+		t.Errorf("creating other content over a live job: %v, want ErrJobExists", err)
+	}
+
+	if err := f.Jobs().Cancel(t.Context(), j.Key); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Jobs().Cancel(t.Context(), j.Key); err != nil {
+		t.Errorf("cancelling again: %v", err)
+	}
+	f.create(j)
+	again := f.get(j.Key)
+	if again.Status != job.Scheduled || again.FireID == first.FireID {
+		t.Errorf("created after a cancel: %s with fire id %q; want scheduled with a new one than %q", again.Status, again.FireID, first.FireID)
+	}
+
+	// Now let it fire.
+	past := j
+	past.Trigger = time.Now().Add(-time.Minute).UnixMilli()
+	if err := f.Jobs().Update(t.Context(), past); err != nil {
+		t.Fatal(err)
+	}
+	f.run()
+	done := f.reaches(j.Key, job.Published)
+	f.create(past)
+	if got := f.get(j.Key); got.Revision != done.Revision {
+		t.Errorf("creating the same after it has fired wrote revision %d over %d", got.Revision, done.Revision)
+	}
+	for name, change := range map[string]func() error{
+		"PUT":    func() error { return f.Jobs().Update(t.Context(), j) },
+		"DELETE": func() error { return f.Jobs().Cancel(t.Context(), j.Key) },
+	} {
+		if err := change(); !errors.Is(err, job.ErrFinished) {
+			t.Errorf("%s of a finished job: %v, want ErrFinished", name, err)
+		}
+	}
+	other.Trigger = past.Trigger
+	f.create(other)
+	eventually(t, "the id fires again with the other content", func() bool {
+		return len(f.messages("FIRES", "fires.>")) == 2 && f.get(j.Key).Status == job.Published
+	})
+}
+
+func TestJobsRefuse(t *testing.T) {
+	f := open(t, streams.Config{})
+	j := newJob("a", "nowhere", time.Now())
+	if err := f.Jobs().Create(t.Context(), j); !errors.Is(err, job.ErrRouteNotFound) {
+		t.Errorf("create without its route: %v, want ErrRouteNotFound", err)
+	}
+	f.route("r", job.NATS)
+	j.Route = "r"
+	for name, err := range map[string]error{
+		"get":    func() error { _, err := f.Jobs().Get(t.Context(), j.Key); return err }(),
+		"update": f.Jobs().Update(t.Context(), j),
+		"cancel": f.Jobs().Cancel(t.Context(), j.Key),
+	} {
+		if !errors.Is(err, job.ErrJobNotFound) {
+			t.Errorf("%s of no job: %v, want ErrJobNotFound", name, err)
+		}
+	}
+}
+
+func TestEveryIDWorks(t *testing.T) {
+	f := open(t, streams.Config{})
+	f.run()
+	for _, id := range []string{
+		".", "..", "*", ">", "a b", "a/b", "a\\b", "$", "=", "é", "\x00", "\r\n", "🔔",
+		strings.Repeat("x", 200), strings.Repeat("/", 200),
+	} {
+		route := job.Route{RouteKey: job.RouteKey{DB: id, ID: id}, Type: job.NATS}
+		if err := f.Routes().Create(t.Context(), route); err != nil {
+			t.Errorf("route %q: %v", id, err)
+			continue
+		}
+		j := newJob(id, id, time.Now())
+		j.DB, j.Collection = id, id
+		f.create(j)
+		f.reaches(j.Key, job.Published)
+		got, err := f.Routes().Get(t.Context(), route.RouteKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := f.js.Consumer(t.Context(), got.Subscription.Stream, got.Subscription.Consumer)
+		if err != nil {
+			t.Errorf("the consumer of %q: %v", id, err)
+			continue
+		}
+		m, err := c.Next(jetstream.FetchMaxWait(5 * time.Second))
+		if err != nil {
+			t.Errorf("no fire for %q: %v", id, err)
+			continue
+		}
+		fire, err := streams.DecodeFire(m.Headers(), m.Data(), 1, time.Time{})
+		if err != nil || fire.Key != j.Key || m.Subject() != got.Subscription.Subject {
+			t.Errorf("the fire of %q is for %q on %q: %v", j.Key, fire.Key, m.Subject(), err)
+		}
+	}
+}
+
+// A plain KV put of a job is a job; of anything else it is left alone.
+func TestPlainPut(t *testing.T) {
+	f := open(t, streams.Config{})
+	f.route("r", job.NATS)
+	kv, err := f.js.KeyValue(t.Context(), "jobs_0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := func(key, value string) {
+		t.Helper()
+		if _, err := kv.PutString(t.Context(), key, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("db.coll.before", `{"id":"before","trigger_time":1667659342626,"route":"r","meta":[ 1 ]}`)
+	put("db.coll.garbage", `hello`)
+	put("garbage", `hello`)
+	f.run()
+	put("db.coll.after", `{"trigger_time":1667659342626,"route":"r"}`)
+	put("db.coll.wrong", `{"id":"other","trigger_time":1667659342626,"route":"r"}`)
+	for _, id := range []string{"before", "after"} {
+		f.reaches(job.Key{DB: "db", Collection: "coll", ID: id}, job.Published)
+	}
+	metas := map[string]string{}
+	for _, m := range f.messages("FIRES", "fires.>") {
+		metas[m.Headers().Get("Belfry-Job-Id")] = string(m.Data())
+	}
+	if want := map[string]string{"before": "[ 1 ]", "after": "null"}; !maps.Equal(metas, want) {
+		t.Errorf("the fires carry %v, want %v", metas, want)
+	}
+	for _, id := range []string{"garbage", "wrong"} {
+		if r, err := f.Jobs().Get(t.Context(), job.Key{DB: "db", Collection: "coll", ID: id}); !errors.Is(err, job.ErrNotAJob) {
+			t.Errorf("get of %q: %v, %v; want ErrNotAJob", id, r, err)
+		}
+	}
+	// A plain delete is a delete.
+	later := newJob("later", "r", time.Now().Add(300*time.Millisecond))
+	f.create(later)
+	if err := kv.Delete(t.Context(), "db.coll.later"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Jobs().Get(t.Context(), later.Key); !errors.Is(err, job.ErrJobNotFound) {
+		t.Errorf("get of a deleted key: %v, want ErrJobNotFound", err)
+	}
+	later.Trigger = time.Now().UnixMilli()
+	f.create(later)
+	f.reaches(later.Key, job.Published)
+	if got := f.messages("FIRES", "fires.>"); len(got) != 3 {
+		t.Errorf("%d fires, want 3: the deleted job must not fire", len(got))
+	}
+}
+
+// What became of a write whose answer was lost is found out, and told.
+func TestLostAnswers(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		applied bool // the lost answer's write reached the stream
+	}{{"applied", true}, {"not applied", false}} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := open(t, streams.Config{})
+			f.route("r", job.NATS)
+			lose := false
+			f.Intercept(func(ctx context.Context, m *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {
+				if !lose || !strings.HasPrefix(m.Subject, "$KV.jobs_0.") {
+					return send(ctx, m)
+				}
+				lose = false
+				if tt.applied {
+					if _, err := send(ctx, m); err != nil {
+						t.Errorf("the write was not applied: %v", err)
+					}
+				}
+				return nil, context.DeadlineExceeded
+			})
+			j := newJob("a", "r", time.Now().Add(time.Hour))
+
+			lose = true
+			f.create(j)
+			if r := f.get(j.Key); r.Status != job.Scheduled {
+				t.Errorf("after create: %s", r.Status)
+			}
+			j.Meta = []byte(`"changed"`)
+			lose = true
+			if err := f.Jobs().Update(t.Context(), j); err != nil {
+				t.Errorf("update: %v", err)
+			}
+			if r := f.get(j.Key); string(r.Meta) != `"changed"` {
+				t.Errorf("after update: meta %s", r.Meta)
+			}
+			lose = true
+			if err := f.Jobs().Cancel(t.Context(), j.Key); err != nil {
+				t.Errorf("cancel: %v", err)
+			}
+			if r := f.get(j.Key); r.Status != job.Cancelled {
+				t.Errorf("after cancel: %s", r.Status)
+			}
+		})
+	}
+}
+
+// A write that was applied while its answer was lost, and overtaken before it
+// could be settled.
+func TestLostAnswerOvertaken(t *testing.T) {
+	f := open(t, streams.Config{})
+	f.route("r", job.NATS)
+	j := newJob("a", "r", time.Now().Add(time.Hour))
+	var next atomic.Pointer[func()]
+	overtake := func(do func()) { next.Store(&do) }
+	f.Intercept(func(ctx context.Context, m *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {
+		ack, err := send(ctx, m)
+		if m.Header.Get("Belfry-Status") == string(job.Firing) {
+			return ack, err
+		}
+		if do := next.Swap(nil); do != nil {
+			(*do)()
+			return nil, context.DeadlineExceeded
+		}
+		return ack, err
+	})
+
+	// A create that fires and finishes before it is settled was applied.
+	f.run()
+	now := j
+	now.Trigger = time.Now().UnixMilli()
+	overtake(func() { f.reaches(j.Key, job.Published) })
+	f.create(now)
+
+	// A cancel that is overtaken by a new creation cannot be told from one
+	// that came too late.
+	f.create(j)
+	overtake(func() {
+		if err := f.Jobs().Create(t.Context(), now); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := f.Jobs().Cancel(t.Context(), j.Key); !errors.Is(err, job.ErrUnknownOutcome) {
+		t.Errorf("cancel that was overtaken: %v, want ErrUnknownOutcome", err)
+	}
+}
+
+// Without JetStream nothing is said to be stored.
+func TestUnavailable(t *testing.T) {
+	f := open(t, streams.Config{})
+	f.route("r", job.NATS)
+	f.Intercept(func(context.Context, *nats.Msg, streams.PublishFunc) (*jetstream.PubAck, error) {
+		return nil, nats.ErrNoResponders
+	})
+	j := newJob("a", "r", time.Now())
+	if err := f.Jobs().Create(t.Context(), j); !errors.Is(err, job.ErrUnavailable) {
+		t.Errorf("create with nobody there: %v, want ErrUnavailable", err)
+	}
+	f.Intercept(func(context.Context, *nats.Msg, streams.PublishFunc) (*jetstream.PubAck, error) {
+		return nil, context.DeadlineExceeded
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if err := f.Jobs().Create(ctx, j); !errors.Is(err, job.ErrUnknownOutcome) {
+		t.Errorf("create without an answer in time: %v, want ErrUnknownOutcome", err)
+	}
+}

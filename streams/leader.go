@@ -1,0 +1,110 @@
+package streams
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/internal/job"
+)
+
+// stored is a message as the leader of its stream has it.
+type stored struct {
+	Subject string
+	Seq     uint64
+	Header  nats.Header
+	Data    []byte
+}
+
+// lastOnLeader returns the newest message on subject as the stream's leader
+// has it. nats.go asks any replica of a stream with AllowDirect, which may not
+// have seen the last write yet. The error wraps [job.ErrUnavailable].
+func (w *writer) lastOnLeader(ctx context.Context, stream, subject string) (m stored, found bool, err error) {
+	return w.askLeader(ctx, stream, map[string]any{"last_by_subj": subject})
+}
+
+// seqOnLeader returns the message at seq as the stream's leader has it.
+func (w *writer) seqOnLeader(ctx context.Context, stream string, seq uint64) (m stored, found bool, err error) {
+	return w.askLeader(ctx, stream, map[string]any{"seq": seq})
+}
+
+func (w *writer) askLeader(ctx context.Context, stream string, query map[string]any) (stored, bool, error) {
+	ask, err := json.Marshal(query)
+	if err != nil {
+		return stored{}, false, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, w.wait)
+	defer cancel()
+	answer, err := w.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+stream, ask)
+	if err != nil {
+		return stored{}, false, fmt.Errorf("%w: couldn't read from the leader of %s: %v", job.ErrUnavailable, stream, err)
+	}
+	var got struct {
+		Message *struct {
+			Subject string `json:"subject"`
+			Seq     uint64 `json:"seq"`
+			Header  []byte `json:"hdrs"`
+			Data    []byte `json:"data"`
+		} `json:"message"`
+		Error *jetstream.APIError `json:"error"`
+	}
+	if err := json.Unmarshal(answer.Data, &got); err != nil {
+		return stored{}, false, fmt.Errorf("couldn't read the answer of the leader of %s: %w", stream, err)
+	}
+	switch {
+	case got.Error != nil && got.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
+		return stored{}, false, nil
+	case got.Error != nil:
+		return stored{}, false, fmt.Errorf("%w: the leader of %s says: %w", job.ErrUnavailable, stream, got.Error)
+	case got.Message == nil:
+		return stored{}, false, errors.New("the leader's answer has neither a message nor an error")
+	}
+	m := stored{Subject: got.Message.Subject, Seq: got.Message.Seq, Data: got.Message.Data}
+	if len(got.Message.Header) > 0 {
+		if m.Header, err = nats.DecodeHeadersMsg(got.Message.Header); err != nil {
+			return m, false, fmt.Errorf("couldn't read the headers of message %d of %s: %w", m.Seq, stream, err)
+		}
+	}
+	return m, true, nil
+}
+
+// lastOnReplica returns the newest message on subject as any replica has it,
+// which is cheaper than asking the leader and may be behind it.
+func (w *writer) lastOnReplica(ctx context.Context, stream, subject string) (stored, bool, error) {
+	return w.askReplica(ctx, "$JS.API.DIRECT.GET."+stream+"."+subject, nil)
+}
+
+// seqOnReplica returns the message at seq as any replica has it.
+func (w *writer) seqOnReplica(ctx context.Context, stream string, seq uint64) (stored, bool, error) {
+	return w.askReplica(ctx, "$JS.API.DIRECT.GET."+stream, []byte(`{"seq":`+formatUint(seq)+`}`))
+}
+
+func (w *writer) askReplica(ctx context.Context, subject string, query []byte) (stored, bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, w.wait)
+	defer cancel()
+	m, err := w.nc.RequestWithContext(ctx, subject, query)
+	if err != nil {
+		return stored{}, false, fmt.Errorf("%w: couldn't read: %v", job.ErrUnavailable, err)
+	}
+	switch status := m.Header.Get("Status"); status {
+	case "":
+	case "404":
+		return stored{}, false, nil
+	default:
+		return stored{}, false, fmt.Errorf("%w: a read was answered with status %s", job.ErrUnavailable, status)
+	}
+	seq, err := strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64)
+	if err != nil {
+		return stored{}, false, fmt.Errorf("couldn't read the sequence of a stored message: %w", err)
+	}
+	return stored{Subject: m.Header.Get(jetstream.SubjectHeader), Seq: seq, Header: m.Header, Data: m.Data}, true, nil
+}
+
+// answerWait is how long one answer of JetStream is waited for.
+const answerWait = 2 * time.Second

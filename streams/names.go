@@ -1,0 +1,208 @@
+package streams
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"hash/fnv"
+	"strconv"
+	"strings"
+
+	"belfry/internal/job"
+)
+
+// Every bucket, stream, subject, consumer and header name that Belfry uses in
+// JetStream is built and parsed in this file.
+
+// The assets.
+const (
+	FiresStream    = "FIRES"      // one message per fire
+	DeadStream     = "DEAD"       // what could not be delivered
+	advisoryStream = "ADVISORIES" // what JetStream says of the consumers of FIRES
+	routesBucket   = "routes"     // one key per route
+	settingsBucket = "belfry"     // what was fixed at first start
+
+	firesSubjects = "fires.>"
+	fenceSubjects = "fence.*"
+	deadSubjects  = "dead.>"
+
+	// buryConsumer reads advisoryStream.
+	buryConsumer = "bury"
+
+	// epochKey is the one key of a jobs bucket that is no job: the owner's
+	// mark in the order of its writes. Jobs have three tokens.
+	epochKey = "epoch"
+
+	partitionsKey = "partitions"
+)
+
+// Headers of a record in a jobs bucket.
+const (
+	hdrStatus     = "Belfry-Status"
+	hdrDue        = "Belfry-Due"
+	hdrOp         = "Belfry-Op"
+	hdrReplaces   = "Belfry-Replaces" // "<due>:<sequence>"
+	hdrEpoch      = "Belfry-Epoch"
+	hdrFiresAfter = "Belfry-Fires-After"
+	hdrFinished   = "Belfry-Finished"
+)
+
+// Headers of records, fires and dead letters alike.
+const (
+	hdrFireID  = "Belfry-Fire-Id"
+	hdrReason  = "Belfry-Reason"
+	hdrDetail  = "Belfry-Detail"
+	hdrClaim   = "Belfry-Claim" // a fire's: the revision it was published for
+	hdrRoute   = job.HeaderRoute
+	hdrAttempt = job.HeaderAttempt
+)
+
+// Headers that JetStream gives a meaning to.
+const (
+	hdrExpectSubjectSeq = "Nats-Expected-Last-Subject-Sequence"
+	hdrExpectSubject    = "Nats-Expected-Last-Subject-Sequence-Subject"
+	hdrTTL              = "Nats-TTL"
+	hdrRollup           = "Nats-Rollup"
+	hdrMsgID            = "Nats-Msg-Id"
+	hdrKVOperation      = "KV-Operation"
+)
+
+// Keys of a route consumer's metadata.
+const (
+	metaDB    = "belfry.db"
+	metaRoute = "belfry.route"
+	metaType  = "belfry.type"
+)
+
+func jobsBucket(partition int) string   { return "jobs_" + strconv.Itoa(partition) }
+func jobsStream(partition int) string   { return "KV_" + jobsBucket(partition) }
+func jobsPrefix(partition int) string   { return "$KV." + jobsBucket(partition) + "." }
+func fenceSubject(partition int) string { return "fence." + strconv.Itoa(partition) }
+
+func jobSubject(partition int, k job.Key) string { return jobsPrefix(partition) + jobKey(k) }
+
+// jobKey is the job's key in its bucket: three escaped tokens.
+func jobKey(k job.Key) string {
+	return Escape(k.DB) + "." + Escape(k.Collection) + "." + Escape(k.ID)
+}
+
+// parseJobKey undoes jobKey.
+func parseJobKey(key string) (job.Key, error) {
+	parts := strings.Split(key, ".")
+	if len(parts) != 3 {
+		return job.Key{}, fmt.Errorf("key %q has %d tokens; a job's has 3: <db>.<collection>.<id>", key, len(parts))
+	}
+	for i, p := range parts {
+		var err error
+		if parts[i], err = Unescape(p); err != nil {
+			return job.Key{}, err
+		}
+	}
+	k := job.Key{DB: parts[0], Collection: parts[1], ID: parts[2]}
+	return k, k.Check()
+}
+
+// partitionOf spreads jobs over the partitions: FNV-1a of the escaped key.
+func partitionOf(k job.Key, partitions int) int {
+	h := fnv.New32a()
+	h.Write([]byte(jobKey(k))) // a Hash never returns an error
+	return int(h.Sum32() % uint32(partitions))
+}
+
+func routeToken(k job.RouteKey) string { return Escape(k.DB) + "." + Escape(k.ID) }
+
+func parseRouteToken(token string) (job.RouteKey, error) {
+	db, id, ok := strings.Cut(token, ".")
+	if !ok {
+		return job.RouteKey{}, fmt.Errorf("key %q has no dot; a route's is <db>.<id>", token)
+	}
+	k := job.RouteKey{}
+	var err error
+	if k.DB, err = Unescape(db); err != nil {
+		return k, err
+	}
+	if k.ID, err = Unescape(id); err != nil {
+		return k, err
+	}
+	return k, k.Check()
+}
+
+func fireSubject(k job.RouteKey) string { return "fires." + routeToken(k) }
+func deadSubject(k job.RouteKey) string { return "dead." + routeToken(k) }
+
+// maxConsumerName keeps consumer names within what JetStream takes, 255.
+const maxConsumerName = 200
+
+// inboxConsumer names the durable consumer of a route: <db>_<route>, escaped.
+// An underscore in db is escaped too, so that no two routes share a name. A
+// name that would be too long ends in a hash instead; "=-" cannot come from
+// escaping.
+func inboxConsumer(k job.RouteKey) string {
+	name := strings.ReplaceAll(Escape(k.DB), "_", "=5F") + "_" + Escape(k.ID)
+	if len(name) <= maxConsumerName {
+		return name
+	}
+	sum := sha256.Sum256([]byte(name))
+	return name[:100] + "=-" + hex.EncodeToString(sum[:16])
+}
+
+// Escape turns any text into one subject token, key part or header value:
+// each byte outside [A-Za-z0-9_-] becomes "=" and two upper-case hex digits,
+// as in quoted-printable. All characters of the result are allowed in NATS
+// subjects, KV keys and consumer names alike.
+func Escape(s string) string {
+	n := 0
+	for i := range len(s) {
+		if !plain(s[i]) {
+			n++
+		}
+	}
+	if n == 0 {
+		return s
+	}
+	const digits = "0123456789ABCDEF"
+	b := make([]byte, 0, len(s)+2*n)
+	for i := range len(s) {
+		if c := s[i]; plain(c) {
+			b = append(b, c)
+		} else {
+			b = append(b, '=', digits[c>>4], digits[c&15])
+		}
+	}
+	return string(b)
+}
+
+// Unescape undoes [Escape]. Text that Escape cannot have made is an error, so
+// that two keys never mean the same job.
+func Unescape(s string) (string, error) {
+	if strings.IndexByte(s, '=') < 0 {
+		if bad := strings.IndexFunc(s, func(r rune) bool { return r > 0x7f || !plain(byte(r)) }); bad >= 0 {
+			return "", fmt.Errorf("%q has the character %q unescaped; only A-Z a-z 0-9 _ - stand for themselves", s, s[bad:bad+1])
+		}
+		return s, nil
+	}
+	b := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		if s[i] != '=' {
+			b = append(b, s[i])
+			continue
+		}
+		if i+2 >= len(s) {
+			return "", fmt.Errorf("%q ends within an escape; = and two hex digits are accepted", s)
+		}
+		v, err := strconv.ParseUint(s[i+1:i+3], 16, 8)
+		if err != nil {
+			return "", fmt.Errorf("%q has the escape %q; = and two hex digits are accepted", s, s[i:i+3])
+		}
+		b = append(b, byte(v))
+		i += 2
+	}
+	if text := string(b); Escape(text) == s {
+		return text, nil
+	}
+	return "", fmt.Errorf("%q is not how its text is escaped", s)
+}
+
+func plain(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-'
+}

@@ -1,0 +1,150 @@
+package streams
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"belfry/internal/contract"
+	"belfry/internal/job"
+)
+
+// errNoRecord: the message is a marker of a deleted key.
+var errNoRecord = errors.New("no record")
+
+// encodeRecord makes the message that stores r: the job as the user gave it is
+// the value, so that any KV tool shows it; all else is in the headers, so that
+// the timer can follow the bucket without the values. A final record lives for
+// ttl.
+func encodeRecord(subject string, r job.Record, ttl time.Duration) *nats.Msg {
+	h := nats.Header{
+		hdrStatus:  {string(r.Status)},
+		hdrFireID:  {r.FireID},
+		hdrAttempt: {strconv.Itoa(r.Attempt)},
+		hdrRoute:   {Escape(r.Route)},
+		hdrOp:      {r.Op},
+	}
+	if r.Status.Final() {
+		h[hdrFinished] = []string{formatInt(r.Finished)}
+		h[hdrTTL] = []string{ttl.String()}
+	} else {
+		h[hdrDue] = []string{formatInt(r.Due)}
+	}
+	if r.Replaces.Seq > 0 {
+		h[hdrReplaces] = []string{formatInt(r.Replaces.Due) + ":" + formatUint(r.Replaces.Seq)}
+	}
+	if r.Status == job.Firing {
+		h[hdrEpoch] = []string{formatUint(r.Epoch)}
+		h[hdrFiresAfter] = []string{formatUint(r.FiresAfter)}
+	}
+	if r.Reason != "" {
+		h[hdrReason] = []string{string(r.Reason)}
+		h[hdrDetail] = []string{r.Detail}
+	}
+	return &nats.Msg{Subject: subject, Header: h, Data: contract.AppendJob(nil, r.Job)}
+}
+
+// decodeRecord reads a stored record. One without Belfry's headers, as a plain
+// KV put leaves it, is a new scheduled job if its value is one. The error
+// wraps [job.ErrNotAJob], or is errNoRecord for a marker.
+func decodeRecord(k job.Key, seq uint64, h nats.Header, data []byte) (job.Record, error) {
+	r, written, err := decodeHeaders(k, seq, h)
+	if err != nil {
+		return r, err
+	}
+	j, err := contract.ParseJob(data, k, len(data))
+	if err != nil {
+		return r, fmt.Errorf("%w: %v", job.ErrNotAJob, err)
+	}
+	r.Job = j
+	if !written {
+		r.Due = j.Trigger
+	}
+	return r, nil
+}
+
+// decodeHeaders reads what the headers alone tell: everything but the trigger
+// time and the meta. written is false for a record that Belfry did not write,
+// of which they tell nothing.
+func decodeHeaders(k job.Key, seq uint64, h nats.Header) (r job.Record, written bool, err error) {
+	r = job.Record{Job: job.Job{Key: k}, Revision: seq, Status: job.Scheduled}
+	if h.Get(hdrKVOperation) != "" {
+		return r, false, errNoRecord
+	}
+	status := h.Get(hdrStatus)
+	if status == "" {
+		return r, false, nil
+	}
+	p := headerParser{h: h}
+	r.Status = job.Status(status)
+	if !r.Status.Known() {
+		p.fail(hdrStatus)
+	}
+	r.FireID, r.Op = h.Get(hdrFireID), h.Get(hdrOp)
+	r.Route = p.text(hdrRoute)
+	r.Attempt = int(p.uint(hdrAttempt))
+	r.Due = int64(p.uint(hdrDue))
+	r.Finished = int64(p.uint(hdrFinished))
+	r.Epoch, r.FiresAfter = p.uint(hdrEpoch), p.uint(hdrFiresAfter)
+	r.Reason, r.Detail = job.Reason(h.Get(hdrReason)), h.Get(hdrDetail)
+	r.Replaces = p.position(hdrReplaces)
+	if p.bad != "" {
+		return r, true, fmt.Errorf("%w: its header %s is %q", job.ErrNotAJob, p.bad, h.Get(p.bad))
+	}
+	return r, true, nil
+}
+
+// headerParser reads headers and remembers the first that cannot be read. An
+// absent one is zero.
+type headerParser struct {
+	h   nats.Header
+	bad string
+}
+
+func (p *headerParser) fail(name string) {
+	if p.bad == "" {
+		p.bad = name
+	}
+}
+
+func (p *headerParser) uint(name string) uint64 {
+	return p.parse(name, p.h.Get(name))
+}
+
+func (p *headerParser) parse(name, s string) uint64 {
+	if s == "" {
+		return 0
+	}
+	v, err := strconv.ParseUint(s, 10, 63)
+	if err != nil {
+		p.fail(name)
+	}
+	return v
+}
+
+func (p *headerParser) text(name string) string {
+	s, err := Unescape(p.h.Get(name))
+	if err != nil {
+		p.fail(name)
+	}
+	return s
+}
+
+func (p *headerParser) position(name string) job.Position {
+	s := p.h.Get(name)
+	if s == "" {
+		return job.Position{}
+	}
+	due, seq, ok := strings.Cut(s, ":")
+	if !ok {
+		p.fail(name)
+	}
+	return job.Position{Due: int64(p.parse(name, due)), Seq: p.parse(name, seq)}
+}
+
+func formatInt(v int64) string   { return strconv.FormatInt(v, 10) }
+func formatUint(v uint64) string { return strconv.FormatUint(v, 10) }

@@ -1,0 +1,98 @@
+package streams
+
+import (
+	"context"
+	"sync"
+
+	"belfry/internal/job"
+)
+
+// RouteCache answers what a route is without asking JetStream, a moment behind
+// changes made by other processes and at once behind those of this one. That
+// there is no such route it says only when the leader does. It is safe for
+// concurrent use.
+type RouteCache struct {
+	routes *Routes
+
+	loaded chan struct{} // closed once every route there was is known
+	once   sync.Once
+
+	mu    sync.RWMutex // guards known
+	known map[job.RouteKey]cachedRoute
+}
+
+type cachedRoute struct {
+	job.Route
+	deleted bool
+}
+
+func newRouteCache(r *Routes) *RouteCache {
+	return &RouteCache{routes: r, loaded: make(chan struct{}), known: map[job.RouteKey]cachedRoute{}}
+}
+
+// Get returns the route, or [job.ErrRouteNotFound].
+func (c *RouteCache) Get(ctx context.Context, k job.RouteKey) (job.Route, error) {
+	if r, ok := c.peek(k); ok {
+		return r, nil
+	}
+	fresh, err := c.routes.Get(ctx, k)
+	if err == nil {
+		c.set(fresh)
+	}
+	return fresh, err
+}
+
+// peek returns the route if it is known here.
+func (c *RouteCache) peek(k job.RouteKey) (job.Route, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	r, ok := c.known[k]
+	return r.Route, ok && !r.deleted
+}
+
+// wait blocks until every route there was is known, or ctx ends.
+func (c *RouteCache) wait(ctx context.Context) error {
+	select {
+	case <-c.loaded:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// set takes in a route that was written, unless something newer is known.
+func (c *RouteCache) set(r job.Route) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.known[r.RouteKey].Revision < r.Revision {
+		c.known[r.RouteKey] = cachedRoute{Route: r}
+	}
+}
+
+// drop takes in that a route was deleted. The mark keeps a late watcher from
+// bringing the old route back, and goes when the watcher has seen it too.
+func (c *RouteCache) drop(k job.RouteKey, revision uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.known[k].Revision < revision {
+		c.known[k] = cachedRoute{Route: job.Route{RouteKey: k, Revision: revision}, deleted: true}
+	}
+}
+
+// follow keeps the cache up to date until ctx ends.
+func (c *RouteCache) follow(ctx context.Context) error {
+	return c.routes.watch(ctx, c.routes.inboxes.js, func(r *job.Route, exists bool) {
+		switch {
+		case r == nil:
+			c.once.Do(func() { close(c.loaded) })
+		case exists:
+			c.set(*r)
+		default:
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			if c.known[r.RouteKey].Revision <= r.Revision {
+				delete(c.known, r.RouteKey)
+			}
+		}
+	})
+}

@@ -1,0 +1,215 @@
+package streams
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/internal/contract"
+	"belfry/internal/job"
+)
+
+// Routes are the records of all routes, one key each in their bucket. Each
+// change is one compare-and-set, and an inbox is made before its route. Errors
+// are those of the job package. It is safe for concurrent use.
+type Routes struct {
+	w       *writer
+	inboxes *Inboxes
+	cfg     Config
+	cache   *RouteCache
+
+	// changing lets one change at a time through, so that an inbox is not
+	// removed between its making and its route's.
+	changing sync.Mutex
+}
+
+// deletedFor is how long the mark of a deleted route is kept, for watchers
+// that were away.
+const deletedFor = 24 * time.Hour
+
+const routesStream = "KV_" + routesBucket
+
+func routeSubject(k job.RouteKey) string { return "$KV." + routesBucket + "." + routeToken(k) }
+
+func newRoutes(w *writer, in *Inboxes, cfg Config) *Routes {
+	r := &Routes{w: w, inboxes: in, cfg: cfg}
+	r.cache = newRouteCache(r)
+	return r
+}
+
+// Get returns the route as the leader has it.
+func (s *Routes) Get(ctx context.Context, k job.RouteKey) (job.Route, error) {
+	m, found, err := s.w.lastOnLeader(ctx, routesStream, routeSubject(k))
+	if err != nil {
+		return job.Route{}, err
+	}
+	if !found || isMarker(m.Header) {
+		return job.Route{RouteKey: k, Revision: m.Seq}, fmt.Errorf("%w: %q in db %q", job.ErrRouteNotFound, k.ID, k.DB)
+	}
+	return s.decode(k, m.Seq, m.Data)
+}
+
+func isMarker(h nats.Header) bool { return h.Get(hdrKVOperation) != "" }
+
+func (s *Routes) decode(k job.RouteKey, seq uint64, data []byte) (job.Route, error) {
+	r, err := contract.ParseRoute(data, k)
+	if err != nil {
+		return r, fmt.Errorf("couldn't read the stored route: %w", err)
+	}
+	r.Revision = seq
+	if r.Type == job.NATS {
+		r.Subscription = s.inboxes.subscription(k)
+	}
+	return r, nil
+}
+
+// Create stores a new route. Creating it again with the same content does
+// nothing; other content is refused with [job.ErrRouteExists].
+func (s *Routes) Create(ctx context.Context, r job.Route) error {
+	return s.change(ctx, r.RouteKey, func(old job.Route, exists bool) (*nats.Msg, error) {
+		switch {
+		case exists && old.SameContent(r):
+			return nil, nil
+		case exists:
+			return nil, fmt.Errorf("%w: %q in db %q; PUT changes it", job.ErrRouteExists, r.ID, r.DB)
+		}
+		if err := s.inboxes.ensure(ctx, r.RouteKey, r.Type); err != nil {
+			return nil, err
+		}
+		return routeMessage(r), nil
+	})
+}
+
+// Replace changes a route; its type stays. Tries that begin after it has
+// returned use the new one.
+func (s *Routes) Replace(ctx context.Context, r job.Route) error {
+	return s.change(ctx, r.RouteKey, func(old job.Route, exists bool) (*nats.Msg, error) {
+		switch {
+		case !exists:
+			return nil, fmt.Errorf("%w: %q in db %q", job.ErrRouteNotFound, r.ID, r.DB)
+		case old.Type != r.Type:
+			return nil, fmt.Errorf("%w: it is %s, not %s", job.ErrRouteTypeFixed, old.Type, r.Type)
+		case old.SameContent(r):
+			return nil, nil
+		}
+		return routeMessage(r), nil
+	})
+}
+
+// Delete removes the route's record. Its pending jobs die when they come due,
+// and what is left in its inbox goes to DEAD.
+func (s *Routes) Delete(ctx context.Context, k job.RouteKey) error {
+	return s.change(ctx, k, func(_ job.Route, exists bool) (*nats.Msg, error) {
+		if !exists {
+			return nil, fmt.Errorf("%w: %q in db %q", job.ErrRouteNotFound, k.ID, k.DB)
+		}
+		return &nats.Msg{Subject: routeSubject(k), Header: nats.Header{
+			hdrKVOperation: {"PURGE"},
+			hdrRollup:      {"sub"},
+			hdrTTL:         {deletedFor.String()},
+		}}, nil
+	})
+}
+
+func routeMessage(r job.Route) *nats.Msg {
+	return &nats.Msg{Subject: routeSubject(r.RouteKey), Header: nats.Header{}, Data: contract.AppendRoute(nil, r)}
+}
+
+// change writes the message that next makes of the route over it, and repeats
+// while others come between or the answer is missing: a route's content tells
+// whether it was applied. No message means that nothing is to be done.
+func (s *Routes) change(ctx context.Context, k job.RouteKey, next func(old job.Route, exists bool) (*nats.Msg, error)) error {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	pause := newBackOff(10*time.Millisecond, time.Second)
+	asked := false
+	for {
+		old, err := s.Get(ctx, k)
+		exists := !errors.Is(err, job.ErrRouteNotFound)
+		if err != nil && exists {
+			return err
+		}
+		m, err := next(old, exists)
+		if asked && !exists && errors.Is(err, job.ErrRouteNotFound) {
+			return nil // our own delete, whose answer was lost
+		}
+		if err != nil || m == nil {
+			return err
+		}
+		m.Header[hdrExpectSubjectSeq] = []string{formatUint(old.Revision)}
+		seq, err := s.w.send(ctx, m)
+		switch {
+		case err == nil && isMarker(m.Header):
+			s.cache.drop(k, seq)
+			return nil
+		case err == nil:
+			r, err := s.decode(k, seq, m.Data)
+			s.cache.set(r)
+			return err
+		case errors.Is(err, errNoAnswer):
+			asked = true
+			fallthrough
+		case errors.Is(err, errConflict):
+			if !sleep(ctx, pause.NextBackOff()) {
+				return fmt.Errorf("%w: the store did not answer in time", job.ErrUnknownOutcome)
+			}
+		default:
+			return err
+		}
+	}
+}
+
+// exclusively runs do while no route changes.
+func (s *Routes) exclusively(do func() error) error {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	return do()
+}
+
+// watch calls visit for every route there is, then once with a nil route, then
+// for every change, until ctx ends. exists is false for a deleted route.
+func (s *Routes) watch(ctx context.Context, js jetstream.JetStream, visit func(r *job.Route, exists bool)) error {
+	kv, err := js.KeyValue(ctx, routesBucket)
+	if err != nil {
+		return unavailable("couldn't watch the routes", err)
+	}
+	w, err := kv.WatchAll(ctx)
+	if err != nil {
+		return unavailable("couldn't watch the routes", err)
+	}
+	defer w.Stop() // at worst the server forgets it by itself
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case e, open := <-w.Updates():
+			if !open {
+				return fmt.Errorf("%w: the watch of the routes ended", job.ErrUnavailable)
+			}
+			if e == nil {
+				visit(nil, false)
+				continue
+			}
+			k, err := parseRouteToken(e.Key())
+			if err != nil {
+				s.cfg.Log.Warn("key in the routes bucket is no route", "err", err)
+				continue
+			}
+			if e.Operation() != jetstream.KeyValuePut {
+				visit(&job.Route{RouteKey: k, Revision: e.Revision()}, false)
+				continue
+			}
+			r, err := s.decode(k, e.Revision(), e.Value())
+			if err != nil {
+				s.cfg.Log.Warn("value in the routes bucket is no route", "db", k.DB, "route", k.ID, "err", err)
+				continue
+			}
+			visit(&r, true)
+		}
+	}
+}

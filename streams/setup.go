@@ -1,0 +1,128 @@
+package streams
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// setup makes the streams and buckets that are missing and brings the ages of
+// the others up to date. The job streams are made by hand: a bucket made by
+// the KV client lacks the message TTLs and atomic batches that they need.
+func (s *Store) setup(ctx context.Context) error {
+	for _, cfg := range []jetstream.StreamConfig{
+		{
+			Name:               jobsStream(partition),
+			Description:        "Belfry: every job on its one key, in every state",
+			Subjects:           []string{jobsPrefix(partition) + ">"},
+			MaxMsgsPerSubject:  1,
+			Discard:            jetstream.DiscardNew,
+			DenyDelete:         true,
+			AllowRollup:        true,
+			AllowDirect:        true,
+			AllowMsgTTL:        true,
+			AllowAtomicPublish: true,
+		},
+		{
+			Name:               FiresStream,
+			Description:        "Belfry: one message per fire",
+			Subjects:           []string{firesSubjects, fenceSubjects},
+			MaxAge:             s.cfg.FiresMaxAge,
+			AllowRollup:        true,
+			AllowDirect:        true,
+			AllowMsgTTL:        true,
+			AllowAtomicPublish: true,
+		},
+		{
+			Name:        DeadStream,
+			Description: "Belfry: what could not be delivered, with the reason",
+			Subjects:    []string{deadSubjects},
+			MaxAge:      s.cfg.DeadMaxAge,
+			AllowDirect: true,
+		},
+		{
+			Name:        advisoryStream,
+			Description: "Belfry: deliveries that the subscribers of NATS routes exhausted or refused",
+			Subjects: []string{
+				"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES." + FiresStream + ".*",
+				"$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED." + FiresStream + ".*",
+			},
+			MaxAge: s.cfg.FiresMaxAge,
+		},
+	} {
+		cfg.Replicas = s.cfg.Replicas
+		cfg.Storage = jetstream.FileStorage
+		if err := s.ensureStream(ctx, cfg); err != nil {
+			return fmt.Errorf("couldn't set up stream %s: %w", cfg.Name, err)
+		}
+	}
+	if err := s.ensureBucket(ctx, jetstream.KeyValueConfig{
+		Bucket: routesBucket, Description: "Belfry: the routes", LimitMarkerTTL: 24 * time.Hour,
+	}); err != nil {
+		return err
+	}
+	if err := s.ensureBucket(ctx, jetstream.KeyValueConfig{
+		Bucket: settingsBucket, Description: "Belfry: what was fixed at first start",
+	}); err != nil {
+		return err
+	}
+	return s.fixPartitions(ctx)
+}
+
+// ensureStream makes the stream, or brings its maximum age up to date. All
+// else of an existing stream is its operator's.
+func (s *Store) ensureStream(ctx context.Context, cfg jetstream.StreamConfig) error {
+	stream, err := s.js.Stream(ctx, cfg.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		_, err = s.js.CreateStream(ctx, cfg)
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	now := stream.CachedInfo().Config
+	if now.MaxAge == cfg.MaxAge {
+		return nil
+	}
+	now.MaxAge = cfg.MaxAge
+	now.Duplicates = min(now.Duplicates, cfg.MaxAge)
+	_, err = s.js.UpdateStream(ctx, now)
+	return err
+}
+
+func (s *Store) ensureBucket(ctx context.Context, cfg jetstream.KeyValueConfig) error {
+	_, err := s.js.KeyValue(ctx, cfg.Bucket)
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		cfg.Replicas = s.cfg.Replicas
+		_, err = s.js.CreateKeyValue(ctx, cfg)
+	}
+	if err != nil {
+		return fmt.Errorf("couldn't set up bucket %s: %w", cfg.Bucket, err)
+	}
+	return nil
+}
+
+// fixPartitions writes down how many partitions there are, once: a job's
+// partition follows from the number, so it can never change.
+func (s *Store) fixPartitions(ctx context.Context) error {
+	kv, err := s.js.KeyValue(ctx, settingsBucket)
+	if err != nil {
+		return err
+	}
+	want := strconv.Itoa(partitions)
+	if _, err = kv.Create(ctx, partitionsKey, []byte(want)); !errors.Is(err, jetstream.ErrKeyExists) {
+		return err
+	}
+	e, err := kv.Get(ctx, partitionsKey)
+	if err != nil {
+		return err
+	}
+	if got := string(e.Value()); got != want {
+		return fmt.Errorf("the data has %s partitions, this version of Belfry works with %s", got, want)
+	}
+	return nil
+}

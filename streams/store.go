@@ -1,0 +1,161 @@
+// Package streams keeps Belfry's state in NATS JetStream: jobs and routes in
+// KV buckets, fires and dead letters in streams, and the timer that moves jobs
+// from one to the other.
+//
+// It promises that what it acknowledged is stored; that every state change of
+// a job is one compare-and-set whose outcome is told truthfully; that a job
+// fires never before its time; and that no claim of a job is published twice.
+// It does not deliver: it hands fires to the workers of webhook routes, and
+// leaves those of NATS routes to their subscribers.
+package streams
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
+
+	"belfry/internal/job"
+)
+
+// One partition is served so far; the names and the stored count know more.
+const (
+	partition  = 0
+	partitions = 1
+)
+
+// Config says how to keep things. The zero value works.
+type Config struct {
+	// Replicas of every stream; 0 is 1.
+	Replicas int
+
+	// HistoryTTL is how long the final state of a job is kept, in whole
+	// seconds; 0 is 24 h.
+	HistoryTTL time.Duration
+
+	// FiresMaxAge is how long a fire waits to be delivered; 0 is 72 h. A
+	// claim that is half as old is made anew.
+	FiresMaxAge time.Duration
+
+	// DeadMaxAge is how long dead letters are kept; 0 is 30 days.
+	DeadMaxAge time.Duration
+
+	// AckWait is how long a worker has for a fire before it is handed out
+	// again; 0 is 30 s.
+	AckWait time.Duration
+
+	// NativeAckWait and NativeMaxDeliver are the same for the subscribers of
+	// NATS routes, and how often they get a fire before it goes to DEAD; 0
+	// is 30 s and 12.
+	NativeAckWait    time.Duration
+	NativeMaxDeliver int
+
+	// OnlyNode says that no other process delivers, so that what the last
+	// run left unfinished is handed out again at once.
+	OnlyNode bool
+
+	// Log gets one line per notable event; nil is slog.Default.
+	Log *slog.Logger
+
+	// Now is the clock that jobs are due by; nil is time.Now.
+	Now func() time.Time
+}
+
+func (c Config) withDefaults() Config {
+	c.Replicas = orDefault(c.Replicas, 1)
+	c.HistoryTTL = orDefault(c.HistoryTTL, 24*time.Hour)
+	c.FiresMaxAge = orDefault(c.FiresMaxAge, 72*time.Hour)
+	c.DeadMaxAge = orDefault(c.DeadMaxAge, 30*24*time.Hour)
+	c.AckWait = orDefault(c.AckWait, 30*time.Second)
+	c.NativeAckWait = orDefault(c.NativeAckWait, 30*time.Second)
+	c.NativeMaxDeliver = orDefault(c.NativeMaxDeliver, 12)
+	c.Log = orDefault(c.Log, slog.Default())
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c
+}
+
+func orDefault[T comparable](v, def T) T {
+	var zero T
+	if v == zero {
+		return def
+	}
+	return v
+}
+
+// Store is Belfry's state on one JetStream. It is safe for concurrent use.
+type Store struct {
+	cfg Config
+	nc  *nats.Conn
+	js  jetstream.JetStream
+
+	jobs    *Jobs
+	routes  *Routes
+	inboxes *Inboxes
+	dead    *deadLetters
+	timer   *timer
+}
+
+// Open makes what is missing on the JetStream behind nc, and returns the store
+// on it. The connection stays the caller's.
+func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, fmt.Errorf("couldn't use JetStream: %w", err)
+	}
+	s := &Store{cfg: cfg.withDefaults(), nc: nc, js: js}
+	if err := s.setup(ctx); err != nil {
+		return nil, err
+	}
+	w := newWriter(nc, js)
+	s.inboxes = newInboxes(js, s.cfg)
+	s.routes = newRoutes(w, s.inboxes, s.cfg)
+	s.inboxes.routes = s.routes
+	s.dead = &deadLetters{w: w, now: s.cfg.Now}
+	s.jobs = &Jobs{w: w, routes: s.routes.cache, dead: s.dead, cfg: s.cfg}
+	s.timer = newTimer(s)
+	if s.cfg.OnlyNode {
+		return s, s.inboxes.handOutAgain(ctx)
+	}
+	return s, nil
+}
+
+// Jobs returns the jobs.
+func (s *Store) Jobs() *Jobs { return s.jobs }
+
+// Routes returns the routes.
+func (s *Store) Routes() *Routes { return s.routes }
+
+// RouteCache returns the routes for those who need them often.
+func (s *Store) RouteCache() *RouteCache { return s.routes.cache }
+
+// Inboxes returns the inboxes of the routes.
+func (s *Store) Inboxes() *Inboxes { return s.inboxes }
+
+// Run follows the routes, fires due jobs and buries what subscribers could not
+// take, until ctx ends; then it finishes the fires it has begun. It returns
+// early only when it cannot go on.
+func (s *Store) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.routes.cache.follow(ctx) })
+	g.Go(func() error { return s.timer.run(ctx) })
+	g.Go(func() error { return s.buryAdvised(ctx) })
+	return g.Wait()
+}
+
+// Ready reports whether JetStream answers and the timer is at work. The error
+// wraps [job.ErrUnavailable].
+func (s *Store) Ready(ctx context.Context) error {
+	if _, err := s.js.Stream(ctx, jobsStream(partition)); err != nil {
+		return fmt.Errorf("%w: %v", job.ErrUnavailable, err)
+	}
+	if !s.timer.owns() {
+		return fmt.Errorf("%w: the timer is not running yet", job.ErrUnavailable)
+	}
+	return nil
+}

@@ -1,0 +1,116 @@
+package streams
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/internal/job"
+)
+
+// tailed is what the timer learns from one message of the jobs bucket.
+type tailed struct {
+	seq  uint64
+	rec  job.Record // headers only
+	kind tailKind
+}
+
+type tailKind int
+
+const (
+	isNothing tailKind = iota // no job: an epoch mark, a deleted key
+	isRecord                  // a record that Belfry wrote
+	isUnknown                 // one without its headers, as a plain KV put leaves it
+)
+
+// tailHeartbeat is how often the server says that it is there; the tail is
+// made anew when two are missed.
+const tailHeartbeat = 500 * time.Millisecond
+
+// tail reads the jobs bucket from its beginning, headers only, and hands each
+// message to out, until ctx ends. Whatever goes wrong, it goes on behind the
+// last message it handed over.
+func (t *timer) tail(ctx context.Context, out chan<- tailed) {
+	var last uint64
+	pause := newBackOff(50*time.Millisecond, 2*time.Second)
+	for ctx.Err() == nil {
+		before := last
+		err := t.tailOnce(ctx, &last, out)
+		if ctx.Err() != nil {
+			return
+		}
+		if last > before {
+			pause.Reset()
+		}
+		t.log.Warn("the tail of the jobs bucket is made anew", "at", last, "err", err)
+		sleep(ctx, pause.NextBackOff())
+	}
+}
+
+func (t *timer) tailOnce(ctx context.Context, last *uint64, out chan<- tailed) error {
+	cfg := jetstream.OrderedConsumerConfig{HeadersOnly: true, DeliverPolicy: jetstream.DeliverAllPolicy}
+	if *last > 0 {
+		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, *last+1
+	}
+	c, err := t.js.OrderedConsumer(ctx, jobsStream(partition), cfg)
+	if err != nil {
+		return err
+	}
+	messages, err := c.Messages(jetstream.PullHeartbeat(tailHeartbeat))
+	if err != nil {
+		return err
+	}
+	defer messages.Stop()
+	stop := context.AfterFunc(ctx, messages.Stop)
+	defer stop()
+	for {
+		m, err := messages.Next()
+		if err != nil {
+			return err
+		}
+		meta, err := m.Metadata()
+		if err != nil {
+			return err
+		}
+		select {
+		case out <- t.glimpse(m, meta.Sequence.Stream):
+			*last = meta.Sequence.Stream
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// glimpse reads what one message of the bucket means to the timer.
+func (t *timer) glimpse(m jetstream.Msg, seq uint64) tailed {
+	key := strings.TrimPrefix(m.Subject(), jobsPrefix(partition))
+	if key == epochKey {
+		return tailed{seq: seq}
+	}
+	k, err := parseJobKey(key)
+	if err != nil {
+		t.log.Warn("key in the jobs bucket is no job's; it is left alone", "key", key, "err", err)
+		return tailed{seq: seq}
+	}
+	r, written, err := decodeHeaders(k, seq, m.Headers())
+	switch {
+	case errors.Is(err, errNoRecord):
+		return tailed{seq: seq}
+	case err != nil:
+		t.leaveAlone(k, err)
+		return tailed{seq: seq}
+	case !written:
+		return tailed{seq: seq, kind: isUnknown}
+	}
+	return tailed{seq: seq, rec: r, kind: isRecord}
+}
+
+// leaveAlone logs a stored record that is no job of this partition. The timer
+// meets each one once.
+func (t *timer) leaveAlone(k job.Key, err error) {
+	t.log.Warn("record in the jobs bucket is no job; it is left alone",
+		"db", k.DB, "collection", k.Collection, "job", k.ID, "err", err)
+}

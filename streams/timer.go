@@ -1,0 +1,235 @@
+package streams
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/internal/job"
+)
+
+// timer owns a partition and fires its jobs: it follows the jobs bucket, keeps
+// an agenda, and sleeps until the next job is due.
+type timer struct {
+	cfg    Config
+	log    *slog.Logger
+	now    func() time.Time
+	js     jetstream.JetStream
+	w      *writer
+	jobs   *Jobs
+	routes *RouteCache
+	dead   *deadLetters
+
+	// The loop's own; only run touches them.
+	agenda *agenda
+	seen   uint64  // the last sequence that the tail brought
+	tenure tenure  // zero while we are not the owner
+	next   *tenure // taken, but the tail has not reached its mark
+
+	firing    atomic.Int64  // how many goroutines are in fire
+	owning    atomic.Bool   // whether tenure is set, for others to ask
+	firesSeen atomic.Uint64 // the highest sequence seen in FIRES
+
+	loads   chan loaded
+	claims  chan claimResult
+	doubts  chan string
+	tenures chan tenure
+	lost    chan tenure
+	ended   chan struct{} // a fire came to its end while others wait
+
+	work     context.Context // of all that start begins
+	stopWork context.CancelFunc
+	working  sync.WaitGroup
+}
+
+// claimResult tells the loop of a claim that was not made. One that was made
+// the tail brings.
+type claimResult struct {
+	seq   uint64
+	moved bool // the record has another revision; else try again
+}
+
+// shutdownPatience is how long begun fires may take when the timer stops.
+const shutdownPatience = 5 * time.Second
+
+func newTimer(s *Store) *timer {
+	t := &timer{
+		cfg: s.cfg, log: s.cfg.Log, now: s.cfg.Now, js: s.js, w: s.jobs.w,
+		jobs: s.jobs, routes: s.routes.cache, dead: s.dead,
+		loads:   make(chan loaded, maxLoading),
+		claims:  make(chan claimResult, maxFiring),
+		doubts:  make(chan string, 1),
+		tenures: make(chan tenure),
+		lost:    make(chan tenure),
+		ended:   make(chan struct{}, 1),
+	}
+	t.agenda = newAgenda(t.gated)
+	return t
+}
+
+// gated: the fires of a NATS route wait for nobody, so only REST is limited.
+func (t *timer) gated(k job.RouteKey) bool {
+	r, ok := t.routes.peek(k)
+	return ok && r.Type == job.REST
+}
+
+// owns reports whether the timer fires what comes due.
+func (t *timer) owns() bool { return t.owning.Load() }
+
+// run fires due jobs until ctx ends, and returns when the fires it has begun
+// are through.
+func (t *timer) run(ctx context.Context) error {
+	t.work, t.stopWork = context.WithCancel(context.WithoutCancel(ctx))
+	defer t.drain()
+	if err := t.routes.wait(ctx); err != nil {
+		return nil // stopped before it began
+	}
+	tail := make(chan tailed, 4096)
+	tailing, stopTail := context.WithCancel(ctx)
+	defer stopTail()
+	t.start(func(context.Context) { t.tail(tailing, tail) })
+	reconnects := t.w.nc.StatusChanged(nats.CONNECTED)
+	defer t.w.nc.RemoveStatusListener(reconnects)
+	t.take(ctx)
+
+	wake := time.NewTimer(0)
+	defer wake.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case m := <-tail:
+			t.observe(m)
+			for n := len(tail); n > 0; n-- {
+				t.observe(<-tail)
+			}
+		case l := <-t.loads:
+			t.took(l)
+			for n := len(t.loads); n > 0; n-- {
+				t.took(<-t.loads)
+			}
+		case c := <-t.claims:
+			if c.moved {
+				t.agenda.gone(c.seq)
+			} else {
+				t.agenda.failed(c.seq, t.now().Add(time.Second))
+			}
+		case why := <-t.doubts:
+			t.doubt(ctx, why)
+		case <-reconnects:
+			t.doubt(ctx, "the connection was lost")
+		case ten := <-t.tenures:
+			t.next = &ten
+		case ten := <-t.lost:
+			t.depose(ten)
+		case <-t.ended:
+		case <-wake.C:
+		}
+		t.step(ctx)
+		wake.Reset(t.untilNext())
+	}
+}
+
+// step does what the agenda has for this moment.
+func (t *timer) step(ctx context.Context) {
+	if t.next != nil && t.seen >= t.next.mark {
+		t.begin(*t.next)
+		t.next = nil
+	}
+	for _, seq := range t.agenda.toLoad(t.now()) {
+		t.start(func(ctx context.Context) {
+			l := t.load(ctx, seq)
+			select {
+			case t.loads <- l:
+			case <-ctx.Done():
+			}
+		})
+	}
+	if t.tenure.fence == 0 {
+		return
+	}
+	ten := t.tenure
+	for _, r := range t.agenda.toFire(t.now(), t.room()) {
+		t.firing.Add(1)
+		t.start(func(ctx context.Context) {
+			t.fire(ctx, r, ten)
+			t.firing.Add(-1)
+			select {
+			case t.ended <- struct{}{}:
+			default: // the loop has yet to look at the last one's end
+			}
+		})
+	}
+}
+
+// room is how many more fires may begin.
+func (t *timer) room() int { return maxFiring - int(t.firing.Load()) }
+
+// untilNext is how long nothing is to be done: at most a second, so that a
+// step of the clock or a suspended machine delays nothing for longer.
+func (t *timer) untilNext() time.Duration {
+	wait := time.Second
+	now := t.now()
+	if at := t.agenda.nextLoad(); !at.IsZero() {
+		wait = min(wait, at.Sub(now))
+	}
+	if at := t.agenda.nextFire(); !at.IsZero() && t.tenure.fence > 0 && t.room() > 0 {
+		wait = min(wait, at.Sub(now))
+	}
+	return max(wait, 0)
+}
+
+func (t *timer) observe(m tailed) {
+	t.seen = m.seq
+	switch m.kind {
+	case isUnknown:
+		t.agenda.observeUnknown(m.seq)
+	case isRecord:
+		t.agenda.observe(m.rec)
+		// Behind our mark a claim of an earlier epoch has no fire yet, and
+		// its owner can publish none.
+		if m.rec.Status == job.Firing && t.tenure.fence > 0 && m.rec.Epoch < t.tenure.fence {
+			ten := t.tenure
+			t.start(func(ctx context.Context) { t.resume(ctx, m.seq, ten, false) })
+		}
+	}
+}
+
+func (t *timer) took(l loaded) {
+	switch {
+	case l.gone:
+		t.agenda.gone(l.seq)
+	case l.err != nil:
+		t.log.Warn("couldn't load a job yet", "err", l.err)
+		t.agenda.failed(l.seq, t.now().Add(time.Second))
+	default:
+		t.agenda.took(l.rec, t.now())
+	}
+}
+
+// start runs do beside the loop, to be waited for at the end.
+func (t *timer) start(do func(context.Context)) {
+	t.working.Go(func() { do(t.work) })
+}
+
+// drain lets what was begun come to its end, for a bounded time.
+func (t *timer) drain() {
+	t.owning.Store(false)
+	patience := time.AfterFunc(shutdownPatience, t.stopWork)
+	defer patience.Stop()
+	t.working.Wait()
+	t.stopWork()
+}
+
+// report tells the loop of a claim that was not made.
+func (t *timer) report(ctx context.Context, c claimResult) {
+	select {
+	case t.claims <- c:
+	case <-ctx.Done():
+	}
+}
