@@ -1,8 +1,12 @@
 package streams_test
 
 import (
+	"errors"
+	"fmt"
 	"testing"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"belfry/internal/job"
 	"belfry/streams"
@@ -35,5 +39,149 @@ func TestNATSRouteFires(t *testing.T) {
 	r := f.reaches(j.Key, job.Published)
 	if r.Attempt != 1 || m.Headers().Get("webhook-id") != r.FireID {
 		t.Errorf("attempt %d and fire id %q; want 1 and %q", r.Attempt, m.Headers().Get("webhook-id"), r.FireID)
+	}
+}
+
+// A claim that nobody finishes is made anew at half of FIRES' age; the fire of
+// the old one is then worth nothing.
+func TestForgottenClaimIsMadeAnew(t *testing.T) {
+	f := open(t, streams.Config{FiresMaxAge: 4 * time.Second})
+	f.route("r", job.REST)
+	f.run()
+	j := newJob("a", "r", time.Now())
+	f.create(j)
+	first := f.fetch("r")
+	again := f.fetch("r")
+	if again.ID != first.ID || again.Attempt != 1 || again.Claim == first.Claim {
+		t.Errorf("second fire %q attempt %d claim %d; want the same id and attempt for another claim than %d",
+			again.ID, again.Attempt, again.Claim, first.Claim)
+	}
+	for _, tt := range []struct {
+		fire job.Fire
+		want job.Standing
+	}{{first.Fire, job.Superseded}, {again.Fire, job.Valid}} {
+		if st, _, err := f.Jobs().Standing(t.Context(), tt.fire); err != nil || st != tt.want {
+			t.Errorf("standing of the fire for claim %d: %v, %v; want %v", tt.fire.Claim, st, err, tt.want)
+		}
+	}
+}
+
+// A failed try is a job again, due at its retry; it can be cancelled then.
+func TestRetryIsAJob(t *testing.T) {
+	f := open(t, streams.Config{})
+	f.route("r", job.REST)
+	f.run()
+	fail := func(id string, again time.Time) job.Job {
+		t.Helper()
+		j := newJob(id, "r", time.Now())
+		f.create(j)
+		h := f.fetch("r")
+		for name, change := range map[string]func() error{
+			"PUT":    func() error { return f.Jobs().Update(t.Context(), j) },
+			"DELETE": func() error { return f.Jobs().Cancel(t.Context(), j.Key) },
+		} {
+			if err := change(); !errors.Is(err, job.ErrFiring) {
+				t.Errorf("%s while it fires: %v, want ErrFiring", name, err)
+			}
+		}
+		res := job.Result{Status: job.Retrying, RetryAt: again.UnixMilli(), Reason: job.ReasonFailed, Detail: "status 500"}
+		if err := f.Jobs().Finish(t.Context(), h.Fire, res); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.Ack(); err != nil {
+			t.Fatal(err)
+		}
+		return j
+	}
+	due := time.Now().Add(500 * time.Millisecond)
+	j := fail("again", due)
+	second := f.fetch("r")
+	if now := time.Now(); now.Before(due.Truncate(time.Millisecond)) {
+		t.Errorf("tried again at %v, due %v", now, due)
+	}
+	if r := f.get(j.Key); second.Attempt != 2 || second.ID != r.FireID || r.Attempt != 2 {
+		t.Errorf("attempt %d with id %q, the record says %d and %q; want 2 with the same id", second.Attempt, second.ID, r.Attempt, r.FireID)
+	}
+
+	j = fail("cancelled", time.Now().Add(time.Hour))
+	if err := f.Jobs().Cancel(t.Context(), j.Key); err != nil {
+		t.Errorf("cancel of a retrying job: %v", err)
+	}
+	if r := f.get(j.Key); r.Status != job.Cancelled {
+		t.Errorf("after its cancel the job is %s", r.Status)
+	}
+}
+
+// At most so many fires of a REST route are out; the rest can be cancelled.
+func TestGateKeepsJobsCancellable(t *testing.T) {
+	f := open(t, streams.Config{})
+	f.route("r", job.REST)
+	f.run()
+	const n = streams.GateLimit + 100
+	var g errgroup.Group
+	g.SetLimit(64)
+	trigger := time.Now()
+	for i := range n {
+		g.Go(func() error { return f.Jobs().Create(t.Context(), newJob(fmt.Sprint(i), "r", trigger)) })
+	}
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	count := func() map[job.Status]int {
+		c := map[job.Status]int{}
+		for i := range n {
+			c[f.get(newJob(fmt.Sprint(i), "r", trigger).Key).Status]++
+		}
+		return c
+	}
+	eventually(t, "the gate is full", func() bool { return len(f.messages("FIRES", "fires.>")) == streams.GateLimit })
+	if got := count(); got[job.Firing] != streams.GateLimit || got[job.Scheduled] != 100 {
+		t.Errorf("%v; want %d firing and 100 scheduled", got, streams.GateLimit)
+	}
+	cancelled := 0
+	for i := range n {
+		if f.Jobs().Cancel(t.Context(), newJob(fmt.Sprint(i), "r", trigger).Key) == nil {
+			cancelled++
+		}
+	}
+	if cancelled != 100 {
+		t.Errorf("%d jobs could be cancelled, want the 100 that wait", cancelled)
+	}
+}
+
+// Doubt at any time loses nothing and doubles nothing.
+func TestDoubtWhileFiring(t *testing.T) {
+	f := open(t, streams.Config{})
+	f.route("r", job.NATS)
+	f.run()
+	const n = 600
+	start := time.Now()
+	var g errgroup.Group
+	g.SetLimit(32)
+	for i := range n {
+		g.Go(func() error {
+			if i%50 == 49 {
+				f.Doubt()
+			}
+			return f.Jobs().Create(t.Context(), newJob(fmt.Sprint(i), "r", start.Add(time.Duration(i)*time.Millisecond)))
+		})
+	}
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range n {
+		f.reaches(newJob(fmt.Sprint(i), "r", start).Key, job.Published)
+	}
+	seen := map[string]int{}
+	for _, m := range f.messages("FIRES", "fires.>") {
+		seen[m.Headers().Get("Belfry-Job-Id")]++
+	}
+	for id, times := range seen {
+		if times != 1 {
+			t.Errorf("job %s stands %d times in FIRES", id, times)
+		}
+	}
+	if len(seen) != n {
+		t.Errorf("%d jobs in FIRES, want %d", len(seen), n)
 	}
 }

@@ -49,9 +49,7 @@ func (in *Inboxes) ensure(ctx context.Context, k job.RouteKey, t job.RouteType) 
 	if was := c.CachedInfo().Config.Metadata[metaType]; was != string(t) {
 		return fmt.Errorf("%w: a deleted route %q of type %s still has fires to bury; try again in a minute", job.ErrRouteTypeFixed, k.ID, was)
 	}
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	in.consumers[k] = c
+	in.keep(k, c)
 	return nil
 }
 
@@ -87,10 +85,14 @@ func (in *Inboxes) consumer(ctx context.Context, k job.RouteKey) (jetstream.Cons
 	if err != nil {
 		return nil, unavailable("couldn't find the inbox of the route", err)
 	}
+	in.keep(k, c)
+	return c, nil
+}
+
+func (in *Inboxes) keep(k job.RouteKey, c jetstream.Consumer) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.consumers[k] = c
-	return c, nil
 }
 
 // Fetch hands at most max fires to take, as they come. It returns when max
@@ -98,6 +100,15 @@ func (in *Inboxes) consumer(ctx context.Context, k job.RouteKey) (jetstream.Cons
 // way by then is still handed out. take must not block.
 func (in *Inboxes) Fetch(ctx context.Context, k job.RouteKey, max int, wait time.Duration, take func(job.Handover)) error {
 	c, err := in.consumer(ctx, k)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		// Removed by another process while the route was made again.
+		if r, lost := in.routes.cache.Get(ctx, k); lost == nil {
+			if err := in.ensure(ctx, k, r.Type); err != nil {
+				return err
+			}
+			c, err = in.consumer(ctx, k)
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -143,21 +154,21 @@ func handover(m jetstream.Msg) (job.Handover, error) {
 }
 
 // Settled reports whether nothing is left in the inbox, neither waiting nor
-// unacked.
+// unacked. One that is gone is settled.
 func (in *Inboxes) Settled(ctx context.Context, k job.RouteKey) (bool, error) {
-	c, err := in.consumer(ctx, k)
-	if err != nil {
-		return false, err
+	c, err := in.js.Consumer(ctx, FiresStream, inboxConsumer(k))
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return true, nil
 	}
-	info, err := c.Info(ctx)
 	if err != nil {
-		return false, in.forget(k, err)
+		return false, unavailable("couldn't look into the inbox of the route", err)
 	}
+	info := c.CachedInfo()
 	return info.NumPending == 0 && info.NumAckPending == 0, nil
 }
 
-// Remove deletes the inbox of a deleted route. An inbox whose route exists
-// again is left alone.
+// Remove deletes the inbox of a deleted route, if it is there. An inbox whose
+// route exists again is left alone.
 func (in *Inboxes) Remove(ctx context.Context, k job.RouteKey) error {
 	return in.routes.exclusively(func() error {
 		switch _, err := in.routes.Get(ctx, k); {

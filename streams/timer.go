@@ -55,7 +55,7 @@ type claimResult struct {
 }
 
 // shutdownPatience is how long begun fires may take when the timer stops.
-const shutdownPatience = 5 * time.Second
+const shutdownPatience = 2 * time.Second
 
 func newTimer(s *Store) *timer {
 	t := &timer{

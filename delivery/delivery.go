@@ -1,0 +1,142 @@
+// Package delivery takes fires from the inboxes of routes and hands them to
+// their targets.
+//
+// It promises that the result of a try is written before its fire is let go,
+// so that a fire is POSTed again only when Belfry died, or stayed cut off from
+// its store, between the POST and the write; the repeat carries the same
+// webhook-id. A slow or dead target holds up its own route only. Neither
+// payloads nor URLs reach logs, errors or stored details.
+//
+// The fires of NATS routes are for their subscribers: of those it only buries
+// what is left in the inbox of a deleted route.
+package delivery
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"belfry/internal/job"
+)
+
+// Jobs settles how fires stand and what becomes of them. Its methods are
+// called concurrently.
+type Jobs interface {
+	// Standing applies the worker's rule ([job.Judge]), asking the leader
+	// where a replica cannot tell. The record is the one it judged.
+	Standing(context.Context, job.Fire) (job.Standing, job.Record, error)
+
+	// Finish writes the result over the fire's claim as one compare-and-set;
+	// of a job that died on this fire the copy in DEAD is written next, also
+	// when an earlier call stopped short of it. It is nil, too, when the
+	// record had moved on and nothing was written. An error that is
+	// [job.ErrUnavailable] or [job.ErrUnknownOutcome] is worth repeating.
+	Finish(context.Context, job.Fire, job.Result) error
+
+	// Bury writes the fire into DEAD, at least once.
+	Bury(context.Context, job.Fire, job.Result) error
+}
+
+// Routes knows where routes lead.
+type Routes interface {
+	// Get returns the route, fresh enough to follow a PUT. That there is none
+	// ([job.ErrRouteNotFound]) must be the leader's word: the job dies of it.
+	Get(context.Context, job.RouteKey) (job.Route, error)
+}
+
+// Inboxes hands out the fires. Its methods are called concurrently.
+type Inboxes interface {
+	// Follow calls visit for each inbox there is, now and whenever its route
+	// is created, replaced or deleted, until ctx ends; one call at a time.
+	Follow(ctx context.Context, visit func(job.Inbox)) error
+
+	// Fetch hands at most max fires to take, as they come, and returns when
+	// max were handed out, after at most wait, or when ctx ends. A fire that
+	// is already on its way is still handed to take. take does not block; it
+	// is called by one goroutine at a time, and not after Fetch returned.
+	Fetch(ctx context.Context, key job.RouteKey, max int, wait time.Duration, take func(job.Handover)) error
+
+	// Settled reports whether nothing is left in the inbox, neither waiting
+	// nor unacked. An inbox that is gone is settled.
+	Settled(context.Context, job.RouteKey) (bool, error)
+
+	// Remove deletes the inbox of a deleted route. It leaves it alone when
+	// the route is there again, and is nil when the inbox is gone.
+	Remove(context.Context, job.RouteKey) error
+}
+
+// Config is what a [Manager] works with.
+type Config struct {
+	// Jobs, Routes and Inboxes are required.
+	Jobs    Jobs
+	Routes  Routes
+	Inboxes Inboxes
+
+	// Escape makes any id fit for a header value. Required.
+	Escape func(string) string
+
+	// Retry says when failed tries are repeated; zero is [job.DefaultRetry].
+	Retry job.RetryPolicy
+
+	// Timeout is how long one try may take, from the name lookup to the end
+	// of the answer; zero is 15 s. A fire must not be handed out again sooner
+	// than 15 s after that.
+	Timeout time.Duration
+
+	// Concurrency is how many tries of one route are under way at once; zero
+	// is 64.
+	Concurrency int
+
+	// DefaultScheme is put before a webhook URL that has no scheme; empty is
+	// "https".
+	DefaultScheme string
+
+	// Grace is how long tries under way may go on after Run's context ended;
+	// zero is 5 s more than Timeout, so that each can end by itself.
+	Grace time.Duration
+
+	// OrphanGrace is how long the inbox of a deleted route must have been
+	// settled before it is removed, for a claim made before the deletion may
+	// still be publishing; zero is a minute.
+	OrphanGrace time.Duration
+
+	// Version is told to receivers in User-Agent; empty is "dev".
+	Version string
+
+	// Log gets one line per notable event; nil is [slog.Default].
+	Log *slog.Logger
+
+	// Now is the clock of retry times and timestamps; nil is [time.Now].
+	Now func() time.Time
+}
+
+func (c Config) withDefaults() Config {
+	if c.Retry == (job.RetryPolicy{}) {
+		c.Retry = job.DefaultRetry()
+	}
+	if c.Timeout == 0 {
+		c.Timeout = 15 * time.Second
+	}
+	if c.Concurrency == 0 {
+		c.Concurrency = 64
+	}
+	if c.DefaultScheme == "" {
+		c.DefaultScheme = "https"
+	}
+	if c.Grace == 0 {
+		c.Grace = c.Timeout + 5*time.Second
+	}
+	if c.OrphanGrace == 0 {
+		c.OrphanGrace = time.Minute
+	}
+	if c.Version == "" {
+		c.Version = "dev"
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c
+}

@@ -1,0 +1,116 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"belfry/internal/job"
+)
+
+// writeGrace is how long results may still be written after the last POST was
+// cut off by a shutdown.
+const writeGrace = 5 * time.Second
+
+// Manager runs a pool of workers for each inbox that needs one: those of REST
+// routes, and those whose route was deleted.
+type Manager struct {
+	cfg     Config
+	webhook *webhook
+}
+
+// New returns a manager that does nothing until it is run.
+func New(cfg Config) *Manager {
+	cfg = cfg.withDefaults()
+	return &Manager{cfg: cfg, webhook: newWebhook(cfg)}
+}
+
+// Run delivers until ctx ends, and returns nil then; or until the inboxes
+// cannot be followed any more, and returns that error. It stops fetching at
+// once, lets the tries under way end within Config.Grace, and cuts off the
+// rest, whose fires stay unacked and are handed out again. When it returns,
+// nothing of it still runs. It may be called again then, not before.
+func (m *Manager) Run(ctx context.Context) error {
+	// A try, and the writing of its result, outlive ctx, each for its own
+	// bounded time.
+	tries, cutTries := context.WithCancel(context.WithoutCancel(ctx))
+	defer cutTries()
+	writes, cutWrites := context.WithCancel(context.WithoutCancel(ctx))
+	defer cutWrites()
+	fetching, stopFetching := context.WithCancel(ctx)
+	defer stopFetching()
+
+	r := &run{
+		worker: &worker{Config: m.cfg, webhook: m.webhook, tries: tries, writes: writes},
+		pools:  make(map[job.RouteKey]*pool),
+	}
+	err := m.cfg.Inboxes.Follow(fetching, func(in job.Inbox) { r.visit(fetching, in) })
+	stopped := ctx.Err() != nil
+
+	stopFetching()
+	ended := make(chan struct{})
+	go func() { defer close(ended); r.running.Wait() }()
+	if !endsWithin(ended, m.cfg.Grace) {
+		cutTries()
+		if !endsWithin(ended, writeGrace) {
+			cutWrites()
+			<-ended
+		}
+	}
+	m.webhook.closeIdle()
+
+	if stopped {
+		return nil
+	}
+	return fmt.Errorf("couldn't follow the inboxes of routes: %w", err)
+}
+
+func endsWithin(ended <-chan struct{}, d time.Duration) bool {
+	limit := time.NewTimer(d)
+	defer limit.Stop()
+	select {
+	case <-ended:
+		return true
+	case <-limit.C:
+		return false
+	}
+}
+
+// run is the state of one Manager.Run.
+type run struct {
+	worker  *worker
+	running sync.WaitGroup // everything that Run has to wait for
+
+	mu    sync.Mutex // guards pools, and what in them says so
+	pools map[job.RouteKey]*pool
+}
+
+// visit brings the pool of an inbox in line with its route. A pool lives on
+// through changes of a REST route, its deletion included, since its fires are
+// handled alike: the worker looks the route up for each.
+func (r *run) visit(ctx context.Context, in job.Inbox) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+
+	needed := in.Type == job.REST || in.Orphaned
+	p := r.pools[in.RouteKey]
+	if p != nil && (!needed || p.inbox.Type != in.Type) {
+		p.stop()
+		delete(r.pools, in.RouteKey)
+		p = nil
+	}
+	if !needed {
+		return
+	}
+	if p == nil {
+		poolCtx, stop := context.WithCancel(ctx)
+		p = newPool(r, in, stop)
+		r.pools[in.RouteKey] = p
+		r.running.Go(func() { defer stop(); p.loop(poolCtx) })
+	}
+	p.orphaned = in.Orphaned
+	if !in.Orphaned {
+		p.settledSince = time.Time{}
+	}
+}

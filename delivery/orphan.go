@@ -1,0 +1,72 @@
+package delivery
+
+import (
+	"context"
+	"time"
+)
+
+// wait is how long to wait for fires: of an orphaned inbox short enough to see
+// in time that it is settled.
+func (p *pool) wait() time.Duration {
+	p.run.mu.Lock()
+	defer p.run.mu.Unlock()
+	if p.orphaned {
+		return min(fetchWait, p.run.worker.OrphanGrace/4)
+	}
+	return fetchWait
+}
+
+// abandon removes the inbox of a deleted route once it has been settled for
+// long enough, and reports whether the pool is to end.
+func (p *pool) abandon(ctx context.Context) bool {
+	p.run.mu.Lock()
+	orphaned := p.orphaned
+	p.run.mu.Unlock()
+	if !orphaned {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookupTime)
+	defer cancel()
+	settled, err := p.run.worker.Inboxes.Settled(ctx, p.inbox.RouteKey)
+	if err != nil {
+		p.log.Debug("the inbox of a deleted route could not be looked at", "error", err)
+	}
+	if !p.settledLong(err == nil && settled) {
+		return false
+	}
+	if err := p.run.worker.Inboxes.Remove(ctx, p.inbox.RouteKey); err != nil {
+		p.log.Warn("the inbox of a deleted route could not be removed", "error", err)
+		return false
+	}
+	return p.retire()
+}
+
+// settledLong takes note of whether the inbox is settled now, and reports
+// whether it has been for the grace of an orphan.
+func (p *pool) settledLong(settled bool) bool {
+	p.run.mu.Lock()
+	defer p.run.mu.Unlock()
+	switch {
+	case !settled || !p.orphaned:
+		p.settledSince = time.Time{}
+		return false
+	case p.settledSince.IsZero():
+		p.settledSince = time.Now()
+	}
+	return time.Since(p.settledSince) >= p.run.worker.OrphanGrace
+}
+
+// retire takes the pool, whose inbox was removed, off the books, unless its
+// route has been created again meanwhile.
+func (p *pool) retire() bool {
+	p.run.mu.Lock()
+	defer p.run.mu.Unlock()
+	if !p.orphaned {
+		return false
+	}
+	if p.run.pools[p.inbox.RouteKey] == p {
+		delete(p.run.pools, p.inbox.RouteKey)
+	}
+	p.log.Info("the inbox of a deleted route is settled and was removed")
+	return true
+}

@@ -1,0 +1,122 @@
+package delivery
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"belfry/internal/job"
+)
+
+// fetchWait is how long one fetch waits for fires.
+const fetchWait = 30 * time.Second
+
+// pool takes the fires of one inbox and works on a bounded number at once. It
+// never asks for more fires than it has free slots: a fire that waits here for
+// a slot would be late, and its wait would count against it.
+type pool struct {
+	run    *run
+	inbox  job.Inbox
+	log    *slog.Logger
+	handle func(job.Handover)
+
+	stop  context.CancelFunc
+	slots chan struct{} // holds a token for each fire asked for or worked on
+
+	// Guarded by run.mu.
+	orphaned     bool      // the route is deleted
+	settledSince time.Time // since when the orphaned inbox was seen settled
+}
+
+func newPool(r *run, in job.Inbox, stop context.CancelFunc) *pool {
+	p := &pool{
+		run:    r,
+		inbox:  in,
+		log:    r.worker.Log.With("db", in.DB, "route", in.ID),
+		handle: r.worker.deliver,
+		stop:   stop,
+		slots:  make(chan struct{}, r.worker.Concurrency),
+	}
+	if in.Type == job.NATS {
+		p.handle = r.worker.buryOrphan
+	}
+	return p
+}
+
+// loop fetches until ctx ends or the inbox of a deleted route was removed.
+func (p *pool) loop(ctx context.Context) {
+	trouble := false // the last fetch failed
+	backOff := storeBackOff()
+	for {
+		free := p.reserve(ctx)
+		if free == 0 {
+			return
+		}
+		err := p.fetch(ctx, free)
+		if ctx.Err() != nil || p.abandon(ctx) {
+			return
+		}
+		switch {
+		case err != nil:
+			if !trouble {
+				p.log.Warn("fires cannot be fetched", "error", err)
+			}
+			pause(ctx, backOff.NextBackOff())
+		case trouble:
+			p.log.Info("fires are fetched again")
+			backOff.Reset()
+		}
+		trouble = err != nil
+	}
+}
+
+// reserve waits for a free slot and takes all that are free; none when ctx
+// ends.
+func (p *pool) reserve(ctx context.Context) int {
+	select {
+	case <-ctx.Done():
+		return 0
+	case p.slots <- struct{}{}:
+	}
+	n := 1
+	for {
+		select {
+		case p.slots <- struct{}{}:
+			n++
+		default:
+			return n
+		}
+	}
+}
+
+func (p *pool) release(n int) {
+	for range n {
+		<-p.slots
+	}
+}
+
+// fetch works on at most free fires, on slots reserved for them, and gives
+// back the slots it did not need.
+func (p *pool) fetch(ctx context.Context, free int) error {
+	taken := 0
+	defer func() { p.release(free - taken) }()
+	return p.run.worker.Inboxes.Fetch(ctx, p.inbox.RouteKey, free, p.wait(), func(h job.Handover) {
+		if ctx.Err() != nil {
+			return // not begun, so it can be left to be handed out again
+		}
+		taken++
+		p.run.running.Go(func() {
+			defer p.release(1)
+			p.handle(h)
+		})
+	})
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}

@@ -1,0 +1,43 @@
+package delivery
+
+import (
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+
+	"belfry/internal/job"
+)
+
+// retryDelay is how long to wait after failed try number attempt, which counts
+// from 1: First, times Multiplier for each try before it, give or take Jitter,
+// at most Max. By default, in seconds:
+//
+//	after try   1    2    3     4     5      6      7       8       9…11
+//	wait        1    3    9    27    81    243    729    2187       3600
+//	at least  0.8  2.4  7.2  21.6  64.8  194.4  583.2  1749.6       2880
+//	at most   1.2  3.6 10.8  32.4  97.2  291.6  874.8  2624.4       3600
+func retryDelay(attempt int, p job.RetryPolicy) time.Duration {
+	b := backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(p.First),
+		backoff.WithMultiplier(p.Multiplier),
+		backoff.WithRandomizationFactor(p.Jitter),
+		backoff.WithMaxInterval(p.Max),
+		backoff.WithMaxElapsedTime(0),
+	)
+	d := b.NextBackOff()
+	for range attempt - 1 {
+		d = b.NextBackOff()
+	}
+	return min(d, p.Max)
+}
+
+// storeBackOff spaces out the calls to a store in trouble: about 100 ms to 5 s
+// apart, without end.
+func storeBackOff() *backoff.ExponentialBackOff {
+	return backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(100*time.Millisecond),
+		backoff.WithMultiplier(2),
+		backoff.WithMaxInterval(5*time.Second),
+		backoff.WithMaxElapsedTime(0),
+	)
+}

@@ -1,0 +1,52 @@
+package delivery_test
+
+import (
+	"testing"
+	"time"
+
+	"belfry/delivery"
+	"belfry/internal/job"
+)
+
+// TestRetryDelay compares with the table in the comment.
+func TestRetryDelay(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		attempt           int
+		low, middle, high time.Duration
+	}{
+		{1, 800 * time.Millisecond, time.Second, 1200 * time.Millisecond},
+		{2, 2400 * time.Millisecond, 3 * time.Second, 3600 * time.Millisecond},
+		{3, 7200 * time.Millisecond, 9 * time.Second, 10800 * time.Millisecond},
+		{4, 21600 * time.Millisecond, 27 * time.Second, 32400 * time.Millisecond},
+		{5, 64800 * time.Millisecond, 81 * time.Second, 97200 * time.Millisecond},
+		{6, 194400 * time.Millisecond, 243 * time.Second, 291600 * time.Millisecond},
+		{7, 583200 * time.Millisecond, 729 * time.Second, 874800 * time.Millisecond},
+		{8, 1749600 * time.Millisecond, 2187 * time.Second, 2624400 * time.Millisecond},
+		{9, 2880 * time.Second, time.Hour, time.Hour},
+		{11, 2880 * time.Second, time.Hour, time.Hour},
+		{10_000, 2880 * time.Second, time.Hour, time.Hour},
+	}
+	exact := job.DefaultRetry()
+	exact.Jitter = 0
+	for _, tt := range tests {
+		if got := delivery.RetryDelay(tt.attempt, exact); got != tt.middle {
+			t.Errorf("after try %d without jitter: got %v, want %v", tt.attempt, got, tt.middle)
+		}
+		for range 100 {
+			if got := delivery.RetryDelay(tt.attempt, job.DefaultRetry()); got < tt.low || got > tt.high {
+				t.Errorf("after try %d: got %v, want %v to %v", tt.attempt, got, tt.low, tt.high)
+			}
+		}
+	}
+}
+
+func TestRetryDelayFirstOverMax(t *testing.T) {
+	t.Parallel()
+	p := job.RetryPolicy{MaxAttempts: 3, First: time.Hour, Multiplier: 3, Max: time.Minute}
+	for attempt := 1; attempt <= 3; attempt++ {
+		if got := delivery.RetryDelay(attempt, p); got != time.Minute {
+			t.Errorf("after try %d of %+v: got %v, want %v", attempt, p, got, time.Minute)
+		}
+	}
+}

@@ -1,0 +1,127 @@
+package streams_test
+
+import "belfry/internal/job"
+
+// modelCall is a request to the store. The sender learns its answer, or that
+// none came; then the request may have been applied, may never be, or may
+// still be on its way.
+type modelCall struct {
+	apply    func() (uint64, bool)
+	answered bool
+	missing  bool
+	seq      uint64 // the answer, with ok
+	ok       bool   // false: the compare-and-set was refused
+}
+
+func (c *modelCall) settled() bool { return c.answered || c.missing }
+
+// send sends a request, and does not wait for the answer.
+func (p *modelProcess) send(apply func() (uint64, bool)) *modelCall {
+	p.step()
+	c := &modelCall{apply: apply}
+	p.w.carry(c)
+	return c
+}
+
+// ask sends a request and waits for its answer, or for none.
+func (p *modelProcess) ask(apply func() (uint64, bool)) *modelCall {
+	c := p.send(apply)
+	p.wait(c.settled)
+	return c
+}
+
+// carry is the network: it decides what becomes of a request.
+func (w *modelWorld) carry(c *modelCall) {
+	fate := 0
+	if !w.calm {
+		fate = w.rng.IntN(100)
+	}
+	switch {
+	case fate < 58: // applied and answered at once
+		c.answer()
+	case fate < 73: // slow: the sender waits for it
+		w.net = append(w.net, c)
+	case fate < 81: // lost on the way there
+		c.missing = true
+		w.tally[modelLostRequests]++
+	case fate < 90: // lost on the way back
+		c.apply()
+		c.missing = true
+		w.tally[modelLostAnswers]++
+	default: // late: the sender gives up, the request goes on
+		c.missing = true
+		w.net = append(w.net, c)
+		w.tally[modelLateRequests]++
+	}
+}
+
+func (c *modelCall) answer() {
+	c.seq, c.ok = c.apply()
+	c.answered = !c.missing
+}
+
+// arrive lets one of the requests on their way come to an end.
+func (w *modelWorld) arrive() {
+	i := w.rng.IntN(len(w.net))
+	c := w.net[i]
+	if !w.calm && !c.missing && w.rng.IntN(8) == 0 {
+		c.missing = true // slow has become late
+		w.tally[modelLateRequests]++
+		return
+	}
+	w.net = append(w.net[:i], w.net[i+1:]...)
+	if !w.calm && w.rng.IntN(10) == 0 {
+		c.missing = true
+		w.tally[modelLostRequests]++
+		return
+	}
+	c.answer()
+}
+
+// modelOutcome is what a writer knows about its write.
+type modelOutcome int
+
+const (
+	modelApplied modelOutcome = iota
+	modelLost                 // not applied, and never will be
+	modelUnknown
+)
+
+// put is one compare-and-set request for a record.
+func (p *modelProcess) put(rec job.Record, expected uint64) func() (uint64, bool) {
+	m := modelWrite{key: modelKeyOf(rec.Key), rec: rec}
+	return func() (uint64, bool) {
+		m.at = p.w.clock
+		revision, ok := p.w.jobs.put(m, expected)
+		p.w.note("%s: %s %s attempt %d fire %s (%s) over %d: revision %d, applied %t",
+			p.name, rec.Status, rec.ID, rec.Attempt, rec.FireID, rec.Op, rec.Replaces.Seq, revision, ok)
+		return revision, ok
+	}
+}
+
+// write writes rec over the record it replaces and settles the outcome by
+// reading, sending up to tries times. For a lost write it returns what stands
+// there instead.
+func (p *modelProcess) write(rec job.Record, tries int) (modelOutcome, job.Record) {
+	expected, doubt := rec.Replaces.Seq, false
+	for range tries {
+		call := p.ask(p.put(rec, expected))
+		if call.ok && call.answered {
+			return modelApplied, rec
+		}
+		doubt = doubt || call.missing
+		now := p.read(modelKeyOf(rec.Key))
+		switch {
+		case now.Op == rec.Op:
+			return modelApplied, now
+		case rec.Status == job.Scheduled && now.FireID == rec.FireID:
+			return modelApplied, now // it has been claimed meanwhile
+		case now.Revision == expected:
+			continue
+		case !doubt || now.Replaces.Seq == expected:
+			return modelLost, now
+		}
+		return modelUnknown, now
+	}
+	return modelUnknown, job.Record{}
+}

@@ -1,0 +1,56 @@
+package streams_test
+
+// modelRules are departures from the protocol, each one that somebody might
+// well write; the zero value has none. What each leads to:
+type modelRules struct {
+	// FIRES refuses no publish. A claims and goes to sleep, or its publish is
+	// slow; B takes over, does not find the fire, and publishes it; then A's
+	// arrives: a double.
+	noFence bool
+
+	// A claim of an older owner behind L is left to that owner. That is what
+	// one has to do without the fence, since nothing stops the older owner
+	// from publishing it, and publishing it too would fire twice. But where
+	// the older owner died after the claim was sent, nobody does: a loss.
+	leavesLateClaims bool
+
+	// A claim without an answer counts as not applied. It was: the record is
+	// firing, and its owner waits for nothing: a loss.
+	believesMissing bool
+
+	// A publish without an answer is sent again under the same fence. The
+	// first was applied, or still will be: a double.
+	publishesAgain bool
+
+	// A takeover reads FIRES from the fence before its own, not from the lowest
+	// fires_after. A fire before that one, whose worker has not finished, is
+	// not found and published again: a double.
+	readsFromLastFence bool
+
+	// A takeover does not follow the bucket to L, and takes every claim that it
+	// sees later for one that cannot be in FIRES: a double.
+	skipsTail bool
+
+	// An owner stops only when the fence refuses it, not when it sees a newer
+	// epoch in the bucket. B, deposed by A, has nothing to publish and keeps
+	// the partition; A dies with a claim in hand, which nobody looks for: a
+	// loss (until B has something to publish).
+	heedsOnlyRefusal bool
+
+	// A claim is a plain write. It overwrites a cancel that was answered with
+	// done: an untruth.
+	claimsBlindly bool
+
+	// A job counts as due a little before its time.
+	claimsAhead bool
+
+	// A fire that was handed out before is judged by a replica too. The worker
+	// before has finished the try and died before its ack; the replica still
+	// shows the claim: a post too many, which no crash in a post explains.
+	trustsReplicas bool
+
+	// A worker delivers a fire though its claim counts as lost by now. The
+	// owner claims the job anew in the middle of the post, and another worker
+	// posts the new fire: a double.
+	deliversOverdue bool
+}

@@ -1,0 +1,209 @@
+package streams_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+)
+
+// modelWorld is one schedule: the store, the network, the processes, a clock,
+// and a source of chance that decides everything.
+type modelWorld struct {
+	rules modelRules
+	rng   *rand.Rand
+	keys  int // jobs
+	clock int64
+	steps int
+	calm  bool // no faults from now on
+	ids   int
+
+	jobs  modelJobs
+	fires modelFires
+	net   []*modelCall
+
+	all     []*modelProcess // the owners, the workers, and the clients
+	owners  []*modelProcess
+	workers []*modelProcess
+	moved   *modelProcess // the owner or worker that moved last
+
+	handouts []*modelHandout
+	posts    []*modelPost
+	dead     map[string]bool // fire ids in DEAD
+	answers  []modelAnswer
+
+	tally   modelTally
+	tracing bool
+	trace   []string
+}
+
+func modelNewWorld(seed uint64, rules modelRules) *modelWorld {
+	w := &modelWorld{rules: rules, rng: rand.New(rand.NewPCG(seed, 2)), dead: map[string]bool{}}
+	w.keys = 2 + w.rng.IntN(modelKeys-1)
+	for i := range 4 + 2 + w.rng.IntN(2) {
+		p := &modelProcess{w: w, server: i < 4}
+		switch {
+		case i < 2:
+			p.name, p.main = "owner"+strconv.Itoa(i), modelOwnerMain
+		case i < 4:
+			p.name, p.main = "worker"+strconv.Itoa(i-2), modelWorkerMain
+		default:
+			p.name, p.main = "client"+strconv.Itoa(i-4), modelClientMain
+		}
+		p.boot()
+		w.all = append(w.all, p)
+	}
+	w.owners, w.workers = w.all[:2], w.all[2:4]
+	w.owners[0].lapsed = true
+	return w
+}
+
+// run plays the schedule: turmoil, then calm until nothing is left to do. It
+// reports whether the world came to rest.
+func (w *modelWorld) run() bool {
+	defer func() {
+		for _, p := range w.all {
+			p.end()
+		}
+	}()
+	for range 60 + w.rng.IntN(100) {
+		w.turmoil()
+	}
+	w.settleDown()
+	for range 3000 {
+		w.steps++
+		if n := len(w.net); n > 0 && w.rng.IntN(4) == 0 {
+			w.arrive()
+		} else if !w.moveOne() && n == 0 && !w.skipAhead() {
+			return true
+		}
+	}
+	return false
+}
+
+// turmoil is one step with faults.
+func (w *modelWorld) turmoil() {
+	w.steps++
+	// Half of the faults strike what has just moved, and so is busy.
+	p := w.moved
+	if p == nil || w.rng.IntN(2) == 0 {
+		p = w.all[w.rng.IntN(4)]
+	}
+	switch n := w.rng.IntN(400); {
+	case n < 304:
+		w.moveOne()
+	case n < 350:
+		if len(w.net) > 0 {
+			w.arrive()
+		}
+	case n < 370:
+		w.clock += 1 + w.rng.Int64N(3)
+	case n < 378:
+		if p.alive() {
+			w.crash(p)
+		}
+	case n < 388:
+		if !p.alive() {
+			p.boot()
+		}
+	case n < 394:
+		p.asleep = w.steps + 10 + w.rng.IntN(60)
+		w.tally[modelPauses]++
+	case n < 398:
+		w.owners[w.rng.IntN(2)].lapsed = true
+	default:
+		w.passDays()
+	}
+}
+
+// moveOne gives a turn to one of the processes that can move, each as likely as
+// the others.
+func (w *modelWorld) moveOne() bool {
+	var can [8]*modelProcess
+	n := 0
+	for _, p := range w.all {
+		if p.canMove() {
+			can[n] = p
+			n++
+		}
+	}
+	if n == 0 {
+		return false
+	}
+	p := can[w.rng.IntN(n)]
+	p.move()
+	if p.server {
+		w.moved = p
+	}
+	return true
+}
+
+func (w *modelWorld) crash(p *modelProcess) {
+	w.note("%s: crashes", p.name)
+	w.tally[modelCrashes]++
+	p.end()
+	w.release(p)
+}
+
+// passDays lets so much time pass that every claim counts as lost. A worker
+// that lives does not hold a fire for that long.
+func (w *modelWorld) passDays() {
+	for _, h := range w.handouts {
+		if h.holder != nil {
+			return
+		}
+	}
+	w.clock += modelPatience
+	w.tally[modelDays]++
+	w.note("days pass: %d", w.clock)
+}
+
+// settleDown ends the faults: who sleeps wakes up, and of each kind at least
+// one is up. What is still in the network may yet arrive.
+func (w *modelWorld) settleDown() {
+	w.calm = true
+	w.note("calm")
+	for _, p := range w.all {
+		p.asleep = 0
+	}
+	for _, pair := range [...][]*modelProcess{w.owners, w.workers} {
+		first := w.rng.IntN(2)
+		if !pair[0].alive() && !pair[1].alive() {
+			pair[first].boot()
+		}
+		if other := pair[1-first]; !other.alive() && w.rng.IntN(2) == 0 {
+			other.boot()
+		}
+	}
+}
+
+// skipAhead advances the clock to when the next waiting job is due. It does
+// not wait for claims to count as lost: in calm nobody may need that.
+func (w *modelWorld) skipAhead() bool {
+	next := int64(-1)
+	for key := range w.keys {
+		r := w.jobs.get(key)
+		if r.Status.Waiting() && r.Due > w.clock && (next < 0 || r.Due < next) {
+			next = r.Due
+		}
+	}
+	if next < 0 {
+		return false
+	}
+	w.clock = next
+	return true
+}
+
+// owned reports whether a process believes that it owns the partition.
+func (w *modelWorld) owned() bool { return w.owners[0].owning || w.owners[1].owning }
+
+func (w *modelWorld) newID(kind string) string {
+	w.ids++
+	return kind + strconv.Itoa(w.ids)
+}
+
+// note adds a line to the trace of a schedule that is played for its trace.
+func (w *modelWorld) note(format string, args ...any) {
+	if w.tracing {
+		w.trace = append(w.trace, fmt.Sprintf("%4d t=%-3d ", w.steps, w.clock)+fmt.Sprintf(format, args...))
+	}
+}

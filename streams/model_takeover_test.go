@@ -1,0 +1,135 @@
+package streams_test
+
+import "belfry/internal/job"
+
+// takeOver is the one routine for every doubt: a start, a takeover, a missing
+// answer to a publish, a reconnect. It reports whether the process owns the
+// partition now.
+//
+// What was in hand is forgotten: the routine finds all of it in the streams,
+// and acting on an old answer as well would fire twice.
+func (o *modelOwner) takeOver() bool {
+	o.lapsed, o.owning, o.tasks = false, false, nil
+	o.w.tally[modelTakeovers]++
+
+	previous, owned := o.writeFence()
+	if !owned {
+		return false
+	}
+	o.firesSeen = max(o.firesSeen, o.fence)
+	o.writeEpoch()
+	if o.w.rules.skipsTail {
+		o.boundary = o.pos
+	}
+	for o.pos < o.boundary {
+		o.wait(o.behind)
+		if !o.follow() {
+			return false
+		}
+	}
+
+	// All that was published before the fence can be read, and no longer
+	// changes; all that is published from now on is this owner's.
+	firing := o.firing()
+	from := o.fence
+	for _, r := range firing {
+		from = min(from, r.FiresAfter)
+	}
+	if o.w.rules.readsFromLastFence {
+		from = previous
+	}
+	o.step()
+	found := o.w.fires.claims(from, o.fence)
+	for _, r := range firing {
+		t := &modelTask{rec: r, stage: modelPublishing}
+		switch {
+		case !found[r.Revision]:
+			o.w.tally[modelMissingFires]++
+			o.tasks = append(o.tasks, t)
+			o.publish(t)
+		case r.Route == modelNATS:
+			o.w.tally[modelFoundFires]++
+			o.tasks = append(o.tasks, t)
+			o.published(t)
+		}
+	}
+	return true
+}
+
+// writeFence makes this process the owner, and returns the fence that was
+// there before. After a missing answer it is the owner if the newest fence is
+// its own.
+func (o *modelOwner) writeFence() (previous uint64, owned bool) {
+	o.step()
+	w := o.w
+	previous = w.fires.fence
+	op := w.newID("fence")
+	call := o.ask(func() (uint64, bool) {
+		seq, ok := w.fires.writeFence(op, previous, w.clock)
+		w.note("%s: fence over %d: sequence %d, applied %t", o.name, previous, seq, ok)
+		return seq, ok
+	})
+	if call.answered {
+		o.fence = call.seq
+		return previous, call.ok
+	}
+	o.step()
+	o.fence = w.fires.fence
+	return previous, w.fires.fenceOp() == op
+}
+
+// writeEpoch writes the epoch record until an answer gives its revision.
+func (o *modelOwner) writeEpoch() {
+	w, m := o.w, modelWrite{key: modelEpochKey, epoch: o.fence}
+	for {
+		call := o.ask(func() (uint64, bool) {
+			m.at = w.clock
+			revision, ok := w.jobs.put(m, modelAny)
+			w.note("%s: epoch record of fence %d: revision %d", o.name, m.epoch, revision)
+			return revision, ok
+		})
+		if call.answered {
+			o.boundary = call.seq
+			return
+		}
+	}
+}
+
+// firing returns the claims that are not finished, as far as o has followed.
+func (o *modelOwner) firing() []job.Record {
+	var firing []job.Record
+	for _, r := range o.seen {
+		if r.Status == job.Firing {
+			firing = append(firing, r)
+		}
+	}
+	return firing
+}
+
+// follow takes one message of the tail, and reports whether the process may
+// still take itself for the owner: not if the message is of a newer one. The
+// fence alone would tell it only when it has something to publish; until then
+// it would hold on to a partition whose newer owner may have died with a claim
+// in hand.
+func (o *modelOwner) follow() bool {
+	m, pos, _ := o.w.jobs.next(o.pos)
+	o.pos = pos
+	epoch := m.epoch
+	if m.key != modelEpochKey {
+		o.learn(m.rec)
+		epoch = m.rec.Epoch
+	}
+	if epoch > o.fence {
+		return o.w.rules.heedsOnlyRefusal
+	}
+	// A claim of an older owner behind L: it was stored after this owner's
+	// fence, so its own publish is refused, and it cannot be in FIRES.
+	late := m.rec.Status == job.Firing && epoch < o.fence && pos > o.boundary
+	if o.owning && late && !o.w.rules.leavesLateClaims {
+		o.w.tally[modelLateClaims]++
+		t := &modelTask{rec: m.rec}
+		o.tasks = append(o.tasks, t)
+		o.publish(t)
+	}
+	return true
+}

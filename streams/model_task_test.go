@@ -1,0 +1,131 @@
+package streams_test
+
+import (
+	"time"
+
+	"belfry/internal/job"
+)
+
+// modelTask is a job in the owner's hands: a claim, a publish, or the finish
+// of a NATS route, on its way. Tasks are pipelined.
+type modelTask struct {
+	stage modelStage
+	rec   job.Record // the claim; in the last stage the final record
+	call  *modelCall
+}
+
+type modelStage int
+
+const (
+	modelClaiming modelStage = iota
+	modelPublishing
+	modelFinishing
+)
+
+// claim begins a try of r.
+func (o *modelOwner) claim(r job.Record) {
+	rec := r.Claim(o.now(), o.fence, o.firesSeen, modelPatience*time.Millisecond, "")
+	rec.Op = o.w.newID("op")
+	t := &modelTask{rec: rec}
+	o.tasks = append(o.tasks, t)
+	t.call = o.send(o.putClaim(rec))
+}
+
+func (o *modelOwner) putClaim(rec job.Record) func() (uint64, bool) {
+	if o.w.rules.claimsBlindly {
+		return o.put(rec, modelAny)
+	}
+	return o.put(rec, rec.Replaces.Seq)
+}
+
+// publish puts the fire of t's claim into FIRES, behind the owner's fence.
+func (o *modelOwner) publish(t *modelTask) {
+	r, w := t.rec, o.w
+	f := job.Fire{Key: r.Key, Route: r.Route, Trigger: r.Trigger, ID: r.FireID, Attempt: r.Attempt, Claim: r.Revision}
+	expected := o.fence
+	if w.rules.noFence {
+		expected = modelAny
+	}
+	t.stage = modelPublishing
+	t.call = o.send(func() (uint64, bool) {
+		seq, ok := w.fires.publish(f, expected, w.clock)
+		if ok && f.Route == modelREST {
+			w.handouts = append(w.handouts, &modelHandout{fire: w.fires.log[seq-1].fire})
+		}
+		w.note("%s: publish %s attempt %d fire %s claim %d behind fence %d: sequence %d, applied %t",
+			o.name, f.Key.ID, f.Attempt, f.ID, f.Claim, expected, seq, ok)
+		return seq, ok
+	})
+}
+
+// advance takes a task on from the answer to its call.
+func (o *modelOwner) advance(t *modelTask) {
+	answer := t.call
+	switch {
+	case t.stage == modelPublishing && answer.missing && o.w.rules.publishesAgain:
+		o.publish(t)
+	case t.stage == modelPublishing && answer.missing: // in doubt
+		o.owning = o.takeOver()
+	case t.stage == modelPublishing && !answer.ok: // deposed
+		o.w.note("%s: refused by the fence", o.name)
+		o.w.tally[modelRefusals]++
+		o.owning = false
+	case t.stage == modelPublishing:
+		o.firesSeen = max(o.firesSeen, answer.seq)
+		o.published(t)
+	case answer.ok && answer.answered:
+		t.rec.Revision = answer.seq
+		o.written(t)
+	case t.stage == modelClaiming && answer.missing && o.w.rules.believesMissing:
+		o.drop(t)
+	default:
+		o.settle(t)
+	}
+}
+
+// settle learns from the leader what became of a claim or a finish.
+func (o *modelOwner) settle(t *modelTask) {
+	r := o.read(modelKeyOf(t.rec.Key))
+	switch {
+	case r.Op == t.rec.Op:
+		t.rec = r
+		o.written(t)
+	case r.Revision == t.rec.Replaces.Seq:
+		t.call = o.send(o.put(t.rec, r.Revision))
+	default: // lost; whoever wrote r sees to it
+		o.learn(r)
+		o.drop(t)
+	}
+}
+
+// written goes on behind a claim or a finish that is known to be stored.
+func (o *modelOwner) written(t *modelTask) {
+	o.learn(t.rec)
+	if t.stage == modelClaiming {
+		o.publish(t)
+	} else {
+		o.drop(t)
+	}
+}
+
+// published goes on behind a fire that is known to be in FIRES: the workers
+// finish a REST job, the owner one of a NATS route.
+func (o *modelOwner) published(t *modelTask) {
+	if t.rec.Route == modelREST {
+		o.drop(t)
+		return
+	}
+	t.stage = modelFinishing
+	t.rec = t.rec.Finish(job.Result{Status: job.Published}, o.now())
+	t.rec.Op = o.w.newID("op")
+	t.call = o.send(o.put(t.rec, t.rec.Replaces.Seq))
+}
+
+func (o *modelOwner) drop(t *modelTask) {
+	for i := range o.tasks {
+		if o.tasks[i] == t {
+			o.tasks = append(o.tasks[:i], o.tasks[i+1:]...)
+			return
+		}
+	}
+}

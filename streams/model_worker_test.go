@@ -1,0 +1,154 @@
+package streams_test
+
+import (
+	"math"
+	"time"
+
+	"belfry/internal/job"
+)
+
+// modelHandout is what the REST route's consumer knows of a fire. A fire is
+// handed out again when its worker died or its ack was lost, not while a
+// worker lives: that one tells the consumer that it is still at it, and gives
+// up before its wait is over.
+type modelHandout struct {
+	fire   job.Fire
+	holder *modelProcess
+	times  int
+	acked  bool
+}
+
+// modelPost is one request at the receiver.
+type modelPost struct {
+	fire    job.Fire
+	holder  *modelProcess
+	at      int64
+	success bool
+	open    bool // the worker does not know yet that the try is finished
+	cut     bool // the worker died before the try was finished
+}
+
+func modelWorkerMain(p *modelProcess) {
+	for {
+		p.wait(func() bool { return p.w.nextHandout(0) != nil })
+		// Not always the oldest: an ack wait that runs out hands out late.
+		h := p.w.nextHandout(p.w.rng.IntN(2))
+		h.holder, h.times = p, h.times+1
+		if modelWork(p, h) {
+			p.step()
+			if h.acked = p.w.calm || p.w.rng.IntN(10) > 0; !h.acked {
+				p.w.tally[modelLostAnswers]++
+			}
+		}
+		h.holder = nil
+	}
+}
+
+// nextHandout returns a fire to hand out, passing over up to skip of them.
+func (w *modelWorld) nextHandout(skip int) (next *modelHandout) {
+	for _, h := range w.handouts {
+		if h.holder == nil && !h.acked {
+			next = h
+			if skip--; skip < 0 {
+				break
+			}
+		}
+	}
+	return next
+}
+
+// modelWork does with a fire what the record says, and reports whether it may
+// be acked.
+func modelWork(p *modelProcess, h *modelHandout) bool {
+	r := modelLook(p, h)
+	for {
+		switch job.Judge(h.fire, r, r.Revision != 0) {
+		case job.Undecided: // not so by the leader, unless the model is wrong
+			return false
+		case job.Superseded:
+			return true
+		case job.Buried:
+			p.step()
+			p.w.dead[h.fire.ID] = true
+			return true
+		}
+		overdue := r.Due <= p.w.clock+modelMargin
+		if overdue && !p.w.rules.deliversOverdue {
+			// The owner claims it anew, and two tries could overlap. Not acked:
+			// a last word of the worker before may still make it a dead one.
+			return false
+		}
+		next := modelTry(p, h.fire, r)
+		outcome, _ := p.write(next, math.MaxInt)
+		p.w.closePosts(p)
+		if outcome == modelApplied && next.Status != job.Dead {
+			return true
+		}
+		r = p.read(modelKeyOf(r.Key)) // superseded now, or buried
+	}
+}
+
+// modelLook reads the record for a fire. A replica may lag, so it is believed
+// only where nothing can have happened behind the fire's claim: when the fire
+// was never handed out before, and its claim does not yet count as lost.
+func modelLook(p *modelProcess, h *modelHandout) job.Record {
+	key := modelKeyOf(h.fire.Key)
+	p.step()
+	if h.times == 1 || p.w.rules.trustsReplicas {
+		r := p.w.jobs.get(key)
+		if p.w.rng.IntN(3) == 0 {
+			r = p.w.jobs.getStale(key, p.w.rng)
+		}
+		fresh := r.Due > p.w.clock+modelMargin
+		if job.Judge(h.fire, r, r.Revision != 0) == job.Valid && (fresh || p.w.rules.deliversOverdue) {
+			return r
+		}
+	}
+	return p.read(key)
+}
+
+// modelTry posts the fire and returns the record that finishes the try.
+func modelTry(p *modelProcess, f job.Fire, r job.Record) job.Record {
+	p.step()
+	w := p.w
+	post := &modelPost{fire: f, holder: p, at: w.clock, success: w.rng.IntN(10) < 6, open: true}
+	w.posts = append(w.posts, post)
+	w.note("%s: post %s attempt %d fire %s claim %d: success %t", p.name, f.Key.ID, f.Attempt, f.ID, f.Claim, post.success)
+	res := job.Result{Status: job.Delivered}
+	switch {
+	case post.success:
+	case f.Attempt < 3:
+		res = job.Result{Status: job.Retrying, RetryAt: w.clock + 1 + w.rng.Int64N(8), Reason: job.ReasonFailed}
+	default:
+		res = job.Result{Status: job.Dead, Reason: job.ReasonExhausted}
+	}
+	next := r.Finish(res, time.UnixMilli(w.clock))
+	next.Op = w.newID("op")
+	return next
+}
+
+// closePosts notes that p knows what became of its try.
+func (w *modelWorld) closePosts(p *modelProcess) {
+	for _, post := range w.posts {
+		if post.holder == p {
+			post.open = false
+		}
+	}
+}
+
+// release gives the fires of a crashed worker back to the consumer, and marks
+// the posts that may be repeated for it.
+func (w *modelWorld) release(p *modelProcess) {
+	for _, h := range w.handouts {
+		if h.holder == p {
+			h.holder = nil
+		}
+	}
+	for _, post := range w.posts {
+		if post.holder == p && post.open {
+			key := modelKeyOf(post.fire.Key)
+			post.cut = w.jobs.get(key).Revision == post.fire.Claim
+			post.open = false
+		}
+	}
+}
