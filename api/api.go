@@ -1,0 +1,114 @@
+// Package api is the REST API over chi; it knows HTTP and the domain, not
+// NATS.
+//
+// Success is 200, with {"status":"ok"} for every write. Everything else is
+// {"error","code"}: the reason for people, and one of the stable codes of
+// [ErrorTable] for robots. A write is answered with 200 only after the store
+// has confirmed it.
+//
+// Each id in a path is one percent-encoded segment and may be any text that
+// [job.CheckID] accepts: a slash in it is written %2F. Query strings and the
+// Content-Type of requests are ignored.
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"belfry/internal/job"
+)
+
+// Jobs is the store of jobs. Its errors wrap the sentinels of package job;
+// what wraps none is Belfry's own fault.
+type Jobs interface {
+	Create(context.Context, job.Job) error
+	Get(context.Context, job.Key) (job.Record, error)
+	Update(context.Context, job.Job) error
+	Cancel(context.Context, job.Key) error
+}
+
+// Routes is the store of routes. Its errors are like those of [Jobs].
+type Routes interface {
+	Create(context.Context, job.Route) error
+	Get(context.Context, job.RouteKey) (job.Route, error)
+	Replace(context.Context, job.Route) error
+	Delete(context.Context, job.RouteKey) error
+}
+
+// Config is what the API is made of. Jobs and Routes are needed.
+type Config struct {
+	Jobs   Jobs
+	Routes Routes
+
+	// MaxMeta is the longest meta of a job, in bytes; 0 means 512 KiB. The
+	// body around it may have 16 KiB more, which is also the limit of a
+	// route's body.
+	MaxMeta int
+
+	// Timeout is how long the store may take for one request; 0 means 5 s.
+	Timeout time.Duration
+
+	// Log receives one line per answer of 500 and above; nil is
+	// [slog.Default]. Bodies, queries and URLs of routes are never logged.
+	Log *slog.Logger
+
+	// Ready says why requests cannot be served now, for /readyz; nil is
+	// always ready.
+	Ready func(context.Context) error
+}
+
+// bodyAllowance is room for everything in a body but meta: ids written wholly
+// in \u escapes, a long webhook URL, and generous white space.
+const bodyAllowance = 16 << 10
+
+// api is the handler; its fields are only read.
+type api struct {
+	Config
+	mux *chi.Mux
+}
+
+// New returns the API, safe for concurrent use.
+func New(cfg Config) http.Handler {
+	if cfg.MaxMeta == 0 {
+		cfg.MaxMeta = 512 << 10
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = 5 * time.Second
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	if cfg.Ready == nil {
+		cfg.Ready = func(context.Context) error { return nil }
+	}
+	a := &api{Config: cfg, mux: chi.NewRouter()}
+	a.mux.Use(a.recoverPanic, routeEscapedPath)
+	a.mux.NotFound(a.notFound)
+	a.mux.MethodNotAllowed(a.methodNotAllowed)
+
+	jobBody := int64(cfg.MaxMeta) + bodyAllowance
+	a.mux.Post("/job/{db}/{collection}", a.serve(a.createJob, jobBody))
+	a.mux.Get("/job/{db}/{collection}/{id}", a.serve(a.getJob, noBody))
+	a.mux.Put("/job/{db}/{collection}/{id}", a.serve(a.updateJob, jobBody))
+	a.mux.Delete("/job/{db}/{collection}/{id}", a.serve(a.cancelJob, noBody))
+
+	a.mux.Post("/route/{db}", a.serve(a.createRoute, bodyAllowance))
+	a.mux.Get("/route/{db}/{id}", a.serve(a.getRoute, noBody))
+	a.mux.Put("/route/{db}/{id}", a.serve(a.replaceRoute, bodyAllowance))
+	a.mux.Delete("/route/{db}/{id}", a.serve(a.deleteRoute, noBody))
+
+	// chi gives a last parameter no empty value.
+	for _, path := range []string{"/job/{db}/{collection}/", "/route/{db}/"} {
+		a.mux.Get(path, a.serve(emptyID, noBody))
+		a.mux.Put(path, a.serve(emptyID, noBody))
+		a.mux.Delete(path, a.serve(emptyID, noBody))
+	}
+
+	a.mux.Get("/healthz", a.serve(a.healthz, noBody))
+	a.mux.Get("/readyz", a.serve(a.readyz, noBody))
+	return a.mux
+}

@@ -1,0 +1,272 @@
+package api_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"belfry/api"
+	"belfry/internal/job"
+)
+
+// store is both stores in memory, with just enough of their rules. fail, when
+// set, is called first and its error returned.
+type store struct {
+	fail func(context.Context) error
+
+	mu     sync.Mutex // guards the maps
+	jobs   map[job.Key]job.Record
+	routes map[job.RouteKey]job.Route
+}
+
+func newStore() *store {
+	return &store{
+		fail:   func(context.Context) error { return nil },
+		jobs:   map[job.Key]job.Record{},
+		routes: map[job.RouteKey]job.Route{},
+	}
+}
+
+// with runs f on the store, unless it is to fail.
+func (s *store) with(ctx context.Context, f func() error) error {
+	if err := s.fail(ctx); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return f()
+}
+
+type jobs struct{ *store }
+
+func (s jobs) Create(ctx context.Context, j job.Job) error {
+	return s.with(ctx, func() error {
+		if _, ok := s.routes[j.RouteKey()]; !ok {
+			return fmt.Errorf("%w: route is %q; an existing one is accepted", job.ErrRouteNotFound, j.Route)
+		}
+		if r, ok := s.jobs[j.Key]; ok && !r.SameContent(j) {
+			return job.ErrJobExists
+		}
+		s.jobs[j.Key] = job.New(j, "fire")
+		return nil
+	})
+}
+
+func (s jobs) Get(ctx context.Context, key job.Key) (r job.Record, err error) {
+	err = s.with(ctx, func() (err error) { r, err = s.get(key); return err })
+	return r, err
+}
+
+func (s jobs) Update(ctx context.Context, j job.Job) error {
+	return s.with(ctx, func() error {
+		r, err := s.get(j.Key)
+		if err == nil {
+			r, err = r.Change(j, "fire")
+		}
+		return s.put(r, err)
+	})
+}
+
+func (s jobs) Cancel(ctx context.Context, key job.Key) error {
+	return s.with(ctx, func() error {
+		r, err := s.get(key)
+		if err == nil {
+			r, err = r.Cancel(trigger)
+		}
+		return s.put(r, err)
+	})
+}
+
+func (s jobs) get(key job.Key) (job.Record, error) {
+	r, ok := s.jobs[key]
+	if !ok {
+		return job.Record{}, job.ErrJobNotFound
+	}
+	return r, nil
+}
+
+func (s jobs) put(r job.Record, err error) error {
+	if err == nil {
+		s.jobs[r.Key] = r
+	}
+	return err
+}
+
+type routes struct{ *store }
+
+func (s routes) Create(ctx context.Context, r job.Route) error {
+	return s.with(ctx, func() error {
+		if old, ok := s.routes[r.RouteKey]; ok && !old.SameContent(r) {
+			return job.ErrRouteExists
+		}
+		s.routes[r.RouteKey] = r
+		return nil
+	})
+}
+
+func (s routes) Get(ctx context.Context, key job.RouteKey) (r job.Route, err error) {
+	err = s.with(ctx, func() error {
+		var ok bool
+		if r, ok = s.routes[key]; !ok {
+			return job.ErrRouteNotFound
+		}
+		r.Subscription = job.Subscription{Stream: "FIRES", Subject: "fires.x", Consumer: "x"}
+		return nil
+	})
+	return r, err
+}
+
+func (s routes) Replace(ctx context.Context, r job.Route) error {
+	return s.with(ctx, func() error {
+		old, ok := s.routes[r.RouteKey]
+		switch {
+		case !ok:
+			return job.ErrRouteNotFound
+		case old.Type != r.Type:
+			return job.ErrRouteTypeFixed
+		}
+		s.routes[r.RouteKey] = r
+		return nil
+	})
+}
+
+func (s routes) Delete(ctx context.Context, key job.RouteKey) error {
+	return s.with(ctx, func() error {
+		if _, ok := s.routes[key]; !ok {
+			return job.ErrRouteNotFound
+		}
+		delete(s.routes, key)
+		return nil
+	})
+}
+
+// config is an API over the store, silent.
+func config(s *store) api.Config {
+	return api.Config{Jobs: jobs{s}, Routes: routes{s}, Log: slog.New(slog.DiscardHandler)}
+}
+
+// server is a real server over the API.
+func server(t *testing.T, cfg api.Config) *httptest.Server {
+	t.Helper()
+	srv := httptest.NewServer(api.New(cfg))
+	t.Cleanup(srv.Close)
+	return srv
+}
+
+// answer is a response, read.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// do sends a request whose path is escaped already.
+func do(t *testing.T, srv *httptest.Server, method, path, body string) answer {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, srv.URL+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return send(t, srv, req)
+}
+
+func send(t *testing.T, srv *httptest.Server, req *http.Request) answer {
+	t.Helper()
+	resp, err := srv.Client().Do(req)
+	if err != nil {
+		t.Fatalf("%s %s: %v", req.Method, req.URL, err)
+	}
+	defer resp.Body.Close()
+	got, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatalf("%s %s: reading the answer: %v", req.Method, req.URL, err)
+	}
+	if ct := resp.Header.Get("Content-Type"); ct != "application/json" {
+		t.Errorf("%s %s: Content-Type: got %q, want application/json", req.Method, req.URL, ct)
+	}
+	return answer{resp.StatusCode, resp.Header, string(got)}
+}
+
+// expect sends a request and checks the whole answer.
+func expect(t *testing.T, srv *httptest.Server, method, path, body string, status int, want string) {
+	t.Helper()
+	if got := do(t, srv, method, path, body); got.status != status || got.body != want {
+		t.Errorf("%s %s %s:\n got %d %s\nwant %d %s", method, path, body, got.status, got.body, status, want)
+	}
+}
+
+const ok = `{"status":"ok"}`
+
+func TestLifeOfAJob(t *testing.T) {
+	t.Parallel()
+	s := newStore()
+	srv := server(t, config(s))
+	const (
+		first  = `{"id":"one","trigger_time":1667659342626,"meta":{ "a" : "<é>" },"route":"r"`
+		second = `{"id":"one","trigger_time":1667659342627,"meta":[1],"route":"r"`
+	)
+	expect(t, srv, "POST", "/route/db", `{"id":"r","type":"NATS"}`, 200, ok)
+	expect(t, srv, "POST", "/job/db/coll", first+"}", 200, ok)
+	expect(t, srv, "POST", "/job/db/coll", first+"}", 200, ok)
+	expect(t, srv, "GET", "/job/db/coll/one", "", 200, first+`,"db":"db","collection":"coll","status":"scheduled","attempt":0}`)
+	expect(t, srv, "PUT", "/job/db/coll/one", second+"}", 200, ok)
+	expect(t, srv, "PUT", "/job/db/coll/one", `{"trigger_time":1667659342627,"meta":[1],"route":"r"}`, 200, ok)
+	expect(t, srv, "GET", "/job/db/coll/one?x=%zz", "", 200, second+`,"db":"db","collection":"coll","status":"scheduled","attempt":0}`)
+	expect(t, srv, "DELETE", "/job/db/coll/one", "", 200, ok)
+	expect(t, srv, "GET", "/job/db/coll/one", "", 200, second+
+		fmt.Sprintf(`,"db":"db","collection":"coll","status":"cancelled","attempt":0,"finished_time":%d}`, trigger.UnixMilli()))
+}
+
+func TestLifeOfARoute(t *testing.T) {
+	t.Parallel()
+	srv := server(t, config(newStore()))
+	const (
+		first  = `{"id":"gameServer","type":"REST","webhook_url":"gameserver-dev-1.myorg.com/timer?action=endgame&x=<1>"}`
+		second = `{"id":"gameServer","type":"REST","webhook_url":"http://other"}`
+	)
+	expect(t, srv, "POST", "/route/db", first, 200, ok)
+	expect(t, srv, "GET", "/route/db/gameServer", "", 200, first)
+	expect(t, srv, "PUT", "/route/db/gameServer", `{"type":"REST","webhook_url":"http://other"}`, 200, ok)
+	expect(t, srv, "GET", "/route/db/gameServer", "", 200, second)
+	expect(t, srv, "DELETE", "/route/db/gameServer", "", 200, ok)
+	expect(t, srv, "GET", "/route/db/gameServer", "", 400, `{"error":"route not found","code":"E106"}`)
+
+	expect(t, srv, "POST", "/route/db", `{"id":"n","type":"NATS"}`, 200, ok)
+	expect(t, srv, "GET", "/route/db/n", "", 200, `{"id":"n","type":"NATS","stream":"FIRES","subject":"fires.x","consumer":"x"}`)
+}
+
+func TestMetaGoesThroughByteForByte(t *testing.T) {
+	t.Parallel()
+	srv := server(t, config(newStore()))
+	expect(t, srv, "POST", "/route/db", `{"id":"r","type":"NATS"}`, 200, ok)
+	for i, meta := range []string{
+		`null`, `""`, `1.0`, `-0`, `1e400`, `123456789012345678901234567890`, "{ \"b\" :\t1,\n\"a\":[ ] }",
+		`{"a":1,"a":2}`, `"\u003c</script>&\/"`, `"\ud83d\ude00😀` + "\u2028" + `"`,
+		strings.Repeat("[", 5000) + strings.Repeat("]", 5000),
+		`"` + strings.Repeat("x", 512<<10-2) + `"`,
+	} {
+		fields := fmt.Sprintf(`{"id":"%d","trigger_time":1667659342626,"meta":%s,"route":"r"`, i, meta)
+		expect(t, srv, "POST", "/job/db/coll", fields+"}", 200, ok)
+		expect(t, srv, "GET", fmt.Sprintf("/job/db/coll/%d", i), "", 200,
+			fields+`,"db":"db","collection":"coll","status":"scheduled","attempt":0}`)
+	}
+}
+
+func TestHealth(t *testing.T) {
+	t.Parallel()
+	srv := server(t, config(newStore()))
+	expect(t, srv, "GET", "/healthz", "", 200, ok)
+	expect(t, srv, "GET", "/readyz", "", 200, ok)
+
+	cfg := config(newStore())
+	cfg.Ready = func(context.Context) error { return fmt.Errorf("no stream on 10.0.0.1") }
+	srv = server(t, cfg)
+	expect(t, srv, "GET", "/healthz", "", 200, ok)
+	expect(t, srv, "GET", "/readyz", "", 503, `{"error":"the store is unavailable","code":"E302"}`)
+}

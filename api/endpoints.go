@@ -1,0 +1,95 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"belfry/internal/contract"
+	"belfry/internal/job"
+)
+
+var ok = []byte(contract.OK)
+
+func (a *api) createJob(ctx context.Context, r *http.Request, body []byte) ([]byte, error) {
+	j, err := contract.ParseJob(body, jobKey(r), a.MaxMeta)
+	if err != nil {
+		return nil, err
+	}
+	return ok, a.Jobs.Create(ctx, j)
+}
+
+func (a *api) getJob(ctx context.Context, r *http.Request, _ []byte) ([]byte, error) {
+	rec, err := a.Jobs.Get(ctx, jobKey(r))
+	if err != nil {
+		return nil, err
+	}
+	return contract.AppendRecord(nil, rec), nil
+}
+
+func (a *api) updateJob(ctx context.Context, r *http.Request, body []byte) ([]byte, error) {
+	j, err := contract.ParseJob(body, jobKey(r), a.MaxMeta)
+	if err != nil {
+		return nil, err
+	}
+	return ok, a.Jobs.Update(ctx, j)
+}
+
+func (a *api) cancelJob(ctx context.Context, r *http.Request, _ []byte) ([]byte, error) {
+	return ok, a.Jobs.Cancel(ctx, jobKey(r))
+}
+
+func (a *api) createRoute(ctx context.Context, r *http.Request, body []byte) ([]byte, error) {
+	route, err := contract.ParseRoute(body, routeKey(r))
+	if err != nil {
+		return nil, err
+	}
+	return ok, a.Routes.Create(ctx, route)
+}
+
+func (a *api) getRoute(ctx context.Context, r *http.Request, _ []byte) ([]byte, error) {
+	route, err := a.Routes.Get(ctx, routeKey(r))
+	if err != nil {
+		return nil, err
+	}
+	return contract.AppendRouteAnswer(nil, route), nil
+}
+
+func (a *api) replaceRoute(ctx context.Context, r *http.Request, body []byte) ([]byte, error) {
+	route, err := contract.ParseRoute(body, routeKey(r))
+	if err != nil {
+		return nil, err
+	}
+	return ok, a.Routes.Replace(ctx, route)
+}
+
+func (a *api) deleteRoute(ctx context.Context, r *http.Request, _ []byte) ([]byte, error) {
+	return ok, a.Routes.Delete(ctx, routeKey(r))
+}
+
+// emptyID answers a path that ends where the id should be.
+func emptyID(context.Context, *http.Request, []byte) ([]byte, error) {
+	return nil, job.CheckID("id", "")
+}
+
+// healthz says that the process is alive.
+func (a *api) healthz(context.Context, *http.Request, []byte) ([]byte, error) { return ok, nil }
+
+// readyz says whether requests can be served.
+func (a *api) readyz(ctx context.Context, _ *http.Request, _ []byte) ([]byte, error) {
+	if err := a.Ready(ctx); err != nil {
+		return nil, fmt.Errorf("%w: not ready: %w", job.ErrUnavailable, err)
+	}
+	return ok, nil
+}
+
+// jobKey is the key in the path, which [api.serve] has unescaped and checked;
+// its ID is empty on a path without one.
+func jobKey(r *http.Request) job.Key {
+	return job.Key{DB: r.PathValue("db"), Collection: r.PathValue("collection"), ID: r.PathValue("id")}
+}
+
+// routeKey is like [jobKey].
+func routeKey(r *http.Request) job.RouteKey {
+	return job.RouteKey{DB: r.PathValue("db"), ID: r.PathValue("id")}
+}

@@ -1,0 +1,108 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"belfry/internal/contract"
+	"belfry/internal/job"
+)
+
+// ErrorRow is one reason for not answering 200.
+type ErrorRow struct {
+	Code    string // stable: never reused, never given another meaning
+	Status  int    // the HTTP status
+	Err     error  // what an error wraps to be answered so
+	Meaning string // one sentence for the README
+}
+
+var (
+	errNoPath   = errors.New("no such path")
+	errMethod   = errors.New("method not allowed")
+	errInternal = errors.New("internal error")
+)
+
+// errorTable lists E0xx for what is wrong with a request, E1xx for what stands
+// against a good one, E2xx for what no endpoint takes, and E3xx for Belfry's
+// own trouble.
+var errorTable = []ErrorRow{
+	{"E001", 400, job.ErrEmptyBody, "The request has no body."},
+	{"E002", 400, job.ErrSyntax, "The body is not JSON, not UTF-8, cut short, or more than one JSON value."},
+	{"E003", 400, job.ErrDuplicateField, "A field is given twice."},
+	{"E004", 400, job.ErrUnknownField, "The body has a field that is not accepted."},
+	{"E005", 400, job.ErrMissingField, "A needed field is absent."},
+	{"E006", 400, job.ErrFieldType, "The body is not an object, or a field has the wrong JSON type."},
+	{"E007", 400, job.ErrID, "An id, in the path or in the body, is empty, over 200 bytes, or not UTF-8."},
+	{"E008", 400, job.ErrIDMismatch, "The id in the body is not the one in the path."},
+	{"E009", 400, job.ErrTriggerTime, "`trigger_time` is not a unix time in milliseconds up to the year 9999."},
+	{"E010", 400, job.ErrRouteType, "`type` is neither `REST` nor `NATS`."},
+	{"E011", 400, job.ErrWebhookURL, "`webhook_url` cannot be called, or is given for a route of type `NATS`."},
+	{"E012", 413, job.ErrTooLarge, "The body or its `meta` is over the limit."},
+
+	{"E101", 400, job.ErrJobNotFound, "There is no such job, or it finished and is no longer kept."},
+	{"E102", 400, job.ErrJobExists, "The id is taken by a live job with other content."},
+	{"E103", 400, job.ErrFiring, "Too late: the job has begun to fire."},
+	{"E104", 400, job.ErrFinished, "Too late: the job is finished."},
+	{"E105", 400, job.ErrNotAJob, "What is stored under the job's key was put there by hand and is not a job."},
+	{"E106", 400, job.ErrRouteNotFound, "There is no such route."},
+	{"E107", 400, job.ErrRouteExists, "The id is taken by a route with other content."},
+	{"E108", 400, job.ErrRouteTypeFixed, "The `type` of a route cannot be changed."},
+
+	{"E201", 404, errNoPath, "There is no such path."},
+	{"E202", 405, errMethod, "The path does not have this method; `Allow` lists those it has."},
+
+	{"E301", 500, errInternal, "Something went wrong inside Belfry; its log says what."},
+	{"E302", 503, job.ErrUnavailable, "The store does not answer; nothing was changed. Try again after `Retry-After` seconds."},
+	{"E303", 503, job.ErrUnknownOutcome, "The store did not say whether it applied the write. Every request is safe to repeat."},
+}
+
+// ErrorTable returns every row, in the order of the codes.
+func ErrorTable() []ErrorRow { return slices.Clone(errorTable) }
+
+// ErrorMarkdown returns the table as the README prints it.
+func ErrorMarkdown() string {
+	var b strings.Builder
+	b.WriteString("| code | status | meaning |\n|---|---|---|\n")
+	for _, row := range errorTable {
+		fmt.Fprintf(&b, "| `%s` | %d | %s |\n", row.Code, row.Status, row.Meaning)
+	}
+	return b.String()
+}
+
+// rowOf finds the row of an error that a request ended with. write says
+// whether the request could have changed anything.
+func rowOf(err error, write bool) ErrorRow {
+	// From the end, since what is stored counts for more than what is wrong
+	// with it: a stored record that is not a job may wrap why it is not.
+	for _, row := range slices.Backward(errorTable) {
+		if errors.Is(err, row.Err) {
+			return row
+		}
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		if write {
+			return rowOf(job.ErrUnknownOutcome, write)
+		}
+		return rowOf(job.ErrUnavailable, write)
+	}
+	return rowOf(errInternal, write)
+}
+
+// refuse answers err by its row. The client's own mistakes are told in full.
+// Of Belfry's trouble the client learns the kind, and the log the cause.
+func (a *api) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	row := rowOf(err, r.Method != http.MethodGet)
+	reason := err.Error()
+	if row.Status >= 500 {
+		a.Log.Error("request failed", "code", row.Code, "method", r.Method, "path", escapedPath(r), "error", err)
+		reason = row.Err.Error()
+	}
+	if row.Status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "1")
+	}
+	reply(w, row.Status, contract.AppendRefusal(nil, reason, row.Code))
+}

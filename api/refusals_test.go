@@ -1,0 +1,197 @@
+package api_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"belfry/api"
+	"belfry/internal/job"
+)
+
+// trigger is when the jobs of these tests fire, and are cancelled.
+var trigger = time.UnixMilli(1667659342626)
+
+// refusal is a request and how it is refused.
+type refusal struct {
+	method, path, body string
+	fail               error // what the store answers, if it is asked at all
+	status             int
+	code               string
+	says               string // is part of the reason
+}
+
+// refusals are checked against a store with a REST route "r" and a NATS route
+// "n", and jobs "waiting", "firing" and "done".
+var refusals = []refusal{
+	{"POST", "/job/db/coll", ``, nil, 400, "E001", "empty"},
+	{"PUT", "/job/db/coll/waiting", "\n", nil, 400, "E001", "empty"},
+	{"POST", "/route/db", ``, nil, 400, "E001", "empty"},
+	{"PUT", "/route/db/r", ``, nil, 400, "E001", "empty"},
+	{"POST", "/job/db/coll", `hello`, nil, 400, "E002", "byte 0"},
+	{"POST", "/job/db/coll", `{"id":"x"`, nil, 400, "E002", "ends too early"},
+	{"POST", "/job/db/coll", goodJob + goodJob, nil, 400, "E002", "follows"},
+	{"POST", "/job/db/coll", goodJob + `x`, nil, 400, "E002", "follows"},
+	{"POST", "/job/db/coll", `{"id":"` + "\xff" + `"}`, nil, 400, "E002", "UTF-8"},
+	{"POST", "/job/db/coll", `{"meta":` + strings.Repeat("[", 100_000), nil, 400, "E002", "depth"},
+	{"PUT", "/route/db/r", `{"type":}`, nil, 400, "E002", "byte 8"},
+	{"POST", "/job/db/coll", `{"id":"x","id":"x"}`, nil, 400, "E003", "id"},
+	{"POST", "/route/db", `{"type":"NATS","type":"NATS"}`, nil, 400, "E003", "type"},
+	{"POST", "/job/db/coll", `{"id":"x","when":1}`, nil, 400, "E004", `"when"; accepted are id, trigger_time, meta, route`},
+	{"PUT", "/job/db/coll/waiting", `{"db":"x"}`, nil, 400, "E004", `"db"`},
+	{"POST", "/route/db", `{"url":"x"}`, nil, 400, "E004", `"url"; accepted are id, type, webhook_url`},
+	{"POST", "/job/db/coll", `{"trigger_time":1667659342626,"route":"r"}`, nil, 400, "E005", "id"},
+	{"POST", "/job/db/coll", `{"id":"x","route":"r"}`, nil, 400, "E005", "trigger_time"},
+	{"PUT", "/job/db/coll/waiting", `{"trigger_time":1667659342626}`, nil, 400, "E005", "route"},
+	{"POST", "/route/db", `{"id":"x","type":"REST"}`, nil, 400, "E005", "webhook_url"},
+	{"POST", "/job/db/coll", `[]`, nil, 400, "E006", "an array; an object is accepted"},
+	{"POST", "/job/db/coll", `null`, nil, 400, "E006", "null"},
+	{"POST", "/job/db/coll", `{"id":1}`, nil, 400, "E006", "id is a number; a string is accepted"},
+	{"POST", "/job/db/coll", `{"trigger_time":"1667659342626"}`, nil, 400, "E006", "trigger_time is a string; unix milliseconds"},
+	{"POST", "/route/db", `{"webhook_url":{}}`, nil, 400, "E006", "webhook_url is an object"},
+	{"POST", "/job/db/coll", `{"id":"","trigger_time":1667659342626,"route":"r"}`, nil, 400, "E007", "id is empty"},
+	{"POST", "/job/db/coll", `{"id":"x","trigger_time":1667659342626,"route":""}`, nil, 400, "E007", "route is empty"},
+	{"POST", "/job/db/coll", `{"id":"` + strings.Repeat("x", 201) + `","trigger_time":1667659342626,"route":"r"}`, nil, 400, "E007", "201 bytes"},
+	{"POST", "/job//coll", goodJob, nil, 400, "E007", "db is empty"},
+	{"POST", "/job/%FF/coll", goodJob, nil, 400, "E007", "db is not valid UTF-8"},
+	{"POST", "/job/db/" + strings.Repeat("x", 201), goodJob, nil, 400, "E007", "collection has 201 bytes"},
+	{"GET", "/job/db//one", ``, nil, 400, "E007", "collection is empty"},
+	{"GET", "/job/db/coll/", ``, nil, 400, "E007", "id is empty"},
+	{"PUT", "/job/db/coll/", goodJob, nil, 400, "E007", "id is empty"},
+	{"DELETE", "/job/db/coll/", ``, nil, 400, "E007", "id is empty"},
+	{"DELETE", "/job/db/coll/%C3%28", ``, nil, 400, "E007", "id is not valid UTF-8"},
+	{"GET", "/job/db/coll/" + strings.Repeat("%2F", 201), ``, nil, 400, "E007", "id has 201 bytes"},
+	{"POST", "/route/%ff", `{"id":"x","type":"NATS"}`, nil, 400, "E007", "db is not valid UTF-8"},
+	{"GET", "/route/db/", ``, nil, 400, "E007", "id is empty"},
+	{"PUT", "/route/db/", `{"type":"NATS"}`, nil, 400, "E007", "id is empty"},
+	{"DELETE", "/route/db/", ``, nil, 400, "E007", "id is empty"},
+	{"DELETE", "/route//r", ``, nil, 400, "E007", "db is empty"},
+	{"PUT", "/job/db/coll/waiting", `{"id":"x","trigger_time":1667659342626,"route":"r"}`, nil, 400, "E008", `"x" in the body and "waiting" in the path`},
+	{"PUT", "/route/db/r", `{"id":"R","type":"REST","webhook_url":"h"}`, nil, 400, "E008", `"R"`},
+	{"POST", "/job/db/coll", `{"trigger_time":1667659342}`, nil, 400, "E009", "looks like seconds; unix milliseconds"},
+	{"POST", "/job/db/coll", `{"trigger_time":1667659342626.0}`, nil, 400, "E009", "not an integer"},
+	{"POST", "/job/db/coll", `{"trigger_time":1.6e12}`, nil, 400, "E009", "not an integer"},
+	{"POST", "/job/db/coll", `{"trigger_time":-1667659342626}`, nil, 400, "E009", "negative"},
+	{"PUT", "/job/db/coll/waiting", `{"trigger_time":253402300800000}`, nil, 400, "E009", "9999"},
+	{"POST", "/job/db/coll", `{"trigger_time":99999999999999999999}`, nil, 400, "E009", "20 digits"},
+	{"POST", "/route/db", `{"id":"x","type":"SMTP"}`, nil, 400, "E010", `"SMTP"; "REST" and "NATS"`},
+	{"POST", "/route/db", `{"id":"x","type":"REST","webhook_url":"ftp://h"}`, nil, 400, "E011", "http or https"},
+	{"PUT", "/route/db/n", `{"type":"NATS","webhook_url":"h"}`, nil, 400, "E011", "NATS"},
+	{"POST", "/job/db/coll", `{"meta":"` + strings.Repeat("x", 512<<10-1) + `"}`, nil, 413, "E012", "meta has 524289 bytes; up to 524288"},
+	{"POST", "/job/db/coll", strings.Repeat(" ", 528<<10+1), nil, 413, "E012", "the body has more than 540672 bytes"},
+	{"PUT", "/job/db/coll/waiting", strings.Repeat(" ", 528<<10+1), nil, 413, "E012", "540672"},
+	{"POST", "/route/db", strings.Repeat(" ", 16<<10+1), nil, 413, "E012", "the body has more than 16384 bytes"},
+	{"PUT", "/route/db/r", strings.Repeat(" ", 16<<10+1), nil, 413, "E012", "16384"},
+
+	{"GET", "/job/db/coll/none", ``, nil, 400, "E101", "job not found"},
+	{"PUT", "/job/db/coll/none", `{"trigger_time":1667659342626,"route":"r"}`, nil, 400, "E101", "job not found"},
+	{"DELETE", "/job/db/coll/none", ``, nil, 400, "E101", "job not found"},
+	{"POST", "/job/db/coll", `{"id":"waiting","trigger_time":1667659342627,"route":"r"}`, nil, 400, "E102", "other content"},
+	{"PUT", "/job/db/coll/firing", `{"trigger_time":1667659342626,"route":"r"}`, nil, 400, "E103", "begun to fire"},
+	{"DELETE", "/job/db/coll/firing", ``, nil, 400, "E103", "begun to fire"},
+	{"PUT", "/job/db/coll/done", `{"trigger_time":1667659342626,"route":"r"}`, nil, 400, "E104", "finished"},
+	{"DELETE", "/job/db/coll/done", ``, nil, 400, "E104", "finished"},
+	{"GET", "/job/db/coll/waiting", ``, job.ErrNotAJob, 400, "E105", "not a job"},
+	{"GET", "/job/db/coll/waiting", ``, fmt.Errorf("%w: %w: when", job.ErrNotAJob, job.ErrUnknownField), 400, "E105", "when"},
+	{"POST", "/job/db/coll", `{"id":"x","trigger_time":1667659342626,"route":"none"}`, nil, 400, "E106", `route is "none"`},
+	{"GET", "/route/db/none", ``, nil, 400, "E106", "route not found"},
+	{"PUT", "/route/db/none", `{"type":"NATS"}`, nil, 400, "E106", "route not found"},
+	{"DELETE", "/route/db/none", ``, nil, 400, "E106", "route not found"},
+	{"POST", "/route/db", `{"id":"r","type":"NATS"}`, nil, 400, "E107", "other content"},
+	{"PUT", "/route/db/r", `{"type":"NATS"}`, nil, 400, "E108", "cannot be changed"},
+
+	{"GET", "/", ``, nil, 404, "E201", "/job/{db}/{collection}[/{id}]"},
+	{"GET", "/job", ``, nil, 404, "E201", "no such path"},
+	{"POST", "/job/db", goodJob, nil, 404, "E201", "no such path"},
+	{"GET", "/job/db/coll/a/b", ``, nil, 404, "E201", "no such path"},
+	{"GET", "/route/db/a/b", ``, nil, 404, "E201", "no such path"},
+	{"GET", "/jobs/db/coll/a", ``, nil, 404, "E201", "no such path"},
+	{"BREW", "/pot", ``, nil, 404, "E201", "no such path"},
+	{"GET", "/job/db/coll", ``, nil, 405, "E202", "POST is allowed"},
+	{"POST", "/job/db/coll/one", goodJob, nil, 405, "E202", "GET, PUT, DELETE is allowed"},
+	{"PATCH", "/route/db/a%2Fb", ``, nil, 405, "E202", "GET, PUT, DELETE"},
+	{"DELETE", "/route/db", ``, nil, 405, "E202", "POST"},
+	{"POST", "/healthz", ``, nil, 405, "E202", "GET"},
+	{"BREW", "/readyz", ``, nil, 405, "E202", "GET"},
+
+	{"GET", "/job/db/coll/waiting", ``, errors.New("secret cause"), 500, "E301", "internal error"},
+	{"DELETE", "/route/db/r", ``, job.ErrMoved, 500, "E301", "internal error"},
+	{"POST", "/job/db/coll", goodJob, fmt.Errorf("%w: secret cause", job.ErrUnavailable), 503, "E302", "unavailable"},
+	{"GET", "/job/db/coll/waiting", ``, context.DeadlineExceeded, 503, "E302", "unavailable"},
+	{"PUT", "/route/db/r", `{"type":"NATS"}`, fmt.Errorf("%w: secret cause", job.ErrUnknownOutcome), 503, "E303", "outcome unknown, safe to repeat"},
+	{"DELETE", "/job/db/coll/waiting", ``, fmt.Errorf("secret cause: %w", context.DeadlineExceeded), 503, "E303", "outcome unknown, safe to repeat"},
+	{"POST", "/route/db", `{"id":"x","type":"NATS"}`, fmt.Errorf("%w: %w", job.ErrUnavailable, context.DeadlineExceeded), 503, "E302", "unavailable"},
+}
+
+const goodJob = `{"id":"x","trigger_time":1667659342626,"route":"r"}`
+
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	s := newStore()
+	var fail error
+	s.fail = func(context.Context) error { return fail }
+	for id, typ := range map[string]job.RouteType{"r": job.REST, "n": job.NATS} {
+		key := job.RouteKey{DB: "db", ID: id}
+		s.routes[key] = job.Route{RouteKey: key, Type: typ}
+	}
+	for id, status := range map[string]job.Status{"waiting": job.Scheduled, "firing": job.Firing, "done": job.Delivered} {
+		key := job.Key{DB: "db", Collection: "coll", ID: id}
+		s.jobs[key] = job.Record{
+			Job:    job.Job{Key: key, Trigger: trigger.UnixMilli(), Meta: []byte("null"), Route: "r"},
+			Status: status,
+		}
+	}
+	srv := server(t, config(s))
+	unseen := map[string]bool{}
+	for _, row := range api.ErrorTable() {
+		unseen[row.Code] = true
+	}
+	for _, tt := range refusals {
+		request := fmt.Sprintf("%s %.80s %.80s", tt.method, tt.path, tt.body)
+		fail = tt.fail
+		got := do(t, srv, tt.method, tt.path, tt.body)
+		var refused map[string]string
+		if err := json.Unmarshal([]byte(got.body), &refused); err != nil || len(refused) != 2 {
+			t.Errorf("%s: got %s, want only error and code (%v)", request, got.body, err)
+		}
+		if got.status != tt.status || refused["code"] != tt.code || !strings.Contains(refused["error"], tt.says) {
+			t.Errorf("%s:\n got %d %s\nwant %d %s, and %q in the reason", request, got.status, got.body, tt.status, tt.code, tt.says)
+		}
+		if got.status >= 500 && strings.Contains(got.body, "secret") {
+			t.Errorf("%s: the answer tells the cause: %s", request, got.body)
+		}
+		wantRetry := map[bool]string{true: "1"}[tt.status == 503]
+		if retry := got.header.Get("Retry-After"); retry != wantRetry {
+			t.Errorf("%s: Retry-After: got %q, want %q", request, retry, wantRetry)
+		}
+		if allow := got.header.Get("Allow"); (allow != "") != (tt.status == 405) || !strings.Contains(refused["error"], allow) {
+			t.Errorf("%s: status %d with Allow %q and %s", request, got.status, allow, got.body)
+		}
+		delete(unseen, tt.code)
+	}
+	for code := range unseen {
+		t.Errorf("no request is refused with %s", code)
+	}
+}
+
+func TestErrorTable(t *testing.T) {
+	t.Parallel()
+	markdown := api.ErrorMarkdown()
+	last := ""
+	for _, row := range api.ErrorTable() {
+		if row.Code <= last {
+			t.Errorf("%s stands after %s", row.Code, last)
+		}
+		last = row.Code
+		if row.Err == nil || !strings.HasSuffix(row.Meaning, ".") {
+			t.Errorf("%s: got error %v and meaning %q, want an error and a sentence", row.Code, row.Err, row.Meaning)
+		}
+		if want := fmt.Sprintf("\n| `%s` | %d | %s |\n", row.Code, row.Status, row.Meaning); !strings.Contains(markdown, want) {
+			t.Errorf("ErrorMarkdown lacks %q:\n%s", want, markdown)
+		}
+	}
+}

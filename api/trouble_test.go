@@ -1,0 +1,174 @@
+package api_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"belfry/api"
+	"belfry/internal/job"
+)
+
+// endless is a body without an end; it counts what is read of it.
+type endless struct{ read int }
+
+func (e *endless) Read(p []byte) (int, error) {
+	e.read += len(p)
+	return copy(p, bytes.Repeat([]byte(" "), len(p))), nil
+}
+
+func TestLargeBodiesAreNotReadToTheEnd(t *testing.T) {
+	t.Parallel()
+	cfg := config(newStore())
+	cfg.MaxMeta = 1000
+	handler := api.New(cfg)
+	const limit = 1000 + 16<<10
+	for _, tt := range []struct {
+		name     string
+		declared int64
+		most     int
+	}{
+		{"declared too long", limit + 1, 0},
+		{"not declared", -1, 2 * limit}, // reading is buffered
+	} {
+		body := &endless{}
+		req := httptest.NewRequest("POST", "/job/db/coll", body)
+		req.ContentLength = tt.declared
+		rec := httptest.NewRecorder()
+		handler.ServeHTTP(rec, req)
+		if rec.Code != 413 || body.read > tt.most {
+			t.Errorf("%s: status %d after %d bytes read, want 413 after at most %d", tt.name, rec.Code, body.read, tt.most)
+		}
+	}
+
+	// The server under the handler does not read on either: it answers
+	// though the rest never comes, and ends the connection.
+	srv := server(t, cfg)
+	const head = "POST /job/db/coll HTTP/1.1\r\nHost: x\r\n"
+	for _, request := range []string{
+		head + fmt.Sprintf("Content-Length: %d\r\n\r\n", limit+1),
+		head + "Content-Length: 1000000000000\r\n\r\n{",
+		head + "Content-Length: 1000000\r\nExpect: 100-continue\r\n\r\n",
+		head + fmt.Sprintf("Transfer-Encoding: chunked\r\n\r\n%x\r\n%s", limit+1, strings.Repeat(" ", limit+1)),
+	} {
+		if resp := raw(t, srv.Listener.Addr(), request); resp.StatusCode != 413 || !resp.Close {
+			t.Errorf("%.100q: status %d, connection to be closed: %v; want 413, true", request, resp.StatusCode, resp.Close)
+		}
+	}
+}
+
+func TestBodyCutShort(t *testing.T) {
+	t.Parallel()
+	srv := server(t, config(newStore()))
+	resp := raw(t, srv.Listener.Addr(), "POST /job/db/coll HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n")
+	if resp.StatusCode != 400 {
+		t.Errorf("a broken chunk: status %d, want 400", resp.StatusCode)
+	}
+}
+
+func TestTimeout(t *testing.T) {
+	t.Parallel()
+	s := newStore()
+	s.fail = func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+	cfg := config(s)
+	cfg.Timeout = time.Millisecond
+	srv := server(t, cfg)
+	expect(t, srv, "GET", "/job/db/coll/x", "", 503, `{"error":"the store is unavailable","code":"E302"}`)
+	expect(t, srv, "POST", "/job/db/coll", goodJob, 503, `{"error":"outcome unknown, safe to repeat","code":"E303"}`)
+}
+
+func TestTroubleIsLoggedOnce(t *testing.T) {
+	t.Parallel()
+	s := newStore()
+	var log bytes.Buffer
+	cfg := config(s)
+	cfg.Log = slog.New(slog.NewTextHandler(&log, nil))
+	handler := api.New(cfg)
+	request := func(method, path, body string) int {
+		log.Reset()
+		rec := httptest.NewRecorder()
+		handler.ServeHTTP(rec, httptest.NewRequest(method, path, strings.NewReader(body)))
+		return rec.Code
+	}
+
+	const body = `{"id":"x","trigger_time":1667659342626,"meta":"secret","route":"r"}`
+	for _, tt := range []struct {
+		fail   func(context.Context) error
+		status int
+		logged string
+	}{
+		{func(context.Context) error { return errors.New("disk on fire") }, 500, "disk on fire"},
+		{func(context.Context) error { return fmt.Errorf("%w: no quorum", job.ErrUnavailable) }, 503, "no quorum"},
+		{func(context.Context) error { panic("at the store") }, 500, "panic: at the store"},
+	} {
+		s.fail = tt.fail
+		got := request("POST", "/job/db/coll?token=secret", body)
+		lines := strings.Count(log.String(), "\n")
+		if got != tt.status || lines != 1 || !strings.Contains(log.String(), tt.logged) || !strings.Contains(log.String(), "level=ERROR") {
+			t.Errorf("got status %d and %d lines of log, want %d and one with %q:\n%s", got, lines, tt.status, tt.logged, &log)
+		}
+		if strings.Contains(log.String(), "secret") {
+			t.Errorf("the log tells secrets:\n%s", &log)
+		}
+	}
+
+	s.fail = func(context.Context) error { return nil }
+	if got := request("POST", "/job/db/coll", body); got != 400 || log.Len() > 0 {
+		t.Errorf("got status %d and log %q, want 400 and none", got, &log)
+	}
+}
+
+// TestClientLeaves checks that the store's context ends with the client, and
+// that no answer is made up for one that has left.
+func TestClientLeaves(t *testing.T) {
+	t.Parallel()
+	s := newStore()
+	asked := make(chan struct{})
+	left := make(chan error, 1)
+	s.fail = func(ctx context.Context) error {
+		close(asked)
+		<-ctx.Done()
+		left <- context.Cause(ctx)
+		return ctx.Err()
+	}
+	var log bytes.Buffer
+	cfg := config(s)
+	cfg.Timeout = time.Hour
+	cfg.Log = slog.New(slog.NewTextHandler(&log, nil))
+	handler := api.New(cfg)
+	aborted := make(chan any, 1)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() { v := recover(); aborted <- v; panic(v) }()
+		handler.ServeHTTP(w, r)
+	}))
+	t.Cleanup(srv.Close)
+
+	ctx, leave := context.WithCancel(t.Context())
+	go func() { <-asked; leave() }()
+	req, err := http.NewRequestWithContext(ctx, "DELETE", srv.URL+"/job/db/coll/x", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp, err := srv.Client().Do(req); err == nil {
+		io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+		t.Errorf("the client that left got status %d", resp.StatusCode)
+	}
+	if err := <-left; !errors.Is(err, context.Canceled) {
+		t.Errorf("the store's context ended with %v, want %v", err, context.Canceled)
+	}
+	if v := <-aborted; v != http.ErrAbortHandler {
+		t.Errorf("the handler ended with %v, want %v", v, http.ErrAbortHandler)
+	}
+	if log.Len() > 0 {
+		t.Errorf("logged: %s", &log)
+	}
+}
