@@ -139,8 +139,9 @@ func (s *store) handover(key job.RouteKey, change ...func(*job.Handover)) job.Ha
 		Meta:    []byte(`{"n":1}`),
 		Claim:   seq,
 		Seq:     seq,
+		Times:   1,
 	}
-	h := job.Handover{Fire: f, Times: 1}
+	h := job.Handover{Fire: f}
 	for _, c := range change {
 		c(&h)
 	}

@@ -16,7 +16,7 @@ import (
 // buryAdvised copies into DEAD what the subscribers of NATS routes let pass
 // too often or refused, until ctx ends. JetStream only says so in passing; the
 // stream ADVISORIES keeps what it said until it was acted on.
-func (s *Store) buryAdvised(ctx context.Context) error {
+func (s *Store) buryAdvised(ctx context.Context) {
 	pause := newBackOff(100*time.Millisecond, 5*time.Second)
 	for ctx.Err() == nil {
 		err := s.readAdvisories(ctx)
@@ -25,7 +25,6 @@ func (s *Store) buryAdvised(ctx context.Context) error {
 			sleep(ctx, pause.NextBackOff())
 		}
 	}
-	return nil
 }
 
 func (s *Store) readAdvisories(ctx context.Context) error {

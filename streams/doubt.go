@@ -71,11 +71,27 @@ func (t *timer) refused(ctx context.Context, ten tenure) {
 	}
 }
 
+// marked takes in an owner's mark. One under a newer fence than ours is that of
+// our successor, who may learn of our last claims only if we make no more: to
+// be refused is not enough, since an owner without fires to publish never is.
+func (t *timer) marked(epoch uint64) {
+	if t.next != nil && epoch > t.next.fence {
+		t.next = nil
+		t.stopOwning()
+	}
+	if t.tenure.fence > 0 && epoch > t.tenure.fence {
+		t.stopOwning()
+	}
+}
+
 // depose ends the tenure if it is still the one that was refused.
 func (t *timer) depose(ten tenure) {
-	if t.tenure != ten {
-		return
+	if t.tenure == ten {
+		t.stopOwning()
 	}
+}
+
+func (t *timer) stopOwning() {
 	t.tenure = tenure{}
 	t.owning.Store(false)
 	t.log.Error("another process fires this partition now; this one has stopped", "partition", partition)

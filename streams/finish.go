@@ -10,27 +10,38 @@ import (
 )
 
 // Standing applies the worker's rule to a fire, and returns the record that it
-// judged by. A replica may not have seen the claim yet, so an older record or
-// none is looked up on the leader; and none there is believed only once every
-// final state of the fire's time has expired, else it is [job.Undecided].
+// judged by. Any replica may answer, but the leader is asked when that one
+// shows an older record or none, since it may not have seen the claim yet, and
+// when the fire was handed out before, since it may not have seen its end yet.
+// [job.Undecided] means that the fire must wait unacked: that there is no
+// record is believed only once every final state of the fire's time has
+// expired; and a claim that is overdue is about to be made anew.
 func (s *Jobs) Standing(ctx context.Context, f job.Fire) (job.Standing, job.Record, error) {
-	r, found, err := s.readAnywhere(ctx, f.Key)
-	if err == nil {
-		if st := job.Judge(f, r, found); st != job.Undecided {
-			return st, r, nil
+	if f.Times <= 1 {
+		r, found, err := s.readAnywhere(ctx, f.Key)
+		if st := job.Judge(f, r, found); err == nil && st != job.Undecided {
+			return s.unlessOverdue(st, r), r, nil
 		}
 	}
-	r, found, err = s.read(ctx, f.Key)
-	if errors.Is(err, job.ErrNotAJob) {
+	r, found, err := s.read(ctx, f.Key)
+	switch {
+	case errors.Is(err, job.ErrNotAJob):
 		return job.Superseded, r, nil // overwritten from outside
-	}
-	if err != nil {
+	case err != nil:
 		return job.Undecided, r, err
-	}
-	if !found && s.cfg.Now().Sub(f.Published) > s.cfg.HistoryTTL+time.Minute {
+	case !found && s.cfg.Now().Sub(f.Published) > s.cfg.HistoryTTL+time.Minute:
 		return job.Superseded, r, nil
 	}
-	return job.Judge(f, r, found), r, nil
+	return s.unlessOverdue(job.Judge(f, r, found), r), r, nil
+}
+
+// unlessOverdue keeps a fire from being delivered while the timer claims its
+// job anew.
+func (s *Jobs) unlessOverdue(st job.Standing, r job.Record) job.Standing {
+	if st == job.Valid && r.Due <= s.cfg.Now().UnixMilli() {
+		return job.Undecided
+	}
+	return st
 }
 
 // readAnywhere returns the record as any replica has it, which is cheap.

@@ -13,7 +13,7 @@ func (in *Inboxes) Follow(ctx context.Context, visit func(job.Inbox)) error {
 	if err != nil {
 		return err
 	}
-	return in.routes.watch(ctx, in.js, func(r *job.Route, exists bool) {
+	in.routes.watch(ctx, func(r *job.Route, exists bool) {
 		switch {
 		case r == nil: // every route was visited; what is left has none
 			for _, box := range left {
@@ -36,6 +36,7 @@ func (in *Inboxes) Follow(ctx context.Context, visit func(job.Inbox)) error {
 			}
 		}
 	})
+	return nil
 }
 
 // leftBehind returns the inboxes there are, by their route.

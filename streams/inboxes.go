@@ -150,7 +150,8 @@ func handover(m jetstream.Msg) (job.Handover, error) {
 		return job.Handover{}, err
 	}
 	f, err := decodeFire(m.Headers(), m.Data(), meta.Sequence.Stream, meta.Timestamp)
-	return job.Handover{Fire: f, Times: int(meta.NumDelivered), Ack: m.Ack, Extend: m.InProgress}, err
+	f.Times = int(meta.NumDelivered)
+	return job.Handover{Fire: f, Ack: m.Ack, Extend: m.InProgress}, err
 }
 
 // Settled reports whether nothing is left in the inbox, neither waiting nor

@@ -80,8 +80,8 @@ func (c *RouteCache) drop(k job.RouteKey, revision uint64) {
 }
 
 // follow keeps the cache up to date until ctx ends.
-func (c *RouteCache) follow(ctx context.Context) error {
-	return c.routes.watch(ctx, c.routes.inboxes.js, func(r *job.Route, exists bool) {
+func (c *RouteCache) follow(ctx context.Context) {
+	c.routes.watch(ctx, func(r *job.Route, exists bool) {
 		switch {
 		case r == nil:
 			c.once.Do(func() { close(c.loaded) })

@@ -19,6 +19,7 @@ import (
 // are those of the job package. It is safe for concurrent use.
 type Routes struct {
 	w       *writer
+	js      jetstream.JetStream
 	inboxes *Inboxes
 	cfg     Config
 	cache   *RouteCache
@@ -36,8 +37,8 @@ const routesStream = "KV_" + routesBucket
 
 func routeSubject(k job.RouteKey) string { return "$KV." + routesBucket + "." + routeToken(k) }
 
-func newRoutes(w *writer, in *Inboxes, cfg Config) *Routes {
-	r := &Routes{w: w, inboxes: in, cfg: cfg}
+func newRoutes(w *writer, js jetstream.JetStream, in *Inboxes, cfg Config) *Routes {
+	r := &Routes{w: w, js: js, inboxes: in, cfg: cfg}
 	r.cache = newRouteCache(r)
 	return r
 }
@@ -59,7 +60,7 @@ func isMarker(h nats.Header) bool { return h.Get(hdrKVOperation) != "" }
 func (s *Routes) decode(k job.RouteKey, seq uint64, data []byte) (job.Route, error) {
 	r, err := contract.ParseRoute(data, k)
 	if err != nil {
-		return r, fmt.Errorf("couldn't read the stored route: %w", err)
+		return r, fmt.Errorf("couldn't read the stored route %q of db %q: %v", k.ID, k.DB, err)
 	}
 	r.Revision = seq
 	if r.Type == job.NATS {
@@ -172,44 +173,62 @@ func (s *Routes) exclusively(do func() error) error {
 }
 
 // watch calls visit for every route there is, then once with a nil route, then
-// for every change, until ctx ends. exists is false for a deleted route.
-func (s *Routes) watch(ctx context.Context, js jetstream.JetStream, visit func(r *job.Route, exists bool)) error {
-	kv, err := js.KeyValue(ctx, routesBucket)
+// for every change, until ctx ends; one call at a time. exists is false for a
+// deleted route. When the watch breaks it begins again from the start.
+func (s *Routes) watch(ctx context.Context, visit func(r *job.Route, exists bool)) {
+	pause := newBackOff(50*time.Millisecond, 2*time.Second)
+	for {
+		err := s.watchOnce(ctx, visit)
+		if ctx.Err() != nil {
+			return
+		}
+		s.cfg.Log.Warn("the watch of the routes broke", "err", err)
+		sleep(ctx, pause.NextBackOff())
+	}
+}
+
+func (s *Routes) watchOnce(ctx context.Context, visit func(r *job.Route, exists bool)) error {
+	kv, err := s.js.KeyValue(ctx, routesBucket)
 	if err != nil {
-		return unavailable("couldn't watch the routes", err)
+		return err
 	}
 	w, err := kv.WatchAll(ctx)
 	if err != nil {
-		return unavailable("couldn't watch the routes", err)
+		return err
 	}
 	defer w.Stop() // at worst the server forgets it by itself
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return ctx.Err()
 		case e, open := <-w.Updates():
 			if !open {
-				return fmt.Errorf("%w: the watch of the routes ended", job.ErrUnavailable)
+				return errors.New("it was closed")
 			}
-			if e == nil {
-				visit(nil, false)
-				continue
-			}
-			k, err := parseRouteToken(e.Key())
-			if err != nil {
-				s.cfg.Log.Warn("key in the routes bucket is no route", "err", err)
-				continue
-			}
-			if e.Operation() != jetstream.KeyValuePut {
-				visit(&job.Route{RouteKey: k, Revision: e.Revision()}, false)
-				continue
-			}
-			r, err := s.decode(k, e.Revision(), e.Value())
-			if err != nil {
-				s.cfg.Log.Warn("value in the routes bucket is no route", "db", k.DB, "route", k.ID, "err", err)
-				continue
-			}
-			visit(&r, true)
+			s.see(e, visit)
 		}
 	}
+}
+
+// see hands one entry of the watch to visit, if it is a route's.
+func (s *Routes) see(e jetstream.KeyValueEntry, visit func(r *job.Route, exists bool)) {
+	if e == nil {
+		visit(nil, false)
+		return
+	}
+	k, err := parseRouteToken(e.Key())
+	if err != nil {
+		s.cfg.Log.Warn("key in the routes bucket is no route", "err", err)
+		return
+	}
+	if e.Operation() != jetstream.KeyValuePut {
+		visit(&job.Route{RouteKey: k, Revision: e.Revision()}, false)
+		return
+	}
+	r, err := s.decode(k, e.Revision(), e.Value())
+	if err != nil {
+		s.cfg.Log.Warn("value in the routes bucket is no route", "db", k.DB, "route", k.ID, "err", err)
+		return
+	}
+	visit(&r, true)
 }

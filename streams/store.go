@@ -13,13 +13,12 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
+	"belfry/internal/job"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"golang.org/x/sync/errgroup"
-
-	"belfry/internal/job"
 )
 
 // One partition is served so far; the names and the stored count know more.
@@ -114,7 +113,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	}
 	w := newWriter(nc, js)
 	s.inboxes = newInboxes(js, s.cfg)
-	s.routes = newRoutes(w, s.inboxes, s.cfg)
+	s.routes = newRoutes(w, js, s.inboxes, s.cfg)
 	s.inboxes.routes = s.routes
 	s.dead = &deadLetters{w: w, now: s.cfg.Now}
 	s.jobs = &Jobs{w: w, routes: s.routes.cache, dead: s.dead, cfg: s.cfg}
@@ -138,14 +137,15 @@ func (s *Store) RouteCache() *RouteCache { return s.routes.cache }
 func (s *Store) Inboxes() *Inboxes { return s.inboxes }
 
 // Run follows the routes, fires due jobs and buries what subscribers could not
-// take, until ctx ends; then it finishes the fires it has begun. It returns
-// early only when it cannot go on.
+// take, until ctx ends; then it finishes the fires it has begun. Trouble with
+// JetStream it waits out. The error is always nil.
 func (s *Store) Run(ctx context.Context) error {
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return s.routes.cache.follow(ctx) })
-	g.Go(func() error { return s.timer.run(ctx) })
-	g.Go(func() error { return s.buryAdvised(ctx) })
-	return g.Wait()
+	var g sync.WaitGroup
+	g.Go(func() { s.routes.cache.follow(ctx) })
+	g.Go(func() { s.timer.run(ctx) })
+	g.Go(func() { s.buryAdvised(ctx) })
+	g.Wait()
+	return nil
 }
 
 // Ready reports whether JetStream answers and the timer is at work. The error

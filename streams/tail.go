@@ -21,7 +21,8 @@ type tailed struct {
 type tailKind int
 
 const (
-	isNothing tailKind = iota // no job: an epoch mark, a deleted key
+	isNothing tailKind = iota // no job: a deleted key, somebody else's
+	isMark                    // an owner's mark; only rec.Epoch is set
 	isRecord                  // a record that Belfry wrote
 	isUnknown                 // one without its headers, as a plain KV put leaves it
 )
@@ -88,7 +89,8 @@ func (t *timer) tailOnce(ctx context.Context, last *uint64, out chan<- tailed) e
 func (t *timer) glimpse(m jetstream.Msg, seq uint64) tailed {
 	key := strings.TrimPrefix(m.Subject(), jobsPrefix(partition))
 	if key == epochKey {
-		return tailed{seq: seq}
+		p := headerParser{h: m.Headers()}
+		return tailed{seq: seq, kind: isMark, rec: job.Record{Epoch: p.uint(hdrEpoch)}}
 	}
 	k, err := parseJobKey(key)
 	if err != nil {

@@ -83,11 +83,11 @@ func (t *timer) owns() bool { return t.owning.Load() }
 
 // run fires due jobs until ctx ends, and returns when the fires it has begun
 // are through.
-func (t *timer) run(ctx context.Context) error {
+func (t *timer) run(ctx context.Context) {
 	t.work, t.stopWork = context.WithCancel(context.WithoutCancel(ctx))
 	defer t.drain()
-	if err := t.routes.wait(ctx); err != nil {
-		return nil // stopped before it began
+	if t.routes.wait(ctx) != nil {
+		return // stopped before it began
 	}
 	tail := make(chan tailed, 4096)
 	tailing, stopTail := context.WithCancel(ctx)
@@ -102,7 +102,7 @@ func (t *timer) run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case m := <-tail:
 			t.observe(m)
 			for n := len(tail); n > 0; n-- {
@@ -187,6 +187,8 @@ func (t *timer) untilNext() time.Duration {
 func (t *timer) observe(m tailed) {
 	t.seen = m.seq
 	switch m.kind {
+	case isMark:
+		t.marked(m.rec.Epoch)
 	case isUnknown:
 		t.agenda.observeUnknown(m.seq)
 	case isRecord:

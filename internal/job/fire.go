@@ -19,6 +19,9 @@ type Fire struct {
 	// Seq is the fire's place in FIRES, Published when it got there.
 	Seq       uint64
 	Published time.Time
+
+	// Times counts how often this fire was handed out, this time included.
+	Times int
 }
 
 // RouteKey names the route the fire is for.
@@ -27,9 +30,6 @@ func (f Fire) RouteKey() RouteKey { return RouteKey{DB: f.DB, ID: f.Route} }
 // Handover is a fire handed to a worker, which owes it an Ack.
 type Handover struct {
 	Fire
-
-	// Times counts how often this fire was handed out, this time included.
-	Times int
 
 	// Ack says that nothing is left to do; without it the fire is handed out
 	// again after the wait of its consumer.
@@ -73,6 +73,11 @@ const (
 	// ReasonTerminated: a subscriber of a NATS route refused the fire (+TERM).
 	ReasonTerminated Reason = "terminated"
 )
+
+// Reasons lists every reason.
+func Reasons() []Reason {
+	return []Reason{ReasonFailed, ReasonExhausted, ReasonGone, ReasonNoRoute, ReasonUnacked, ReasonTerminated}
+}
 
 // Standing is what a worker has to do with a fire it was handed.
 type Standing int

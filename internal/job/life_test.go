@@ -1,0 +1,164 @@
+package job_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"belfry/internal/job"
+)
+
+var now = time.UnixMilli(1_900_000_000_000)
+
+func record(s job.Status) job.Record {
+	r := job.New(job.Job{Key: job.Key{DB: "d", Collection: "c", ID: "i"}, Trigger: 1_800_000_000_000, Meta: []byte("1"), Route: "r"}, "fire-1")
+	r.Status, r.Revision = s, 7
+	if s.Final() {
+		r.Due = 0
+	}
+	return r
+}
+
+// What each status lets happen, and what it is then.
+func TestLife(t *testing.T) {
+	for _, tt := range []struct {
+		from           job.Status
+		cancel, change error
+		rearm          error
+		attempt        int // after a claim, having been 2
+	}{
+		{job.Scheduled, nil, nil, nil, 3},
+		{job.Retrying, nil, nil, nil, 3},
+		{job.Firing, job.ErrFiring, job.ErrFiring, job.ErrFiring, 2},
+		{job.Delivered, job.ErrFinished, job.ErrFinished, nil, 0},
+		{job.Published, job.ErrFinished, job.ErrFinished, nil, 0},
+		{job.Dead, job.ErrFinished, job.ErrFinished, nil, 0},
+		{job.Expired, job.ErrFinished, job.ErrFinished, nil, 0},
+		{job.Cancelled, job.ErrFinished, job.ErrFinished, nil, 0},
+	} {
+		r := record(tt.from)
+		r.Attempt = 2
+		is := func(what string, n job.Record, got, want error, status job.Status) {
+			t.Helper()
+			if !errors.Is(got, want) {
+				t.Errorf("%s of a %s job: %v, want %v", what, tt.from, got, want)
+			}
+			if got != nil {
+				return
+			}
+			if n.Status != status || n.Replaces != r.Position() || !tt.from.CanBecome(status) {
+				t.Errorf("%s of a %s job makes %s replacing %v; want %s replacing %v, and the arrow", what, tt.from, n.Status, n.Replaces, status, r.Position())
+			}
+		}
+		n, err := r.Cancel(now)
+		is("cancel", n, err, tt.cancel, job.Cancelled)
+		n, err = r.Change(r.Job, "fire-2")
+		is("change", n, err, tt.change, job.Scheduled)
+		n, err = r.Rearm(r.Job, "fire-2")
+		is("rearm", n, err, tt.rearm, job.Scheduled)
+		if err == nil && (n.FireID != "fire-2" || n.Attempt != 0) {
+			t.Errorf("rearmed %s job has fire id %q and attempt %d, want a new start", tt.from, n.FireID, n.Attempt)
+		}
+		if tt.from.Live() {
+			n := r.Claim(now, 5, 6, time.Hour, "unused")
+			is("claim", n, nil, nil, job.Firing)
+			if n.Attempt != tt.attempt || n.FireID != "fire-1" || n.Due != now.Add(time.Hour).UnixMilli() {
+				t.Errorf("claimed %s job: attempt %d, fire id %q, due %d", tt.from, n.Attempt, n.FireID, n.Due)
+			}
+		}
+	}
+}
+
+func TestFinish(t *testing.T) {
+	r := record(job.Firing)
+	n := r.Finish(job.Result{Status: job.Retrying, RetryAt: 99, Reason: job.ReasonFailed, Detail: "status 500"}, now)
+	if n.Status != job.Retrying || n.Due != 99 || n.Finished != 0 || n.Reason != job.ReasonFailed || n.Replaces != r.Position() {
+		t.Errorf("a failed try makes %+v", n)
+	}
+	n = r.Finish(job.Result{Status: job.Delivered}, now)
+	if n.Status != job.Delivered || n.Due != 0 || n.Finished != now.UnixMilli() || n.Reason != "" {
+		t.Errorf("a success makes %+v", n)
+	}
+	for _, bad := range []job.Status{job.Scheduled, job.Firing, job.Cancelled, "other"} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("finishing as %q does not panic", bad)
+				}
+			}()
+			r.Finish(job.Result{Status: bad}, now)
+		}()
+	}
+}
+
+func TestJudge(t *testing.T) {
+	f := job.Fire{ID: "fire-1", Claim: 7}
+	at := func(s job.Status, revision, replaces uint64, id string) job.Record {
+		return job.Record{Status: s, Revision: revision, FireID: id, Replaces: job.Position{Seq: replaces}}
+	}
+	for _, tt := range []struct {
+		name  string
+		r     job.Record
+		found bool
+		want  job.Standing
+	}{
+		{"at its claim", at(job.Firing, 7, 6, "fire-1"), true, job.Valid},
+		{"no record", job.Record{}, false, job.Undecided},
+		{"older record", at(job.Scheduled, 6, 0, "fire-1"), true, job.Undecided},
+		{"finished", at(job.Delivered, 8, 7, "fire-1"), true, job.Superseded},
+		{"claimed anew", at(job.Firing, 8, 7, "fire-1"), true, job.Superseded},
+		{"died on it", at(job.Dead, 8, 7, "fire-1"), true, job.Buried},
+		{"died on a later claim", at(job.Dead, 9, 8, "fire-1"), true, job.Superseded},
+		{"died of another arming", at(job.Dead, 8, 7, "fire-2"), true, job.Superseded},
+		{"its revision, another arming", at(job.Firing, 7, 6, "fire-2"), true, job.Superseded},
+	} {
+		if got := job.Judge(f, tt.r, tt.found); got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestTarget(t *testing.T) {
+	for _, tt := range []struct{ in, want string }{
+		{"gameserver-dev-1.myorg.com/timer?action=endgame", "https://gameserver-dev-1.myorg.com/timer?action=endgame"},
+		{"host:8080/x", "https://host:8080/x"},
+		{"host", "https://host"},
+		{"host/x?u=http://other", "https://host/x?u=http://other"},
+		{"http://127.0.0.1:1/x", "http://127.0.0.1:1/x"},
+		{"HTTPS://host/", "https://host/"},
+		{"http://[::1]:80/", "http://[::1]:80/"},
+		{"", ""}, {"http://", ""}, {"ftp://host", ""}, {"http://:80/", ""}, {"http://a b/", ""}, {"/path", ""}, {"http://host:x/", ""},
+	} {
+		u, err := job.Route{WebhookURL: tt.in}.Target("https")
+		switch {
+		case tt.want == "" && !errors.Is(err, job.ErrWebhookURL):
+			t.Errorf("Target(%q) = %v, %v; want ErrWebhookURL", tt.in, u, err)
+		case tt.want != "" && (err != nil || u.String() != tt.want):
+			t.Errorf("Target(%q) = %v, %v; want %s", tt.in, u, err, tt.want)
+		}
+	}
+	secret := job.Route{RouteKey: job.RouteKey{DB: "d", ID: "r"}, Type: job.REST, WebhookURL: "ftp://user:hunter2@host/?token=hunter2"}
+	if err := secret.Check(); err == nil || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("the error of a bad URL is %v; want one without its secrets", err)
+	}
+}
+
+func TestCheckTrigger(t *testing.T) {
+	for _, tt := range []struct {
+		ms   int64
+		hint string // empty: accepted
+	}{
+		{job.MinTrigger, ""}, {job.MaxTrigger, ""}, {1667659342626, ""},
+		{-1, "negative"}, {0, "seconds"}, {1667659342, "seconds"},
+		{job.MaxTrigger + 1, "micro"}, {1667659342626000, "micro"},
+	} {
+		err := job.CheckTrigger(tt.ms)
+		if tt.hint == "" && err != nil {
+			t.Errorf("%d is refused: %v", tt.ms, err)
+		}
+		if tt.hint != "" && (!errors.Is(err, job.ErrTriggerTime) || !strings.Contains(err.Error(), tt.hint)) {
+			t.Errorf("%d: %v, want ErrTriggerTime with the hint %q", tt.ms, err, tt.hint)
+		}
+	}
+}
