@@ -1,0 +1,64 @@
+# Every target says in its own `## ` comment what it does; `make` lists them.
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+# The race detector needs a C compiler.
+CC_FOUND := $(shell test "$$(go env CGO_ENABLED)" = 1 && command -v "$$(go env CC | cut -d ' ' -f 1)")
+RACE := $(if $(CC_FOUND),-race)
+
+STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := go run golang.org/x/vuln/cmd/govulncheck@latest
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F '|' '{ printf "  make %-13s %s\n", $$1, $$2 }'
+
+.PHONY: build
+build: ## build bin/belfry
+	CGO_ENABLED=0 go build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/belfry ./cmd/belfry
+
+.PHONY: run
+run: build ## build and run the service, with data in ./data
+	bin/belfry serve --nats-config nats.conf
+
+.PHONY: test
+test: ## run the tests, shuffled and under the race detector
+	$(if $(RACE),,@echo "no C compiler found: the tests run without the race detector")
+	go test $(RACE) -shuffle=on ./...
+
+.PHONY: load
+load: build ## measure 1,000 webhooks over 5 s on a belfry of its own
+	go build -trimpath -o bin/loadgen ./cmd/loadgen
+	bin/loadgen --belfry bin/belfry --nats-config nats.conf --jobs 1000 --over 5s --max-p50 3ms --max-p99 10ms
+
+.PHONY: check
+check: lint test ## all that a change needs
+
+.PHONY: lint
+lint: format vet staticcheck tidy ## all checks but the tests
+
+.PHONY: format
+format: ## fail if a file is not formatted
+	@unformatted="$$(gofmt -l .)"; if [ -n "$$unformatted" ]; then echo "not formatted, run make fmt:"; echo "$$unformatted"; exit 1; fi
+
+.PHONY: vet
+vet: ## run go vet
+	go vet ./...
+
+.PHONY: staticcheck
+staticcheck: ## run staticcheck
+	$(STATICCHECK) ./...
+
+.PHONY: tidy
+tidy: ## fail if go.mod or go.sum is not tidy
+	go mod tidy -diff
+
+.PHONY: fmt
+fmt: ## format the code
+	gofmt -w .
+
+.PHONY: govulncheck
+govulncheck: ## look for known vulnerabilities; needs the network
+	$(GOVULNCHECK) ./...

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"belfry/internal/job"
+)
+
+// Config says how one Belfry process runs. Its zero value works: a zero field
+// stands for the default of the flag of the same name, see [flagTable].
+type Config struct {
+	// Listen is the host:port of the HTTP API. Port 0 takes a free one, an
+	// empty host is all interfaces. Anything but loopback needs Insecure.
+	// Zero is 127.0.0.1:8080.
+	Listen string
+
+	// Data is the folder that holds everything the embedded nats-server
+	// stores. It is made if it is missing, and belongs to one process at a
+	// time. It is not used with NATSURL. Zero is ./data.
+	Data string
+
+	// NATSConfig is the configuration file of the embedded nats-server.
+	// Zero is none: loopback, JetStream, and every write synced to disk.
+	NATSConfig string
+
+	// NATSListen is the host:port of the embedded nats-server. Port 0 or -1
+	// takes a free one; without a host the one of NATSConfig stays, or
+	// 127.0.0.1. Zero is what NATSConfig says, or 127.0.0.1:4222.
+	NATSListen string
+
+	// NATSURL is an existing NATS server to use, or several servers of one
+	// cluster with commas between them, in place of the embedded one. It may
+	// hold credentials and is never logged. Zero is the embedded server.
+	NATSURL string
+
+	// MaxMeta is the largest meta of a job, in bytes. Zero is 512 KiB.
+	MaxMeta int
+
+	// HistoryTTL is how long the final state of a job is kept, in whole
+	// seconds. Zero is 24 hours.
+	HistoryTTL time.Duration
+
+	// FiresMaxAge is how long a fire waits in the stream FIRES for those who
+	// have not read it, in whole seconds. Zero is 72 hours.
+	FiresMaxAge time.Duration
+
+	// DeadMaxAge is how long the stream DEAD keeps what could not be
+	// delivered, in whole seconds. Zero is 720 hours.
+	DeadMaxAge time.Duration
+
+	// WebhookDefaultScheme is the scheme, http or https, of a webhook_url
+	// that has none. Zero is https.
+	WebhookDefaultScheme string
+
+	// LogLevel is the least level that is logged. Zero is info.
+	LogLevel slog.Level
+
+	// LogFormat is text or json. Zero is text.
+	LogFormat string
+
+	// Insecure allows listening beyond loopback without authentication.
+	Insecure bool
+
+	// Retry is when failed tries are repeated. It has no flag. Zero is
+	// [job.DefaultRetry].
+	Retry job.RetryPolicy
+}
+
+// withDefaults returns c with its zero fields filled in.
+func (c Config) withDefaults() Config {
+	for _, s := range flagTable() {
+		if s.zero(c) {
+			// A default is an accepted value; a test holds the table to it.
+			s.set(&c, s.def)
+		}
+	}
+	if c.Retry == (job.RetryPolicy{}) {
+		c.Retry = job.DefaultRetry()
+	}
+	return c
+}
+
+// check refuses what cannot work, before anything is touched. It looks up the
+// host of Listen. c has its defaults.
+func (c Config) check(ctx context.Context) error {
+	for _, s := range flagTable() {
+		if !s.valid(c) {
+			return fmt.Errorf("--%s: %s", s.name, s.accepts)
+		}
+	}
+	for _, other := range []struct{ flag, value string }{
+		{"--nats-config", c.NATSConfig}, {"--nats-listen", c.NATSListen},
+	} {
+		if c.NATSURL != "" && other.value != "" {
+			return fmt.Errorf("--nats-url and %s exclude each other: the first uses an existing server, the second is about the embedded one", other.flag)
+		}
+	}
+	if c.Insecure {
+		return nil
+	}
+	if err := checkLoopback(ctx, c.Listen); err != nil {
+		return fmt.Errorf("--listen %q: %w; the API has no authentication: listen on 127.0.0.1, or add --insecure to serve everyone who can reach it", c.Listen, err)
+	}
+	return nil
+}
+
+var errNotLoopback = errors.New("not a loopback address")
+
+// checkLoopback accepts a host:port whose host is a loopback address, or a
+// name of nothing but loopback addresses. Otherwise the error is
+// [errNotLoopback], or says why the name cannot be resolved.
+func checkLoopback(ctx context.Context, hostport string) error {
+	host, _, err := net.SplitHostPort(hostport)
+	if err != nil {
+		return err
+	}
+	if host == "" {
+		return errNotLoopback // all interfaces
+	}
+	addrs, err := net.DefaultResolver.LookupIPAddr(ctx, host)
+	if err != nil {
+		return fmt.Errorf("couldn't resolve the host: %w", err)
+	}
+	for _, a := range addrs {
+		if !a.IP.IsLoopback() {
+			return errNotLoopback
+		}
+	}
+	return nil
+}

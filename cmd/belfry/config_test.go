@@ -1,0 +1,213 @@
+package main
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/urfave/cli/v3"
+
+	"belfry/internal/job"
+)
+
+// parse reads a configuration as `belfry serve` would.
+func parse(env map[string]string, args ...string) (Config, error) {
+	var c Config
+	getenv := func(name string) string { return env[name] }
+	cmd := newCommand(getenv, io.Discard, io.Discard)
+	cmd.Command("serve").Action = func(_ context.Context, cmd *cli.Command) (err error) {
+		c, err = configFrom(cmd, getenv)
+		return err
+	}
+	return c, cmd.Run(context.Background(), append([]string{"belfry", "serve"}, args...))
+}
+
+func TestDefaults(t *testing.T) {
+	t.Parallel()
+	want := Config{
+		Listen:               "127.0.0.1:8080",
+		Data:                 "./data",
+		MaxMeta:              512 * 1024,
+		HistoryTTL:           24 * time.Hour,
+		FiresMaxAge:          72 * time.Hour,
+		DeadMaxAge:           720 * time.Hour,
+		WebhookDefaultScheme: "https",
+		LogLevel:             slog.LevelInfo,
+		LogFormat:            "text",
+	}
+	got, err := parse(nil)
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("belfry serve: error %v, configuration (-want +got):\n%s", err, diff)
+	}
+	want.Retry = job.DefaultRetry()
+	if diff := cmp.Diff(want, Config{}.withDefaults()); diff != "" {
+		t.Errorf("Config{}.withDefaults() (-want +got):\n%s", diff)
+	}
+}
+
+func TestFlagTable(t *testing.T) {
+	t.Parallel()
+	// Two values for each flag: one for the environment, one for the flag.
+	rows := []struct {
+		flag     string
+		env, arg string
+		get      func(Config) any
+		fromEnv  any
+		fromArg  any
+		bad      []string
+	}{
+		{"listen", "127.0.0.1:1", "[::1]:0", func(c Config) any { return c.Listen }, "127.0.0.1:1", "[::1]:0",
+			[]string{"", "8080", "127.0.0.1", "127.0.0.1:-1", "127.0.0.1:65536", "127.0.0.1:http", "::1:80"}},
+		{"data", "/a", "/b", func(c Config) any { return c.Data }, "/a", "/b", []string{""}},
+		{"nats-config", "a.conf", "b.conf", func(c Config) any { return c.NATSConfig }, "a.conf", "b.conf", nil},
+		{"nats-listen", ":-1", ":0", func(c Config) any { return c.NATSListen }, ":-1", ":0",
+			[]string{"4222", "127.0.0.1", ":-2", ":65536", ":nats"}},
+		{"nats-url", "nats://a", "tls://b:1,tls://c:2", func(c Config) any { return c.NATSURL }, "nats://a", "tls://b:1,tls://c:2",
+			[]string{"hunter2", "http://u:hunter2@h", "nats://", "nats://u:hunter2@", "nats://u:hunter2@h:x", "nats://h,"}},
+		{"max-meta", "1MiB", "1024", func(c Config) any { return c.MaxMeta }, 1 << 20, 1024,
+			[]string{"", "0", "-1", "512kb", "KiB", "1.5MiB", "8MiB", "7340033", "2147483647MiB", "99999999999999999999"}},
+		{"history-ttl", "1s", "90m", func(c Config) any { return c.HistoryTTL }, time.Second, 90 * time.Minute,
+			[]string{"", "0", "500ms", "1500ms", "-1h", "24", "1d"}},
+		{"fires-max-age", "1h", "2h", func(c Config) any { return c.FiresMaxAge }, time.Hour, 2 * time.Hour,
+			[]string{"119s", "", "0", "500ms", "1500ms", "-1h", "24", "1d"}},
+		{"dead-max-age", "1h", "2h", func(c Config) any { return c.DeadMaxAge }, time.Hour, 2 * time.Hour,
+			[]string{"", "0", "500ms", "1500ms", "-1h", "24", "1d"}},
+		{"webhook-default-scheme", "http", "https", func(c Config) any { return c.WebhookDefaultScheme }, "http", "https",
+			[]string{"", "ftp", "HTTP", "http://"}},
+		{"log-level", "debug", "error", func(c Config) any { return c.LogLevel }, slog.LevelDebug, slog.LevelError,
+			[]string{"", "trace", "INFO", "0"}},
+		{"log-format", "json", "text", func(c Config) any { return c.LogFormat }, "json", "text",
+			[]string{"", "xml", "JSON"}},
+		{"insecure", "true", "false", func(c Config) any { return c.Insecure }, true, false,
+			[]string{"maybe", "2"}},
+	}
+	var names, tested []string
+	for _, s := range flagTable() {
+		names = append(names, s.name)
+	}
+	for _, tc := range rows {
+		tested = append(tested, tc.flag)
+	}
+	if diff := cmp.Diff(names, tested); diff != "" {
+		t.Errorf("the flags and the rows of this test differ (-flags +rows):\n%s", diff)
+	}
+	for _, tc := range rows {
+		t.Run(tc.flag, func(t *testing.T) {
+			t.Parallel()
+			s := settingOf(t, tc.flag)
+			empty, err := parse(map[string]string{s.env(): ""})
+			if err != nil {
+				t.Errorf("%s is empty: %v, want as if unset", s.env(), err)
+			}
+			unset, err := parse(nil)
+			if diff := cmp.Diff(unset, empty); err != nil || diff != "" {
+				t.Errorf("%s is empty: (-unset +empty):\n%s", s.env(), diff)
+			}
+			env := map[string]string{s.env(): tc.env}
+			if c, err := parse(env); err != nil || tc.get(c) != tc.fromEnv {
+				t.Errorf("%s=%s: %v, %v, want %v", s.env(), tc.env, tc.get(c), err, tc.fromEnv)
+			}
+			if c, err := parse(env, "--"+tc.flag+"="+tc.arg); err != nil || tc.get(c) != tc.fromArg {
+				t.Errorf("%s=%s --%s=%s: %v, %v, want %v", s.env(), tc.env, tc.flag, tc.arg, tc.get(c), err, tc.fromArg)
+			}
+			for _, bad := range tc.bad {
+				checkRefused(t, s, bad, "--"+tc.flag, nil, "--"+tc.flag+"="+bad)
+				if bad != "" {
+					checkRefused(t, s, bad, s.env(), map[string]string{s.env(): bad})
+				}
+			}
+		})
+	}
+	if c, err := parse(nil, "--insecure"); err != nil || !c.Insecure {
+		t.Errorf("--insecure alone: %v, %v, want true", c.Insecure, err)
+	}
+	if c, err := parse(nil, "--nats-listen", ":-1", "--data", "x"); err != nil || c.NATSListen != ":-1" || c.Data != "x" {
+		t.Errorf("--nats-listen :-1 --data x: %q, %q, %v", c.NATSListen, c.Data, err)
+	}
+}
+
+func checkRefused(t *testing.T, s setting, value, from string, env map[string]string, args ...string) {
+	t.Helper()
+	_, err := parse(env, args...)
+	if err == nil {
+		t.Errorf("%s %q is accepted, want an error", from, value)
+		return
+	}
+	wants := []string{from, s.accepts, `"` + value + `"`}
+	if s.secret {
+		wants = wants[:2]
+		if strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: the error %q tells a secret", from, err)
+		}
+	}
+	for _, want := range wants {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%s %q: error %q, want %q in it", from, value, err, want)
+		}
+	}
+}
+
+func settingOf(t *testing.T, flag string) setting {
+	t.Helper()
+	for _, s := range flagTable() {
+		if s.name == flag {
+			return s
+		}
+	}
+	t.Fatalf("no flag --%s in the table", flag)
+	return setting{}
+}
+
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name string
+		cfg  Config
+		want string // "" is accepted
+	}{
+		{"zero", Config{}, ""},
+		{"localhost", Config{Listen: "localhost:0"}, ""},
+		{"IPv6 loopback", Config{Listen: "[::1]:0"}, ""},
+		{"other loopback", Config{Listen: "127.8.9.1:0"}, ""},
+		{"all interfaces", Config{Listen: ":8080"}, `--listen ":8080": not a loopback address; the API has no authentication: listen on 127.0.0.1, or add --insecure`},
+		{"all IPv4", Config{Listen: "0.0.0.0:8080"}, "not a loopback address"},
+		{"all IPv6", Config{Listen: "[::]:8080"}, "not a loopback address"},
+		{"an address", Config{Listen: "192.0.2.1:8080"}, "not a loopback address"},
+		{"no such host", Config{Listen: "nowhere.invalid:8080"}, "couldn't resolve the host"},
+		{"insecure", Config{Listen: ":8080", Insecure: true}, ""},
+		{"two servers", Config{NATSURL: "nats://a", NATSListen: ":1"}, "--nats-url and --nats-listen exclude each other"},
+		{"two configurations", Config{NATSURL: "nats://a", NATSConfig: "x"}, "--nats-url and --nats-config exclude each other"},
+		{"made by hand", Config{HistoryTTL: 1500 * time.Millisecond}, "--history-ttl: whole seconds from 1s on are accepted"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			err := tc.cfg.withDefaults().check(t.Context())
+			if tc.want == "" && err != nil {
+				t.Errorf("error %q, want none", err)
+			}
+			if tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)) {
+				t.Errorf("error %v, want %q in it", err, tc.want)
+			}
+		})
+	}
+}
+
+func FuzzParseSize(f *testing.F) {
+	for _, s := range []string{"1", "512KiB", "7MiB", "KiB", "-1MiB", "2147483647MiB"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		n, ok := parseSize(s)
+		if !ok || n < 0 {
+			return
+		}
+		if again, ok := parseSize(strconv.Itoa(n)); !ok || again != n {
+			t.Errorf("parseSize(%q) = %d bytes, which is read as %d, %v", s, n, again, ok)
+		}
+	})
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+)
+
+// embedNATS takes the data folder, starts the embedded server on it, and
+// connects. What it has done is taken back by Stop, a failure or not.
+func (s *Server) embedNATS(ctx context.Context, opts *server.Options) (*nats.Conn, error) {
+	if err := checkPortFree(opts); err != nil {
+		return nil, err
+	}
+	unlock, err := lockData(s.cfg.Data)
+	if err != nil {
+		return nil, err
+	}
+	s.done("data folder", stopLimit, func(context.Context) error { return unlock() })
+	if !opts.SyncAlways {
+		s.log.Warn("a power loss can lose what was answered: --nats-config sets another sync_interval than always")
+	}
+	e, err := startEmbedded(ctx, opts, s.log)
+	if err != nil {
+		return nil, err
+	}
+	s.done("nats-server", stopLimit, e.stop)
+	s.setPlace(&s.natsURL, e.server.ClientURL())
+	conn, err := e.connection()
+	if err != nil {
+		return nil, err
+	}
+	return s.connect("", conn...)
+}
+
+// useNATS connects to the server of --nats-url.
+func (s *Server) useNATS(context.Context) (*nats.Conn, error) {
+	nc, err := s.connect(s.cfg.NATSURL)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkPayload(nc.MaxPayload(), s.cfg); err != nil {
+		return nil, fmt.Errorf("the server of --nats-url: %w", err)
+	}
+	s.setPlace(&s.natsURL, "nats://"+nc.ConnectedAddr())
+	return nc, nil
+}
+
+// connect opens the one connection of this server. It comes back by itself
+// whenever it is lost.
+func (s *Server) connect(url string, opts ...nats.Option) (*nats.Conn, error) {
+	opts = append(opts,
+		nats.Name("belfry"),
+		nats.MaxReconnects(-1),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil { // nil when we close it
+				s.log.Warn("lost the connection to NATS", "error", err)
+			}
+		}),
+		nats.ReconnectHandler(func(*nats.Conn) { s.log.Info("connected to NATS again") }),
+		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
+			subject := ""
+			if sub != nil {
+				subject = sub.Subject
+			}
+			s.log.Warn("NATS reports an error", "subject", subject, "error", err)
+		}),
+	)
+	nc, err := nats.Connect(url, opts...)
+	if err != nil {
+		return nil, fmt.Errorf("couldn't connect to NATS: %w", err)
+	}
+	s.done("NATS connection", flushLimit, func(ctx context.Context) error {
+		defer nc.Close()
+		err := nc.FlushWithContext(ctx) // the last acks
+		if errors.Is(err, nats.ErrConnectionClosed) || !nc.IsConnected() {
+			return nil // nobody there to hear them
+		}
+		return err
+	})
+	return nc, nil
+}

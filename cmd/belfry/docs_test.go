@@ -1,0 +1,80 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"belfry/api"
+	"belfry/internal/job"
+)
+
+// The tables of the documents are those of the code. With UPDATE_DOCS set the
+// test writes them.
+func TestDocumentedTables(t *testing.T) {
+	for _, tt := range []struct{ file, mark, want string }{
+		{"../../README.md", "errors", api.ErrorMarkdown()},
+		{"../../docs/operations.md", "flags", flagsMarkdown()},
+	} {
+		data, err := os.ReadFile(tt.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := string(data)
+		begin, end := "<!-- "+tt.mark+" -->\n", "<!-- /"+tt.mark+" -->"
+		before, rest, ok := strings.Cut(text, begin)
+		got, after, ok2 := strings.Cut(rest, end)
+		if !ok || !ok2 {
+			t.Fatalf("%s has no place marked %q", tt.file, tt.mark)
+		}
+		if got == tt.want {
+			continue
+		}
+		if os.Getenv("UPDATE_DOCS") == "" {
+			t.Errorf("the table %q of %s is not the code's (UPDATE_DOCS=1 go test writes it); got\n%s\nwant\n%s", tt.mark, tt.file, got, tt.want)
+			continue
+		}
+		if err := os.WriteFile(tt.file, []byte(before+begin+tt.want+end+after), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func flagsMarkdown() string {
+	var b strings.Builder
+	b.WriteString("| flag | default | meaning |\n|---|---|---|\n")
+	for _, s := range flagTable() {
+		def := "–"
+		if s.def != "" {
+			def = "`" + s.def + "`"
+		}
+		fmt.Fprintf(&b, "| `--%s` | %s | %s |\n", s.name, def, strings.ReplaceAll(s.usage, "`", ""))
+	}
+	return b.String()
+}
+
+// README names every status, reason and header that users can meet.
+func TestDocumentedNames(t *testing.T) {
+	data, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, s := range job.Statuses() {
+		if s != job.Expired { // no route has a staleness limit yet
+			names = append(names, string(s))
+		}
+	}
+	for _, r := range job.Reasons() {
+		names = append(names, string(r))
+	}
+	names = append(names, job.HeaderID, job.HeaderTimestamp, job.HeaderDB, job.HeaderCollection,
+		job.HeaderJobID, job.HeaderRoute, job.HeaderTriggerTime, job.HeaderAttempt)
+	for _, name := range slices.Compact(names) {
+		if !strings.Contains(string(data), "`"+name+"`") {
+			t.Errorf("README.md does not mention `%s`", name)
+		}
+	}
+}

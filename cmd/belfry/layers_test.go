@@ -1,0 +1,53 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// The packages that adapt a technology do not know each other, and the domain
+// knows the standard library only; they meet here, in cmd.
+func TestLayers(t *testing.T) {
+	forbidden := map[string][]string{
+		"belfry/api":               {"belfry/streams", "belfry/delivery", "github.com/nats-io/"},
+		"belfry/delivery":          {"belfry/streams", "belfry/api", "github.com/nats-io/"},
+		"belfry/streams":           {"belfry/api", "belfry/delivery", "net/http", "github.com/nats-io/nats-server"},
+		"belfry/internal/contract": {"belfry/api", "belfry/streams", "belfry/delivery", "github.com/nats-io/", "net/http"},
+		"belfry/internal/job":      {"belfry/", "github.com/", "golang.org/", "net/http"},
+	}
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports", "belfry/...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	dec := json.NewDecoder(strings.NewReader(string(out)))
+	seen := 0
+	for {
+		var p struct {
+			ImportPath string
+			Imports    []string
+		}
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		bad, ok := forbidden[p.ImportPath]
+		if !ok {
+			continue
+		}
+		seen++
+		for _, imported := range p.Imports {
+			if slices.ContainsFunc(bad, func(b string) bool { return strings.HasPrefix(imported, b) }) {
+				t.Errorf("%s imports %s", p.ImportPath, imported)
+			}
+		}
+	}
+	if seen != len(forbidden) {
+		t.Errorf("go list showed %d of the %d packages", seen, len(forbidden))
+	}
+}

@@ -1,0 +1,127 @@
+// Command belfry is a durable timer service: it keeps jobs in NATS JetStream
+// and hands each to its route at its moment. `belfry serve` runs it.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+
+	natsserver "github.com/nats-io/nats-server/v2/server"
+	"github.com/urfave/cli/v3"
+)
+
+// version is set by the build.
+var version = "dev"
+
+func main() {
+	// A second signal finds the default handling again and ends the process.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	if err := newCommand(os.Getenv, os.Stdout, os.Stderr).Run(ctx, os.Args); err != nil {
+		fmt.Fprintln(os.Stderr, "belfry:", err)
+		os.Exit(1)
+	}
+}
+
+// newCommand returns the whole command line. Its Run reports every mistake by
+// the error it returns.
+func newCommand(getenv func(string) string, stdout, stderr io.Writer) *cli.Command {
+	root := &cli.Command{
+		Name:           "belfry",
+		Usage:          "a durable timer service on NATS JetStream",
+		Writer:         stdout,
+		ErrWriter:      stderr,
+		ExitErrHandler: func(context.Context, *cli.Command, error) {}, // main exits
+		OnUsageError:   usageError,
+		Action: func(_ context.Context, cmd *cli.Command) error {
+			if cmd.Args().Present() {
+				return fmt.Errorf("unknown command %q; see \"belfry --help\"", cmd.Args().First())
+			}
+			return cli.ShowRootCommandHelp(cmd)
+		},
+		Commands: []*cli.Command{
+			{
+				Name:  "serve",
+				Usage: "run the service until SIGINT or SIGTERM",
+				Flags: serveFlags(),
+				Action: func(ctx context.Context, cmd *cli.Command) error {
+					cfg, err := configFrom(cmd, getenv)
+					if err != nil {
+						return err
+					}
+					return serve(ctx, cfg, stderr)
+				},
+			},
+			{
+				Name:  "receive",
+				Usage: "print the webhooks that arrive, to try things out",
+				Flags: []cli.Flag{&cli.StringFlag{Name: "listen", Value: "127.0.0.1:9099", Usage: "`HOST:PORT` to wait at"}},
+				Action: func(ctx context.Context, cmd *cli.Command) error {
+					return receive(ctx, cmd.String("listen"), stdout)
+				},
+			},
+			{
+				Name:  "version",
+				Usage: "print the version",
+				Action: func(context.Context, *cli.Command) error {
+					_, err := fmt.Fprintf(stdout, "belfry %s (nats-server %s, %s)\n", version, natsserver.VERSION, runtime.Version())
+					return err
+				},
+			},
+		},
+	}
+	for _, cmd := range root.Commands {
+		cmd.HideHelpCommand = true
+		cmd.OnUsageError = usageError
+		cmd.ArgValidator = noArgs
+	}
+	return root
+}
+
+func usageError(_ context.Context, cmd *cli.Command, err error, _ bool) error {
+	return fmt.Errorf("%w; see \"%s --help\"", err, cmd.FullName())
+}
+
+func noArgs(_ context.Context, cmd *cli.Command) error {
+	if cmd.Args().Present() {
+		return fmt.Errorf("unexpected argument %q; see \"%s --help\"", cmd.Args().First(), cmd.FullName())
+	}
+	return nil
+}
+
+// serve runs a [Server] until ctx ends or a part of it fails.
+func serve(ctx context.Context, cfg Config, logTo io.Writer) error {
+	// net/http prints what a receiver sent out of turn to the standard logger,
+	// where payloads have no place.
+	log.SetOutput(io.Discard)
+	srv := New(cfg, newLogger(cfg, logTo))
+	if err := srv.Start(ctx); err != nil {
+		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+			return nil // told to stop while starting
+		}
+		return err
+	}
+	var failure error
+	select {
+	case <-ctx.Done():
+	case failure = <-srv.Failed():
+	}
+	// What is in flight is finished although ctx is over; Stop has its own bound.
+	return errors.Join(failure, srv.Stop(context.WithoutCancel(ctx)))
+}
+
+func newLogger(cfg Config, w io.Writer) *slog.Logger {
+	opts := &slog.HandlerOptions{Level: cfg.LogLevel}
+	if cfg.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, opts))
+	}
+	return slog.New(slog.NewTextHandler(w, opts))
+}

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// receiveLimit bounds what is printed of one webhook.
+const receiveLimit = 1 << 20
+
+// receive prints the webhooks that arrive at addr until ctx ends, and answers
+// each with 200. It is for trying things out, and listens on loopback only.
+func receive(ctx context.Context, addr string, stdout io.Writer) error {
+	if err := checkLoopback(ctx, addr); err != nil {
+		return fmt.Errorf("--listen %q: %w", addr, err)
+	}
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return fmt.Errorf("couldn't listen for webhooks (--listen): %w", err)
+	}
+	if _, err := fmt.Fprintf(stdout, "waiting for webhooks at http://%s\n", listener.Addr()); err != nil {
+		return err
+	}
+	srv := &http.Server{
+		ReadHeaderTimeout: 5 * time.Second,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, receiveLimit))
+			if err != nil {
+				http.Error(w, err.Error(), http.StatusBadRequest)
+				return
+			}
+			io.WriteString(stdout, webhookText(r, body)) // to a terminal, at best effort
+		}),
+	}
+	context.AfterFunc(ctx, func() { srv.Close() })
+	if err := srv.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// webhookText shows a webhook as people read it: the request, the headers that
+// Belfry sends, sorted, and the body.
+func webhookText(r *http.Request, body []byte) string {
+	var lines []string
+	for name, values := range r.Header {
+		if strings.HasPrefix(name, "Belfry-") || strings.HasPrefix(name, "Webhook-") {
+			lines = append(lines, name+": "+strings.Join(values, ", "))
+		}
+	}
+	slices.Sort(lines)
+	return fmt.Sprintf("\n%s %s at %d\n%s\n\n%s\n", r.Method, r.URL.RequestURI(), time.Now().UnixMilli(), strings.Join(lines, "\n"), body)
+}

@@ -1,0 +1,292 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"belfry/api"
+	"belfry/delivery"
+	"belfry/streams"
+)
+
+// Server is one running Belfry: the HTTP API, the timer, the delivery, and,
+// unless it uses a server of others, an embedded nats-server. Several can run
+// in one process, each on its own data folder.
+//
+// A Server runs once: [New], [Server.Start], [Server.Stop]. Its methods are
+// safe for concurrent use.
+type Server struct {
+	cfg    Config
+	log    *slog.Logger
+	failed chan error
+
+	// mu is held through Start and Stop, so that each sees the other's work
+	// whole.
+	mu      sync.Mutex
+	started bool
+	stopped bool
+	undo    []step // what Start did, as Stop takes it back, last first
+
+	// addrs guards what Addr and NATSURL tell, apart from mu, so that nobody
+	// who asks waits for a start.
+	addrs   sync.Mutex
+	addr    string
+	natsURL string
+}
+
+// step takes back one thing that Start did, within limit.
+type step struct {
+	name  string
+	limit time.Duration
+	do    func(context.Context) error
+}
+
+// stopLimit bounds [Server.Stop], below the 30 s that service managers grant.
+// The parts that wait for others get a share of it each, so that the store is
+// left time to close.
+const (
+	stopLimit     = 25 * time.Second
+	httpLimit     = 4 * time.Second  // requests under way
+	timerLimit    = 3 * time.Second  // publishes under way
+	deliveryGrace = 14 * time.Second // webhooks under way
+	deliveryLimit = deliveryGrace + time.Second
+	flushLimit    = time.Second
+)
+
+// New returns a server that is not started yet. The configuration is judged by
+// [Server.Start].
+func New(cfg Config, log *slog.Logger) *Server {
+	return &Server{cfg: cfg.withDefaults(), log: log, failed: make(chan error, 1)}
+}
+
+// Addr returns the host:port of the HTTP API, or "" before it listens.
+func (s *Server) Addr() string {
+	s.addrs.Lock()
+	defer s.addrs.Unlock()
+	return s.addr
+}
+
+// NATSURL returns where NATS clients reach the server in use, without
+// credentials, or "" before there is one.
+func (s *Server) NATSURL() string {
+	s.addrs.Lock()
+	defer s.addrs.Unlock()
+	return s.natsURL
+}
+
+func (s *Server) setPlace(at *string, place string) {
+	s.addrs.Lock()
+	defer s.addrs.Unlock()
+	*at = place
+}
+
+// Failed delivers the error of the first part that ended by itself. What is
+// left is not worth running: stop the server, and let a new start recover.
+func (s *Server) Failed() <-chan error { return s.failed }
+
+var (
+	errStarted = errors.New("the server was started before")
+	errStopped = errors.New("the server was stopped")
+)
+
+// Start brings the server up and returns when it serves. ctx bounds the start,
+// not the running. What cannot work is refused before the data is touched, and
+// a Start that fails leaves nothing behind.
+func (s *Server) Start(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.stopped:
+		return errStopped
+	case s.started:
+		return errStarted
+	}
+	s.started = true
+	if err := s.start(ctx); err != nil {
+		return errors.Join(err, s.takeBack(context.WithoutCancel(ctx)))
+	}
+	s.log.Info("belfry is ready", "api", "http://"+s.Addr(), "nats", s.NATSURL(), "data", s.dataPlace(), "version", version)
+	return nil
+}
+
+func (s *Server) start(ctx context.Context) error {
+	if err := s.cfg.check(ctx); err != nil {
+		return err
+	}
+	natsUp := s.useNATS
+	if s.cfg.NATSURL == "" {
+		opts, err := natsOptions(ctx, s.cfg)
+		if err != nil {
+			return err
+		}
+		natsUp = func(ctx context.Context) (*nats.Conn, error) { return s.embedNATS(ctx, opts) }
+	}
+	listener, err := net.Listen("tcp", s.cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("couldn't listen for the API (--listen): %w", err)
+	}
+	s.done("API listener", httpLimit, func(context.Context) error {
+		if err := listener.Close(); !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil // its HTTP server has closed it
+	})
+	s.setPlace(&s.addr, listener.Addr().String())
+
+	nc, err := natsUp(ctx)
+	if err != nil {
+		return err
+	}
+	store, err := streams.Open(ctx, nc, streams.Config{
+		HistoryTTL:  s.cfg.HistoryTTL,
+		FiresMaxAge: s.cfg.FiresMaxAge,
+		DeadMaxAge:  s.cfg.DeadMaxAge,
+		OnlyNode:    s.cfg.NATSURL == "",
+		Log:         s.log,
+	})
+	if err != nil {
+		return fmt.Errorf("couldn't open the store: %w", err)
+	}
+	// Delivery starts before the timer so that Stop ends the timer first: no
+	// new fires while the last ones are delivered.
+	s.spawn("delivery", deliveryLimit, delivery.New(delivery.Config{
+		Jobs:          store.Jobs(),
+		Routes:        store.RouteCache(),
+		Inboxes:       store.Inboxes(),
+		Retry:         s.cfg.Retry,
+		DefaultScheme: s.cfg.WebhookDefaultScheme,
+		Grace:         deliveryGrace,
+		Escape:        streams.Escape,
+		Version:       version,
+		Log:           s.log,
+	}).Run)
+	s.spawn("timer", timerLimit, store.Run)
+	s.serveHTTP(listener, api.New(api.Config{
+		Jobs:    store.Jobs(),
+		Routes:  store.Routes(),
+		MaxMeta: s.cfg.MaxMeta,
+		Log:     s.log,
+		Ready:   store.Ready,
+	}))
+	return nil
+}
+
+// Stop undoes Start in reverse order: no new requests, no new fires, what is
+// in flight is delivered, and the store closes last. It takes at most 25
+// seconds, less if ctx ends sooner, and joins the errors of all parts. A
+// second Stop, or one without a Start, does nothing; no Start comes after it.
+func (s *Server) Stop(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stopped = true
+	if len(s.undo) == 0 {
+		return nil
+	}
+	s.log.Info("belfry is stopping")
+	err := s.takeBack(ctx)
+	s.log.Info("belfry has stopped")
+	return err
+}
+
+// done notes how to take back what was just done.
+func (s *Server) done(name string, limit time.Duration, undo func(context.Context) error) {
+	s.undo = append(s.undo, step{name, limit, undo})
+}
+
+func (s *Server) takeBack(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, stopLimit)
+	defer cancel()
+	var errs []error
+	for i := len(s.undo) - 1; i >= 0; i-- {
+		step := s.undo[i]
+		limited, cancel := context.WithTimeout(ctx, step.limit)
+		if err := step.do(limited); err != nil {
+			errs = append(errs, fmt.Errorf("couldn't end the %s cleanly: %w", step.name, err))
+		}
+		cancel()
+	}
+	s.undo = nil
+	return errors.Join(errs...)
+}
+
+// spawn runs a part until it is taken back. A part that ends sooner has failed.
+func (s *Server) spawn(name string, limit time.Duration, run func(context.Context) error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() {
+		err := run(ctx)
+		if ctx.Err() == nil {
+			s.fail(name, err)
+			err = nil // told once
+		}
+		ended <- err
+	}()
+	s.done(name, limit, func(limited context.Context) error {
+		cancel()
+		select {
+		case err := <-ended:
+			if errors.Is(err, context.Canceled) {
+				return nil
+			}
+			return err
+		case <-limited.Done():
+			return limited.Err()
+		}
+	})
+}
+
+func (s *Server) serveHTTP(listener net.Listener, handler http.Handler) {
+	srv := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      60 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10, // ids travel in the path
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+	}
+	go func() {
+		if err := srv.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			s.fail("API", err)
+		}
+	}()
+	s.done("API", httpLimit, func(ctx context.Context) error {
+		if err := srv.Shutdown(ctx); err != nil {
+			return errors.Join(err, srv.Close())
+		}
+		return nil
+	})
+}
+
+// fail reports that a part has ended by itself. One is enough to give up; what
+// follows from it goes to the log.
+func (s *Server) fail(name string, err error) {
+	if err == nil {
+		err = errors.New("it returned")
+	}
+	select {
+	case s.failed <- fmt.Errorf("the %s ended by itself: %w", name, err):
+	default:
+		s.log.Error("another part ended by itself", "part", name, "error", err)
+	}
+}
+
+// dataPlace says for people where the data is.
+func (s *Server) dataPlace() string {
+	if s.cfg.NATSURL != "" {
+		return "on the server of --nats-url"
+	}
+	if abs, err := filepath.Abs(s.cfg.Data); err == nil {
+		return abs
+	}
+	return s.cfg.Data
+}

@@ -1,0 +1,313 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/internal/natstest"
+)
+
+// freePorts is a configuration for a test's own server.
+func freePorts(t *testing.T) Config {
+	t.Helper()
+	return Config{Listen: "127.0.0.1:0", NATSListen: ":0", Data: filepath.Join(t.TempDir(), "data")}
+}
+
+func newServer(cfg Config) *Server { return New(cfg, slog.New(slog.DiscardHandler)) }
+
+// startServer runs a server until the test ends.
+func startServer(t *testing.T, cfg Config) *Server {
+	t.Helper()
+	s := newServer(cfg)
+	if err := s.Start(t.Context()); err != nil {
+		t.Fatalf("Start: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := s.Stop(context.Background()); err != nil {
+			t.Errorf("Stop: %v", err)
+		}
+	})
+	return s
+}
+
+// call sends one request and returns the status and the body.
+func call(t *testing.T, s *Server, method, path, body string) (int, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, "http://"+s.Addr()+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rsp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatalf("%s %s: %v", method, path, err)
+	}
+	defer rsp.Body.Close()
+	got, err := io.ReadAll(rsp.Body)
+	if err != nil {
+		t.Fatalf("%s %s: %v", method, path, err)
+	}
+	return rsp.StatusCode, strings.TrimSpace(string(got))
+}
+
+func streamNames(t *testing.T, url string) []string {
+	t.Helper()
+	nc, err := nats.Connect(url)
+	if err != nil {
+		t.Fatalf("couldn't connect to %s: %v", url, err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	lister := js.StreamNames(t.Context())
+	for name := range lister.Name() {
+		names = append(names, name)
+	}
+	if err := lister.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
+func TestTwoServersInOneProcess(t *testing.T) {
+	t.Parallel()
+	a, b := startServer(t, freePorts(t)), startServer(t, freePorts(t))
+	if a.Addr() == b.Addr() || a.NATSURL() == b.NATSURL() {
+		t.Fatalf("two servers at %s and %s, NATS at %s and %s", a.Addr(), b.Addr(), a.NATSURL(), b.NATSURL())
+	}
+	const route = `{"id":"r","type":"NATS"}`
+	if status, body := call(t, a, http.MethodPost, "/route/db", route); status != http.StatusOK {
+		t.Errorf("POST /route/db: %d %s, want 200", status, body)
+	}
+	if status, body := call(t, a, http.MethodGet, "/route/db/r", ""); status != http.StatusOK {
+		t.Errorf("GET /route/db/r: %d %s, want 200", status, body)
+	}
+	if status, body := call(t, b, http.MethodGet, "/route/db/r", ""); status != http.StatusBadRequest {
+		t.Errorf("GET /route/db/r at the other server: %d %s, want 400", status, body)
+	}
+	if names := streamNames(t, a.NATSURL()); !slices.Contains(names, "FIRES") {
+		t.Errorf("a NATS client sees the streams %v, want FIRES among them", names)
+	}
+}
+
+func TestServerRunsOnce(t *testing.T) {
+	t.Parallel()
+	s := newServer(freePorts(t))
+	if s.Addr() != "" || s.NATSURL() != "" {
+		t.Errorf("before Start: at %q and %q, want nowhere", s.Addr(), s.NATSURL())
+	}
+	if err := s.Start(t.Context()); err != nil {
+		t.Fatalf("Start: %v", err)
+	}
+	if err := s.Start(t.Context()); !errors.Is(err, errStarted) {
+		t.Errorf("second Start: %v, want %v", err, errStarted)
+	}
+	for range 2 {
+		if err := s.Stop(t.Context()); err != nil {
+			t.Errorf("Stop: %v", err)
+		}
+	}
+	if err := s.Start(t.Context()); !errors.Is(err, errStopped) {
+		t.Errorf("Start after Stop: %v, want %v", err, errStopped)
+	}
+	for _, addr := range []string{s.Addr(), strings.TrimPrefix(s.NATSURL(), "nats://")} {
+		if conn, err := net.Dial("tcp", addr); err == nil {
+			conn.Close()
+			t.Errorf("something listens on %s after Stop", addr)
+		}
+	}
+	select {
+	case err := <-s.Failed():
+		t.Errorf("Failed after a clean stop: %v", err)
+	default:
+	}
+}
+
+func TestStopBeforeStart(t *testing.T) {
+	t.Parallel()
+	s := newServer(freePorts(t))
+	if err := s.Stop(t.Context()); err != nil {
+		t.Errorf("Stop before Start: %v", err)
+	}
+	if err := s.Start(t.Context()); !errors.Is(err, errStopped) {
+		t.Errorf("Start after Stop: %v, want %v", err, errStopped)
+	}
+}
+
+func TestRestartOnTheSameData(t *testing.T) {
+	t.Parallel()
+	cfg := freePorts(t)
+	const route = `{"id":"r","type":"NATS"}`
+	first := newServer(cfg)
+	if err := first.Start(t.Context()); err != nil {
+		t.Fatalf("Start: %v", err)
+	}
+	if status, body := call(t, first, http.MethodPost, "/route/db", route); status != http.StatusOK {
+		t.Errorf("POST /route/db: %d %s, want 200", status, body)
+	}
+	if err := first.Stop(t.Context()); err != nil {
+		t.Fatalf("Stop: %v", err)
+	}
+	second := startServer(t, cfg)
+	if status, body := call(t, second, http.MethodGet, "/route/db/r", ""); status != http.StatusOK {
+		t.Errorf("GET /route/db/r after a restart: %d %s, want 200", status, body)
+	}
+}
+
+// A start that is refused names what is wrong and touches nothing.
+func TestStartRefused(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	port := ":" + strconv.Itoa(taken.Addr().(*net.TCPAddr).Port)
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+
+	for _, tc := range []struct {
+		name   string
+		change func(*Config)
+		want   string
+	}{
+		{"API port taken", func(c *Config) { c.Listen = "127.0.0.1" + port }, "couldn't listen for the API (--listen): listen tcp 127.0.0.1" + port},
+		{"NATS port taken", func(c *Config) { c.NATSListen = port }, "couldn't listen for NATS clients (--nats-listen): listen tcp 127.0.0.1" + port},
+		{"API everywhere", func(c *Config) { c.Listen = ":0" }, "add --insecure"},
+		{"NATS everywhere", func(c *Config) { c.NATSListen = "0.0.0.0:0" }, "add --insecure"},
+		{"data under a file", func(c *Config) { c.Data = filepath.Join(file, "data") }, `couldn't make the data folder "` + file},
+		{"no such nats.conf", func(c *Config) { c.NATSConfig = "none.conf" }, `--nats-config "none.conf"`},
+		{"bad value", func(c *Config) { c.LogFormat = "xml" }, "--log-format: text and json are accepted"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			cfg := freePorts(t)
+			folder := cfg.Data
+			tc.change(&cfg)
+			s := newServer(cfg)
+			err := s.Start(t.Context())
+			if err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("Start: %v, want %q in the error", err, tc.want)
+			}
+			if _, err := os.Stat(folder); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("the data folder was touched: %v", err)
+			}
+			if addr := s.Addr(); addr != "" {
+				if l, err := net.Listen("tcp", addr); err != nil {
+					t.Errorf("the API port is still taken: %v", err)
+				} else {
+					l.Close()
+				}
+			}
+			if err := s.Stop(t.Context()); err != nil {
+				t.Errorf("Stop: %v", err)
+			}
+		})
+	}
+}
+
+func TestSecondServerOnTheSameData(t *testing.T) {
+	t.Parallel()
+	cfg := freePorts(t)
+	startServer(t, cfg)
+	if err := newServer(cfg).Start(t.Context()); !errors.Is(err, errDataInUse) || !strings.Contains(err.Error(), cfg.Data) {
+		t.Errorf("Start on the same data: %v, want %v with the folder %s", err, errDataInUse, cfg.Data)
+	}
+}
+
+func TestStartCancelled(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	cfg := freePorts(t)
+	if err := newServer(cfg).Start(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("Start with a cancelled context: %v, want %v", err, context.Canceled)
+	}
+	startServer(t, cfg) // nothing was left behind
+}
+
+func TestExistingServer(t *testing.T) {
+	t.Parallel()
+	ns := natstest.Start(t)
+	data := filepath.Join(t.TempDir(), "data")
+	s := startServer(t, Config{Listen: "127.0.0.1:0", NATSURL: ns.ClientURL(), Data: data})
+	if s.NATSURL() != ns.ClientURL() {
+		t.Errorf("NATSURL is %q, want %q", s.NATSURL(), ns.ClientURL())
+	}
+	if names := streamNames(t, ns.ClientURL()); !slices.Contains(names, "FIRES") {
+		t.Errorf("the existing server has the streams %v, want FIRES among them", names)
+	}
+	if _, err := os.Stat(data); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the data folder of the embedded server was touched: %v", err)
+	}
+}
+
+func TestExistingServerRefused(t *testing.T) {
+	t.Parallel()
+	ns := natstest.Start(t)
+	for _, tc := range []struct {
+		name string
+		cfg  Config
+		want string
+	}{
+		{"nobody there", Config{NATSURL: "nats://u:hunter2@127.0.0.1:1"}, "couldn't connect to NATS"},
+		{"payload too small", Config{NATSURL: ns.ClientURL(), MaxMeta: 2 << 20}, "or --max-meta at most 983040"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			tc.cfg.Listen = "127.0.0.1:0"
+			err := newServer(tc.cfg).Start(t.Context())
+			if err == nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("Start: %v, want %q in the error and no password", err, tc.want)
+			}
+		})
+	}
+}
+
+func TestPartThatEndsByItself(t *testing.T) {
+	t.Parallel()
+	s := newServer(Config{})
+	broken := errors.New("broken")
+	s.spawn("first", time.Second, func(context.Context) error { return broken })
+	if err := <-s.Failed(); !errors.Is(err, broken) || !strings.Contains(err.Error(), "first") {
+		t.Errorf("Failed: %v, want %v of the first part", err, broken)
+	}
+	if err := s.Stop(t.Context()); err != nil {
+		t.Errorf("Stop: %v, want nil: the failure was told", err)
+	}
+}
+
+func TestStopIsInReverseBoundedAndJoinsErrors(t *testing.T) {
+	t.Parallel()
+	s := newServer(Config{})
+	var order []string
+	wrong := errors.New("wrong")
+	s.done("a", time.Minute, func(context.Context) error { order = append(order, "a"); return wrong })
+	release := make(chan struct{})
+	defer close(release)
+	s.spawn("stuck", time.Nanosecond, func(context.Context) error { <-release; return nil })
+	s.done("b", time.Minute, func(context.Context) error { order = append(order, "b"); return nil })
+	err := s.Stop(t.Context())
+	if !errors.Is(err, wrong) || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "stuck") {
+		t.Errorf("Stop: %v, want both %v and that the stuck part is late", err, wrong)
+	}
+	if got := strings.Join(order, ""); got != "ba" {
+		t.Errorf("parts ended in the order %q, want ba", got)
+	}
+}
