@@ -356,26 +356,33 @@ func TestLostAnswersOfTheTimer(t *testing.T) {
 // Row 15: an owner that was replaced while it slept is refused, whenever it
 // wakes, and stops.
 func TestDeposedOwnerIsRefused(t *testing.T) {
-	f := open(t, streams.Config{})
+	f := open(t, streams.Config{OnlyNode: true})
 	f.route("r", job.NATS)
 	old := f.Store
-	asleep, wake := make(chan struct{}), make(chan struct{})
+	asleep, wake, woken := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	old.Intercept(func(ctx context.Context, m *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {
-		if strings.HasPrefix(m.Subject, fireWrites) {
-			close(asleep)
-			<-wake
+		if !strings.HasPrefix(m.Subject, fireWrites) {
+			return send(ctx, m)
 		}
-		return send(context.WithoutCancel(ctx), m)
+		close(asleep)
+		<-wake
+		ack, err := send(context.WithoutCancel(ctx), m)
+		woken <- err
+		return ack, err
 	})
 	f.run()
 	j := newJob("a", "r", time.Now())
 	f.create(j)
 	<-asleep
 
-	f.reopen(streams.Config{})
+	f.reopen(streams.Config{OnlyNode: true})
 	f.run()
 	f.reaches(j.Key, job.Published)
 	close(wake)
+	var refused *jetstream.APIError
+	if err := <-woken; !errors.As(err, &refused) || refused.ErrorCode != jetstream.JSErrCodeStreamWrongLastSequence {
+		t.Errorf("the late publish was answered %v, want wrong last sequence", err)
+	}
 	eventually(t, "the old owner has stopped", func() bool { return !old.Owns() })
 	if got := f.messages("FIRES", "fires.>"); len(got) != 1 {
 		t.Errorf("%d fires, want 1", len(got))

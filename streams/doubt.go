@@ -21,6 +21,39 @@ func (t *timer) take(ctx context.Context) {
 	})
 }
 
+// order makes the timer take its partition, or let go of it.
+type order struct {
+	own  bool
+	done chan struct{} // for a release: closed once the last fires are through
+}
+
+// obey carries out an order, in the loop.
+func (t *timer) obey(ctx context.Context, o order) {
+	switch {
+	case o.own && !t.wanted:
+		t.wanted = true
+		t.replaced.Store(false)
+		t.take(ctx)
+	case !o.own:
+		t.wanted = false
+		t.tenure, t.next = tenure{}, nil
+		t.owning.Store(false)
+		t.releases = append(t.releases, o.done)
+	}
+}
+
+// letGo answers releases once no fire is under way, so that the successor
+// finds nothing half done.
+func (t *timer) letGo() {
+	if len(t.releases) == 0 || t.firing.Load() > 0 {
+		return
+	}
+	for _, done := range t.releases {
+		close(done)
+	}
+	t.releases = nil
+}
+
 // inDoubt asks the loop for the routine. Doubts that come together are one.
 func (t *timer) inDoubt(why string) {
 	select {
@@ -32,9 +65,9 @@ func (t *timer) inDoubt(why string) {
 // doubt ends the tenure and begins the routine, unless it is under way.
 func (t *timer) doubt(ctx context.Context, why string) {
 	if t.tenure.fence == 0 {
-		return
+		return // on standby, or about to own under a new fence anyway
 	}
-	t.log.Warn("in doubt about the last fires; taking a new fence", "partition", partition, "why", why)
+	t.log.Warn("in doubt about the last fires; taking a new fence", "partition", t.partition, "why", why)
 	t.tenure = tenure{}
 	t.owning.Store(false)
 	t.take(ctx)
@@ -45,7 +78,7 @@ func (t *timer) begin(ten tenure) {
 	t.tenure = ten
 	t.owning.Store(true)
 	t.saw(ten.fence)
-	t.log.Info("firing", "partition", partition, "fence", ten.fence)
+	t.log.Info("firing", "partition", t.partition, "fence", ten.fence)
 	var claims []doubtful
 	for seq, c := range t.agenda.firing {
 		switch {
@@ -59,27 +92,25 @@ func (t *timer) begin(ten tenure) {
 	t.start(func(ctx context.Context) { t.settleClaims(ctx, ten, claims) })
 }
 
-// refused is called when the fence did not let a fire through: either it is an
-// older one of our own, and the routine deals with the claim, or somebody else
-// is the owner.
-func (t *timer) refused(ctx context.Context, ten tenure) {
-	if t.deposed(ctx, ten.fence) {
-		select {
-		case t.lost <- ten:
-		case <-ctx.Done():
-		}
+// refused is called when the server did not let a fire through, and reports
+// whether that was for the fence: either it is an older one of our own, and the
+// routine deals with the claim, or somebody else is the owner.
+func (t *timer) refused(ctx context.Context, ten tenure) bool {
+	if !t.deposed(ctx, ten.fence) {
+		return false
 	}
+	select {
+	case t.lost <- ten:
+	case <-ctx.Done():
+	}
+	return true
 }
 
 // marked takes in an owner's mark. One under a newer fence than ours is that of
 // our successor, who may learn of our last claims only if we make no more: to
 // be refused is not enough, since an owner without fires to publish never is.
 func (t *timer) marked(epoch uint64) {
-	if t.next != nil && epoch > t.next.fence {
-		t.next = nil
-		t.stopOwning()
-	}
-	if t.tenure.fence > 0 && epoch > t.tenure.fence {
+	if t.next != nil && epoch > t.next.fence || t.tenure.fence > 0 && epoch > t.tenure.fence {
 		t.stopOwning()
 	}
 }
@@ -92,7 +123,9 @@ func (t *timer) depose(ten tenure) {
 }
 
 func (t *timer) stopOwning() {
-	t.tenure = tenure{}
+	t.tenure, t.next = tenure{}, nil
+	t.wanted = false
 	t.owning.Store(false)
-	t.log.Error("another process fires this partition now; this one has stopped", "partition", partition)
+	t.replaced.Store(true)
+	t.log.Warn("another process fires this partition now; this one has stopped", "partition", t.partition)
 }

@@ -33,13 +33,17 @@ func (s *Store) Intercept(f func(ctx context.Context, m *nats.Msg, send PublishF
 }
 
 // Crash ends all that Run has begun where it stands.
-func (s *Store) Crash() { s.timer.stopWork() }
+func (s *Store) Crash() {
+	for _, t := range s.timers {
+		t.stopWork()
+	}
+}
 
 // Doubt makes the timer doubt its last fires.
-func (s *Store) Doubt() { s.timer.inDoubt("the test says so") }
+func (s *Store) Doubt() { s.timers[0].inDoubt("the test says so") }
 
 // Owns reports whether the timer is at work.
-func (s *Store) Owns() bool { return s.timer.owns() }
+func (s *Store) Owns() bool { return s.timers[0].owns() }
 
 // Agenda is the agenda for tests outside the package.
 type Agenda struct{ a *agenda }

@@ -32,7 +32,7 @@ func (t *timer) own(ctx context.Context) (tenure, bool) {
 		if err == nil {
 			return ten, true
 		}
-		t.log.Warn("couldn't take the partition yet", "partition", partition, "err", err)
+		t.log.Warn("couldn't take the partition yet", "partition", t.partition, "err", err)
 		sleep(ctx, pause.NextBackOff())
 	}
 	return tenure{}, false
@@ -44,7 +44,7 @@ func (t *timer) tryOwn(ctx context.Context) (ten tenure, err error) {
 	}
 	// A second mark after a lost answer does no harm: the last one counts.
 	ten.mark, err = t.w.send(ctx, &nats.Msg{
-		Subject: jobsPrefix(partition) + epochKey,
+		Subject: jobsPrefix(t.partition) + epochKey,
 		Header:  nats.Header{hdrEpoch: {formatUint(ten.fence)}},
 	})
 	return ten, err
@@ -52,12 +52,12 @@ func (t *timer) tryOwn(ctx context.Context) (ten tenure, err error) {
 
 func (t *timer) takeFence(ctx context.Context) (uint64, error) {
 	op := rand.Text()
-	last, _, err := t.w.lastOnLeader(ctx, FiresStream, fenceSubject(partition))
+	last, _, err := t.w.lastOnLeader(ctx, FiresStream, fenceSubject(t.partition))
 	if err != nil {
 		return 0, err
 	}
 	seq, err := t.w.send(ctx, &nats.Msg{
-		Subject: fenceSubject(partition),
+		Subject: fenceSubject(t.partition),
 		Header: nats.Header{
 			hdrOp:               {op},
 			hdrExpectSubjectSeq: {formatUint(last.Seq)},
@@ -68,7 +68,7 @@ func (t *timer) takeFence(ctx context.Context) (uint64, error) {
 	if !errors.Is(err, errNoAnswer) {
 		return seq, err
 	}
-	last, found, readErr := t.w.lastOnLeader(ctx, FiresStream, fenceSubject(partition))
+	last, found, readErr := t.w.lastOnLeader(ctx, FiresStream, fenceSubject(t.partition))
 	if readErr == nil && found && last.Header.Get(hdrOp) == op {
 		return last.Seq, nil
 	}
@@ -77,6 +77,6 @@ func (t *timer) takeFence(ctx context.Context) (uint64, error) {
 
 // deposed reports whether somebody else's fence stands where ours did.
 func (t *timer) deposed(ctx context.Context, fence uint64) bool {
-	last, found, err := t.w.lastOnLeader(ctx, FiresStream, fenceSubject(partition))
+	last, found, err := t.w.lastOnLeader(ctx, FiresStream, fenceSubject(t.partition))
 	return err == nil && found && last.Seq != fence
 }

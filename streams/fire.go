@@ -55,8 +55,7 @@ func (t *timer) publish(ctx context.Context, claim job.Record, ten tenure) {
 					t.finish(ctx, claim, job.Result{Status: job.Published})
 				}
 				return
-			case errors.Is(err, errConflict):
-				t.refused(ctx, ten)
+			case errors.Is(err, errConflict) && t.refused(ctx, ten):
 				return
 			case errors.Is(err, errNoAnswer):
 				t.inDoubt("a fire was not answered")
@@ -74,7 +73,7 @@ func (t *timer) publish(ctx context.Context, claim job.Record, ten tenure) {
 func (t *timer) publishOnce(ctx context.Context, claim job.Record, ten tenure) error {
 	m := encodeFire(claim, t.now())
 	m.Header[hdrExpectSubjectSeq] = []string{formatUint(ten.fence)}
-	m.Header[hdrExpectSubject] = []string{fenceSubject(partition)}
+	m.Header[hdrExpectSubject] = []string{fenceSubject(t.partition)}
 	seq, err := t.w.send(ctx, m)
 	if err == nil {
 		t.saw(seq)

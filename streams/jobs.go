@@ -18,12 +18,14 @@ type Jobs struct {
 	routes *RouteCache
 	dead   *deadLetters
 	cfg    Config
+
+	partitions int
 }
 
 // read returns the job's record as the leader has it. A deleted key is not
 // found, but its revision is returned, to write over.
 func (s *Jobs) read(ctx context.Context, k job.Key) (r job.Record, found bool, err error) {
-	p := partitionOf(k, partitions)
+	p := partitionOf(k, s.partitions)
 	m, found, err := s.w.lastOnLeader(ctx, jobsStream(p), jobSubject(p, k))
 	if err != nil || !found {
 		return job.Record{}, false, err
@@ -37,7 +39,7 @@ func (s *Jobs) read(ctx context.Context, k job.Key) (r job.Record, found bool, e
 
 // write puts r over the revision expect and returns the new one.
 func (s *Jobs) write(ctx context.Context, r job.Record, expect uint64) (uint64, error) {
-	return s.w.put(ctx, partitionOf(r.Key, partitions), r, expect, s.cfg.HistoryTTL)
+	return s.w.put(ctx, partitionOf(r.Key, s.partitions), r, expect, s.cfg.HistoryTTL)
 }
 
 // Get returns the job as it stands now.

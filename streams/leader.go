@@ -39,6 +39,9 @@ func (w *writer) askLeader(ctx context.Context, stream string, query map[string]
 	if err != nil {
 		return stored{}, false, err
 	}
+	if !w.nc.IsConnected() {
+		return stored{}, false, fmt.Errorf("%w: not connected to NATS", job.ErrUnavailable)
+	}
 	ctx, cancel := context.WithTimeout(ctx, w.wait)
 	defer cancel()
 	answer, err := w.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+stream, ask)

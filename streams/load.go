@@ -20,7 +20,7 @@ type loaded struct {
 
 // load reads the record at seq. That it is gone only the leader is believed.
 func (t *timer) load(ctx context.Context, seq uint64) loaded {
-	stream := jobsStream(partition)
+	stream := jobsStream(t.partition)
 	m, found, err := t.w.seqOnReplica(ctx, stream, seq)
 	if err != nil || !found {
 		m, found, err = t.w.seqOnLeader(ctx, stream, seq)
@@ -31,13 +31,13 @@ func (t *timer) load(ctx context.Context, seq uint64) loaded {
 	if !found {
 		return loaded{seq: seq, gone: true}
 	}
-	k, err := parseJobKey(strings.TrimPrefix(m.Subject, jobsPrefix(partition)))
+	k, err := parseJobKey(strings.TrimPrefix(m.Subject, jobsPrefix(t.partition)))
 	if err != nil {
 		return loaded{seq: seq, gone: true}
 	}
 	r, err := decodeRecord(k, m.Seq, m.Header, m.Data)
-	if err == nil && partitionOf(k, partitions) != partition {
-		err = fmt.Errorf("%w: it belongs to partition %d", job.ErrNotAJob, partitionOf(k, partitions))
+	if err == nil && partitionOf(k, t.jobs.partitions) != t.partition {
+		err = fmt.Errorf("%w: it belongs to partition %d", job.ErrNotAJob, partitionOf(k, t.jobs.partitions))
 	}
 	if err != nil {
 		if !errors.Is(err, errNoRecord) {

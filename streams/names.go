@@ -22,7 +22,9 @@ const (
 	routesBucket   = "routes"     // one key per route
 	settingsBucket = "belfry"     // what was fixed at first start
 
-	firesSubjects = "fires.>"
+	fireSubjectPrefix = "fires."
+
+	firesSubjects = fireSubjectPrefix + ">"
 	fenceSubjects = "fence.*"
 	deadSubjects  = "dead.>"
 
@@ -34,6 +36,8 @@ const (
 	epochKey = "epoch"
 
 	partitionsKey = "partitions"
+	leasePrefix   = "lease."
+	nodePrefix    = "node."
 )
 
 // Headers of a record in a jobs bucket.
@@ -109,6 +113,11 @@ func partitionOf(k job.Key, partitions int) int {
 	return int(h.Sum32() % uint32(partitions))
 }
 
+// Keys of the settings bucket.
+func leaseKey(partition int) string     { return leasePrefix + strconv.Itoa(partition) }
+func nodeKey(node string) string        { return nodePrefix + node }
+func settingsSubject(key string) string { return "$KV." + settingsBucket + "." + key }
+
 func routeToken(k job.RouteKey) string { return Escape(k.DB) + "." + Escape(k.ID) }
 
 func parseRouteToken(token string) (job.RouteKey, error) {
@@ -127,7 +136,7 @@ func parseRouteToken(token string) (job.RouteKey, error) {
 	return k, k.Check()
 }
 
-func fireSubject(k job.RouteKey) string { return "fires." + routeToken(k) }
+func fireSubject(k job.RouteKey) string { return fireSubjectPrefix + routeToken(k) }
 func deadSubject(k job.RouteKey) string { return "dead." + routeToken(k) }
 
 // maxConsumerName keeps consumer names within what JetStream takes, 255.

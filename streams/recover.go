@@ -28,7 +28,7 @@ func (t *timer) settleClaims(ctx context.Context, ten tenure, claims []doubtful)
 	if len(claims) == 0 {
 		return
 	}
-	t.log.Info("settling the claims of the last owner", "partition", partition, "claims", len(claims))
+	t.log.Info("settling the claims of the last owner", "partition", t.partition, "claims", len(claims))
 	split := uint64(1)
 	if ten.fence > scanFirst {
 		split = ten.fence - scanFirst

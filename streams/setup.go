@@ -5,28 +5,28 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
 
 // setup makes the streams and buckets that are missing and brings the ages of
-// the others up to date. The job streams are made by hand: a bucket made by
-// the KV client lacks the message TTLs and atomic batches that they need.
+// the others up to date.
 func (s *Store) setup(ctx context.Context) error {
-	for _, cfg := range []jetstream.StreamConfig{
-		{
-			Name:               jobsStream(partition),
-			Description:        "Belfry: every job on its one key, in every state",
-			Subjects:           []string{jobsPrefix(partition) + ">"},
-			MaxMsgsPerSubject:  1,
-			Discard:            jetstream.DiscardNew,
-			DenyDelete:         true,
-			AllowRollup:        true,
-			AllowDirect:        true,
-			AllowMsgTTL:        true,
-			AllowAtomicPublish: true,
-		},
+	if err := s.ensureBucket(ctx, jetstream.KeyValueConfig{
+		Bucket: settingsBucket, Description: "Belfry: what was fixed at first start, and who is at work",
+		LimitMarkerTTL: presenceTTL,
+	}); err != nil {
+		return err
+	}
+	if err := s.ensureBucket(ctx, jetstream.KeyValueConfig{
+		Bucket: routesBucket, Description: "Belfry: the routes", LimitMarkerTTL: deletedFor,
+	}); err != nil {
+		return err
+	}
+	if err := s.fixPartitions(ctx); err != nil {
+		return err
+	}
+	configs := []jetstream.StreamConfig{
 		{
 			Name:               FiresStream,
 			Description:        "Belfry: one message per fire",
@@ -53,24 +53,35 @@ func (s *Store) setup(ctx context.Context) error {
 			},
 			MaxAge: s.cfg.FiresMaxAge,
 		},
-	} {
+	}
+	for p := range s.partitions {
+		configs = append(configs, jobsConfig(p))
+	}
+	for _, cfg := range configs {
 		cfg.Replicas = s.cfg.Replicas
 		cfg.Storage = jetstream.FileStorage
 		if err := s.ensureStream(ctx, cfg); err != nil {
 			return fmt.Errorf("couldn't set up stream %s: %w", cfg.Name, err)
 		}
 	}
-	if err := s.ensureBucket(ctx, jetstream.KeyValueConfig{
-		Bucket: routesBucket, Description: "Belfry: the routes", LimitMarkerTTL: 24 * time.Hour,
-	}); err != nil {
-		return err
+	return nil
+}
+
+// jobsConfig is that of a jobs bucket. It is made by hand: a bucket made by
+// the KV client lacks the message TTLs and atomic batches that it needs.
+func jobsConfig(partition int) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:               jobsStream(partition),
+		Description:        "Belfry: every job on its one key, in every state",
+		Subjects:           []string{jobsPrefix(partition) + ">"},
+		MaxMsgsPerSubject:  1,
+		Discard:            jetstream.DiscardNew,
+		DenyDelete:         true,
+		AllowRollup:        true,
+		AllowDirect:        true,
+		AllowMsgTTL:        true,
+		AllowAtomicPublish: true,
 	}
-	if err := s.ensureBucket(ctx, jetstream.KeyValueConfig{
-		Bucket: settingsBucket, Description: "Belfry: what was fixed at first start",
-	}); err != nil {
-		return err
-	}
-	return s.fixPartitions(ctx)
 }
 
 // ensureStream makes the stream, or brings its maximum age up to date. All
@@ -78,6 +89,7 @@ func (s *Store) setup(ctx context.Context) error {
 func (s *Store) ensureStream(ctx context.Context, cfg jetstream.StreamConfig) error {
 	stream, err := s.js.Stream(ctx, cfg.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		s.replicas = max(s.replicas, cfg.Replicas)
 		_, err = s.js.CreateStream(ctx, cfg)
 		return err
 	}
@@ -85,6 +97,7 @@ func (s *Store) ensureStream(ctx context.Context, cfg jetstream.StreamConfig) er
 		return err
 	}
 	now := stream.CachedInfo().Config
+	s.replicas = max(s.replicas, now.Replicas)
 	if now.MaxAge == cfg.MaxAge {
 		return nil
 	}
@@ -106,6 +119,9 @@ func (s *Store) ensureBucket(ctx context.Context, cfg jetstream.KeyValueConfig) 
 	return nil
 }
 
+// MaxPartitions is the most parts that jobs can be spread over.
+const MaxPartitions = 50
+
 // fixPartitions writes down how many partitions there are, once: a job's
 // partition follows from the number, so it can never change.
 func (s *Store) fixPartitions(ctx context.Context) error {
@@ -113,16 +129,21 @@ func (s *Store) fixPartitions(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	want := strconv.Itoa(partitions)
-	if _, err = kv.Create(ctx, partitionsKey, []byte(want)); !errors.Is(err, jetstream.ErrKeyExists) {
-		return err
+	_, err = kv.Create(ctx, partitionsKey, []byte(strconv.Itoa(s.cfg.Partitions)))
+	if err != nil && !errors.Is(err, jetstream.ErrKeyExists) {
+		return fmt.Errorf("couldn't write the number of partitions: %w", err)
 	}
 	e, err := kv.Get(ctx, partitionsKey)
 	if err != nil {
-		return err
+		return fmt.Errorf("couldn't read the number of partitions: %w", err)
 	}
-	if got := string(e.Value()); got != want {
-		return fmt.Errorf("the data has %s partitions, this version of Belfry works with %s", got, want)
+	n, err := strconv.Atoi(string(e.Value()))
+	if err != nil || n < 1 || n > MaxPartitions {
+		return fmt.Errorf("the key %s of bucket %s is %q; 1 to %d is accepted", partitionsKey, settingsBucket, e.Value(), MaxPartitions)
 	}
+	if n != s.cfg.Partitions {
+		s.cfg.Log.Info("the number of partitions was fixed at the first start", "partitions", n, "asked", s.cfg.Partitions)
+	}
+	s.partitions = n
 	return nil
 }

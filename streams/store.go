@@ -21,16 +21,15 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// One partition is served so far; the names and the stored count know more.
-const (
-	partition  = 0
-	partitions = 1
-)
-
 // Config says how to keep things. The zero value works.
 type Config struct {
-	// Replicas of every stream; 0 is 1.
+	// Replicas of every stream that is made; 0 is 1.
 	Replicas int
+
+	// Partitions is how many parts the jobs are spread over at the first
+	// start, up to [MaxPartitions]; 0 is 1. Later starts keep what was fixed
+	// then.
+	Partitions int
 
 	// HistoryTTL is how long the final state of a job is kept, in whole
 	// seconds; 0 is 24 h.
@@ -53,6 +52,10 @@ type Config struct {
 	NativeAckWait    time.Duration
 	NativeMaxDeliver int
 
+	// SyncAlways says that the server syncs each write of its only replica, so
+	// that concurrent writes are worth grouping.
+	SyncAlways bool
+
 	// OnlyNode says that no other process delivers, so that what the last
 	// run left unfinished is handed out again at once.
 	OnlyNode bool
@@ -66,6 +69,7 @@ type Config struct {
 
 func (c Config) withDefaults() Config {
 	c.Replicas = orDefault(c.Replicas, 1)
+	c.Partitions = orDefault(c.Partitions, 1)
 	c.HistoryTTL = orDefault(c.HistoryTTL, 24*time.Hour)
 	c.FiresMaxAge = orDefault(c.FiresMaxAge, 72*time.Hour)
 	c.DeadMaxAge = orDefault(c.DeadMaxAge, 30*24*time.Hour)
@@ -97,7 +101,11 @@ type Store struct {
 	routes  *Routes
 	inboxes *Inboxes
 	dead    *deadLetters
-	timer   *timer
+	timers  []*timer // by partition
+	leases  *leases
+
+	partitions int // as fixed at the first start
+	replicas   int // of the streams
 }
 
 // Open makes what is missing on the JetStream behind nc, and returns the store
@@ -111,13 +119,16 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	if err := s.setup(ctx); err != nil {
 		return nil, err
 	}
-	w := newWriter(nc, js)
+	w := newWriter(nc, &committers{js: js, sync: s.cfg.SyncAlways, replicated: s.replicas > 1})
 	s.inboxes = newInboxes(js, s.cfg)
 	s.routes = newRoutes(w, js, s.inboxes, s.cfg)
 	s.inboxes.routes = s.routes
 	s.dead = &deadLetters{w: w, now: s.cfg.Now}
-	s.jobs = &Jobs{w: w, routes: s.routes.cache, dead: s.dead, cfg: s.cfg}
-	s.timer = newTimer(s)
+	s.jobs = &Jobs{w: w, routes: s.routes.cache, dead: s.dead, cfg: s.cfg, partitions: s.partitions}
+	for p := range s.partitions {
+		s.timers = append(s.timers, newTimer(s, p))
+	}
+	s.leases = newLeases(s)
 	if s.cfg.OnlyNode {
 		return s, s.inboxes.handOutAgain(ctx)
 	}
@@ -142,7 +153,7 @@ func (s *Store) Inboxes() *Inboxes { return s.inboxes }
 func (s *Store) Run(ctx context.Context) error {
 	var g sync.WaitGroup
 	g.Go(func() { s.routes.cache.follow(ctx) })
-	g.Go(func() { s.timer.run(ctx) })
+	g.Go(func() { s.leases.run(ctx) })
 	g.Go(func() { s.buryAdvised(ctx) })
 	g.Wait()
 	return nil
@@ -151,11 +162,8 @@ func (s *Store) Run(ctx context.Context) error {
 // Ready reports whether JetStream answers and the timer is at work. The error
 // wraps [job.ErrUnavailable].
 func (s *Store) Ready(ctx context.Context) error {
-	if _, err := s.js.Stream(ctx, jobsStream(partition)); err != nil {
+	if _, err := s.js.Stream(ctx, jobsStream(0)); err != nil {
 		return fmt.Errorf("%w: %v", job.ErrUnavailable, err)
 	}
-	if !s.timer.owns() {
-		return fmt.Errorf("%w: the timer is not running yet", job.ErrUnavailable)
-	}
-	return nil
+	return s.leases.ready()
 }

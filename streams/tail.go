@@ -56,7 +56,7 @@ func (t *timer) tailOnce(ctx context.Context, last *uint64, out chan<- tailed) e
 	if *last > 0 {
 		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, *last+1
 	}
-	c, err := t.js.OrderedConsumer(ctx, jobsStream(partition), cfg)
+	c, err := t.js.OrderedConsumer(ctx, jobsStream(t.partition), cfg)
 	if err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func (t *timer) tailOnce(ctx context.Context, last *uint64, out chan<- tailed) e
 
 // glimpse reads what one message of the bucket means to the timer.
 func (t *timer) glimpse(m jetstream.Msg, seq uint64) tailed {
-	key := strings.TrimPrefix(m.Subject(), jobsPrefix(partition))
+	key := strings.TrimPrefix(m.Subject(), jobsPrefix(t.partition))
 	if key == epochKey {
 		p := headerParser{h: m.Headers()}
 		return tailed{seq: seq, kind: isMark, rec: job.Record{Epoch: p.uint(hdrEpoch)}}

@@ -16,6 +16,8 @@ import (
 // timer owns a partition and fires its jobs: it follows the jobs bucket, keeps
 // an agenda, and sleeps until the next job is due.
 type timer struct {
+	partition int
+
 	cfg    Config
 	log    *slog.Logger
 	now    func() time.Time
@@ -30,9 +32,13 @@ type timer struct {
 	seen   uint64  // the last sequence that the tail brought
 	tenure tenure  // zero while we are not the owner
 	next   *tenure // taken, but the tail has not reached its mark
+	wanted bool    // we are to own the partition, and do or try to
+
+	releases []chan struct{} // closed once the last fires are through
 
 	firing    atomic.Int64  // how many goroutines are in fire
 	owning    atomic.Bool   // whether tenure is set, for others to ask
+	replaced  atomic.Bool   // somebody else took the partition from us
 	firesSeen atomic.Uint64 // the highest sequence seen in FIRES
 
 	loads   chan loaded
@@ -41,6 +47,7 @@ type timer struct {
 	tenures chan tenure
 	lost    chan tenure
 	ended   chan struct{} // a fire came to its end while others wait
+	orders  chan order
 
 	work     context.Context // of all that start begins
 	stopWork context.CancelFunc
@@ -57,9 +64,10 @@ type claimResult struct {
 // shutdownPatience is how long begun fires may take when the timer stops.
 const shutdownPatience = 2 * time.Second
 
-func newTimer(s *Store) *timer {
+func newTimer(s *Store, partition int) *timer {
 	t := &timer{
-		cfg: s.cfg, log: s.cfg.Log, now: s.cfg.Now, js: s.js, w: s.jobs.w,
+		partition: partition,
+		cfg:       s.cfg, log: s.cfg.Log, now: s.cfg.Now, js: s.js, w: s.jobs.w,
 		jobs: s.jobs, routes: s.routes.cache, dead: s.dead,
 		loads:   make(chan loaded, maxLoading),
 		claims:  make(chan claimResult, maxFiring),
@@ -67,6 +75,7 @@ func newTimer(s *Store) *timer {
 		tenures: make(chan tenure),
 		lost:    make(chan tenure),
 		ended:   make(chan struct{}, 1),
+		orders:  make(chan order),
 	}
 	t.agenda = newAgenda(t.gated)
 	return t
@@ -95,7 +104,6 @@ func (t *timer) run(ctx context.Context) {
 	t.start(func(context.Context) { t.tail(tailing, tail) })
 	reconnects := t.w.nc.StatusChanged(nats.CONNECTED)
 	defer t.w.nc.RemoveStatusListener(reconnects)
-	t.take(ctx)
 
 	wake := time.NewTimer(0)
 	defer wake.Stop()
@@ -124,9 +132,13 @@ func (t *timer) run(ctx context.Context) {
 		case <-reconnects:
 			t.doubt(ctx, "the connection was lost")
 		case ten := <-t.tenures:
-			t.next = &ten
+			if t.wanted && ten.fence > t.tenure.fence && (t.next == nil || ten.fence > t.next.fence) {
+				t.next = &ten
+			}
 		case ten := <-t.lost:
 			t.depose(ten)
+		case o := <-t.orders:
+			t.obey(ctx, o)
 		case <-t.ended:
 		case <-wake.C:
 		}
@@ -140,6 +152,10 @@ func (t *timer) step(ctx context.Context) {
 	if t.next != nil && t.seen >= t.next.mark {
 		t.begin(*t.next)
 		t.next = nil
+	}
+	t.letGo()
+	if !t.wanted {
+		return // on standby
 	}
 	for _, seq := range t.agenda.toLoad(t.now()) {
 		t.start(func(ctx context.Context) {
@@ -175,7 +191,7 @@ func (t *timer) room() int { return maxFiring - int(t.firing.Load()) }
 func (t *timer) untilNext() time.Duration {
 	wait := time.Second
 	now := t.now()
-	if at := t.agenda.nextLoad(); !at.IsZero() {
+	if at := t.agenda.nextLoad(); t.wanted && !at.IsZero() {
 		wait = min(wait, at.Sub(now))
 	}
 	if at := t.agenda.nextFire(); !at.IsZero() && t.tenure.fence > 0 && t.room() > 0 {

@@ -26,8 +26,8 @@ type writer struct {
 	wait time.Duration // for one answer
 }
 
-func newWriter(nc *nats.Conn, js jetstream.JetStream) *writer {
-	return &writer{nc: nc, publish: js.PublishMsg, wait: answerWait}
+func newWriter(nc *nats.Conn, c *committers) *writer {
+	return &writer{nc: nc, publish: c.publish, wait: answerWait}
 }
 
 // What the answer to one send can be, besides success.
@@ -43,6 +43,9 @@ var (
 // and errNoAnswer, and [job.ErrUnavailable] when the server refused it or
 // nobody was there to take it.
 func (w *writer) send(ctx context.Context, m *nats.Msg) (seq uint64, err error) {
+	if !w.nc.IsConnected() {
+		return 0, fmt.Errorf("%w: not connected to NATS", job.ErrUnavailable)
+	}
 	ctx, cancel := context.WithTimeout(ctx, w.wait)
 	defer cancel()
 	ack, err := w.publish(ctx, m)

@@ -20,6 +20,7 @@ func (s *Server) embedNATS(ctx context.Context, opts *server.Options) (*nats.Con
 		return nil, err
 	}
 	s.done("data folder", stopLimit, func(context.Context) error { return unlock() })
+	s.syncAlways = opts.SyncAlways
 	if !opts.SyncAlways {
 		s.log.Warn("a power loss can lose what was answered: --nats-config sets another sync_interval than always")
 	}

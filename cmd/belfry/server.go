@@ -36,6 +36,8 @@ type Server struct {
 	stopped bool
 	undo    []step // what Start did, as Stop takes it back, last first
 
+	syncAlways bool // of the embedded server; set by start
+
 	// addrs guards what Addr and NATSURL tell, apart from mu, so that nobody
 	// who asks waits for a start.
 	addrs   sync.Mutex
@@ -151,6 +153,7 @@ func (s *Server) start(ctx context.Context) error {
 		FiresMaxAge: s.cfg.FiresMaxAge,
 		DeadMaxAge:  s.cfg.DeadMaxAge,
 		OnlyNode:    s.cfg.NATSURL == "",
+		SyncAlways:  s.syncAlways,
 		Log:         s.log,
 	})
 	if err != nil {

@@ -1,0 +1,125 @@
+package streams_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"belfry/internal/job"
+	"belfry/streams"
+)
+
+// Of many concurrent writes each gets its own answer, also of those that share
+// a batch with one that is refused.
+func TestGroupedWritesGetTheirOwnAnswers(t *testing.T) {
+	f := open(t, streams.Config{SyncAlways: true})
+	f.route("r", job.NATS)
+	const n = 500
+	later := time.Now().Add(time.Hour)
+	for i := 0; i < n; i += 10 {
+		f.create(newJob(fmt.Sprint(i), "r", later)) // in the way of every tenth
+	}
+	var g errgroup.Group
+	for i := range n {
+		g.Go(func() error {
+			err := f.Jobs().Create(t.Context(), newJob(fmt.Sprint(i), "r", later.Add(time.Minute)))
+			switch taken := i%10 == 0; {
+			case taken && !errors.Is(err, job.ErrJobExists):
+				return fmt.Errorf("create of the taken id %d: %v, want ErrJobExists", i, err)
+			case !taken && err != nil:
+				return fmt.Errorf("create of %d: %v", i, err)
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		t.Error(err)
+	}
+	// Of many that race for one job exactly one wins each round.
+	const racers = 24
+	k := newJob("1", "r", later).Key
+	for range 2 {
+		won := make(chan string, racers)
+		var g errgroup.Group
+		for i := range racers {
+			g.Go(func() error {
+				j := newJob("1", "r", later)
+				j.Meta = fmt.Appendf(nil, "%d", i)
+				err := f.Jobs().Update(t.Context(), j)
+				if err == nil {
+					won <- string(j.Meta)
+				}
+				return err
+			})
+		}
+		if err := g.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		close(won)
+		metas := map[string]bool{}
+		for m := range won {
+			metas[m] = true
+		}
+		if got := f.get(k); !metas[string(got.Meta)] || len(metas) != racers {
+			t.Errorf("the job has meta %s after %d updates that were answered 200", got.Meta, len(metas))
+		}
+	}
+}
+
+// The revisions that a batch's answer is made into are those of its members.
+func TestGroupedWritesKnowTheirRevisions(t *testing.T) {
+	f := open(t, streams.Config{SyncAlways: true})
+	f.route("r", job.NATS)
+	f.run()
+	const n = 400
+	var g errgroup.Group
+	due := time.Now().Add(200 * time.Millisecond)
+	for i := range n {
+		g.Go(func() error { return f.Jobs().Create(t.Context(), newJob(fmt.Sprint(i), "r", due)) })
+	}
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range n {
+		f.reaches(newJob(fmt.Sprint(i), "r", due).Key, job.Published)
+	}
+	// A fire carries its claim's revision; the final state names what it
+	// replaced. Were one of them guessed wrong, the finish would have failed.
+	for _, m := range f.messages("FIRES", "fires.>") {
+		fire, err := streams.DecodeFire(m.Headers(), m.Data(), 1, time.Time{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r := f.get(fire.Key); r.Replaces.Seq != fire.Claim {
+			t.Errorf("job %s: the fire says claim %d, the final state replaced %d", fire.Key.ID, fire.Claim, r.Replaces.Seq)
+		}
+	}
+}
+
+// A caller that gives up while it waits gets no success, and the others do.
+func TestGroupedWriteGivenUp(t *testing.T) {
+	f := open(t, streams.Config{SyncAlways: true})
+	f.route("r", job.NATS)
+	later := time.Now().Add(time.Hour)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var g errgroup.Group
+	for i := range 200 {
+		g.Go(func() error {
+			if i%4 == 0 {
+				if err := f.Jobs().Create(ctx, newJob(fmt.Sprint("given-up", i), "r", later)); err == nil {
+					return errors.New("a create under an ended context succeeded")
+				}
+				return nil
+			}
+			return f.Jobs().Create(t.Context(), newJob(fmt.Sprint(i), "r", later))
+		})
+	}
+	if err := g.Wait(); err != nil {
+		t.Error(err)
+	}
+}

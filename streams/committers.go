@@ -1,0 +1,72 @@
+package streams
+
+import (
+	"context"
+	"strings"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// committers hand each write to the committer of its lane, where there is one:
+//
+//   - One replica, synced: a lane for each jobs bucket and one for FIRES.
+//   - One replica, not synced: none, since a batch costs more than it saves.
+//   - More replicas: a lane for the fires of each partition, with one write or
+//     batch under way, since the server refuses a second one that compares with
+//     the same fence. All else goes out by itself: Raft groups the syncs.
+type committers struct {
+	js         jetstream.JetStream
+	sync       bool // the only replica syncs each write
+	replicated bool
+
+	mu    sync.Mutex // guards lanes
+	lanes map[string]*committer
+}
+
+func (c *committers) publish(ctx context.Context, m *nats.Msg, opts ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
+	if lane := c.lane(m); lane != "" {
+		return c.committer(lane).publish(ctx, m, opts...)
+	}
+	return c.js.PublishMsg(ctx, m, opts...)
+}
+
+func (c *committers) lane(m *nats.Msg) string {
+	fence := m.Header.Get(hdrExpectSubject)
+	switch {
+	case c.replicated:
+		return fence
+	case !c.sync:
+		return ""
+	case fence != "":
+		return FiresStream
+	}
+	return jobsBucketOf(m.Subject)
+}
+
+func (c *committers) committer(lane string) *committer {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.lanes[lane] == nil {
+		one := &committer{js: c.js, maxPlain: 8, batchFrom: 16}
+		if c.replicated {
+			one.maxPlain, one.batchFrom = 1, 2
+		}
+		if c.lanes == nil {
+			c.lanes = map[string]*committer{}
+		}
+		c.lanes[lane] = one
+	}
+	return c.lanes[lane]
+}
+
+// jobsBucketOf names the jobs bucket that a subject belongs to, if any.
+func jobsBucketOf(subject string) string {
+	rest, ok := strings.CutPrefix(subject, "$KV.")
+	if !ok || !strings.HasPrefix(rest, "jobs_") {
+		return ""
+	}
+	bucket, _, _ := strings.Cut(rest, ".")
+	return bucket
+}

@@ -1,0 +1,313 @@
+package streams
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/internal/job"
+)
+
+// leases decide which node tries to own which partition. They are for liveness
+// only: what keeps two owners apart is the fence, so a lease that two nodes
+// believe in costs a few refused fires, and an owner that cannot renew its own
+// goes on until it is replaced.
+//
+// A lease is a key of the settings bucket that its holder writes each second.
+// Others count it as expired after three seconds without a write, as their own
+// monotonic clock saw it; nobody compares clocks. Each node says in the same
+// way that it is alive, from which all compute the same share.
+type leases struct {
+	s    *Store
+	node string
+
+	mu   sync.Mutex // guards what follows
+	seen map[string]sighting
+	held map[int]bool // the partitions whose timers we have told to own
+}
+
+// sighting is when a key was last seen written, and what with.
+type sighting struct {
+	node     string
+	revision uint64
+	at       time.Time
+}
+
+const (
+	beatEvery   = time.Second
+	leaseExpiry = 3 * time.Second
+	// presenceTTL is when JetStream drops the keys of a dead node, well after
+	// everybody has counted them as expired.
+	presenceTTL = time.Minute
+)
+
+func newLeases(s *Store) *leases {
+	return &leases{s: s, node: rand.Text(), seen: map[string]sighting{}, held: map[int]bool{}}
+}
+
+// run runs the timers of all partitions, each on standby until this node has
+// its lease, until ctx ends. Then it releases its leases once the timers are
+// through, so that successors start at once and find nothing half done.
+func (l *leases) run(ctx context.Context) {
+	var timers sync.WaitGroup
+	for _, t := range l.s.timers {
+		timers.Go(func() { t.run(ctx) })
+	}
+	var watch sync.WaitGroup
+	watch.Go(func() { l.watch(ctx) })
+	if l.s.cfg.OnlyNode {
+		// A lease that is there is our own from before a crash.
+		for p := range l.s.partitions {
+			l.own(ctx, p)
+		}
+	}
+	tick := time.NewTicker(beatEvery)
+	defer tick.Stop()
+	l.beat(ctx)
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+			l.beat(ctx)
+		}
+	}
+	timers.Wait()
+	watch.Wait()
+	l.leave(context.WithoutCancel(ctx))
+}
+
+// ready reports whether what this node is to fire it fires.
+func (l *leases) ready() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.held) == 0 && l.others() == 0 {
+		return fmt.Errorf("%w: no partition is owned yet", job.ErrUnavailable)
+	}
+	for p := range l.held {
+		if !l.s.timers[p].owns() {
+			return fmt.Errorf("%w: the timer of partition %d is not at work yet", job.ErrUnavailable, p)
+		}
+	}
+	return nil
+}
+
+// others counts the other nodes that are alive; l.mu is held.
+func (l *leases) others() int {
+	n := 0
+	for key, s := range l.seen {
+		if strings.HasPrefix(key, nodePrefix) && s.node != l.node && time.Since(s.at) < leaseExpiry {
+			n++
+		}
+	}
+	return n
+}
+
+// beat says that we are alive, renews what we hold, and takes or hands over
+// what is due.
+func (l *leases) beat(ctx context.Context) {
+	l.write(ctx, nodeKey(l.node), nil)
+	l.renew(ctx)
+
+	l.mu.Lock()
+	var held, free []int
+	for p := range l.s.partitions {
+		s, leased := l.seen[leaseKey(p)]
+		switch {
+		case l.held[p]:
+			held = append(held, p)
+		case !leased || time.Since(s.at) >= leaseExpiry:
+			free = append(free, p)
+		}
+	}
+	h := fnv.New32a()
+	h.Write([]byte(l.node)) // a Hash never returns an error
+	take, handOver := balance(held, free, l.s.partitions, 1+l.others(), int(h.Sum32()>>1))
+	l.mu.Unlock()
+
+	for _, p := range take {
+		if l.write(ctx, leaseKey(p), l.revision(leaseKey(p))) {
+			l.own(ctx, p)
+		}
+	}
+	if handOver {
+		l.release(ctx, held[0])
+	}
+}
+
+// renew writes the leases that we hold. One that somebody else has taken is
+// theirs; our timer learns from the fence. One whose timer was replaced we
+// give up.
+func (l *leases) renew(ctx context.Context) {
+	var writes sync.WaitGroup
+	for p, t := range l.s.timers {
+		l.mu.Lock()
+		held, s := l.held[p], l.seen[leaseKey(p)]
+		lost := held && s.node != "" && s.node != l.node && !l.s.cfg.OnlyNode
+		if held && (lost || t.replaced.Load()) {
+			delete(l.held, p)
+			held = false
+		}
+		l.mu.Unlock()
+		if held {
+			writes.Go(func() { l.write(ctx, leaseKey(p), l.revision(leaseKey(p))) })
+		}
+	}
+	writes.Wait()
+}
+
+// own tells the timer of a partition to own it.
+func (l *leases) own(ctx context.Context, p int) {
+	l.mu.Lock()
+	l.held[p] = true
+	l.mu.Unlock()
+	select {
+	case l.s.timers[p].orders <- order{own: true}:
+	case <-ctx.Done():
+	}
+}
+
+// release hands a partition over: its timer comes to rest, then the lease goes.
+func (l *leases) release(ctx context.Context, p int) {
+	l.s.cfg.Log.Info("handing a partition over", "partition", p)
+	done := make(chan struct{})
+	select {
+	case l.s.timers[p].orders <- order{done: done}:
+	case <-ctx.Done():
+		return
+	}
+	select {
+	case <-done:
+	case <-time.After(shutdownPatience): // the fence settles what is left
+	case <-ctx.Done():
+		return
+	}
+	l.drop(ctx, p)
+}
+
+// drop deletes a lease that we hold.
+func (l *leases) drop(ctx context.Context, p int) {
+	l.mu.Lock()
+	delete(l.held, p)
+	mine := l.seen[leaseKey(p)].node == l.node
+	l.mu.Unlock()
+	if mine {
+		l.erase(ctx, leaseKey(p))
+	}
+}
+
+// leave deletes all that says that we are here.
+func (l *leases) leave(ctx context.Context) {
+	for p := range l.s.partitions {
+		l.mu.Lock()
+		held := l.held[p]
+		l.mu.Unlock()
+		if held {
+			l.drop(ctx, p)
+		}
+	}
+	l.erase(ctx, nodeKey(l.node))
+}
+
+// revision returns the revision that a key was last seen with, 0 for none.
+func (l *leases) revision(key string) *uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	revision := l.seen[key].revision
+	return &revision
+}
+
+// write puts our name under a key, over the revision expect if it is given,
+// and reports whether it did.
+func (l *leases) write(ctx context.Context, key string, expect *uint64) bool {
+	m := &nats.Msg{Subject: settingsSubject(key), Header: nats.Header{hdrTTL: {presenceTTL.String()}}, Data: []byte(l.node)}
+	if expect != nil {
+		m.Header[hdrExpectSubjectSeq] = []string{formatUint(*expect)}
+	}
+	seq, err := l.s.jobs.w.send(ctx, m)
+	if err != nil {
+		return false // the next beat tries again
+	}
+	l.saw(key, sighting{node: l.node, revision: seq, at: time.Now()})
+	return true
+}
+
+func (l *leases) erase(ctx context.Context, key string) {
+	// At worst it expires.
+	l.s.jobs.w.send(ctx, &nats.Msg{Subject: settingsSubject(key), Header: nats.Header{
+		hdrKVOperation: {"PURGE"}, hdrRollup: {"sub"}, hdrTTL: {presenceTTL.String()},
+	}})
+}
+
+func (l *leases) saw(key string, s sighting) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if s.revision > l.seen[key].revision {
+		l.seen[key] = s
+	}
+}
+
+// watch notes what is written to the settings bucket, until ctx ends.
+func (l *leases) watch(ctx context.Context) {
+	pause := newBackOff(50*time.Millisecond, 2*time.Second)
+	for ctx.Err() == nil {
+		err := l.watchOnce(ctx)
+		if ctx.Err() == nil {
+			l.s.cfg.Log.Warn("the watch of the leases broke", "err", err)
+			sleep(ctx, pause.NextBackOff())
+		}
+	}
+}
+
+func (l *leases) watchOnce(ctx context.Context) error {
+	kv, err := l.s.js.KeyValue(ctx, settingsBucket)
+	if err != nil {
+		return err
+	}
+	w, err := kv.WatchAll(ctx)
+	if err != nil {
+		return err
+	}
+	defer w.Stop() // at worst the server forgets it by itself
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case e, open := <-w.Updates():
+			switch {
+			case !open:
+				return errors.New("it was closed")
+			case e == nil:
+			case e.Operation() != jetstream.KeyValuePut:
+				l.gone(ctx, e)
+			default:
+				l.saw(e.Key(), sighting{node: string(e.Value()), revision: e.Revision(), at: time.Now()})
+			}
+		}
+	}
+}
+
+// gone takes in that a key was deleted. A lease that was released is taken at
+// once rather than at the next beat.
+func (l *leases) gone(ctx context.Context, e jetstream.KeyValueEntry) {
+	l.saw(e.Key(), sighting{revision: e.Revision(), at: time.Now().Add(-leaseExpiry)})
+	number, ok := strings.CutPrefix(e.Key(), leasePrefix)
+	p, err := strconv.Atoi(number)
+	if !ok || err != nil || p >= l.s.partitions {
+		return
+	}
+	l.mu.Lock()
+	room := !l.held[p] && len(l.held) < share(l.s.partitions, 1+l.others())
+	l.mu.Unlock()
+	if room && ctx.Err() == nil && l.write(ctx, leaseKey(p), l.revision(leaseKey(p))) {
+		l.own(ctx, p)
+	}
+}
