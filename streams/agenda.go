@@ -17,9 +17,6 @@ const (
 	// maxLoading and maxFiring bound the reads and the fires under way.
 	maxLoading = 256
 	maxFiring  = 1024
-	// gateLimit is how many fires of one REST route may be out. The others
-	// stay scheduled, where they can be cancelled and do not grow old.
-	gateLimit = 1000
 )
 
 // agenda decides what the timer does next: which records to load, and which to
@@ -46,6 +43,7 @@ type agenda struct {
 	gates  map[job.RouteKey]*gate      // of the gated routes with anything in them
 	queues map[*gate]struct{}          // the gates with records waiting
 	parked map[uint64]*gate            // those records, by sequence
+	claims map[job.Key]uint64          // of each job that is claiming or firing, the record
 
 	loading int // how many near records are in this stage
 	loaded  int // bytes that near records take, roughly
@@ -73,18 +71,11 @@ const (
 // claimed is what the agenda knows of a firing record: enough to count it, and
 // to find out what became of its fire.
 type claimed struct {
+	key               job.Key
 	due               int64
 	route             job.RouteKey
 	epoch, firesAfter uint64
 	gate              *gate // nil when the route has none
-}
-
-// gate counts the fires of one route that are out.
-type gate struct {
-	route   job.RouteKey
-	out     int // claimed, or about to be
-	called  int // called up from waiting, not yet claimed
-	waiting *btree.BTreeG[job.Position]
 }
 
 func newAgenda(gated func(job.RouteKey) bool) *agenda {
@@ -97,6 +88,7 @@ func newAgenda(gated func(job.RouteKey) bool) *agenda {
 		gates:  map[job.RouteKey]*gate{},
 		queues: map[*gate]struct{}{},
 		parked: map[uint64]*gate{},
+		claims: map[job.Key]uint64{},
 	}
 }
 
@@ -108,15 +100,27 @@ func newPositions() *btree.BTreeG[job.Position] {
 // order of the bucket.
 func (a *agenda) observe(r job.Record) {
 	a.forget(r.Replaces)
+	a.overtaken(r.Key, r.Revision)
 	switch {
 	case r.Status == job.Firing:
+		a.claims[r.Key] = r.Revision
 		a.firing[r.Revision] = claimed{
-			due: r.Due, route: r.RouteKey(), epoch: r.Epoch, firesAfter: r.FiresAfter,
+			key: r.Key, due: r.Due, route: r.RouteKey(), epoch: r.Epoch, firesAfter: r.FiresAfter,
 			gate: a.enter(r.RouteKey()),
 		}
 		a.far.Set(r.Position())
 	case r.Status.Waiting():
 		a.far.Set(r.Position())
+	}
+}
+
+// overtaken drops the claim of a job of which there is a newer record. The
+// bucket keeps only the last one, so the tail may have missed those between,
+// and what the last one says it replaces need not be what is known here.
+// Waiting records that are overtaken so are found gone when they come due.
+func (a *agenda) overtaken(k job.Key, revision uint64) {
+	if seq, ok := a.claims[k]; ok && seq < revision {
+		a.gone(seq)
 	}
 }
 
@@ -131,6 +135,7 @@ func (a *agenda) forget(p job.Position) {
 	}
 	if c, ok := a.firing[p.Seq]; ok {
 		delete(a.firing, p.Seq)
+		a.unclaim(c.key, p.Seq)
 		a.leave(c.gate)
 		p.Due = c.due
 	}
@@ -150,8 +155,17 @@ func (a *agenda) forget(p job.Position) {
 // gone drops the record at seq, which its leader does not have any more.
 func (a *agenda) gone(seq uint64) { a.forget(job.Position{Seq: seq}) }
 
+// unclaim notes that the record at seq is not the job's claim any more, unless
+// it still fires.
+func (a *agenda) unclaim(k job.Key, seq uint64) {
+	if _, firing := a.firing[seq]; !firing && a.claims[k] == seq {
+		delete(a.claims, k)
+	}
+}
+
 func (a *agenda) dropNear(n *nearRecord) {
 	delete(a.near, n.at.Seq)
+	a.unclaim(n.rec.Key, n.at.Seq)
 	switch n.stage {
 	case isLoading:
 		a.loading--
@@ -164,19 +178,6 @@ func (a *agenda) dropNear(n *nearRecord) {
 	a.release(n)
 }
 
-// release frees what the record holds of its gate.
-func (a *agenda) release(n *nearRecord) {
-	if g := n.from; g != nil {
-		n.from = nil
-		g.called--
-		a.tidy(g)
-	}
-	if g := n.in; g != nil {
-		n.in = nil
-		a.leave(g)
-	}
-}
-
 // toLoad returns the records to load now, and counts on each being answered
 // with took, gone or failed.
 func (a *agenda) toLoad(now time.Time) []uint64 {
@@ -187,28 +188,49 @@ func (a *agenda) toLoad(now time.Time) []uint64 {
 		a.loading++
 		seqs = append(seqs, p.Seq)
 	}
-	room := func() bool { return a.loading < maxLoading && a.loaded < maxLoaded }
 	for g := range a.queues {
-		for g.out+g.called < gateLimit && room() {
-			p, ok := g.waiting.PopMin()
-			if !ok {
+		for g.out+g.called < gateLimit {
+			p, ok := g.waiting.Min()
+			if !ok || !a.roomFor(p) {
 				break
 			}
+			g.waiting.Delete(p)
 			delete(a.parked, p.Seq)
+			a.makeRoom()
 			g.called++
 			load(p, g)
 		}
 		a.tidy(g)
 	}
-	for room() {
+	for {
 		p, ok := a.far.Min()
-		if !ok || p.Due > soon {
+		if !ok || p.Due > soon || !a.roomFor(p) {
 			break
 		}
+		a.makeRoom()
 		a.far.Delete(p)
 		load(p, nil)
 	}
 	return seqs
+}
+
+// roomFor reports whether the record at p may be loaded now: if there is room,
+// or if something is loaded that is due later.
+func (a *agenda) roomFor(p job.Position) bool {
+	if a.loading >= maxLoading {
+		return false
+	}
+	last, ok := a.ready.Max()
+	return a.loaded < maxLoaded || ok && p.Due < last.Due
+}
+
+// makeRoom puts the loaded record that is due last back into the far future,
+// if too much is loaded.
+func (a *agenda) makeRoom() {
+	if last, ok := a.ready.Max(); ok && a.loaded >= maxLoaded {
+		a.dropNear(a.near[last.Seq])
+		a.far.Set(last)
+	}
 }
 
 // took takes in a loaded record. Its own due time counts: one that is due much
@@ -259,72 +281,17 @@ func (a *agenda) toFire(now time.Time, max int) []job.Record {
 			continue
 		}
 		n.stage = isClaiming
+		a.claims[n.rec.Key] = p.Seq
 		due = append(due, n.rec)
 	}
 	return due
-}
-
-// admit lets a due record through its route's gate, or parks it there: when
-// the gate is shut, or when others that wait there have not been called yet.
-func (a *agenda) admit(n *nearRecord) bool {
-	g := a.enter(n.rec.RouteKey())
-	if g == nil {
-		return true
-	}
-	if g.out <= gateLimit && (n.from == g || g.waiting.Len() == 0) {
-		n.in = g
-		if n.from != nil {
-			n.from = nil
-			g.called--
-		}
-		return true
-	}
-	a.dropNear(n)
-	a.parked[n.at.Seq] = g
-	g.waiting.Set(n.at)
-	a.queues[g] = struct{}{}
-	a.leave(g)
-	return false
-}
-
-// enter counts a fire of the route as out, if the route is gated.
-func (a *agenda) enter(k job.RouteKey) *gate {
-	g := a.gates[k]
-	if g == nil {
-		if !a.gated(k) {
-			return nil
-		}
-		g = &gate{route: k, waiting: newPositions()}
-		a.gates[k] = g
-	}
-	g.out++
-	return g
-}
-
-// leave undoes enter.
-func (a *agenda) leave(g *gate) {
-	if g != nil {
-		g.out--
-		a.tidy(g)
-	}
-}
-
-// tidy drops what of a gate is empty.
-func (a *agenda) tidy(g *gate) {
-	if g.waiting.Len() > 0 {
-		return
-	}
-	delete(a.queues, g)
-	if g.out == 0 && g.called == 0 {
-		delete(a.gates, g.route)
-	}
 }
 
 // nextLoad returns when toLoad will have something; zero is not before
 // something else happens.
 func (a *agenda) nextLoad() time.Time {
 	p, ok := a.far.Min()
-	if !ok || a.loading >= maxLoading || a.loaded >= maxLoaded {
+	if !ok || !a.roomFor(p) {
 		return time.Time{}
 	}
 	return time.UnixMilli(p.Due).Add(-loadAhead)

@@ -277,3 +277,75 @@ func agendaLife(t *testing.T, seed uint64) {
 		t.Errorf("seed %d: %d entries are left, want none", seed, got)
 	}
 }
+
+// The bucket keeps only the last record of a job, so the tail may miss those
+// between: then a claim must not count for ever.
+func TestAgendaForgetsClaimsItMissedTheEndOf(t *testing.T) {
+	a := streams.NewAgenda(all)
+	for i := range uint64(streams.GateLimit) {
+		r := scheduled(10*i+10, at(0), job.Position{})
+		c := r.Claim(at(0), 1, 0, 36*time.Hour, "x")
+		c.Revision = 10*i + 11
+		a.Observe(c)
+		final := c.Finish(job.Result{Status: job.Delivered}, at(0))
+		final.Revision = 10*i + 12 // overwritten before the tail got it
+		again, err := final.Rearm(r.Job, "y")
+		if err != nil {
+			t.Fatal(err)
+		}
+		again.Revision, again.Due = 10*i+13, at(60_000).UnixMilli()
+		a.Observe(again)
+	}
+	if out, waiting := a.Out(job.RouteKey{DB: "db", ID: "r"}); out != 0 || waiting != 0 {
+		t.Errorf("%d fires out and %d waiting though no record is firing", out, waiting)
+	}
+	if bad := a.Balanced(); bad != "" {
+		t.Errorf("the counter %q is off", bad)
+	}
+
+	// The same for a claim that was never seen, only its end.
+	b := streams.NewAgenda(none)
+	r := scheduled(1, at(0), job.Position{})
+	b.Observe(r)
+	b.ToLoad(at(0))
+	b.Took(r, at(0))
+	b.ToFire(at(0), 1)
+	claim := r.Claim(at(0), 1, 0, time.Hour, "x")
+	claim.Revision = 2
+	final := claim.Finish(job.Result{Status: job.Published}, at(0))
+	final.Revision = 3
+	b.Observe(final)
+	if got := b.Entries(); got != 0 {
+		t.Errorf("%d entries are left of a finished job", got)
+	}
+}
+
+// What is due now is loaded before what is due later, however much of that is
+// loaded already.
+func TestAgendaLoadsTheNextFirst(t *testing.T) {
+	a := streams.NewAgenda(none)
+	later := func(seq uint64) job.Record {
+		r := scheduled(seq, at(2900), job.Position{})
+		r.Meta = make([]byte, 512<<10)
+		return r
+	}
+	for seq := range uint64(400) {
+		a.Observe(later(seq + 1))
+	}
+	for {
+		load := a.ToLoad(at(0))
+		if len(load) == 0 {
+			break
+		}
+		for _, seq := range load {
+			a.Took(later(seq), at(0))
+		}
+	}
+	a.Observe(scheduled(1000, at(10), job.Position{}))
+	if got := a.ToLoad(at(10)); !slices.Equal(got, []uint64{1000}) {
+		t.Errorf("to load: %v, want what is due now", got)
+	}
+	if bad := a.Balanced(); bad != "" {
+		t.Errorf("the counter %q is off", bad)
+	}
+}

@@ -21,7 +21,7 @@ func (s *Store) buryAdvised(ctx context.Context) {
 	for ctx.Err() == nil {
 		err := s.readAdvisories(ctx)
 		if ctx.Err() == nil {
-			s.cfg.Log.Warn("couldn't read advisories", "err", err)
+			s.cfg.Log.Warn("couldn't read advisories", "error", err)
 			sleep(ctx, pause.NextBackOff())
 		}
 	}
@@ -70,7 +70,7 @@ type advisory struct {
 func (s *Store) actOn(ctx context.Context, data []byte) error {
 	var a advisory
 	if err := json.Unmarshal(data, &a); err != nil {
-		s.cfg.Log.Warn("advisory dropped", "err", err)
+		s.cfg.Log.Warn("advisory dropped", "error", err)
 		return nil
 	}
 	m, found, err := s.jobs.w.seqOnLeader(ctx, FiresStream, a.StreamSeq)
@@ -98,9 +98,5 @@ func (s *Store) actOn(ctx context.Context, data []byte) error {
 			detail += ": " + a.Reason
 		}
 	}
-	if err := s.dead.bury(ctx, f, reason, detail); err != nil {
-		return err
-	}
-	s.cfg.Log.Info("fire died", "db", f.DB, "collection", f.Collection, "job", f.Key.ID, "route", f.Route, "reason", reason)
-	return nil
+	return s.dead.bury(ctx, f, reason, detail)
 }

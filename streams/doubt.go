@@ -79,31 +79,38 @@ func (t *timer) begin(ten tenure) {
 	t.owning.Store(true)
 	t.saw(ten.fence)
 	t.log.Info("firing", "partition", t.partition, "fence", ten.fence)
+	t.unsettled = map[uint64]struct{}{}
 	var claims []doubtful
 	for seq, c := range t.agenda.firing {
-		switch {
-		case c.epoch >= ten.fence:
-		case seq <= ten.mark:
-			claims = append(claims, doubtful{seq: seq, firesAfter: c.firesAfter})
-		default: // cannot be in FIRES
-			t.start(func(ctx context.Context) { t.resume(ctx, seq, ten, false) })
+		// A higher epoch than ours is that of a FIRES which was lost. Should
+		// it be a successor's, then its fence refuses what we publish.
+		if c.epoch == ten.fence {
+			continue
 		}
+		t.unsettled[seq] = struct{}{}
+		claims = append(claims, doubtful{
+			seq: seq, due: c.due, route: c.route, firesAfter: c.firesAfter, behind: seq > ten.mark,
+		})
 	}
 	t.start(func(ctx context.Context) { t.settleClaims(ctx, ten, claims) })
 }
 
-// refused is called when the server did not let a fire through, and reports
-// whether that was for the fence: either it is an older one of our own, and the
-// routine deals with the claim, or somebody else is the owner.
+// refused deals with a fire that the server refused, and reports whether its
+// claim is somebody else's to deal with now: the routine's, under a newer fence
+// of our own, or that of another owner.
 func (t *timer) refused(ctx context.Context, ten tenure) bool {
-	if !t.deposed(ctx, ten.fence) {
-		return false
+	switch t.whyRefused(ctx, ten.fence) {
+	case forFence:
+		select {
+		case t.lost <- ten:
+		case <-ctx.Done():
+		}
+		return true
+	case forUnknown:
+		t.inDoubt("a fire was refused, and not for another fence")
+		return true
 	}
-	select {
-	case t.lost <- ten:
-	case <-ctx.Done():
-	}
-	return true
+	return false
 }
 
 // marked takes in an owner's mark. One under a newer fence than ours is that of

@@ -62,7 +62,7 @@ func (a Agenda) NextFire() time.Time                        { return a.a.nextFir
 
 // Entries counts all that the agenda holds.
 func (a Agenda) Entries() int {
-	return a.a.far.Len() + len(a.a.near) + len(a.a.parked) + len(a.a.firing) + len(a.a.gates) + len(a.a.queues)
+	return a.a.far.Len() + len(a.a.near) + len(a.a.parked) + len(a.a.firing) + len(a.a.gates) + len(a.a.queues) + len(a.a.claims)
 }
 
 // Out returns how many fires of a route are out, and how many of its records
@@ -121,3 +121,12 @@ func (a Agenda) Balanced() string {
 
 // GateLimit is how many fires of a REST route may be out.
 const GateLimit = gateLimit
+
+// Entries counts what the agendas hold; call it when Run has returned.
+func (s *Store) Entries() int {
+	n := 0
+	for _, t := range s.timers {
+		n += Agenda{t.agenda}.Entries()
+	}
+	return n
+}

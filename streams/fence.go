@@ -32,7 +32,7 @@ func (t *timer) own(ctx context.Context) (tenure, bool) {
 		if err == nil {
 			return ten, true
 		}
-		t.log.Warn("couldn't take the partition yet", "partition", t.partition, "err", err)
+		t.log.Warn("couldn't take the partition yet", "partition", t.partition, "error", err)
 		sleep(ctx, pause.NextBackOff())
 	}
 	return tenure{}, false
@@ -75,8 +75,28 @@ func (t *timer) takeFence(ctx context.Context) (uint64, error) {
 	return 0, err
 }
 
-// deposed reports whether somebody else's fence stands where ours did.
-func (t *timer) deposed(ctx context.Context, fence uint64) bool {
+// refusal is why the server refused a fire.
+type refusal int
+
+const (
+	// forNothing: our fence is the last; the fire can be sent again.
+	forNothing refusal = iota
+	// forFence: another fence is the last.
+	forFence
+	// forUnknown: the fence is gone, or cannot be read.
+	forUnknown
+)
+
+// whyRefused finds out why a fire under our fence was refused. The server gives
+// the same answer for a fence that differs, for one that it could not read,
+// and on replicas while another fire is under way.
+func (t *timer) whyRefused(ctx context.Context, fence uint64) refusal {
 	last, found, err := t.w.lastOnLeader(ctx, FiresStream, fenceSubject(t.partition))
-	return err == nil && found && last.Seq != fence
+	switch {
+	case err != nil || !found:
+		return forUnknown
+	case last.Seq != fence:
+		return forFence
+	}
+	return forNothing
 }

@@ -3,7 +3,6 @@ package streams
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"belfry/internal/job"
@@ -29,8 +28,8 @@ func (s *Jobs) Standing(ctx context.Context, f job.Fire) (job.Standing, job.Reco
 		return job.Superseded, r, nil // overwritten from outside
 	case err != nil:
 		return job.Undecided, r, err
-	case !found && s.cfg.Now().Sub(f.Published) > s.cfg.HistoryTTL+time.Minute:
-		return job.Superseded, r, nil
+	case !found && (r.Revision > f.Claim || s.cfg.Now().Sub(f.Published) > s.cfg.HistoryTTL+time.Minute):
+		return job.Superseded, r, nil // deleted from outside, or expired
 	}
 	return s.unlessOverdue(job.Judge(f, r, found), r), r, nil
 }
@@ -85,17 +84,4 @@ func (s *Jobs) Finish(ctx context.Context, f job.Fire, res job.Result) error {
 // twice.
 func (s *Jobs) Bury(ctx context.Context, f job.Fire, res job.Result) error {
 	return s.dead.bury(ctx, f, res.Reason, res.Detail)
-}
-
-// deadLetters writes the stream DEAD.
-type deadLetters struct {
-	w   *writer
-	now func() time.Time
-}
-
-func (d *deadLetters) bury(ctx context.Context, f job.Fire, reason job.Reason, detail string) error {
-	if _, err := d.w.send(ctx, encodeDead(f, reason, detail, d.now())); err != nil {
-		return fmt.Errorf("%w: couldn't write the dead letter: %v", job.ErrUnavailable, err)
-	}
-	return nil
 }

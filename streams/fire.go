@@ -29,7 +29,7 @@ func (t *timer) fire(ctx context.Context, r job.Record, ten tenure) {
 	case errors.Is(err, job.ErrMoved):
 		t.report(ctx, claimResult{seq: seq, moved: true})
 	default:
-		t.log.Warn("couldn't claim a due job", "db", r.DB, "collection", r.Collection, "job", r.ID, "err", err)
+		t.log.Warn("couldn't claim a due job", "db", r.DB, "collection", r.Collection, "job", r.ID, "error", err)
 		t.report(ctx, claimResult{seq: seq})
 		if errors.Is(err, job.ErrUnknownOutcome) {
 			t.inDoubt("a claim was not answered")
@@ -63,7 +63,7 @@ func (t *timer) publish(ctx context.Context, claim job.Record, ten tenure) {
 			}
 		}
 		// Nothing was published; the claim is ours, so try again.
-		t.log.Warn("couldn't publish a fire yet", "db", claim.DB, "collection", claim.Collection, "job", claim.ID, "err", err)
+		t.log.Warn("couldn't publish a fire yet", "db", claim.DB, "collection", claim.Collection, "job", claim.ID, "error", err)
 		if !sleep(ctx, pause.NextBackOff()) {
 			return
 		}
@@ -99,19 +99,18 @@ func (t *timer) buryUnrouted(ctx context.Context, claim job.Record) {
 		Key: claim.Key, Route: claim.Route, Trigger: claim.Trigger, ID: claim.FireID,
 		Attempt: claim.Attempt, Meta: claim.Meta, Claim: claim.Revision,
 	}
-	const detail = "the route was deleted before the job came due"
+	const detail = "there was no such route when the job came due"
 	pause := newBackOff(50*time.Millisecond, 5*time.Second)
 	for {
 		err := t.dead.bury(ctx, f, job.ReasonNoRoute, detail)
 		if err == nil {
 			break
 		}
-		t.log.Warn("couldn't write a dead letter yet", "db", f.DB, "collection", f.Collection, "job", f.Key.ID, "err", err)
+		t.log.Warn("couldn't write a dead letter yet", "db", f.DB, "collection", f.Collection, "job", f.Key.ID, "error", err)
 		if !sleep(ctx, pause.NextBackOff()) {
 			return
 		}
 	}
-	t.log.Info("job died", "db", f.DB, "collection", f.Collection, "job", f.Key.ID, "reason", job.ReasonNoRoute)
 	t.finish(ctx, claim, job.Result{Status: job.Dead, Reason: job.ReasonNoRoute, Detail: detail})
 }
 
@@ -123,7 +122,7 @@ func (t *timer) finish(ctx context.Context, claim job.Record, res job.Result) {
 		if err == nil || errors.Is(err, job.ErrMoved) {
 			return
 		}
-		t.log.Warn("couldn't finish a fire yet", "db", claim.DB, "collection", claim.Collection, "job", claim.ID, "err", err)
+		t.log.Warn("couldn't finish a fire yet", "db", claim.DB, "collection", claim.Collection, "job", claim.ID, "error", err)
 		if !sleep(ctx, pause.NextBackOff()) {
 			return
 		}

@@ -2,6 +2,9 @@ package streams
 
 import (
 	"context"
+	"errors"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
 )
@@ -24,16 +27,22 @@ func (in *Inboxes) Follow(ctx context.Context, visit func(job.Inbox)) error {
 		case exists:
 			delete(left, r.RouteKey)
 			// A route may have come without its inbox, by a plain KV put.
+			// If it cannot be made now, the first fetch tries again.
 			if err := in.ensure(ctx, r.RouteKey, r.Type); err != nil {
-				in.cfg.Log.Error("no inbox for the route", "db", r.DB, "route", r.ID, "err", err)
-				return
+				in.cfg.Log.Warn("no inbox for the route yet", "db", r.DB, "route", r.ID, "error", err)
 			}
 			visit(job.Inbox{RouteKey: r.RouteKey, Type: r.Type})
 		default:
-			if box, err := in.find(ctx, r.RouteKey); err == nil {
-				box.Orphaned = true
-				visit(box)
+			box, err := in.find(ctx, r.RouteKey)
+			if errors.Is(err, jetstream.ErrConsumerNotFound) {
+				return
 			}
+			if err != nil {
+				in.cfg.Log.Warn("the inbox of a deleted route is cleared at the next start", "db", r.DB, "route", r.ID, "error", err)
+				return
+			}
+			box.Orphaned = true
+			visit(box)
 		}
 	})
 	return nil

@@ -37,7 +37,7 @@ func (in *Inboxes) subscription(k job.RouteKey) job.Subscription {
 
 // ensure makes the inbox of a route, empty, unless it is there. One left by a
 // deleted route of the same type is taken over with what is in it; of another
-// type, it is [job.ErrRouteTypeFixed].
+// type, it is [job.ErrRouteClearing].
 func (in *Inboxes) ensure(ctx context.Context, k job.RouteKey, t job.RouteType) error {
 	c, err := in.js.Consumer(ctx, FiresStream, inboxConsumer(k))
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
@@ -47,7 +47,7 @@ func (in *Inboxes) ensure(ctx context.Context, k job.RouteKey, t job.RouteType) 
 		return unavailable("couldn't make the inbox of the route", err)
 	}
 	if was := c.CachedInfo().Config.Metadata[metaType]; was != string(t) {
-		return fmt.Errorf("%w: a deleted route %q of type %s still has fires to bury; try again in a minute", job.ErrRouteTypeFixed, k.ID, was)
+		return fmt.Errorf("%w: the deleted route %q of type %s is still being cleared; try again in a minute", job.ErrRouteClearing, k.ID, was)
 	}
 	in.keep(k, c)
 	return nil
@@ -65,6 +65,9 @@ func (in *Inboxes) config(k job.RouteKey, t job.RouteType) jetstream.ConsumerCon
 		cfg.AckWait = in.cfg.NativeAckWait
 		cfg.MaxDeliver = in.cfg.NativeMaxDeliver
 	} else {
+		// From the start, so that an inbox that was lost and is made again
+		// finds its fires; the worker's rule skips those that are over.
+		cfg.DeliverPolicy = jetstream.DeliverAllPolicy
 		cfg.AckWait = in.cfg.AckWait
 		cfg.MaxDeliver = -1
 		// The workers' free slots are the limit, and a fire that is left
@@ -121,7 +124,7 @@ func (in *Inboxes) Fetch(ctx context.Context, k job.RouteKey, max int, wait time
 	for m := range batch.Messages() {
 		h, err := handover(m)
 		if err != nil {
-			in.cfg.Log.Warn("message in FIRES dropped", "subject", m.Subject(), "err", err)
+			in.cfg.Log.Warn("message in FIRES dropped", "subject", m.Subject(), "error", err)
 			if err := m.Term(); err != nil {
 				return unavailable("couldn't refuse a message", err)
 			}
@@ -171,7 +174,7 @@ func (in *Inboxes) Settled(ctx context.Context, k job.RouteKey) (bool, error) {
 // Remove deletes the inbox of a deleted route, if it is there. An inbox whose
 // route exists again is left alone.
 func (in *Inboxes) Remove(ctx context.Context, k job.RouteKey) error {
-	return in.routes.exclusively(func() error {
+	return in.routes.exclusively(ctx, func() error {
 		switch _, err := in.routes.Get(ctx, k); {
 		case err == nil:
 			return nil

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"time"
 
 	"belfry/internal/job"
 )
@@ -78,14 +79,34 @@ func (s *Jobs) Create(ctx context.Context, j job.Job) error {
 		case old.Status != job.Cancelled && old.SameContent(j):
 			return nil
 		case old.Status.Live():
+			if old.Status == job.Firing {
+				return fmt.Errorf("%w: job %q has begun to fire; its id is free again once it is finished", job.ErrJobExists, j.ID)
+			}
 			return fmt.Errorf("%w: job %q is %s; PUT changes it, DELETE cancels it", job.ErrJobExists, j.ID, old.Status)
 		default:
+			if err := s.buryBefore(ctx, old); err != nil {
+				return err
+			}
 			if next, err = old.Rearm(j, rand.Text()); err != nil {
 				return err
 			}
 		}
 		expect = old.Revision
 	}
+}
+
+// buryBefore makes sure of the dead letter of a job that died a moment ago,
+// before its id is armed again: its worker may not have written it yet, and
+// would not find the death any more. JetStream drops the repeat.
+func (s *Jobs) buryBefore(ctx context.Context, r job.Record) error {
+	if r.Status != job.Dead || s.cfg.Now().UnixMilli()-r.Finished > deadRepeats.Milliseconds() {
+		return nil
+	}
+	f := job.Fire{
+		Key: r.Key, Route: r.Route, Trigger: r.Trigger, ID: r.FireID,
+		Attempt: r.Attempt, Meta: r.Meta, Claim: r.Replaces.Seq,
+	}
+	return s.dead.bury(ctx, f, r.Reason, r.Detail)
 }
 
 // Update changes a job that waits. It fails with [job.ErrFiring] or
@@ -117,6 +138,7 @@ var errUnchanged = errors.New("nothing to change")
 // change writes what next makes of the record over it, until no other write
 // comes between.
 func (s *Jobs) change(ctx context.Context, k job.Key, next func(job.Record) (job.Record, error)) error {
+	pause := newBackOff(time.Millisecond, 100*time.Millisecond)
 	for {
 		old, err := s.Get(ctx, k)
 		if err != nil {
@@ -131,6 +153,10 @@ func (s *Jobs) change(ctx context.Context, k job.Key, next func(job.Record) (job
 		}
 		if _, err = s.write(ctx, r, old.Revision); !errors.Is(err, job.ErrMoved) {
 			return err
+		}
+		// Many that race for one job wear each other out less with a pause.
+		if !sleep(ctx, pause.NextBackOff()) {
+			return fmt.Errorf("%w: too many others change the job", job.ErrUnavailable)
 		}
 	}
 }

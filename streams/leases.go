@@ -261,7 +261,7 @@ func (l *leases) watch(ctx context.Context) {
 	for ctx.Err() == nil {
 		err := l.watchOnce(ctx)
 		if ctx.Err() == nil {
-			l.s.cfg.Log.Warn("the watch of the leases broke", "err", err)
+			l.s.cfg.Log.Warn("the watch of the leases broke", "error", err)
 			sleep(ctx, pause.NextBackOff())
 		}
 	}
@@ -276,7 +276,7 @@ func (l *leases) watchOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer w.Stop() // at worst the server forgets it by itself
+	defer func() { go w.Stop() }() // as in Routes.watchOnce
 	for {
 		select {
 		case <-ctx.Done():

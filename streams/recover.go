@@ -2,9 +2,11 @@ package streams
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
 
 	"belfry/internal/job"
 )
@@ -12,11 +14,17 @@ import (
 // scanFirst is how many of the newest fires are searched before the rest.
 const scanFirst = 100_000
 
-// doubtful is a claim of an earlier epoch: its fire may or may not be in
-// FIRES, behind firesAfter and before our fence.
+// settlers is how many claims are settled at once.
+const settlers = 64
+
+// doubtful is a claim of another epoch than ours: its fire may or may not be in
+// FIRES, after firesAfter and before our fence.
 type doubtful struct {
 	seq        uint64
+	due        int64 // when it counts as lost and is claimed anew
+	route      job.RouteKey
 	firesAfter uint64
+	behind     bool // our mark; then its fire cannot be in FIRES
 }
 
 // settleClaims finds out what became of the fires of doubtful claims: it reads
@@ -36,7 +44,7 @@ func (t *timer) settleClaims(ctx context.Context, ten tenure, claims []doubtful)
 	var newer, older []doubtful
 	lowest := ten.fence
 	for _, c := range claims {
-		if c.firesAfter+1 >= split {
+		if c.behind || c.firesAfter+1 >= split {
 			newer = append(newer, c)
 		} else {
 			older = append(older, c)
@@ -54,27 +62,42 @@ func (t *timer) settleClaims(ctx context.Context, ten tenure, claims []doubtful)
 }
 
 func (t *timer) settleEach(ctx context.Context, ten tenure, claims []doubtful, found map[uint64]bool) {
+	var g errgroup.Group
+	g.SetLimit(settlers)
 	for _, c := range claims {
-		t.start(func(ctx context.Context) { t.resume(ctx, c.seq, ten, found[c.seq]) })
+		g.Go(func() error { t.settle(ctx, c, ten, found[c.seq]); return nil })
 	}
+	g.Wait() // they have no errors: each goes on until it is through
 }
 
-// resume goes on with a claim that an earlier owner made: publishes its fire,
-// or, when that is published, finishes what the worker does not.
-func (t *timer) resume(ctx context.Context, seq uint64, ten tenure, published bool) {
+// settle goes on with one claim of another epoch: publishes its fire, or, when
+// that is published, finishes what no worker does. Until it is through the
+// claim is not made anew, or its fire could come to stand twice; one that is
+// overdue without a fire is left to just that.
+func (t *timer) settle(ctx context.Context, c doubtful, ten tenure, published bool) {
+	defer func() {
+		select {
+		case t.settled <- c.seq:
+		case <-ctx.Done():
+		}
+	}()
+	if published && !t.native(ctx, c.route) {
+		return
+	}
+	if !published && c.due <= t.now().Add(answerWait).UnixMilli() {
+		return
+	}
 	pause := newBackOff(50*time.Millisecond, 2*time.Second)
 	for {
-		l := t.load(ctx, seq)
+		l := t.load(ctx, c.seq)
 		switch {
 		case l.gone || l.err == nil && l.rec.Status != job.Firing:
 			return
-		case l.err == nil && !published:
-			t.publish(ctx, l.rec, ten)
+		case l.err == nil && published:
+			t.finish(ctx, l.rec, job.Result{Status: job.Published})
 			return
 		case l.err == nil:
-			if r, err := t.routes.Get(ctx, l.rec.RouteKey()); err == nil && r.Type == job.NATS {
-				t.finish(ctx, l.rec, job.Result{Status: job.Published})
-			}
+			t.publish(ctx, l.rec, ten)
 			return
 		}
 		if !sleep(ctx, pause.NextBackOff()) {
@@ -83,8 +106,27 @@ func (t *timer) resume(ctx context.Context, seq uint64, ten tenure, published bo
 	}
 }
 
-// scanFires notes the claims of all fires from one sequence up to another. It
-// goes on until it has read them all, or ctx ends.
+// native reports whether a published fire of the route is for subscribers. Of a
+// route that is gone its inbox still tells.
+func (t *timer) native(ctx context.Context, k job.RouteKey) bool {
+	pause := newBackOff(50*time.Millisecond, 2*time.Second)
+	for {
+		r, err := t.routes.Get(ctx, k)
+		switch {
+		case err == nil:
+			return r.Type == job.NATS
+		case errors.Is(err, job.ErrRouteNotFound):
+			box, err := t.inboxes.find(ctx, k)
+			return err == nil && box.Type == job.NATS
+		}
+		if !sleep(ctx, pause.NextBackOff()) {
+			return false
+		}
+	}
+}
+
+// scanFires notes the claims of all fires of the partition from one sequence up
+// to another. It goes on until it has read them all, or ctx ends.
 func (t *timer) scanFires(ctx context.Context, from, to uint64, found map[uint64]bool) bool {
 	pause := newBackOff(50*time.Millisecond, 2*time.Second)
 	for {
@@ -95,7 +137,7 @@ func (t *timer) scanFires(ctx context.Context, from, to uint64, found map[uint64
 		if ctx.Err() != nil {
 			return false
 		}
-		t.log.Warn("couldn't read the last fires yet", "err", err)
+		t.log.Warn("couldn't read the last fires yet", "error", err)
 		sleep(ctx, pause.NextBackOff())
 	}
 }
@@ -105,6 +147,8 @@ func (t *timer) scanFiresOnce(ctx context.Context, from, to uint64, found map[ui
 		HeadersOnly:   true,
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
 		OptStartSeq:   max(from, 1),
+		// One attempt, since those within hold on for 10 s each.
+		MaxResetAttempts: 1,
 	})
 	if err != nil {
 		return err
@@ -127,9 +171,10 @@ func (t *timer) scanFiresOnce(ctx context.Context, from, to uint64, found map[ui
 		if err != nil {
 			return err
 		}
-		p := headerParser{h: m.Headers()}
-		if claim := p.uint(hdrClaim); claim > 0 {
-			found[claim] = true
+		// Revisions of different partitions are different things.
+		f, err := decodeFire(m.Headers(), nil, meta.Sequence.Stream, meta.Timestamp)
+		if err == nil && partitionOf(f.Key, t.jobs.partitions) == t.partition {
+			found[f.Claim] = true
 		}
 		if meta.Sequence.Stream >= to {
 			return nil

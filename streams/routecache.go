@@ -17,8 +17,9 @@ type RouteCache struct {
 	loaded chan struct{} // closed once every route there was is known
 	once   sync.Once
 
-	mu    sync.RWMutex // guards known
-	known map[job.RouteKey]cachedRoute
+	mu        sync.RWMutex // guards what follows
+	known     map[job.RouteKey]cachedRoute
+	deletions int // that the watch has brought
 }
 
 type cachedRoute struct {
@@ -35,11 +36,20 @@ func (c *RouteCache) Get(ctx context.Context, k job.RouteKey) (job.Route, error)
 	if r, ok := c.peek(k); ok {
 		return r, nil
 	}
+	c.mu.RLock()
+	before := c.deletions
+	c.mu.RUnlock()
 	fresh, err := c.routes.Get(ctx, k)
-	if err == nil {
+	if err != nil {
+		return fresh, err
+	}
+	c.mu.RLock()
+	current := c.deletions == before
+	c.mu.RUnlock()
+	if current { // else it may be the one that was deleted meanwhile
 		c.set(fresh)
 	}
-	return fresh, err
+	return fresh, nil
 }
 
 // peek returns the route if it is known here.
@@ -90,6 +100,7 @@ func (c *RouteCache) follow(ctx context.Context) {
 		default:
 			c.mu.Lock()
 			defer c.mu.Unlock()
+			c.deletions++
 			if c.known[r.RouteKey].Revision <= r.Revision {
 				delete(c.known, r.RouteKey)
 			}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -24,9 +23,9 @@ type Routes struct {
 	cfg     Config
 	cache   *RouteCache
 
-	// changing lets one change at a time through, so that an inbox is not
-	// removed between its making and its route's.
-	changing sync.Mutex
+	// changing holds a token while a route changes: one change at a time, so
+	// that an inbox is not removed between its making and its route's.
+	changing chan struct{}
 }
 
 // deletedFor is how long the mark of a deleted route is kept, for watchers
@@ -38,7 +37,7 @@ const routesStream = "KV_" + routesBucket
 func routeSubject(k job.RouteKey) string { return "$KV." + routesBucket + "." + routeToken(k) }
 
 func newRoutes(w *writer, js jetstream.JetStream, in *Inboxes, cfg Config) *Routes {
-	r := &Routes{w: w, js: js, inboxes: in, cfg: cfg}
+	r := &Routes{w: w, js: js, inboxes: in, cfg: cfg, changing: make(chan struct{}, 1)}
 	r.cache = newRouteCache(r)
 	return r
 }
@@ -125,10 +124,16 @@ func routeMessage(r job.Route) *nats.Msg {
 // while others come between or the answer is missing: a route's content tells
 // whether it was applied. No message means that nothing is to be done.
 func (s *Routes) change(ctx context.Context, k job.RouteKey, next func(old job.Route, exists bool) (*nats.Msg, error)) error {
-	s.changing.Lock()
-	defer s.changing.Unlock()
+	asked := false // a send without an answer lies behind us
+	err := s.exclusively(ctx, func() error { return s.tryChange(ctx, k, next, &asked) })
+	if asked && errors.Is(err, job.ErrUnavailable) {
+		return fmt.Errorf("%w: %v", job.ErrUnknownOutcome, err)
+	}
+	return err
+}
+
+func (s *Routes) tryChange(ctx context.Context, k job.RouteKey, next func(old job.Route, exists bool) (*nats.Msg, error), sent *bool) error {
 	pause := newBackOff(10*time.Millisecond, time.Second)
-	asked := false
 	for {
 		old, err := s.Get(ctx, k)
 		exists := !errors.Is(err, job.ErrRouteNotFound)
@@ -136,7 +141,7 @@ func (s *Routes) change(ctx context.Context, k job.RouteKey, next func(old job.R
 			return err
 		}
 		m, err := next(old, exists)
-		if asked && !exists && errors.Is(err, job.ErrRouteNotFound) {
+		if *sent && !exists && errors.Is(err, job.ErrRouteNotFound) {
 			return nil // our own delete, whose answer was lost
 		}
 		if err != nil || m == nil {
@@ -153,7 +158,7 @@ func (s *Routes) change(ctx context.Context, k job.RouteKey, next func(old job.R
 			s.cache.set(r)
 			return err
 		case errors.Is(err, errNoAnswer):
-			asked = true
+			*sent = true
 			fallthrough
 		case errors.Is(err, errConflict):
 			if !sleep(ctx, pause.NextBackOff()) {
@@ -166,10 +171,14 @@ func (s *Routes) change(ctx context.Context, k job.RouteKey, next func(old job.R
 }
 
 // exclusively runs do while no route changes.
-func (s *Routes) exclusively(do func() error) error {
-	s.changing.Lock()
-	defer s.changing.Unlock()
-	return do()
+func (s *Routes) exclusively(ctx context.Context, do func() error) error {
+	select {
+	case s.changing <- struct{}{}:
+		defer func() { <-s.changing }()
+		return do()
+	case <-ctx.Done():
+		return fmt.Errorf("%w: other changes of routes take too long: %v", job.ErrUnavailable, ctx.Err())
+	}
 }
 
 // watch calls visit for every route there is, then once with a nil route, then
@@ -182,7 +191,7 @@ func (s *Routes) watch(ctx context.Context, visit func(r *job.Route, exists bool
 		if ctx.Err() != nil {
 			return
 		}
-		s.cfg.Log.Warn("the watch of the routes broke", "err", err)
+		s.cfg.Log.Warn("the watch of the routes broke", "error", err)
 		sleep(ctx, pause.NextBackOff())
 	}
 }
@@ -196,7 +205,9 @@ func (s *Routes) watchOnce(ctx context.Context, visit func(r *job.Route, exists 
 	if err != nil {
 		return err
 	}
-	defer w.Stop() // at worst the server forgets it by itself
+	// Beside us, since without a connection it waits for an answer; at worst
+	// the server forgets the watch by itself.
+	defer func() { go w.Stop() }()
 	for {
 		select {
 		case <-ctx.Done():
@@ -218,7 +229,7 @@ func (s *Routes) see(e jetstream.KeyValueEntry, visit func(r *job.Route, exists 
 	}
 	k, err := parseRouteToken(e.Key())
 	if err != nil {
-		s.cfg.Log.Warn("key in the routes bucket is no route", "err", err)
+		s.cfg.Log.Warn("key in the routes bucket is no route", "error", err)
 		return
 	}
 	if e.Operation() != jetstream.KeyValuePut {
@@ -227,7 +238,7 @@ func (s *Routes) see(e jetstream.KeyValueEntry, visit func(r *job.Route, exists 
 	}
 	r, err := s.decode(k, e.Revision(), e.Value())
 	if err != nil {
-		s.cfg.Log.Warn("value in the routes bucket is no route", "db", k.DB, "route", k.ID, "err", err)
+		s.cfg.Log.Warn("value in the routes bucket is no route", "db", k.DB, "route", k.ID, "error", err)
 		return
 	}
 	visit(&r, true)

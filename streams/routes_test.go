@@ -50,7 +50,7 @@ func TestRoutes(t *testing.T) {
 			t.Errorf("after delete the %s says %v, want ErrRouteNotFound", name, err)
 		}
 	}
-	is("create with another type before the inbox is empty", f.Routes().Create(ctx, asNATS), job.ErrRouteTypeFixed)
+	is("create with another type before the inbox is empty", f.Routes().Create(ctx, asNATS), job.ErrRouteClearing)
 	is("create again", f.Routes().Create(ctx, hook), nil)
 	is("delete again", f.Routes().Delete(ctx, k), nil)
 	is("remove the inbox", f.Inboxes().Remove(ctx, k), nil)

@@ -42,6 +42,7 @@ func (s *Store) setup(ctx context.Context) error {
 			Description: "Belfry: what could not be delivered, with the reason",
 			Subjects:    []string{deadSubjects},
 			MaxAge:      s.cfg.DeadMaxAge,
+			Duplicates:  min(deadRepeats, s.cfg.DeadMaxAge),
 			AllowDirect: true,
 		},
 		{

@@ -123,7 +123,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	s.inboxes = newInboxes(js, s.cfg)
 	s.routes = newRoutes(w, js, s.inboxes, s.cfg)
 	s.inboxes.routes = s.routes
-	s.dead = &deadLetters{w: w, now: s.cfg.Now}
+	s.dead = &deadLetters{w: w, now: s.cfg.Now, log: s.cfg.Log}
 	s.jobs = &Jobs{w: w, routes: s.routes.cache, dead: s.dead, cfg: s.cfg, partitions: s.partitions}
 	for p := range s.partitions {
 		s.timers = append(s.timers, newTimer(s, p))
@@ -162,8 +162,10 @@ func (s *Store) Run(ctx context.Context) error {
 // Ready reports whether JetStream answers and the timer is at work. The error
 // wraps [job.ErrUnavailable].
 func (s *Store) Ready(ctx context.Context) error {
-	if _, err := s.js.Stream(ctx, jobsStream(0)); err != nil {
-		return fmt.Errorf("%w: %v", job.ErrUnavailable, err)
+	for _, stream := range []string{jobsStream(0), FiresStream} {
+		if _, err := s.js.Stream(ctx, stream); err != nil {
+			return fmt.Errorf("%w: stream %s: %v", job.ErrUnavailable, stream, err)
+		}
 	}
 	return s.leases.ready()
 }

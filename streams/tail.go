@@ -46,13 +46,16 @@ func (t *timer) tail(ctx context.Context, out chan<- tailed) {
 		if last > before {
 			pause.Reset()
 		}
-		t.log.Warn("the tail of the jobs bucket is made anew", "at", last, "err", err)
+		t.log.Warn("the tail of the jobs bucket is made anew", "at", last, "error", err)
 		sleep(ctx, pause.NextBackOff())
 	}
 }
 
 func (t *timer) tailOnce(ctx context.Context, last *uint64, out chan<- tailed) error {
-	cfg := jetstream.OrderedConsumerConfig{HeadersOnly: true, DeliverPolicy: jetstream.DeliverAllPolicy}
+	cfg := jetstream.OrderedConsumerConfig{
+		HeadersOnly: true, DeliverPolicy: jetstream.DeliverAllPolicy,
+		MaxResetAttempts: 1, // those within hold on for 10 s each; tail tries again itself
+	}
 	if *last > 0 {
 		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, *last+1
 	}
@@ -94,7 +97,7 @@ func (t *timer) glimpse(m jetstream.Msg, seq uint64) tailed {
 	}
 	k, err := parseJobKey(key)
 	if err != nil {
-		t.log.Warn("key in the jobs bucket is no job's; it is left alone", "key", key, "err", err)
+		t.log.Warn("key in the jobs bucket is no job's; it is left alone", "key", key, "error", err)
 		return tailed{seq: seq}
 	}
 	r, written, err := decodeHeaders(k, seq, m.Headers())
@@ -114,5 +117,5 @@ func (t *timer) glimpse(m jetstream.Msg, seq uint64) tailed {
 // meets each one once.
 func (t *timer) leaveAlone(k job.Key, err error) {
 	t.log.Warn("record in the jobs bucket is no job; it is left alone",
-		"db", k.DB, "collection", k.Collection, "job", k.ID, "err", err)
+		"db", k.DB, "collection", k.Collection, "job", k.ID, "error", err)
 }

@@ -27,12 +27,16 @@ type timer struct {
 	routes *RouteCache
 	dead   *deadLetters
 
+	inboxes *Inboxes
+
 	// The loop's own; only run touches them.
 	agenda *agenda
-	seen   uint64  // the last sequence that the tail brought
-	tenure tenure  // zero while we are not the owner
-	next   *tenure // taken, but the tail has not reached its mark
-	wanted bool    // we are to own the partition, and do or try to
+	seen   uint64 // the last sequence that the tail brought
+	tenure tenure // zero while we are not the owner
+	// unsettled are the claims of other epochs that are being looked into.
+	unsettled map[uint64]struct{}
+	next      *tenure // taken, but the tail has not reached its mark
+	wanted    bool    // we are to own the partition, and do or try to
 
 	releases []chan struct{} // closed once the last fires are through
 
@@ -46,6 +50,7 @@ type timer struct {
 	doubts  chan string
 	tenures chan tenure
 	lost    chan tenure
+	settled chan uint64
 	ended   chan struct{} // a fire came to its end while others wait
 	orders  chan order
 
@@ -68,12 +73,13 @@ func newTimer(s *Store, partition int) *timer {
 	t := &timer{
 		partition: partition,
 		cfg:       s.cfg, log: s.cfg.Log, now: s.cfg.Now, js: s.js, w: s.jobs.w,
-		jobs: s.jobs, routes: s.routes.cache, dead: s.dead,
+		jobs: s.jobs, routes: s.routes.cache, dead: s.dead, inboxes: s.inboxes,
 		loads:   make(chan loaded, maxLoading),
 		claims:  make(chan claimResult, maxFiring),
 		doubts:  make(chan string, 1),
 		tenures: make(chan tenure),
 		lost:    make(chan tenure),
+		settled: make(chan uint64, settlers),
 		ended:   make(chan struct{}, 1),
 		orders:  make(chan order),
 	}
@@ -139,6 +145,8 @@ func (t *timer) run(ctx context.Context) {
 			t.depose(ten)
 		case o := <-t.orders:
 			t.obey(ctx, o)
+		case seq := <-t.settled:
+			delete(t.unsettled, seq)
 		case <-t.ended:
 		case <-wake.C:
 		}
@@ -171,6 +179,10 @@ func (t *timer) step(ctx context.Context) {
 	}
 	ten := t.tenure
 	for _, r := range t.agenda.toFire(t.now(), t.room()) {
+		if _, unsettled := t.unsettled[r.Revision]; unsettled {
+			t.agenda.failed(r.Revision, t.now().Add(time.Second))
+			continue
+		}
 		t.firing.Add(1)
 		t.start(func(ctx context.Context) {
 			t.fire(ctx, r, ten)
@@ -211,9 +223,11 @@ func (t *timer) observe(m tailed) {
 		t.agenda.observe(m.rec)
 		// Behind our mark a claim of an earlier epoch has no fire yet, and
 		// its owner can publish none.
-		if m.rec.Status == job.Firing && t.tenure.fence > 0 && m.rec.Epoch < t.tenure.fence {
+		if m.rec.Status == job.Firing && t.tenure.fence > 0 && m.rec.Epoch != t.tenure.fence {
 			ten := t.tenure
-			t.start(func(ctx context.Context) { t.resume(ctx, m.seq, ten, false) })
+			c := doubtful{seq: m.seq, due: m.rec.Due, route: m.rec.RouteKey(), behind: true}
+			t.unsettled[m.seq] = struct{}{}
+			t.start(func(ctx context.Context) { t.settle(ctx, c, ten, false) })
 		}
 	}
 }
@@ -223,7 +237,7 @@ func (t *timer) took(l loaded) {
 	case l.gone:
 		t.agenda.gone(l.seq)
 	case l.err != nil:
-		t.log.Warn("couldn't load a job yet", "err", l.err)
+		t.log.Warn("couldn't load a job yet", "error", l.err)
 		t.agenda.failed(l.seq, t.now().Add(time.Second))
 	default:
 		t.agenda.took(l.rec, t.now())

@@ -57,7 +57,7 @@ func (w *writer) send(ctx context.Context, m *nats.Msg) (seq uint64, err error) 
 		return 0, errConflict
 	case errors.As(err, &refused),
 		errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrNoStreamResponse),
-		errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrMaxPayload):
+		errors.Is(err, nats.ErrMaxPayload):
 		return 0, fmt.Errorf("%w: %v", job.ErrUnavailable, err)
 	}
 	return 0, fmt.Errorf("%w: %v", errNoAnswer, err)
@@ -71,9 +71,9 @@ func isConflict(e *jetstream.APIError) bool {
 	return e.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || e.ErrorCode == errCodeInFlight
 }
 
-// put writes the record that change makes over the one at r.Revision, 0 being
-// none, and returns its revision. It repeats and reads until it knows the
-// outcome or ctx ends:
+// put writes r over the record at the revision expect, 0 being none, and
+// returns its revision. It repeats and reads until it knows the outcome or ctx
+// ends:
 //
 //   - [job.ErrMoved]: the record has another revision; nothing was written.
 //   - [job.ErrUnavailable]: nothing was written.
@@ -92,7 +92,15 @@ func (w *writer) put(ctx context.Context, partition int, r job.Record, expect ui
 		case err == nil:
 			return seq, nil
 		case errors.Is(err, errConflict) && !asked:
-			return 0, fmt.Errorf("%w: %v", job.ErrMoved, err)
+			// The server says so too when it could not read, and on replicas
+			// while another write is under way that may yet fail.
+			if moved, err := w.moved(ctx, jobsStream(partition), subject, expect); moved || err != nil {
+				return 0, err
+			}
+			if !sleep(ctx, pause.NextBackOff()) {
+				return 0, fmt.Errorf("%w: the store keeps refusing the write", job.ErrUnavailable)
+			}
+			continue
 		case errors.Is(err, job.ErrUnavailable) && !asked:
 			return 0, err
 		}
@@ -113,6 +121,19 @@ func (w *writer) put(ctx context.Context, partition int, r job.Record, expect ui
 			}
 		}
 	}
+}
+
+// moved asks the leader whether the record is at another revision than expect;
+// then the error is [job.ErrMoved].
+func (w *writer) moved(ctx context.Context, stream, subject string, expect uint64) (bool, error) {
+	m, _, err := w.lastOnLeader(ctx, stream, subject)
+	switch {
+	case err != nil:
+		return false, err
+	case m.Seq != expect:
+		return true, fmt.Errorf("%w: its revision is %d, not %d", job.ErrMoved, m.Seq, expect)
+	}
+	return false, nil
 }
 
 // settle finds out from the leader what became of the write of r over the

@@ -19,8 +19,9 @@ var (
 	ErrFieldType = errors.New("a field has the wrong type")
 	// ErrID: an id is empty, too long, or not UTF-8.
 	ErrID = errors.New("bad id")
-	// ErrIDMismatch: the id in the body is not the one in the path.
-	ErrIDMismatch = errors.New("the id in the body differs from the one in the path")
+	// ErrIDMismatch: the id in the object is not the one it is addressed by,
+	// in the path of a request or as a key in the store.
+	ErrIDMismatch = errors.New("the ids differ")
 	// ErrTriggerTime: the time is not an accepted unix millisecond.
 	ErrTriggerTime = errors.New("bad trigger_time")
 	// ErrRouteType: the type is none of REST and NATS.
@@ -51,6 +52,9 @@ var (
 	ErrRouteExists = errors.New("a route with this id and other content exists")
 	// ErrRouteTypeFixed: the type of a route cannot be changed.
 	ErrRouteTypeFixed = errors.New("the type of a route cannot be changed")
+	// ErrRouteClearing: what a deleted route of the same id and another type
+	// has left is not cleared yet.
+	ErrRouteClearing = errors.New("the id is not free yet")
 )
 
 // What can be wrong with Belfry itself.

@@ -1,0 +1,31 @@
+package streams
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"belfry/internal/job"
+)
+
+// deadLetters writes the stream DEAD.
+type deadLetters struct {
+	w   *writer
+	now func() time.Time
+	log *slog.Logger
+}
+
+// deadRepeats is how long DEAD drops the repeat of a letter.
+const deadRepeats = 2 * time.Minute
+
+// bury copies a fire into DEAD, with the reason. Burying it again adds nothing
+// within [deadRepeats], and a second copy after that.
+func (d *deadLetters) bury(ctx context.Context, f job.Fire, reason job.Reason, detail string) error {
+	if _, err := d.w.send(ctx, encodeDead(f, reason, detail, d.now())); err != nil {
+		return fmt.Errorf("%w: couldn't write the dead letter: %v", job.ErrUnavailable, err)
+	}
+	d.log.Warn("dead letter written", "db", f.DB, "collection", f.Collection, "job", f.Key.ID,
+		"route", f.Route, "attempt", f.Attempt, "reason", reason, "detail", detail)
+	return nil
+}

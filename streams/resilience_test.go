@@ -1,0 +1,207 @@
+package streams_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
+
+	"belfry/internal/job"
+	"belfry/streams"
+)
+
+// A burst makes the tail lag: the finals overwrite the claims before it gets
+// there. Nothing of it may stay behind.
+func TestBurstLeavesNothingBehind(t *testing.T) {
+	f := open(t, streams.Config{OnlyNode: true})
+	f.route("r", job.NATS)
+	stop := f.run()
+	const n = 5_000
+	var g errgroup.Group
+	g.SetLimit(64)
+	due := time.Now().Add(2 * time.Second)
+	for i := range n {
+		g.Go(func() error { return f.Jobs().Create(t.Context(), newJob(fmt.Sprint(i), "r", due)) })
+	}
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	kv, err := f.js.Stream(t.Context(), "FIRES")
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "all fires are published", func() bool {
+		info, err := kv.Info(t.Context(), jetstream.WithSubjectFilter("fires.>"))
+		return err == nil && info.State.Subjects["fires.db.r"] == n
+	})
+	for i := range n {
+		f.reaches(newJob(fmt.Sprint(i), "r", due).Key, job.Published)
+	}
+	// One more, whose fire shows that the tail has brought all before it.
+	last := newJob("last", "r", time.Now())
+	f.create(last)
+	f.reaches(last.Key, job.Published)
+	stop()
+	if got := f.Entries(); got > 1 { // perhaps the last one's end
+		t.Errorf("%d entries are left of finished jobs", got)
+	}
+}
+
+// FIRES was purged, fence and all: the owner takes a new one.
+func TestFencePurged(t *testing.T) {
+	f := open(t, streams.Config{})
+	f.route("r", job.NATS)
+	f.run()
+	s, err := f.js.Stream(t.Context(), "FIRES")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Purge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	j := newJob("a", "r", time.Now())
+	f.create(j)
+	f.reaches(j.Key, job.Published)
+}
+
+// FIRES was lost and is made anew, with sequences that begin again: the claims
+// of before are settled all the same.
+func TestFiresLost(t *testing.T) {
+	f := open(t, streams.Config{})
+	f.route("r", job.NATS)
+	stop := f.run()
+	for i := range 20 {
+		j := newJob(fmt.Sprint(i), "r", time.Now())
+		f.create(j)
+		f.reaches(j.Key, job.Published)
+	}
+	stop()
+	f.reopen(streams.Config{OnlyNode: true})
+	j := newJob("a", "r", time.Now())
+	f.create(j)
+	f.crashAt(fireWrites, "", false)
+	if err := f.js.DeleteStream(t.Context(), "FIRES"); err != nil {
+		t.Fatal(err)
+	}
+	f.reopen(streams.Config{OnlyNode: true})
+	f.run()
+	f.reaches(j.Key, job.Published)
+}
+
+// A fire that was published before a downtime of more than half of FIRES' age
+// is overdue when its claim is settled, and must not be claimed anew.
+func TestLongDowntime(t *testing.T) {
+	for _, published := range []bool{true, false} {
+		t.Run(fmt.Sprintf("published %v", published), func(t *testing.T) {
+			t.Parallel()
+			f := open(t, streams.Config{OnlyNode: true})
+			f.route("r", job.NATS)
+			j := newJob("a", "r", time.Now())
+			f.create(j)
+			f.crashAt(fireWrites, "", published)
+			f.reopen(streams.Config{OnlyNode: true, Now: func() time.Time { return time.Now().Add(37 * time.Hour) }})
+			f.run()
+			f.reaches(j.Key, job.Published)
+			if got := f.messages("FIRES", "fires.>"); len(got) != 1 {
+				t.Errorf("%d fires in FIRES, want 1", len(got))
+			}
+		})
+	}
+}
+
+// An inbox that was removed from outside is made again, and finds its fires.
+func TestInboxRemade(t *testing.T) {
+	f := open(t, streams.Config{})
+	f.route("r", job.REST)
+	f.run()
+	j := newJob("a", "r", time.Now())
+	f.create(j)
+	eventually(t, "the fire is published", func() bool { return len(f.messages("FIRES", "fires.>")) == 1 })
+	if err := f.js.DeleteConsumer(t.Context(), "FIRES", "db_r"); err != nil {
+		t.Fatal(err)
+	}
+	var got []job.Handover
+	eventually(t, "the fire is handed out", func() bool {
+		// The first fetch finds out that the inbox is gone, and fails.
+		_ = f.Inboxes().Fetch(t.Context(), job.RouteKey{DB: "db", ID: "r"}, 1, 2*time.Second, func(h job.Handover) { got = append(got, h) })
+		return len(got) == 1
+	})
+}
+
+// A route write that was applied while its answer was lost, and the store with
+// it: nobody may be told that nothing was changed.
+func TestRouteOutcomeUnknown(t *testing.T) {
+	f := open(t, streams.Config{})
+	f.Intercept(func(ctx context.Context, m *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {
+		if !strings.HasPrefix(m.Subject, "$KV.routes.") {
+			return send(ctx, m)
+		}
+		if _, err := send(ctx, m); err != nil {
+			t.Errorf("the write was not applied: %v", err)
+		}
+		f.server.Stop()
+		return nil, context.DeadlineExceeded
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	err := f.Routes().Create(ctx, job.Route{RouteKey: job.RouteKey{DB: "db", ID: "r"}, Type: job.NATS})
+	if !errors.Is(err, job.ErrUnknownOutcome) || errors.Is(err, job.ErrUnavailable) {
+		t.Errorf("create: %v, want ErrUnknownOutcome alone", err)
+	}
+}
+
+// A job died and its id is armed again before the dead letter was written.
+func TestDeadLetterBeforeRearming(t *testing.T) {
+	f := open(t, streams.Config{})
+	f.route("r", job.REST)
+	f.run()
+	j := newJob("a", "r", time.Now())
+	f.create(j)
+	h := f.fetch("r")
+	fail := true
+	f.Intercept(func(ctx context.Context, m *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {
+		if fail && strings.HasPrefix(m.Subject, deadWrites) {
+			return nil, nats.ErrNoResponders
+		}
+		return send(ctx, m)
+	})
+	dead := job.Result{Status: job.Dead, Reason: job.ReasonGone, Detail: "status 410"}
+	if err := f.Jobs().Finish(t.Context(), h.Fire, dead); !errors.Is(err, job.ErrUnavailable) {
+		t.Fatalf("finish without the dead letter: %v, want ErrUnavailable", err)
+	}
+	fail = false
+	again := j
+	again.Trigger = time.Now().Add(time.Hour).UnixMilli()
+	f.create(again)
+	if err := f.Jobs().Finish(t.Context(), h.Fire, dead); err != nil {
+		t.Errorf("finishing the old fire again: %v", err)
+	}
+	if got := f.messages("DEAD", "dead.>"); len(got) != 1 {
+		t.Errorf("%d dead letters, want 1", len(got))
+	}
+}
+
+// A firing job that was deleted with a KV tool: its fire is over.
+func TestKVDeleteOfFiringJob(t *testing.T) {
+	f := open(t, streams.Config{})
+	f.route("r", job.REST)
+	f.run()
+	f.create(newJob("a", "r", time.Now()))
+	h := f.fetch("r")
+	kv, err := f.js.KeyValue(t.Context(), "jobs_0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := kv.Delete(t.Context(), "db.coll.a"); err != nil {
+		t.Fatal(err)
+	}
+	if st, _, err := f.Jobs().Standing(t.Context(), h.Fire); err != nil || st != job.Superseded {
+		t.Errorf("standing of its fire: %v, %v; want superseded", st, err)
+	}
+}
