@@ -3,8 +3,9 @@
 //
 // Success is 200, with {"status":"ok"} for every write. Everything else is
 // {"error","code"}: the reason for people, and one of the stable codes of
-// [ErrorTable] for robots. A write is answered with 200 only after the store
-// has confirmed it.
+// [ErrorTable] for robots. What net/http refuses before it gets here, a
+// malformed percent-encoding for one, is text. A write is answered with 200
+// only after the store has confirmed it. HEAD is GET without the body.
 //
 // Each id in a path is one percent-encoded segment and may be any text that
 // [job.CheckID] accepts: a slash in it is written %2F. Query strings and the
@@ -18,6 +19,7 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
 
 	"belfry/internal/job"
 )
@@ -52,12 +54,13 @@ type Config struct {
 	// Timeout is how long the store may take for one request; 0 means 5 s.
 	Timeout time.Duration
 
-	// Log receives one line per answer of 500 and above; nil is
-	// [slog.Default]. Bodies, queries and URLs of routes are never logged.
+	// Log receives one line per answer of 500 and above, at the level debug
+	// if it is that Belfry is not ready; nil is [slog.Default]. Bodies,
+	// queries and URLs of routes are never logged.
 	Log *slog.Logger
 
-	// Ready says why requests cannot be served now, for /readyz; nil is
-	// always ready.
+	// Ready says why requests cannot be served now; /readyz repeats its
+	// error to whoever asks, after 2 s at most. nil is always ready.
 	Ready func(context.Context) error
 }
 
@@ -86,7 +89,7 @@ func New(cfg Config) http.Handler {
 		cfg.Ready = func(context.Context) error { return nil }
 	}
 	a := &api{Config: cfg, mux: chi.NewRouter()}
-	a.mux.Use(a.recoverPanic, routeEscapedPath)
+	a.mux.Use(a.recoverPanic, routeEscapedPath, middleware.GetHead)
 	a.mux.NotFound(a.notFound)
 	a.mux.MethodNotAllowed(a.methodNotAllowed)
 

@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"belfry/api"
 	"belfry/internal/job"
@@ -159,7 +161,7 @@ func server(t *testing.T, cfg api.Config) *httptest.Server {
 	return srv
 }
 
-// answer is a response, read.
+// answer is a response, read, without the newline at its end.
 type answer struct {
 	status int
 	header http.Header
@@ -190,7 +192,11 @@ func send(t *testing.T, srv *httptest.Server, req *http.Request) answer {
 	if ct := resp.Header.Get("Content-Type"); ct != "application/json" {
 		t.Errorf("%s %s: Content-Type: got %q, want application/json", req.Method, req.URL, ct)
 	}
-	return answer{resp.StatusCode, resp.Header, string(got)}
+	body, ended := strings.CutSuffix(string(got), "\n")
+	if !ended {
+		t.Errorf("%s %s: the answer %q does not end with a newline", req.Method, req.URL, got)
+	}
+	return answer{resp.StatusCode, resp.Header, body}
 }
 
 // expect sends a request and checks the whole answer.
@@ -265,8 +271,55 @@ func TestHealth(t *testing.T) {
 	expect(t, srv, "GET", "/readyz", "", 200, ok)
 
 	cfg := config(newStore())
-	cfg.Ready = func(context.Context) error { return fmt.Errorf("no stream on 10.0.0.1") }
+	var deadline time.Time
+	cfg.Ready = func(ctx context.Context) error {
+		deadline, _ = ctx.Deadline()
+		return fmt.Errorf("%w: no stream", job.ErrUnavailable)
+	}
+	var log bytes.Buffer
+	cfg.Log = slog.New(slog.NewTextHandler(&log, nil))
 	srv = server(t, cfg)
 	expect(t, srv, "GET", "/healthz", "", 200, ok)
-	expect(t, srv, "GET", "/readyz", "", 503, `{"error":"the store is unavailable","code":"E302"}`)
+	expect(t, srv, "GET", "/readyz", "", 503, `{"error":"not ready: the store is unavailable: no stream","code":"E304"}`)
+	if left := time.Until(deadline); left > 2*time.Second {
+		t.Errorf("Ready was given %v more, want at most 2 s in all", left)
+	}
+	if log.Len() > 0 {
+		t.Errorf("a probe logged %s", &log)
+	}
+}
+
+func TestHead(t *testing.T) {
+	t.Parallel()
+	s := newStore()
+	srv := server(t, config(s))
+	expect(t, srv, "POST", "/route/db", `{"id":"a/b","type":"NATS"}`, 200, ok)
+	expect(t, srv, "POST", "/job/db/coll", `{"id":"a/b","trigger_time":1667659342626,"route":"a/b"}`, 200, ok)
+	for _, tt := range []struct {
+		path   string
+		status int
+	}{
+		{"/job/db/coll/a%2Fb", 200}, {"/job/db/coll/none", 400}, {"/job/db/coll/", 400}, {"/route/db/a%2Fb", 200},
+		{"/healthz", 200}, {"/readyz", 200}, {"/nowhere", 404}, {"/route/db", 405},
+	} {
+		resp, err := srv.Client().Head(srv.URL + tt.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		want := do(t, srv, "GET", tt.path, "")
+		if resp.StatusCode != tt.status || want.status != tt.status || resp.ContentLength != int64(len(want.body)+1) {
+			t.Errorf("HEAD %s: status %d and length %d, GET %d and %d; want status %d and the length of GET",
+				tt.path, resp.StatusCode, resp.ContentLength, want.status, len(want.body)+1, tt.status)
+		}
+	}
+	s.fail = func(ctx context.Context) error { return context.DeadlineExceeded }
+	resp, err := srv.Client().Head(srv.URL + "/job/db/coll/x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if want := do(t, srv, "GET", "/job/db/coll/x", ""); resp.ContentLength != int64(len(want.body)+1) {
+		t.Errorf("HEAD of an unavailable store has the length %d; want that of %s", resp.ContentLength, want.body)
+	}
 }

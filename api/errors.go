@@ -24,6 +24,7 @@ var (
 	errNoPath   = errors.New("no such path")
 	errMethod   = errors.New("method not allowed")
 	errInternal = errors.New("internal error")
+	errNotReady = errors.New("not ready")
 )
 
 // errorTable lists E0xx for what is wrong with a request, E1xx for what stands
@@ -31,7 +32,7 @@ var (
 // own trouble.
 var errorTable = []ErrorRow{
 	{"E001", 400, job.ErrEmptyBody, "The request has no body."},
-	{"E002", 400, job.ErrSyntax, "The body is not JSON, not UTF-8, cut short, or more than one JSON value."},
+	{"E002", 400, job.ErrSyntax, "The body is not JSON, not UTF-8, compressed, cut short or late, or more than one JSON value."},
 	{"E003", 400, job.ErrDuplicateField, "A field is given twice."},
 	{"E004", 400, job.ErrUnknownField, "The body has a field that is not accepted."},
 	{"E005", 400, job.ErrMissingField, "A needed field is absent."},
@@ -47,10 +48,11 @@ var errorTable = []ErrorRow{
 	{"E102", 400, job.ErrJobExists, "The id is taken by a live job with other content."},
 	{"E103", 400, job.ErrFiring, "Too late: the job has begun to fire."},
 	{"E104", 400, job.ErrFinished, "Too late: the job is finished."},
-	{"E105", 400, job.ErrNotAJob, "What is stored under the job's key was put there by hand and is not a job."},
+	{"E105", 400, job.ErrNotAJob, "What is stored under the job's key was put there by hand and is not a job. `nats kv del jobs_0 <key>` removes it (`jobs_1` … if there are more partitions)."},
 	{"E106", 400, job.ErrRouteNotFound, "There is no such route."},
 	{"E107", 400, job.ErrRouteExists, "The id is taken by a route with other content."},
 	{"E108", 400, job.ErrRouteTypeFixed, "The `type` of a route cannot be changed."},
+	{"E109", 400, job.ErrRouteClearing, "A deleted route of this id and another type is still being cleared; try again in a minute."},
 
 	{"E201", 404, errNoPath, "There is no such path."},
 	{"E202", 405, errMethod, "The path does not have this method; `Allow` lists those it has."},
@@ -58,6 +60,7 @@ var errorTable = []ErrorRow{
 	{"E301", 500, errInternal, "Something went wrong inside Belfry; its log says what."},
 	{"E302", 503, job.ErrUnavailable, "The store does not answer; nothing was changed. Try again after `Retry-After` seconds."},
 	{"E303", 503, job.ErrUnknownOutcome, "The store did not say whether it applied the write. Every request is safe to repeat."},
+	{"E304", 503, errNotReady, "Only of `/readyz`: Belfry cannot store and fire jobs now; the reason says why."},
 }
 
 // ErrorTable returns every row, in the order of the codes.
@@ -93,13 +96,19 @@ func rowOf(err error, write bool) ErrorRow {
 }
 
 // refuse answers err by its row. The client's own mistakes are told in full.
-// Of Belfry's trouble the client learns the kind, and the log the cause.
+// Of Belfry's trouble the client learns the kind, and the log the cause. That
+// Belfry is not ready is an answer, not trouble: it was asked.
 func (a *api) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	row := rowOf(err, r.Method != http.MethodGet)
+	row := rowOf(err, r.Method != http.MethodGet && r.Method != http.MethodHead)
 	reason := err.Error()
-	if row.Status >= 500 {
+	switch {
+	case row.Err == errNotReady:
+		a.Log.Debug("not ready", "error", err)
+	case row.Status >= 500:
 		a.Log.Error("request failed", "code", row.Code, "method", r.Method, "path", escapedPath(r), "error", err)
 		reason = row.Err.Error()
+	case row.Err == job.ErrNotAJob:
+		reason += "; nats kv del jobs_0 <key> removes it"
 	}
 	if row.Status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "1")

@@ -71,18 +71,18 @@ func TestUnescapedPaths(t *testing.T) {
 		{`%2e.`, ".."},
 	} {
 		s.jobs[job.Key{DB: "db", Collection: "coll", ID: tt.id}] = job.Record{Status: job.Scheduled}
-		if got := raw(t, srv.Listener.Addr(), "GET /job/db/coll/"+tt.sent+" HTTP/1.1\r\nHost: x\r\n\r\n"); got.StatusCode != 200 {
+		if got, _ := raw(t, srv.Listener.Addr(), "GET /job/db/coll/"+tt.sent+" HTTP/1.1\r\nHost: x\r\n\r\n"); got.StatusCode != 200 {
 			t.Errorf("GET of %q sent as %s: status %d, want 200", tt.id, tt.sent, got.StatusCode)
 		}
 	}
-	if got := raw(t, srv.Listener.Addr(), "GET /job/db/coll/\xff HTTP/1.1\r\nHost: x\r\n\r\n"); got.StatusCode != 400 {
+	if got, _ := raw(t, srv.Listener.Addr(), "GET /job/db/coll/\xff HTTP/1.1\r\nHost: x\r\n\r\n"); got.StatusCode != 400 {
 		t.Errorf("GET of a raw byte 0xff: status %d, want 400", got.StatusCode)
 	}
 }
 
-// raw sends bytes on a connection of its own and returns the answer's head.
+// raw sends bytes on a connection of its own and returns the answer.
 // The bytes need not be a whole request: what comes back comes back anyway.
-func raw(t *testing.T, addr net.Addr, request string) *http.Response {
+func raw(t *testing.T, addr net.Addr, request string) (*http.Response, string) {
 	t.Helper()
 	conn, err := net.Dial(addr.Network(), addr.String())
 	if err != nil {
@@ -97,5 +97,9 @@ func raw(t *testing.T, addr net.Addr, request string) *http.Response {
 	if err != nil {
 		t.Fatalf("reading the answer to %.100q: %v", request, err)
 	}
-	return resp
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatalf("reading the answer to %.100q: %v", request, err)
+	}
+	return resp, string(body)
 }

@@ -70,7 +70,7 @@ var refusals = []refusal{
 	{"PUT", "/route/db/", `{"type":"NATS"}`, nil, 400, "E007", "id is empty"},
 	{"DELETE", "/route/db/", ``, nil, 400, "E007", "id is empty"},
 	{"DELETE", "/route//r", ``, nil, 400, "E007", "db is empty"},
-	{"PUT", "/job/db/coll/waiting", `{"id":"x","trigger_time":1667659342626,"route":"r"}`, nil, 400, "E008", `"x" in the body and "waiting" in the path`},
+	{"PUT", "/job/db/coll/waiting", `{"id":"x","trigger_time":1667659342626,"route":"r"}`, nil, 400, "E008", `the id "x" and is addressed by "waiting"`},
 	{"PUT", "/route/db/r", `{"id":"R","type":"REST","webhook_url":"h"}`, nil, 400, "E008", `"R"`},
 	{"POST", "/job/db/coll", `{"trigger_time":1667659342}`, nil, 400, "E009", "looks like seconds; unix milliseconds"},
 	{"POST", "/job/db/coll", `{"trigger_time":1667659342626.0}`, nil, 400, "E009", "not an integer"},
@@ -96,15 +96,16 @@ var refusals = []refusal{
 	{"PUT", "/job/db/coll/done", `{"trigger_time":1667659342626,"route":"r"}`, nil, 400, "E104", "finished"},
 	{"DELETE", "/job/db/coll/done", ``, nil, 400, "E104", "finished"},
 	{"GET", "/job/db/coll/waiting", ``, job.ErrNotAJob, 400, "E105", "not a job"},
-	{"GET", "/job/db/coll/waiting", ``, fmt.Errorf("%w: %w: when", job.ErrNotAJob, job.ErrUnknownField), 400, "E105", "when"},
+	{"GET", "/job/db/coll/waiting", ``, fmt.Errorf("%w: %w: when", job.ErrNotAJob, job.ErrUnknownField), 400, "E105", "when; nats kv del jobs_0 <key> removes it"},
 	{"POST", "/job/db/coll", `{"id":"x","trigger_time":1667659342626,"route":"none"}`, nil, 400, "E106", `route is "none"`},
 	{"GET", "/route/db/none", ``, nil, 400, "E106", "route not found"},
 	{"PUT", "/route/db/none", `{"type":"NATS"}`, nil, 400, "E106", "route not found"},
 	{"DELETE", "/route/db/none", ``, nil, 400, "E106", "route not found"},
 	{"POST", "/route/db", `{"id":"r","type":"NATS"}`, nil, 400, "E107", "other content"},
 	{"PUT", "/route/db/r", `{"type":"NATS"}`, nil, 400, "E108", "cannot be changed"},
+	{"POST", "/route/db", `{"id":"x","type":"NATS"}`, fmt.Errorf("%w: try again", job.ErrRouteClearing), 400, "E109", "try again"},
 
-	{"GET", "/", ``, nil, 404, "E201", "/job/{db}/{collection}[/{id}]"},
+	{"GET", "/", ``, nil, 404, "E201", "/job/{db}/{collection}[/{id}], /route/{db}[/{id}], /healthz and /readyz"},
 	{"GET", "/job", ``, nil, 404, "E201", "no such path"},
 	{"POST", "/job/db", goodJob, nil, 404, "E201", "no such path"},
 	{"GET", "/job/db/coll/a/b", ``, nil, 404, "E201", "no such path"},
@@ -112,11 +113,11 @@ var refusals = []refusal{
 	{"GET", "/jobs/db/coll/a", ``, nil, 404, "E201", "no such path"},
 	{"BREW", "/pot", ``, nil, 404, "E201", "no such path"},
 	{"GET", "/job/db/coll", ``, nil, 405, "E202", "POST is allowed"},
-	{"POST", "/job/db/coll/one", goodJob, nil, 405, "E202", "GET, PUT, DELETE is allowed"},
-	{"PATCH", "/route/db/a%2Fb", ``, nil, 405, "E202", "GET, PUT, DELETE"},
+	{"POST", "/job/db/coll/one", goodJob, nil, 405, "E202", "GET, HEAD, PUT, DELETE are allowed"},
+	{"PATCH", "/route/db/a%2Fb", ``, nil, 405, "E202", "GET, HEAD, PUT, DELETE"},
 	{"DELETE", "/route/db", ``, nil, 405, "E202", "POST"},
-	{"POST", "/healthz", ``, nil, 405, "E202", "GET"},
-	{"BREW", "/readyz", ``, nil, 405, "E202", "GET"},
+	{"POST", "/healthz", ``, nil, 405, "E202", "GET, HEAD are allowed"},
+	{"BREW", "/readyz", ``, nil, 405, "E202", "GET, HEAD are allowed"},
 
 	{"GET", "/job/db/coll/waiting", ``, errors.New("secret cause"), 500, "E301", "internal error"},
 	{"DELETE", "/route/db/r", ``, job.ErrMoved, 500, "E301", "internal error"},
@@ -125,6 +126,7 @@ var refusals = []refusal{
 	{"PUT", "/route/db/r", `{"type":"NATS"}`, fmt.Errorf("%w: secret cause", job.ErrUnknownOutcome), 503, "E303", "outcome unknown, safe to repeat"},
 	{"DELETE", "/job/db/coll/waiting", ``, fmt.Errorf("secret cause: %w", context.DeadlineExceeded), 503, "E303", "outcome unknown, safe to repeat"},
 	{"POST", "/route/db", `{"id":"x","type":"NATS"}`, fmt.Errorf("%w: %w", job.ErrUnavailable, context.DeadlineExceeded), 503, "E302", "unavailable"},
+	{"GET", "/readyz", ``, nil, 503, "E304", "not ready: no timer yet"},
 }
 
 const goodJob = `{"id":"x","trigger_time":1667659342626,"route":"r"}`
@@ -145,7 +147,9 @@ func TestRefusals(t *testing.T) {
 			Status: status,
 		}
 	}
-	srv := server(t, config(s))
+	cfg := config(s)
+	cfg.Ready = func(context.Context) error { return errors.New("no timer yet") }
+	srv := server(t, cfg)
 	unseen := map[string]bool{}
 	for _, row := range api.ErrorTable() {
 		unseen[row.Code] = true

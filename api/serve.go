@@ -7,7 +7,9 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"runtime/debug"
+	"strconv"
 	"strings"
 
 	"github.com/go-chi/chi/v5"
@@ -90,10 +92,20 @@ func unescapePath(r *http.Request) error {
 	return nil
 }
 
+// unread says why a body was not read. It is answered like the
+// [job.ErrSyntax] that it wraps, without judging what the body holds.
+type unread string
+
+func (u unread) Error() string { return "the body " + string(u) }
+func (unread) Unwrap() error   { return job.ErrSyntax }
+
 // readBody reads a body of up to limit bytes. It reads nothing of one that
 // says it is longer, and no more than the limit of one that does not say, and
 // has the connection closed, so that the server does not read the rest either.
 func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return nil, unread("has the Content-Encoding " + job.Quote(encoding) + "; plain JSON is accepted")
+	}
 	tooLarge := fmt.Errorf("%w: the body has more than %d bytes", job.ErrTooLarge, limit)
 	if r.ContentLength > limit {
 		w.Header().Set("Connection", "close")
@@ -104,14 +116,16 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 	switch {
 	case errors.As(err, &over):
 		return nil, tooLarge
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, unread("did not arrive in time")
 	case err != nil:
-		return nil, fmt.Errorf("%w: it could not be read to its end", job.ErrSyntax)
+		return nil, unread("could not be read to its end")
 	}
 	return body, nil
 }
 
 func (a *api) notFound(w http.ResponseWriter, r *http.Request) {
-	a.refuse(w, r, fmt.Errorf("%w: /job/{db}/{collection}[/{id}] and /route/{db}[/{id}] are served", errNoPath))
+	a.refuse(w, r, fmt.Errorf("%w: /job/{db}/{collection}[/{id}], /route/{db}[/{id}], /healthz and /readyz are served", errNoPath))
 }
 
 func (a *api) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
@@ -119,15 +133,21 @@ func (a *api) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
 	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete} {
 		if a.mux.Match(chi.NewRouteContext(), method, escapedPath(r)) {
 			allowed = append(allowed, method)
+			if method == http.MethodGet {
+				allowed = append(allowed, http.MethodHead)
+			}
 		}
 	}
 	if allowed == nil { // chi says so of methods it does not know, on any path
 		a.notFound(w, r)
 		return
 	}
-	list := strings.Join(allowed, ", ")
+	list, are := strings.Join(allowed, ", "), "are"
+	if len(allowed) == 1 {
+		are = "is"
+	}
 	w.Header().Set("Allow", list)
-	a.refuse(w, r, fmt.Errorf("%w: %s is allowed", errMethod, list))
+	a.refuse(w, r, fmt.Errorf("%w: %s %s allowed", errMethod, list, are))
 }
 
 // recoverPanic answers 500 for a handler that panicked: nothing is written
@@ -147,8 +167,11 @@ func (a *api) recoverPanic(next http.Handler) http.Handler {
 	})
 }
 
+// reply answers with a body and a newline, for people at a terminal.
 func reply(w http.ResponseWriter, status int, body []byte) {
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)+1))
 	w.WriteHeader(status)
 	w.Write(body) // fails when the client is gone, which is no one's loss
+	io.WriteString(w, "\n")
 }

@@ -59,7 +59,7 @@ func TestLargeBodiesAreNotReadToTheEnd(t *testing.T) {
 		head + "Content-Length: 1000000\r\nExpect: 100-continue\r\n\r\n",
 		head + fmt.Sprintf("Transfer-Encoding: chunked\r\n\r\n%x\r\n%s", limit+1, strings.Repeat(" ", limit+1)),
 	} {
-		if resp := raw(t, srv.Listener.Addr(), request); resp.StatusCode != 413 || !resp.Close {
+		if resp, _ := raw(t, srv.Listener.Addr(), request); resp.StatusCode != 413 || !resp.Close {
 			t.Errorf("%.100q: status %d, connection to be closed: %v; want 413, true", request, resp.StatusCode, resp.Close)
 		}
 	}
@@ -68,9 +68,41 @@ func TestLargeBodiesAreNotReadToTheEnd(t *testing.T) {
 func TestBodyCutShort(t *testing.T) {
 	t.Parallel()
 	srv := server(t, config(newStore()))
-	resp := raw(t, srv.Listener.Addr(), "POST /job/db/coll HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n")
+	resp, _ := raw(t, srv.Listener.Addr(), "POST /job/db/coll HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n")
 	if resp.StatusCode != 400 {
 		t.Errorf("a broken chunk: status %d, want 400", resp.StatusCode)
+	}
+}
+
+func TestContentEncoding(t *testing.T) {
+	t.Parallel()
+	srv := server(t, config(newStore()))
+	for _, tt := range []struct{ encoding, want string }{
+		{"gzip", `{"error":"the body has the Content-Encoding \"gzip\"; plain JSON is accepted","code":"E002"}`},
+		{"identity", ok},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), "POST", srv.URL+"/route/db", strings.NewReader(`{"id":"r","type":"NATS"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Encoding", tt.encoding)
+		if got := send(t, srv, req); got.body != tt.want {
+			t.Errorf("Content-Encoding %q: got %d %s, want %s", tt.encoding, got.status, got.body, tt.want)
+		}
+	}
+}
+
+func TestLateBody(t *testing.T) {
+	t.Parallel()
+	srv := httptest.NewUnstartedServer(api.New(config(newStore())))
+	srv.Config.ReadTimeout = 500 * time.Millisecond
+	srv.Start()
+	t.Cleanup(srv.Close)
+	const request = "POST /job/db/coll HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"
+	const want = `{"error":"the body did not arrive in time","code":"E002"}` + "\n"
+	resp, body := raw(t, srv.Listener.Addr(), request)
+	if resp.StatusCode != 400 || body != want {
+		t.Errorf("%q and no more: got %d %q, want 400 %q", request, resp.StatusCode, body, want)
 	}
 }
 

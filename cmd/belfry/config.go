@@ -21,7 +21,7 @@ type Config struct {
 
 	// Data is the folder that holds everything the embedded nats-server
 	// stores. It is made if it is missing, and belongs to one process at a
-	// time. It is not used with NATSURL. Zero is ./data.
+	// time. Zero is ./data.
 	Data string
 
 	// NATSConfig is the configuration file of the embedded nats-server.
@@ -34,9 +34,18 @@ type Config struct {
 	NATSListen string
 
 	// NATSURL is an existing NATS server to use, or several servers of one
-	// cluster with commas between them, in place of the embedded one. It may
-	// hold credentials and is never logged. Zero is the embedded server.
+	// cluster with commas between them, in place of the embedded one, whose
+	// fields Data, NATSConfig and NATSListen then mean nothing. It may hold
+	// credentials, which are never logged. Zero is the embedded server.
 	NATSURL string
+
+	// Partitions is how many parts the jobs are spread over, fixed at the
+	// first start. Zero is 1 with the embedded server, else 8.
+	Partitions int
+
+	// Replicas is the number of copies of each stream that is made. Zero is 3
+	// with NATSURL on a cluster of three or more servers, else 1.
+	Replicas int
 
 	// MaxMeta is the largest meta of a job, in bytes. Zero is 512 KiB.
 	MaxMeta int
@@ -91,13 +100,6 @@ func (c Config) check(ctx context.Context) error {
 	for _, s := range flagTable() {
 		if !s.valid(c) {
 			return fmt.Errorf("--%s: %s", s.name, s.accepts)
-		}
-	}
-	for _, other := range []struct{ flag, value string }{
-		{"--nats-config", c.NATSConfig}, {"--nats-listen", c.NATSListen},
-	} {
-		if c.NATSURL != "" && other.value != "" {
-			return fmt.Errorf("--nats-url and %s exclude each other: the first uses an existing server, the second is about the embedded one", other.flag)
 		}
 	}
 	if c.Insecure {

@@ -69,6 +69,8 @@ func TestFlagTable(t *testing.T) {
 			[]string{"4222", "127.0.0.1", ":-2", ":65536", ":nats"}},
 		{"nats-url", "nats://a", "tls://b:1,tls://c:2", func(c Config) any { return c.NATSURL }, "nats://a", "tls://b:1,tls://c:2",
 			[]string{"hunter2", "http://u:hunter2@h", "nats://", "nats://u:hunter2@", "nats://u:hunter2@h:x", "nats://h,"}},
+		{"partitions", "8", "50", func(c Config) any { return c.Partitions }, 8, 50, []string{"", "-1", "51", "1.5", "many"}},
+		{"replicas", "3", "5", func(c Config) any { return c.Replicas }, 3, 5, []string{"", "-1", "2", "4", "6"}},
 		{"max-meta", "1MiB", "1024", func(c Config) any { return c.MaxMeta }, 1 << 20, 1024,
 			[]string{"", "0", "-1", "512kb", "KiB", "1.5MiB", "8MiB", "7340033", "2147483647MiB", "99999999999999999999"}},
 		{"history-ttl", "1s", "90m", func(c Config) any { return c.HistoryTTL }, time.Second, 90 * time.Minute,
@@ -180,8 +182,6 @@ func TestCheck(t *testing.T) {
 		{"an address", Config{Listen: "192.0.2.1:8080"}, "not a loopback address"},
 		{"no such host", Config{Listen: "nowhere.invalid:8080"}, "couldn't resolve the host"},
 		{"insecure", Config{Listen: ":8080", Insecure: true}, ""},
-		{"two servers", Config{NATSURL: "nats://a", NATSListen: ":1"}, "--nats-url and --nats-listen exclude each other"},
-		{"two configurations", Config{NATSURL: "nats://a", NATSConfig: "x"}, "--nats-url and --nats-config exclude each other"},
 		{"made by hand", Config{HistoryTTL: 1500 * time.Millisecond}, "--history-ttl: whole seconds from 1s on are accepted"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -194,6 +194,31 @@ func TestCheck(t *testing.T) {
 				t.Errorf("error %v, want %q in it", err, tc.want)
 			}
 		})
+	}
+}
+
+func TestExclusiveFlags(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		env  map[string]string
+		args []string
+		want string // "" is accepted
+	}{
+		{nil, []string{"--nats-url", "nats://a"}, ""},
+		{map[string]string{"BELFRY_DATA": ""}, []string{"--nats-url", "nats://a"}, ""},
+		{nil, []string{"--nats-url", "", "--data", "x", "--nats-config", "x", "--nats-listen", ":1"}, ""},
+		{nil, []string{"--nats-url", "nats://a", "--nats-config", "", "--nats-listen", ""}, ""},
+		{nil, []string{"--nats-url", "nats://a", "--data", "./data"}, "--nats-url and --data exclude each other"},
+		{nil, []string{"--nats-url", "nats://a", "--nats-config", "x"}, "--nats-url and --nats-config exclude each other"},
+		{map[string]string{"BELFRY_NATS_URL": "nats://a"}, []string{"--nats-listen", ":1"}, "BELFRY_NATS_URL and --nats-listen exclude each other"},
+	} {
+		_, err := parse(tc.env, tc.args...)
+		if tc.want == "" && err != nil {
+			t.Errorf("%v %q: error %q, want none", tc.env, tc.args, err)
+		}
+		if tc.want != "" && (err == nil || !strings.HasPrefix(err.Error(), tc.want)) {
+			t.Errorf("%v %q: error %v, want it to begin with %q", tc.env, tc.args, err, tc.want)
+		}
 	}
 }
 

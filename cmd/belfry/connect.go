@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
+	"strings"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
@@ -34,14 +36,18 @@ func (s *Server) embedNATS(ctx context.Context, opts *server.Options) (*nats.Con
 	if err != nil {
 		return nil, err
 	}
-	return s.connect("", conn...)
+	nc, err := s.connect("", conn...)
+	if err != nil {
+		return nil, fmt.Errorf("couldn't connect to the embedded nats-server: %w", err)
+	}
+	return nc, nil
 }
 
 // useNATS connects to the server of --nats-url.
 func (s *Server) useNATS(context.Context) (*nats.Conn, error) {
 	nc, err := s.connect(s.cfg.NATSURL)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("couldn't connect to the server of --nats-url at %s: %w", natsHosts(s.cfg.NATSURL), err)
 	}
 	if err := checkPayload(nc.MaxPayload(), s.cfg); err != nil {
 		return nil, fmt.Errorf("the server of --nats-url: %w", err)
@@ -50,9 +56,21 @@ func (s *Server) useNATS(context.Context) (*nats.Conn, error) {
 	return nc, nil
 }
 
+// natsHosts is what is left of the value of --nats-url, which is a valid one,
+// when its credentials are taken out.
+func natsHosts(list string) string {
+	var hosts []string
+	for one := range strings.SplitSeq(list, ",") {
+		if u, err := url.Parse(strings.TrimSpace(one)); err == nil {
+			hosts = append(hosts, u.Host)
+		}
+	}
+	return strings.Join(hosts, ",")
+}
+
 // connect opens the one connection of this server. It comes back by itself
 // whenever it is lost.
-func (s *Server) connect(url string, opts ...nats.Option) (*nats.Conn, error) {
+func (s *Server) connect(urls string, opts ...nats.Option) (*nats.Conn, error) {
 	opts = append(opts,
 		nats.Name("belfry"),
 		nats.MaxReconnects(-1),
@@ -70,9 +88,9 @@ func (s *Server) connect(url string, opts ...nats.Option) (*nats.Conn, error) {
 			s.log.Warn("NATS reports an error", "subject", subject, "error", err)
 		}),
 	)
-	nc, err := nats.Connect(url, opts...)
+	nc, err := nats.Connect(urls, opts...)
 	if err != nil {
-		return nil, fmt.Errorf("couldn't connect to NATS: %w", err)
+		return nil, err
 	}
 	s.done("NATS connection", flushLimit, func(ctx context.Context) error {
 		defer nc.Close()

@@ -55,6 +55,22 @@ func flagsMarkdown() string {
 	return b.String()
 }
 
+// README shows the example program as it compiles.
+func TestDocumentedSubscriber(t *testing.T) {
+	program, err := os.ReadFile("../../docs/examples/subscriber/main.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(readme), "```go\n")
+	if shown, _, _ := strings.Cut(rest, "```\n"); shown != string(program) {
+		t.Errorf("README.md shows\n%s\nand docs/examples/subscriber/main.go is\n%s", shown, program)
+	}
+}
+
 // README names every status, reason and header that users can meet.
 func TestDocumentedNames(t *testing.T) {
 	data, err := os.ReadFile("../../README.md")

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -30,7 +31,9 @@ func natsOptions(ctx context.Context, cfg Config) (*server.Options, error) {
 	if cfg.NATSConfig != "" {
 		var err error
 		if opts, err = server.ProcessConfigFile(cfg.NATSConfig); err != nil {
-			return nil, fmt.Errorf("--nats-config %q: couldn't load it: %w", cfg.NATSConfig, err)
+			// It has a line for each mistake.
+			reason := strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")
+			return nil, fmt.Errorf("--nats-config %q: couldn't load it: %s", cfg.NATSConfig, reason)
 		}
 	}
 	switch {
@@ -44,6 +47,7 @@ func natsOptions(ctx context.Context, cfg Config) (*server.Options, error) {
 	opts.Trace = false // would log payloads
 	opts.ServerName = cmp.Or(opts.ServerName, "belfry")
 	opts.JetStream = true
+	opts.DisableJetStreamBanner = true
 	opts.StoreDir = cfg.Data // the server adds /jetstream
 	if opts.SyncInterval == 0 {
 		opts.SyncAlways = true // an answered request is on disk

@@ -94,7 +94,7 @@ func TestNATSOptionsRefused(t *testing.T) {
 		cfg        Config
 		want       string
 	}{
-		{"unknown key", "lisen: 4222", Config{}, `couldn't load it`},
+		{"unknown keys", "lisen: 4222\njetstrem: true", Config{}, `couldn't load it`},
 		{"store_dir", `jetstream { store_dir: "/tmp/x" }`, Config{}, "leave store_dir out: --data says where the data is"},
 		{"accounts", `accounts { A { users [ {user: a, password: b} ] } }`, Config{}, "leave accounts and operator out"},
 		{"small payload", "max_payload: 100KB", Config{}, "max_payload must be at least 589824, or --max-meta at most 36864"},
@@ -108,6 +108,9 @@ func TestNATSOptionsRefused(t *testing.T) {
 			_, err := natsOptions(t.Context(), cfg)
 			if err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("natsOptions for %q: error %v, want %q in it", tc.conf, err, tc.want)
+			}
+			if err != nil && strings.Contains(err.Error(), "\n") {
+				t.Errorf("natsOptions for %q: error %q, want one line", tc.conf, err)
 			}
 		})
 	}

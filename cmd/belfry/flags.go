@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v3"
+
+	"belfry/streams"
 )
 
 // setting is one field of [Config] as people set it: by a flag, or else by the
@@ -19,7 +21,8 @@ import (
 type setting struct {
 	name    string // of the flag, without the dashes
 	def     string // the default as one would write it; empty is none
-	usage   string // a sentence for the help
+	value   string // stands for the value in the help
+	usage   string // says in the help what it is
 	accepts string // completes an error about a value
 	secret  bool   // the value stays out of errors
 	toggle  bool   // the flag alone means true
@@ -39,53 +42,75 @@ func (s setting) env() string {
 func flagTable() []setting {
 	return []setting{
 		field(setting{name: "listen", def: "127.0.0.1:8080",
-			usage:   "`HOST:PORT` of the HTTP API; port 0 takes a free one",
+			value:   "HOST:PORT",
+			usage:   "where the HTTP API listens; port 0 takes a free one",
 			accepts: "host:port with a port from 0 to 65535 is accepted, as in 127.0.0.1:8080",
 		}, func(c *Config) *string { return &c.Listen }, text, hostPort(0)),
 		field(setting{name: "data", def: "./data",
-			usage:   "`FOLDER` of the embedded server's data, made if it is missing",
+			value:   "FOLDER",
+			usage:   "where the embedded nats-server keeps its data; made if it is missing",
 			accepts: "the path of a folder is accepted, as in ./data",
 		}, func(c *Config) *string { return &c.Data }, text, func(s string) bool { return s != "" }),
 		field(setting{name: "nats-config",
-			usage:   "configuration `FILE` of the embedded nats-server",
+			value:   "FILE",
+			usage:   "the configuration of the embedded nats-server",
 			accepts: "the path of a nats-server configuration file is accepted, as in nats.conf",
 		}, func(c *Config) *string { return &c.NATSConfig }, text, func(string) bool { return true }),
 		field(setting{name: "nats-listen",
-			usage:   "`HOST:PORT` of the embedded nats-server; port 0 or -1 takes a free one; without it what --nats-config says, or 127.0.0.1:4222",
+			value:   "HOST:PORT",
+			usage:   "where the embedded nats-server listens; port 0 or -1 takes a free one; without it what --nats-config says, or 127.0.0.1:4222",
 			accepts: "host:port with a port from -1 to 65535 is accepted, as in 127.0.0.1:4222",
 		}, func(c *Config) *string { return &c.NATSListen }, text, orEmpty(hostPort(-1))),
 		field(setting{name: "nats-url", secret: true,
-			usage:   "`URL` of an existing NATS server to use instead of the embedded one",
+			value:   "URL",
+			usage:   "an existing NATS server to use instead of the embedded one",
 			accepts: "URLs with the scheme nats, tls, ws or wss and a host are accepted, with commas between them, as in nats://127.0.0.1:4222",
 		}, func(c *Config) *string { return &c.NATSURL }, text, orEmpty(natsURLs)),
+		field(setting{name: "partitions", def: "0",
+			value:   "NUMBER",
+			usage:   "how many parts the jobs are spread over, fixed at the first start; 0 is 1 embedded, and 8 with --nats-url",
+			accepts: "0 to 50 is accepted",
+		}, func(c *Config) *int { return &c.Partitions }, number, between(0, streams.MaxPartitions)),
+		field(setting{name: "replicas", def: "0",
+			value:   "NUMBER",
+			usage:   "how many copies are made of each stream; 0 is 3 with --nats-url on a cluster of three or more, else 1",
+			accepts: "0, 1, 3 and 5 are accepted",
+		}, func(c *Config) *int { return &c.Replicas }, number, oneOf(0, 1, 3, 5)),
 		field(setting{name: "max-meta", def: "512KiB",
-			usage:   "the largest meta of a job, as a `SIZE` like 512KiB or in bytes",
+			value:   "SIZE",
+			usage:   "the largest meta of a job, in bytes, KiB or MiB",
 			accepts: "1 byte to 7MiB is accepted, as in 512KiB, 1MiB or 524288",
 		}, func(c *Config) *int { return &c.MaxMeta }, parseSize, between(1, 7<<20)),
 		field(setting{name: "history-ttl", def: "24h",
-			usage:   "how long the final state of a job is kept, a `DURATION`",
+			value:   "DURATION",
+			usage:   "how long the final state of a job is kept",
 			accepts: "whole seconds from 1s on are accepted, as in 24h or 90m",
 		}, func(c *Config) *time.Duration { return &c.HistoryTTL }, duration, wholeSeconds(time.Second)),
 		field(setting{name: "fires-max-age", def: "72h",
-			usage: "how long a fire waits for a reader, a `DURATION`",
+			value: "DURATION",
+			usage: "how long a fire waits for a reader",
 			// At half of it a claim is made anew, which must be well after
 			// the slowest try.
 			accepts: "whole seconds from 2m on are accepted, as in 72h or 90m",
 		}, func(c *Config) *time.Duration { return &c.FiresMaxAge }, duration, wholeSeconds(2*time.Minute)),
 		field(setting{name: "dead-max-age", def: "720h",
-			usage:   "how long a dead letter is kept, a `DURATION`",
+			value:   "DURATION",
+			usage:   "how long a dead letter is kept",
 			accepts: "whole seconds from 1s on are accepted, as in 720h or 90m",
 		}, func(c *Config) *time.Duration { return &c.DeadMaxAge }, duration, wholeSeconds(time.Second)),
 		field(setting{name: "webhook-default-scheme", def: "https",
-			usage:   "`SCHEME` of a webhook_url that has none: https or http",
+			value:   "SCHEME",
+			usage:   "how a webhook_url without a scheme is called: https or http",
 			accepts: "https and http are accepted",
 		}, func(c *Config) *string { return &c.WebhookDefaultScheme }, text, oneOf("https", "http")),
 		field(setting{name: "log-level", def: "info",
-			usage:   "the least `LEVEL` that is logged: debug, info, warn or error",
+			value:   "LEVEL",
+			usage:   "what is logged at least: debug, info, warn or error",
 			accepts: "debug, info, warn and error are accepted",
 		}, func(c *Config) *slog.Level { return &c.LogLevel }, level, func(slog.Level) bool { return true }),
 		field(setting{name: "log-format", def: "text",
-			usage:   "`FORMAT` of the log on standard error: text or json",
+			value:   "FORMAT",
+			usage:   "how the log on standard error is written: text or json",
 			accepts: "text and json are accepted",
 		}, func(c *Config) *string { return &c.LogFormat }, text, oneOf("text", "json")),
 		field(setting{name: "insecure", def: "false", toggle: true,
@@ -117,7 +142,7 @@ func field[T comparable](s setting, at func(*Config) *T, parse func(string) (T, 
 func serveFlags() []cli.Flag {
 	var flags []cli.Flag
 	for _, s := range flagTable() {
-		f := &cli.StringFlag{Name: s.name, Value: s.def, Usage: s.usage + " [$" + s.env() + "]"}
+		f := flag{&cli.StringFlag{Name: s.name, Value: s.def, Usage: s.usage + " [$" + s.env() + "]"}, s.value}
 		if s.toggle {
 			flags = append(flags, toggle{f})
 		} else {
@@ -128,9 +153,10 @@ func serveFlags() []cli.Flag {
 }
 
 // configFrom reads the settings: a flag beats the environment, which beats the
-// default.
+// default. Those of the embedded server and of another exclude each other.
 func configFrom(cmd *cli.Command, getenv func(string) string) (Config, error) {
 	var c Config
+	given := map[string]string{} // the flag or the variable, by setting
 	for _, s := range flagTable() {
 		from, value := "", s.def
 		if v := getenv(s.env()); v != "" {
@@ -140,6 +166,9 @@ func configFrom(cmd *cli.Command, getenv func(string) string) (Config, error) {
 			from, value = "--"+s.name, cmd.String(s.name)
 		}
 		if s.set(&c, value) {
+			if value != "" {
+				given[s.name] = from
+			}
 			continue
 		}
 		if s.secret {
@@ -147,11 +176,25 @@ func configFrom(cmd *cli.Command, getenv func(string) string) (Config, error) {
 		}
 		return Config{}, fmt.Errorf("%s %q: %s", from, value, s.accepts)
 	}
+	for _, name := range []string{"data", "nats-config", "nats-listen"} {
+		if other, embedded := given["nats-url"], given[name]; other != "" && embedded != "" {
+			return Config{}, fmt.Errorf("%s and %s exclude each other: the first uses an existing server, the second is about the embedded one", other, embedded)
+		}
+	}
 	return c, nil
 }
 
+// flag is a flag that shows in the help what stands for its value.
+type flag struct {
+	*cli.StringFlag
+	value string
+}
+
+func (f flag) TypeName() string { return f.value }
+func (f flag) String() string   { return cli.FlagStringer(f) }
+
 // toggle is a flag that may stand alone, meaning true.
-type toggle struct{ *cli.StringFlag }
+type toggle struct{ flag }
 
 func (toggle) IsBoolFlag() bool { return true }
 func (toggle) TakesValue() bool { return false }
@@ -191,6 +234,11 @@ func parseSize(s string) (int, bool) {
 	return int(n), err == nil && n <= math.MaxInt32
 }
 
+func number(s string) (int, bool) {
+	n, err := strconv.Atoi(s)
+	return n, err == nil
+}
+
 func wholeSeconds(least time.Duration) func(time.Duration) bool {
 	return func(d time.Duration) bool { return d >= least && d%time.Second == 0 }
 }
@@ -199,8 +247,8 @@ func between(least, most int) func(int) bool {
 	return func(n int) bool { return least <= n && n <= most }
 }
 
-func oneOf(accepted ...string) func(string) bool {
-	return func(s string) bool { return slices.Contains(accepted, s) }
+func oneOf[T comparable](accepted ...T) func(T) bool {
+	return func(v T) bool { return slices.Contains(accepted, v) }
 }
 
 func orEmpty(valid func(string) bool) func(string) bool {

@@ -41,9 +41,13 @@ func newCommand(getenv func(string) string, stdout, stderr io.Writer) *cli.Comma
 		ErrWriter:      stderr,
 		ExitErrHandler: func(context.Context, *cli.Command, error) {}, // main exits
 		OnUsageError:   usageError,
+		Flags:          []cli.Flag{&cli.BoolFlag{Name: "version", Usage: "print the version", Local: true, HideDefault: true}},
 		Action: func(_ context.Context, cmd *cli.Command) error {
-			if cmd.Args().Present() {
+			switch {
+			case cmd.Args().Present():
 				return fmt.Errorf("unknown command %q; see \"belfry --help\"", cmd.Args().First())
+			case cmd.Bool("version"):
+				return printVersion(stdout)
 			}
 			return cli.ShowRootCommandHelp(cmd)
 		},
@@ -63,7 +67,7 @@ func newCommand(getenv func(string) string, stdout, stderr io.Writer) *cli.Comma
 			{
 				Name:  "receive",
 				Usage: "print the webhooks that arrive, to try things out",
-				Flags: []cli.Flag{&cli.StringFlag{Name: "listen", Value: "127.0.0.1:9099", Usage: "`HOST:PORT` to wait at"}},
+				Flags: []cli.Flag{flag{&cli.StringFlag{Name: "listen", Value: "127.0.0.1:9099", Usage: "where to wait for them"}, "HOST:PORT"}},
 				Action: func(ctx context.Context, cmd *cli.Command) error {
 					return receive(ctx, cmd.String("listen"), stdout)
 				},
@@ -72,8 +76,7 @@ func newCommand(getenv func(string) string, stdout, stderr io.Writer) *cli.Comma
 				Name:  "version",
 				Usage: "print the version",
 				Action: func(context.Context, *cli.Command) error {
-					_, err := fmt.Fprintf(stdout, "belfry %s (nats-server %s, %s)\n", version, natsserver.VERSION, runtime.Version())
-					return err
+					return printVersion(stdout)
 				},
 			},
 		},
@@ -83,7 +86,28 @@ func newCommand(getenv func(string) string, stdout, stderr io.Writer) *cli.Comma
 		cmd.OnUsageError = usageError
 		cmd.ArgValidator = noArgs
 	}
+	root.Commands = append(root.Commands, helpCommand())
 	return root
+}
+
+// helpCommand stands in for the library's, which does not read like the rest.
+func helpCommand() *cli.Command {
+	return &cli.Command{
+		Name:            "help",
+		Usage:           "show help, of one command if it is named",
+		HideHelpCommand: true,
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			if cmd.Args().Present() {
+				return cli.ShowCommandHelp(ctx, cmd.Root(), cmd.Args().First())
+			}
+			return cli.ShowRootCommandHelp(cmd.Root())
+		},
+	}
+}
+
+func printVersion(w io.Writer) error {
+	_, err := fmt.Fprintf(w, "belfry %s (nats-server %s, %s)\n", version, natsserver.VERSION, runtime.Version())
+	return err
 }
 
 func usageError(_ context.Context, cmd *cli.Command, err error, _ bool) error {

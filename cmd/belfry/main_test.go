@@ -58,6 +58,7 @@ func TestMistakesExitWithOne(t *testing.T) {
 		{"flag without a value", nil, []string{"serve", "--listen"}, `flag needs an argument: --listen; see "belfry serve --help"`},
 		{"bad flag", nil, []string{"serve", "--history-ttl", "500ms"}, `--history-ttl "500ms": whole seconds from 1s on are accepted, as in 24h or 90m`},
 		{"bad variable", []string{"BELFRY_LOG_FORMAT=xml"}, []string{"serve"}, `BELFRY_LOG_FORMAT "xml": text and json are accepted`},
+		{"two servers", []string{"BELFRY_DATA=x"}, []string{"serve", "--nats-url", "nats://127.0.0.1:1"}, `--nats-url and BELFRY_DATA exclude each other: `},
 		{"all interfaces", nil, []string{"serve", "--listen", ":0"}, `--listen ":0": not a loopback address`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -91,6 +92,7 @@ func TestHelpAndVersionExitWithZero(t *testing.T) {
 		{nil, []string{"serve", "version"}},
 		{[]string{"--help"}, []string{"serve", "version"}},
 		{[]string{"version"}, []string{"belfry dev (nats-server 2."}},
+		{[]string{"--version"}, []string{"belfry dev (nats-server 2."}},
 		{[]string{"serve", "--help"}, flagNames()},
 	} {
 		out, err := program(t, nil, tc.args...).Output()
@@ -130,10 +132,10 @@ func TestServeUntilSignalled(t *testing.T) {
 				t.Errorf("GET /nothing/here: status %d, want 404", rsp.StatusCode)
 			}
 			if !strings.HasPrefix(p.ready["nats"], "nats://127.0.0.1:") {
-				t.Errorf("the ready line says NATS is at %q, want nats://127.0.0.1:<port>", p.ready["nats"])
+				t.Errorf("the line says NATS is at %q, want nats://127.0.0.1:<port>", p.ready["nats"])
 			}
 			if p.ready["data"] != data {
-				t.Errorf("the ready line says the data is in %q, want %q", p.ready["data"], data)
+				t.Errorf("the line says the data is in %q, want %q", p.ready["data"], data)
 			}
 
 			second := program(t, nil, "serve", "--listen", "127.0.0.1:0", "--nats-listen", ":0", "--data", data)
@@ -163,11 +165,11 @@ func TestRestartOnTheSameDataAfterKill(t *testing.T) {
 	startProgram(t, data) // the lock died with its process
 }
 
-// running is a belfry process that said it is ready.
+// running is a belfry process that said it is listening.
 type running struct {
 	cmd   *exec.Cmd
-	ready map[string]string // the fields of its ready line
-	rest  func() string     // waits for its end; the log after the ready line
+	ready map[string]string // the fields of the line that said so
+	rest  func() string     // waits for its end; the log after that line
 	err   error             // of Wait
 }
 
@@ -194,7 +196,7 @@ func startProgram(t *testing.T, data string, args ...string) *running {
 		}
 		before.Write(line)
 		fields := map[string]string{}
-		if json.Unmarshal(line, &fields) == nil && fields["msg"] == "belfry is ready" {
+		if json.Unmarshal(line, &fields) == nil && fields["msg"] == "belfry is listening" {
 			log := make(chan string, 1)
 			go func() {
 				rest, _ := io.ReadAll(lines)
@@ -206,7 +208,12 @@ func startProgram(t *testing.T, data string, args ...string) *running {
 				p.err = cmd.Wait()
 				return rest
 			})
-			t.Cleanup(func() { p.kill(t) })
+			t.Cleanup(func() {
+				p.kill(t)
+				if t.Failed() {
+					t.Logf("the log of belfry at %s:\n%s", fields["api"], p.rest())
+				}
+			})
 			return p
 		}
 	}
@@ -221,7 +228,7 @@ func (p *running) kill(t *testing.T) {
 	p.wait(t)
 }
 
-// wait returns the log after the ready line when the process has ended.
+// wait returns the log after that line when the process has ended.
 func (p *running) wait(t *testing.T) string {
 	t.Helper()
 	log := p.rest()

@@ -53,13 +53,13 @@ type step struct {
 }
 
 // stopLimit bounds [Server.Stop], below the 30 s that service managers grant.
-// The parts that wait for others get a share of it each, so that the store is
-// left time to close.
+// The parts that wait for others get a share of it each, 25 s together, so that
+// the store is left time to close.
 const (
-	stopLimit     = 25 * time.Second
+	stopLimit     = 28 * time.Second
 	httpLimit     = 4 * time.Second  // requests under way
 	timerLimit    = 3 * time.Second  // publishes under way
-	deliveryGrace = 14 * time.Second // webhooks under way
+	deliveryGrace = 16 * time.Second // webhooks under way, each of which may take 15 s
 	deliveryLimit = deliveryGrace + time.Second
 	flushLimit    = time.Second
 )
@@ -100,9 +100,10 @@ var (
 	errStopped = errors.New("the server was stopped")
 )
 
-// Start brings the server up and returns when it serves. ctx bounds the start,
-// not the running. What cannot work is refused before the data is touched, and
-// a Start that fails leaves nothing behind.
+// Start brings the server up and returns when it takes requests; /readyz tells
+// when it fires. ctx bounds the start, not the running. What cannot work is
+// refused before the data is touched, and a Start that fails leaves nothing
+// behind.
 func (s *Server) Start(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -116,7 +117,7 @@ func (s *Server) Start(ctx context.Context) error {
 	if err := s.start(ctx); err != nil {
 		return errors.Join(err, s.takeBack(context.WithoutCancel(ctx)))
 	}
-	s.log.Info("belfry is ready", "api", "http://"+s.Addr(), "nats", s.NATSURL(), "data", s.dataPlace(), "version", version)
+	s.log.Info("belfry is listening", "api", "http://"+s.Addr(), "nats", s.NATSURL(), "data", s.dataPlace(), "version", version)
 	return nil
 }
 
@@ -148,7 +149,10 @@ func (s *Server) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	partitions, replicas := s.spread(nc)
 	store, err := streams.Open(ctx, nc, streams.Config{
+		Partitions:  partitions,
+		Replicas:    replicas,
 		HistoryTTL:  s.cfg.HistoryTTL,
 		FiresMaxAge: s.cfg.FiresMaxAge,
 		DeadMaxAge:  s.cfg.DeadMaxAge,
@@ -183,8 +187,26 @@ func (s *Server) start(ctx context.Context) error {
 	return nil
 }
 
+// spread returns the partitions and replicas to ask for.
+func (s *Server) spread(nc *nats.Conn) (partitions, replicas int) {
+	partitions, replicas = 1, 1
+	if s.cfg.NATSURL != "" {
+		partitions = 8
+		if nc.ConnectedClusterName() != "" && len(nc.Servers()) >= 3 {
+			replicas = 3
+		}
+	}
+	if s.cfg.Partitions > 0 {
+		partitions = s.cfg.Partitions
+	}
+	if s.cfg.Replicas > 0 {
+		replicas = s.cfg.Replicas
+	}
+	return partitions, replicas
+}
+
 // Stop undoes Start in reverse order: no new requests, no new fires, what is
-// in flight is delivered, and the store closes last. It takes at most 25
+// in flight is delivered, and the store closes last. It takes at most 28
 // seconds, less if ctx ends sooner, and joins the errors of all parts. A
 // second Stop, or one without a Start, does nothing; no Start comes after it.
 func (s *Server) Stop(ctx context.Context) error {
@@ -257,6 +279,7 @@ func (s *Server) serveHTTP(listener net.Listener, handler http.Handler) {
 		MaxHeaderBytes:    32 << 10, // ids travel in the path
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 	}
+	closeUnused(srv)
 	go func() {
 		if err := srv.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			s.fail("API", err)
@@ -267,6 +290,25 @@ func (s *Server) serveHTTP(listener net.Listener, handler http.Handler) {
 			return errors.Join(err, srv.Close())
 		}
 		return nil
+	})
+}
+
+// closeUnused has Shutdown close the connections that have sent nothing yet, as
+// clients open them ahead of need. By itself it waits 5 s for their requests.
+func closeUnused(srv *http.Server) {
+	var unused sync.Map // of net.Conn
+	srv.ConnState = func(c net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			unused.Store(c, nil)
+		} else {
+			unused.Delete(c)
+		}
+	}
+	srv.RegisterOnShutdown(func() {
+		unused.Range(func(c, _ any) bool {
+			_ = c.(net.Conn).Close() // its client may have been faster
+			return true
+		})
 	})
 }
 

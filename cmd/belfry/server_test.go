@@ -267,7 +267,7 @@ func TestExistingServerRefused(t *testing.T) {
 		cfg  Config
 		want string
 	}{
-		{"nobody there", Config{NATSURL: "nats://u:hunter2@127.0.0.1:1"}, "couldn't connect to NATS"},
+		{"nobody there", Config{NATSURL: "nats://u:hunter2@127.0.0.1:1, nats://hunter2@localhost:1"}, "--nats-url at 127.0.0.1:1,localhost:1: "},
 		{"payload too small", Config{NATSURL: ns.ClientURL(), MaxMeta: 2 << 20}, "or --max-meta at most 983040"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -21,7 +21,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -59,7 +58,7 @@ func readObject(body []byte, fields ...field) error {
 		name := token.String()
 		i := slices.IndexFunc(fields, func(f field) bool { return f.name == name })
 		if i < 0 {
-			return fmt.Errorf("%w: %s; accepted are %s", job.ErrUnknownField, quote(name), names(fields))
+			return fmt.Errorf("%w: %s; accepted are %s", job.ErrUnknownField, job.Quote(name), names(fields))
 		}
 		if seen[i] {
 			return fmt.Errorf("%w: %s; each field is accepted once", job.ErrDuplicateField, name)
@@ -113,7 +112,8 @@ func idField(id *string) field {
 			return err
 		}
 		if path != "" && *id != path {
-			return fmt.Errorf("%w: id is %q in the body and %q in the path; leave it out of the body or repeat the path's",
+			// The path may be a key in the store: the words fit both.
+			return fmt.Errorf("%w: the object has the id %q and is addressed by %q; leave the id out or repeat the latter",
 				job.ErrIDMismatch, *id, path)
 		}
 		return nil
@@ -167,19 +167,6 @@ func names(fields []field) string {
 
 func required(fields []field) []field {
 	return slices.DeleteFunc(slices.Clone(fields), func(f field) bool { return !f.required })
-}
-
-// quote quotes the client's text for an error, shortened if need be.
-func quote(s string) string {
-	const longest = 64
-	if len(s) <= longest {
-		return fmt.Sprintf("%q", s)
-	}
-	cut := longest
-	for !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	return fmt.Sprintf("%q…", s[:cut])
 }
 
 // appendString appends s as a JSON string, escaping nothing that need not be.

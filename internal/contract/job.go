@@ -52,7 +52,7 @@ func readTrigger(value jsontext.Value) (int64, error) {
 		return 0, typeError("trigger_time", value, accepted)
 	}
 	if bytes.ContainsAny(value, ".eE") {
-		return 0, fmt.Errorf("%w: %s is not an integer literal; %s", job.ErrTriggerTime, quote(string(value)), accepted)
+		return 0, fmt.Errorf("%w: %s is not an integer literal; %s", job.ErrTriggerTime, job.Quote(string(value)), accepted)
 	}
 	ms, err := strconv.ParseInt(string(value), 10, 64)
 	if err != nil {

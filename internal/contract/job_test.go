@@ -202,7 +202,7 @@ func TestParseJobKey(t *testing.T) {
 		want error
 		says string
 	}{
-		{job.Key{DB: "db", Collection: "coll", ID: "two"}, job.ErrIDMismatch, `id is "one" in the body and "two" in the path`},
+		{job.Key{DB: "db", Collection: "coll", ID: "two"}, job.ErrIDMismatch, `the id "one" and is addressed by "two"`},
 		{job.Key{DB: "db", Collection: "coll", ID: "ONE"}, job.ErrIDMismatch, `"ONE"`},
 		{job.Key{DB: "", Collection: "coll"}, job.ErrID, "db is empty"},
 		{job.Key{DB: "db", Collection: ""}, job.ErrID, "collection is empty"},

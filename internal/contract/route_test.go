@@ -58,9 +58,10 @@ func TestParseRouteRefuses(t *testing.T) {
 		{`{"id":"r","type":"SMTP"}`, job.ErrRouteType, `"SMTP"`},
 		{`{"id":"r","type":"NATS","webhook_url":"h"}`, job.ErrWebhookURL, "NATS"},
 		{`{"id":"r","type":"REST","webhook_url":""}`, job.ErrWebhookURL, "empty"},
-		{`{"id":"r","type":"REST","webhook_url":"ftp://user:secret@h/secret"}`, job.ErrWebhookURL, "ftp"},
+		{`{"id":"r","type":"REST","webhook_url":"ftp://user:secret@h/secret"}`, job.ErrWebhookURL, "another scheme"},
 		{`{"id":"r","type":"REST","webhook_url":"http://user:secret@/secret"}`, job.ErrWebhookURL, "no host"},
 		{`{"id":"r","type":"REST","webhook_url":"http://user:secret@h:port/"}`, job.ErrWebhookURL, "parsed"},
+		{`{"id":"r","type":"` + strings.Repeat("é", 5000) + `"}`, job.ErrRouteType, `é"…; "REST" and "NATS"`},
 		{`{"id":"r","type":"REST","webhook_url":"http://h/secret\q"}`, job.ErrSyntax, "byte"},
 	} {
 		_, err := contract.ParseRoute([]byte(tt.body), job.RouteKey{DB: "db"})
@@ -70,7 +71,7 @@ func TestParseRouteRefuses(t *testing.T) {
 		}
 	}
 	_, err := contract.ParseRoute([]byte(`{"id":"r","type":"NATS"}`), job.RouteKey{DB: "db", ID: "other"})
-	checkRefusal(t, "another id in the path", err, job.ErrIDMismatch, `"r" in the body and "other" in the path`)
+	checkRefusal(t, "another id in the path", err, job.ErrIDMismatch, `the id "r" and is addressed by "other"`)
 	_, err = contract.ParseRoute([]byte(`{"id":"r","type":"NATS"}`), job.RouteKey{})
 	checkRefusal(t, "no db", err, job.ErrID, "db is empty")
 }

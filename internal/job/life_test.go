@@ -128,7 +128,15 @@ func TestTarget(t *testing.T) {
 		{"http://127.0.0.1:1/x", "http://127.0.0.1:1/x"},
 		{"HTTPS://host/", "https://host/"},
 		{"http://[::1]:80/", "http://[::1]:80/"},
-		{"", ""}, {"http://", ""}, {"ftp://host", ""}, {"http://:80/", ""}, {"http://a b/", ""}, {"/path", ""}, {"http://host:x/", ""},
+		{"http://user:pass@host/", "http://user:pass@host/"},
+		{"[::1]:80/x", "https://[::1]:80/x"},
+		{"host:1", "https://host:1"}, {"host:65535", "https://host:65535"},
+		{"http://日本.example/", "http://%E6%97%A5%E6%9C%AC.example/"},
+
+		{"", ""}, {"http://", ""}, {"ftp://host", ""}, {"http://:80/", ""}, {"http://a b/", ""}, {"/path", ""}, {"//host/path", ""},
+		{"http://host:x/", ""}, {"http://host:0/", ""}, {"host:65536", ""}, {"http://host:99999999999999999999/", ""}, {"http://host:/", ""},
+		{"http:/h", ""}, {"https:h", ""}, {"mailto:a@b", ""}, {"user:pass@host/", ""}, {"host:a:1", ""}, {"::1", ""},
+		{"...", ""}, {"http://.../", ""}, {"http://-/", ""}, {"http://[::]/", ""},
 	} {
 		u, err := job.Route{WebhookURL: tt.in}.Target("https")
 		switch {
@@ -138,9 +146,13 @@ func TestTarget(t *testing.T) {
 			t.Errorf("Target(%q) = %v, %v; want %s", tt.in, u, err, tt.want)
 		}
 	}
-	secret := job.Route{RouteKey: job.RouteKey{DB: "d", ID: "r"}, Type: job.REST, WebhookURL: "ftp://user:hunter2@host/?token=hunter2"}
-	if err := secret.Check(); err == nil || strings.Contains(err.Error(), "hunter2") {
-		t.Errorf("the error of a bad URL is %v; want one without its secrets", err)
+	for _, secret := range []string{
+		"ftp://user:hunter2@host/?token=hunter2", "user:hunter2@host", "hunter2://host", "http://hunter2:0/", "hunter2:hunter2", "http://%hunter2/",
+	} {
+		r := job.Route{RouteKey: job.RouteKey{DB: "d", ID: "r"}, Type: job.REST, WebhookURL: secret}
+		if err := r.Check(); err == nil || strings.Contains(err.Error(), "hunter2") || !strings.Contains(err.Error(), "an http or https URL") {
+			t.Errorf("the error of %q is %v; want one that says what is accepted, without secrets", secret, err)
+		}
 	}
 }
 

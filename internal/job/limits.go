@@ -3,7 +3,9 @@ package job
 import (
 	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -80,30 +82,63 @@ func (r Route) Check() error {
 		}
 		return nil
 	}
-	return fmt.Errorf("%w: %q; \"REST\" and \"NATS\" are accepted", ErrRouteType, string(r.Type))
+	return fmt.Errorf("%w: %s; \"REST\" and \"NATS\" are accepted", ErrRouteType, Quote(string(r.Type)))
 }
 
 // Target returns the URL to post to. One without a scheme, as in
-// "host:8080/path?x=y", is called with defaultScheme.
+// "host:8080/path?x=y", is called with defaultScheme. The error is an
+// [ErrWebhookURL] and quotes nothing of the URL.
 func (r Route) Target(defaultScheme string) (*url.URL, error) {
-	const accepted = "an http or https URL with a host is accepted"
-	if r.WebhookURL == "" {
-		return nil, fmt.Errorf("%w: it is empty; %s", ErrWebhookURL, accepted)
-	}
 	raw := r.WebhookURL
+	if raw == "" {
+		return nil, badURL("it is empty")
+	}
 	// Only a "://" before the path is a scheme's; one may well stand in the query.
-	if head, _, found := strings.Cut(raw, "://"); !found || strings.ContainsAny(head, "/?#") {
+	head, _, hasScheme := strings.Cut(raw, "://")
+	if hasScheme = hasScheme && !strings.ContainsAny(head, "/?#"); !hasScheme {
 		raw = defaultScheme + "://" + raw
 	}
 	u, err := url.Parse(raw)
 	if err != nil {
-		return nil, fmt.Errorf("%w: it cannot be parsed; %s", ErrWebhookURL, accepted)
+		return nil, badURL("it cannot be parsed")
 	}
 	if u.Scheme != "http" && u.Scheme != "https" {
-		return nil, fmt.Errorf("%w: its scheme is %q; %s", ErrWebhookURL, u.Scheme, accepted)
+		return nil, badURL("it has another scheme")
 	}
-	if u.Hostname() == "" {
-		return nil, fmt.Errorf("%w: it has no host; %s", ErrWebhookURL, accepted)
+	// As in "mailto:a@b", which is now a user with a password.
+	if _, colon := u.User.Password(); colon && !hasScheme {
+		return nil, badURL("what follows its first colon is neither // nor a port")
+	}
+	if !strings.ContainsFunc(u.Hostname(), letterOrDigit) {
+		return nil, badURL("it has no host")
+	}
+	if strings.HasSuffix(u.Host, ":") || u.Port() != "" && !validPort(u.Port()) {
+		return nil, badURL("its port is not one of 1 to 65535")
 	}
 	return u, nil
+}
+
+func badURL(reason string) error {
+	return fmt.Errorf("%w: %s; an http or https URL with a host is accepted, as in https://example.org:8080/path, also without its scheme",
+		ErrWebhookURL, reason)
+}
+
+func letterOrDigit(c rune) bool { return unicode.IsLetter(c) || unicode.IsDigit(c) }
+
+func validPort(s string) bool {
+	port, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && port > 0
+}
+
+// Quote quotes a client's text for an error, cut after 64 bytes.
+func Quote(s string) string {
+	const longest = 64
+	if len(s) <= longest {
+		return strconv.Quote(s)
+	}
+	cut := longest
+	for cut > 0 && !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return strconv.Quote(s[:cut]) + "…"
 }

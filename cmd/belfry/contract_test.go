@@ -1,0 +1,129 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"belfry/api"
+)
+
+// exchange is one request of testdata/contract.txt and its answer.
+type exchange struct {
+	line         int // of the request
+	method, path string
+	body         string
+	want         answer
+	inAMoment    bool
+}
+
+// TestContract runs testdata/contract.txt against the real server.
+func TestContract(t *testing.T) {
+	t.Parallel()
+	script, err := os.ReadFile("testdata/contract.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := startProgram(t, t.TempDir(), "--max-meta", "100")
+	for _, x := range readExchanges(t, string(script)) {
+		wrong := func() string {
+			got, err := p.do(x.method, x.path, x.body)
+			if err != nil || got.status != x.want.status || !matches(got.body, x.want.body) {
+				return fmt.Sprintf("contract.txt:%d: %s %s %s\n got %v (%v)\nwant %v", x.line, x.method, x.path, x.body, got, err, x.want)
+			}
+			return ""
+		}
+		if x.inAMoment {
+			eventually(t, wrong)
+		} else if w := wrong(); w != "" {
+			t.Error(w)
+		}
+	}
+}
+
+// readExchanges reads the script. Its form is told in its head.
+func readExchanges(t *testing.T, script string) []exchange {
+	t.Helper()
+	var all []exchange
+	var to *string // where body lines go; nil between exchanges
+	for i, line := range strings.Split(script, "\n") {
+		switch mark, status, _ := strings.Cut(line, " "); {
+		case line == "" || strings.HasPrefix(line, "#"):
+			to = nil
+		case to == nil:
+			method, path, ok := strings.Cut(line, " ")
+			if !ok {
+				t.Fatalf("contract.txt:%d: %q is no request; a method and a path are", i+1, line)
+			}
+			all = append(all, exchange{line: i + 1, method: method, path: path})
+			to = &all[len(all)-1].body
+		case mark == "<" || mark == "<~":
+			x := &all[len(all)-1]
+			x.inAMoment = mark == "<~"
+			var err error
+			if x.want.status, err = strconv.Atoi(status); err != nil {
+				t.Fatalf("contract.txt:%d: %q is no status", i+1, status)
+			}
+			to = &x.want.body
+		case *to != "":
+			*to += "\n" + line
+		default:
+			*to = line
+		}
+	}
+	for _, x := range all {
+		if x.want.status == 0 {
+			t.Fatalf("contract.txt:%d: the request has no answer", x.line)
+		}
+	}
+	if len(all) == 0 {
+		t.Fatal("contract.txt has no requests")
+	}
+	return all
+}
+
+// matches compares a body with the expected one, in which "..." stands for any
+// text.
+func matches(got, want string) bool {
+	pattern := strings.ReplaceAll(regexp.QuoteMeta(want), `\.\.\.`, `.*`)
+	return regexp.MustCompile(`(?s)^` + pattern + `$`).MatchString(got)
+}
+
+// Every endpoint and every error code of the API that a test can bring about
+// stands in the contract.
+func TestContractIsComplete(t *testing.T) {
+	t.Parallel()
+	script, err := os.ReadFile("testdata/contract.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	answered := map[string]bool{} // "POST job": one of its requests is answered 200
+	codes := map[string]bool{}
+	code := regexp.MustCompile(`"code":"(E\d+)"`)
+	for _, x := range readExchanges(t, string(script)) {
+		if x.want.status == http.StatusOK {
+			answered[x.method+" "+strings.Split(x.path, "/")[1]] = true
+		}
+		if m := code.FindStringSubmatch(x.want.body); m != nil {
+			codes[m[1]] = true
+		}
+	}
+	for _, resource := range []string{"job", "route"} {
+		for _, method := range []string{http.MethodPost, http.MethodGet, http.MethodPut, http.MethodDelete} {
+			if !answered[method+" "+resource] {
+				t.Errorf("no %s of a %s is answered 200 in the contract", method, resource)
+			}
+		}
+	}
+	// E103 takes a race, E105 a NATS client, and E3xx a broken Belfry.
+	elsewhere := map[string]bool{"E103": true, "E105": true}
+	for _, row := range api.ErrorTable() {
+		if !codes[row.Code] && !elsewhere[row.Code] && row.Status < http.StatusInternalServerError {
+			t.Errorf("the code %s (%v) is not in the contract", row.Code, row.Err)
+		}
+	}
+}

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"encoding/json"
+	"math/rand/v2"
+	"net/http"
+	"testing"
+	"time"
+
+	"belfry/internal/job"
+)
+
+// raced is a request that came around its job's due time, and its answer.
+type raced struct {
+	timer
+	answer answer
+
+	// unsure: an earlier answer was 503, so that the request may have been
+	// applied before, and this answer be about what followed from it.
+	unsure bool
+}
+
+// race creates jobs and sends one request for each around its due time, from
+// 30 ms before to 30 ms after. One that is answered 503, by a belfry that has
+// too much to do, is sent again, as its Retry-After says.
+func race(t *testing.T, p *running, n int, send func(timer) (answer, error)) []raced {
+	t.Helper()
+	const around = 30 * time.Millisecond
+	jobs := timers(n, time.Now().Add(3*time.Second), 5*time.Second)
+	p.create(t, jobs, "r")
+	all := make([]raced, n)
+	errorf := few(t)
+	inParallel(n, n, func(i int) {
+		time.Sleep(time.Until(jobs[i].due.Add(rand.N(2*around) - around)))
+		a, err := send(jobs[i])
+		unsure := false
+		for err == nil && a.status == http.StatusServiceUnavailable {
+			unsure = true
+			time.Sleep(time.Second)
+			a, err = send(jobs[i])
+		}
+		if err != nil || !a.ok() && !a.tooLate() {
+			errorf("job %s: %v (%v), want 200, or 400 with E103 or E104", jobs[i].id, a, err)
+		}
+		all[i] = raced{jobs[i], a, unsure}
+	})
+	won, unsure := 0, 0
+	for _, r := range all {
+		if r.answer.ok() {
+			won++
+		}
+		if r.unsure {
+			unsure++
+		}
+	}
+	t.Logf("%d of %d requests were in time, %d too late; %d of them were sent again", won, n, n-won, unsure)
+	if won == 0 || won == n {
+		t.Errorf("%d of %d requests were in time, want some and not all", won, n)
+	}
+	return all
+}
+
+// finish waits until every job is over, with the status that is wanted.
+func (p *running) finish(t *testing.T, all []raced, want func(raced) job.Status) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	errorf := few(t)
+	inParallel(len(all), 32, func(i int) {
+		var a answer
+		var r record
+		var err error
+		for ; !r.Status.Final() && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+			if a, err = p.do(http.MethodGet, "/job/db/coll/"+all[i].id, ""); err == nil {
+				err = json.Unmarshal([]byte(a.body), &r)
+			}
+		}
+		if r.Status != want(all[i]) {
+			errorf("job %s, answered %v: GET says %v (%v), want status %q", all[i].id, all[i].answer, a, err, want(all[i]))
+		}
+	})
+}
+
+// A DELETE at the very moment is either in time, and the job never arrives, or
+// too late, and it does.
+func TestDeleteRacesTheTimer(t *testing.T) {
+	p := startProgram(t, t.TempDir())
+	in := newReceiver(t, nil)
+	in.route(t, p, "r")
+	all := race(t, p, 2000, func(j timer) (answer, error) {
+		return p.do(http.MethodDelete, "/job/db/coll/"+j.id, "")
+	})
+
+	// Once every job is over and nothing is left in the inbox, nothing comes.
+	p.finish(t, all, func(r raced) job.Status {
+		if r.answer.ok() {
+			return job.Cancelled
+		}
+		return job.Delivered
+	})
+	settled(t, p.jetStream(t), "db_r")
+	got, errorf := in.jobs(), few(t)
+	for _, r := range all {
+		want := 1
+		if r.answer.ok() {
+			want = 0
+		}
+		if len(got[r.id]) != want {
+			errorf("job %s, whose DELETE was answered %v, arrived %d times, want %d", r.id, r.answer, len(got[r.id]), want)
+		}
+	}
+}
+
+// A PUT to a later time is either in time, and the job arrives only then and
+// with its new meta, or too late, and it arrives as it was.
+func TestPutRacesTheTimer(t *testing.T) {
+	p := startProgram(t, t.TempDir())
+	in := newReceiver(t, nil)
+	in.route(t, p, "r")
+	later := func(j timer) timer {
+		return timer{id: j.id, due: j.due.Add(2 * time.Second), meta: `{"later":true}`}
+	}
+	all := race(t, p, 2000, func(j timer) (answer, error) {
+		return p.do(http.MethodPut, "/job/db/coll/"+j.id, later(j).body("r"))
+	})
+
+	in.waitFor(t, len(all))
+	p.finish(t, all, func(raced) job.Status { return job.Delivered })
+	settled(t, p.jetStream(t), "db_r")
+	got, errorf := in.jobs(), few(t)
+	for _, r := range all {
+		want := r.timer
+		if r.answer.ok() {
+			want = later(r.timer)
+		}
+		posts := got[r.id]
+		if r.unsure && len(posts) == 1 && posts[0].meta == later(r.timer).meta {
+			want = later(r.timer)
+		}
+		if len(posts) != 1 || posts[0].meta != want.meta || posts[0].at.Before(want.due) {
+			errorf("job %s, whose PUT was answered %v, arrived %d times: %v; want once with %s at or after %v",
+				r.id, r.answer, len(posts), posts, want.meta, want.due)
+		}
+	}
+}

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// load says what to create.
+type load struct {
+	jobs    int
+	over    time.Duration
+	ahead   time.Duration
+	clients int
+}
+
+// plannedJob is one job of the load. due is in whole milliseconds.
+type plannedJob struct {
+	id  string
+	due time.Time
+}
+
+// plan spreads the due times evenly over the load's span.
+func (l load) plan(start time.Time) []plannedJob {
+	jobs := make([]plannedJob, l.jobs)
+	for i := range jobs {
+		due := start.Add(l.ahead + l.over*time.Duration(i)/time.Duration(l.jobs))
+		jobs[i] = plannedJob{id: strconv.Itoa(i), due: due.Truncate(time.Millisecond)}
+	}
+	return jobs
+}
+
+// creation is how the creating of one job went.
+type creation struct {
+	plannedJob
+	sent     time.Time
+	answered time.Time
+	err      error
+}
+
+// client talks to one Belfry. Its jobs and its route have names that no other
+// run uses.
+type client struct {
+	load
+	server string
+	run    string
+	http   *http.Client
+}
+
+const db = "loadgen"
+
+func newClient(server string, l load) *client {
+	return &client{
+		load:   l,
+		server: strings.TrimRight(server, "/"),
+		run:    strings.ToLower(rand.Text()),
+		http: &http.Client{
+			Timeout:   30 * time.Second,
+			Transport: &http.Transport{MaxIdleConnsPerHost: l.clients},
+		},
+	}
+}
+
+func (c *client) createRoute(ctx context.Context, url string) error {
+	return c.send(ctx, http.MethodPost, "/route/"+db, map[string]any{
+		"id": c.run, "type": "REST", "webhook_url": url,
+	})
+}
+
+// deleteRoute does its best: what it leaves behind does no harm.
+func (c *client) deleteRoute(ctx context.Context) {
+	_ = c.send(ctx, http.MethodDelete, "/route/"+db+"/"+c.run, nil)
+}
+
+// createJobs creates the jobs in the order of their due times, until ctx ends.
+func (c *client) createJobs(ctx context.Context, jobs []plannedJob) []creation {
+	results := make([]creation, len(jobs))
+	next := make(chan int)
+	var working sync.WaitGroup
+	for range c.clients {
+		working.Go(func() {
+			for i := range next {
+				results[i] = c.createJob(ctx, jobs[i])
+			}
+		})
+	}
+	for i := range jobs {
+		next <- i
+	}
+	close(next)
+	working.Wait()
+	return results
+}
+
+func (c *client) createJob(ctx context.Context, j plannedJob) creation {
+	sent := time.Now()
+	err := c.send(ctx, http.MethodPost, "/job/"+db+"/"+c.run, map[string]any{
+		"id": j.id, "trigger_time": j.due.UnixMilli(), "meta": map[string]any{"job": j.id}, "route": c.run,
+	})
+	return creation{plannedJob: j, sent: sent, answered: time.Now(), err: err}
+}
+
+// send returns nil for an answer of 200.
+func (c *client) send(ctx context.Context, method, path string, body map[string]any) error {
+	var payload io.Reader
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			return err
+		}
+		payload = bytes.NewReader(text)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.server+path, payload)
+	if err != nil {
+		return err
+	}
+	rsp, err := c.http.Do(req)
+	if err != nil {
+		return err
+	}
+	defer rsp.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(rsp.Body, 64<<10))
+	if err != nil {
+		return err
+	}
+	if rsp.StatusCode != http.StatusOK {
+		return fmt.Errorf("status %d: %s", rsp.StatusCode, bytes.TrimSpace(answer))
+	}
+	return nil
+}
+
+// created counts the creations that were answered 200.
+func created(creations []creation) int {
+	n := 0
+	for _, c := range creations {
+		if c.err == nil {
+			n++
+		}
+	}
+	return n
+}
