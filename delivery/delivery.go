@@ -33,7 +33,8 @@ type Jobs interface {
 	// [job.ErrUnavailable] or [job.ErrUnknownOutcome] is worth repeating.
 	Finish(context.Context, job.Fire, job.Result) error
 
-	// Bury writes the fire into DEAD, at least once.
+	// Bury writes the fire into DEAD, at least once. As for Finish, it is the
+	// store's to log what it wrote there.
 	Bury(context.Context, job.Fire, job.Result) error
 }
 
@@ -79,8 +80,8 @@ type Config struct {
 	Retry job.RetryPolicy
 
 	// Timeout is how long one try may take, from the name lookup to the end
-	// of the answer; zero is 15 s. A fire must not be handed out again sooner
-	// than 15 s after that.
+	// of the answer; zero is 15 s. Meanwhile the fire is held on to each
+	// second, so that it need not wait as long when its worker dies.
 	Timeout time.Duration
 
 	// Concurrency is how many tries of one route are under way at once; zero

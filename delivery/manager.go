@@ -58,6 +58,9 @@ func (m *Manager) Run(ctx context.Context) error {
 			<-ended
 		}
 	}
+	if n := r.worker.cut.Load(); n > 0 {
+		m.cfg.Log.Warn("tries were cut off by the shutdown; they will be made again", "tries", n)
+	}
 	m.webhook.closeIdle()
 
 	if stopped {

@@ -140,9 +140,10 @@ func TestShutdown(t *testing.T) {
 		storeDown time.Duration // after the shutdown began
 		took      time.Duration
 		finished  int
+		cut       int // how many tries the log says were cut off
 	}{
 		{name: "the try ends by itself", try: 14 * time.Second, took: 14 * time.Second, finished: 1},
-		{name: "the try is cut off", try: time.Hour, took: 20 * time.Second},
+		{name: "the try is cut off", try: time.Hour, took: 20 * time.Second, cut: 1},
 		{name: "the store is down", try: 0, storeDown: time.Hour, took: 25 * time.Second},
 		{name: "the store comes back", try: 0, storeDown: 10 * time.Second, took: 20 * time.Second, finished: 1},
 		{name: "the store comes back late", try: 19900 * time.Millisecond, storeDown: 20500 * time.Millisecond, took: 22 * time.Second, finished: 1},
@@ -158,6 +159,7 @@ func TestShutdown(t *testing.T) {
 					}
 				})
 				s := newStore(t)
+				var logged logbook
 				begin := time.Now()
 				s.finishErr = func(int) error {
 					if time.Since(begin) < tt.storeDown {
@@ -166,7 +168,7 @@ func TestShutdown(t *testing.T) {
 					return nil
 				}
 				// The try's own timeout must not be what ends it.
-				stop := s.run(delivery.Config{Timeout: 2 * time.Hour, Grace: 20 * time.Second}, rec.dial)
+				stop := s.run(delivery.Config{Timeout: 2 * time.Hour, Grace: 20 * time.Second, Log: logged.logger()}, rec.dial)
 				key := s.addRoute("r", "http://h.example/")
 				s.fire(key)
 				synctest.Wait()
@@ -184,6 +186,9 @@ func TestShutdown(t *testing.T) {
 				}
 				if got := rec.requests(); len(got) != 1 {
 					t.Errorf("got POSTs %q, want only the one begun before", got)
+				}
+				if got := strings.Count(logged.String(), `level=WARN msg="tries were cut off by the shutdown; they will be made again" tries=1`); got != tt.cut {
+					t.Errorf("got %d lines of tries cut off, want %d:\n%s", got, tt.cut, logged.String())
 				}
 
 				// Nothing of it runs on.

@@ -248,8 +248,8 @@ func TestNothingLeaks(t *testing.T) {
 			if err := stop(); err != nil {
 				t.Errorf("Run: got %v, want nil", err)
 			}
-			if got := logged.String(); strings.Contains(got, "s3cret") || !strings.Contains(got, "a job died") {
-				t.Errorf("log: got %s, want a line that the job died, without s3cret", got)
+			if got := logged.String(); strings.Contains(got, "s3cret") || !strings.Contains(got, "a try failed") {
+				t.Errorf("log: got %s, want a line that the try failed, without s3cret", got)
 			}
 		})
 	}

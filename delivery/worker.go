@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -14,9 +15,10 @@ import (
 )
 
 const (
-	// lookupTime bounds all lookups before a POST. With the POST and the
-	// first write of its result (writeTime) they stay within the 15 s more
-	// than the timeout, after which the fire is handed out again.
+	// holdEvery is how often a worker says that it still has a fire.
+	holdEvery = time.Second
+
+	// lookupTime bounds all lookups before a POST.
 	lookupTime = 5 * time.Second
 
 	// writeTime bounds one write of a result, finishTime all its repeats.
@@ -38,6 +40,8 @@ type worker struct {
 	tries, writes context.Context
 
 	busy sync.Map // Fire.Seq of the fires under way
+
+	cut atomic.Int64 // how many tries a shutdown has cut off
 }
 
 // deliver does with a fire what its standing asks for.
@@ -48,6 +52,7 @@ func (w *worker) deliver(h job.Handover) {
 		return
 	}
 	defer w.busy.Delete(h.Seq)
+	defer w.hold(h)()
 
 	ctx, cancel := context.WithTimeout(w.tries, lookupTime)
 	defer cancel()
@@ -64,6 +69,32 @@ func (w *worker) deliver(h job.Handover) {
 	case job.Buried:
 		w.bury(h, job.Result{Status: job.Dead, Reason: rec.Reason, Detail: rec.Detail})
 	case job.Undecided: // left unacked: its record may be on its way
+	}
+}
+
+// hold keeps the fire from being handed out again until it is released. A
+// worker that dies, or is cut off, holds it no longer, so that another one has
+// it seconds later, however long a try may take.
+func (w *worker) hold(h job.Handover) (release func()) {
+	var extend *time.Timer
+	var mu sync.Mutex // guards extend
+	mu.Lock()
+	defer mu.Unlock()
+	extend = time.AfterFunc(holdEvery, func() {
+		if err := h.Extend(); err != nil {
+			w.log(h).Debug("a fire could not be held on to", "error", err)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if extend != nil {
+			extend.Reset(holdEvery)
+		}
+	})
+	return func() {
+		mu.Lock()
+		defer mu.Unlock()
+		extend.Stop()
+		extend = nil
 	}
 }
 
@@ -89,6 +120,7 @@ func (w *worker) try(lookups context.Context, h job.Handover) {
 	}
 	switch out.verdict {
 	case interrupted:
+		w.cut.Add(1)
 		return
 	case failed:
 		w.log(h).Debug("a try failed", "detail", out.detail)
@@ -97,8 +129,7 @@ func (w *worker) try(lookups context.Context, h job.Handover) {
 }
 
 // settle writes a result and acks the fire. Of a POST that was made the result
-// must not be lost, so it keeps at it, and holds on to the fire, while the
-// store has trouble.
+// must not be lost, so it keeps at it while the store has trouble.
 func (w *worker) settle(h job.Handover, res job.Result) {
 	ctx, cancel := context.WithTimeout(w.writes, finishTime)
 	defer cancel()
@@ -112,21 +143,15 @@ func (w *worker) settle(h job.Handover, res job.Result) {
 		}
 		return err
 	}
-	hold := func(err error, _ time.Duration) {
+	tell := func(err error, _ time.Duration) {
 		if !repeated {
 			w.log(h).Warn("the result of a try is not written yet", "error", err)
 		}
 		repeated = true
-		if err := h.Extend(); err != nil {
-			w.log(h).Debug("a fire could not be held on to", "error", err)
-		}
 	}
-	if err := backoff.RetryNotify(finish, backoff.WithContext(storeBackOff(), ctx), hold); err != nil {
+	if err := backoff.RetryNotify(finish, backoff.WithContext(storeBackOff(), ctx), tell); err != nil {
 		w.log(h).Error("the result of a try could not be written; the try will be repeated", "error", err)
 		return
-	}
-	if res.Status == job.Dead {
-		w.log(h).Warn("a job died", "reason", res.Reason, "detail", res.Detail)
 	}
 	w.ack(h)
 }
@@ -146,7 +171,6 @@ func (w *worker) bury(h job.Handover, res job.Result) {
 		w.log(h).Warn("a fire could not be written to DEAD", "error", err)
 		return
 	}
-	w.log(h).Info("a fire was written to DEAD", "reason", res.Reason, "detail", res.Detail)
 	w.ack(h)
 }
 

@@ -3,8 +3,6 @@ package delivery_test
 import (
 	"context"
 	"errors"
-	"net/http"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -123,6 +121,14 @@ func TestRetryAtCountsFromEndOfTry(t *testing.T) {
 		if got := s.awaitResult(1); got != want {
 			t.Errorf("result: got %+v, want %+v", got, want)
 		}
+		s.awaitAcks(1)
+		if s.extended < 14 || s.extended > 15 {
+			t.Errorf("the fire was extended %d times in 15 s, want once a second", s.extended)
+		}
+		time.Sleep(time.Minute)
+		if s.extended > 15 {
+			t.Errorf("the fire is extended after its ack")
+		}
 	})
 }
 
@@ -159,8 +165,8 @@ func TestStoreDownAfterPOST(t *testing.T) {
 				if diff := cmp.Diff([]job.Result{{Status: job.Delivered}}, results(s.finished)); diff != "" {
 					t.Errorf("finished (-want +got):\n%s", diff)
 				}
-				if s.extended != s.finishes-1 {
-					t.Errorf("the fire was extended %d times, want %d, after each failed write", s.extended, s.finishes-1)
+				if s.extended < 179 || s.extended > 190 {
+					t.Errorf("the fire was extended %d times in three minutes, want once a second", s.extended)
 				}
 				if len(s.acked) != 1 {
 					t.Errorf("got %d acks, want 1", len(s.acked))
@@ -237,24 +243,6 @@ func TestPUTIsFollowed(t *testing.T) {
 		want := []string{`POST old.example/x {"n":1}`, `POST new.example/y {"n":1}`}
 		if diff := cmp.Diff(want, rec.requests()); diff != "" {
 			t.Errorf("requests (-want +got):\n%s", diff)
-		}
-	})
-}
-
-// TestLog has a job that dies after a failed try: one line for it, with who
-// and why.
-func TestLog(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		rec := newReceiver(t, status(http.StatusTeapot))
-		s := newStore(t)
-		var logged logbook
-		s.run(delivery.Config{Log: logged.logger(), Retry: job.RetryPolicy{MaxAttempts: 2}}, rec.dial)
-		s.fire(s.addRoute("r", "http://h.example/"), func(h *job.Handover) { h.Attempt = 2; h.Key.ID = "the job" })
-		s.awaitAcks(1)
-		const want = `level=WARN msg="a job died" db=db collection=timers job="the job" route=r attempt=2 reason=attempts_exhausted detail="status 418"`
-		if got := logged.String(); strings.Count(got, want) != 1 {
-			t.Errorf("got log\n%s\nwant once\n%s", got, want)
 		}
 	})
 }

@@ -130,3 +130,17 @@ func (s *Store) Entries() int {
 	}
 	return n
 }
+
+// Owned counts the partitions whose timers are at work.
+func (s *Store) Owned() int {
+	n := 0
+	for _, t := range s.timers {
+		if t.owns() {
+			n++
+		}
+	}
+	return n
+}
+
+// Mute cuts the store off from JetStream, as if its process were dead.
+func (s *Store) Mute() { s.nc.Close() }

@@ -205,3 +205,29 @@ func TestKVDeleteOfFiringJob(t *testing.T) {
 		t.Errorf("standing of its fire: %v, %v; want superseded", st, err)
 	}
 }
+
+// The jobs bucket was replaced by another, whose sequences begin again: the
+// timer reads it anew.
+func TestJobsBucketReplaced(t *testing.T) {
+	f := open(t, streams.Config{})
+	f.route("r", job.NATS)
+	f.run()
+	for i := range 20 {
+		j := newJob(fmt.Sprint(i), "r", time.Now())
+		f.create(j)
+		f.reaches(j.Key, job.Published)
+	}
+	s, err := f.js.Stream(t.Context(), "KV_jobs_0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.js.DeleteStream(t.Context(), "KV_jobs_0"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.js.CreateStream(t.Context(), s.CachedInfo().Config); err != nil {
+		t.Fatal(err)
+	}
+	j := newJob("after", "r", time.Now())
+	f.create(j)
+	f.reaches(j.Key, job.Published)
+}

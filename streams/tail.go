@@ -31,11 +31,10 @@ const (
 // made anew when two are missed.
 const tailHeartbeat = 500 * time.Millisecond
 
-// tail reads the jobs bucket from its beginning, headers only, and hands each
-// message to out, until ctx ends. Whatever goes wrong, it goes on behind the
-// last message it handed over.
-func (t *timer) tail(ctx context.Context, out chan<- tailed) {
-	var last uint64
+// tail reads the jobs bucket behind the sequence last, headers only, and hands
+// each message to out, until ctx ends. Whatever goes wrong, it goes on behind
+// the last message it handed over.
+func (t *timer) tail(ctx context.Context, last uint64, out chan<- tailed) {
 	pause := newBackOff(50*time.Millisecond, 2*time.Second)
 	for ctx.Err() == nil {
 		before := last
@@ -46,7 +45,7 @@ func (t *timer) tail(ctx context.Context, out chan<- tailed) {
 		if last > before {
 			pause.Reset()
 		}
-		t.log.Warn("the tail of the jobs bucket is made anew", "at", last, "error", err)
+		t.log.Warn("the tail of the jobs bucket is made anew", "partition", t.partition, "at", last, "error", err)
 		sleep(ctx, pause.NextBackOff())
 	}
 }

@@ -30,9 +30,13 @@ type timer struct {
 	inboxes *Inboxes
 
 	// The loop's own; only run touches them.
-	agenda *agenda
-	seen   uint64 // the last sequence that the tail brought
-	tenure tenure // zero while we are not the owner
+	agenda   *agenda
+	seen     uint64 // the last sequence that the tail brought
+	tailed   <-chan tailed
+	stopTail context.CancelFunc
+	state    leaderState // as of the last check of the tail
+	checked  uint64      // what was seen then
+	tenure   tenure      // zero while we are not the owner
 	// unsettled are the claims of other epochs that are being looked into.
 	unsettled map[uint64]struct{}
 	next      *tenure // taken, but the tail has not reached its mark
@@ -53,6 +57,7 @@ type timer struct {
 	settled chan uint64
 	ended   chan struct{} // a fire came to its end while others wait
 	orders  chan order
+	states  chan leaderState
 
 	work     context.Context // of all that start begins
 	stopWork context.CancelFunc
@@ -82,6 +87,7 @@ func newTimer(s *Store, partition int) *timer {
 		settled: make(chan uint64, settlers),
 		ended:   make(chan struct{}, 1),
 		orders:  make(chan order),
+		states:  make(chan leaderState),
 	}
 	t.agenda = newAgenda(t.gated)
 	return t
@@ -104,10 +110,10 @@ func (t *timer) run(ctx context.Context) {
 	if t.routes.wait(ctx) != nil {
 		return // stopped before it began
 	}
-	tail := make(chan tailed, 4096)
-	tailing, stopTail := context.WithCancel(ctx)
-	defer stopTail()
-	t.start(func(context.Context) { t.tail(tailing, tail) })
+	following, stop := context.WithCancel(ctx)
+	defer stop()
+	t.follow(following)
+	t.start(func(context.Context) { t.askState(following) })
 	reconnects := t.w.nc.StatusChanged(nats.CONNECTED)
 	defer t.w.nc.RemoveStatusListener(reconnects)
 
@@ -117,11 +123,13 @@ func (t *timer) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case m := <-tail:
+		case m := <-t.tailed:
 			t.observe(m)
-			for n := len(tail); n > 0; n-- {
-				t.observe(<-tail)
+			for n := len(t.tailed); n > 0; n-- {
+				t.observe(<-t.tailed)
 			}
+		case s := <-t.states:
+			t.compare(following, s)
 		case l := <-t.loads:
 			t.took(l)
 			for n := len(t.loads); n > 0; n-- {

@@ -1,0 +1,90 @@
+package streams_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"belfry/internal/job"
+	"belfry/streams"
+)
+
+// node is one of several stores that share the work on one server.
+type node struct {
+	*streams.Store
+	stop func()
+}
+
+func (f *fixture) node() *node {
+	f.t.Helper()
+	s, err := streams.Open(f.t.Context(), f.server.Connect(), streams.Config{Partitions: 4, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.Run(ctx)
+	}()
+	n := &node{Store: s, stop: func() { cancel(); <-done }}
+	f.t.Cleanup(n.stop)
+	return n
+}
+
+// The nodes share the partitions: a new one gets its part, and what one leaves
+// the other takes over, at once if it says so and after the lease if it does
+// not. Nothing is lost or doubled on the way.
+func TestNodesShareThePartitions(t *testing.T) {
+	f := open(t, streams.Config{Partitions: 4})
+	f.route("r", job.NATS)
+	const n = 1200
+	start := time.Now().Add(500 * time.Millisecond)
+	var g errgroup.Group
+	g.SetLimit(32)
+	for i := range n {
+		g.Go(func() error {
+			return f.Jobs().Create(t.Context(), newJob(fmt.Sprint(i), "r", start.Add(time.Duration(i)*8*time.Millisecond)))
+		})
+	}
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	owns := func(n *node, want int) {
+		t.Helper()
+		eventually(t, fmt.Sprintf("a node owns %d partitions", want), func() bool { return n.Owned() == want })
+	}
+	a := f.node()
+	owns(a, 4)
+	b := f.node()
+	owns(a, 2)
+	owns(b, 2)
+	a.stop()
+	owns(b, 4)
+	c := f.node()
+	owns(b, 2)
+	owns(c, 2)
+	b.Crash()
+	b.Mute()
+	owns(c, 4)
+
+	for i := range n {
+		f.reaches(newJob(fmt.Sprint(i), "r", start).Key, job.Published)
+	}
+	seen := map[string]int{}
+	for _, m := range f.messages("FIRES", "fires.>") {
+		seen[m.Headers().Get("Belfry-Job-Id")]++
+	}
+	for id, times := range seen {
+		if times != 1 {
+			t.Errorf("job %s stands %d times in FIRES", id, times)
+		}
+	}
+	if len(seen) != n {
+		t.Errorf("%d jobs in FIRES, want %d", len(seen), n)
+	}
+}

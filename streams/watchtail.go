@@ -1,0 +1,74 @@
+package streams
+
+import (
+	"context"
+	"time"
+)
+
+// leaderState is what the leader of the jobs bucket says of it.
+type leaderState struct {
+	created time.Time // when it was made
+	last    uint64    // the last sequence it gave
+	present uint64    // the last message that is there; those behind expired
+}
+
+// checkEvery is how often the tail is compared with the leader.
+const checkEvery = time.Second
+
+// askState asks the leader for the state of the jobs bucket, again and again,
+// until ctx ends. What cannot be asked now is asked a moment later.
+func (t *timer) askState(ctx context.Context) {
+	for sleep(ctx, checkEvery) {
+		if !t.w.nc.IsConnected() {
+			continue
+		}
+		ask, cancel := context.WithTimeout(ctx, answerWait)
+		stream, err := t.js.Stream(ask, jobsStream(t.partition))
+		cancel()
+		if err != nil {
+			continue
+		}
+		present, _, err := t.w.lastOnLeader(ctx, jobsStream(t.partition), ">")
+		if err != nil {
+			continue
+		}
+		info := stream.CachedInfo()
+		select {
+		case t.states <- leaderState{created: info.Created, last: info.State.LastSeq, present: present.Seq}:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// compare checks the tail against the leader. One that has stood still behind
+// it since the last check is made anew. One that is ahead of it, or of another
+// stream, follows something that is there no more: then nothing that is known
+// holds, and all is read again.
+func (t *timer) compare(ctx context.Context, now leaderState) {
+	before, seenBefore := t.state, t.checked
+	t.state, t.checked = now, t.seen
+	switch {
+	case before.created.IsZero():
+	case !now.created.Equal(before.created), t.seen > now.last && t.seen == seenBefore:
+		t.log.Error("the jobs bucket was replaced; it is read anew", "partition", t.partition)
+		t.agenda = newAgenda(t.gated)
+		t.seen, t.checked = 0, 0
+		t.follow(ctx)
+		t.doubt(ctx, "the jobs bucket was replaced")
+	case t.seen < before.present && t.seen == seenBefore:
+		t.log.Warn("the tail of the jobs bucket stands still; it is made anew", "partition", t.partition, "at", t.seen, "leader", now.present)
+		t.follow(ctx)
+	}
+}
+
+// follow begins a tail behind what was seen, in place of the one before.
+func (t *timer) follow(ctx context.Context) {
+	if t.stopTail != nil {
+		t.stopTail()
+	}
+	ctx, t.stopTail = context.WithCancel(ctx)
+	out := make(chan tailed, 4096)
+	t.tailed = out
+	last := t.seen
+	t.start(func(context.Context) { t.tail(ctx, last, out) })
+}
