@@ -3,6 +3,8 @@ package delivery
 import (
 	"context"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"belfry/internal/job"
@@ -18,10 +20,12 @@ type pool struct {
 	run    *run
 	inbox  job.Inbox
 	log    *slog.Logger
-	handle func(job.Handover)
+	handle func(h job.Handover, posted func())
 
 	stop  context.CancelFunc
-	slots chan struct{} // holds a token for each fire asked for or worked on
+	slots chan struct{} // holds a token for each fire asked for or being posted
+
+	trouble atomic.Bool // the last fetch failed
 
 	// Guarded by run.mu.
 	orphaned     bool      // the route is deleted
@@ -43,9 +47,22 @@ func newPool(r *run, in job.Inbox, stop context.CancelFunc) *pool {
 	return p
 }
 
+// fetchers is how many fetches of one inbox may be under way. One alone would
+// spend most of a burst waiting for its next answer. While nothing is due the
+// first one holds all slots, and the others wait for one.
+const fetchers = 4
+
 // loop fetches until ctx ends or the inbox of a deleted route was removed.
 func (p *pool) loop(ctx context.Context) {
-	trouble := false // the last fetch failed
+	var all sync.WaitGroup
+	for i := range fetchers {
+		all.Go(func() { p.fetchLoop(ctx, i == 0) })
+	}
+	all.Wait()
+}
+
+// fetchLoop is one fetcher; the first one also looks after an orphaned inbox.
+func (p *pool) fetchLoop(ctx context.Context, first bool) {
 	backOff := storeBackOff()
 	for {
 		free := p.reserve(ctx)
@@ -53,20 +70,25 @@ func (p *pool) loop(ctx context.Context) {
 			return
 		}
 		err := p.fetch(ctx, free)
-		if ctx.Err() != nil || p.abandon(ctx) {
+		if ctx.Err() != nil {
+			return
+		}
+		if first && p.abandon(ctx) {
+			p.stop()
 			return
 		}
 		switch {
 		case err != nil:
-			if !trouble {
+			if p.trouble.CompareAndSwap(false, true) {
 				p.log.Warn("fires cannot be fetched", "error", err)
 			}
 			pause(ctx, backOff.NextBackOff())
-		case trouble:
+		case p.trouble.CompareAndSwap(true, false):
 			p.log.Info("fires are fetched again")
+			fallthrough
+		default:
 			backOff.Reset()
 		}
-		trouble = err != nil
 	}
 }
 
@@ -106,8 +128,11 @@ func (p *pool) fetch(ctx context.Context, free int) error {
 		}
 		taken++
 		p.run.running.Go(func() {
-			defer p.release(1)
-			p.handle(h)
+			// The slot is for the POST. How many results wait to be written
+			// is bounded by how many fires of a route may be out.
+			free := sync.OnceFunc(func() { p.release(1) })
+			defer free()
+			p.handle(h, free)
 		})
 	})
 }

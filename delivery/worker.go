@@ -44,8 +44,10 @@ type worker struct {
 	cut atomic.Int64 // how many tries a shutdown has cut off
 }
 
-// deliver does with a fire what its standing asks for.
-func (w *worker) deliver(h job.Handover) {
+// deliver does with a fire what its standing asks for. It calls posted when
+// the POST is over, if it makes one: what follows is between Belfry and its
+// store, and may wait for others to be written with it.
+func (w *worker) deliver(h job.Handover, posted func()) {
 	// A worker cut off from the store may have lost its hold on the fire
 	// while it still means to write the result. One POST is enough.
 	if _, busy := w.busy.LoadOrStore(h.Seq, nil); busy {
@@ -63,7 +65,7 @@ func (w *worker) deliver(h job.Handover) {
 	}
 	switch standing {
 	case job.Valid:
-		w.try(ctx, h)
+		w.try(ctx, h, posted)
 	case job.Superseded:
 		w.ack(h)
 	case job.Buried:
@@ -99,12 +101,12 @@ func (w *worker) hold(h job.Handover) (release func()) {
 }
 
 // buryOrphan moves a fire of a deleted NATS route into DEAD.
-func (w *worker) buryOrphan(h job.Handover) {
+func (w *worker) buryOrphan(h job.Handover, _ func()) {
 	w.bury(h, job.Result{Status: job.Dead, Reason: job.ReasonNoRoute})
 }
 
 // try makes the one try that a valid fire stands for and settles its result.
-func (w *worker) try(lookups context.Context, h job.Handover) {
+func (w *worker) try(lookups context.Context, h job.Handover, posted func()) {
 	route, err := w.Routes.Get(lookups, h.RouteKey())
 	if errors.Is(err, job.ErrRouteNotFound) {
 		w.settle(h, job.Result{Status: job.Dead, Reason: job.ReasonNoRoute})
@@ -117,6 +119,7 @@ func (w *worker) try(lookups context.Context, h job.Handover) {
 	out := outcome{failed, fmt.Sprintf("handed out %d times without a result", h.Times)}
 	if h.Times < maxTimes {
 		out = w.webhook.post(w.tries, route, h.Fire, w.Now())
+		posted()
 	}
 	switch out.verdict {
 	case interrupted:

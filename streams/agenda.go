@@ -45,6 +45,8 @@ type agenda struct {
 	parked map[uint64]*gate            // those records, by sequence
 	claims map[job.Key]uint64          // of each job that is claiming or firing, the record
 
+	book *claimBook // the firing ones, for others to ask
+
 	loading int // how many near records are in this stage
 	loaded  int // bytes that near records take, roughly
 }
@@ -89,6 +91,7 @@ func newAgenda(gated func(job.RouteKey) bool) *agenda {
 		queues: map[*gate]struct{}{},
 		parked: map[uint64]*gate{},
 		claims: map[job.Key]uint64{},
+		book:   newClaimBook(),
 	}
 }
 
@@ -104,6 +107,7 @@ func (a *agenda) observe(r job.Record) {
 	switch {
 	case r.Status == job.Firing:
 		a.claims[r.Key] = r.Revision
+		a.book.add(r)
 		a.firing[r.Revision] = claimed{
 			key: r.Key, due: r.Due, route: r.RouteKey(), epoch: r.Epoch, firesAfter: r.FiresAfter,
 			gate: a.enter(r.RouteKey()),
@@ -126,7 +130,10 @@ func (a *agenda) overtaken(k job.Key, revision uint64) {
 
 // observeUnknown takes in a record whose headers do not tell when it is due:
 // it is loaded at once.
-func (a *agenda) observeUnknown(seq uint64) { a.far.Set(job.Position{Seq: seq}) }
+func (a *agenda) observeUnknown(r job.Record) {
+	a.overtaken(r.Key, r.Revision)
+	a.far.Set(job.Position{Seq: r.Revision})
+}
 
 // forget drops the record at p wherever it is.
 func (a *agenda) forget(p job.Position) {
@@ -135,6 +142,7 @@ func (a *agenda) forget(p job.Position) {
 	}
 	if c, ok := a.firing[p.Seq]; ok {
 		delete(a.firing, p.Seq)
+		a.book.drop(p.Seq)
 		a.unclaim(c.key, p.Seq)
 		a.leave(c.gate)
 		p.Due = c.due

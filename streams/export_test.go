@@ -51,7 +51,7 @@ type Agenda struct{ a *agenda }
 func NewAgenda(gated func(job.RouteKey) bool) Agenda { return Agenda{newAgenda(gated)} }
 
 func (a Agenda) Observe(r job.Record)                       { a.a.observe(r) }
-func (a Agenda) ObserveUnknown(seq uint64)                  { a.a.observeUnknown(seq) }
+func (a Agenda) ObserveUnknown(r job.Record)                { a.a.observeUnknown(r) }
 func (a Agenda) ToLoad(now time.Time) []uint64              { return a.a.toLoad(now) }
 func (a Agenda) Took(r job.Record, now time.Time)           { a.a.took(r, now) }
 func (a Agenda) Gone(seq uint64)                            { a.a.gone(seq) }

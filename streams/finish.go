@@ -9,7 +9,7 @@ import (
 )
 
 // Standing applies the worker's rule to a fire, and returns the record that it
-// judged by. Any replica may answer, but the leader is asked when that one
+// judged by. The tail or any replica may answer, but the leader is asked when that
 // shows an older record or none, since it may not have seen the claim yet, and
 // when the fire was handed out before, since it may not have seen its end yet.
 // [job.Undecided] means that the fire must wait unacked: that there is no
@@ -17,6 +17,9 @@ import (
 // expired; and a claim that is overdue is about to be made anew.
 func (s *Jobs) Standing(ctx context.Context, f job.Fire) (job.Standing, job.Record, error) {
 	if f.Times <= 1 {
+		if r, ok := s.timers[partitionOf(f.Key, s.partitions)].book.Load().record(f); ok {
+			return s.unlessOverdue(job.Judge(f, r, true), r), r, nil
+		}
 		r, found, err := s.readAnywhere(ctx, f.Key)
 		if st := job.Judge(f, r, found); err == nil && st != job.Undecided {
 			return s.unlessOverdue(st, r), r, nil

@@ -21,6 +21,7 @@ type Jobs struct {
 	cfg    Config
 
 	partitions int
+	timers     []*timer // by partition
 }
 
 // read returns the job's record as the leader has it. A deleted key is not

@@ -4,14 +4,47 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strconv"
+	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
+// A start waits so long for JetStream to make what is missing, and for each
+// answer of it.
+const (
+	setupPatience = time.Minute
+	setupTry      = 3 * time.Second
+)
+
 // setup makes the streams and buckets that are missing and brings the ages of
-// the others up to date.
+// the others up to date. It goes on while JetStream does not answer: a cluster
+// may be without a leader for a while, and of two nodes that make a stream at
+// the same moment one may get no answer. All of it is safe to repeat.
 func (s *Store) setup(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, setupPatience)
+	defer cancel()
+	pause := newBackOff(100*time.Millisecond, 2*time.Second)
+	for {
+		err := s.setupOnce(ctx)
+		if err == nil || !waiting(err) || !sleep(ctx, pause.NextBackOff()) {
+			return err
+		}
+		s.cfg.Log.Warn("JetStream isn't ready yet", "error", err)
+	}
+}
+
+// waiting reports whether an error of JetStream's API may pass by itself.
+func waiting(err error) bool {
+	var api *jetstream.APIError
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) ||
+		errors.Is(err, jetstream.ErrNoStreamResponse) ||
+		errors.As(err, &api) && api.Code == http.StatusServiceUnavailable
+}
+
+func (s *Store) setupOnce(ctx context.Context) error {
 	if err := s.ensureBucket(ctx, jetstream.KeyValueConfig{
 		Bucket: settingsBucket, Description: "Belfry: what was fixed at first start, and who is at work",
 		LimitMarkerTTL: presenceTTL,
@@ -88,6 +121,8 @@ func jobsConfig(partition int) jetstream.StreamConfig {
 // ensureStream makes the stream, or brings its maximum age up to date. All
 // else of an existing stream is its operator's.
 func (s *Store) ensureStream(ctx context.Context, cfg jetstream.StreamConfig) error {
+	ctx, cancel := context.WithTimeout(ctx, setupTry)
+	defer cancel()
 	stream, err := s.js.Stream(ctx, cfg.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		s.replicas = max(s.replicas, cfg.Replicas)
@@ -109,6 +144,8 @@ func (s *Store) ensureStream(ctx context.Context, cfg jetstream.StreamConfig) er
 }
 
 func (s *Store) ensureBucket(ctx context.Context, cfg jetstream.KeyValueConfig) error {
+	ctx, cancel := context.WithTimeout(ctx, setupTry)
+	defer cancel()
 	_, err := s.js.KeyValue(ctx, cfg.Bucket)
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
 		cfg.Replicas = s.cfg.Replicas
@@ -126,6 +163,8 @@ const MaxPartitions = 50
 // fixPartitions writes down how many partitions there are, once: a job's
 // partition follows from the number, so it can never change.
 func (s *Store) fixPartitions(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, setupTry)
+	defer cancel()
 	kv, err := s.js.KeyValue(ctx, settingsBucket)
 	if err != nil {
 		return err

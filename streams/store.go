@@ -128,6 +128,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	for p := range s.partitions {
 		s.timers = append(s.timers, newTimer(s, p))
 	}
+	s.jobs.timers = s.timers
 	s.leases = newLeases(s)
 	if s.cfg.OnlyNode {
 		return s, s.inboxes.handOutAgain(ctx)

@@ -21,7 +21,8 @@ type tailed struct {
 type tailKind int
 
 const (
-	isNothing tailKind = iota // no job: a deleted key, somebody else's
+	isNothing tailKind = iota // no job: somebody else's
+	isDeleted                 // the mark of a deleted key; rec has that key
 	isMark                    // an owner's mark; only rec.Epoch is set
 	isRecord                  // a record that Belfry wrote
 	isUnknown                 // one without its headers, as a plain KV put leaves it
@@ -102,12 +103,12 @@ func (t *timer) glimpse(m jetstream.Msg, seq uint64) tailed {
 	r, written, err := decodeHeaders(k, seq, m.Headers())
 	switch {
 	case errors.Is(err, errNoRecord):
-		return tailed{seq: seq}
+		return tailed{seq: seq, rec: r, kind: isDeleted}
 	case err != nil:
 		t.leaveAlone(k, err)
 		return tailed{seq: seq}
 	case !written:
-		return tailed{seq: seq, kind: isUnknown}
+		return tailed{seq: seq, rec: r, kind: isUnknown}
 	}
 	return tailed{seq: seq, rec: r, kind: isRecord}
 }

@@ -44,10 +44,11 @@ type timer struct {
 
 	releases []chan struct{} // closed once the last fires are through
 
-	firing    atomic.Int64  // how many goroutines are in fire
-	owning    atomic.Bool   // whether tenure is set, for others to ask
-	replaced  atomic.Bool   // somebody else took the partition from us
-	firesSeen atomic.Uint64 // the highest sequence seen in FIRES
+	firing    atomic.Int64              // how many goroutines are in fire
+	book      atomic.Pointer[claimBook] // the agenda's
+	owning    atomic.Bool               // whether tenure is set, for others to ask
+	replaced  atomic.Bool               // somebody else took the partition from us
+	firesSeen atomic.Uint64             // the highest sequence seen in FIRES
 
 	loads   chan loaded
 	claims  chan claimResult
@@ -89,8 +90,13 @@ func newTimer(s *Store, partition int) *timer {
 		orders:  make(chan order),
 		states:  make(chan leaderState),
 	}
-	t.agenda = newAgenda(t.gated)
+	t.newAgenda()
 	return t
+}
+
+func (t *timer) newAgenda() {
+	t.agenda = newAgenda(t.gated)
+	t.book.Store(t.agenda.book)
 }
 
 // gated: the fires of a NATS route wait for nobody, so only REST is limited.
@@ -225,8 +231,10 @@ func (t *timer) observe(m tailed) {
 	switch m.kind {
 	case isMark:
 		t.marked(m.rec.Epoch)
+	case isDeleted:
+		t.agenda.overtaken(m.rec.Key, m.seq)
 	case isUnknown:
-		t.agenda.observeUnknown(m.seq)
+		t.agenda.observeUnknown(m.rec)
 	case isRecord:
 		t.agenda.observe(m.rec)
 		// Behind our mark a claim of an earlier epoch has no fire yet, and

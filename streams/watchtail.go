@@ -51,7 +51,7 @@ func (t *timer) compare(ctx context.Context, now leaderState) {
 	case before.created.IsZero():
 	case !now.created.Equal(before.created), t.seen > now.last && t.seen == seenBefore:
 		t.log.Error("the jobs bucket was replaced; it is read anew", "partition", t.partition)
-		t.agenda = newAgenda(t.gated)
+		t.newAgenda()
 		t.seen, t.checked = 0, 0
 		t.follow(ctx)
 		t.doubt(ctx, "the jobs bucket was replaced")
