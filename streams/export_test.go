@@ -18,6 +18,7 @@ var (
 	PartitionOf   = partitionOf
 	DecodeRecord  = decodeRecord
 	DecodeFire    = decodeFire
+	Balance       = balance
 )
 
 // PublishFunc sends one message and waits for its answer.
