@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"strconv"
 	"time"
 
@@ -18,6 +17,9 @@ const (
 	setupPatience = time.Minute
 	setupTry      = 3 * time.Second
 )
+
+// codeUnavailable is that of JetStream errors that pass by themselves.
+const codeUnavailable = 503
 
 // setup makes the streams and buckets that are missing and brings the ages of
 // the others up to date. It goes on while JetStream does not answer: a cluster
@@ -41,7 +43,7 @@ func waiting(err error) bool {
 	var api *jetstream.APIError
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) ||
 		errors.Is(err, jetstream.ErrNoStreamResponse) ||
-		errors.As(err, &api) && api.Code == http.StatusServiceUnavailable
+		errors.As(err, &api) && api.Code == codeUnavailable
 }
 
 func (s *Store) setupOnce(ctx context.Context) error {
