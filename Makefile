@@ -6,6 +6,9 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 CC_FOUND := $(shell test "$$(go env CGO_ENABLED)" = 1 && command -v "$$(go env CC | cut -d ' ' -f 1)")
 RACE := $(if $(CC_FOUND),-race)
 
+# Of make chaos; 0 draws one.
+SEED := 0
+
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := go run golang.org/x/vuln/cmd/govulncheck@latest
 
@@ -32,6 +35,22 @@ test: ## run the tests, shuffled and under the race detector
 load: build ## measure 1,000 webhooks over 5 s on a belfry of its own
 	go build -trimpath -o bin/loadgen ./cmd/loadgen
 	bin/loadgen --belfry bin/belfry --nats-config nats.conf --jobs 1000 --over 5s --max-p50 3ms --max-p99 10ms
+
+.PHONY: chaos
+chaos: build bin/nats-server ## break things while it works, embedded and in a cluster; SEED=7 repeats a run
+	go build -trimpath -o bin/chaos ./cmd/chaos
+	bin/chaos --setting embedded --seed $(SEED)
+	bin/chaos --setting cluster --seed $(SEED)
+
+.PHONY: cluster-demo
+cluster-demo: build bin/nats-server ## run docs/cluster.md: three nats-servers, two nodes, one of them killed
+	go build -trimpath -o bin/clusterdemo ./cmd/clusterdemo
+	bin/clusterdemo
+
+# The nats-server of go.mod.
+.PHONY: bin/nats-server
+bin/nats-server:
+	CGO_ENABLED=0 go build -trimpath -o $@ github.com/nats-io/nats-server/v2
 
 .PHONY: check
 check: lint test ## all that a change needs

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math/rand/v2"
 	"net/http"
+	"strconv"
 	"testing"
 	"time"
 
@@ -21,28 +22,30 @@ type raced struct {
 }
 
 // race creates jobs and sends one request for each around its due time, from
-// 30 ms before to 30 ms after. One that is answered 503, by a belfry that has
-// too much to do, is sent again, as its Retry-After says.
-func race(t *testing.T, p *running, n int, send func(timer) (answer, error)) []raced {
+// 30 ms before to 30 ms after. So many clients do so, one job at a time each,
+// that a slow machine does less rather than later. send reports how often it
+// sent the request again.
+func race(t *testing.T, p *running, n int, send func(timer) (answer, int, error)) []raced {
 	t.Helper()
-	const around = 30 * time.Millisecond
-	jobs := timers(n, time.Now().Add(3*time.Second), 5*time.Second)
-	p.create(t, jobs, "r")
+	const (
+		clients = 100
+		ahead   = 250 * time.Millisecond
+		around  = 30 * time.Millisecond
+	)
 	all := make([]raced, n)
 	errorf := few(t)
-	inParallel(n, n, func(i int) {
-		time.Sleep(time.Until(jobs[i].due.Add(rand.N(2*around) - around)))
-		a, err := send(jobs[i])
-		unsure := false
-		for err == nil && a.status == http.StatusServiceUnavailable {
-			unsure = true
-			time.Sleep(time.Second)
-			a, err = send(jobs[i])
+	inParallel(n, clients, func(i int) {
+		j := timers(1, time.Now().Add(ahead), 0)[0]
+		j.id = strconv.Itoa(i)
+		if a, _, err := p.insist(http.MethodPost, "/job/db/coll", j.body("r")); err != nil || !a.ok() {
+			errorf("POST of job %s: %v (%v), want 200", j.id, a, err)
 		}
+		time.Sleep(time.Until(j.due.Add(rand.N(2*around) - around)))
+		a, repeats, err := send(j)
 		if err != nil || !a.ok() && !a.tooLate() {
-			errorf("job %s: %v (%v), want 200, or 400 with E103 or E104", jobs[i].id, a, err)
+			errorf("job %s: %v (%v), want 200, or 400 with E103 or E104", j.id, a, err)
 		}
-		all[i] = raced{jobs[i], a, unsure}
+		all[i] = raced{j, a, repeats > 0}
 	})
 	won, unsure := 0, 0
 	for _, r := range all {
@@ -54,9 +57,6 @@ func race(t *testing.T, p *running, n int, send func(timer) (answer, error)) []r
 		}
 	}
 	t.Logf("%d of %d requests were in time, %d too late; %d of them were sent again", won, n, n-won, unsure)
-	if won == 0 || won == n {
-		t.Errorf("%d of %d requests were in time, want some and not all", won, n)
-	}
 	return all
 }
 
@@ -86,8 +86,8 @@ func TestDeleteRacesTheTimer(t *testing.T) {
 	p := startProgram(t, t.TempDir())
 	in := newReceiver(t, nil)
 	in.route(t, p, "r")
-	all := race(t, p, 2000, func(j timer) (answer, error) {
-		return p.do(http.MethodDelete, "/job/db/coll/"+j.id, "")
+	all := race(t, p, 2000, func(j timer) (answer, int, error) {
+		return p.insist(http.MethodDelete, "/job/db/coll/"+j.id, "")
 	})
 
 	// Once every job is over and nothing is left in the inbox, nothing comes.
@@ -119,8 +119,8 @@ func TestPutRacesTheTimer(t *testing.T) {
 	later := func(j timer) timer {
 		return timer{id: j.id, due: j.due.Add(2 * time.Second), meta: `{"later":true}`}
 	}
-	all := race(t, p, 2000, func(j timer) (answer, error) {
-		return p.do(http.MethodPut, "/job/db/coll/"+j.id, later(j).body("r"))
+	all := race(t, p, 2000, func(j timer) (answer, int, error) {
+		return p.insist(http.MethodPut, "/job/db/coll/"+j.id, later(j).body("r"))
 	})
 
 	in.waitFor(t, len(all))

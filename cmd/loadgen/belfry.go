@@ -14,8 +14,12 @@ import (
 	"time"
 )
 
-// stopWithin is more than belfry takes to stop at its own limit.
-const stopWithin = 30 * time.Second
+const (
+	// startWithin is far more than belfry takes to start on no data.
+	startWithin = 30 * time.Second
+	// stopWithin is more than belfry takes to stop at its own limit.
+	stopWithin = 30 * time.Second
+)
 
 // startBelfry runs a belfry on free ports and returns the URL of its API when
 // it is ready. Its data is in a temporary folder beside the binary, since the
@@ -59,6 +63,8 @@ func startBelfry(ctx context.Context, binary, natsConfig string, stderr io.Write
 			return url, stop, nil
 		}
 		err = errors.New("it ended before it was ready")
+	case <-time.After(startWithin):
+		err = fmt.Errorf("it is not ready after %v", startWithin)
 	case <-ctx.Done():
 		err = ctx.Err()
 	}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"belfry/internal/proc"
+)
+
+// window is the time of one fault as it was: from its begin until all was up
+// again.
+type window struct {
+	kind     faultKind
+	from, to time.Time
+}
+
+// faulter brings the faults about, one at a time.
+type faulter struct {
+	*site
+	start time.Time
+	say   func(format string, args ...any)
+}
+
+// run carries out the faults, each not before its time and not before all is
+// up again after the one before: three servers bear the loss of one.
+func (f *faulter) run(ctx context.Context, faults []fault) ([]window, error) {
+	var all []window
+	for _, one := range faults {
+		select {
+		case <-time.After(time.Until(f.start.Add(one.at))):
+		case <-ctx.Done():
+			return all, ctx.Err()
+		}
+		w := window{kind: one.kind, from: time.Now()}
+		if err := f.apply(ctx, one); err != nil {
+			return all, fmt.Errorf("%s %d: %w", one.kind, one.which+1, err)
+		}
+		ended := time.Now()
+		err := f.waitUp(ctx, append(f.servers[:len(f.servers):len(f.servers)], f.nodes...))
+		if err != nil {
+			return all, err
+		}
+		w.to = time.Now()
+		all = append(all, w)
+		f.say("%6.1fs  %s %d for %.1f s; all up again after %.1f s", w.from.Sub(f.start).Seconds(),
+			one.kind, one.which+1, ended.Sub(w.from).Seconds(), w.to.Sub(ended).Seconds())
+	}
+	return all, nil
+}
+
+// apply makes one fault, waits, and takes it back.
+func (f *faulter) apply(ctx context.Context, one fault) error {
+	switch one.kind {
+	case killNode:
+		return f.kill(ctx, f.nodes[one.which], one.lasts)
+	case killServer:
+		return f.kill(ctx, f.servers[one.which], one.lasts)
+	case pauseNode:
+		return pause(ctx, f.nodes[one.which], one.lasts)
+	case pauseServer:
+		return pause(ctx, f.servers[one.which], one.lasts)
+	case cutNode, stallNode:
+		return f.interrupt(ctx, f.toNATS[one.which], one)
+	case cutServer:
+		var links []*link
+		for i := range f.routes {
+			if i != one.which {
+				links = append(links, f.routes[one.which][i], f.routes[i][one.which])
+			}
+		}
+		return f.interrupt(ctx, links, one)
+	}
+	return errors.New("no such fault")
+}
+
+func (f *faulter) kill(ctx context.Context, p *proc.Process, down time.Duration) error {
+	if err := p.Kill(); err != nil {
+		return err
+	}
+	return errors.Join(wait(ctx, down), p.Start())
+}
+
+func pause(ctx context.Context, p *proc.Process, asleep time.Duration) error {
+	if err := p.Pause(); err != nil {
+		return err
+	}
+	return errors.Join(wait(ctx, asleep), p.Resume())
+}
+
+func (f *faulter) interrupt(ctx context.Context, links []*link, one fault) error {
+	for _, k := range links {
+		if one.kind == stallNode {
+			k.Stall()
+		} else {
+			k.Cut()
+		}
+	}
+	err := wait(ctx, one.lasts)
+	for _, k := range links {
+		k.Mend()
+	}
+	return err
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,66 @@
+package main
+
+import "time"
+
+// history is what a run did and what came of it.
+type history struct {
+	jobs     []told
+	arrivals []arrival
+	fires    []fire
+}
+
+// told is one job as its client tells it.
+type told struct {
+	id    string
+	route string
+	asked []asked
+
+	// final is the status in which the API showed the job at the end, or what
+	// it said instead.
+	final string
+}
+
+// asked is one step that was carried out.
+type asked struct {
+	op      op
+	content int       // which content it gave the job: the number of the step
+	due     time.Time // the trigger time of that content
+	outcome outcome
+	detail  string // the last answer
+	sent    time.Time
+	ended   time.Time
+	sends   int
+}
+
+// outcome is what a client knows of its request in the end.
+type outcome string
+
+const (
+	acked   outcome = "acknowledged" // answered 200
+	tooLate outcome = "too late"     // refused: the job has begun to fire, or has fired
+	unknown outcome = "unknown"      // a send was not answered, and no later one was answered 200
+	notDone outcome = "not done"     // never more than refused: nothing was changed
+	wrong   outcome = "wrong"        // an answer that no request of the workload deserves
+)
+
+// arrival is one fire as a receiver got it.
+type arrival struct {
+	job     string
+	content int
+	fireID  string
+	attempt string
+	trigger int64  // as its header says, in unix milliseconds
+	seq     uint64 // of the message in FIRES; 0 over HTTP
+	at      time.Time
+	refused bool // the receiver answered 503
+}
+
+// fire is one message in FIRES.
+type fire struct {
+	seq     uint64
+	job     string
+	content int
+	fireID  string
+	attempt string
+	claim   string
+}

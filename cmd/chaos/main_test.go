@@ -1,0 +1,40 @@
+package main
+
+import (
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A short run against the real program.
+func TestChaos(t *testing.T) {
+	t.Parallel()
+	belfry := filepath.Join(t.TempDir(), "belfry")
+	if out, err := exec.Command("go", "build", "-o", belfry, "belfry/cmd/belfry").CombinedOutput(); err != nil {
+		t.Fatalf("couldn't build belfry: %v\n%s", err, out)
+	}
+	var stdout, stderr strings.Builder
+	err := run(t.Context(), []string{"--setting", "embedded", "--seed", "11", "--duration", "15s", "--belfry", belfry}, &stdout, &stderr)
+	if err != nil {
+		t.Errorf("%v\n%s%s", err, &stdout, &stderr)
+	}
+	t.Log("\n" + stdout.String())
+}
+
+func TestBadArguments(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"now"}, `unexpected argument "now"; see chaos --help`},
+		{[]string{"--setting", "moon"}, `--setting "moon": embedded and cluster are accepted`},
+		{[]string{"--duration", "1s"}, `--duration 1s: 5s or more is accepted`},
+	} {
+		var stdout, stderr strings.Builder
+		if err := run(t.Context(), tt.args, &stdout, &stderr); err == nil || err.Error() != tt.want {
+			t.Errorf("chaos %q: %v, want %s", tt.args, err, tt.want)
+		}
+	}
+}

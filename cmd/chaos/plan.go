@@ -1,0 +1,206 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// plan is all that a run does, made from its seed alone. Times count from the
+// start of the workload.
+type plan struct {
+	stories []story
+	faults  []fault
+}
+
+// story is the life of one job as its client wants it: its steps follow each
+// other, each sent when the one before is answered and its own time has come.
+type story struct {
+	id    string
+	route string // routeREST or routeNATS
+	steps []step
+
+	// refuse has the receiver answer the first try with 503.
+	refuse bool
+	// impatient clients give up on an answer soon, and ask elsewhere.
+	impatient bool
+}
+
+// step is one request. due is the trigger time that a create or change asks
+// for.
+type step struct {
+	at  time.Duration
+	op  op
+	due time.Duration
+}
+
+type op string
+
+const (
+	opCreate op = "create"
+	opChange op = "change"
+	opCancel op = "cancel"
+)
+
+// The routes of the workload, named by their type.
+const (
+	routeREST = "rest"
+	routeNATS = "nats"
+)
+
+// fault is one thing that goes wrong, not before at, and for how long.
+type fault struct {
+	at    time.Duration
+	kind  faultKind
+	which int // the node or server, from 0
+	lasts time.Duration
+}
+
+// faultKind says what goes wrong.
+type faultKind string
+
+// The kinds of faults.
+const (
+	killNode    faultKind = "kill belfry"         // SIGKILL, started again later
+	pauseNode   faultKind = "pause belfry"        // SIGSTOP for longer than a lease
+	cutNode     faultKind = "cut off belfry"      // its connections to NATS break
+	stallNode   faultKind = "stall belfry"        // its connections to NATS go silent, and then on
+	killServer  faultKind = "kill nats-server"    // SIGKILL, started again later
+	pauseServer faultKind = "pause nats-server"   // SIGSTOP for longer than an election
+	cutServer   faultKind = "cut off nats-server" // its connections to the other servers break
+)
+
+// setting is where the workload runs.
+type setting struct {
+	name     string
+	nodes    int
+	servers  int
+	kinds    []faultKind
+	pause    span // between two faults
+	settle   time.Duration
+	duration time.Duration
+}
+
+// span is a range of durations.
+type span struct{ from, to time.Duration }
+
+func settings() []setting {
+	return []setting{
+		{
+			name: "embedded", nodes: 1,
+			kinds: []faultKind{killNode, killNode, pauseNode},
+			pause: span{2 * time.Second, 5 * time.Second}, settle: 2 * time.Second,
+			duration: time.Minute,
+		},
+		{
+			name: "cluster", nodes: 2, servers: 3,
+			kinds: []faultKind{killNode, pauseNode, cutNode, stallNode, killServer, pauseServer, cutServer},
+			pause: span{4 * time.Second, 8 * time.Second}, settle: 10 * time.Second,
+			duration: 90 * time.Second,
+		},
+	}
+}
+
+const storiesPerSecond = 60
+
+// newPlan spreads the stories over the duration, and the faults behind each
+// other. Nothing is due, and no fault begins, after its end.
+func newPlan(seed uint64, s setting, duration time.Duration) plan {
+	r := rand.New(rand.NewPCG(seed, 0))
+	p := plan{faults: newFaults(r, s, duration)}
+	for i := range int(storiesPerSecond * duration.Seconds()) {
+		p.stories = append(p.stories, newStory(r, fmt.Sprintf("%d", i), duration, p.faults))
+	}
+	slices.SortFunc(p.stories, func(a, b story) int { return int(a.steps[0].at - b.steps[0].at) })
+	return p
+}
+
+// newFaults takes the kinds in rounds, so that a run has a bit of everything.
+func newFaults(r *rand.Rand, s setting, duration time.Duration) []fault {
+	var all []fault
+	var kinds []faultKind
+	at := in(r, span{time.Second, 3 * time.Second})
+	for at < duration {
+		if len(kinds) == 0 {
+			kinds = slices.Clone(s.kinds)
+			r.Shuffle(len(kinds), func(i, j int) { kinds[i], kinds[j] = kinds[j], kinds[i] })
+		}
+		f := fault{at: at, kind: kinds[0], which: r.IntN(s.nodes)}
+		kinds = kinds[1:]
+		switch f.kind {
+		case killServer, pauseServer, cutServer:
+			f.which = r.IntN(s.servers)
+		}
+		switch f.kind {
+		case killNode:
+			f.lasts = in(r, span{0, 3 * time.Second})
+		case killServer, cutServer:
+			f.lasts = in(r, span{time.Second, 6 * time.Second})
+		case pauseServer:
+			f.lasts = in(r, span{4 * time.Second, 10 * time.Second})
+		default: // longer than the lease of 3 s
+			f.lasts = in(r, span{4 * time.Second, 6 * time.Second})
+		}
+		all = append(all, f)
+		at += f.lasts + in(r, s.pause)
+	}
+	return all
+}
+
+// newStory makes a story of one to four steps. One job in three comes due just
+// when a fault begins, to be caught half done.
+func newStory(r *rand.Rand, id string, duration time.Duration, faults []fault) story {
+	s := story{id: id, route: routeREST, impatient: r.IntN(2) == 0}
+	if r.IntN(2) == 0 {
+		s.route = routeNATS
+	}
+	at := in(r, span{0, duration - 2*time.Second})
+	ahead := span{0, 5 * time.Second}
+	switch r.IntN(10) {
+	case 0: // due at once
+		ahead = span{-time.Second, 0}
+	case 1, 2:
+		ahead = span{5 * time.Second, 15 * time.Second}
+	}
+	due := func() time.Duration { return min(at+in(r, ahead), duration) }
+	if r.IntN(3) == 0 {
+		begin := faults[r.IntN(len(faults))].at
+		at = max(0, begin-in(r, span{0, 3 * time.Second}))
+		due = func() time.Duration {
+			about := begin + in(r, span{-50 * time.Millisecond, 100 * time.Millisecond})
+			return min(max(at, about), duration)
+		}
+	}
+	last := step{at, opCreate, due()}
+	s.steps = append(s.steps, last)
+	// next is some time before the job is due, at times just then.
+	next := func() time.Duration {
+		if last.due <= last.at || r.IntN(4) == 0 {
+			return last.due + in(r, span{-20 * time.Millisecond, 20 * time.Millisecond})
+		}
+		return in(r, span{last.at, last.due})
+	}
+	switch kind := r.IntN(8); {
+	case kind < 4:
+		s.refuse = s.route == routeREST && r.IntN(5) == 0
+	default:
+		for range kind % 3 {
+			at = next()
+			last = step{at, opChange, due()}
+			s.steps = append(s.steps, last)
+		}
+		if kind < 6 {
+			s.steps = append(s.steps, step{at: next(), op: opCancel})
+		}
+	}
+	return s
+}
+
+// in draws from a span.
+func in(r *rand.Rand, s span) time.Duration {
+	if s.to <= s.from {
+		return s.from
+	}
+	return s.from + time.Duration(r.Int64N(int64(s.to-s.from)))
+}

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestPlanFollowsFromItsSeed(t *testing.T) {
+	t.Parallel()
+	all := cmp.AllowUnexported(plan{}, story{}, step{}, fault{})
+	for _, s := range settings() {
+		one, again, other := newPlan(1, s, s.duration), newPlan(1, s, s.duration), newPlan(2, s, s.duration)
+		if diff := cmp.Diff(one, again, all); diff != "" {
+			t.Errorf("%s: two plans of one seed differ:\n%s", s.name, diff)
+		}
+		if cmp.Equal(one, other, all) {
+			t.Errorf("%s: the plans of two seeds are the same", s.name)
+		}
+	}
+}
+
+// A plan has all that a run is to have, and ends in time.
+func TestPlan(t *testing.T) {
+	t.Parallel()
+	for _, s := range settings() {
+		kinds, ops := map[faultKind]int{}, map[op]int{}
+		for seed := range uint64(20) {
+			p := newPlan(seed, s, s.duration)
+			for i, f := range p.faults {
+				kinds[f.kind]++
+				if f.at >= s.duration || i > 0 && f.at < p.faults[i-1].at+p.faults[i-1].lasts {
+					t.Errorf("%s, seed %d: fault %+v comes after the end, or within the one before", s.name, seed, f)
+				}
+			}
+			for _, story := range p.stories {
+				for i, step := range story.steps {
+					ops[step.op]++
+					if (step.op == opCreate) != (i == 0) || step.due > s.duration {
+						t.Errorf("%s, seed %d, job %s: step %d is %+v; want the create first, and all due within %v", s.name, seed, story.id, i, step, s.duration)
+					}
+				}
+				if story.refuse && (len(story.steps) > 1 || story.route != routeREST) {
+					t.Errorf("%s, seed %d, job %s: it is refused and changed; the checker cannot tell then", s.name, seed, story.id)
+				}
+			}
+		}
+		for _, k := range s.kinds {
+			if kinds[k] == 0 {
+				t.Errorf("%s: no %q in 20 plans", s.name, k)
+			}
+		}
+		for _, o := range []op{opCreate, opChange, opCancel} {
+			if ops[o] == 0 {
+				t.Errorf("%s: no %s in 20 plans", s.name, o)
+			}
+		}
+	}
+}

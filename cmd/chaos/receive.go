@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// receiver takes the fires of both routes: an HTTP server, and a subscriber
+// with plain nats.go that acks what it gets.
+type receiver struct {
+	server   *http.Server
+	listener net.Listener
+	nc       *nats.Conn
+	js       jetstream.JetStream
+
+	mu       sync.Mutex // guards what follows
+	arrivals []arrival
+	refused  map[string]bool // the webhook-ids that were answered 503 once
+}
+
+func newReceiver(natsURL string) (*receiver, error) {
+	r := &receiver{refused: map[string]bool{}}
+	var err error
+	if r.nc, err = nats.Connect(natsURL, nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond)); err != nil {
+		return nil, err
+	}
+	if r.js, err = jetstream.New(r.nc); err != nil {
+		return nil, err
+	}
+	if r.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		return nil, err
+	}
+	r.server = &http.Server{Handler: http.HandlerFunc(r.post)}
+	go r.server.Serve(r.listener) // until close; a failure shows as lost jobs
+	return r, nil
+}
+
+func (r *receiver) url() string { return "http://" + r.listener.Addr().String() + "/" }
+
+func (r *receiver) close() {
+	r.server.Close()
+	r.nc.Close()
+}
+
+// subscribe hands the fires of a consumer over until the receiver is closed.
+func (r *receiver) subscribe(ctx context.Context, consumer string) error {
+	c, err := r.js.Consumer(ctx, "FIRES", consumer)
+	if err != nil {
+		return err
+	}
+	// What is wrong for a while comes right by itself: Consume asks again.
+	_, err = c.Consume(r.message, jetstream.PullHeartbeat(time.Second), jetstream.PullExpiry(5*time.Second))
+	return err
+}
+
+func (r *receiver) post(w http.ResponseWriter, req *http.Request) {
+	at := time.Now()
+	body, err := io.ReadAll(req.Body)
+	if err != nil {
+		return // the sender died within it
+	}
+	a := newArrival(body, req.Header.Get, at)
+	if r.note(a, body) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+}
+
+func (r *receiver) message(m jetstream.Msg) {
+	at := time.Now()
+	a := newArrival(m.Data(), nats.Header(m.Headers()).Get, at)
+	if meta, err := m.Metadata(); err == nil {
+		a.seq = meta.Sequence.Stream
+	}
+	r.note(a, nil)
+	_ = m.Ack() // if it fails, the message comes again
+}
+
+// note takes an arrival in, and reports whether it is to be refused: the first
+// try of a job that asks for it.
+func (r *receiver) note(a arrival, body []byte) bool {
+	var c content
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if json.Unmarshal(body, &c) == nil && c.Refuse && !r.refused[a.fireID] {
+		r.refused[a.fireID] = true
+		a.refused = true
+	}
+	r.arrivals = append(r.arrivals, a)
+	return a.refused
+}
+
+func newArrival(body []byte, header func(string) string, at time.Time) arrival {
+	a := arrival{job: header("Belfry-Job-Id"), fireID: header("webhook-id"), attempt: header("Belfry-Attempt"), at: at}
+	a.content = contentOf(body, a.job)
+	a.trigger, _ = strconv.ParseInt(header("Belfry-Trigger-Time"), 10, 64)
+	return a
+}
+
+// garbled is the content of a body that is not one of ours, or of another job.
+const garbled = -2
+
+func contentOf(body []byte, job string) int {
+	var c content
+	if err := json.Unmarshal(body, &c); err != nil || c.Job != job {
+		return garbled
+	}
+	return c.Step
+}
+
+// arrived returns what has come in so far, in order.
+func (r *receiver) arrived() []arrival {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]arrival(nil), r.arrivals...)
+}
+
+// stored reads the stream FIRES from its beginning to its end.
+func (r *receiver) stored(ctx context.Context) ([]fire, error) {
+	stream, err := r.js.Stream(ctx, "FIRES")
+	if err != nil {
+		return nil, err
+	}
+	consumer, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{FilterSubjects: []string{"fires.>"}})
+	if err != nil {
+		return nil, err
+	}
+	info, err := consumer.Info(ctx)
+	if err != nil || info.NumPending == 0 {
+		return nil, err
+	}
+	messages, err := consumer.Messages()
+	if err != nil {
+		return nil, err
+	}
+	defer messages.Stop()
+	var all []fire
+	for {
+		m, err := messages.Next(jetstream.NextContext(ctx))
+		if err != nil {
+			return nil, fmt.Errorf("couldn't read FIRES: %w", err)
+		}
+		meta, err := m.Metadata()
+		if err != nil {
+			return nil, err
+		}
+		h := nats.Header(m.Headers())
+		f := fire{
+			seq: meta.Sequence.Stream, job: h.Get("Belfry-Job-Id"), fireID: h.Get("Belfry-Fire-Id"),
+			attempt: h.Get("Belfry-Attempt"), claim: h.Get("Belfry-Claim"),
+		}
+		f.content = contentOf(m.Data(), f.job)
+		all = append(all, f)
+		if meta.NumPending == 0 {
+			return all, nil
+		}
+	}
+}

@@ -1,0 +1,39 @@
+package streams
+
+import (
+	"testing"
+
+	"belfry/internal/job"
+)
+
+// The keys of the benchmarks: one that needs no escaping, as most do, and one
+// that does.
+var benchKeys = map[string]job.Key{
+	"plain":   {DB: "game", Collection: "matches", ID: "nxz123bnj-4711"},
+	"escaped": {DB: "spiel", Collection: "größe", ID: "user@example.com/7 öäü"},
+}
+
+func BenchmarkJobSubject(b *testing.B) {
+	for name, k := range benchKeys {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				jobSubject(partitionOf(k, 8), k)
+			}
+		})
+	}
+}
+
+func BenchmarkParseJobKey(b *testing.B) {
+	for name, k := range benchKeys {
+		key := jobSubject(0, k)[len(jobsPrefix(0)):]
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := parseJobKey(key); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

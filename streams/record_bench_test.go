@@ -1,0 +1,69 @@
+package streams
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"belfry/internal/job"
+)
+
+// claimedBench is a record with all the headers that one can have while it
+// fires, and 200 bytes of meta.
+func claimedBench() job.Record {
+	r := benchRecord(12345, benchStart)
+	r.Meta = fmt.Appendf(nil, `{"n":1,"text":"%0185d"}`, 0)
+	r.FireID = "01HF7YAT00000000000000000A"
+	claim := r.Claim(benchStart, 7, 123456, time.Hour, "OPERATIONOPERATIONOPERATIO")
+	claim.Revision = 12346
+	return claim
+}
+
+func BenchmarkEncodeRecord(b *testing.B) {
+	r := claimedBench()
+	b.ReportAllocs()
+	for b.Loop() {
+		encodeRecord(jobSubject(0, r.Key), r, time.Hour)
+	}
+}
+
+func BenchmarkDecodeRecord(b *testing.B) {
+	r := claimedBench()
+	m := encodeRecord(jobSubject(0, r.Key), r, time.Hour)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := decodeRecord(r.Key, r.Revision, m.Header, m.Data); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// What the tail does with each message.
+func BenchmarkDecodeHeaders(b *testing.B) {
+	r := claimedBench()
+	m := encodeRecord(jobSubject(0, r.Key), r, time.Hour)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, _, err := decodeHeaders(r.Key, r.Revision, m.Header); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkEncodeFire(b *testing.B) {
+	r := claimedBench()
+	b.ReportAllocs()
+	for b.Loop() {
+		encodeFire(r, benchStart)
+	}
+}
+
+func BenchmarkDecodeFire(b *testing.B) {
+	m := encodeFire(claimedBench(), benchStart)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := decodeFire(m.Header, m.Data, 1, benchStart); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
