@@ -45,8 +45,11 @@ type writeAnswer struct {
 	err error
 }
 
-// maxBatch and maxBatchBytes bound a batch; the server takes 1,000.
 const (
+	// worthHalving is the least part of a refused batch that is tried as a
+	// batch again; smaller ones are cheaper write by write.
+	worthHalving = 64
+	// maxBatch and maxBatchBytes bound a batch; the server takes 1,000.
 	maxBatch      = 1000
 	maxBatchBytes = 4 << 20
 )
@@ -71,17 +74,27 @@ func (c *committer) publish(ctx context.Context, m *nats.Msg, _ ...jetstream.Pub
 	case a := <-w.answer:
 		return a.ack, a.err
 	case <-ctx.Done():
-		c.withdraw(w)
-		return nil, ctx.Err()
 	}
+	if c.withdraw(w) {
+		return nil, errWithdrawn
+	}
+	// Under way. A caller that sent it again would meet its own first copy,
+	// and spoil the batch that it is in.
+	a := <-w.answer
+	return a.ack, a.err
 }
 
-func (c *committer) withdraw(w *pendingWrite) {
+// errWithdrawn: the write waited too long for its turn, and was not sent.
+var errWithdrawn = errors.New("too many writes are waiting")
+
+func (c *committer) withdraw(w *pendingWrite) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if i := slices.Index(c.queue, w); i >= 0 {
+	i := slices.Index(c.queue, w)
+	if i >= 0 {
 		c.queue = slices.Delete(c.queue, i, i+1)
 	}
+	return i >= 0
 }
 
 func (c *committer) plainDone() {
@@ -107,7 +120,7 @@ func (c *committer) next() {
 			c.batching = true
 			go func() {
 				defer c.batchDone()
-				c.commit(batch)
+				c.commit(batch, false)
 			}()
 		case c.plain < c.maxPlain:
 			w := c.queue[0]
@@ -149,8 +162,8 @@ func (c *committer) takeBatch() []*pendingWrite {
 
 // commit writes the batch as one. When it is refused, which does not tell for
 // whose sake, its halves are tried, down to single writes.
-func (c *committer) commit(batch []*pendingWrite) {
-	if len(batch) < c.batchFrom {
+func (c *committer) commit(batch []*pendingWrite, halved bool) {
+	if len(batch) < c.batchFrom || halved && len(batch) <= worthHalving {
 		var all errgroup.Group
 		all.SetLimit(c.maxPlain)
 		for _, w := range batch {
@@ -174,8 +187,8 @@ func (c *committer) commit(batch []*pendingWrite) {
 			w.answer <- writeAnswer{ack: &jetstream.PubAck{Stream: ack.Stream, Sequence: first + uint64(i)}}
 		}
 	case errors.As(err, &refused):
-		c.commit(batch[:len(batch)/2])
-		c.commit(batch[len(batch)/2:])
+		c.commit(batch[:len(batch)/2], true)
+		c.commit(batch[len(batch)/2:], true)
 	default:
 		// Each caller finds out for itself what became of its write.
 		for _, w := range batch {

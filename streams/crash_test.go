@@ -160,6 +160,7 @@ func TestCrashAfterFinal(t *testing.T) {
 		if err := f.Jobs().Finish(t.Context(), h.Fire, job.Result{Status: job.Delivered}); err != nil {
 			t.Fatal(err)
 		}
+		h.Times++ // as it would come again
 		if st, _, err := f.Jobs().Standing(t.Context(), h.Fire); err != nil || st != job.Superseded {
 			t.Errorf("the standing of the fire that comes again: %v, %v; want superseded", st, err)
 		}
@@ -182,6 +183,7 @@ func TestCrashAfterFinal(t *testing.T) {
 			t.Fatalf("finish without the dead letter: %v, want ErrUnavailable", err)
 		}
 		fail = false
+		h.Times++
 		st, r, err := f.Jobs().Standing(t.Context(), h.Fire)
 		if err != nil || st != job.Buried || r.Reason != dead.Reason || r.Detail != dead.Detail {
 			t.Errorf("the standing of the fire that comes again: %v, %q, %q, %v; want buried with the reason", st, r.Reason, r.Detail, err)

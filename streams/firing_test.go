@@ -56,6 +56,7 @@ func TestForgottenClaimIsMadeAnew(t *testing.T) {
 		t.Errorf("second fire %q attempt %d claim %d; want the same id and attempt for another claim than %d",
 			again.ID, again.Attempt, again.Claim, first.Claim)
 	}
+	first.Times++ // as it would come again
 	for _, tt := range []struct {
 		fire job.Fire
 		want job.Standing

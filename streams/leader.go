@@ -109,5 +109,7 @@ func (w *writer) askReplica(ctx context.Context, subject string, query []byte) (
 	return stored{Subject: m.Header.Get(jetstream.SubjectHeader), Seq: seq, Header: m.Header, Data: m.Data}, true, nil
 }
 
-// answerWait is how long one answer of JetStream is waited for.
-const answerWait = 2 * time.Second
+// answerWait is how long one answer of JetStream is waited for: longer than a
+// busy machine takes, since looking for what became of a write costs more than
+// waiting for it.
+const answerWait = 5 * time.Second

@@ -44,6 +44,7 @@ type sighting struct {
 
 const (
 	beatEvery   = time.Second
+	checkLeases = 250 * time.Millisecond
 	leaseExpiry = 3 * time.Second
 	// presenceTTL is when JetStream drops the keys of a dead node, well after
 	// everybody has counted them as expired.
@@ -70,14 +71,19 @@ func (l *leases) run(ctx context.Context) {
 			l.own(ctx, p)
 		}
 	}
-	tick := time.NewTicker(beatEvery)
+	tick := time.NewTicker(checkLeases)
 	defer tick.Stop()
-	l.beat(ctx)
+	var beaten time.Time
 	for ctx.Err() == nil {
+		due := time.Since(beaten) >= beatEvery
+		if due {
+			beaten = time.Now()
+			l.beat(ctx)
+		}
+		l.rebalance(ctx, due)
 		select {
 		case <-ctx.Done():
 		case <-tick.C:
-			l.beat(ctx)
 		}
 	}
 	timers.Wait()
@@ -111,12 +117,17 @@ func (l *leases) others() int {
 	return n
 }
 
-// beat says that we are alive, renews what we hold, and takes or hands over
-// what is due.
+// beat says that we are alive, and renews what we hold.
 func (l *leases) beat(ctx context.Context) {
-	l.write(ctx, nodeKey(l.node), nil)
-	l.renew(ctx)
+	var writes sync.WaitGroup
+	writes.Go(func() { l.write(ctx, nodeKey(l.node), nil) })
+	writes.Go(func() { l.renew(ctx) })
+	writes.Wait()
+}
 
+// rebalance takes what is free and ours to take, and, when it may, hands over
+// what is too much.
+func (l *leases) rebalance(ctx context.Context, mayHandOver bool) {
 	l.mu.Lock()
 	var held, free []int
 	for p := range l.s.partitions {
@@ -138,7 +149,7 @@ func (l *leases) beat(ctx context.Context) {
 			l.own(ctx, p)
 		}
 	}
-	if handOver {
+	if handOver && mayHandOver {
 		l.release(ctx, held[0])
 	}
 }

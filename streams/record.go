@@ -45,7 +45,9 @@ func encodeRecord(subject string, r job.Record, ttl time.Duration) *nats.Msg {
 		h[hdrReason] = []string{string(r.Reason)}
 		h[hdrDetail] = []string{r.Detail}
 	}
-	return &nats.Msg{Subject: subject, Header: h, Data: contract.AppendJob(nil, r.Job)}
+	const idsAndNames = 256 // more or less: so much room saves growing
+	value := contract.AppendJob(make([]byte, 0, len(r.Meta)+idsAndNames), r.Job)
+	return &nats.Msg{Subject: subject, Header: h, Data: value}
 }
 
 // decodeRecord reads a stored record. One without Belfry's headers, as a plain

@@ -43,7 +43,7 @@ type Config struct {
 	DeadMaxAge time.Duration
 
 	// AckWait is how long a worker may be silent about a fire before it is
-	// handed out again; 0 is 4 s, since workers extend it each second.
+	// handed out again; 0 is 3 s, since workers extend it each second.
 	AckWait time.Duration
 
 	// NativeAckWait and NativeMaxDeliver are the same for the subscribers of
@@ -73,7 +73,7 @@ func (c Config) withDefaults() Config {
 	c.HistoryTTL = orDefault(c.HistoryTTL, 24*time.Hour)
 	c.FiresMaxAge = orDefault(c.FiresMaxAge, 72*time.Hour)
 	c.DeadMaxAge = orDefault(c.DeadMaxAge, 30*24*time.Hour)
-	c.AckWait = orDefault(c.AckWait, 4*time.Second)
+	c.AckWait = orDefault(c.AckWait, 3*time.Second)
 	c.NativeAckWait = orDefault(c.NativeAckWait, 30*time.Second)
 	c.NativeMaxDeliver = orDefault(c.NativeMaxDeliver, 12)
 	c.Log = orDefault(c.Log, slog.Default())

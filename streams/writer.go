@@ -55,7 +55,7 @@ func (w *writer) send(ctx context.Context, m *nats.Msg) (seq uint64, err error) 
 		return ack.Sequence, nil
 	case errors.As(err, &refused) && isConflict(refused):
 		return 0, errConflict
-	case errors.As(err, &refused),
+	case errors.As(err, &refused), errors.Is(err, errWithdrawn),
 		errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrNoStreamResponse),
 		errors.Is(err, nats.ErrMaxPayload):
 		return 0, fmt.Errorf("%w: %v", job.ErrUnavailable, err)
@@ -151,7 +151,7 @@ func (w *writer) settle(ctx context.Context, stream, subject string, r job.Recor
 		}
 		return 0, false, fmt.Errorf("%w: the record is gone", job.ErrUnknownOutcome)
 	}
-	now, _, err := decodeHeaders(r.Key, m.Seq, m.Header)
+	now, written, err := decodeHeaders(r.Key, m.Seq, m.Header)
 	switch {
 	case err != nil:
 		return 0, false, fmt.Errorf("%w: the record was overwritten from outside", job.ErrUnknownOutcome)
@@ -159,7 +159,7 @@ func (w *writer) settle(ctx context.Context, stream, subject string, r job.Recor
 		return m.Seq, false, nil
 	case m.Seq == expect:
 		return 0, true, nil
-	case expect > 0 && now.Replaces.Seq == expect:
+	case written && now.Replaces.Seq == expect:
 		return 0, false, fmt.Errorf("%w: another write came first", job.ErrMoved)
 	case r.Status == job.Scheduled && now.FireID == r.FireID:
 		// The fire id was made for this very write: it was applied, and
