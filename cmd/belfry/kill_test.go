@@ -100,23 +100,30 @@ func TestKillWhileFiring(t *testing.T) {
 	t.Logf("killed after %d of %d jobs; %d repeats, %d of them not answered at the kill", len(before), n, repeats, unanswered)
 }
 
-// checkFires checks that each claim, and each of the jobs, is in FIRES once.
+// checkFires checks that each claim, and each try of each of the jobs, is in
+// FIRES once. A busy machine may let a try time out, which makes for another.
 func checkFires(t *testing.T, js jetstream.JetStream, jobs []timer) {
 	t.Helper()
 	errorf := few(t)
-	claims, fires := map[string]int{}, map[string]int{}
+	claims, fires, tries := map[string]int{}, map[string]int{}, map[string]int{}
 	for _, m := range messages(t, js, "FIRES", "fires.>") {
 		claims[m.header.Get("Belfry-Claim")]++
 		fires[m.header.Get(job.HeaderJobID)]++
+		tries[m.header.Get(job.HeaderJobID)+" try "+m.header.Get(job.HeaderAttempt)]++
 	}
 	for claim, times := range claims {
 		if times != 1 {
 			errorf("claim %s is in FIRES %d times, want once", claim, times)
 		}
 	}
+	for try, times := range tries {
+		if times != 1 {
+			errorf("job %s is in FIRES %d times, want once", try, times)
+		}
+	}
 	for _, j := range jobs {
-		if fires[j.id] != 1 {
-			errorf("job %s is in FIRES %d times, want once", j.id, fires[j.id])
+		if fires[j.id] == 0 {
+			errorf("job %s is not in FIRES", j.id)
 		}
 	}
 	if len(fires) != len(jobs) {
