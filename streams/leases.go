@@ -3,16 +3,11 @@ package streams
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"hash/fnv"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
 )
@@ -33,13 +28,6 @@ type leases struct {
 	mu   sync.Mutex // guards what follows
 	seen map[string]sighting
 	held map[int]bool // the partitions whose timers we have told to own
-}
-
-// sighting is when a key was last seen written, and what with.
-type sighting struct {
-	node     string
-	revision uint64
-	at       time.Time
 }
 
 const (
@@ -226,99 +214,4 @@ func (l *leases) leave(ctx context.Context) {
 		}
 	}
 	l.erase(ctx, nodeKey(l.node))
-}
-
-// revision returns the revision that a key was last seen with, 0 for none.
-func (l *leases) revision(key string) *uint64 {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	revision := l.seen[key].revision
-	return &revision
-}
-
-// write puts our name under a key, over the revision expect if it is given,
-// and reports whether it did.
-func (l *leases) write(ctx context.Context, key string, expect *uint64) bool {
-	m := &nats.Msg{Subject: settingsSubject(key), Header: nats.Header{hdrTTL: {presenceTTL.String()}}, Data: []byte(l.node)}
-	if expect != nil {
-		m.Header[hdrExpectSubjectSeq] = []string{formatUint(*expect)}
-	}
-	seq, err := l.s.jobs.w.send(ctx, m)
-	if err != nil {
-		return false // the next beat tries again
-	}
-	l.saw(key, sighting{node: l.node, revision: seq, at: time.Now()})
-	return true
-}
-
-func (l *leases) erase(ctx context.Context, key string) {
-	// At worst it expires.
-	l.s.jobs.w.send(ctx, &nats.Msg{Subject: settingsSubject(key), Header: nats.Header{
-		hdrKVOperation: {"PURGE"}, hdrRollup: {"sub"}, hdrTTL: {presenceTTL.String()},
-	}})
-}
-
-func (l *leases) saw(key string, s sighting) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if s.revision > l.seen[key].revision {
-		l.seen[key] = s
-	}
-}
-
-// watch notes what is written to the settings bucket, until ctx ends.
-func (l *leases) watch(ctx context.Context) {
-	pause := newBackOff(50*time.Millisecond, 2*time.Second)
-	for ctx.Err() == nil {
-		err := l.watchOnce(ctx)
-		if ctx.Err() == nil {
-			l.s.cfg.Log.Warn("the watch of the leases broke", "error", err)
-			sleep(ctx, pause.NextBackOff())
-		}
-	}
-}
-
-func (l *leases) watchOnce(ctx context.Context) error {
-	kv, err := l.s.js.KeyValue(ctx, settingsBucket)
-	if err != nil {
-		return err
-	}
-	w, err := kv.WatchAll(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { go w.Stop() }() // as in Routes.watchOnce
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case e, open := <-w.Updates():
-			switch {
-			case !open:
-				return errors.New("it was closed")
-			case e == nil:
-			case e.Operation() != jetstream.KeyValuePut:
-				l.gone(ctx, e)
-			default:
-				l.saw(e.Key(), sighting{node: string(e.Value()), revision: e.Revision(), at: time.Now()})
-			}
-		}
-	}
-}
-
-// gone takes in that a key was deleted. A lease that was released is taken at
-// once rather than at the next beat.
-func (l *leases) gone(ctx context.Context, e jetstream.KeyValueEntry) {
-	l.saw(e.Key(), sighting{revision: e.Revision(), at: time.Now().Add(-leaseExpiry)})
-	number, ok := strings.CutPrefix(e.Key(), leasePrefix)
-	p, err := strconv.Atoi(number)
-	if !ok || err != nil || p >= l.s.partitions {
-		return
-	}
-	l.mu.Lock()
-	room := !l.held[p] && len(l.held) < share(l.s.partitions, 1+l.others())
-	l.mu.Unlock()
-	if room && ctx.Err() == nil && l.write(ctx, leaseKey(p), l.revision(leaseKey(p))) {
-		l.own(ctx, p)
-	}
 }
