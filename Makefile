@@ -52,6 +52,11 @@ cluster-demo: build bin/nats-server ## run docs/cluster.md: three nats-servers, 
 bin/nats-server:
 	CGO_ENABLED=0 go build -trimpath -o $@ github.com/nats-io/nats-server/v2
 
+.PHONY: bench
+bench: build ## measure belfry beside native schedules and the bare limit; BENCH='--only burst'
+	go build -trimpath -o bin/bench ./cmd/bench
+	bin/bench --belfry bin/belfry $(BENCH)
+
 .PHONY: check
 check: lint test ## all that a change needs
 

@@ -1,0 +1,300 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// node is a child process: a belfry, or a plain nats-server.
+type node struct {
+	api  string // host:port; of a belfry
+	nats string // host:port
+
+	cmd    *exec.Cmd
+	dir    string
+	ended  chan error
+	fail   io.Writer // takes its warnings
+	traced bool      // its Go runtime reports garbage collections
+
+	mu          sync.Mutex // guards what follows
+	said        map[string]int
+	more        chan struct{} // closed with the next line of the log
+	heap        int           // what the last garbage collection left, in MB
+	collections int
+}
+
+// asServer makes this binary a plain nats-server.
+const asServer = "nats-server"
+
+// Both kinds of node get their nats-server configuration from here.
+const natsConfig = `
+server_name: bench
+max_payload: 8MB
+jetstream { sync_interval: %s }
+`
+
+func (b *bench) writeConfig(sync string) (string, error) {
+	interval := "always"
+	if sync == relaxed {
+		interval = `"2m"` // the server's default
+	}
+	path := filepath.Join(b.dir, sync+".conf")
+	return path, os.WriteFile(path, fmt.Appendf(nil, natsConfig, interval), 0o600)
+}
+
+// startBelfry runs a belfry with an embedded server on new data.
+func (b *bench) startBelfry(ctx context.Context, sync string) (*node, error) {
+	dir, err := os.MkdirTemp(b.dir, "belfry-")
+	if err != nil {
+		return nil, err
+	}
+	return b.resumeBelfry(ctx, sync, dir, "127.0.0.1:0")
+}
+
+func (b *bench) resumeBelfry(ctx context.Context, sync, dir, natsListen string) (*node, error) {
+	config, err := b.writeConfig(sync)
+	if err != nil {
+		return nil, err
+	}
+	return b.start(ctx, dir, b.belfry, "serve", "--listen", "127.0.0.1:0", "--log-format", "json",
+		"--nats-listen", natsListen, "--nats-config", config, "--data", dir)
+}
+
+// startBelfryOn runs a belfry that uses another server.
+func (b *bench) startBelfryOn(ctx context.Context, natsAddr string) (*node, error) {
+	return b.start(ctx, "", b.belfry, "serve", "--listen", "127.0.0.1:0", "--log-format", "json",
+		"--nats-url", "nats://"+natsAddr)
+}
+
+// startServer runs a plain nats-server on new data.
+func (b *bench) startServer(ctx context.Context, sync string) (*node, error) {
+	dir, err := os.MkdirTemp(b.dir, "nats-")
+	if err != nil {
+		return nil, err
+	}
+	return b.resumeServer(ctx, sync, dir, 0)
+}
+
+func (b *bench) resumeServer(ctx context.Context, sync, dir string, port int) (*node, error) {
+	config, err := b.writeConfig(sync)
+	if err != nil {
+		return nil, err
+	}
+	return b.start(ctx, dir, b.self, asServer, "--config", config, "--data", dir, "--port", strconv.Itoa(port))
+}
+
+// runServer is what such a child does.
+func runServer(args []string) error {
+	f := flag.NewFlagSet(asServer, flag.ContinueOnError)
+	config := f.String("config", "", "")
+	data := f.String("data", "", "")
+	port := f.Int("port", 0, "")
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	opts, err := server.ProcessConfigFile(*config)
+	if err != nil {
+		return err
+	}
+	opts.Host, opts.Port, opts.StoreDir, opts.NoLog, opts.NoSigs = "127.0.0.1", *port, *data, true, true
+	if *port == 0 {
+		opts.Port = server.RANDOM_PORT
+	}
+	s, err := server.NewServer(opts)
+	if err != nil {
+		return err
+	}
+	end := make(chan os.Signal, 1)
+	signal.Notify(end, syscall.SIGTERM)
+	s.Start()
+	if !s.ReadyForConnections(time.Minute) {
+		return errors.New("it takes no connections")
+	}
+	fmt.Fprintf(os.Stderr, `{"msg":%q,"nats":%q}`+"\n", listening, s.ClientURL())
+	<-end
+	s.Shutdown()
+	s.WaitForShutdown()
+	return nil
+}
+
+// listening is what a node says once it can be used.
+const listening = "belfry is listening"
+
+// start returns when the child can be used. If b.traced is set, its Go runtime
+// reports each garbage collection.
+func (b *bench) start(ctx context.Context, dir, binary string, args ...string) (*node, error) {
+	n := &node{
+		cmd: exec.Command(binary, args...), dir: dir, fail: b.log, traced: b.traced,
+		ended: make(chan error, 1), said: map[string]int{}, more: make(chan struct{}),
+	}
+	if b.traced {
+		n.cmd.Env = append(os.Environ(), "GODEBUG=gctrace=1")
+	}
+	stderr, err := n.cmd.StderrPipe()
+	if err == nil {
+		err = n.cmd.Start()
+	}
+	if err != nil {
+		return nil, err
+	}
+	go func() {
+		n.read(stderr)
+		n.ended <- n.cmd.Wait()
+	}()
+	if err := n.waitSaid(ctx, listening, 1); err != nil {
+		n.kill()
+		return nil, fmt.Errorf("%s is not ready: %w", filepath.Base(binary), err)
+	}
+	return n, nil
+}
+
+func (n *node) read(stderr io.Reader) {
+	lines := bufio.NewScanner(stderr)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		n.take(lines.Text())
+	}
+	_, _ = io.Copy(io.Discard, stderr) // after a line that was too long
+}
+
+// collected finds in a line of the Go runtime what a collection left.
+var collected = regexp.MustCompile(`\d+->\d+->(\d+) MB`)
+
+// take reads a line of the log, or of the runtime, or of both: the runtime
+// writes its own in pieces.
+func (n *node) take(line string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if m := collected.FindStringSubmatch(line); m != nil {
+		n.collections++
+		n.heap, _ = strconv.Atoi(m[1]) // digits
+	}
+	var said struct{ Level, Msg, API, NATS string }
+	_, object, ok := strings.Cut(line, "{")
+	if !ok || json.Unmarshal([]byte("{"+object), &said) != nil {
+		if !n.traced {
+			fmt.Fprintln(n.fail, line) // a panic, perhaps
+		}
+		return
+	}
+	if said.Msg == listening {
+		n.api = strings.TrimPrefix(said.API, "http://")
+		n.nats = strings.TrimPrefix(said.NATS, "nats://")
+	}
+	if said.Level == "WARN" || said.Level == "ERROR" {
+		fmt.Fprintln(n.fail, line)
+	}
+	n.said[said.Msg]++
+	close(n.more)
+	n.more = make(chan struct{})
+}
+
+// waitSaid waits until the child has logged msg so many times.
+func (n *node) waitSaid(ctx context.Context, msg string, times int) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for {
+		n.mu.Lock()
+		got, more := n.said[msg], n.more
+		n.mu.Unlock()
+		if got >= times {
+			return nil
+		}
+		select {
+		case <-more:
+		case err := <-n.ended:
+			n.ended <- err
+			return fmt.Errorf("it has ended: %v", err)
+		case <-ctx.Done():
+			return fmt.Errorf("waited for it to say %q: %w", msg, ctx.Err())
+		}
+	}
+}
+
+// liveHeap returns what the child's heap holds, in bytes: what the second
+// collection from now leaves, since pools survive one. Questions to its
+// nats-server make it collect.
+func (n *node) liveHeap(ctx context.Context) (float64, error) {
+	nc, err := n.connect()
+	if err != nil {
+		return 0, err
+	}
+	defer nc.Close()
+	n.mu.Lock()
+	first := n.collections
+	n.mu.Unlock()
+	for ctx.Err() == nil {
+		n.mu.Lock()
+		now, heap := n.collections, n.heap
+		n.mu.Unlock()
+		if now >= first+2 {
+			return float64(heap) * (1 << 20), nil
+		}
+		var asking sync.WaitGroup
+		for range 16 {
+			asking.Go(func() {
+				for range 100 {
+					_, _ = nc.Request("$JS.API.STREAM.NAMES", nil, time.Second)
+				}
+			})
+		}
+		asking.Wait()
+	}
+	return 0, ctx.Err()
+}
+
+func (n *node) connect() (*nats.Conn, error) {
+	return nats.Connect("nats://"+n.nats, nats.MaxReconnects(-1))
+}
+
+// jetStream connects for much traffic.
+func (n *node) jetStream() (jetstream.JetStream, error) {
+	nc, err := n.connect()
+	if err != nil {
+		return nil, err
+	}
+	return jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(16<<10))
+}
+
+// stop ends the child and removes its data.
+func (n *node) stop() {
+	_ = n.cmd.Process.Signal(syscall.SIGTERM) // unless it has ended
+	kill := time.AfterFunc(30*time.Second, func() { _ = n.cmd.Process.Kill() })
+	defer kill.Stop()
+	<-n.ended
+	if n.dir != "" {
+		os.RemoveAll(n.dir)
+	}
+}
+
+// cpu returns what the child has used, in seconds, once it has ended. Unlike the
+// figures it does not depend on what else the machine does.
+func (n *node) cpu() float64 {
+	s := n.cmd.ProcessState
+	return (s.UserTime() + s.SystemTime()).Seconds()
+}
+
+// kill ends it without warning; its data stays.
+func (n *node) kill() {
+	_ = n.cmd.Process.Kill() // unless it has ended
+	<-n.ended
+}

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// plan says when jobs are due.
+type plan struct {
+	jobs int
+	rate int // per second; 0 is all in one millisecond
+}
+
+// due is the time of job i of a plan that begins at start.
+func (p plan) due(start time.Time, i int) time.Time {
+	if p.rate > 0 {
+		start = start.Add(time.Duration(i) * time.Second / time.Duration(p.rate))
+	}
+	return start.Truncate(time.Millisecond)
+}
+
+// meta is what job i hands over: some 200 bytes of JSON that say which it is
+// and when it is due, so that all contestants carry the same.
+func meta(i int, due time.Time) []byte {
+	return fmt.Appendf(nil, `{"n":%d,"due":%d,"text":"%0150d"}`, i, due.UnixMilli(), 0)
+}
+
+func parseMeta(b []byte) (i int, due time.Time, err error) {
+	rest, ok := bytes.CutPrefix(b, []byte(`{"n":`))
+	n, rest, ok2 := bytes.Cut(rest, []byte(`,"due":`))
+	ms, _, ok3 := bytes.Cut(rest, []byte(","))
+	if !ok || !ok2 || !ok3 {
+		return 0, due, fmt.Errorf("not a meta of this run: %.50q", b)
+	}
+	i, err = strconv.Atoi(string(n))
+	if err != nil {
+		return 0, due, err
+	}
+	t, err := strconv.ParseInt(string(ms), 10, 64)
+	return i, time.UnixMilli(t), err
+}
+
+// tally takes in what arrives. It is safe for concurrent use.
+type tally struct {
+	onTime func(late time.Duration) // called for each arrival, if not nil
+
+	mu    sync.Mutex // guards what follows
+	late  []time.Duration
+	seen  []bool
+	left  int
+	twice int
+	early int
+	last  time.Time
+	err   error
+	all   chan struct{} // ends when each has arrived once
+}
+
+func newTally(jobs int) *tally {
+	return &tally{seen: make([]bool, jobs), left: jobs, all: make(chan struct{})}
+}
+
+// arrived takes in one arrival.
+func (t *tally) arrived(meta []byte) {
+	now := time.Now()
+	i, due, err := parseMeta(meta)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case err == nil && i >= len(t.seen):
+		err = fmt.Errorf("job %d arrived, which was never created", i)
+		fallthrough
+	case err != nil:
+		t.err = err
+		return
+	case t.seen[i]:
+		t.twice++
+		return
+	}
+	t.seen[i] = true
+	t.last = now
+	if now.Before(due) {
+		t.early++
+	}
+	t.late = append(t.late, now.Sub(due))
+	if t.onTime != nil {
+		t.onTime(now.Sub(due))
+	}
+	if t.left--; t.left == 0 {
+		close(t.all)
+	}
+}
+
+// wait returns when all have arrived, or fails: it gives up at the limit, and
+// does not accept a repeat or an early one.
+func (t *tally) wait(ctx context.Context, limit time.Duration) error {
+	select {
+	case <-t.all:
+	case <-time.After(limit):
+	case <-ctx.Done():
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.err != nil {
+		return t.err
+	}
+	if t.left > 0 || t.twice > 0 || t.early > 0 {
+		return fmt.Errorf("of %d jobs %d did not arrive, %d did twice, %d early", len(t.seen), t.left, t.twice, t.early)
+	}
+	return ctx.Err()
+}
+
+// lateness returns p50, p99 and the maximum, in milliseconds.
+func (t *tally) lateness() figures {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return spread(t.late)
+}
+
+// burst returns the rate per second from due to the last arrival, and the
+// lateness of the last in milliseconds.
+func (t *tally) burst(due time.Time) figures {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	took := t.last.Sub(due)
+	return figures{float64(len(t.late)) / took.Seconds(), inMs(took)}
+}
