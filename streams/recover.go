@@ -143,41 +143,14 @@ func (t *timer) scanFires(ctx context.Context, from, to uint64, found map[uint64
 }
 
 func (t *timer) scanFiresOnce(ctx context.Context, from, to uint64, found map[uint64]bool) error {
-	c, err := t.js.OrderedConsumer(ctx, FiresStream, jetstream.OrderedConsumerConfig{
-		HeadersOnly:   true,
-		DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
-		OptStartSeq:   max(from, 1),
-		// One attempt, since those within hold on for 10 s each.
-		MaxResetAttempts: 1,
-	})
-	if err != nil {
-		return err
-	}
-	messages, err := c.Messages(jetstream.PullHeartbeat(tailHeartbeat))
-	if err != nil {
-		return err
-	}
-	defer messages.Stop()
-	stop := context.AfterFunc(ctx, messages.Stop)
-	defer stop()
-	// The message at to, or one behind it, is there: our fence, or the one
-	// that replaced it.
-	for {
-		m, err := messages.Next()
-		if err != nil {
-			return err
-		}
-		meta, err := m.Metadata()
-		if err != nil {
-			return err
-		}
+	return t.readOrdered(ctx, FiresStream, from, func(m jetstream.Msg, at *jetstream.MsgMetadata) bool {
 		// Revisions of different partitions are different things.
-		f, err := decodeFire(m.Headers(), nil, meta.Sequence.Stream, meta.Timestamp)
+		f, err := decodeFire(m.Headers(), nil, at.Sequence.Stream, at.Timestamp)
 		if err == nil && partitionOf(f.Key, t.jobs.partitions) == t.partition {
 			found[f.Claim] = true
 		}
-		if meta.Sequence.Stream >= to {
-			return nil
-		}
-	}
+		// The message at to, or one behind it, is there: our fence, or the one
+		// that replaced it.
+		return at.Sequence.Stream < to
+	})
 }

@@ -67,6 +67,7 @@ func (s *Store) setupOnce(ctx context.Context) error {
 			Description:        "Belfry: one message per fire",
 			Subjects:           []string{firesSubjects, fenceSubjects},
 			MaxAge:             s.cfg.FiresMaxAge,
+			Duplicates:         noDuplicates,
 			AllowRollup:        true,
 			AllowDirect:        true,
 			AllowMsgTTL:        true,
@@ -103,6 +104,11 @@ func (s *Store) setupOnce(ctx context.Context) error {
 	return nil
 }
 
+// noDuplicates is the shortest window for message ids that JetStream takes. A
+// stream that has none of them needs no window, and a start reads each message
+// in it once more.
+const noDuplicates = 100 * time.Millisecond
+
 // jobsConfig is that of a jobs bucket. It is made by hand: a bucket made by
 // the KV client lacks the message TTLs and atomic batches that it needs.
 func jobsConfig(partition int) jetstream.StreamConfig {
@@ -112,6 +118,7 @@ func jobsConfig(partition int) jetstream.StreamConfig {
 		Subjects:           []string{jobsPrefix(partition) + ">"},
 		MaxMsgsPerSubject:  1,
 		Discard:            jetstream.DiscardNew,
+		Duplicates:         noDuplicates,
 		DenyDelete:         true,
 		AllowRollup:        true,
 		AllowDirect:        true,

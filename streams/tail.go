@@ -52,40 +52,15 @@ func (t *timer) tail(ctx context.Context, last uint64, out chan<- tailed) {
 }
 
 func (t *timer) tailOnce(ctx context.Context, last *uint64, out chan<- tailed) error {
-	cfg := jetstream.OrderedConsumerConfig{
-		HeadersOnly: true, DeliverPolicy: jetstream.DeliverAllPolicy,
-		MaxResetAttempts: 1, // those within hold on for 10 s each; tail tries again itself
-	}
-	if *last > 0 {
-		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, *last+1
-	}
-	c, err := t.js.OrderedConsumer(ctx, jobsStream(t.partition), cfg)
-	if err != nil {
-		return err
-	}
-	messages, err := c.Messages(jetstream.PullHeartbeat(tailHeartbeat))
-	if err != nil {
-		return err
-	}
-	defer messages.Stop()
-	stop := context.AfterFunc(ctx, messages.Stop)
-	defer stop()
-	for {
-		m, err := messages.Next()
-		if err != nil {
-			return err
-		}
-		meta, err := m.Metadata()
-		if err != nil {
-			return err
-		}
+	return t.readOrdered(ctx, jobsStream(t.partition), *last+1, func(m jetstream.Msg, at *jetstream.MsgMetadata) bool {
 		select {
-		case out <- t.glimpse(m, meta.Sequence.Stream):
-			*last = meta.Sequence.Stream
+		case out <- t.glimpse(m, at.Sequence.Stream):
+			*last = at.Sequence.Stream
+			return true
 		case <-ctx.Done():
-			return ctx.Err()
+			return false
 		}
-	}
+	})
 }
 
 // glimpse reads what one message of the bucket means to the timer.

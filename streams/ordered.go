@@ -1,0 +1,43 @@
+package streams
+
+import (
+	"context"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// readOrdered hands the messages of a stream to visit, headers only, from the
+// sequence from on and in order, until visit wants no more, which is no error.
+// One that ends otherwise has to be begun again behind what was visited.
+func (t *timer) readOrdered(ctx context.Context, stream string, from uint64, visit func(m jetstream.Msg, at *jetstream.MsgMetadata) (more bool)) error {
+	c, err := t.js.OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{
+		HeadersOnly:   true,
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
+		OptStartSeq:   max(from, 1),
+		// One attempt, since those within hold on for 10 s each.
+		MaxResetAttempts: 1,
+	})
+	if err != nil {
+		return err
+	}
+	messages, err := c.Messages(jetstream.PullHeartbeat(tailHeartbeat))
+	if err != nil {
+		return err
+	}
+	defer messages.Stop()
+	stop := context.AfterFunc(ctx, messages.Stop)
+	defer stop()
+	for {
+		m, err := messages.Next()
+		if err != nil {
+			return err
+		}
+		at, err := m.Metadata()
+		if err != nil {
+			return err
+		}
+		if !visit(m, at) {
+			return ctx.Err()
+		}
+	}
+}
