@@ -20,10 +20,10 @@ type pool struct {
 	run    *run
 	inbox  job.Inbox
 	log    *slog.Logger
-	handle func(h job.Handover, posted func())
+	handle func(job.Handover)
 
 	stop  context.CancelFunc
-	slots chan struct{} // holds a token for each fire asked for or being posted
+	slots chan struct{} // holds a token for each fire asked for or worked on
 
 	trouble atomic.Bool // the last fetch failed
 
@@ -128,11 +128,10 @@ func (p *pool) fetch(ctx context.Context, free int) error {
 		}
 		taken++
 		p.run.running.Go(func() {
-			// The slot is for the POST. How many results wait to be written
-			// is bounded by how many fires of a route may be out.
-			free := sync.OnceFunc(func() { p.release(1) })
-			defer free()
-			p.handle(h, free)
+			// Until the result is stored, since a crash before that has the
+			// POST repeated.
+			defer p.release(1)
+			p.handle(h)
 		})
 	})
 }

@@ -44,10 +44,8 @@ type worker struct {
 	cut atomic.Int64 // how many tries a shutdown has cut off
 }
 
-// deliver does with a fire what its standing asks for. It calls posted when
-// the POST is over, if it makes one: what follows is between Belfry and its
-// store, and may wait for others to be written with it.
-func (w *worker) deliver(h job.Handover, posted func()) {
+// deliver does with a fire what its standing asks for.
+func (w *worker) deliver(h job.Handover) {
 	// A worker cut off from the store may have lost its hold on the fire
 	// while it still means to write the result. One POST is enough.
 	if _, busy := w.busy.LoadOrStore(h.Seq, nil); busy {
@@ -65,7 +63,7 @@ func (w *worker) deliver(h job.Handover, posted func()) {
 	}
 	switch standing {
 	case job.Valid:
-		w.try(ctx, h, posted)
+		w.try(ctx, h)
 	case job.Superseded:
 		w.ack(h)
 	case job.Buried:
@@ -101,12 +99,12 @@ func (w *worker) hold(h job.Handover) (release func()) {
 }
 
 // buryOrphan moves a fire of a deleted NATS route into DEAD.
-func (w *worker) buryOrphan(h job.Handover, _ func()) {
+func (w *worker) buryOrphan(h job.Handover) {
 	w.bury(h, job.Result{Status: job.Dead, Reason: job.ReasonNoRoute})
 }
 
 // try makes the one try that a valid fire stands for and settles its result.
-func (w *worker) try(lookups context.Context, h job.Handover, posted func()) {
+func (w *worker) try(lookups context.Context, h job.Handover) {
 	route, err := w.Routes.Get(lookups, h.RouteKey())
 	if errors.Is(err, job.ErrRouteNotFound) {
 		w.settle(h, job.Result{Status: job.Dead, Reason: job.ReasonNoRoute})
@@ -119,7 +117,6 @@ func (w *worker) try(lookups context.Context, h job.Handover, posted func()) {
 	out := outcome{failed, fmt.Sprintf("handed out %d times without a result", h.Times)}
 	if h.Times < maxTimes {
 		out = w.webhook.post(w.tries, route, h.Fire, w.Now())
-		posted()
 	}
 	switch out.verdict {
 	case interrupted:

@@ -14,12 +14,9 @@ import (
 	"belfry/internal/job"
 )
 
-// Of one route at most so many POSTs are under way, and at most so many fires
-// out, which includes those whose result is being stored.
-const (
-	triesPerRoute = 64
-	firesPerRoute = 1000
-)
+// Of one route at most so many tries are under way, from the POST until its
+// result is stored.
+const triesPerRoute = 64
 
 // A belfry is killed in the middle of firing 5,000 jobs, and started again.
 //
@@ -89,9 +86,8 @@ func TestKillWhileFiring(t *testing.T) {
 			errorf("job %s arrived again though its result was stored %v before the end of the first process", j.id, ended.Sub(final.at))
 		}
 	}
-	if unanswered > triesPerRoute || repeats > firesPerRoute {
-		t.Errorf("%d jobs arrived twice, %d of them not answered at the kill; want at most %d and %d",
-			repeats, unanswered, firesPerRoute, triesPerRoute)
+	if repeats > triesPerRoute {
+		t.Errorf("%d jobs arrived twice, want at most the %d whose tries were under way", repeats, triesPerRoute)
 	}
 	if len(before) >= n {
 		t.Errorf("all %d jobs had arrived before the kill, want some left", n)
