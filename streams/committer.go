@@ -3,7 +3,6 @@ package streams
 import (
 	"context"
 	"errors"
-	"maps"
 	"slices"
 	"sync"
 
@@ -20,7 +19,8 @@ import (
 // batch. Each caller gets the true answer of its own write. It is safe for
 // concurrent use.
 type committer struct {
-	js jetstream.JetStream
+	js    jetstream.JetStream
+	asker *asker
 
 	// maxPlain is how many writes go out by themselves before others wait. If
 	// it is 1, a batch waits for that one too.
@@ -36,13 +36,8 @@ type committer struct {
 
 // pendingWrite waits for its turn, and then for its answer.
 type pendingWrite struct {
-	msg    *nats.Msg
-	answer chan writeAnswer
-}
-
-type writeAnswer struct {
-	ack *jetstream.PubAck
-	err error
+	msg  *nats.Msg
+	done func(seq uint64, err error)
 }
 
 const (
@@ -54,38 +49,24 @@ const (
 	maxBatchBytes = 4 << 20
 )
 
-// publish sends m, alone or with others, and waits for its answer. It has the
-// errors of [jetstream.JetStream.PublishMsg].
-func (c *committer) publish(ctx context.Context, m *nats.Msg, _ ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
+// submit sends m, alone or with others, and has done called once with the
+// answer, as [asker.publish] does. Until then m is not the caller's. withdraw
+// takes back a write that still waits for its turn: then done is not called.
+func (c *committer) submit(m *nats.Msg, done func(seq uint64, err error)) (withdraw func() bool) {
+	w := &pendingWrite{msg: m, done: done}
 	c.mu.Lock()
-	if !c.batching && len(c.queue) == 0 && c.plain < c.maxPlain {
+	now := !c.batching && len(c.queue) == 0 && c.plain < c.maxPlain
+	if now {
 		c.plain++
-		c.mu.Unlock()
-		ack, err := c.js.PublishMsg(ctx, m)
-		c.plainDone()
-		return ack, err
+	} else {
+		c.queue = append(c.queue, w)
 	}
-	// A copy, since a caller that gives up may send m again while it is here.
-	own := &nats.Msg{Subject: m.Subject, Header: maps.Clone(m.Header), Data: m.Data}
-	w := &pendingWrite{msg: own, answer: make(chan writeAnswer, 1)}
-	c.queue = append(c.queue, w)
 	c.mu.Unlock()
-	select {
-	case a := <-w.answer:
-		return a.ack, a.err
-	case <-ctx.Done():
+	if now {
+		c.alone(w)
 	}
-	if c.withdraw(w) {
-		return nil, errWithdrawn
-	}
-	// Under way. A caller that sent it again would meet its own first copy,
-	// and spoil the batch that it is in.
-	a := <-w.answer
-	return a.ack, a.err
+	return func() bool { return c.withdraw(w) }
 }
-
-// errWithdrawn: the write waited too long for its turn, and was not sent.
-var errWithdrawn = errors.New("too many writes are waiting")
 
 func (c *committer) withdraw(w *pendingWrite) bool {
 	c.mu.Lock()
@@ -97,43 +78,47 @@ func (c *committer) withdraw(w *pendingWrite) bool {
 	return i >= 0
 }
 
-func (c *committer) plainDone() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.plain--
-	c.next()
+// alone sends one write that counts as plain by itself.
+func (c *committer) alone(w *pendingWrite) {
+	c.asker.publish(w.msg, func(seq uint64, err error) {
+		c.ended(func() { c.plain-- })
+		w.done(seq, err)
+	})
 }
 
-func (c *committer) batchDone() {
+// ended takes in that a plain write or a batch is through, and starts what may
+// start now.
+func (c *committer) ended(count func()) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.batching = false
-	c.next()
-}
-
-// next starts what may start now; c.mu is held.
-func (c *committer) next() {
-	for len(c.queue) > 0 && !c.batching {
-		switch {
-		case len(c.queue) >= c.batchFrom && (c.maxPlain > 1 || c.plain == 0):
-			batch := c.takeBatch()
-			c.batching = true
-			go func() {
-				defer c.batchDone()
-				c.commit(batch, false)
-			}()
-		case c.plain < c.maxPlain:
-			w := c.queue[0]
-			c.queue = slices.Delete(c.queue, 0, 1)
-			c.plain++
-			go func() {
-				defer c.plainDone()
-				c.alone(w)
-			}()
-		default:
-			return
-		}
+	count()
+	batch, alone := c.next()
+	c.mu.Unlock()
+	if batch != nil {
+		go func() {
+			c.commit(batch, false)
+			c.ended(func() { c.batching = false })
+		}()
 	}
+	for _, w := range alone {
+		c.alone(w)
+	}
+}
+
+// next takes from the queue what may start now; c.mu is held.
+func (c *committer) next() (batch, alone []*pendingWrite) {
+	switch {
+	case c.batching:
+	case len(c.queue) >= c.batchFrom:
+		if c.maxPlain > 1 || c.plain == 0 {
+			c.batching = true
+			batch = c.takeBatch()
+		}
+	default:
+		n := min(len(c.queue), c.maxPlain-c.plain)
+		c.plain += n
+		alone, c.queue = c.queue[:n:n], c.queue[n:]
+	}
+	return batch, alone
 }
 
 // takeBatch takes the oldest waiting writes, of each subject one: two that
@@ -164,12 +149,7 @@ func (c *committer) takeBatch() []*pendingWrite {
 // whose sake, its halves are tried, down to single writes.
 func (c *committer) commit(batch []*pendingWrite, halved bool) {
 	if len(batch) < c.batchFrom || halved && len(batch) <= worthHalving {
-		var all errgroup.Group
-		all.SetLimit(c.maxPlain)
-		for _, w := range batch {
-			all.Go(func() error { c.alone(w); return nil })
-		}
-		all.Wait() // they have no errors: each answers its caller
+		c.eachAlone(batch)
 		return
 	}
 	msgs := make([]*nats.Msg, len(batch))
@@ -184,7 +164,7 @@ func (c *committer) commit(batch []*pendingWrite, halved bool) {
 	case err == nil:
 		first := ack.Sequence - uint64(len(batch)) + 1
 		for i, w := range batch {
-			w.answer <- writeAnswer{ack: &jetstream.PubAck{Stream: ack.Stream, Sequence: first + uint64(i)}}
+			w.done(first+uint64(i), nil)
 		}
 	case errors.As(err, &refused):
 		c.commit(batch[:len(batch)/2], true)
@@ -192,18 +172,29 @@ func (c *committer) commit(batch []*pendingWrite, halved bool) {
 	default:
 		// Each caller finds out for itself what became of its write.
 		for _, w := range batch {
-			w.answer <- writeAnswer{err: err}
+			w.done(0, err)
 		}
 	}
 }
 
-// alone sends one write by itself.
-func (c *committer) alone(w *pendingWrite) {
-	for _, name := range []string{jetstreamext.BatchIDHeader, jetstreamext.BatchSeqHeader, jetstreamext.BatchCommitHeader} {
-		w.msg.Header.Del(name)
+// eachAlone sends the members of a batch by themselves, a few at once, and
+// returns when all are through.
+func (c *committer) eachAlone(batch []*pendingWrite) {
+	var all errgroup.Group
+	all.SetLimit(c.maxPlain)
+	for _, w := range batch {
+		for _, name := range []string{jetstreamext.BatchIDHeader, jetstreamext.BatchSeqHeader, jetstreamext.BatchCommitHeader} {
+			w.msg.Header.Del(name)
+		}
+		all.Go(func() error {
+			through := make(chan struct{})
+			c.asker.publish(w.msg, func(seq uint64, err error) {
+				w.done(seq, err)
+				close(through)
+			})
+			<-through
+			return nil
+		})
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), answerWait)
-	defer cancel()
-	ack, err := c.js.PublishMsg(ctx, w.msg)
-	w.answer <- writeAnswer{ack: ack, err: err}
+	all.Wait() // they have no errors: each answers its caller
 }

@@ -1,7 +1,6 @@
 package streams
 
 import (
-	"context"
 	"strings"
 	"sync"
 
@@ -18,6 +17,7 @@ import (
 //     the same fence. All else goes out by itself: Raft groups the syncs.
 type committers struct {
 	js         jetstream.JetStream
+	asker      *asker
 	sync       bool // the only replica syncs each write
 	replicated bool
 
@@ -25,11 +25,13 @@ type committers struct {
 	lanes map[string]*committer
 }
 
-func (c *committers) publish(ctx context.Context, m *nats.Msg, opts ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
+// submit is [committer.submit]; withdraw is nil for what was sent at once.
+func (c *committers) submit(m *nats.Msg, done func(seq uint64, err error)) (withdraw func() bool) {
 	if lane := c.lane(m); lane != "" {
-		return c.committer(lane).publish(ctx, m, opts...)
+		return c.committer(lane).submit(m, done)
 	}
-	return c.js.PublishMsg(ctx, m, opts...)
+	c.asker.publish(m, done)
+	return nil
 }
 
 func (c *committers) lane(m *nats.Msg) string {
@@ -49,7 +51,7 @@ func (c *committers) committer(lane string) *committer {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.lanes[lane] == nil {
-		one := &committer{js: c.js, maxPlain: 8, batchFrom: 16}
+		one := &committer{js: c.js, asker: c.asker, maxPlain: 8, batchFrom: 16}
 		if c.replicated {
 			one.maxPlain, one.batchFrom = 1, 2
 		}

@@ -27,9 +27,26 @@ type PublishFunc func(context.Context, *nats.Msg, ...jetstream.PublishOpt) (*jet
 // Intercept puts f between the store and JetStream, for all writes from now
 // on; call it before Run.
 func (s *Store) Intercept(f func(ctx context.Context, m *nats.Msg, send PublishFunc) (*jetstream.PubAck, error)) {
-	send := s.jobs.w.publish
-	s.jobs.w.publish = func(ctx context.Context, m *nats.Msg, opts ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
-		return f(ctx, m, send)
+	submit := s.jobs.w.submit
+	send := func(ctx context.Context, m *nats.Msg, _ ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
+		type answer struct {
+			seq uint64
+			err error
+		}
+		answers := make(chan answer, 1)
+		submit(m, func(seq uint64, err error) { answers <- answer{seq, err} })
+		a := <-answers
+		return &jetstream.PubAck{Sequence: a.seq}, a.err
+	}
+	s.jobs.w.submit = func(m *nats.Msg, done func(uint64, error)) func() bool {
+		go func() {
+			ack, err := f(context.Background(), m, send)
+			if err != nil {
+				ack = &jetstream.PubAck{}
+			}
+			done(ack.Sequence, err)
+		}()
+		return nil
 	}
 }
 

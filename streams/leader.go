@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -39,12 +38,7 @@ func (w *writer) askLeader(ctx context.Context, stream string, query map[string]
 	if err != nil {
 		return stored{}, false, err
 	}
-	if !w.nc.IsConnected() {
-		return stored{}, false, fmt.Errorf("%w: not connected to NATS", job.ErrUnavailable)
-	}
-	ctx, cancel := context.WithTimeout(ctx, w.wait)
-	defer cancel()
-	answer, err := w.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+stream, ask)
+	answer, err := w.request(ctx, "$JS.API.STREAM.MSG.GET."+stream, ask)
 	if err != nil {
 		return stored{}, false, fmt.Errorf("%w: couldn't read from the leader of %s: %v", job.ErrUnavailable, stream, err)
 	}
@@ -89,12 +83,31 @@ func (w *writer) seqOnReplica(ctx context.Context, stream string, seq uint64) (s
 }
 
 func (w *writer) askReplica(ctx context.Context, subject string, query []byte) (stored, bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, w.wait)
-	defer cancel()
-	m, err := w.nc.RequestWithContext(ctx, subject, query)
+	m, err := w.request(ctx, subject, query)
 	if err != nil {
 		return stored{}, false, fmt.Errorf("%w: couldn't read: %v", job.ErrUnavailable, err)
 	}
+	return replicaAnswer(m)
+}
+
+// request asks and waits for the answer, until ctx ends.
+func (w *writer) request(ctx context.Context, subject string, query []byte) (*nats.Msg, error) {
+	type answer struct {
+		m   *nats.Msg
+		err error
+	}
+	answers := make(chan answer, 1)
+	w.asker.ask(&nats.Msg{Subject: subject, Data: query}, func(m *nats.Msg, err error) { answers <- answer{m, err} })
+	select {
+	case a := <-answers:
+		return a.m, a.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// replicaAnswer reads the answer to a direct get.
+func replicaAnswer(m *nats.Msg) (stored, bool, error) {
 	switch status := m.Header.Get("Status"); status {
 	case "":
 	case "404":
@@ -108,8 +121,3 @@ func (w *writer) askReplica(ctx context.Context, subject string, query []byte) (
 	}
 	return stored{Subject: m.Header.Get(jetstream.SubjectHeader), Seq: seq, Header: m.Header, Data: m.Data}, true, nil
 }
-
-// answerWait is how long one answer of JetStream is waited for: longer than a
-// busy machine takes, since looking for what became of a write costs more than
-// waiting for it.
-const answerWait = 5 * time.Second

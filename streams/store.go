@@ -119,7 +119,11 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	if err := s.setup(ctx); err != nil {
 		return nil, err
 	}
-	w := newWriter(nc, &committers{js: js, sync: s.cfg.SyncAlways, replicated: s.replicas > 1})
+	a, err := newAsker(nc)
+	if err != nil {
+		return nil, fmt.Errorf("couldn't subscribe to answers: %w", err)
+	}
+	w := newWriter(nc, a, &committers{js: js, asker: a, sync: s.cfg.SyncAlways, replicated: s.replicas > 1})
 	s.inboxes = newInboxes(js, s.cfg)
 	s.routes = newRoutes(w, js, s.inboxes, s.cfg)
 	s.inboxes.routes = s.routes

@@ -17,17 +17,16 @@ import (
 // writer makes compare-and-set writes and settles their outcomes. It is safe
 // for concurrent use.
 type writer struct {
-	nc *nats.Conn
+	nc    *nats.Conn
+	asker *asker
 
-	// publish sends one message and waits for its answer. Tests replace it
-	// to lose answers.
-	publish func(context.Context, *nats.Msg, ...jetstream.PublishOpt) (*jetstream.PubAck, error)
-
-	wait time.Duration // for one answer
+	// submit sends one message and has done called with the answer; see
+	// [committers.submit]. Tests replace it to lose answers.
+	submit func(m *nats.Msg, done func(seq uint64, err error)) (withdraw func() bool)
 }
 
-func newWriter(nc *nats.Conn, c *committers) *writer {
-	return &writer{nc: nc, publish: c.publish, wait: answerWait}
+func newWriter(nc *nats.Conn, a *asker, c *committers) *writer {
+	return &writer{nc: nc, asker: a, submit: c.submit}
 }
 
 // What the answer to one send can be, besides success.
@@ -37,30 +36,73 @@ var (
 	errConflict = errors.New("another write came first")
 	// errNoAnswer: the write may or may not have been applied, or may yet be.
 	errNoAnswer = errors.New("no answer")
+	// errWithdrawn: the write waited too long for its turn, and was not sent.
+	errWithdrawn = errors.New("too many writes are waiting")
 )
 
-// send publishes m once and tells the three kinds of failure apart: errConflict
-// and errNoAnswer, and [job.ErrUnavailable] when the server refused it or
-// nobody was there to take it.
-func (w *writer) send(ctx context.Context, m *nats.Msg) (seq uint64, err error) {
-	if !w.nc.IsConnected() {
-		return 0, fmt.Errorf("%w: not connected to NATS", job.ErrUnavailable)
-	}
-	ctx, cancel := context.WithTimeout(ctx, w.wait)
-	defer cancel()
-	ack, err := w.publish(ctx, m)
+// trySend sends m once and has done called once, with the sequence or one of
+// three kinds of failure: errConflict and errNoAnswer, and [job.ErrUnavailable]
+// when the server refused it or nobody was there to take it. done must not
+// block. withdraw is that of [committers.submit].
+func (w *writer) trySend(m *nats.Msg, done func(seq uint64, err error)) (withdraw func() bool) {
+	return w.submit(m, func(seq uint64, err error) { done(seq, kindOfFailure(err)) })
+}
+
+func kindOfFailure(err error) error {
 	var refused *jetstream.APIError
 	switch {
 	case err == nil:
-		return ack.Sequence, nil
+		return nil
 	case errors.As(err, &refused) && isConflict(refused):
-		return 0, errConflict
-	case errors.As(err, &refused), errors.Is(err, errWithdrawn),
-		errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrNoStreamResponse),
-		errors.Is(err, nats.ErrMaxPayload):
-		return 0, fmt.Errorf("%w: %v", job.ErrUnavailable, err)
+		return errConflict
+	case errors.As(err, &refused), errors.Is(err, errNotConnected), errors.Is(err, nats.ErrNoResponders),
+		errors.Is(err, jetstream.ErrNoStreamResponse), errors.Is(err, nats.ErrMaxPayload):
+		return fmt.Errorf("%w: %w", job.ErrUnavailable, err)
 	}
-	return 0, fmt.Errorf("%w: %v", errNoAnswer, err)
+	return fmt.Errorf("%w: %v", errNoAnswer, err)
+}
+
+// electionWait is how long after nobody took a write it is sent again: the
+// stream may be about to have a leader.
+const electionWait = 250 * time.Millisecond
+
+// send is trySend that waits for the answer, for a bounded time. What nobody
+// took it sends once more.
+func (w *writer) send(ctx context.Context, m *nats.Msg) (seq uint64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWait)
+	defer cancel()
+	seq, err = w.sendOnce(ctx, m)
+	if errors.Is(err, nats.ErrNoResponders) && sleep(ctx, electionWait) {
+		seq, err = w.sendOnce(ctx, m)
+	}
+	return seq, err
+}
+
+func (w *writer) sendOnce(ctx context.Context, m *nats.Msg) (seq uint64, err error) {
+	type answer struct {
+		seq uint64
+		err error
+	}
+	if ctx.Err() != nil {
+		return 0, fmt.Errorf("%w: %v", job.ErrUnavailable, ctx.Err())
+	}
+	answers := make(chan answer, 1)
+	withdraw := w.trySend(m, func(seq uint64, err error) { answers <- answer{seq, err} })
+	select {
+	case a := <-answers:
+		return a.seq, a.err
+	case <-ctx.Done():
+	}
+	switch {
+	case withdraw == nil:
+		return 0, fmt.Errorf("%w: %v", errNoAnswer, ctx.Err())
+	case withdraw():
+		return 0, fmt.Errorf("%w: %v", job.ErrUnavailable, errWithdrawn)
+	}
+	// Under way. A caller that sent it again would meet its own first copy,
+	// and spoil the batch that it is in.
+	a := <-answers
+	return a.seq, a.err
 }
 
 // errCodeInFlight is the refusal of a replicated stream while another write to
@@ -79,46 +121,71 @@ func isConflict(e *jetstream.APIError) bool {
 //   - [job.ErrUnavailable]: nothing was written.
 //   - [job.ErrUnknownOutcome]: it may have been written, or may yet be.
 func (w *writer) put(ctx context.Context, partition int, r job.Record, expect uint64, finalTTL time.Duration) (uint64, error) {
-	r.Op = rand.Text()
-	subject := jobSubject(partition, r.Key)
-	m := encodeRecord(subject, r, finalTTL)
-	m.Header[hdrExpectSubjectSeq] = []string{formatUint(expect)}
+	p := w.newPut(partition, r, expect, finalTTL)
+	seq, err := w.send(ctx, p.msg)
+	return p.conclude(ctx, seq, err)
+}
 
+// put is one write of a record until its outcome is known.
+type put struct {
+	w      *writer
+	r      job.Record
+	expect uint64
+	stream string
+	msg    *nats.Msg
+}
+
+func (w *writer) newPut(partition int, r job.Record, expect uint64, finalTTL time.Duration) *put {
+	r.Op = rand.Text()
+	m := encodeRecord(jobSubject(partition, r.Key), r, finalTTL)
+	m.Header[hdrExpectSubjectSeq] = []string{formatUint(expect)}
+	return &put{w: w, r: r, expect: expect, stream: jobsStream(partition), msg: m}
+}
+
+// conclude goes on from the answer to the first send; see [writer.put].
+func (p *put) conclude(ctx context.Context, seq uint64, err error) (uint64, error) {
 	asked := false // a send without an answer lies behind us
 	pause := newBackOff(10*time.Millisecond, time.Second)
 	for {
-		seq, err := w.send(ctx, m)
 		switch {
 		case err == nil:
 			return seq, nil
 		case errors.Is(err, errConflict) && !asked:
 			// The server says so too when it could not read, and on replicas
 			// while another write is under way that may yet fail.
-			if moved, err := w.moved(ctx, jobsStream(partition), subject, expect); moved || err != nil {
+			if moved, err := p.w.moved(ctx, p.stream, p.msg.Subject, p.expect); moved || err != nil {
 				return 0, err
 			}
 			if !sleep(ctx, pause.NextBackOff()) {
 				return 0, fmt.Errorf("%w: the store keeps refusing the write", job.ErrUnavailable)
 			}
-			continue
 		case errors.Is(err, job.ErrUnavailable) && !asked:
 			return 0, err
+		default:
+			asked = true
+			seq, again, err := p.whatBecame(ctx, pause)
+			if !again {
+				return seq, err
+			}
 		}
-		asked = true
-		for {
-			seq, again, err := w.settle(ctx, jobsStream(partition), subject, r, expect)
-			if err == nil && !again {
-				return seq, nil
-			}
-			if err != nil && !errors.Is(err, job.ErrUnavailable) {
-				return 0, err
-			}
-			if !sleep(ctx, pause.NextBackOff()) {
-				return 0, fmt.Errorf("%w: the store did not answer in time", job.ErrUnknownOutcome)
-			}
-			if err == nil {
-				break // send again
-			}
+		seq, err = p.w.send(ctx, p.msg)
+	}
+}
+
+// whatBecame settles a write whose answer is missing, however long that takes
+// while ctx lasts. again says that it is to be sent again.
+func (p *put) whatBecame(ctx context.Context, pause backoff.BackOff) (seq uint64, again bool, err error) {
+	for {
+		seq, again, err := p.w.settle(ctx, p.stream, p.msg.Subject, p.r, p.expect)
+		switch {
+		case err == nil && !again:
+			return seq, false, nil
+		case err != nil && !errors.Is(err, job.ErrUnavailable):
+			return 0, false, err
+		case !sleep(ctx, pause.NextBackOff()):
+			return 0, false, fmt.Errorf("%w: the store did not answer in time", job.ErrUnknownOutcome)
+		case err == nil:
+			return 0, true, nil
 		}
 	}
 }

@@ -1,0 +1,160 @@
+package streams
+
+import (
+	"errors"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// answerWait is how long one answer of JetStream is waited for: longer than a
+// busy machine takes, since looking for what became of a write costs more than
+// waiting for it.
+const answerWait = 5 * time.Second
+
+// asker sends messages and hands each answer to a callback. The answers come in
+// on one subscription, so that thousands can be under way without a goroutine,
+// a timer and a channel for each. It is safe for concurrent use.
+type asker struct {
+	nc     *nats.Conn
+	prefix string // of the subjects that answers come on
+
+	mu       sync.Mutex // guards what follows
+	waiting  map[uint64]question
+	last     uint64 // the number of the question asked last
+	oldest   uint64 // no question before this one waits
+	sweeping bool   // a sweep is to come
+}
+
+type question struct {
+	done  func(*nats.Msg, error)
+	until time.Time
+}
+
+// Why there is no answer.
+var (
+	errNotConnected = errors.New("not connected to NATS")
+	errTimeout      = errors.New("no answer in time")
+)
+
+func newAsker(nc *nats.Conn) (*asker, error) {
+	a := &asker{nc: nc, prefix: nc.NewInbox() + ".", waiting: map[uint64]question{}, oldest: 1}
+	sub, err := nc.Subscribe(a.prefix+"*", a.answered)
+	if err != nil {
+		return nil, err
+	}
+	// An answer is never dropped; there are no more than there are questions.
+	return a, sub.SetPendingLimits(-1, -1)
+}
+
+// ask sends m and has done called once: with the answer, or with why there is
+// none, which is errNotConnected when m was not sent, [nats.ErrNoResponders]
+// when nobody took it, errTimeout, or an error of the connection. done must
+// not block, since it keeps other answers waiting.
+func (a *asker) ask(m *nats.Msg, done func(*nats.Msg, error)) {
+	if !a.nc.IsConnected() {
+		go done(nil, errNotConnected)
+		return
+	}
+	n := a.expect(done)
+	// m stays the caller's.
+	sent := nats.Msg{Subject: m.Subject, Reply: a.prefix + strconv.FormatUint(n, 36), Header: m.Header, Data: m.Data}
+	if err := a.nc.PublishMsg(&sent); err != nil && a.take(n) != nil {
+		go done(nil, err)
+	}
+}
+
+// expect numbers a question, and bounds the wait for its answer.
+func (a *asker) expect(done func(*nats.Msg, error)) uint64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.last++
+	a.waiting[a.last] = question{done: done, until: time.Now().Add(answerWait)}
+	if !a.sweeping {
+		a.sweeping = true
+		time.AfterFunc(answerWait, a.sweep)
+	}
+	return a.last
+}
+
+// take returns what to do with the answer, the first time it is called.
+func (a *asker) take(n uint64) func(*nats.Msg, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	done := a.waiting[n].done
+	delete(a.waiting, n)
+	return done
+}
+
+func (a *asker) answered(m *nats.Msg) {
+	n, err := strconv.ParseUint(m.Subject[len(a.prefix):], 36, 64)
+	if err != nil {
+		return
+	}
+	switch done := a.take(n); {
+	case done == nil: // too late
+	case len(m.Data) == 0 && m.Header.Get("Status") == "503":
+		done(nil, nats.ErrNoResponders)
+	default:
+		done(m, nil)
+	}
+}
+
+// sweep ends the waits that are over. All are equally long, so they end in the
+// order of the questions.
+func (a *asker) sweep() {
+	for _, done := range a.overdue(time.Now()) {
+		done(nil, errTimeout)
+	}
+}
+
+func (a *asker) overdue(now time.Time) (all []func(*nats.Msg, error)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for ; a.oldest <= a.last; a.oldest++ {
+		q, waits := a.waiting[a.oldest]
+		if waits && q.until.After(now) {
+			time.AfterFunc(max(q.until.Sub(now), answerWait/20), a.sweep)
+			return all
+		}
+		if waits {
+			delete(a.waiting, a.oldest)
+			all = append(all, q.done)
+		}
+	}
+	a.sweeping = false
+	return all
+}
+
+// publish is ask for a message that a stream is to store; done is called with
+// its sequence. A refusal is a [jetstream.APIError].
+func (a *asker) publish(m *nats.Msg, done func(seq uint64, err error)) {
+	a.ask(m, func(answer *nats.Msg, err error) {
+		if err != nil {
+			done(0, err)
+			return
+		}
+		done(readAck(answer.Data))
+	})
+}
+
+// readAck reads a stream's answer to a publish.
+func readAck(data []byte) (uint64, error) {
+	var ack struct {
+		Seq   uint64              `json:"seq"`
+		Error *jetstream.APIError `json:"error"`
+	}
+	switch err := json.Unmarshal(data, &ack); {
+	case err != nil:
+		return 0, err
+	case ack.Error != nil:
+		return 0, ack.Error
+	case ack.Seq == 0:
+		return 0, errors.New("the answer has neither a sequence nor an error")
+	}
+	return ack.Seq, nil
+}
