@@ -51,7 +51,7 @@ func (c *committers) committer(lane string) *committer {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.lanes[lane] == nil {
-		one := &committer{js: c.js, asker: c.asker, maxPlain: 8, batchFrom: 16}
+		one := &committer{js: c.js, asker: c.asker, maxPlain: 2, batchFrom: 8}
 		if c.replicated {
 			one.maxPlain, one.batchFrom = 1, 2
 		}

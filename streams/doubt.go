@@ -45,7 +45,7 @@ func (t *timer) obey(ctx context.Context, o order) {
 // letGo answers releases once no fire is under way, so that the successor
 // finds nothing half done.
 func (t *timer) letGo() {
-	if len(t.releases) == 0 || t.firing.Load() > 0 {
+	if len(t.releases) == 0 || t.firing.Load() > 0 || !t.finisher.idle() {
 		return
 	}
 	for _, done := range t.releases {

@@ -162,3 +162,27 @@ func (s *Store) Owned() int {
 
 // Mute cuts the store off from JetStream, as if its process were dead.
 func (s *Store) Mute() { s.nc.Close() }
+
+// Finisher is the finisher for tests outside the package.
+type Finisher struct{ f finisher }
+
+func (f *Finisher) Add(r job.Record, now time.Time) { f.f.add(r, now) }
+func (f *Finisher) Next() time.Time                 { return f.f.next() }
+func (f *Finisher) Done()                           { f.f.done() }
+func (f *Finisher) Idle() bool                      { return f.f.idle() }
+
+// Take returns how many are to be finished.
+func (f *Finisher) Take(now time.Time, busy, hurry bool) int { return len(f.f.take(now, busy, hurry)) }
+
+// Ask sends m and waits for the answer to be handed to its callback.
+func Ask(nc *nats.Conn, m *nats.Msg) (*nats.Msg, error) {
+	a, err := newAsker(nc)
+	if err != nil {
+		return nil, err
+	}
+	w := &writer{nc: nc, asker: a}
+	return w.request(context.Background(), m)
+}
+
+// ReadAck is readAck.
+var ReadAck = readAck

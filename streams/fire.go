@@ -6,6 +6,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"belfry/internal/job"
 )
 
@@ -16,49 +18,110 @@ const claimPatience = 10 * time.Second
 // fire takes a due record through claim, publish and, for a NATS route,
 // finish. What a crash between two of these leaves behind is recovered by the
 // next owner; see the crash table in docs/design.md.
-func (t *timer) fire(ctx context.Context, r job.Record, ten tenure) {
-	seq := r.Revision
+//
+// While all goes well each answer begins the next step, where the answers are
+// read. Whatever else the answer is, a goroutine of its own deals with it.
+func (t *timer) fire(r job.Record, ten tenure) {
+	t.firing.Add(1)
 	claim := r.Claim(t.now(), ten.fence, t.firesSeen.Load(), t.cfg.FiresMaxAge/2, rand.Text())
+	p := t.jobs.newPut(claim, r.Revision)
+	t.w.trySend(p.msg, func(revision uint64, err error) {
+		switch {
+		case t.work.Err() != nil: // stopped
+		case err == nil:
+			claim.Revision = revision
+			t.claimed(claim, ten)
+		default:
+			t.carryOn(func(ctx context.Context) { t.concludeClaim(ctx, p, ten, revision, err) })
+		}
+	})
+}
+
+// carryOn goes on with a fire in a goroutine of its own, to its end.
+func (t *timer) carryOn(do func(context.Context)) {
+	t.start(func(ctx context.Context) {
+		defer t.fireEnded()
+		do(ctx)
+	})
+}
+
+// fireEnded tells the loop that a fire, or the end of one, is through.
+func (t *timer) fireEnded() {
+	t.firing.Add(-1)
+	t.poke()
+}
+
+// poke has the loop look at what there is to do.
+func (t *timer) poke() {
+	select {
+	case t.ended <- struct{}{}:
+	default: // it has yet to look for the last one's sake
+	}
+}
+
+// concludeClaim goes on with a claim that was not simply made.
+func (t *timer) concludeClaim(ctx context.Context, p *put, ten tenure, revision uint64, err error) {
 	tryCtx, cancel := context.WithTimeout(ctx, claimPatience)
 	defer cancel()
-	revision, err := t.jobs.write(tryCtx, claim, seq)
+	claim := p.r
+	revision, err = p.conclude(tryCtx, revision, err)
 	switch {
 	case err == nil:
 		claim.Revision = revision
 		t.publish(ctx, claim, ten)
 	case errors.Is(err, job.ErrMoved):
-		t.report(ctx, claimResult{seq: seq, moved: true})
+		t.report(ctx, claimResult{seq: p.expect, moved: true})
 	default:
-		t.log.Warn("couldn't claim a due job", "db", r.DB, "collection", r.Collection, "job", r.ID, "error", err)
-		t.report(ctx, claimResult{seq: seq})
+		t.log.Warn("couldn't claim a due job", "db", claim.DB, "collection", claim.Collection, "job", claim.ID, "error", err)
+		t.report(ctx, claimResult{seq: p.expect})
 		if errors.Is(err, job.ErrUnknownOutcome) {
 			t.inDoubt("a claim was not answered")
 		}
 	}
 }
 
-// publish asks for the try of a claimed record, once per claim. A job whose
-// route is gone dies instead.
+// claimed publishes the fire of a claim that was made.
+func (t *timer) claimed(claim job.Record, ten tenure) {
+	route, known := t.routes.peek(claim.RouteKey())
+	if !known {
+		t.carryOn(func(ctx context.Context) { t.publish(ctx, claim, ten) })
+		return
+	}
+	t.w.trySend(t.fireMessage(claim, ten), func(seq uint64, err error) {
+		switch {
+		case t.work.Err() != nil: // stopped
+		case err == nil:
+			t.saw(seq)
+			if route.Type == job.NATS {
+				t.finisher.add(claim, t.now())
+			}
+			t.fireEnded()
+		default:
+			t.carryOn(func(ctx context.Context) {
+				if !t.published(ctx, claim, ten, route, err) {
+					t.publish(ctx, claim, ten)
+				}
+			})
+		}
+	})
+}
+
+// publish asks for the try of a claimed record, once per claim, and waits until
+// that is through. A job whose route is gone dies instead.
 func (t *timer) publish(ctx context.Context, claim job.Record, ten tenure) {
 	pause := newBackOff(50*time.Millisecond, 5*time.Second)
 	for {
 		route, err := t.routes.Get(ctx, claim.RouteKey())
-		switch {
-		case errors.Is(err, job.ErrRouteNotFound):
+		if errors.Is(err, job.ErrRouteNotFound) {
 			t.buryUnrouted(ctx, claim)
 			return
-		case err == nil:
-			err = t.publishOnce(ctx, claim, ten)
-			switch {
-			case err == nil:
-				if route.Type == job.NATS {
-					t.finish(ctx, claim, job.Result{Status: job.Published})
-				}
-				return
-			case errors.Is(err, errConflict) && t.refused(ctx, ten):
-				return
-			case errors.Is(err, errNoAnswer):
-				t.inDoubt("a fire was not answered")
+		}
+		if err == nil {
+			var seq uint64
+			if seq, err = t.w.send(ctx, t.fireMessage(claim, ten)); err == nil {
+				t.saw(seq)
+			}
+			if t.published(ctx, claim, ten, route, err) {
 				return
 			}
 		}
@@ -70,15 +133,31 @@ func (t *timer) publish(ctx context.Context, claim job.Record, ten tenure) {
 	}
 }
 
-func (t *timer) publishOnce(ctx context.Context, claim job.Record, ten tenure) error {
+// published deals with the answer to a fire, and reports whether the fire needs
+// nothing more from here.
+func (t *timer) published(ctx context.Context, claim job.Record, ten tenure, route job.Route, err error) bool {
+	switch {
+	case err == nil:
+		if route.Type == job.NATS {
+			t.finish(ctx, claim, job.Result{Status: job.Published})
+		}
+		return true
+	case errors.Is(err, errConflict):
+		return t.refused(ctx, ten)
+	case errors.Is(err, errNoAnswer):
+		t.inDoubt("a fire was not answered")
+		return true
+	}
+	return false
+}
+
+// fireMessage makes the fire of a claim, for the server to take while the fence
+// stands.
+func (t *timer) fireMessage(claim job.Record, ten tenure) *nats.Msg {
 	m := encodeFire(claim, t.now())
 	m.Header[hdrExpectSubjectSeq] = []string{formatUint(ten.fence)}
 	m.Header[hdrExpectSubject] = []string{fenceSubject(t.partition)}
-	seq, err := t.w.send(ctx, m)
-	if err == nil {
-		t.saw(seq)
-	}
-	return err
+	return m
 }
 
 // saw notes the highest sequence seen in FIRES.

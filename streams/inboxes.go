@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
@@ -18,16 +19,18 @@ import (
 // outlives it until what is left in it went to DEAD. It is safe for concurrent
 // use.
 type Inboxes struct {
+	nc     *nats.Conn
 	js     jetstream.JetStream
 	cfg    Config
 	routes *Routes
 
 	mu        sync.Mutex // guards what follows
 	consumers map[job.RouteKey]jetstream.Consumer
+	pullers   []*puller // those without a pull under way
 }
 
-func newInboxes(js jetstream.JetStream, cfg Config) *Inboxes {
-	return &Inboxes{js: js, cfg: cfg, consumers: map[job.RouteKey]jetstream.Consumer{}}
+func newInboxes(nc *nats.Conn, js jetstream.JetStream, cfg Config) *Inboxes {
+	return &Inboxes{nc: nc, js: js, cfg: cfg, consumers: map[job.RouteKey]jetstream.Consumer{}}
 }
 
 // Subscription names what a plain NATS client needs to read the inbox.
@@ -102,59 +105,66 @@ func (in *Inboxes) keep(k job.RouteKey, c jetstream.Consumer) {
 // were handed out, when wait is over, or when ctx ends; a fire that was on its
 // way by then is still handed out. take must not block.
 func (in *Inboxes) Fetch(ctx context.Context, k job.RouteKey, max int, wait time.Duration, take func(job.Handover)) error {
-	c, err := in.consumer(ctx, k)
-	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		// Removed by another process while the route was made again.
+	p, err := in.puller()
+	if err != nil {
+		return unavailable("couldn't fetch from the inbox of the route", err)
+	}
+	err = p.pull(ctx, FiresStream, inboxConsumer(k), max, wait, func(m *nats.Msg) {
+		h, err := handover(m)
+		if err != nil {
+			in.cfg.Log.Warn("message in FIRES dropped", "subject", m.Subject, "error", err)
+			_ = m.Term() // else it comes again
+			return
+		}
+		take(h)
+	})
+	switch {
+	case err == nil:
+		in.idle(p)
+		return nil
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return nil
+	case errors.Is(err, errNoConsumer):
+		// Perhaps removed by another process while the route was made again.
 		if r, lost := in.routes.cache.Get(ctx, k); lost == nil {
 			if err := in.ensure(ctx, k, r.Type); err != nil {
 				return err
 			}
-			c, err = in.consumer(ctx, k)
 		}
 	}
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	batch, err := c.Fetch(max, jetstream.FetchContext(ctx))
-	if err != nil {
-		return in.forget(k, err)
-	}
-	for m := range batch.Messages() {
-		h, err := handover(m)
-		if err != nil {
-			in.cfg.Log.Warn("message in FIRES dropped", "subject", m.Subject(), "error", err)
-			if err := m.Term(); err != nil {
-				return unavailable("couldn't refuse a message", err)
-			}
-			continue
-		}
-		take(h)
-	}
-	if err := batch.Error(); err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
-		return in.forget(k, err)
-	}
-	return nil
-}
-
-// forget drops the handle of an inbox that failed, so that the next call looks
-// it up again.
-func (in *Inboxes) forget(k job.RouteKey, err error) error {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	delete(in.consumers, k)
 	return unavailable("couldn't fetch from the inbox of the route", err)
 }
 
-func handover(m jetstream.Msg) (job.Handover, error) {
+// puller returns an idle puller, or a new one.
+func (in *Inboxes) puller() (*puller, error) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if n := len(in.pullers); n > 0 {
+		p := in.pullers[n-1]
+		in.pullers = in.pullers[:n-1]
+		return p, nil
+	}
+	return newPuller(in.nc)
+}
+
+func (in *Inboxes) idle(p *puller) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.pullers = append(in.pullers, p)
+}
+
+func handover(m *nats.Msg) (job.Handover, error) {
 	meta, err := m.Metadata()
 	if err != nil {
 		return job.Handover{}, err
 	}
-	f, err := decodeFire(m.Headers(), m.Data(), meta.Sequence.Stream, meta.Timestamp)
+	f, err := decodeFire(m.Header, m.Data, meta.Sequence.Stream, meta.Timestamp)
 	f.Times = int(meta.NumDelivered)
-	return job.Handover{Fire: f, Ack: m.Ack, Extend: m.InProgress}, err
+	return job.Handover{
+		Fire:   f,
+		Ack:    func() error { return m.Ack() },
+		Extend: func() error { return m.InProgress() },
+	}, err
 }
 
 // Settled reports whether nothing is left in the inbox, neither waiting nor

@@ -44,6 +44,11 @@ func (s *Jobs) write(ctx context.Context, r job.Record, expect uint64) (uint64, 
 	return s.w.put(ctx, partitionOf(r.Key, s.partitions), r, expect, s.cfg.HistoryTTL)
 }
 
+// newPut is the same write, not sent yet.
+func (s *Jobs) newPut(r job.Record, expect uint64) *put {
+	return s.w.newPut(partitionOf(r.Key, s.partitions), r, expect, s.cfg.HistoryTTL)
+}
+
 // Get returns the job as it stands now.
 func (s *Jobs) Get(ctx context.Context, k job.Key) (job.Record, error) {
 	r, found, err := s.read(ctx, k)

@@ -38,7 +38,7 @@ func (w *writer) askLeader(ctx context.Context, stream string, query map[string]
 	if err != nil {
 		return stored{}, false, err
 	}
-	answer, err := w.request(ctx, "$JS.API.STREAM.MSG.GET."+stream, ask)
+	answer, err := w.request(ctx, &nats.Msg{Subject: "$JS.API.STREAM.MSG.GET." + stream, Data: ask})
 	if err != nil {
 		return stored{}, false, fmt.Errorf("%w: couldn't read from the leader of %s: %v", job.ErrUnavailable, stream, err)
 	}
@@ -74,16 +74,21 @@ func (w *writer) askLeader(ctx context.Context, stream string, query map[string]
 // lastOnReplica returns the newest message on subject as any replica has it,
 // which is cheaper than asking the leader and may be behind it.
 func (w *writer) lastOnReplica(ctx context.Context, stream, subject string) (stored, bool, error) {
-	return w.askReplica(ctx, "$JS.API.DIRECT.GET."+stream+"."+subject, nil)
+	return w.askReplica(ctx, &nats.Msg{Subject: "$JS.API.DIRECT.GET." + stream + "." + subject})
 }
 
 // seqOnReplica returns the message at seq as any replica has it.
 func (w *writer) seqOnReplica(ctx context.Context, stream string, seq uint64) (stored, bool, error) {
-	return w.askReplica(ctx, "$JS.API.DIRECT.GET."+stream, []byte(`{"seq":`+formatUint(seq)+`}`))
+	return w.askReplica(ctx, askSeq(stream, seq))
 }
 
-func (w *writer) askReplica(ctx context.Context, subject string, query []byte) (stored, bool, error) {
-	m, err := w.request(ctx, subject, query)
+// askSeq is the question for the message at seq that any replica answers.
+func askSeq(stream string, seq uint64) *nats.Msg {
+	return &nats.Msg{Subject: "$JS.API.DIRECT.GET." + stream, Data: []byte(`{"seq":` + formatUint(seq) + `}`)}
+}
+
+func (w *writer) askReplica(ctx context.Context, question *nats.Msg) (stored, bool, error) {
+	m, err := w.request(ctx, question)
 	if err != nil {
 		return stored{}, false, fmt.Errorf("%w: couldn't read: %v", job.ErrUnavailable, err)
 	}
@@ -91,13 +96,13 @@ func (w *writer) askReplica(ctx context.Context, subject string, query []byte) (
 }
 
 // request asks and waits for the answer, until ctx ends.
-func (w *writer) request(ctx context.Context, subject string, query []byte) (*nats.Msg, error) {
+func (w *writer) request(ctx context.Context, question *nats.Msg) (*nats.Msg, error) {
 	type answer struct {
 		m   *nats.Msg
 		err error
 	}
 	answers := make(chan answer, 1)
-	w.asker.ask(&nats.Msg{Subject: subject, Data: query}, func(m *nats.Msg, err error) { answers <- answer{m, err} })
+	w.asker.ask(question, func(m *nats.Msg, err error) { answers <- answer{m, err} })
 	select {
 	case a := <-answers:
 		return a.m, a.err

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/nats-io/nats.go"
+
 	"belfry/internal/job"
 )
 
@@ -18,6 +20,31 @@ type loaded struct {
 	err  error
 }
 
+// beginLoad reads the record at seq from any replica, and tells the loop. What that
+// does not settle, a goroutine asks again.
+func (t *timer) beginLoad(seq uint64) {
+	t.w.asker.ask(askSeq(jobsStream(t.partition), seq), func(answer *nats.Msg, err error) {
+		if t.work.Err() != nil {
+			return
+		}
+		if err == nil {
+			if m, found, err := replicaAnswer(answer); err == nil && found {
+				select { // has room for nearly all that can be under way
+				case t.loads <- t.loadedFrom(m):
+				case <-t.work.Done():
+				}
+				return
+			}
+		}
+		t.start(func(ctx context.Context) {
+			select {
+			case t.loads <- t.load(ctx, seq):
+			case <-ctx.Done():
+			}
+		})
+	})
+}
+
 // load reads the record at seq. That it is gone only the leader is believed.
 func (t *timer) load(ctx context.Context, seq uint64) loaded {
 	stream := jobsStream(t.partition)
@@ -25,15 +52,20 @@ func (t *timer) load(ctx context.Context, seq uint64) loaded {
 	if err != nil || !found {
 		m, found, err = t.w.seqOnLeader(ctx, stream, seq)
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return loaded{seq: seq, err: err}
-	}
-	if !found {
+	case !found:
 		return loaded{seq: seq, gone: true}
 	}
+	return t.loadedFrom(m)
+}
+
+// loadedFrom reads a stored record; what is none counts as gone.
+func (t *timer) loadedFrom(m stored) loaded {
 	k, err := parseJobKey(strings.TrimPrefix(m.Subject, jobsPrefix(t.partition)))
 	if err != nil {
-		return loaded{seq: seq, gone: true}
+		return loaded{seq: m.Seq, gone: true}
 	}
 	r, err := decodeRecord(k, m.Seq, m.Header, m.Data)
 	if err == nil && partitionOf(k, t.jobs.partitions) != t.partition {
@@ -43,7 +75,7 @@ func (t *timer) load(ctx context.Context, seq uint64) loaded {
 		if !errors.Is(err, errNoRecord) {
 			t.leaveAlone(k, err)
 		}
-		return loaded{seq: seq, gone: true}
+		return loaded{seq: m.Seq, gone: true}
 	}
-	return loaded{seq: seq, rec: r}
+	return loaded{seq: m.Seq, rec: r}
 }

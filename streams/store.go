@@ -124,7 +124,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 		return nil, fmt.Errorf("couldn't subscribe to answers: %w", err)
 	}
 	w := newWriter(nc, a, &committers{js: js, asker: a, sync: s.cfg.SyncAlways, replicated: s.replicas > 1})
-	s.inboxes = newInboxes(js, s.cfg)
+	s.inboxes = newInboxes(nc, js, s.cfg)
 	s.routes = newRoutes(w, js, s.inboxes, s.cfg)
 	s.inboxes.routes = s.routes
 	s.dead = &deadLetters{w: w, now: s.cfg.Now, log: s.cfg.Log}

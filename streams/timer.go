@@ -44,7 +44,8 @@ type timer struct {
 
 	releases []chan struct{} // closed once the last fires are through
 
-	firing    atomic.Int64              // how many goroutines are in fire
+	firing    atomic.Int64              // how many fires are under way
+	finisher  finisher                  // of those that are published
 	book      atomic.Pointer[claimBook] // the agenda's
 	owning    atomic.Bool               // whether tenure is set, for others to ask
 	replaced  atomic.Bool               // somebody else took the partition from us
@@ -56,7 +57,7 @@ type timer struct {
 	tenures chan tenure
 	lost    chan tenure
 	settled chan uint64
-	ended   chan struct{} // a fire came to its end while others wait
+	ended   chan struct{} // a fire came to its end, or its final state is written
 	orders  chan order
 	states  chan leaderState
 
@@ -175,18 +176,13 @@ func (t *timer) step(ctx context.Context) {
 		t.begin(*t.next)
 		t.next = nil
 	}
+	t.finishSome(len(t.releases) > 0)
 	t.letGo()
 	if !t.wanted {
 		return // on standby
 	}
 	for _, seq := range t.agenda.toLoad(t.now()) {
-		t.start(func(ctx context.Context) {
-			l := t.load(ctx, seq)
-			select {
-			case t.loads <- l:
-			case <-ctx.Done():
-			}
-		})
+		t.beginLoad(seq)
 	}
 	if t.tenure.fence == 0 {
 		return
@@ -197,15 +193,15 @@ func (t *timer) step(ctx context.Context) {
 			t.agenda.failed(r.Revision, t.now().Add(time.Second))
 			continue
 		}
-		t.firing.Add(1)
-		t.start(func(ctx context.Context) {
-			t.fire(ctx, r, ten)
-			t.firing.Add(-1)
-			select {
-			case t.ended <- struct{}{}:
-			default: // the loop has yet to look at the last one's end
-			}
-		})
+		t.fire(r, ten)
+	}
+}
+
+// finishSome writes the ends of published fires, if it is time for it.
+func (t *timer) finishSome(hurry bool) {
+	busy := t.firing.Load() >= maxFiring/4
+	for _, claim := range t.finisher.take(t.now(), busy, hurry) {
+		t.finishPublished(claim)
 	}
 }
 
@@ -221,6 +217,9 @@ func (t *timer) untilNext() time.Duration {
 		wait = min(wait, at.Sub(now))
 	}
 	if at := t.agenda.nextFire(); !at.IsZero() && t.tenure.fence > 0 && t.room() > 0 {
+		wait = min(wait, at.Sub(now))
+	}
+	if at := t.finisher.next(); !at.IsZero() && t.firing.Load() < maxFiring/4 {
 		wait = min(wait, at.Sub(now))
 	}
 	return max(wait, 0)
@@ -270,6 +269,14 @@ func (t *timer) drain() {
 	t.owning.Store(false)
 	patience := time.AfterFunc(shutdownPatience, t.stopWork)
 	defer patience.Stop()
+	for t.finishSome(true); t.firing.Load() > 0 || !t.finisher.idle(); t.finishSome(true) {
+		select {
+		case <-t.ended:
+			continue
+		case <-t.work.Done():
+		}
+		break
+	}
 	t.working.Wait()
 	t.stopWork()
 }

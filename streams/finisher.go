@@ -1,0 +1,112 @@
+package streams
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"belfry/internal/job"
+)
+
+// The limits of the finisher.
+const (
+	// finishAfter is how long a published fire waits for others to be finished
+	// with, and finishFrom how many need not wait.
+	finishAfter = 100 * time.Millisecond
+	finishFrom  = 500
+	// maxFinishing is how many are written at once.
+	maxFinishing = 1024
+	// maxUnfinished and maxUnfinishedBytes bound those that wait while others
+	// are to be fired.
+	maxUnfinished      = 128 << 10
+	maxUnfinishedBytes = 64 << 20
+)
+
+// finisher holds the claims of NATS fires that are published. Their subscribers
+// have them, so the final states are written lazily: some together, which saves
+// syncs, and not while due jobs wait for the same server. Those that a crash
+// keeps from being written the next owner writes. It is safe for concurrent
+// use.
+type finisher struct {
+	mu      sync.Mutex // guards what follows
+	queue   []job.Record
+	bytes   int       // of the records in the queue, roughly
+	since   time.Time // when the first of them came
+	writing int
+}
+
+func (f *finisher) add(claim job.Record, now time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.queue) == 0 {
+		f.since = now
+	}
+	f.queue = append(f.queue, claim)
+	f.bytes += size(claim)
+}
+
+// take returns the claims to finish now, and counts on done for each. busy says
+// that jobs are being fired, and hurry that nothing must be left.
+func (f *finisher) take(now time.Time, busy, hurry bool) []job.Record {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	full := len(f.queue) >= maxUnfinished || f.bytes >= maxUnfinishedBytes
+	ripe := len(f.queue) >= finishFrom || now.Sub(f.since) >= finishAfter
+	if !hurry && !full && (busy || !ripe) {
+		return nil
+	}
+	n := min(len(f.queue), maxFinishing-f.writing)
+	claims := f.queue[:n:n]
+	f.queue = f.queue[n:]
+	for _, c := range claims {
+		f.bytes -= size(c)
+	}
+	f.writing += n
+	return claims
+}
+
+// next returns when take will have something; zero is not before something
+// else happens.
+func (f *finisher) next() time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.queue) == 0 || f.writing == maxFinishing {
+		return time.Time{}
+	}
+	return f.since.Add(finishAfter)
+}
+
+func (f *finisher) done() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.writing--
+}
+
+// idle reports whether nothing is left to finish.
+func (f *finisher) idle() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.queue) == 0 && f.writing == 0
+}
+
+// finishPublished writes the end of a published fire, without waiting for it.
+func (t *timer) finishPublished(claim job.Record) {
+	end := func() {
+		t.finisher.done()
+		t.poke()
+	}
+	p := t.jobs.newPut(claim.Finish(job.Result{Status: job.Published}, t.now()), claim.Revision)
+	t.w.trySend(p.msg, func(seq uint64, err error) {
+		if err == nil || t.work.Err() != nil {
+			end()
+			return
+		}
+		t.start(func(ctx context.Context) {
+			defer end()
+			if _, err := p.conclude(ctx, seq, err); err != nil && !errors.Is(err, job.ErrMoved) {
+				t.finish(ctx, claim, job.Result{Status: job.Published})
+			}
+		})
+	})
+}

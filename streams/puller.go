@@ -1,0 +1,152 @@
+package streams
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go"
+)
+
+// pullHeartbeat is how often the server says that a pull still stands. Two that
+// are missed mean that the server which knew of it is gone.
+const pullHeartbeat = 2 * time.Second
+
+// Why a pull ends before its time.
+var (
+	errNoConsumer = errors.New("the consumer does not answer")
+	errSilence    = errors.New("the server is silent")
+	errReconnect  = errors.New("the connection was lost")
+)
+
+// puller pulls messages from consumers, one pull after the other, on a
+// subscription that it keeps. It is for one goroutine.
+type puller struct {
+	nc         *nats.Conn
+	sub        *nats.Subscription
+	reconnects chan nats.Status
+	inbox      string
+	messages   chan *nats.Msg
+	pulls      int
+}
+
+// maxPull is how many messages one pull may ask for.
+const maxPull = 4096
+
+func newPuller(nc *nats.Conn) (*puller, error) {
+	p := &puller{nc: nc, inbox: nc.NewInbox() + ".", messages: make(chan *nats.Msg, 2*maxPull)}
+	var err error
+	if p.sub, err = nc.ChanSubscribe(p.inbox+"*", p.messages); err != nil {
+		return nil, err
+	}
+	p.reconnects = nc.StatusChanged(nats.CONNECTED)
+	return p, nil
+}
+
+// close ends the interest in what was pulled and has not come yet, so that the
+// server gives it to others.
+func (p *puller) close() {
+	_ = p.sub.Unsubscribe() // fails only without a connection
+	p.nc.RemoveStatusListener(p.reconnects)
+}
+
+// pull hands at most max messages of the consumer to take. It returns nil when
+// max were handed out or wait is over. After an error the puller is closed;
+// what had come by then was handed out.
+func (p *puller) pull(ctx context.Context, stream, consumer string, max int, wait time.Duration, take func(*nats.Msg)) error {
+	reply, err := p.request(stream, consumer, min(max, maxPull), wait)
+	if err == nil {
+		err = p.receive(ctx, reply, min(max, maxPull), wait, take)
+	}
+	if err == nil {
+		return nil
+	}
+	p.close()
+	for {
+		select {
+		case m := <-p.messages:
+			if !strings.HasPrefix(m.Subject, p.inbox) {
+				take(m)
+			}
+			continue
+		default:
+		}
+		return err
+	}
+}
+
+// request asks for messages, and returns the subject that tells of the request
+// itself.
+func (p *puller) request(stream, consumer string, max int, wait time.Duration) (reply string, err error) {
+	body, err := json.Marshal(struct {
+		Batch     int   `json:"batch"`
+		Expires   int64 `json:"expires"` // in nanoseconds
+		Heartbeat int64 `json:"idle_heartbeat,omitzero"`
+	}{max, int64(wait), int64(heartbeat(wait))})
+	if err != nil {
+		return "", err
+	}
+	p.pulls++
+	reply = p.inbox + strconv.Itoa(p.pulls)
+	return reply, p.nc.PublishRequest("$JS.API.CONSUMER.MSG.NEXT."+stream+"."+consumer, reply, body)
+}
+
+// heartbeat is none for a short pull: the server refuses it.
+func heartbeat(wait time.Duration) time.Duration {
+	if wait <= 2*pullHeartbeat {
+		return 0
+	}
+	return pullHeartbeat
+}
+
+func (p *puller) receive(ctx context.Context, reply string, max int, wait time.Duration, take func(*nats.Msg)) error {
+	patience := 2 * pullHeartbeat
+	if heartbeat(wait) == 0 {
+		patience += wait
+	}
+	silence := time.NewTimer(patience)
+	defer silence.Stop()
+	for taken := 0; taken < max; {
+		select {
+		case m := <-p.messages:
+			silence.Reset(patience)
+			if !strings.HasPrefix(m.Subject, p.inbox) {
+				taken++
+				take(m)
+				continue
+			}
+			if m.Subject != reply {
+				continue // of a pull that is over
+			}
+			if over, err := pullStatus(m); over {
+				return err
+			}
+		case <-p.reconnects:
+			return errReconnect
+		case <-silence.C:
+			return errSilence
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// pullStatus reads what the server says of a pull; over is that it gives no
+// more for it.
+func pullStatus(m *nats.Msg) (over bool, err error) {
+	switch status := m.Header.Get("Status"); status {
+	case "100": // the heartbeat
+		return false, nil
+	case "404", "408":
+		return true, nil
+	case "503":
+		return true, errNoConsumer
+	default:
+		return true, fmt.Errorf("the pull was ended with status %s %s", status, m.Header.Get("Description"))
+	}
+}
