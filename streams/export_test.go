@@ -145,3 +145,6 @@ func (s *Store) Owned() int {
 
 // Mute cuts the store off from JetStream, as if its process were dead.
 func (s *Store) Mute() { s.nc.Close() }
+
+// ScanLettersFor sets how long one request reads dead letters.
+func (s *Store) ScanLettersFor(d time.Duration) { s.letters.scanTime = d }

@@ -139,6 +139,15 @@ func parseRouteToken(token string) (job.RouteKey, error) {
 func fireSubject(k job.RouteKey) string { return fireSubjectPrefix + routeToken(k) }
 func deadSubject(k job.RouteKey) string { return "dead." + routeToken(k) }
 
+// deadSubjectsOf matches the dead letters of a db, of all its routes if route
+// is empty.
+func deadSubjectsOf(db, route string) string {
+	if route == "" {
+		return "dead." + Escape(db) + ".*"
+	}
+	return deadSubject(job.RouteKey{DB: db, ID: route})
+}
+
 // maxConsumerName keeps consumer names within what JetStream takes, 255.
 const maxConsumerName = 200
 

@@ -101,6 +101,7 @@ type Store struct {
 	routes  *Routes
 	inboxes *Inboxes
 	dead    *deadLetters
+	letters *Letters
 	timers  []*timer // by partition
 	leases  *leases
 
@@ -129,6 +130,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 		s.timers = append(s.timers, newTimer(s, p))
 	}
 	s.jobs.timers = s.timers
+	s.letters = &Letters{js: js, w: w, jobs: s.jobs, cfg: s.cfg, scanTime: scanTime}
 	s.leases = newLeases(s)
 	if s.cfg.OnlyNode {
 		return s, s.inboxes.handOutAgain(ctx)
@@ -147,6 +149,9 @@ func (s *Store) RouteCache() *RouteCache { return s.routes.cache }
 
 // Inboxes returns the inboxes of the routes.
 func (s *Store) Inboxes() *Inboxes { return s.inboxes }
+
+// Letters returns the dead letters.
+func (s *Store) Letters() *Letters { return s.letters }
 
 // Run follows the routes, fires due jobs and buries what subscribers could not
 // take, until ctx ends; then it finishes the fires it has begun. Trouble with
