@@ -169,6 +169,7 @@ func (s *Store) Run(ctx context.Context) error {
 	g.Go(func() { s.routes.cache.follow(ctx) })
 	g.Go(func() { s.leases.run(ctx) })
 	g.Go(func() { s.buryAdvised(ctx) })
+	g.Go(func() { newUnread(s).run(ctx) })
 	g.Wait()
 	return nil
 }
