@@ -115,6 +115,14 @@ func TestLettersAreListed(t *testing.T) {
 		}
 	}
 
+	dead, err := f.js.Stream(t.Context(), "DEAD")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := dead.CachedInfo().State.Consumers; n != 0 {
+		t.Errorf("%d consumers are left behind", n)
+	}
+
 	l, err := f.Letters().Get(t.Context(), "db", all[0].Number)
 	want := all[0]
 	want.Meta = []byte(`{"n":1}`)
