@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
 
 	"belfry/internal/job"
 	"belfry/streams"
@@ -351,5 +352,67 @@ func TestFireNow(t *testing.T) {
 	}
 	if got := f.messages("FIRES", "fires.>"); len(got) != 2 {
 		t.Errorf("%d fires, want 2", len(got))
+	}
+}
+
+// However many redrive a letter at the same time, its job fires once; so it
+// does when the answer to the write is lost.
+func TestRedriveOnce(t *testing.T) {
+	for _, tt := range []struct {
+		name          string
+		lost, applied bool
+	}{
+		{"at the same time", false, false},
+		{"lost answer, applied", true, true},
+		{"lost answer, not applied", true, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			f := open(t, streams.Config{})
+			f.route("r", job.NATS)
+			f.letters(1, "db", "r", job.ReasonExhausted)
+			all, _ := f.walk(job.LetterQuery{DB: "db"})
+			lose := make(chan struct{}, 1)
+			if tt.lost {
+				lose <- struct{}{}
+			}
+			f.Intercept(func(ctx context.Context, m *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {
+				if !strings.HasPrefix(m.Subject, jobWrites) || m.Header.Get("Belfry-Status") != string(job.Scheduled) {
+					return send(ctx, m)
+				}
+				select {
+				case <-lose:
+				default:
+					return send(ctx, m)
+				}
+				if tt.applied {
+					if _, err := send(ctx, m); err != nil {
+						t.Errorf("the write was not applied: %v", err)
+					}
+				}
+				return nil, context.DeadlineExceeded
+			})
+			f.run()
+			var g errgroup.Group
+			for range 8 {
+				g.Go(func() error {
+					_, err := f.Letters().Redrive(t.Context(), "db", all[0].Number)
+					if errors.Is(err, job.ErrLetterNotFound) {
+						return nil
+					}
+					return err
+				})
+			}
+			if err := g.Wait(); err != nil {
+				t.Error(err)
+			}
+			f.reaches(all[0].Key, job.Published)
+			if fires := f.messages("FIRES", "fires.>"); len(fires) != 1 || fires[0].Headers().Get("webhook-id") != job.RedriveID(all[0].ID) {
+				t.Errorf("%d fires, want one with the id derived from the letter's", len(fires))
+			}
+			if left, _ := f.walk(job.LetterQuery{DB: "db"}); len(left) != 0 {
+				t.Errorf("%d letters are left", len(left))
+			}
+		})
 	}
 }
