@@ -8,8 +8,8 @@
 // only after the store has confirmed it. HEAD is GET without the body.
 //
 // Each id in a path is one percent-encoded segment and may be any text that
-// [job.CheckID] accepts: a slash in it is written %2F. Query strings and the
-// Content-Type of requests are ignored.
+// [job.CheckID] accepts: a slash in it is written %2F. Query strings are
+// ignored, but for that of a list; so is the Content-Type of requests.
 package api
 
 import (
@@ -31,6 +31,7 @@ type Jobs interface {
 	Get(context.Context, job.Key) (job.Record, error)
 	Update(context.Context, job.Job) error
 	Cancel(context.Context, job.Key) error
+	Fire(context.Context, job.Key) error
 }
 
 // Routes is the store of routes. Its errors are like those of [Jobs].
@@ -41,10 +42,12 @@ type Routes interface {
 	Delete(context.Context, job.RouteKey) error
 }
 
-// Config is what the API is made of. Jobs and Routes are needed.
+// Config is what the API is made of. The stores are needed.
 type Config struct {
-	Jobs   Jobs
-	Routes Routes
+	Jobs     Jobs
+	Routes   Routes
+	Letters  Letters
+	Attempts Attempts
 
 	// MaxMeta is the longest meta of a job, in bytes; 0 means 512 KiB. The
 	// body around it may have 16 KiB more, which is also the limit of a
@@ -99,6 +102,9 @@ func New(cfg Config) http.Handler {
 	a.mux.Put("/job/{db}/{collection}/{id}", a.serve(a.updateJob, jobBody))
 	a.mux.Delete("/job/{db}/{collection}/{id}", a.serve(a.cancelJob, noBody))
 
+	a.mux.Post("/job/{db}/{collection}/{id}/fire", a.serve(a.fireJob, noBody))
+	a.mux.Get("/job/{db}/{collection}/{id}/attempts", a.serve(a.jobAttempts, noBody))
+
 	a.mux.Post("/route/{db}", a.serve(a.createRoute, bodyAllowance))
 	a.mux.Get("/route/{db}/{id}", a.serve(a.getRoute, noBody))
 	a.mux.Put("/route/{db}/{id}", a.serve(a.replaceRoute, bodyAllowance))
@@ -110,6 +116,8 @@ func New(cfg Config) http.Handler {
 		a.mux.Put(path, a.serve(emptyID, noBody))
 		a.mux.Delete(path, a.serve(emptyID, noBody))
 	}
+
+	a.routeDead(a.mux)
 
 	a.mux.Get("/healthz", a.serve(a.healthz, noBody))
 	a.mux.Get("/readyz", a.serve(a.readyz, noBody))

@@ -17,14 +17,16 @@ import (
 	"belfry/internal/job"
 )
 
-// store is both stores in memory, with just enough of their rules. fail, when
+// store is all the stores in memory, with just enough of their rules. fail, when
 // set, is called first and its error returned.
 type store struct {
 	fail func(context.Context) error
 
-	mu     sync.Mutex // guards the maps
-	jobs   map[job.Key]job.Record
-	routes map[job.RouteKey]job.Route
+	mu       sync.Mutex // guards what follows
+	jobs     map[job.Key]job.Record
+	routes   map[job.RouteKey]job.Route
+	letters  []job.Letter
+	attempts map[job.Key][]job.Attempt
 }
 
 func newStore() *store {
@@ -80,6 +82,16 @@ func (s jobs) Cancel(ctx context.Context, key job.Key) error {
 		r, err := s.get(key)
 		if err == nil {
 			r, err = r.Cancel(trigger)
+		}
+		return s.put(r, err)
+	})
+}
+
+func (s jobs) Fire(ctx context.Context, key job.Key) error {
+	return s.with(ctx, func() error {
+		r, err := s.get(key)
+		if err == nil {
+			r, err = r.Hasten(trigger)
 		}
 		return s.put(r, err)
 	})
@@ -150,7 +162,10 @@ func (s routes) Delete(ctx context.Context, key job.RouteKey) error {
 
 // config is an API over the store, silent.
 func config(s *store) api.Config {
-	return api.Config{Jobs: jobs{s}, Routes: routes{s}, Log: slog.New(slog.DiscardHandler)}
+	return api.Config{
+		Jobs: jobs{s}, Routes: routes{s}, Letters: letters{s}, Attempts: attempts{s},
+		Log: slog.New(slog.DiscardHandler),
+	}
 }
 
 // server is a real server over the API.

@@ -27,6 +27,15 @@ func encodeDead(f job.Fire, reason job.Reason, detail string, now time.Time) *na
 	return m
 }
 
+// decodeDead reads a message of DEAD.
+func decodeDead(h nats.Header, data []byte, seq uint64, died time.Time) (job.Letter, error) {
+	f, err := decodeFire(h, data, 0, time.Time{})
+	return job.Letter{
+		Fire: f, Number: seq, Died: died,
+		Reason: job.Reason(h.Get(hdrReason)), Detail: h.Get(hdrDetail),
+	}, err
+}
+
 func fireMessage(subject string, f job.Fire, now time.Time) *nats.Msg {
 	return &nats.Msg{
 		Subject: subject,

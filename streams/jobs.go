@@ -138,6 +138,19 @@ func (s *Jobs) Cancel(ctx context.Context, k job.Key) error {
 	})
 }
 
+// Fire makes a job that waits due now, with the errors of [Jobs.Update]. All
+// else of it stays, its fire id included. One that is due already is left to
+// the timer.
+func (s *Jobs) Fire(ctx context.Context, k job.Key) error {
+	return s.change(ctx, k, func(r job.Record) (job.Record, error) {
+		now := s.cfg.Now()
+		if r.Status.Waiting() && r.Due <= now.UnixMilli() {
+			return r, errUnchanged
+		}
+		return r.Hasten(now)
+	})
+}
+
 // errUnchanged: the record is already as it should be.
 var errUnchanged = errors.New("nothing to change")
 

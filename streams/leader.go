@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -19,6 +20,7 @@ type stored struct {
 	Seq     uint64
 	Header  nats.Header
 	Data    []byte
+	Time    time.Time // when it was stored; only of the leader's
 }
 
 // lastOnLeader returns the newest message on subject as the stream's leader
@@ -26,6 +28,12 @@ type stored struct {
 // have seen the last write yet. The error wraps [job.ErrUnavailable].
 func (w *writer) lastOnLeader(ctx context.Context, stream, subject string) (m stored, found bool, err error) {
 	return w.askLeader(ctx, stream, map[string]any{"last_by_subj": subject})
+}
+
+// nextOnLeader returns the first message on subject at seq or behind it, as the
+// stream's leader has it.
+func (w *writer) nextOnLeader(ctx context.Context, stream, subject string, seq uint64) (m stored, found bool, err error) {
+	return w.askLeader(ctx, stream, map[string]any{"seq": seq, "next_by_subj": subject})
 }
 
 // seqOnLeader returns the message at seq as the stream's leader has it.
@@ -44,10 +52,11 @@ func (w *writer) askLeader(ctx context.Context, stream string, query map[string]
 	}
 	var got struct {
 		Message *struct {
-			Subject string `json:"subject"`
-			Seq     uint64 `json:"seq"`
-			Header  []byte `json:"hdrs"`
-			Data    []byte `json:"data"`
+			Subject string    `json:"subject"`
+			Seq     uint64    `json:"seq"`
+			Header  []byte    `json:"hdrs"`
+			Data    []byte    `json:"data"`
+			Time    time.Time `json:"time"`
 		} `json:"message"`
 		Error *jetstream.APIError `json:"error"`
 	}
@@ -62,7 +71,7 @@ func (w *writer) askLeader(ctx context.Context, stream string, query map[string]
 	case got.Message == nil:
 		return stored{}, false, errors.New("the leader's answer has neither a message nor an error")
 	}
-	m := stored{Subject: got.Message.Subject, Seq: got.Message.Seq, Data: got.Message.Data}
+	m := stored{Subject: got.Message.Subject, Seq: got.Message.Seq, Data: got.Message.Data, Time: got.Message.Time}
 	if len(got.Message.Header) > 0 {
 		if m.Header, err = nats.DecodeHeadersMsg(got.Message.Header); err != nil {
 			return m, false, fmt.Errorf("couldn't read the headers of message %d of %s: %w", m.Seq, stream, err)

@@ -18,6 +18,7 @@ import (
 const (
 	FiresStream    = "FIRES"      // one message per fire
 	DeadStream     = "DEAD"       // what could not be delivered
+	attemptsStream = "ATTEMPTS"   // what became of the tries of jobs
 	advisoryStream = "ADVISORIES" // what JetStream says of the consumers of FIRES
 	routesBucket   = "routes"     // one key per route
 	settingsBucket = "belfry"     // what was fixed at first start
@@ -27,6 +28,8 @@ const (
 	firesSubjects = fireSubjectPrefix + ">"
 	fenceSubjects = "fence.*"
 	deadSubjects  = "dead.>"
+
+	attemptsSubjects = "attempts.>"
 
 	// buryConsumer reads advisoryStream.
 	buryConsumer = "bury"
@@ -138,6 +141,18 @@ func parseRouteToken(token string) (job.RouteKey, error) {
 
 func fireSubject(k job.RouteKey) string { return fireSubjectPrefix + routeToken(k) }
 func deadSubject(k job.RouteKey) string { return "dead." + routeToken(k) }
+
+// attemptSubject is that of all tries of a job.
+func attemptSubject(k job.Key) string { return "attempts." + jobKey(k) }
+
+// deadSubjectsOf matches the dead letters of a db, of all its routes if route
+// is empty.
+func deadSubjectsOf(db, route string) string {
+	if route == "" {
+		return "dead." + Escape(db) + ".*"
+	}
+	return deadSubject(job.RouteKey{DB: db, ID: route})
+}
 
 // maxConsumerName keeps consumer names within what JetStream takes, 255.
 const maxConsumerName = 200

@@ -82,6 +82,16 @@ func (s *Store) setupOnce(ctx context.Context) error {
 			AllowDirect: true,
 		},
 		{
+			Name:               attemptsStream,
+			Description:        "Belfry: what became of the tries of jobs",
+			Subjects:           []string{attemptsSubjects},
+			MaxAge:             s.cfg.HistoryTTL + attemptsExtra,
+			MaxMsgsPerSubject:  attemptsPerJob,
+			Duplicates:         noDuplicates,
+			AllowDirect:        true,
+			AllowAtomicPublish: true,
+		},
+		{
 			Name:        advisoryStream,
 			Description: "Belfry: deliveries that the subscribers of NATS routes exhausted or refused",
 			Subjects: []string{

@@ -97,12 +97,14 @@ type Store struct {
 	nc  *nats.Conn
 	js  jetstream.JetStream
 
-	jobs    *Jobs
-	routes  *Routes
-	inboxes *Inboxes
-	dead    *deadLetters
-	timers  []*timer // by partition
-	leases  *leases
+	jobs     *Jobs
+	routes   *Routes
+	inboxes  *Inboxes
+	dead     *deadLetters
+	letters  *Letters
+	attempts *Attempts
+	timers   []*timer // by partition
+	leases   *leases
 
 	partitions int // as fixed at the first start
 	replicas   int // of the streams
@@ -133,6 +135,10 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 		s.timers = append(s.timers, newTimer(s, p))
 	}
 	s.jobs.timers = s.timers
+	s.letters = &Letters{js: js, w: w, jobs: s.jobs, cfg: s.cfg, scanTime: scanTime}
+	if s.attempts, err = newAttempts(nc, s.cfg.SyncAlways && s.replicas == 1, s.cfg.Log); err != nil {
+		return nil, fmt.Errorf("couldn't use JetStream: %w", err)
+	}
 	s.leases = newLeases(s)
 	if s.cfg.OnlyNode {
 		return s, s.inboxes.handOutAgain(ctx)
@@ -152,6 +158,13 @@ func (s *Store) RouteCache() *RouteCache { return s.routes.cache }
 // Inboxes returns the inboxes of the routes.
 func (s *Store) Inboxes() *Inboxes { return s.inboxes }
 
+// Letters returns the dead letters.
+func (s *Store) Letters() *Letters { return s.letters }
+
+// Attempts returns the tries that were made. Its own Run is to end after the
+// delivery, whose last tries it writes.
+func (s *Store) Attempts() *Attempts { return s.attempts }
+
 // Run follows the routes, fires due jobs and buries what subscribers could not
 // take, until ctx ends; then it finishes the fires it has begun. Trouble with
 // JetStream it waits out. The error is always nil.
@@ -160,6 +173,7 @@ func (s *Store) Run(ctx context.Context) error {
 	g.Go(func() { s.routes.cache.follow(ctx) })
 	g.Go(func() { s.leases.run(ctx) })
 	g.Go(func() { s.buryAdvised(ctx) })
+	g.Go(func() { newUnread(s).run(ctx) })
 	g.Wait()
 	return nil
 }

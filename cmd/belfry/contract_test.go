@@ -112,8 +112,11 @@ func TestContractIsComplete(t *testing.T) {
 			codes[m[1]] = true
 		}
 	}
-	for _, resource := range []string{"job", "route"} {
+	for _, resource := range []string{"job", "route", "dead"} {
 		for _, method := range []string{http.MethodPost, http.MethodGet, http.MethodPut, http.MethodDelete} {
+			if resource == "dead" && (method == http.MethodPut || method == http.MethodDelete) {
+				continue // one cannot be written, and the contract redrives the only one
+			}
 			if !answered[method+" "+resource] {
 				t.Errorf("no %s of a %s is answered 200 in the contract", method, resource)
 			}

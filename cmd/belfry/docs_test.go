@@ -86,6 +86,9 @@ func TestDocumentedNames(t *testing.T) {
 	for _, r := range job.Reasons() {
 		names = append(names, string(r))
 	}
+	for _, why := range job.Skips() {
+		names = append(names, string(why))
+	}
 	names = append(names, job.HeaderID, job.HeaderTimestamp, job.HeaderDB, job.HeaderCollection,
 		job.HeaderJobID, job.HeaderRoute, job.HeaderTriggerTime, job.HeaderAttempt)
 	for _, name := range slices.Compact(names) {

@@ -53,7 +53,7 @@ type step struct {
 }
 
 // stopLimit bounds [Server.Stop], below the 30 s that service managers grant.
-// The parts that wait for others get a share of it each, 25 s together, so that
+// The parts that wait for others get a share of it each, 26.5 s together, so that
 // the store is left time to close.
 const (
 	stopLimit     = 28 * time.Second
@@ -61,6 +61,7 @@ const (
 	timerLimit    = 3 * time.Second  // publishes under way
 	deliveryGrace = 16 * time.Second // webhooks under way, each of which may take 15 s
 	deliveryLimit = deliveryGrace + time.Second
+	attemptsLimit = 1500 * time.Millisecond
 	flushLimit    = time.Second
 )
 
@@ -163,6 +164,8 @@ func (s *Server) start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("couldn't open the store: %w", err)
 	}
+	// Attempts are written until the last try is over.
+	s.spawn("attempts", attemptsLimit, store.Attempts().Run)
 	// Delivery starts before the timer so that Stop ends the timer first: no
 	// new fires while the last ones are delivered.
 	s.spawn("delivery", deliveryLimit, delivery.New(delivery.Config{
@@ -178,11 +181,13 @@ func (s *Server) start(ctx context.Context) error {
 	}).Run)
 	s.spawn("timer", timerLimit, store.Run)
 	s.serveHTTP(listener, api.New(api.Config{
-		Jobs:    store.Jobs(),
-		Routes:  store.Routes(),
-		MaxMeta: s.cfg.MaxMeta,
-		Log:     s.log,
-		Ready:   store.Ready,
+		Jobs:     store.Jobs(),
+		Routes:   store.Routes(),
+		Letters:  store.Letters(),
+		Attempts: store.Attempts(),
+		MaxMeta:  s.cfg.MaxMeta,
+		Log:      s.log,
+		Ready:    store.Ready,
 	}))
 	return nil
 }

@@ -1,5 +1,5 @@
-// Package contract reads and writes the JSON of Belfry's API resources: jobs
-// and routes.
+// Package contract reads and writes the JSON of Belfry's API resources: jobs,
+// with their attempts, routes, and dead letters.
 //
 // Reading is strict. A body is one JSON object in UTF-8 with exactly the
 // fields of its resource, each at most once. Every error wraps exactly one of

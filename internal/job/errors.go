@@ -30,6 +30,10 @@ var (
 	ErrWebhookURL = errors.New("bad webhook_url")
 	// ErrTooLarge: the body or the meta in it is over the limit.
 	ErrTooLarge = errors.New("too large")
+	// ErrFilter: what is to select dead letters is not accepted.
+	ErrFilter = errors.New("bad filter")
+	// ErrNoFilter: nothing selects the dead letters to work on.
+	ErrNoFilter = errors.New("no filter")
 )
 
 // What can stand against a request that is well formed.
@@ -55,6 +59,8 @@ var (
 	// ErrRouteClearing: what a deleted route of the same id and another type
 	// has left is not cleared yet.
 	ErrRouteClearing = errors.New("the id is not free yet")
+	// ErrLetterNotFound: there is no such dead letter, or no longer.
+	ErrLetterNotFound = errors.New("dead letter not found")
 )
 
 // What can be wrong with Belfry itself.

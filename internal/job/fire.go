@@ -1,6 +1,9 @@
 package job
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Fire is one try of one job, as it stands in the FIRES stream.
 type Fire struct {
@@ -72,12 +75,18 @@ const (
 	ReasonUnacked Reason = "deliveries_exhausted"
 	// ReasonTerminated: a subscriber of a NATS route refused the fire (+TERM).
 	ReasonTerminated Reason = "terminated"
+	// ReasonUnread: no subscriber of a NATS route took the fire before it was
+	// too old to be kept.
+	ReasonUnread Reason = "unread"
 )
 
 // Reasons lists every reason.
 func Reasons() []Reason {
-	return []Reason{ReasonFailed, ReasonExhausted, ReasonGone, ReasonNoRoute, ReasonUnacked, ReasonTerminated}
+	return []Reason{ReasonFailed, ReasonExhausted, ReasonGone, ReasonNoRoute, ReasonUnacked, ReasonTerminated, ReasonUnread}
 }
+
+// Known reports whether r is one of the reasons.
+func (r Reason) Known() bool { return slices.Contains(Reasons(), r) }
 
 // Standing is what a worker has to do with a fire it was handed.
 type Standing int

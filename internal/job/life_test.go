@@ -55,6 +55,11 @@ func TestLife(t *testing.T) {
 		is("cancel", n, err, tt.cancel, job.Cancelled)
 		n, err = r.Change(r.Job, "fire-2")
 		is("change", n, err, tt.change, job.Scheduled)
+		n, err = r.Hasten(now)
+		is("hasten", n, err, tt.change, tt.from)
+		if err == nil && (n.Due != now.UnixMilli() || n.FireID != r.FireID || n.Attempt != 2 || n.Trigger != r.Trigger) {
+			t.Errorf("hastened %s job: due %d, fire id %q, attempt %d, trigger %d; want only the due time changed", tt.from, n.Due, n.FireID, n.Attempt, n.Trigger)
+		}
 		n, err = r.Rearm(r.Job, "fire-2")
 		is("rearm", n, err, tt.rearm, job.Scheduled)
 		if err == nil && (n.FireID != "fire-2" || n.Attempt != 0) {

@@ -9,9 +9,10 @@ package job
 //	    │                └──too late──────▶ expired      (the route's staleness limit)
 //	    └──DELETE──▶ cancelled
 //
-// A retrying job can be changed and cancelled like a scheduled one, a firing
-// one that was never finished is claimed anew, and a final one can be armed
-// again by creating it again. Every arrow is one compare-and-set.
+// A retrying job can be changed and cancelled like a scheduled one, and both
+// can be made due at once; a firing one that was never finished is claimed
+// anew; and a final one can be armed again by creating it again, or by
+// redriving its dead letter. Every arrow is one compare-and-set.
 type Status string
 
 // The statuses of a job.
@@ -29,7 +30,7 @@ const (
 // next is the one table of allowed transitions; see the diagram at [Status].
 var next = map[Status][]Status{
 	Scheduled: {Scheduled, Firing, Cancelled},
-	Retrying:  {Scheduled, Firing, Cancelled},
+	Retrying:  {Scheduled, Retrying, Firing, Cancelled},
 	Firing:    {Firing, Delivered, Published, Retrying, Dead, Expired},
 	Delivered: {Scheduled},
 	Published: {Scheduled},

@@ -1,0 +1,33 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"belfry/internal/contract"
+	"belfry/internal/job"
+)
+
+// Attempts is the store of what became of the tries of jobs.
+type Attempts interface {
+	// Of returns the tries of the job that are kept, oldest first.
+	Of(context.Context, job.Key) ([]job.Attempt, error)
+}
+
+// jobAttempts shows the tries of a job, also when the job itself is no longer
+// kept.
+func (a *api) jobAttempts(ctx context.Context, r *http.Request, _ []byte) ([]byte, error) {
+	all, err := a.Attempts.Of(ctx, jobKey(r))
+	if err == nil && len(all) == 0 {
+		_, err = a.Jobs.Get(ctx, jobKey(r)) // it may be that there is no such job
+	}
+	if err != nil {
+		return nil, err
+	}
+	return contract.AppendAttempts(nil, all), nil
+}
+
+// fireJob makes a job that waits due now.
+func (a *api) fireJob(ctx context.Context, r *http.Request, _ []byte) ([]byte, error) {
+	return ok, a.Jobs.Fire(ctx, jobKey(r))
+}

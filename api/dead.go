@@ -1,0 +1,105 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"github.com/go-chi/chi/v5"
+
+	"belfry/internal/contract"
+	"belfry/internal/job"
+)
+
+// Letters is the store of dead letters. Its errors are like those of [Jobs].
+type Letters interface {
+	List(context.Context, job.LetterQuery) (job.Letters, error)
+	Get(ctx context.Context, db string, number uint64) (job.Letter, error)
+
+	// Redrive and Discard work on one letter, RedriveEach and DiscardEach on
+	// a page of those that the query selects.
+	Redrive(ctx context.Context, db string, number uint64) (job.LetterRun, error)
+	Discard(ctx context.Context, db string, number uint64) (job.LetterRun, error)
+	RedriveEach(context.Context, job.LetterQuery) (job.LetterRun, error)
+	DiscardEach(context.Context, job.LetterQuery) (job.LetterRun, error)
+}
+
+// The verbs of the answers to redriving and discarding.
+const (
+	redriven  = "redriven"
+	discarded = "discarded"
+)
+
+func (a *api) routeDead(mux *chi.Mux) {
+	mux.Get("/dead/{db}", a.serve(a.listDead, noBody))
+	mux.Post("/dead/{db}/redrive", a.serve(forEach(a.Letters.RedriveEach, redriven), bodyAllowance))
+	mux.Post("/dead/{db}/discard", a.serve(forEach(a.Letters.DiscardEach, discarded), bodyAllowance))
+	mux.Get("/dead/{db}/{sequence}", a.serve(a.showDead, noBody))
+	mux.Delete("/dead/{db}/{sequence}", a.serve(forOne(a.Letters.Discard, discarded), noBody))
+	mux.Post("/dead/{db}/{sequence}/redrive", a.serve(forOne(a.Letters.Redrive, redriven), noBody))
+}
+
+func (a *api) listDead(ctx context.Context, r *http.Request, _ []byte) ([]byte, error) {
+	q, err := contract.ParseLetterQuery(r.URL.RawQuery, r.PathValue("db"))
+	if err != nil {
+		return nil, err
+	}
+	page, err := a.Letters.List(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	return contract.AppendLetters(nil, page), nil
+}
+
+func (a *api) showDead(ctx context.Context, r *http.Request, _ []byte) ([]byte, error) {
+	number, err := letterNumber(r)
+	if err != nil {
+		return nil, err
+	}
+	l, err := a.Letters.Get(ctx, r.PathValue("db"), number)
+	if err != nil {
+		return nil, err
+	}
+	return contract.AppendLetter(nil, l), nil
+}
+
+// forOne is the endpoint that does something with the letter in the path.
+func forOne(do func(context.Context, string, uint64) (job.LetterRun, error), done string) endpoint {
+	return func(ctx context.Context, r *http.Request, _ []byte) ([]byte, error) {
+		number, err := letterNumber(r)
+		if err != nil {
+			return nil, err
+		}
+		run, err := do(ctx, r.PathValue("db"), number)
+		if err != nil {
+			return nil, err
+		}
+		return contract.AppendLetterRun(nil, done, run), nil
+	}
+}
+
+// forEach is the endpoint that does it with the letters that the body selects.
+func forEach(do func(context.Context, job.LetterQuery) (job.LetterRun, error), done string) endpoint {
+	return func(ctx context.Context, r *http.Request, body []byte) ([]byte, error) {
+		q, err := contract.ParseLetterRun(body, r.PathValue("db"))
+		if err != nil {
+			return nil, err
+		}
+		run, err := do(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		return contract.AppendLetterRun(nil, done, run), nil
+	}
+}
+
+// letterNumber is the sequence in the path.
+func letterNumber(r *http.Request) (uint64, error) {
+	n, err := strconv.ParseUint(r.PathValue("sequence"), 10, 63)
+	if err != nil || n == 0 {
+		return 0, fmt.Errorf("%w: its sequence is %s; the number that a list shows is accepted",
+			job.ErrLetterNotFound, job.Quote(r.PathValue("sequence")))
+	}
+	return n, nil
+}

@@ -1,0 +1,106 @@
+package contract
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"belfry/internal/job"
+)
+
+// AppendAttempts appends the answer to a GET of a job's attempts: under
+// attempts what [AppendAttempt] appends of each.
+func AppendAttempts(dst []byte, all []job.Attempt) []byte {
+	dst = append(dst, `{"attempts":[`...)
+	for i, a := range all {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = AppendAttempt(dst, a)
+	}
+	return append(dst, `]}`...)
+}
+
+// AppendAttempt appends one try, which is also how it is stored: its number as
+// attempt and its webhook_id; started_time in unix milliseconds; duration_ms
+// and lateness_ms, to the microsecond; the status of the answer and the
+// beginning of its body as response, if there was one; and the error, if it
+// failed. What is not UTF-8 in the response becomes U+FFFD. [ParseAttempt]
+// reads it back.
+func AppendAttempt(dst []byte, a job.Attempt) []byte {
+	dst = strconv.AppendInt(append(dst, `{"attempt":`...), int64(a.Number), 10)
+	dst = appendString(append(dst, `,"webhook_id":`...), a.FireID)
+	dst = strconv.AppendInt(append(dst, `,"started_time":`...), a.Started.UnixMilli(), 10)
+	dst = appendMillis(append(dst, `,"duration_ms":`...), a.Duration)
+	dst = appendMillis(append(dst, `,"lateness_ms":`...), a.Lateness)
+	if a.Status != 0 {
+		dst = strconv.AppendInt(append(dst, `,"status":`...), int64(a.Status), 10)
+	}
+	if a.Error != "" {
+		dst = appendString(append(dst, `,"error":`...), a.Error)
+	}
+	if len(a.Response) > 0 {
+		dst = appendString(append(dst, `,"response":`...), string(a.Response))
+	}
+	return append(dst, '}')
+}
+
+// appendMillis appends a duration in milliseconds, to the microsecond.
+func appendMillis(dst []byte, d time.Duration) []byte {
+	return strconv.AppendFloat(dst, float64(d.Microseconds())/1000, 'f', -1, 64)
+}
+
+// ParseAttempt reads what [AppendAttempt] wrote.
+func ParseAttempt(data []byte) (job.Attempt, error) {
+	var a job.Attempt
+	var started int64
+	var response string
+	err := readObject(data,
+		intField("attempt", &a.Number),
+		stringField("webhook_id", true, &a.FireID),
+		intField("started_time", &started),
+		millisField("duration_ms", &a.Duration),
+		millisField("lateness_ms", &a.Lateness),
+		optional(intField("status", &a.Status)),
+		stringField("error", false, &a.Error),
+		stringField("response", false, &response),
+	)
+	if err != nil {
+		return job.Attempt{}, err
+	}
+	a.Started = time.UnixMilli(started)
+	if response != "" {
+		a.Response = []byte(response)
+	}
+	return a, nil
+}
+
+func optional(f field) field {
+	f.required = false
+	return f
+}
+
+func intField[T int | int64](name string, n *T) field {
+	return field{name, true, func(value jsontext.Value) error {
+		v, err := strconv.ParseInt(string(value), 10, 64)
+		if err != nil {
+			return fmt.Errorf("%w: %s is no whole number", job.ErrFieldType, name)
+		}
+		*n = T(v)
+		return nil
+	}}
+}
+
+func millisField(name string, d *time.Duration) field {
+	return field{name, true, func(value jsontext.Value) error {
+		v, err := strconv.ParseFloat(string(value), 64)
+		if err != nil {
+			return fmt.Errorf("%w: %s is no number", job.ErrFieldType, name)
+		}
+		*d = time.Duration(math.Round(v*1000)) * time.Microsecond
+		return nil
+	}}
+}

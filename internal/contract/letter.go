@@ -1,0 +1,195 @@
+package contract
+
+import (
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"belfry/internal/job"
+)
+
+// The filters of dead letters, in a query string and in a body alike.
+var letterFilters = []string{"route", "reason", "after", "before", "limit", "cursor"}
+
+// ParseLetterQuery reads the query string of a list of dead letters. The
+// errors wrap [job.ErrFilter] and [job.ErrID].
+func ParseLetterQuery(raw, db string) (job.LetterQuery, error) {
+	q := job.LetterQuery{DB: db}
+	values, err := url.ParseQuery(raw)
+	if err != nil {
+		return q, fmt.Errorf("%w: the query string is not percent-encoded", job.ErrFilter)
+	}
+	for name, given := range values {
+		if len(given) > 1 {
+			return q, fmt.Errorf("%w: %s is given %d times; once is accepted", job.ErrFilter, job.Quote(name), len(given))
+		}
+		if err := setFilter(&q, name, given[0]); err != nil {
+			return q, err
+		}
+	}
+	return q, q.Check()
+}
+
+// ParseLetterRun reads the body that says which dead letters to redrive or to
+// discard: the filters of [ParseLetterQuery], or "all": true instead, without
+// either of which it is [job.ErrNoFilter].
+func ParseLetterRun(body []byte, db string) (job.LetterQuery, error) {
+	q, all := job.LetterQuery{DB: db}, false
+	fields := []field{{"all", false, func(value jsontext.Value) error {
+		if k := value.Kind(); k != 't' && k != 'f' {
+			return typeError("all", value, "a boolean is accepted")
+		}
+		all = value.Kind() == 't'
+		return nil
+	}}}
+	for _, name := range letterFilters {
+		fields = append(fields, field{name, false, func(value jsontext.Value) error {
+			text := string(value)
+			switch name {
+			case "after", "before", "limit":
+				if value.Kind() != '0' {
+					return typeError(name, value, "a number is accepted")
+				}
+			default:
+				if err := readString(name, value, &text); err != nil {
+					return err
+				}
+			}
+			return setFilter(&q, name, text)
+		}})
+	}
+	if err := readObject(body, fields...); err != nil {
+		return q, err
+	}
+	switch {
+	case !q.Filtered() && !all:
+		return q, fmt.Errorf(`%w: one or more of route, reason, after, before are accepted, or "all": true`, job.ErrNoFilter)
+	case q.Filtered() && all:
+		return q, fmt.Errorf(`%w: "all": true stands beside a filter; either is accepted`, job.ErrFilter)
+	}
+	return q, q.Check()
+}
+
+// setFilter sets one field of the query. Empty values are refused: they would
+// select everything.
+func setFilter(q *job.LetterQuery, name, value string) error {
+	number := func(least int64) (n int64, err error) {
+		if n, err = strconv.ParseInt(value, 10, 64); err != nil || n < least {
+			return 0, fmt.Errorf("%w: %s is %s; a whole number from %d on is accepted", job.ErrFilter, name, job.Quote(value), least)
+		}
+		return n, nil
+	}
+	var err error
+	switch name {
+	case "route":
+		q.Route, err = value, job.CheckID("route", value)
+	case "reason":
+		if q.Reason = job.Reason(value); value == "" {
+			err = fmt.Errorf("%w: reason is empty; accepted are %v", job.ErrFilter, job.Reasons())
+		}
+	case "after":
+		q.After, err = number(0)
+	case "before":
+		q.Before, err = number(1)
+	case "limit":
+		var n int64
+		if n, err = number(1); n > job.MaxLetters {
+			err = fmt.Errorf("%w: limit is %d; 1 to %d are accepted", job.ErrFilter, n, job.MaxLetters)
+		}
+		q.Limit = int(n)
+	case "cursor":
+		q.Cursor, err = parseCursor(value)
+	default:
+		err = fmt.Errorf("%w: %s is unknown; accepted are %s", job.ErrFilter, job.Quote(name), strings.Join(letterFilters, ", "))
+	}
+	return err
+}
+
+func parseCursor(s string) (c job.LetterCursor, err error) {
+	next, last, ok := strings.Cut(s, "-")
+	if ok {
+		if c.Next, err = strconv.ParseUint(next, 10, 63); err == nil {
+			c.Last, err = strconv.ParseUint(last, 10, 63)
+		}
+	}
+	if !ok || err != nil || c.Next == 0 || c.Last == 0 {
+		return job.LetterCursor{}, fmt.Errorf("%w: cursor is %s; what an answer had as its cursor is accepted", job.ErrFilter, job.Quote(s))
+	}
+	return c, nil
+}
+
+// appendCursor appends the cursor of an answer, if there is one.
+func appendCursor(dst []byte, c job.LetterCursor) []byte {
+	if c.Next == 0 {
+		return dst
+	}
+	dst = strconv.AppendUint(append(dst, `,"cursor":"`...), c.Next, 10)
+	dst = strconv.AppendUint(append(dst, '-'), c.Last, 10)
+	return append(dst, '"')
+}
+
+// AppendLetters appends the answer to a list of dead letters: under dead what
+// [AppendLetter] appends of each but its meta, then the cursor to go on with,
+// unless this was the end.
+func AppendLetters(dst []byte, page job.Letters) []byte {
+	dst = append(dst, `{"dead":[`...)
+	for i, l := range page.Letters {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(appendLetterFields(dst, l), '}')
+	}
+	return append(appendCursor(append(dst, ']'), page.Cursor), '}')
+}
+
+// AppendLetter appends one dead letter: its sequence, by which it is
+// addressed; the db, collection and id of its job; its route; the reason and
+// detail of its death; trigger_time and died_at, in unix milliseconds; the
+// attempts made; and the meta.
+func AppendLetter(dst []byte, l job.Letter) []byte {
+	dst = appendLetterFields(dst, l)
+	return append(append(append(dst, `,"meta":`...), l.Meta...), '}')
+}
+
+// appendLetterFields leaves the object open.
+func appendLetterFields(dst []byte, l job.Letter) []byte {
+	dst = strconv.AppendUint(append(dst, `{"sequence":`...), l.Number, 10)
+	dst = appendKey(dst, l.Key)
+	dst = appendString(append(dst, `,"route":`...), l.Route)
+	dst = appendString(append(dst, `,"reason":`...), string(l.Reason))
+	dst = appendString(append(dst, `,"detail":`...), l.Detail)
+	dst = strconv.AppendInt(append(dst, `,"trigger_time":`...), l.Trigger, 10)
+	dst = strconv.AppendInt(append(dst, `,"died_at":`...), l.Died.UnixMilli(), 10)
+	return strconv.AppendInt(append(dst, `,"attempts":`...), int64(l.Attempt), 10)
+}
+
+func appendKey(dst []byte, k job.Key) []byte {
+	dst = appendString(append(dst, `,"db":`...), k.DB)
+	dst = appendString(append(dst, `,"collection":`...), k.Collection)
+	return appendString(append(dst, `,"id":`...), k.ID)
+}
+
+// AppendLetterRun appends the answer to redriving or discarding: how many
+// letters were done, under that verb; how many were skipped, and under skips
+// which ones, and why; then the cursor to go on with, unless this was the end.
+func AppendLetterRun(dst []byte, done string, run job.LetterRun) []byte {
+	dst = append(append(append(dst, `{"`...), done...), `":`...)
+	dst = strconv.AppendInt(dst, int64(run.Done), 10)
+	dst = strconv.AppendInt(append(dst, `,"skipped":`...), int64(len(run.Skipped)), 10)
+	if len(run.Skipped) > 0 {
+		dst = append(dst, `,"skips":[`...)
+		for i, s := range run.Skipped {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = strconv.AppendUint(append(dst, `{"sequence":`...), s.Number, 10)
+			dst = appendKey(dst, s.Key)
+			dst = append(appendString(append(dst, `,"why":`...), string(s.Why)), '}')
+		}
+		dst = append(dst, ']')
+	}
+	return append(appendCursor(dst, run.Cursor), '}')
+}

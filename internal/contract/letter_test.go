@@ -1,0 +1,185 @@
+package contract_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"belfry/internal/contract"
+	"belfry/internal/job"
+)
+
+// What a query string selects, and the body that says the same.
+func TestLetterFilters(t *testing.T) {
+	for _, tt := range []struct {
+		query, body string
+		want        job.LetterQuery
+	}{
+		{"", `{"all":true}`, job.LetterQuery{}},
+		{"route=a%2Fb", `{"route":"a/b","all":false}`, job.LetterQuery{Route: "a/b"}},
+		{"reason=unread&after=1&before=1667659342626", `{"reason":"unread","after":1,"before":1667659342626}`,
+			job.LetterQuery{Reason: job.ReasonUnread, After: 1, Before: 1667659342626}},
+		{"route=r&limit=1000&cursor=7-12", `{"route":"r","limit":1000,"cursor":"7-12"}`,
+			job.LetterQuery{Route: "r", Limit: 1000, Cursor: job.LetterCursor{Next: 7, Last: 12}}},
+	} {
+		tt.want.DB = "db"
+		got, err := contract.ParseLetterQuery(tt.query, "db")
+		if diff := cmp.Diff(tt.want, got); err != nil || diff != "" {
+			t.Errorf("query %q: %v (-want +got):\n%s", tt.query, err, diff)
+		}
+		got, err = contract.ParseLetterRun([]byte(tt.body), "db")
+		if diff := cmp.Diff(tt.want, got); err != nil || diff != "" {
+			t.Errorf("body %s: %v (-want +got):\n%s", tt.body, err, diff)
+		}
+	}
+}
+
+func TestLetterFiltersRefused(t *testing.T) {
+	for _, tt := range []struct {
+		query string
+		want  error
+		says  string
+	}{
+		{"rout=r", job.ErrFilter, `"rout" is unknown; accepted are route, reason, after, before, limit, cursor`},
+		{"all=true", job.ErrFilter, `"all" is unknown`},
+		{"route=r&route=s", job.ErrFilter, `"route" is given 2 times`},
+		{"route=%zz", job.ErrFilter, "percent-encoded"},
+		{"route=", job.ErrID, "route is empty"},
+		{"reason=", job.ErrFilter, "reason is empty; accepted are [try_failed"},
+		{"reason=bored", job.ErrFilter, `reason is "bored"; accepted are [try_failed`},
+		{"after=yesterday", job.ErrFilter, `after is "yesterday"; a whole number`},
+		{"before=-1", job.ErrFilter, `before is "-1"`},
+		{"before=99999999999999999", job.ErrFilter, "before is 99999999999999999; unix milliseconds"},
+		{"limit=0", job.ErrFilter, `limit is "0"; a whole number from 1`},
+		{"limit=1001", job.ErrFilter, "limit is 1001; 1 to 1000"},
+		{"cursor=x", job.ErrFilter, `cursor is "x"`},
+		{"cursor=1-99999999999999999999", job.ErrFilter, "cursor is"},
+		{"cursor=0-5", job.ErrFilter, "cursor is"},
+	} {
+		_, err := contract.ParseLetterQuery(tt.query, "db")
+		checkRefusal(t, tt.query, err, tt.want, tt.says)
+	}
+	for _, tt := range []struct {
+		body string
+		want error
+		says string
+	}{
+		{``, job.ErrEmptyBody, "object"},
+		{`{}`, job.ErrNoFilter, `route, reason, after, before are accepted, or "all": true`},
+		{`{"all":false}`, job.ErrNoFilter, "all"},
+		{`{"limit":5,"cursor":"1-2"}`, job.ErrNoFilter, "all"},
+		{`{"after":0}`, job.ErrNoFilter, "all"},
+		{`{"all":true,"route":"r"}`, job.ErrFilter, "beside a filter"},
+		{`{"all":"true"}`, job.ErrFieldType, "all is a string; a boolean"},
+		{`{"route":""}`, job.ErrID, "route is empty"},
+		{`{"route":"r","reason":""}`, job.ErrFilter, "reason is empty"},
+		{`{"after":"5"}`, job.ErrFieldType, "after is a string; a number"},
+		{`{"after":1.5}`, job.ErrFilter, `after is "1.5"; a whole number`},
+		{`{"cursor":5}`, job.ErrFieldType, "cursor is a number"},
+		{`{"db":"x"}`, job.ErrUnknownField, "accepted are all, route, reason, after, before, limit, cursor"},
+	} {
+		_, err := contract.ParseLetterRun([]byte(tt.body), "db")
+		checkRefusal(t, tt.body, err, tt.want, tt.says)
+	}
+}
+
+func FuzzParseLetterQuery(f *testing.F) {
+	for _, s := range []string{"", "route=r&reason=unread&after=1&before=2&limit=3&cursor=4-5", "cursor=-", "limit=1e3"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		q, err := contract.ParseLetterQuery(raw, "db")
+		if err != nil {
+			return
+		}
+		if q.Limit < 0 || q.Limit > job.MaxLetters || q.Check() != nil {
+			t.Errorf("%q is accepted as %+v", raw, q)
+		}
+		body := map[string]any{"all": !q.Filtered()}
+		values, _ := url.ParseQuery(raw)
+		for name := range values {
+			if v := values.Get(name); name == "route" || name == "reason" || name == "cursor" {
+				body[name] = v
+			} else {
+				body[name] = json.Number(fmt.Sprint(map[string]any{"after": q.After, "before": q.Before, "limit": q.Limit}[name]))
+			}
+		}
+		data, err := json.Marshal(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := contract.ParseLetterRun(data, "db")
+		if diff := cmp.Diff(q, again); err != nil || diff != "" {
+			t.Errorf("%q and %s differ: %v\n%s", raw, data, err, diff)
+		}
+	})
+}
+
+func TestAppendLetters(t *testing.T) {
+	l := job.Letter{
+		Fire: job.Fire{Key: job.Key{DB: "d", Collection: "c", ID: "<i>"}, Route: "r", Trigger: 5, ID: "fire", Attempt: 12, Meta: []byte(`{ "a":1}`)},
+		Died: time.UnixMilli(9), Number: 3, Reason: job.ReasonExhausted, Detail: "status 500: \xff",
+	}
+	const fields = `{"sequence":3,"db":"d","collection":"c","id":"<i>","route":"r","reason":"attempts_exhausted","detail":"status 500: ` + "\ufffd" + `","trigger_time":5,"died_at":9,"attempts":12`
+	for _, tt := range []struct{ got, want string }{
+		{string(contract.AppendLetter(nil, l)), fields + `,"meta":{ "a":1}}`},
+		{string(contract.AppendLetters(nil, job.Letters{})), `{"dead":[]}`},
+		{string(contract.AppendLetters(nil, job.Letters{Letters: []job.Letter{l, l}, Cursor: job.LetterCursor{Next: 4, Last: 9}})),
+			`{"dead":[` + fields + `},` + fields + `}],"cursor":"4-9"}`},
+		{string(contract.AppendLetterRun(nil, "redriven", job.LetterRun{Done: 2})), `{"redriven":2,"skipped":0}`},
+		{string(contract.AppendLetterRun(nil, "discarded", job.LetterRun{
+			Skipped: []job.SkippedLetter{{Key: l.Key, Number: 3, Why: job.SkipArmed}}, Cursor: job.LetterCursor{Next: 4, Last: 9},
+		})), `{"discarded":0,"skipped":1,"skips":[{"sequence":3,"db":"d","collection":"c","id":"<i>","why":"armed_again"}],"cursor":"4-9"}`},
+	} {
+		if tt.got != tt.want || !json.Valid([]byte(tt.got)) {
+			t.Errorf("got  %s\nwant %s", tt.got, tt.want)
+		}
+	}
+}
+
+func TestAttempts(t *testing.T) {
+	full := job.Attempt{
+		Number: 2, FireID: "fire", Started: time.UnixMilli(1667659342626), Duration: 12345 * time.Microsecond,
+		Lateness: 800 * time.Microsecond, Status: 500, Error: "status 500", Response: []byte("a\xffb"),
+	}
+	none := job.Attempt{Number: 1, FireID: "fire", Started: time.UnixMilli(5), Error: "connection refused"}
+	got := string(contract.AppendAttempts(nil, []job.Attempt{none, full}))
+	want := `{"attempts":[{"attempt":1,"webhook_id":"fire","started_time":5,"duration_ms":0,"lateness_ms":0,"error":"connection refused"},` +
+		`{"attempt":2,"webhook_id":"fire","started_time":1667659342626,"duration_ms":12.345,"lateness_ms":0.8,"status":500,"error":"status 500","response":"a` + "\ufffd" + `b"}]}`
+	if got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if got := string(contract.AppendAttempts(nil, nil)); got != `{"attempts":[]}` {
+		t.Errorf("no attempts are %s", got)
+	}
+	full.Response = []byte("a\ufffdb")
+	for _, a := range []job.Attempt{none, full} {
+		again, err := contract.ParseAttempt(contract.AppendAttempt(nil, a))
+		if diff := cmp.Diff(a, again); err != nil || diff != "" {
+			t.Errorf("read back, %v (-want +got):\n%s", err, diff)
+		}
+	}
+	for _, bad := range []string{``, `{}`, `[]`, `{"attempt":"1"}`, `{"attempt":1,"webhook_id":"f","started_time":1,"duration_ms":true,"lateness_ms":1}`} {
+		if a, err := contract.ParseAttempt([]byte(bad)); err == nil {
+			t.Errorf("%s is read as %+v", bad, a)
+		}
+	}
+}
+
+func FuzzParseAttempt(f *testing.F) {
+	f.Add([]byte(`{"attempt":2,"webhook_id":"fire","started_time":1667659342626,"duration_ms":12.345,"lateness_ms":0.8,"status":500,"error":"e","response":"r"}`))
+	f.Add([]byte(`{"attempt":1,"webhook_id":"","started_time":-1,"duration_ms":1e300,"lateness_ms":-0}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		a, err := contract.ParseAttempt(data)
+		if err != nil {
+			return
+		}
+		if out := contract.AppendAttempt(nil, a); !json.Valid(out) {
+			t.Errorf("%s becomes %s", data, out)
+		}
+	})
+}

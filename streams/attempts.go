@@ -1,0 +1,200 @@
+package streams
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/synadia-io/orbit.go/jetstreamext"
+
+	"belfry/internal/contract"
+	"belfry/internal/job"
+)
+
+// Attempts keep what became of the tries of jobs, for people who ask. They are
+// no part of what is promised: they are written lazily, in groups, so that no
+// delivery waits for them. A crash loses those of the last 100 ms or so, and
+// while JetStream does not answer only so many wait. It is safe for concurrent
+// use.
+type Attempts struct {
+	js    jetstream.JetStream
+	batch bool // a group is worth an atomic batch
+	log   *slog.Logger
+
+	queue   chan *nats.Msg
+	dropped atomic.Uint64
+}
+
+const (
+	// attemptsPerJob is how many tries of one job are kept, the latest ones.
+	attemptsPerJob = 100
+	// attemptsQueued is how many wait to be written, of a few KiB each.
+	attemptsQueued = 4096
+	// attemptsGroup and attemptsGather bound a group, in number and in time.
+	attemptsGroup  = 500
+	attemptsGather = 50 * time.Millisecond
+	// attemptsFlush bounds the writing of what is left at the end.
+	attemptsFlush = time.Second
+)
+
+// attemptsExtra is how much longer tries are kept than the final state of a
+// job, which may have been tried for hours before.
+const attemptsExtra = 24 * time.Hour
+
+func newAttempts(nc *nats.Conn, batch bool, log *slog.Logger) (*Attempts, error) {
+	// A context of its own, so that it waits for nobody else's publishes.
+	js, err := jetstream.New(nc)
+	return &Attempts{js: js, batch: batch, log: log, queue: make(chan *nats.Msg, attemptsQueued)}, err
+}
+
+// Keep takes a note of one try of a fire, to be written soon. It never blocks:
+// when too many wait, the try is dropped and counted.
+func (s *Attempts) Keep(f job.Fire, a job.Attempt) {
+	m := &nats.Msg{Subject: attemptSubject(f.Key), Data: contract.AppendAttempt(nil, a)}
+	select {
+	case s.queue <- m:
+	default:
+		s.dropped.Add(1)
+	}
+}
+
+// Dropped counts the tries that were not kept.
+func (s *Attempts) Dropped() uint64 { return s.dropped.Load() }
+
+// Run writes what is kept until ctx ends, and then what is left, for a bounded
+// time. The error is always nil.
+func (s *Attempts) Run(ctx context.Context) error {
+	last, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(attemptsFlush, cancel) })
+	defer stop()
+	told := uint64(0)
+	for {
+		group := s.gather(ctx)
+		if len(group) == 0 {
+			return nil
+		}
+		s.write(last, group)
+		if n := s.Dropped(); n > told {
+			s.log.Warn("attempts were dropped", "attempts", n-told)
+			told = n
+		}
+	}
+}
+
+// gather waits for something to write, and a moment for more of it. It returns
+// nothing once ctx has ended and nothing is left.
+func (s *Attempts) gather(ctx context.Context) (group []*nats.Msg) {
+	select {
+	case m := <-s.queue:
+		group = append(group, m)
+	case <-ctx.Done():
+	}
+	more := time.NewTimer(attemptsGather)
+	defer more.Stop()
+	for len(group) < attemptsGroup {
+		select {
+		case m := <-s.queue:
+			group = append(group, m)
+			continue
+		default:
+		}
+		if ctx.Err() != nil {
+			return group
+		}
+		select {
+		case m := <-s.queue:
+			group = append(group, m)
+		case <-more.C:
+			return group
+		case <-ctx.Done():
+		}
+	}
+	return group
+}
+
+// write writes a group, again and again until it is written or ctx ends. A
+// group that is written twice shows once.
+func (s *Attempts) write(ctx context.Context, group []*nats.Msg) {
+	pause := newBackOff(50*time.Millisecond, time.Second)
+	for told := false; ; told = true {
+		err := s.writeOnce(ctx, group)
+		if err == nil {
+			return
+		}
+		if !told {
+			s.log.Warn("couldn't write attempts yet", "attempts", len(group), "error", err)
+		}
+		if !sleep(ctx, pause.NextBackOff()) {
+			s.dropped.Add(uint64(len(group)))
+			return
+		}
+	}
+}
+
+func (s *Attempts) writeOnce(ctx context.Context, group []*nats.Msg) error {
+	ctx, cancel := context.WithTimeout(ctx, answerWait)
+	defer cancel()
+	// Copies, since publishing leaves its marks in a message.
+	msgs := make([]*nats.Msg, len(group))
+	for i, m := range group {
+		msgs[i] = &nats.Msg{Subject: m.Subject, Header: nats.Header{}, Data: m.Data}
+	}
+	if s.batch && len(msgs) > 1 {
+		_, err := jetstreamext.PublishMsgBatch(ctx, s.js, msgs, jetstreamext.BatchFlowControl{})
+		return err
+	}
+	answers := make([]jetstream.PubAckFuture, len(msgs))
+	for i, m := range msgs {
+		var err error
+		if answers[i], err = s.js.PublishMsgAsync(m); err != nil {
+			return err
+		}
+	}
+	for _, a := range answers {
+		select {
+		case <-a.Ok():
+		case err := <-a.Err():
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// Of returns the tries of the job that are kept, oldest first, those of its
+// earlier fire ids included. The error wraps [job.ErrUnavailable].
+func (s *Attempts) Of(ctx context.Context, k job.Key) ([]job.Attempt, error) {
+	messages, err := jetstreamext.GetBatch(ctx, s.js, attemptsStream, attemptsPerJob, jetstreamext.GetBatchSubject(attemptSubject(k)))
+	if err != nil {
+		return nil, unavailable("couldn't read attempts", err)
+	}
+	var all []job.Attempt
+	for m, err := range messages {
+		if errors.Is(err, jetstreamext.ErrNoMessages) {
+			break
+		}
+		if err != nil {
+			return nil, unavailable("couldn't read attempts", err)
+		}
+		a, err := contract.ParseAttempt(m.Data)
+		if err != nil {
+			s.log.Warn("message in ATTEMPTS is none; it is left alone", "sequence", m.Sequence, "error", err)
+			continue
+		}
+		all = append(all, a)
+	}
+	slices.SortStableFunc(all, func(a, b job.Attempt) int {
+		return cmp.Or(a.Started.Compare(b.Started), cmp.Compare(a.FireID, b.FireID), cmp.Compare(a.Number, b.Number))
+	})
+	return slices.CompactFunc(all, func(a, b job.Attempt) bool {
+		return a.Started.Equal(b.Started) && a.FireID == b.FireID && a.Number == b.Number
+	}), nil
+}

@@ -1,0 +1,150 @@
+package streams
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/internal/job"
+)
+
+// Letters are the dead letters, in the order of their death. Errors are those
+// of the job package. It is safe for concurrent use.
+type Letters struct {
+	js   jetstream.JetStream
+	w    *writer
+	jobs *Jobs
+	cfg  Config
+
+	scanTime time.Duration // that one request may read for
+}
+
+const (
+	// scanTime bounds the reading of one request. A filter that matches little
+	// may need more; then the page has fewer letters, and a cursor.
+	scanTime = time.Second
+	// lettersAtOnce is how many are read ahead, without their meta.
+	lettersAtOnce = 500
+	// lettersWait is how long the next letter may take, of which the server
+	// has said that it is there.
+	lettersWait = 500 * time.Millisecond
+)
+
+// List returns letters that the query selects, without their meta, and where
+// to go on. It holds one page in memory, however many letters there are. On a
+// cluster any replica answers, so a letter of this very moment may be missing.
+func (s *Letters) List(ctx context.Context, q job.LetterQuery) (job.Letters, error) {
+	stream, err := s.begin(ctx, &q)
+	if err != nil {
+		return job.Letters{}, err
+	}
+	return s.list(ctx, stream, q)
+}
+
+// begin fills in what the query leaves open.
+func (s *Letters) begin(ctx context.Context, q *job.LetterQuery) (jetstream.Stream, error) {
+	stream, err := s.js.Stream(ctx, DeadStream)
+	if err != nil {
+		return nil, unavailable("couldn't look at the dead letters", err)
+	}
+	q.Limit = orDefault(q.Limit, job.DefaultLetters)
+	q.Cursor.Last = orDefault(q.Cursor.Last, stream.CachedInfo().State.LastSeq)
+	return stream, nil
+}
+
+func (s *Letters) list(ctx context.Context, stream jetstream.Stream, q job.LetterQuery) (job.Letters, error) {
+	var page job.Letters
+	next := max(q.Cursor.Next, 1)
+	more, err := s.scan(ctx, stream, q, func(l job.Letter) bool {
+		next = l.Number + 1
+		if q.Matches(l) {
+			page.Letters = append(page.Letters, l)
+		}
+		return len(page.Letters) < q.Limit
+	})
+	if more {
+		page.Cursor = job.LetterCursor{Next: next, Last: q.Cursor.Last}
+	}
+	return page, err
+}
+
+// scan hands the letters of the query's db and route to visit, headers only
+// and in order, within the query's cursor, until visit wants no more or the
+// time is over. more says that there may be others.
+func (s *Letters) scan(ctx context.Context, stream jetstream.Stream, q job.LetterQuery, visit func(job.Letter) (more bool)) (more bool, err error) {
+	last := q.Cursor.Last
+	if q.Cursor.Next > last {
+		return false, nil
+	}
+	cfg := jetstream.OrderedConsumerConfig{
+		HeadersOnly:       true,
+		FilterSubjects:    []string{deadSubjectsOf(q.DB, q.Route)},
+		MaxResetAttempts:  1,
+		InactiveThreshold: 10 * time.Second,
+	}
+	switch after := time.UnixMilli(q.After); {
+	case q.Cursor.Next > 0:
+		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, q.Cursor.Next
+	case q.After > 0:
+		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &after
+	}
+	c, err := stream.OrderedConsumer(ctx, cfg)
+	if err != nil {
+		return false, unavailable("couldn't read the dead letters", err)
+	}
+	// Whoever lists often would come up against the limit of consumers; one
+	// that cannot be deleted now ends by itself.
+	defer func() { _ = stream.DeleteConsumer(ctx, c.CachedInfo().Name) }()
+	if c.CachedInfo().NumPending == 0 {
+		return false, nil
+	}
+	messages, err := c.Messages(jetstream.PullMaxMessages(lettersAtOnce))
+	if err != nil {
+		return false, unavailable("couldn't read the dead letters", err)
+	}
+	defer messages.Stop()
+	for begun := time.Now(); ; {
+		m, err := messages.Next(jetstream.NextMaxWait(lettersWait))
+		switch {
+		case errors.Is(err, nats.ErrTimeout) && ctx.Err() == nil:
+			return true, nil // discarded meanwhile, or slow: the next request will see
+		case err != nil:
+			return false, unavailable("couldn't read the dead letters", err)
+		}
+		at, err := m.Metadata()
+		if err != nil {
+			return false, err
+		}
+		end := at.NumPending == 0 || at.Sequence.Stream >= last ||
+			q.Before > 0 && at.Timestamp.UnixMilli() >= q.Before
+		if at.Sequence.Stream > last {
+			return false, nil
+		}
+		l, err := decodeDead(m.Headers(), nil, at.Sequence.Stream, at.Timestamp)
+		if err != nil {
+			l = job.Letter{Number: at.Sequence.Stream} // put there by hand; no query selects it
+		}
+		if !visit(l) || end || time.Since(begun) > s.scanTime {
+			return !end, nil
+		}
+	}
+}
+
+// Get returns one letter of a db, with its meta.
+func (s *Letters) Get(ctx context.Context, db string, number uint64) (job.Letter, error) {
+	m, found, err := s.w.seqOnLeader(ctx, DeadStream, number)
+	if err != nil {
+		return job.Letter{}, err
+	}
+	if found {
+		l, err := decodeDead(m.Header, m.Data, m.Seq, m.Time)
+		if err == nil && l.DB == db {
+			return l, nil
+		}
+	}
+	return job.Letter{}, fmt.Errorf("%w: %d in db %q", job.ErrLetterNotFound, number, db)
+}

@@ -1,0 +1,182 @@
+package streams
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/internal/job"
+)
+
+// unread looks after the inboxes of NATS routes whose subscribers have left.
+// JetStream notices that the deliveries of a fire are exhausted only when
+// somebody asks for more: when no subscriber does, Belfry asks. And it says
+// nothing of a fire that grows too old: what FIRES is about to drop is moved
+// into DEAD.
+type unread struct {
+	s *Store
+
+	// from is the age from which a fire is too old to wait for its subscriber.
+	from time.Duration
+	// every is how often the inboxes are looked at.
+	every time.Duration
+	// rested says of an inbox from which a fresh fire was taken by mistake
+	// when it may be touched again, since each such mistake costs the fire one
+	// of its deliveries.
+	rested map[string]time.Time
+	rest   time.Duration
+}
+
+func newUnread(s *Store) *unread {
+	margin := min(time.Hour, s.cfg.FiresMaxAge/4)
+	return &unread{
+		s: s, from: s.cfg.FiresMaxAge - margin, every: max(margin/60, 50*time.Millisecond),
+		rested: map[string]time.Time{}, rest: margin / 4,
+	}
+}
+
+// run looks at the inboxes from time to time, until ctx ends, on the node that
+// owns the first partition. That another one may do so too for a moment is no
+// harm: a fire is handed to one of them.
+func (u *unread) run(ctx context.Context) {
+	for sleep(ctx, u.every) {
+		if !u.s.timers[0].owns() {
+			continue
+		}
+		if err := u.look(ctx); err != nil && ctx.Err() == nil {
+			u.s.cfg.Log.Warn("couldn't look for unread fires", "error", err)
+		}
+	}
+}
+
+func (u *unread) look(ctx context.Context) error {
+	stream, err := u.s.js.Stream(ctx, FiresStream)
+	if err != nil {
+		return err
+	}
+	consumers := stream.ListConsumers(ctx)
+	var left []*jetstream.ConsumerInfo
+	for info := range consumers.Info() {
+		if job.RouteType(info.Config.Metadata[metaType]) != job.NATS || info.NumPending == 0 && info.NumAckPending == 0 {
+			continue
+		}
+		left = append(left, info)
+	}
+	if err := consumers.Err(); err != nil {
+		return err
+	}
+	for _, info := range left {
+		c, err := stream.Consumer(ctx, info.Name)
+		if err != nil {
+			return err
+		}
+		if info.NumAckPending > 0 && info.NumWaiting == 0 {
+			if err := nudge(ctx, c); err != nil {
+				return err
+			}
+		}
+		if err := u.clear(ctx, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// nudge asks for more of the inbox, but for no more than a byte: so JetStream
+// looks at what is to be delivered again, tells in an advisory what is
+// exhausted, and hands out nothing.
+func nudge(ctx context.Context, c jetstream.Consumer) error {
+	batch, err := c.FetchBytes(1, jetstream.FetchMaxWait(nudgeWait))
+	if err != nil {
+		return err
+	}
+	for m := range batch.Messages() {
+		if err := m.Nak(); err != nil { // there are no such messages
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// nudgeWait is how long a nudge waits where nothing is to be delivered.
+const nudgeWait = 100 * time.Millisecond
+
+// isOld reports whether the first fire of the inbox behind a sequence is too
+// old to wait.
+func (u *unread) isOld(ctx context.Context, info *jetstream.ConsumerInfo, behind uint64) (bool, error) {
+	m, found, err := u.s.jobs.w.nextOnLeader(ctx, FiresStream, info.Config.FilterSubject, behind+1)
+	return found && u.tooOld(m.Time), err
+}
+
+func (u *unread) tooOld(published time.Time) bool { return u.s.cfg.Now().Sub(published) >= u.from }
+
+// clear takes old fires from the inbox, one by one, and stops at the first
+// that is fresh.
+func (u *unread) clear(ctx context.Context, c jetstream.Consumer) error {
+	for {
+		take, err := u.mayTake(ctx, c)
+		if err != nil || !take {
+			return err
+		}
+		batch, err := c.FetchNoWait(1)
+		if err != nil {
+			return err
+		}
+		m := <-batch.Messages()
+		if m == nil {
+			return batch.Error()
+		}
+		fresh, err := u.bury(ctx, m)
+		if fresh {
+			u.rested[c.CachedInfo().Name] = u.s.cfg.Now().Add(u.rest)
+		}
+		if fresh || err != nil {
+			return err
+		}
+	}
+}
+
+// mayTake reports whether a pull from the inbox gets an old fire. It does for
+// sure while the next one that was never handed out is old, since those handed
+// out before are older still. Of these it is likely when no subscriber waits,
+// to whom they would go first.
+func (u *unread) mayTake(ctx context.Context, c jetstream.Consumer) (bool, error) {
+	info, err := c.Info(ctx)
+	if err != nil {
+		return false, err
+	}
+	if is, err := u.isOld(ctx, info, info.AckFloor.Stream); err != nil || !is {
+		return false, err
+	}
+	if is, err := u.isOld(ctx, info, info.Delivered.Stream); err != nil || is {
+		return is, err
+	}
+	return info.NumWaiting == 0 && !u.s.cfg.Now().Before(u.rested[info.Name]), nil
+}
+
+// bury copies an old fire into DEAD, and gives back a fresh one.
+func (u *unread) bury(ctx context.Context, m jetstream.Msg) (fresh bool, err error) {
+	f, err := fireOf(m)
+	if err != nil {
+		u.s.cfg.Log.Warn("message in FIRES dropped", "subject", m.Subject(), "error", err)
+		return false, m.Term()
+	}
+	if !u.tooOld(f.Published) {
+		return true, m.Nak()
+	}
+	detail := fmt.Sprintf("not acked by a subscriber within %v", u.s.cfg.Now().Sub(f.Published).Round(time.Second))
+	if err := u.s.dead.bury(ctx, f, job.ReasonUnread, detail); err != nil {
+		return false, err
+	}
+	return false, m.DoubleAck(ctx)
+}
+
+func fireOf(m jetstream.Msg) (job.Fire, error) {
+	at, err := m.Metadata()
+	if err != nil {
+		return job.Fire{}, err
+	}
+	return decodeFire(m.Headers(), m.Data(), at.Sequence.Stream, at.Timestamp)
+}
