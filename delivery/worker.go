@@ -27,7 +27,8 @@ const (
 
 	// maxTimes is how often a fire is handed out until it counts as a failed
 	// try: whatever keeps its worker from a result must not hold it forever.
-	maxTimes = 5
+	// Trouble with the store uses some up: each is 3 s apart.
+	maxTimes = 20
 )
 
 // worker knows what to do with one handover.

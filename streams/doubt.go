@@ -2,6 +2,7 @@ package streams
 
 import (
 	"context"
+	"sync"
 )
 
 // The routine for doubt, which is the routine for taking over: a new fence, a
@@ -54,10 +55,38 @@ func (t *timer) letGo() {
 	t.releases = nil
 }
 
-// inDoubt asks the loop for the routine. Doubts that come together are one.
-func (t *timer) inDoubt(why string) {
+// doubts are those that fires have left: of the newest tenure, since the routine
+// of a newer one has looked into all that came before. It is safe for concurrent
+// use.
+type doubts struct {
+	mu    sync.Mutex // guards what follows
+	fence uint64     // of the tenure
+	why   string
+}
+
+func (d *doubts) raise(fence uint64, why string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if fence >= d.fence {
+		d.fence, d.why = fence, why
+	}
+}
+
+// about returns why the tenure under the fence is in doubt, or nothing.
+func (d *doubts) about(fence uint64) string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.fence != fence {
+		return ""
+	}
+	return d.why
+}
+
+// inDoubt asks the loop for the routine, for the sake of a fire of the tenure.
+func (t *timer) inDoubt(why string, ten tenure) {
+	t.doubts.raise(ten.fence, why)
 	select {
-	case t.doubts <- why:
+	case t.doubted <- struct{}{}:
 	default:
 	}
 }
@@ -107,7 +136,7 @@ func (t *timer) refused(ctx context.Context, ten tenure) bool {
 		}
 		return true
 	case forUnknown:
-		t.inDoubt("a fire was refused, and not for another fence")
+		t.inDoubt("a fire was refused, and not for another fence", ten)
 		return true
 	}
 	return false

@@ -58,7 +58,13 @@ func (s *Store) Crash() {
 }
 
 // Doubt makes the timer doubt its last fires.
-func (s *Store) Doubt() { s.timers[0].inDoubt("the test says so") }
+func (s *Store) Doubt() {
+	fence, _, err := s.jobs.w.lastOnLeader(context.Background(), FiresStream, fenceSubject(0))
+	if err != nil {
+		panic(err)
+	}
+	s.timers[0].inDoubt("the test says so", tenure{fence: fence.Seq})
+}
 
 // Owns reports whether the timer is at work.
 func (s *Store) Owns() bool { return s.timers[0].owns() }

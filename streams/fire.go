@@ -75,7 +75,7 @@ func (t *timer) concludeClaim(ctx context.Context, p *put, ten tenure, revision 
 		t.log.Warn("couldn't claim a due job", "db", claim.DB, "collection", claim.Collection, "job", claim.ID, "error", err)
 		t.report(ctx, claimResult{seq: p.expect})
 		if errors.Is(err, job.ErrUnknownOutcome) {
-			t.inDoubt("a claim was not answered")
+			t.inDoubt("a claim was not answered", ten)
 		}
 	}
 }
@@ -145,7 +145,7 @@ func (t *timer) published(ctx context.Context, claim job.Record, ten tenure, rou
 	case errors.Is(err, errConflict):
 		return t.refused(ctx, ten)
 	case errors.Is(err, errNoAnswer):
-		t.inDoubt("a fire was not answered")
+		t.inDoubt("a fire was not answered", ten)
 		return true
 	}
 	return false

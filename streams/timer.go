@@ -48,12 +48,13 @@ type timer struct {
 	finisher  finisher                  // of those that are published
 	book      atomic.Pointer[claimBook] // the agenda's
 	owning    atomic.Bool               // whether tenure is set, for others to ask
+	doubts    doubts                    // about our fires
 	replaced  atomic.Bool               // somebody else took the partition from us
 	firesSeen atomic.Uint64             // the highest sequence seen in FIRES
 
 	loads   chan loaded
 	claims  chan claimResult
-	doubts  chan string
+	doubted chan struct{} // doubts has something
 	tenures chan tenure
 	lost    chan tenure
 	settled chan uint64
@@ -83,7 +84,7 @@ func newTimer(s *Store, partition int) *timer {
 		jobs: s.jobs, routes: s.routes.cache, dead: s.dead, inboxes: s.inboxes,
 		loads:   make(chan loaded, maxLoading),
 		claims:  make(chan claimResult, maxFiring),
-		doubts:  make(chan string, 1),
+		doubted: make(chan struct{}, 1),
 		tenures: make(chan tenure),
 		lost:    make(chan tenure),
 		settled: make(chan uint64, settlers),
@@ -148,8 +149,10 @@ func (t *timer) run(ctx context.Context) {
 			} else {
 				t.agenda.failed(c.seq, t.now().Add(time.Second))
 			}
-		case why := <-t.doubts:
-			t.doubt(ctx, why)
+		case <-t.doubted:
+			if why := t.doubts.about(t.tenure.fence); why != "" {
+				t.doubt(ctx, why)
+			}
 		case <-reconnects:
 			t.doubt(ctx, "the connection was lost")
 		case ten := <-t.tenures:
