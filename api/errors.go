@@ -43,6 +43,7 @@ var errorTable = []ErrorRow{
 	{"E010", 400, job.ErrRouteType, "`type` is neither `REST` nor `NATS`."},
 	{"E011", 400, job.ErrWebhookURL, "`webhook_url` cannot be called, or is given for a route of type `NATS`."},
 	{"E012", 413, job.ErrTooLarge, "The body or its `meta` is over the limit."},
+	{"E013", 400, job.ErrPolicy, "A field about a route's delivery has a value that is not accepted, or is for routes of the other type."},
 
 	{"E101", 400, job.ErrJobNotFound, "There is no such job, or it finished and is no longer kept."},
 	{"E102", 400, job.ErrJobExists, "The id is taken by a live job with other content."},

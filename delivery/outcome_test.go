@@ -29,7 +29,7 @@ func TestStatusOutcome(t *testing.T) {
 		case code == 410:
 			want = delivery.NewOutcome(delivery.Gone, "status 410")
 		}
-		if got := delivery.StatusOutcome(code); got != want {
+		if got := delivery.StatusOutcome(code, job.Policy{}); got != want {
 			t.Errorf("status %d: got %+v, want %+v", code, got, want)
 		}
 	}
@@ -103,7 +103,7 @@ func TestResult(t *testing.T) {
 			job.Result{Status: job.Dead, Reason: job.ReasonExhausted, Detail: "status 503"}},
 	}
 	for _, tt := range tests {
-		if got := delivery.Result(tt.outcome, tt.attempt, policy, now); got != tt.want {
+		if got := delivery.Result(tt.outcome, job.Fire{Attempt: tt.attempt, Trigger: now.UnixMilli()}, policy, now); got != tt.want {
 			t.Errorf("%s: %+v of attempt %d: got %+v, want %+v", tt.name, tt.outcome, tt.attempt, got, tt.want)
 		}
 	}

@@ -163,6 +163,7 @@ func (s *Server) start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("couldn't open the store: %w", err)
 	}
+	allow, _ := prefixes(s.cfg.WebhookAllow) // as checked
 	// Delivery starts before the timer so that Stop ends the timer first: no
 	// new fires while the last ones are delivered.
 	s.spawn("delivery", deliveryLimit, delivery.New(delivery.Config{
@@ -171,6 +172,8 @@ func (s *Server) start(ctx context.Context) error {
 		Inboxes:       store.Inboxes(),
 		Retry:         s.cfg.Retry,
 		DefaultScheme: s.cfg.WebhookDefaultScheme,
+		DenyPrivate:   s.cfg.WebhookDenyPrivate,
+		Allow:         allow,
 		Grace:         deliveryGrace,
 		Escape:        streams.Escape,
 		Version:       version,
