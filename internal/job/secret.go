@@ -56,9 +56,9 @@ func CheckSecret(secret string) error {
 	if !ok {
 		return badPolicy("secret", "it has neither prefix", secretAccepts)
 	}
-	key, err := base64.StdEncoding.Strict().DecodeString(text)
+	key, err := decodeKey(text)
 	if err != nil {
-		return badPolicy("secret", "what follows its prefix is not base64", secretAccepts)
+		return err
 	}
 	if len(key) < minSecretBytes || len(key) > maxSecretBytes {
 		return badPolicy("secret", fmt.Sprintf("it has %d bytes", len(key)), secretAccepts)
@@ -69,10 +69,10 @@ func CheckSecret(secret string) error {
 // PrivateKey returns the ed25519 key of a secret that begins with
 // [PrivatePrefix].
 func PrivateKey(secret string) (ed25519.PrivateKey, error) {
-	key, err := base64.StdEncoding.Strict().DecodeString(strings.TrimPrefix(secret, PrivatePrefix))
+	key, err := decodeKey(strings.TrimPrefix(secret, PrivatePrefix))
 	switch {
 	case err != nil:
-		return nil, badPolicy("secret", "what follows its prefix is not base64", secretAccepts)
+		return nil, err
 	case len(key) == ed25519.SeedSize:
 		return ed25519.NewKeyFromSeed(key), nil
 	case len(key) != ed25519.PrivateKeySize:
@@ -82,6 +82,14 @@ func PrivateKey(secret string) (ed25519.PrivateKey, error) {
 		return nil, badPolicy("secret", "the halves of its key do not belong together", secretAccepts)
 	}
 	return ed25519.PrivateKey(key), nil
+}
+
+func decodeKey(text string) ([]byte, error) {
+	key, err := base64.StdEncoding.Strict().DecodeString(text)
+	if err != nil || strings.ContainsAny(text, "\r\n") { // which the decoder skips
+		return nil, badPolicy("secret", "what follows its prefix is not base64", secretAccepts)
+	}
+	return key, nil
 }
 
 // PublicKey returns, in the form that receivers use, the key that verifies
