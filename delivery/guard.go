@@ -110,8 +110,11 @@ func carried(addr netip.Addr) []netip.Addr {
 	switch {
 	case nat64.Contains(addr):
 		return []netip.Addr{last}
-	case nat64Local.Contains(addr): // of any length that RFC 6052 has
-		return []netip.Addr{last, v4(b[6], b[7], b[9], b[10]), v4(b[7], b[9], b[10], b[11]), v4(b[9:13]...)}
+	case nat64Local.Contains(addr):
+		// The network chooses one of these places, RFC 6052; what is zero in
+		// the others means nothing.
+		places := []netip.Addr{v4(b[6], b[7], b[9], b[10]), v4(b[7], b[9], b[10], b[11]), v4(b[9:13]...), last}
+		return slices.DeleteFunc(places, func(a netip.Addr) bool { return a.As4()[0] == 0 })
 	case sixToFour.Contains(addr):
 		return []netip.Addr{v4(b[2:6]...)}
 	case teredo.Contains(addr):
