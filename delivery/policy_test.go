@@ -53,9 +53,9 @@ func TestRetryAfter120(t *testing.T) {
 func TestPolicyOfEachTry(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var got []string
+		requests := make(chan string, 10)
 		rec := newReceiver(t, func(w http.ResponseWriter, r *http.Request) {
-			got = append(got, fmt.Sprint(r.Method, " ", r.Header.Get("Content-Type"), " ", r.Header.Get("Authorization"), " ", r.Header.Get("X-A")))
+			requests <- fmt.Sprint(r.Method, " ", r.Header.Get("Content-Type"), " ", r.Header.Get("Authorization"), " ", r.Header.Get("X-A"))
 			if r.URL.Path == "/hang" {
 				hang(w, r)
 			}
@@ -64,6 +64,7 @@ func TestPolicyOfEachTry(t *testing.T) {
 		s := newStore(t)
 		s.run(delivery.Config{}, rec.dial)
 		begin := time.Now()
+		var got []string
 		retry := func(first time.Duration) job.RetryPolicy {
 			return job.RetryPolicy{MaxAttempts: 5, First: first, Multiplier: 1, Max: time.Hour}
 		}
@@ -88,6 +89,7 @@ func TestPolicyOfEachTry(t *testing.T) {
 			if res := s.awaitResult(i + 1); res != step.want {
 				t.Errorf("step %d: got %+v, want %+v", i, res, step.want)
 			}
+			got = append(got, <-requests)
 		}
 		want := []string{
 			"POST application/json Basic dXNlcjpwYXNz ", "PUT text/plain Bearer hunter2 a", "PATCH application/json Basic dXNlcjpwYXNz ",
