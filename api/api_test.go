@@ -104,11 +104,15 @@ type routes struct{ *store }
 
 func (s routes) Create(ctx context.Context, r job.Route) error {
 	return s.with(ctx, func() error {
-		if old, ok := s.routes[r.RouteKey]; ok && !old.SameContent(r) {
-			return job.ErrRouteExists
+		old, ok := s.routes[r.RouteKey]
+		r, err := r.Over(old)
+		if err == nil && ok && !old.SameContent(r) {
+			err = job.ErrRouteExists
 		}
-		s.routes[r.RouteKey] = r
-		return nil
+		if err == nil {
+			s.routes[r.RouteKey] = r
+		}
+		return err
 	})
 }
 

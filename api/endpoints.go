@@ -58,7 +58,7 @@ func (a *api) getRoute(ctx context.Context, r *http.Request, _ []byte) ([]byte, 
 }
 
 func (a *api) replaceRoute(ctx context.Context, r *http.Request, body []byte) ([]byte, error) {
-	route, err := contract.ParseRouteChange(body, routeKey(r))
+	route, err := contract.ParseRoute(body, routeKey(r))
 	if err != nil {
 		return nil, err
 	}

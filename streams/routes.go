@@ -69,23 +69,28 @@ func (s *Routes) decode(k job.RouteKey, seq uint64, data []byte) (job.Route, err
 }
 
 // Create stores a new route. Creating it again with the same content does
-// nothing; other content is refused with [job.ErrRouteExists].
+// nothing, also if it has got a secret since; other content is refused with
+// [job.ErrRouteExists].
 func (s *Routes) Create(ctx context.Context, r job.Route) error {
 	return s.change(ctx, r.RouteKey, func(old job.Route, exists bool) (*nats.Msg, error) {
+		next, err := r.Over(old)
 		switch {
-		case exists && old.SameContent(r):
+		case err != nil:
+			return nil, err
+		case exists && old.SameContent(next):
 			return nil, nil
 		case exists:
 			return nil, fmt.Errorf("%w: %q in db %q; PUT changes it", job.ErrRouteExists, r.ID, r.DB)
 		}
-		if err := s.inboxes.ensure(ctx, r); err != nil {
+		if err := s.inboxes.ensure(ctx, next); err != nil {
 			return nil, err
 		}
-		return routeMessage(r), nil
+		return routeMessage(next), nil
 	})
 }
 
-// Replace changes a route; its type stays, and what the change leaves hidden.
+// Replace changes a route; its type stays, and so does what the change leaves
+// hidden.
 // Tries that begin after it has returned use the new one.
 func (s *Routes) Replace(ctx context.Context, r job.Route) error {
 	return s.change(ctx, r.RouteKey, func(old job.Route, exists bool) (*nats.Msg, error) {

@@ -128,6 +128,18 @@ func TestRouteChangeKeepsSecrets(t *testing.T) {
 	if _, err := f.Routes().Rotate(ctx, r.RouteKey, secretB, time.Hour); err != nil {
 		t.Fatal(err)
 	}
+	same := job.Route{RouteKey: r.RouteKey, Type: job.REST, WebhookURL: "host", KeepSecret: true,
+		Policy: job.Policy{Headers: map[string]string{"X-A": job.Hidden}}}
+	if err := f.Routes().Create(ctx, same); err != nil {
+		t.Errorf("created again as GET shows it: %v", err)
+	}
+	if err := f.Routes().Create(ctx, r); !errors.Is(err, job.ErrRouteExists) {
+		t.Errorf("created again with the secret of before: %v, want ErrRouteExists", err)
+	}
+	same.ID = "none"
+	if err := f.Routes().Create(ctx, same); !errors.Is(err, job.ErrPolicy) {
+		t.Errorf("a new route with a placeholder: %v, want ErrPolicy", err)
+	}
 	change := job.Route{RouteKey: r.RouteKey, Type: job.REST, WebhookURL: "other", KeepSecret: true,
 		Policy: job.Policy{Headers: map[string]string{"X-A": job.Hidden}}}
 	if err := f.Routes().Replace(ctx, change); err != nil {

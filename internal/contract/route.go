@@ -8,35 +8,25 @@ import (
 	"belfry/internal/job"
 )
 
-// ParseRoute reads the body of a request for a new route. It treats the id like
-// [ParseJob]. The returned route has the whole key, is checked with
-// [job.Route.Check], and has no subscription: what [AppendRouteAnswer] adds for
-// its readers is no field of the resource, and refused here like any unknown
-// one. No error quotes the URL or a secret.
+// ParseRoute reads the body of a request for a route, new or changed. It treats
+// the id like [ParseJob]. The returned route has the whole key, is checked with
+// [job.Route.Check], may leave stored secrets as they are, for [job.Route.Over]
+// to complete, and has no subscription: what [AppendRouteAnswer] adds for its
+// readers is no field of the resource, and refused here like any unknown one. No
+// error quotes the URL or a secret.
 func ParseRoute(body []byte, key job.RouteKey) (job.Route, error) {
-	r, err := parseRoute(body, job.Route{RouteKey: key})
-	if err != nil {
-		return job.Route{}, err
-	}
-	return r.Over(job.Route{}) // a new route has nothing stored that the placeholder could stand for
-}
-
-// ParseRouteChange is [ParseRoute] for a change of a route, which may leave
-// stored secrets as they are: [job.Route.Over] completes it.
-func ParseRouteChange(body []byte, key job.RouteKey) (job.Route, error) {
-	return parseRoute(body, job.Route{RouteKey: key, KeepSecret: true})
+	r := job.Route{RouteKey: key, KeepSecret: true}
+	return parseRoute(body, &r)
 }
 
 // ParseStoredRoute reads the value stored under a route's key, as
 // [AppendRoute] makes it, or a person.
 func ParseStoredRoute(value []byte, key job.RouteKey) (job.Route, error) {
 	r := job.Route{RouteKey: key}
-	return parseRouteFields(value, &r, oldSecretsField(&r.Policy))
+	return parseRoute(value, &r, oldSecretsField(&r.Policy))
 }
 
-func parseRoute(body []byte, r job.Route) (job.Route, error) { return parseRouteFields(body, &r) }
-
-func parseRouteFields(body []byte, r *job.Route, more ...field) (job.Route, error) {
+func parseRoute(body []byte, r *job.Route, more ...field) (job.Route, error) {
 	hasURL := false
 	fields := []field{
 		idField(&r.ID),

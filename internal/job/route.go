@@ -31,7 +31,8 @@ type Route struct {
 	// Policy is what the route says about its delivery.
 	Policy
 
-	// KeepSecret says of a change that the stored secret stays.
+	// KeepSecret says of a request that it does not speak of the secret: one
+	// that is stored stays.
 	KeepSecret bool
 
 	// Revision is the route's place in the store.

@@ -142,8 +142,9 @@ func (r Route) Rotate(secret string, grace time.Duration, now time.Time) (Route,
 	return r, nil
 }
 
-// Over returns the route as a change of the stored one: what is [Hidden] in it
-// is kept, and so is the secret if the change does not speak of it.
+// Over returns the route of a request as it is to be stored over the one that
+// is, or over the zero Route if there is none: what is [Hidden] in it is kept,
+// and so is the secret if the request does not speak of it.
 func (r Route) Over(stored Route) (Route, error) {
 	if r.KeepSecret || r.Secret == Hidden {
 		if r.Secret == Hidden && stored.Secret == "" {
