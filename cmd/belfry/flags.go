@@ -302,7 +302,7 @@ func prefixes(s string) ([]netip.Prefix, bool) {
 	var all []netip.Prefix
 	for one := range strings.SplitSeq(s, ",") {
 		p, err := netip.ParsePrefix(strings.TrimSpace(one))
-		if err != nil {
+		if err != nil || p.Addr().Is4In6() { // addresses are judged as IPv4 where they can
 			return nil, false
 		}
 		all = append(all, p)
