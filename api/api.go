@@ -39,6 +39,7 @@ type Routes interface {
 	Create(context.Context, job.Route) error
 	Get(context.Context, job.RouteKey) (job.Route, error)
 	Replace(context.Context, job.Route) error
+	Rotate(ctx context.Context, key job.RouteKey, secret string, grace time.Duration) (job.Route, error)
 	Delete(context.Context, job.RouteKey) error
 }
 
@@ -68,7 +69,7 @@ type Config struct {
 }
 
 // bodyAllowance is room for everything in a body but meta: ids written wholly
-// in \u escapes, a long webhook URL, and generous white space.
+// in \u escapes, a long webhook URL, the headers of a route, and generous white space.
 const bodyAllowance = 16 << 10
 
 // api is the handler; its fields are only read.
@@ -109,6 +110,7 @@ func New(cfg Config) http.Handler {
 	a.mux.Get("/route/{db}/{id}", a.serve(a.getRoute, noBody))
 	a.mux.Put("/route/{db}/{id}", a.serve(a.replaceRoute, bodyAllowance))
 	a.mux.Delete("/route/{db}/{id}", a.serve(a.deleteRoute, noBody))
+	a.mux.Post("/route/{db}/{id}/rotate", a.serve(a.rotateSecret, bodyAllowance))
 
 	// chi gives a last parameter no empty value.
 	for _, path := range []string{"/job/{db}/{collection}/", "/route/{db}/"} {

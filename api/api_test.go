@@ -116,11 +116,15 @@ type routes struct{ *store }
 
 func (s routes) Create(ctx context.Context, r job.Route) error {
 	return s.with(ctx, func() error {
-		if old, ok := s.routes[r.RouteKey]; ok && !old.SameContent(r) {
-			return job.ErrRouteExists
+		old, ok := s.routes[r.RouteKey]
+		r, err := r.Over(old)
+		if err == nil && ok && !old.SameContent(r) {
+			err = job.ErrRouteExists
 		}
-		s.routes[r.RouteKey] = r
-		return nil
+		if err == nil {
+			s.routes[r.RouteKey] = r
+		}
+		return err
 	})
 }
 
@@ -136,6 +140,21 @@ func (s routes) Get(ctx context.Context, key job.RouteKey) (r job.Route, err err
 	return r, err
 }
 
+func (s routes) Rotate(ctx context.Context, key job.RouteKey, secret string, grace time.Duration) (r job.Route, err error) {
+	err = s.with(ctx, func() error {
+		old, ok := s.routes[key]
+		if !ok {
+			return job.ErrRouteNotFound
+		}
+		if r, err = old.Rotate(secret, grace, trigger); err != nil {
+			return err
+		}
+		s.routes[key] = r
+		return nil
+	})
+	return r, err
+}
+
 func (s routes) Replace(ctx context.Context, r job.Route) error {
 	return s.with(ctx, func() error {
 		old, ok := s.routes[r.RouteKey]
@@ -145,8 +164,11 @@ func (s routes) Replace(ctx context.Context, r job.Route) error {
 		case old.Type != r.Type:
 			return job.ErrRouteTypeFixed
 		}
-		s.routes[r.RouteKey] = r
-		return nil
+		r, err := r.Over(old)
+		if err == nil {
+			s.routes[r.RouteKey] = r
+		}
+		return err
 	})
 }
 

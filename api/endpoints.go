@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"net/http"
 	"time"
@@ -66,6 +67,27 @@ func (a *api) replaceRoute(ctx context.Context, r *http.Request, body []byte) ([
 
 func (a *api) deleteRoute(ctx context.Context, r *http.Request, _ []byte) ([]byte, error) {
 	return ok, a.Routes.Delete(ctx, routeKey(r))
+}
+
+// secretBytes is how long a secret is that Belfry makes.
+const secretBytes = 32
+
+// rotateSecret gives a route a new secret, and makes one if it is not given.
+func (a *api) rotateSecret(ctx context.Context, r *http.Request, body []byte) ([]byte, error) {
+	secret, grace, err := contract.ParseRotation(body)
+	if err != nil {
+		return nil, err
+	}
+	if secret == "" {
+		random := make([]byte, secretBytes)
+		rand.Read(random) // never fails
+		secret = job.EncodeSecret(random)
+	}
+	route, err := a.Routes.Rotate(ctx, routeKey(r), secret, grace)
+	if err != nil {
+		return nil, err
+	}
+	return contract.AppendRotation(nil, route), nil
 }
 
 // emptyID answers a path that ends where the id should be.

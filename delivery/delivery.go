@@ -14,6 +14,7 @@ package delivery
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"belfry/internal/job"
@@ -66,6 +67,13 @@ type Inboxes interface {
 	Remove(context.Context, job.RouteKey) error
 }
 
+// Attempts keeps what became of tries.
+type Attempts interface {
+	// Keep takes note of a try that has ended, whatever came of it. It does
+	// not block.
+	Keep(job.Fire, job.Attempt)
+}
+
 // Config is what a [Manager] works with.
 type Config struct {
 	// Jobs, Routes and Inboxes are required.
@@ -73,20 +81,32 @@ type Config struct {
 	Routes  Routes
 	Inboxes Inboxes
 
+	// Attempts is told of each try; nil is nobody.
+	Attempts Attempts
+
 	// Escape makes any id fit for a header value. Required.
 	Escape func(string) string
 
-	// Retry says when failed tries are repeated; zero is [job.DefaultRetry].
+	// Retry says when failed tries are repeated if their route does not; zero
+	// is [job.DefaultRetry].
 	Retry job.RetryPolicy
 
 	// Timeout is how long one try may take, from the name lookup to the end
-	// of the answer; zero is 15 s. Meanwhile the fire is held on to each
+	// of the answer, if its route does not say; zero is 15 s. Meanwhile the fire is held on to each
 	// second, so that it need not wait as long when its worker dies.
 	Timeout time.Duration
 
-	// Concurrency is how many tries of one route are under way at once; zero
-	// is 64.
+	// Concurrency is how many tries of one route are under way at once, if it
+	// does not say; zero is 64.
 	Concurrency int
+
+	// DenyPrivate refuses to connect to addresses that are not public; see
+	// [Config.Allow]. Some addresses are refused always, metadata services of
+	// clouds among them.
+	DenyPrivate bool
+
+	// Allow is what DenyPrivate leaves open.
+	Allow []netip.Prefix
 
 	// DefaultScheme is put before a webhook URL that has no scheme; empty is
 	// "https".
@@ -112,7 +132,7 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	if c.Retry == (job.RetryPolicy{}) {
+	if c.Retry.IsZero() {
 		c.Retry = job.DefaultRetry()
 	}
 	if c.Timeout == 0 {
@@ -120,6 +140,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Concurrency == 0 {
 		c.Concurrency = 64
+	}
+	if c.Attempts == nil {
+		c.Attempts = nobody{}
 	}
 	if c.DefaultScheme == "" {
 		c.DefaultScheme = "https"
@@ -141,3 +164,8 @@ func (c Config) withDefaults() Config {
 	}
 	return c
 }
+
+// nobody keeps no attempts.
+type nobody struct{}
+
+func (nobody) Keep(job.Fire, job.Attempt) {}

@@ -1,11 +1,17 @@
 package delivery
 
-import "net/http"
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+)
 
 const (
 	Delivered   = delivered
 	Failed      = failed
 	Gone        = gone
+	Final       = final
 	Interrupted = interrupted
 )
 
@@ -13,13 +19,29 @@ var (
 	StatusOutcome = statusOutcome
 	ErrorOutcome  = errorOutcome
 	RetryDelay    = retryDelay
+	RetryAfter    = retryAfter
+	Excerpt       = excerpt
 )
 
 type Outcome = outcome
 
-func NewOutcome(v verdict, detail string) Outcome { return outcome{v, detail} }
+func NewOutcome(v verdict, detail string) Outcome { return outcome{verdict: v, detail: detail} }
+
+// After returns the outcome of a receiver that asks to be left alone for d.
+func (o Outcome) After(d time.Duration) Outcome { o.retryAfter = d; return o }
 
 var Result = outcome.result
+
+// CheckAddress asks the guard of a configuration.
+func CheckAddress(cfg Config, addr netip.Addr) error {
+	return guard{cfg.DenyPrivate, cfg.Allow}.check(addr)
+}
+
+// SetResolver has the manager look names up elsewhere.
+func (m *Manager) SetResolver(r *net.Resolver) {
+	d := &net.Dialer{Resolver: r, ControlContext: guard{m.cfg.DenyPrivate, m.cfg.Allow}.control}
+	m.Transport().DialContext = d.DialContext
+}
 
 // Transport is for tests to dial elsewhere and to trust test servers.
 func (m *Manager) Transport() *http.Transport { return m.webhook.client.Transport.(*http.Transport) }

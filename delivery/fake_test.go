@@ -36,6 +36,7 @@ type store struct {
 	buried   []written
 	acked    []job.Fire
 	extended int
+	attempts []job.Attempt
 
 	// What goes wrong, or otherwise than usual.
 	standing  func(job.Fire) (job.Standing, job.Record, error)
@@ -75,7 +76,7 @@ func newStore(t testing.TB) *store {
 // Stop returns what Run returned.
 func (s *store) run(cfg delivery.Config, prepare ...func(*delivery.Manager)) (stop func() error) {
 	s.t.Helper()
-	cfg.Jobs, cfg.Routes, cfg.Inboxes = s, s, s
+	cfg.Jobs, cfg.Routes, cfg.Inboxes, cfg.Attempts = s, s, s, s
 	cfg.Concurrency = s.concurrency
 	if cfg.Escape == nil {
 		cfg.Escape = func(id string) string { return id }
@@ -100,14 +101,23 @@ func (s *store) run(cfg delivery.Config, prepare ...func(*delivery.Manager)) (st
 
 // addRoute makes a REST route to url and tells the manager of its inbox.
 func (s *store) addRoute(id, url string) job.RouteKey {
+	return s.addPolicy(id, url, job.Policy{})
+}
+
+// addPolicy is addRoute for a route with a policy, or for a change of one.
+func (s *store) addPolicy(id, url string, p job.Policy) job.RouteKey {
 	key := job.RouteKey{DB: "db", ID: id}
-	s.setURL(key, url)
-	s.visit(job.Inbox{RouteKey: key, Type: job.REST})
+	s.change(func() { s.routes[key] = job.Route{RouteKey: key, Type: job.REST, WebhookURL: url, Policy: p} })
+	s.visit(job.Inbox{RouteKey: key, Type: job.REST, Concurrency: p.Concurrency})
 	return key
 }
 
 func (s *store) setURL(key job.RouteKey, url string) {
 	s.change(func() { s.routes[key] = job.Route{RouteKey: key, Type: job.REST, WebhookURL: url} })
+}
+
+func (s *store) Keep(f job.Fire, a job.Attempt) {
+	s.change(func() { s.attempts = append(s.attempts, a) })
 }
 
 func (s *store) visit(in job.Inbox) {

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"net/http"
 	"strconv"
 	"time"
@@ -10,10 +11,11 @@ import (
 
 // header is what receivers get along with the meta, made anew for each try:
 //
-//	Content-Type         application/json
+//	Content-Type         application/json, or what the route says
 //	User-Agent           Belfry/<version>
 //	webhook-id           the fire id: the same on every try, to drop repeats by
 //	webhook-timestamp    when this try was made, in unix seconds
+//	webhook-signature    one or more signatures, if the route has a secret
 //	Belfry-Db            the job's database, escaped
 //	Belfry-Collection    the job's collection, escaped
 //	Belfry-Job-Id        the job's id, escaped
@@ -21,11 +23,21 @@ import (
 //	Belfry-Trigger-Time  the job's trigger time, in unix milliseconds
 //	Belfry-Attempt       the number of this try, from 1
 //
-// The names with webhook- are those of Standard Webhooks 1.0.0, whose
-// signature is over the id, the timestamp and the meta.
-func (w *webhook) header(f job.Fire, now time.Time) http.Header {
+// and the route's own. The names with webhook- are those of Standard Webhooks
+// 1.0.0, whose signature is over the id, the timestamp and the meta.
+func (w *webhook) header(p job.Policy, f job.Fire, now time.Time) (http.Header, error) {
 	h := http.Header{}
-	h.Set("Content-Type", "application/json")
+	for name, value := range p.Headers {
+		h.Set(name, value)
+	}
+	signatures, err := sign(p.Secrets(now), f, now)
+	if err != nil {
+		return nil, err
+	}
+	if signatures != "" {
+		h.Set(job.HeaderSignature, signatures)
+	}
+	h.Set("Content-Type", cmp.Or(p.ContentType, "application/json"))
 	h.Set("User-Agent", w.userAgent)
 	h.Set(job.HeaderID, f.ID)
 	h.Set(job.HeaderTimestamp, strconv.FormatInt(now.Unix(), 10))
@@ -35,5 +47,5 @@ func (w *webhook) header(f job.Fire, now time.Time) http.Header {
 	h.Set(job.HeaderRoute, w.escape(f.Route))
 	h.Set(job.HeaderTriggerTime, strconv.FormatInt(f.Trigger, 10))
 	h.Set(job.HeaderAttempt, strconv.Itoa(f.Attempt))
-	return h
+	return h, nil
 }

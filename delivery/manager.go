@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -108,10 +109,11 @@ func (r *run) visit(ctx context.Context, in job.Inbox) {
 	}
 	if p == nil {
 		poolCtx, stop := context.WithCancel(ctx)
-		p = newPool(r, in, stop)
+		p = newPool(poolCtx, r, in, stop)
 		r.pools[in.RouteKey] = p
 		r.running.Go(func() { defer stop(); p.loop(poolCtx) })
 	}
+	p.resize(cmp.Or(in.Concurrency, r.worker.Concurrency))
 	p.orphaned = in.Orphaned
 	if !in.Orphaned {
 		p.settledSince = time.Time{}

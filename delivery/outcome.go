@@ -21,6 +21,9 @@ import (
 type outcome struct {
 	verdict verdict
 	detail  string
+
+	// retryAfter is how long the receiver asks to be left alone.
+	retryAfter time.Duration
 }
 
 type verdict int
@@ -29,42 +32,54 @@ const (
 	delivered   verdict = iota // the receiver has it
 	failed                     // worth another try
 	gone                       // the receiver wants no more
+	final                      // the route says that it is no use
 	interrupted                // cut off by Belfry itself: it does not count
 )
 
-// statusOutcome says what an HTTP status means. Redirects are failures, since
-// they are not followed.
+// statusOutcome says what an HTTP status means to a route. Redirects are
+// failures, since they are not followed.
 //
-//	2xx               delivered
-//	410               gone
-//	everything else   failed
-func statusOutcome(code int) outcome {
+//	2xx                     delivered
+//	410, if it is final     gone
+//	others that are final   final
+//	everything else         failed
+//
+// A route that does not say otherwise has 410 as its one final status.
+func statusOutcome(code int, p job.Policy) outcome {
+	detail := fmt.Sprintf("status %d", code)
 	switch {
 	case code >= 200 && code <= 299:
 		return outcome{verdict: delivered}
-	case code == http.StatusGone:
-		return outcome{gone, "status 410"}
+	case code == http.StatusGone && p.Final(code):
+		return outcome{verdict: gone, detail: detail}
+	case p.Final(code):
+		return outcome{verdict: final, detail: detail}
 	}
-	return outcome{failed, fmt.Sprintf("status %d", code)}
+	return outcome{verdict: failed, detail: detail}
 }
 
-// errorOutcome says what it means that there was no answer. timeout is how
-// long one was waited for.
+// errorOutcome says what it means that there was no answer. waited is for how
+// long.
 //
 //	cancelled         interrupted
 //	everything else   failed
-func errorOutcome(err error, timeout time.Duration) outcome {
+func errorOutcome(err error, waited time.Duration) outcome {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err // its text has the URL, which may read like anything
 	}
+	out := outcome{verdict: failed}
 	switch c := classify(err); c {
 	case classCancelled:
-		return outcome{interrupted, string(c)}
+		out.verdict, out.detail = interrupted, string(c)
+	case classPolicy:
+		refused, _ := errors.AsType[*refusal](err)
+		out.detail = refused.Error()
 	case classTimeout:
-		return outcome{failed, fmt.Sprintf("%s after %v", c, timeout)}
+		out.detail = fmt.Sprintf("%s after %v", c, waited)
 	default:
-		return outcome{failed, string(c)}
+		out.detail = string(c)
 	}
+	return out
 }
 
 // class is a kind of network error, in the words of a detail.
@@ -72,6 +87,7 @@ type class string
 
 const (
 	classCancelled class = "cancelled"
+	classPolicy    class = "refused by policy"
 	classDNS       class = "dns error"
 	classTimeout   class = "timeout"
 	classRefused   class = "connection refused"
@@ -81,11 +97,14 @@ const (
 )
 
 func classify(err error) class {
+	_, refused := errors.AsType[*refusal](err)
 	_, dns := errors.AsType[*net.DNSError](err)
 	network, ok := errors.AsType[net.Error](err)
 	switch {
 	case errors.Is(err, context.Canceled):
 		return classCancelled
+	case refused:
+		return classPolicy
 	case dns:
 		return classDNS
 	case ok && network.Timeout():
@@ -102,21 +121,22 @@ func classify(err error) class {
 	return classOther
 }
 
-// result is what becomes of the job after try number attempt. now is the end
+// result is what becomes of the job after a try for the fire f. now is the end
 // of the try; an interrupted one has no result.
-func (o outcome) result(attempt int, p job.RetryPolicy, now time.Time) job.Result {
+func (o outcome) result(f job.Fire, p job.RetryPolicy, now time.Time) job.Result {
 	switch {
 	case o.verdict == delivered:
 		return job.Result{Status: job.Delivered}
 	case o.verdict == gone:
 		return job.Result{Status: job.Dead, Reason: job.ReasonGone, Detail: o.detail}
-	case attempt < p.MaxAttempts:
-		return job.Result{
-			Status:  job.Retrying,
-			RetryAt: now.Add(retryDelay(attempt, p)).UnixMilli(),
-			Reason:  job.ReasonFailed,
-			Detail:  o.detail,
-		}
+	case o.verdict == final:
+		return job.Result{Status: job.Dead, Reason: job.ReasonFinal, Detail: o.detail}
+	case f.Attempt >= p.Attempts():
+		return job.Result{Status: job.Dead, Reason: job.ReasonExhausted, Detail: o.detail}
 	}
-	return job.Result{Status: job.Dead, Reason: job.ReasonExhausted, Detail: o.detail}
+	at := now.Add(max(retryDelay(f.Attempt, p), o.retryAfter))
+	if p.MaxAge > 0 && at.Sub(time.UnixMilli(f.Trigger)) > p.MaxAge {
+		return job.Result{Status: job.Dead, Reason: job.ReasonMaxAge, Detail: o.detail}
+	}
+	return job.Result{Status: job.Retrying, RetryAt: at.UnixMilli(), Reason: job.ReasonFailed, Detail: o.detail}
 }

@@ -29,8 +29,41 @@ func TestStatusOutcome(t *testing.T) {
 		case code == 410:
 			want = delivery.NewOutcome(delivery.Gone, "status 410")
 		}
-		if got := delivery.StatusOutcome(code); got != want {
+		if got := delivery.StatusOutcome(code, job.Policy{}); got != want {
 			t.Errorf("status %d: got %+v, want %+v", code, got, want)
+		}
+	}
+}
+
+// TestFinalStatuses has routes that say which statuses are final; a success is
+// none.
+func TestFinalStatuses(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		final []job.StatusRange
+		want  map[int]string // the others are "failed"
+	}{
+		{nil, map[int]string{410: "gone"}},
+		{[]job.StatusRange{}, nil},
+		{[]job.StatusRange{{First: 404, Last: 404}}, map[int]string{404: "final"}},
+		{[]job.StatusRange{{First: 400, Last: 499}, {First: 501, Last: 501}},
+			map[int]string{400: "final", 404: "final", 410: "gone", 429: "final", 499: "final", 501: "final"}},
+		{[]job.StatusRange{{First: 200, Last: 599}}, map[int]string{302: "final", 400: "final", 404: "final", 410: "gone", 429: "final",
+			499: "final", 500: "final", 501: "final", 503: "final"}},
+	} {
+		for _, code := range []int{200, 302, 400, 404, 410, 429, 499, 500, 501, 503} {
+			want := delivery.NewOutcome(delivery.Failed, fmt.Sprintf("status %d", code))
+			switch {
+			case code == 200:
+				want = delivery.NewOutcome(delivery.Delivered, "")
+			case tt.want[code] == "gone":
+				want = delivery.NewOutcome(delivery.Gone, "status 410")
+			case tt.want[code] == "final":
+				want = delivery.NewOutcome(delivery.Final, fmt.Sprintf("status %d", code))
+			}
+			if got := delivery.StatusOutcome(code, job.Policy{FinalStatuses: tt.final}); got != want {
+				t.Errorf("status %d with the final ones %v: got %+v, want %+v", code, tt.final, got, want)
+			}
 		}
 	}
 }
@@ -83,27 +116,46 @@ func TestResult(t *testing.T) {
 	t.Parallel()
 	now := time.UnixMilli(1667659342626)
 	policy := job.RetryPolicy{MaxAttempts: 3, First: time.Second, Multiplier: 3, Max: time.Hour}
+	aging := policy
+	aging.MaxAge = 10 * time.Second
+	schedule := job.RetryPolicy{Schedule: []time.Duration{5 * time.Second, time.Minute}}
 	failed := delivery.NewOutcome(delivery.Failed, "status 503")
-	retry := func(at int64) job.Result {
-		return job.Result{Status: job.Retrying, RetryAt: at, Reason: job.ReasonFailed, Detail: "status 503"}
+	retry := func(after time.Duration) job.Result {
+		return job.Result{Status: job.Retrying, RetryAt: now.Add(after).UnixMilli(), Reason: job.ReasonFailed, Detail: "status 503"}
+	}
+	dead := func(reason job.Reason, detail string) job.Result {
+		return job.Result{Status: job.Dead, Reason: reason, Detail: detail}
 	}
 	tests := []struct {
 		name    string
 		outcome delivery.Outcome
 		attempt int
+		policy  job.RetryPolicy
+		age     time.Duration // since the trigger time
 		want    job.Result
 	}{
-		{"delivered", delivery.NewOutcome(delivery.Delivered, ""), 3, job.Result{Status: job.Delivered}},
-		{"gone", delivery.NewOutcome(delivery.Gone, "status 410"), 1,
-			job.Result{Status: job.Dead, Reason: job.ReasonGone, Detail: "status 410"}},
-		{"first try", failed, 1, retry(1667659343626)},
-		{"second try", failed, 2, retry(1667659345626)},
-		{"last try", failed, 3, job.Result{Status: job.Dead, Reason: job.ReasonExhausted, Detail: "status 503"}},
-		{"beyond the last, after the policy shrank", failed, 9,
-			job.Result{Status: job.Dead, Reason: job.ReasonExhausted, Detail: "status 503"}},
+		{"delivered", delivery.NewOutcome(delivery.Delivered, ""), 3, policy, 0, job.Result{Status: job.Delivered}},
+		{"gone", delivery.NewOutcome(delivery.Gone, "status 410"), 1, policy, 0, dead(job.ReasonGone, "status 410")},
+		{"final", delivery.NewOutcome(delivery.Final, "status 404"), 1, policy, 0, dead(job.ReasonFinal, "status 404")},
+		{"first try", failed, 1, policy, 0, retry(time.Second)},
+		{"second try", failed, 2, policy, 0, retry(3 * time.Second)},
+		{"last try", failed, 3, policy, 0, dead(job.ReasonExhausted, "status 503")},
+		{"beyond the last, after the policy shrank", failed, 9, policy, 0, dead(job.ReasonExhausted, "status 503")},
+		{"first of a schedule", failed, 1, schedule, 0, retry(5 * time.Second)},
+		{"second of a schedule", failed, 2, schedule, 0, retry(time.Minute)},
+		{"end of a schedule", failed, 3, schedule, 0, dead(job.ReasonExhausted, "status 503")},
+		{"just young enough", failed, 1, aging, 9 * time.Second, retry(time.Second)},
+		{"too old by then", failed, 1, aging, 9*time.Second + time.Millisecond, dead(job.ReasonMaxAge, "status 503")},
+		{"too old, and the last", failed, 3, aging, time.Hour, dead(job.ReasonExhausted, "status 503")},
+		{"old, but delivered", delivery.NewOutcome(delivery.Delivered, ""), 1, aging, time.Hour, job.Result{Status: job.Delivered}},
+		{"asked to wait longer", failed.After(2 * time.Minute), 1, policy, 0, retry(2 * time.Minute)},
+		{"asked to wait less", failed.After(time.Second), 2, policy, 0, retry(3 * time.Second)},
+		{"asked to wait until it is too old", failed.After(time.Minute), 1, aging, 0, dead(job.ReasonMaxAge, "status 503")},
+		{"asked to wait after the last", failed.After(time.Minute), 3, policy, 0, dead(job.ReasonExhausted, "status 503")},
 	}
 	for _, tt := range tests {
-		if got := delivery.Result(tt.outcome, tt.attempt, policy, now); got != tt.want {
+		f := job.Fire{Attempt: tt.attempt, Trigger: now.Add(-tt.age).UnixMilli()}
+		if got := delivery.Result(tt.outcome, f, tt.policy, now); got != tt.want {
 			t.Errorf("%s: %+v of attempt %d: got %+v, want %+v", tt.name, tt.outcome, tt.attempt, got, tt.want)
 		}
 	}

@@ -22,29 +22,46 @@ type pool struct {
 	log    *slog.Logger
 	handle func(job.Handover)
 
+	ctx   context.Context // of the pool, here to make rounds of it
 	stop  context.CancelFunc
-	slots chan struct{} // holds a token for each fire asked for or worked on
+	slots *slots // one for each fire asked for or worked on
 
 	trouble atomic.Bool // the last fetch failed
 
 	// Guarded by run.mu.
 	orphaned     bool      // the route is deleted
 	settledSince time.Time // since when the orphaned inbox was seen settled
+
+	// round is the context of the fetches that ask by the limit of now;
+	// endRound has them end early.
+	round    context.Context
+	endRound context.CancelFunc
 }
 
-func newPool(r *run, in job.Inbox, stop context.CancelFunc) *pool {
+func newPool(ctx context.Context, r *run, in job.Inbox, stop context.CancelFunc) *pool {
 	p := &pool{
+		ctx:    ctx,
 		run:    r,
 		inbox:  in,
 		log:    r.worker.Log.With("db", in.DB, "route", in.ID),
 		handle: r.worker.deliver,
 		stop:   stop,
-		slots:  make(chan struct{}, r.worker.Concurrency),
+		slots:  newSlots(),
 	}
 	if in.Type == job.NATS {
 		p.handle = r.worker.buryOrphan
 	}
+	p.round, p.endRound = context.WithCancel(ctx)
 	return p
+}
+
+// resize sets how many fires are worked on at once. Fetches that have asked for
+// more than that ask again. run.mu is held.
+func (p *pool) resize(limit int) {
+	if p.slots.resize(limit) {
+		p.endRound()
+		p.round, p.endRound = context.WithCancel(p.ctx)
+	}
 }
 
 // fetchers is how many fetches of one inbox may be under way. One alone would
@@ -65,7 +82,7 @@ func (p *pool) loop(ctx context.Context) {
 func (p *pool) fetchLoop(ctx context.Context, first bool) {
 	backOff := storeBackOff()
 	for {
-		free := p.reserve(ctx)
+		free := p.slots.reserve(ctx)
 		if free == 0 {
 			return
 		}
@@ -92,37 +109,15 @@ func (p *pool) fetchLoop(ctx context.Context, first bool) {
 	}
 }
 
-// reserve waits for a free slot and takes all that are free; none when ctx
-// ends.
-func (p *pool) reserve(ctx context.Context) int {
-	select {
-	case <-ctx.Done():
-		return 0
-	case p.slots <- struct{}{}:
-	}
-	n := 1
-	for {
-		select {
-		case p.slots <- struct{}{}:
-			n++
-		default:
-			return n
-		}
-	}
-}
-
-func (p *pool) release(n int) {
-	for range n {
-		<-p.slots
-	}
-}
-
 // fetch works on at most free fires, on slots reserved for them, and gives
 // back the slots it did not need.
 func (p *pool) fetch(ctx context.Context, free int) error {
 	taken := 0
-	defer func() { p.release(free - taken) }()
-	return p.run.worker.Inboxes.Fetch(ctx, p.inbox.RouteKey, free, p.wait(), func(h job.Handover) {
+	defer func() { p.slots.release(free - taken) }()
+	p.run.mu.Lock()
+	round := p.round
+	p.run.mu.Unlock()
+	return p.run.worker.Inboxes.Fetch(round, p.inbox.RouteKey, free, p.wait(), func(h job.Handover) {
 		if ctx.Err() != nil {
 			return // not begun, so it can be left to be handed out again
 		}
@@ -130,7 +125,7 @@ func (p *pool) fetch(ctx context.Context, free int) error {
 		p.run.running.Go(func() {
 			// Until the result is stored, since a crash before that has the
 			// POST repeated.
-			defer p.release(1)
+			defer p.slots.release(1)
 			p.handle(h)
 		})
 	})

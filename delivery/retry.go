@@ -1,6 +1,9 @@
 package delivery
 
 import (
+	"net/http"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -9,7 +12,7 @@ import (
 )
 
 // retryDelay is how long to wait after failed try number attempt, which counts
-// from 1: First, times Multiplier for each try before it, give or take Jitter,
+// from 1: what the schedule says, if there is one, or else First, times Multiplier for each try before it, give or take Jitter,
 // at most Max. By default, in seconds:
 //
 //	after try   1    2    3     4     5      6      7       8       9…11
@@ -17,6 +20,9 @@ import (
 //	at least  0.8  2.4  7.2  21.6  64.8  194.4  583.2  1749.6       2880
 //	at most   1.2  3.6 10.8  32.4  97.2  291.6  874.8  2624.4       3600
 func retryDelay(attempt int, p job.RetryPolicy) time.Duration {
+	if n := len(p.Schedule); n > 0 {
+		return p.Schedule[min(attempt, n)-1]
+	}
 	b := backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(p.First),
 		backoff.WithMultiplier(p.Multiplier),
@@ -29,6 +35,30 @@ func retryDelay(attempt int, p job.RetryPolicy) time.Duration {
 		d = b.NextBackOff()
 	}
 	return min(d, p.Max)
+}
+
+// maxRetryAfter is the longest that a receiver can ask to be left alone.
+const maxRetryAfter = 24 * time.Hour
+
+// retryAfter reads how long the receiver asks to be left alone, in seconds or
+// until a date, at most [maxRetryAfter]; RFC 9110, section 10.2.3. It counts
+// with 429 and 503 only. Anything else asks for nothing.
+func retryAfter(status int, header string, now time.Time) time.Duration {
+	if status != http.StatusTooManyRequests && status != http.StatusServiceUnavailable {
+		return 0
+	}
+	var d time.Duration
+	if date, err := http.ParseTime(header); err == nil {
+		d = date.Sub(now)
+	} else if header != "" && !strings.ContainsFunc(header, func(c rune) bool { return c < '0' || c > '9' }) {
+		// However many digits it has: too many are too long.
+		seconds, err := strconv.ParseInt(header, 10, 64)
+		if err != nil || seconds > int64(maxRetryAfter/time.Second) {
+			return maxRetryAfter
+		}
+		d = time.Duration(seconds) * time.Second
+	}
+	return min(max(d, 0), maxRetryAfter)
 }
 
 // storeBackOff spaces out the calls to a store in trouble: about 100 ms to 5 s

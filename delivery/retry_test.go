@@ -50,3 +50,27 @@ func TestRetryDelayFirstOverMax(t *testing.T) {
 		}
 	}
 }
+
+func TestRetryAfterHeader(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2022, 11, 5, 14, 42, 22, 0, time.UTC)
+	const day = 24 * time.Hour
+	for _, tt := range []struct {
+		header string
+		want   time.Duration
+	}{
+		{"120", 2 * time.Minute}, {"0", 0}, {"86400", day},
+		{"Sat, 05 Nov 2022 14:44:22 GMT", 2 * time.Minute},
+		{"Saturday, 05-Nov-22 14:44:22 GMT", 2 * time.Minute}, // the two forms that RFC 9110 calls obsolete
+		{"Sat Nov  5 14:44:22 2022", 2 * time.Minute},
+		{"Sat, 05 Nov 2022 14:00:00 GMT", 0},                                                        // past
+		{"86401", day}, {"99999999999999999999999999", day}, {"Sat, 05 Nov 9999 14:44:22 GMT", day}, // absurd
+		{"", 0}, {"-1", 0}, {"+5", 0}, {"1.5", 0}, {"soon", 0}, {"120, 240", 0}, {"0x10", 0}, {"\u0661", 0},
+	} {
+		for status, want := range map[int]time.Duration{429: tt.want, 503: tt.want, 500: 0, 301: 0, 200: 0} {
+			if got := delivery.RetryAfter(status, tt.header, now); got != want {
+				t.Errorf("status %d with Retry-After %q: got %v, want %v", status, tt.header, got, want)
+			}
+		}
+	}
+}

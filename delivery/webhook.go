@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"io"
 	"math"
@@ -32,7 +33,7 @@ type webhook struct {
 func newWebhook(cfg Config) *webhook {
 	return &webhook{
 		client: &http.Client{
-			Transport: newTransport(cfg.Timeout),
+			Transport: newTransport(cfg.Timeout, guard{cfg.DenyPrivate, cfg.Allow}),
 			CheckRedirect: func(*http.Request, []*http.Request) error {
 				return http.ErrUseLastResponse
 			},
@@ -47,15 +48,15 @@ func newWebhook(cfg Config) *webhook {
 // newTransport returns a transport without a limit that two routes could
 // share: its connections are as many as the pools have tries under way. No
 // proxy either, which would have such limits, and would see the URLs.
-func newTransport(timeout time.Duration) *http.Transport {
+func newTransport(timeout time.Duration, g guard) *http.Transport {
 	return &http.Transport{
 		// Dialing outlives its request in the hope of a later one.
-		DialContext:            (&net.Dialer{Timeout: timeout}).DialContext,
+		DialContext:            (&net.Dialer{Timeout: timeout, ControlContext: g.control}).DialContext,
 		TLSHandshakeTimeout:    timeout,
 		MaxIdleConnsPerHost:    math.MaxInt,
 		IdleConnTimeout:        90 * time.Second,
 		MaxResponseHeaderBytes: maxAnswerHeader,
-		DisableCompression:     true, // nobody reads the answer
+		DisableCompression:     true, // an answer of any size would be unpacked
 		ForceAttemptHTTP2:      true,
 		// Many tries share one HTTP/2 connection: if it is dead, that must show
 		// before the next ones fail on it too.
@@ -63,29 +64,47 @@ func newTransport(timeout time.Duration) *http.Transport {
 	}
 }
 
-// post makes one try. It is interrupted when ctx ends.
-func (w *webhook) post(ctx context.Context, r job.Route, f job.Fire, now time.Time) outcome {
+// post makes one try, and returns what came of it: for the job, and for people.
+// Of the attempt it fills in what it knows. It is interrupted when ctx ends.
+func (w *webhook) post(ctx context.Context, r job.Route, f job.Fire, now time.Time) (outcome, job.Attempt) {
 	target, err := r.Target(w.defaultScheme)
 	if err != nil {
-		return outcome{failed, job.ErrWebhookURL.Error()}
+		return unmade(job.ErrWebhookURL)
 	}
-	ctx, cancel := context.WithTimeout(ctx, w.timeout)
+	timeout := cmp.Or(r.Timeout, w.timeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), bytes.NewReader(f.Meta))
+	req, err := http.NewRequestWithContext(ctx, cmp.Or(r.Method, http.MethodPost), target.String(), bytes.NewReader(f.Meta))
 	if err != nil {
-		return outcome{failed, job.ErrWebhookURL.Error()}
+		return unmade(job.ErrWebhookURL)
 	}
-	req.Header = w.header(f, now)
+	if req.Header, err = w.header(r.Policy, f, now); err != nil {
+		return unmade(job.ErrPolicy)
+	}
+	begin := time.Now()
 	res, err := w.client.Do(req)
 	if err != nil {
-		return errorOutcome(err, w.timeout)
+		took := time.Since(begin)
+		out := errorOutcome(err, min(took.Round(100*time.Millisecond), timeout))
+		return out, job.Attempt{Duration: took, Error: out.detail}
 	}
 	defer res.Body.Close()
+	a := job.Attempt{Status: res.StatusCode}
 	// After a 101 the body is the bare connection, which no timeout ends.
 	if res.StatusCode != http.StatusSwitchingProtocols {
-		io.CopyN(io.Discard, res.Body, maxAnswer) // the status alone counts
+		// The status alone counts; what the body says is for people.
+		a.Response = excerpt(res.Body, secretsOf(r.Policy, target))
+		io.CopyN(io.Discard, res.Body, maxAnswer)
 	}
-	return statusOutcome(res.StatusCode)
+	out := statusOutcome(res.StatusCode, r.Policy)
+	out.retryAfter = retryAfter(res.StatusCode, res.Header.Get("Retry-After"), now.Add(time.Since(begin)))
+	a.Duration, a.Error = time.Since(begin), out.detail
+	return out, a
+}
+
+// unmade is a try that could not even begin.
+func unmade(err error) (outcome, job.Attempt) {
+	return outcome{verdict: failed, detail: err.Error()}, job.Attempt{Error: err.Error()}
 }
 
 func (w *webhook) closeIdle() { w.client.CloseIdleConnections() }

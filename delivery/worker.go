@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -64,7 +65,7 @@ func (w *worker) deliver(h job.Handover) {
 	}
 	switch standing {
 	case job.Valid:
-		w.try(ctx, h)
+		w.try(ctx, h, rec)
 	case job.Superseded:
 		w.ack(h)
 	case job.Buried:
@@ -105,7 +106,8 @@ func (w *worker) buryOrphan(h job.Handover) {
 }
 
 // try makes the one try that a valid fire stands for and settles its result.
-func (w *worker) try(lookups context.Context, h job.Handover) {
+// rec is the record of the fire's claim.
+func (w *worker) try(lookups context.Context, h job.Handover, rec job.Record) {
 	route, err := w.Routes.Get(lookups, h.RouteKey())
 	if errors.Is(err, job.ErrRouteNotFound) {
 		w.settle(h, job.Result{Status: job.Dead, Reason: job.ReasonNoRoute})
@@ -115,9 +117,17 @@ func (w *worker) try(lookups context.Context, h job.Handover) {
 		w.log(h).Warn("the route of a fire could not be read", "error", err)
 		return
 	}
-	out := outcome{failed, fmt.Sprintf("handed out %d times without a result", h.Times)}
+	started := w.Now()
+	late := max(started.Sub(time.UnixMilli(cmp.Or(rec.Replaces.Due, h.Trigger))), 0)
+	if h.Attempt == 1 && route.MaxLateness > 0 && late > route.MaxLateness {
+		w.settle(h, job.Result{Status: job.Expired, Reason: job.ReasonTooLate,
+			Detail: fmt.Sprintf("%d ms late, of %d at most", late.Milliseconds(), route.MaxLateness.Milliseconds())})
+		return
+	}
+	stuck := fmt.Sprintf("handed out %d times without a result", h.Times)
+	out, attempt := outcome{verdict: failed, detail: stuck}, job.Attempt{Error: stuck}
 	if h.Times < maxTimes {
-		out = w.webhook.post(w.tries, route, h.Fire, w.Now())
+		out, attempt = w.webhook.post(w.tries, route, h.Fire, started)
 	}
 	switch out.verdict {
 	case interrupted:
@@ -126,7 +136,13 @@ func (w *worker) try(lookups context.Context, h job.Handover) {
 	case failed:
 		w.log(h).Debug("a try failed", "detail", out.detail)
 	}
-	w.settle(h, out.result(h.Attempt, w.Retry, w.Now()))
+	attempt.Number, attempt.FireID, attempt.Started, attempt.Lateness = h.Attempt, h.Fire.ID, started, late
+	w.Attempts.Keep(h.Fire, attempt)
+	retry := route.Retry
+	if retry.IsZero() {
+		retry = w.Retry
+	}
+	w.settle(h, out.result(h.Fire, retry, w.Now()))
 }
 
 // settle writes a result and acks the fire. Of a POST that was made the result

@@ -16,8 +16,9 @@ type claimBook struct {
 }
 
 type standingClaim struct {
-	fireID string
-	due    int64
+	fireID   string
+	due      int64
+	replaces job.Position
 }
 
 func newClaimBook() *claimBook { return &claimBook{claims: map[uint64]standingClaim{}} }
@@ -25,7 +26,7 @@ func newClaimBook() *claimBook { return &claimBook{claims: map[uint64]standingCl
 func (b *claimBook) add(r job.Record) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.claims[r.Revision] = standingClaim{fireID: r.FireID, due: r.Due}
+	b.claims[r.Revision] = standingClaim{fireID: r.FireID, due: r.Due, replaces: r.Replaces}
 }
 
 func (b *claimBook) drop(revision uint64) {
@@ -42,5 +43,6 @@ func (b *claimBook) record(f job.Fire) (job.Record, bool) {
 	return job.Record{
 		Job:    job.Job{Key: f.Key, Route: f.Route, Trigger: f.Trigger, Meta: f.Meta},
 		Status: job.Firing, Due: c.due, FireID: c.fireID, Attempt: f.Attempt, Revision: f.Claim,
+		Replaces: c.replaces,
 	}, ok && c.fireID == f.ID
 }

@@ -28,10 +28,10 @@ func (in *Inboxes) Follow(ctx context.Context, visit func(job.Inbox)) error {
 			delete(left, r.RouteKey)
 			// A route may have come without its inbox, by a plain KV put.
 			// If it cannot be made now, the first fetch tries again.
-			if err := in.ensure(ctx, r.RouteKey, r.Type); err != nil {
+			if err := in.ensure(ctx, *r); err != nil {
 				in.cfg.Log.Warn("no inbox for the route yet", "db", r.DB, "route", r.ID, "error", err)
 			}
-			visit(job.Inbox{RouteKey: r.RouteKey, Type: r.Type})
+			visit(job.Inbox{RouteKey: r.RouteKey, Type: r.Type, Concurrency: r.Concurrency})
 		default:
 			box, err := in.find(ctx, r.RouteKey)
 			if errors.Is(err, jetstream.ErrConsumerNotFound) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -38,35 +39,49 @@ func (in *Inboxes) subscription(k job.RouteKey) job.Subscription {
 	return job.Subscription{Stream: FiresStream, Subject: fireSubject(k), Consumer: inboxConsumer(k)}
 }
 
-// ensure makes the inbox of a route, empty, unless it is there. One left by a
-// deleted route of the same type is taken over with what is in it; of another
-// type, it is [job.ErrRouteClearing].
-func (in *Inboxes) ensure(ctx context.Context, k job.RouteKey, t job.RouteType) error {
-	c, err := in.js.Consumer(ctx, FiresStream, inboxConsumer(k))
+// ensure makes the inbox of a route, empty, unless it is there, and brings it
+// in line with the route's policy. One left by a deleted route of the same type
+// is taken over with what is in it; of another type, it is
+// [job.ErrRouteClearing].
+func (in *Inboxes) ensure(ctx context.Context, r job.Route) error {
+	want := in.config(r)
+	c, err := in.js.Consumer(ctx, FiresStream, want.Durable)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		c, err = in.js.CreateConsumer(ctx, FiresStream, in.config(k, t))
+		c, err = in.js.CreateConsumer(ctx, FiresStream, want)
 	}
 	if err != nil {
 		return unavailable("couldn't make the inbox of the route", err)
 	}
-	if was := c.CachedInfo().Config.Metadata[metaType]; was != string(t) {
-		return fmt.Errorf("%w: the deleted route %q of type %s is still being cleared; try again in a minute", job.ErrRouteClearing, k.ID, was)
+	is := c.CachedInfo().Config
+	if was := is.Metadata[metaType]; was != string(r.Type) {
+		return fmt.Errorf("%w: the deleted route %q of type %s is still being cleared; try again in a minute", job.ErrRouteClearing, r.ID, was)
 	}
-	in.keep(k, c)
+	if r.Type == job.NATS && (is.AckWait != want.AckWait || is.MaxDeliver != want.MaxDeliver || !slices.Equal(is.BackOff, want.BackOff)) {
+		is.AckWait, is.MaxDeliver, is.BackOff = want.AckWait, want.MaxDeliver, want.BackOff
+		if c, err = in.js.UpdateConsumer(ctx, FiresStream, is); err != nil {
+			return unavailable("couldn't change the inbox of the route", err)
+		}
+	}
+	in.keep(r.RouteKey, c)
 	return nil
 }
 
-func (in *Inboxes) config(k job.RouteKey, t job.RouteType) jetstream.ConsumerConfig {
+func (in *Inboxes) config(r job.Route) jetstream.ConsumerConfig {
 	cfg := jetstream.ConsumerConfig{
-		Durable:       inboxConsumer(k),
-		FilterSubject: fireSubject(k),
+		Durable:       inboxConsumer(r.RouteKey),
+		FilterSubject: fireSubject(r.RouteKey),
 		DeliverPolicy: jetstream.DeliverNewPolicy,
 		AckPolicy:     jetstream.AckExplicitPolicy,
-		Metadata:      map[string]string{metaDB: k.DB, metaRoute: k.ID, metaType: string(t)},
+		Metadata:      map[string]string{metaDB: r.DB, metaRoute: r.ID, metaType: string(r.Type)},
 	}
-	if t == job.NATS {
-		cfg.AckWait = in.cfg.NativeAckWait
-		cfg.MaxDeliver = in.cfg.NativeMaxDeliver
+	if r.Type == job.NATS {
+		cfg.AckWait = orDefault(r.AckWait, in.cfg.NativeAckWait)
+		// As many as there are waits at least: the server refuses fewer.
+		cfg.MaxDeliver = orDefault(r.MaxDeliver, max(in.cfg.NativeMaxDeliver, len(r.BackOff)))
+		if len(r.BackOff) > 0 {
+			cfg.BackOff = r.BackOff
+			cfg.AckWait = r.BackOff[0] // as the server has it then
+		}
 	} else {
 		// From the start, so that an inbox that was lost and is made again
 		// finds its fires; the worker's rule skips those that are over.
@@ -127,7 +142,7 @@ func (in *Inboxes) Fetch(ctx context.Context, k job.RouteKey, max int, wait time
 	case errors.Is(err, errNoConsumer):
 		// Perhaps removed by another process while the route was made again.
 		if r, lost := in.routes.cache.Get(ctx, k); lost == nil {
-			if err := in.ensure(ctx, k, r.Type); err != nil {
+			if err := in.ensure(ctx, r); err != nil {
 				return err
 			}
 		}

@@ -57,7 +57,7 @@ func (s *Routes) Get(ctx context.Context, k job.RouteKey) (job.Route, error) {
 func isMarker(h nats.Header) bool { return h.Get(hdrKVOperation) != "" }
 
 func (s *Routes) decode(k job.RouteKey, seq uint64, data []byte) (job.Route, error) {
-	r, err := contract.ParseRoute(data, k)
+	r, err := contract.ParseStoredRoute(data, k)
 	if err != nil {
 		return r, fmt.Errorf("couldn't read the stored route %q of db %q: %v", k.ID, k.DB, err)
 	}
@@ -69,24 +69,29 @@ func (s *Routes) decode(k job.RouteKey, seq uint64, data []byte) (job.Route, err
 }
 
 // Create stores a new route. Creating it again with the same content does
-// nothing; other content is refused with [job.ErrRouteExists].
+// nothing, also if it has got a secret since; other content is refused with
+// [job.ErrRouteExists].
 func (s *Routes) Create(ctx context.Context, r job.Route) error {
 	return s.change(ctx, r.RouteKey, func(old job.Route, exists bool) (*nats.Msg, error) {
+		next, err := r.Over(old)
 		switch {
-		case exists && old.SameContent(r):
+		case err != nil:
+			return nil, err
+		case exists && old.SameContent(next):
 			return nil, nil
 		case exists:
 			return nil, fmt.Errorf("%w: %q in db %q; PUT changes it", job.ErrRouteExists, r.ID, r.DB)
 		}
-		if err := s.inboxes.ensure(ctx, r.RouteKey, r.Type); err != nil {
+		if err := s.inboxes.ensure(ctx, next); err != nil {
 			return nil, err
 		}
-		return routeMessage(r), nil
+		return routeMessage(next), nil
 	})
 }
 
-// Replace changes a route; its type stays. Tries that begin after it has
-// returned use the new one.
+// Replace changes a route; its type stays, and so does what the change leaves
+// hidden.
+// Tries that begin after it has returned use the new one.
 func (s *Routes) Replace(ctx context.Context, r job.Route) error {
 	return s.change(ctx, r.RouteKey, func(old job.Route, exists bool) (*nats.Msg, error) {
 		switch {
@@ -94,11 +99,32 @@ func (s *Routes) Replace(ctx context.Context, r job.Route) error {
 			return nil, fmt.Errorf("%w: %q in db %q", job.ErrRouteNotFound, r.ID, r.DB)
 		case old.Type != r.Type:
 			return nil, fmt.Errorf("%w: it is %s, not %s", job.ErrRouteTypeFixed, old.Type, r.Type)
-		case old.SameContent(r):
-			return nil, nil
 		}
-		return routeMessage(r), nil
+		next, err := r.Over(old)
+		if err != nil {
+			return nil, err
+		}
+		// Also of an unchanged route: the last change may have ended halfway.
+		if err := s.inboxes.ensure(ctx, next); err != nil || old.SameContent(next) {
+			return nil, err
+		}
+		return routeMessage(next), nil
 	})
+}
+
+// Rotate gives the route a new secret and returns it; see [job.Route.Rotate].
+func (s *Routes) Rotate(ctx context.Context, k job.RouteKey, secret string, grace time.Duration) (job.Route, error) {
+	var next job.Route
+	err := s.change(ctx, k, func(old job.Route, exists bool) (_ *nats.Msg, err error) {
+		if !exists {
+			return nil, fmt.Errorf("%w: %q in db %q", job.ErrRouteNotFound, k.ID, k.DB)
+		}
+		if next, err = old.Rotate(secret, grace, s.cfg.Now()); err != nil || old.SameContent(next) {
+			return nil, err
+		}
+		return routeMessage(next), nil
+	})
+	return next, err
 }
 
 // Delete removes the route's record. Its pending jobs die when they come due,

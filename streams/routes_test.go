@@ -3,8 +3,10 @@ package streams_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -81,6 +83,20 @@ func TestRoutesLostAnswers(t *testing.T) {
 		}{
 			{"create", func() error { return f.Routes().Create(t.Context(), r) }},
 			{"replace", func() error { r.WebhookURL = "other"; return f.Routes().Replace(t.Context(), r) }},
+			{"rotate", func() error {
+				got, err := f.Routes().Rotate(t.Context(), r.RouteKey, secretA, time.Hour)
+				if err == nil && (got.Secret != secretA || len(got.OldSecrets) != 0) {
+					t.Errorf("applied %v: rotated to %+v, want one secret", applied, got.Policy)
+				}
+				return err
+			}},
+			{"rotate again", func() error {
+				got, err := f.Routes().Rotate(t.Context(), r.RouteKey, secretB, time.Hour)
+				if err == nil && (got.Secret != secretB || len(got.OldSecrets) != 1) {
+					t.Errorf("applied %v: rotated to %+v, want one old secret", applied, got.Policy)
+				}
+				return err
+			}},
 			{"delete", func() error { return f.Routes().Delete(t.Context(), r.RouteKey) }},
 		} {
 			lose = true
@@ -90,6 +106,150 @@ func TestRoutesLostAnswers(t *testing.T) {
 			if lose {
 				t.Errorf("applied %v: %s lost no answer", applied, step.name)
 			}
+		}
+	}
+}
+
+var (
+	secretA = job.EncodeSecret([]byte("aaaaaaaaaaaaaaaaaaaaaaaa"))
+	secretB = job.EncodeSecret([]byte("bbbbbbbbbbbbbbbbbbbbbbbb"))
+)
+
+// A change that leaves secrets hidden keeps those that are stored at that
+// moment.
+func TestRouteChangeKeepsSecrets(t *testing.T) {
+	f := open(t, streams.Config{})
+	ctx := t.Context()
+	r := job.Route{RouteKey: job.RouteKey{DB: "db", ID: "r"}, Type: job.REST, WebhookURL: "host",
+		Policy: job.Policy{Secret: secretA, Headers: map[string]string{"X-A": "a"}}}
+	if err := f.Routes().Create(ctx, r); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Routes().Rotate(ctx, r.RouteKey, secretB, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	same := job.Route{RouteKey: r.RouteKey, Type: job.REST, WebhookURL: "host", KeepSecret: true,
+		Policy: job.Policy{Headers: map[string]string{"X-A": job.Hidden}}}
+	if err := f.Routes().Create(ctx, same); err != nil {
+		t.Errorf("created again as GET shows it: %v", err)
+	}
+	if err := f.Routes().Create(ctx, r); !errors.Is(err, job.ErrRouteExists) {
+		t.Errorf("created again with the secret of before: %v, want ErrRouteExists", err)
+	}
+	same.ID = "none"
+	if err := f.Routes().Create(ctx, same); !errors.Is(err, job.ErrPolicy) {
+		t.Errorf("a new route with a placeholder: %v, want ErrPolicy", err)
+	}
+	change := job.Route{RouteKey: r.RouteKey, Type: job.REST, WebhookURL: "other", KeepSecret: true,
+		Policy: job.Policy{Headers: map[string]string{"X-A": job.Hidden}}}
+	if err := f.Routes().Replace(ctx, change); err != nil {
+		t.Fatal(err)
+	}
+	for name, get := range map[string]func(context.Context, job.RouteKey) (job.Route, error){
+		"store": f.Routes().Get, "cache": f.RouteCache().Get,
+	} {
+		got, err := get(ctx, r.RouteKey)
+		if err != nil || got.WebhookURL != "other" || got.Secret != secretB || len(got.OldSecrets) != 1 || got.Headers["X-A"] != "a" {
+			t.Errorf("the %s has %+v, %v; want the other URL and all secrets", name, got, err)
+		}
+	}
+	change.Headers["X-B"] = job.Hidden
+	if err := f.Routes().Replace(ctx, change); !errors.Is(err, job.ErrPolicy) {
+		t.Errorf("a placeholder for nothing: %v, want ErrPolicy", err)
+	}
+	if _, err := f.Routes().Rotate(ctx, job.RouteKey{DB: "db", ID: "none"}, secretB, 0); !errors.Is(err, job.ErrRouteNotFound) {
+		t.Errorf("rotation of no route: %v, want ErrRouteNotFound", err)
+	}
+}
+
+// The consumer of a NATS route goes by its policy, also after a change, and by
+// the defaults when the route says nothing any more.
+func TestNativeConsumerFollowsPolicy(t *testing.T) {
+	f := open(t, streams.Config{})
+	r := job.Route{RouteKey: job.RouteKey{DB: "db", ID: "r"}, Type: job.NATS}
+	for i, tt := range []struct {
+		policy  job.Policy
+		wait    time.Duration
+		deliver int
+		backOff []time.Duration
+	}{
+		{job.Policy{AckWait: 5 * time.Second}, 5 * time.Second, 12, nil},
+		{job.Policy{MaxDeliver: 3, AckWait: time.Second}, time.Second, 3, nil},
+		{job.Policy{BackOff: []time.Duration{2 * time.Second, time.Minute}, MaxDeliver: 2}, 2 * time.Second, 2, []time.Duration{2 * time.Second, time.Minute}},
+		{job.Policy{BackOff: slices.Repeat([]time.Duration{time.Second}, 20)}, time.Second, 20, slices.Repeat([]time.Duration{time.Second}, 20)},
+		{job.Policy{}, 30 * time.Second, 12, nil},
+	} {
+		r.Policy = tt.policy
+		write := f.Routes().Replace
+		if i == 0 {
+			write = f.Routes().Create
+		}
+		// Twice, since a change that was cut short is made whole by its repeat.
+		for range 2 {
+			if err := write(t.Context(), r); err != nil {
+				t.Fatalf("policy %+v: %v", tt.policy, err)
+			}
+		}
+		c, err := f.js.Consumer(t.Context(), "FIRES", "db_r")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := c.CachedInfo().Config
+		if got.AckWait != tt.wait || got.MaxDeliver != tt.deliver || !slices.Equal(got.BackOff, tt.backOff) {
+			t.Errorf("policy %+v: the consumer has ack wait %v, %d deliveries and backoff %v; want %v, %d and %v",
+				tt.policy, got.AckWait, got.MaxDeliver, got.BackOff, tt.wait, tt.deliver, tt.backOff)
+		}
+		if got.Metadata["belfry.route"] != "r" || got.FilterSubject != "fires.db.r" {
+			t.Errorf("policy %+v: the consumer lost the rest of its configuration: %+v", tt.policy, got)
+		}
+	}
+}
+
+// Who delivers learns of a route's concurrency.
+func TestFollowTellsConcurrency(t *testing.T) {
+	f := open(t, streams.Config{})
+	ctx, cancel := context.WithCancel(t.Context())
+	visits := make(chan job.Inbox, 10)
+	ended := make(chan error, 1)
+	go func() { ended <- f.Inboxes().Follow(ctx, func(in job.Inbox) { visits <- in }) }()
+	r := job.Route{RouteKey: job.RouteKey{DB: "db", ID: "r"}, Type: job.REST, WebhookURL: "host", Policy: job.Policy{Concurrency: 7}}
+	if err := f.Routes().Create(ctx, r); err != nil {
+		t.Fatal(err)
+	}
+	if in := <-visits; in.Concurrency != 7 {
+		t.Errorf("the inbox has concurrency %d, want 7", in.Concurrency)
+	}
+	r.Concurrency = 9
+	if err := f.Routes().Replace(ctx, r); err != nil {
+		t.Fatal(err)
+	}
+	if in := <-visits; in.Concurrency != 9 {
+		t.Errorf("after the change the inbox has concurrency %d, want 9", in.Concurrency)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("Follow ended with %v", err)
+	}
+}
+
+// The record by which a worker judges a fire says when it was due, whoever
+// answers.
+func TestStandingTellsDue(t *testing.T) {
+	f := open(t, streams.Config{})
+	f.route("r", job.REST)
+	f.run()
+	j := newJob("j", "r", time.Now().Add(-time.Minute))
+	f.create(j)
+	fires := make(chan job.Handover, 1)
+	if err := f.Inboxes().Fetch(t.Context(), j.RouteKey(), 1, 10*time.Second, func(h job.Handover) { fires <- h }); err != nil {
+		t.Fatal(err)
+	}
+	fire := (<-fires).Fire
+	for _, times := range []int{1, 2} { // by the timer's book or a replica, and by the leader
+		fire.Times = times
+		st, r, err := f.Jobs().Standing(t.Context(), fire)
+		if err != nil || st != job.Valid || r.Replaces.Due != j.Trigger {
+			t.Errorf("handed out %d times: %v, due %d, %v; want valid and due %d", times, st, r.Replaces.Due, err, j.Trigger)
 		}
 	}
 }

@@ -66,6 +66,14 @@ type Config struct {
 	// that has none. Zero is https.
 	WebhookDefaultScheme string
 
+	// WebhookDenyPrivate refuses to connect webhooks to addresses that are not
+	// public. Some are refused always. Zero is that private ones are allowed.
+	WebhookDenyPrivate bool
+
+	// WebhookAllow is CIDR prefixes, with commas between them, that
+	// WebhookDenyPrivate leaves open. Zero is none.
+	WebhookAllow string
+
 	// LogLevel is the least level that is logged. Zero is info.
 	LogLevel slog.Level
 
@@ -75,8 +83,8 @@ type Config struct {
 	// Insecure allows listening beyond loopback without authentication.
 	Insecure bool
 
-	// Retry is when failed tries are repeated. It has no flag. Zero is
-	// [job.DefaultRetry].
+	// Retry is when failed tries are repeated if their route does not say. It
+	// has no flag. Zero is [job.DefaultRetry].
 	Retry job.RetryPolicy
 }
 
@@ -88,7 +96,7 @@ func (c Config) withDefaults() Config {
 			s.set(&c, s.def)
 		}
 	}
-	if c.Retry == (job.RetryPolicy{}) {
+	if c.Retry.IsZero() {
 		c.Retry = job.DefaultRetry()
 	}
 	return c

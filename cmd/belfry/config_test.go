@@ -76,11 +76,15 @@ func TestFlagTable(t *testing.T) {
 		{"history-ttl", "1s", "90m", func(c Config) any { return c.HistoryTTL }, time.Second, 90 * time.Minute,
 			[]string{"", "0", "500ms", "1500ms", "-1h", "24", "1d"}},
 		{"fires-max-age", "1h", "2h", func(c Config) any { return c.FiresMaxAge }, time.Hour, 2 * time.Hour,
-			[]string{"119s", "", "0", "500ms", "1500ms", "-1h", "24", "1d"}},
+			[]string{"899s", "", "0", "500ms", "1500ms", "-1h", "24", "1d"}},
 		{"dead-max-age", "1h", "2h", func(c Config) any { return c.DeadMaxAge }, time.Hour, 2 * time.Hour,
 			[]string{"", "0", "500ms", "1500ms", "-1h", "24", "1d"}},
 		{"webhook-default-scheme", "http", "https", func(c Config) any { return c.WebhookDefaultScheme }, "http", "https",
 			[]string{"", "ftp", "HTTP", "http://"}},
+		{"webhook-deny-private", "true", "false", func(c Config) any { return c.WebhookDenyPrivate }, true, false,
+			[]string{"maybe", "2"}},
+		{"webhook-allow", "10.0.0.0/8", "10.1.0.0/16,fd00::/8", func(c Config) any { return c.WebhookAllow }, "10.0.0.0/8", "10.1.0.0/16,fd00::/8",
+			[]string{"10.0.0.1", "10.0.0.0/33", "::ffff:10.0.0.0/104", "example.org", "10.0.0.0/8,,"}},
 		{"log-level", "debug", "error", func(c Config) any { return c.LogLevel }, slog.LevelDebug, slog.LevelError,
 			[]string{"", "trace", "INFO", "0"}},
 		{"log-format", "json", "text", func(c Config) any { return c.LogFormat }, "json", "text",
@@ -124,6 +128,9 @@ func TestFlagTable(t *testing.T) {
 				}
 			}
 		})
+	}
+	if c, err := parse(nil, "--webhook-allow", "10.0.0.0/8", "--webhook-allow", "fd00::/8"); err != nil || c.WebhookAllow != "10.0.0.0/8,fd00::/8" {
+		t.Errorf("--webhook-allow twice: %q, %v, want both", c.WebhookAllow, err)
 	}
 	if c, err := parse(nil, "--insecure"); err != nil || !c.Insecure {
 		t.Errorf("--insecure alone: %v, %v, want true", c.Insecure, err)

@@ -16,6 +16,7 @@ import (
 func TestDocumentedTables(t *testing.T) {
 	for _, tt := range []struct{ file, mark, want string }{
 		{"../../README.md", "errors", api.ErrorMarkdown()},
+		{"../../README.md", "route fields", routeFieldsMarkdown()},
 		{"../../docs/operations.md", "flags", flagsMarkdown()},
 	} {
 		data, err := os.ReadFile(tt.file)
@@ -55,19 +56,42 @@ func flagsMarkdown() string {
 	return b.String()
 }
 
-// README shows the example program as it compiles.
-func TestDocumentedSubscriber(t *testing.T) {
-	program, err := os.ReadFile("../../docs/examples/subscriber/main.go")
-	if err != nil {
-		t.Fatal(err)
+func routeFieldsMarkdown() string {
+	var b strings.Builder
+	b.WriteString("| field | for | default | accepted | meaning |\n|---|---|---|---|---|\n")
+	for _, f := range job.PolicyFields() {
+		def := "–"
+		if f.Default != "" {
+			def = f.Default
+		}
+		types := "both"
+		if len(f.For) == 1 {
+			types = string(f.For[0])
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", f.Name, types, def, f.Accepts, f.Meaning)
 	}
+	return b.String()
+}
+
+// README shows the example programs as they compile.
+func TestDocumentedPrograms(t *testing.T) {
 	readme, err := os.ReadFile("../../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(readme), "```go\n")
-	if shown, _, _ := strings.Cut(rest, "```\n"); shown != string(program) {
-		t.Errorf("README.md shows\n%s\nand docs/examples/subscriber/main.go is\n%s", shown, program)
+	var shown []string
+	for _, rest := range strings.Split(string(readme), "```go\n")[1:] {
+		program, _, _ := strings.Cut(rest, "```\n")
+		shown = append(shown, program)
+	}
+	for _, name := range []string{"receiver", "subscriber"} {
+		program, err := os.ReadFile("../../docs/examples/" + name + "/main.go")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Contains(shown, string(program)) {
+			t.Errorf("README.md does not show docs/examples/%s/main.go as it is, which is\n%s", name, program)
+		}
 	}
 }
 
@@ -79,9 +103,7 @@ func TestDocumentedNames(t *testing.T) {
 	}
 	var names []string
 	for _, s := range job.Statuses() {
-		if s != job.Expired { // no route has a staleness limit yet
-			names = append(names, string(s))
-		}
+		names = append(names, string(s))
 	}
 	for _, r := range job.Reasons() {
 		names = append(names, string(r))
@@ -89,7 +111,7 @@ func TestDocumentedNames(t *testing.T) {
 	for _, why := range job.Skips() {
 		names = append(names, string(why))
 	}
-	names = append(names, job.HeaderID, job.HeaderTimestamp, job.HeaderDB, job.HeaderCollection,
+	names = append(names, job.HeaderID, job.HeaderTimestamp, job.HeaderSignature, job.HeaderDB, job.HeaderCollection,
 		job.HeaderJobID, job.HeaderRoute, job.HeaderTriggerTime, job.HeaderAttempt)
 	for _, name := range slices.Compact(names) {
 		if !strings.Contains(string(data), "`"+name+"`") {

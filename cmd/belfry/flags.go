@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math"
 	"net"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"belfry/internal/job"
 	"belfry/streams"
 )
 
@@ -26,6 +28,7 @@ type setting struct {
 	accepts string // completes an error about a value
 	secret  bool   // the value stays out of errors
 	toggle  bool   // the flag alone means true
+	list    bool   // the flag may be repeated; its values get commas between them
 
 	set   func(*Config, string) bool // false: the value is not accepted
 	valid func(Config) bool
@@ -90,9 +93,9 @@ func flagTable() []setting {
 			value: "DURATION",
 			usage: "how long a fire waits for a reader",
 			// At half of it a claim is made anew, which must be well after
-			// the slowest try.
-			accepts: "whole seconds from 2m on are accepted, as in 72h or 90m",
-		}, func(c *Config) *time.Duration { return &c.FiresMaxAge }, duration, wholeSeconds(2*time.Minute)),
+			// the slowest try that a route can ask for.
+			accepts: "whole seconds from 15m on are accepted, as in 72h or 90m",
+		}, func(c *Config) *time.Duration { return &c.FiresMaxAge }, duration, wholeSeconds(3*job.MaxTimeout)),
 		field(setting{name: "dead-max-age", def: "720h",
 			value:   "DURATION",
 			usage:   "how long a dead letter is kept",
@@ -103,6 +106,15 @@ func flagTable() []setting {
 			usage:   "how a webhook_url without a scheme is called: https or http",
 			accepts: "https and http are accepted",
 		}, func(c *Config) *string { return &c.WebhookDefaultScheme }, text, oneOf("https", "http")),
+		field(setting{name: "webhook-deny-private", def: "false", toggle: true,
+			usage:   "refuse webhooks to addresses that are not public; those of metadata services and other link-local ones are refused always",
+			accepts: "true and false are accepted",
+		}, func(c *Config) *bool { return &c.WebhookDenyPrivate }, boolean, func(bool) bool { return true }),
+		field(setting{name: "webhook-allow", list: true,
+			value:   "CIDR",
+			usage:   "addresses that --webhook-deny-private leaves open; may be repeated",
+			accepts: "prefixes of addresses are accepted, with commas between them, as in 10.1.0.0/16",
+		}, func(c *Config) *string { return &c.WebhookAllow }, text, func(s string) bool { _, ok := prefixes(s); return ok }),
 		field(setting{name: "log-level", def: "info",
 			value:   "LEVEL",
 			usage:   "what is logged at least: debug, info, warn or error",
@@ -142,6 +154,10 @@ func field[T comparable](s setting, at func(*Config) *T, parse func(string) (T, 
 func serveFlags() []cli.Flag {
 	var flags []cli.Flag
 	for _, s := range flagTable() {
+		if s.list {
+			flags = append(flags, list{&cli.StringSliceFlag{Name: s.name, Usage: s.usage + " [$" + s.env() + "]"}, s.value})
+			continue
+		}
 		f := flag{&cli.StringFlag{Name: s.name, Value: s.def, Usage: s.usage + " [$" + s.env() + "]"}, s.value}
 		if s.toggle {
 			flags = append(flags, toggle{f})
@@ -164,6 +180,9 @@ func configFrom(cmd *cli.Command, getenv func(string) string) (Config, error) {
 		}
 		if cmd.IsSet(s.name) {
 			from, value = "--"+s.name, cmd.String(s.name)
+			if s.list {
+				value = strings.Join(cmd.StringSlice(s.name), ",")
+			}
 		}
 		if s.set(&c, value) {
 			if value != "" {
@@ -199,6 +218,15 @@ type toggle struct{ flag }
 func (toggle) IsBoolFlag() bool { return true }
 func (toggle) TakesValue() bool { return false }
 func (t toggle) String() string { return cli.FlagStringer(t) }
+
+// list is a flag that may be repeated.
+type list struct {
+	*cli.StringSliceFlag
+	value string
+}
+
+func (l list) TypeName() string { return l.value }
+func (l list) String() string   { return cli.FlagStringer(l) }
 
 func text(s string) (string, bool) { return s, true }
 
@@ -264,6 +292,22 @@ func hostPort(leastPort int) func(string) bool {
 		n, err := strconv.Atoi(port)
 		return err == nil && leastPort <= n && n <= 65535
 	}
+}
+
+// prefixes reads CIDR prefixes with commas between them.
+func prefixes(s string) ([]netip.Prefix, bool) {
+	if s == "" {
+		return nil, true
+	}
+	var all []netip.Prefix
+	for one := range strings.SplitSeq(s, ",") {
+		p, err := netip.ParsePrefix(strings.TrimSpace(one))
+		if err != nil || p.Addr().Is4In6() { // addresses are judged as IPv4 where they can
+			return nil, false
+		}
+		all = append(all, p)
+	}
+	return all, true
 }
 
 func natsURLs(list string) bool {

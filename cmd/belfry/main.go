@@ -67,9 +67,12 @@ func newCommand(getenv func(string) string, stdout, stderr io.Writer) *cli.Comma
 			{
 				Name:  "receive",
 				Usage: "print the webhooks that arrive, to try things out",
-				Flags: []cli.Flag{flag{&cli.StringFlag{Name: "listen", Value: "127.0.0.1:9099", Usage: "where to wait for them"}, "HOST:PORT"}},
+				Flags: []cli.Flag{
+					flag{&cli.StringFlag{Name: "listen", Value: "127.0.0.1:9099", Usage: "where to wait for them"}, "HOST:PORT"},
+					flag{&cli.StringFlag{Name: "secret", Usage: "refuse those that the route's secret has not signed"}, "SECRET"},
+				},
 				Action: func(ctx context.Context, cmd *cli.Command) error {
-					return receive(ctx, cmd.String("listen"), stdout)
+					return receive(ctx, cmd.String("listen"), cmd.String("secret"), stdout)
 				},
 			},
 			{

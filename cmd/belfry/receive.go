@@ -10,14 +10,23 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+
+	"belfry/internal/job"
 )
 
 // receiveLimit bounds what is printed of one webhook.
 const receiveLimit = 1 << 20
 
 // receive prints the webhooks that arrive at addr until ctx ends, and answers
-// each with 200. It is for trying things out, and listens on loopback only.
-func receive(ctx context.Context, addr string, stdout io.Writer) error {
+// each with 200; with a secret, those that it has not signed with 401, unprinted.
+// It is for trying things out, and listens on loopback only.
+func receive(ctx context.Context, addr, secret string, stdout io.Writer) error {
+	verify, err := verifier(secret)
+	if err != nil {
+		return err
+	}
 	if err := checkLoopback(ctx, addr); err != nil {
 		return fmt.Errorf("--listen %q: %w", addr, err)
 	}
@@ -36,6 +45,11 @@ func receive(ctx context.Context, addr string, stdout io.Writer) error {
 				http.Error(w, err.Error(), http.StatusBadRequest)
 				return
 			}
+			if err := verify(body, r.Header); err != nil {
+				fmt.Fprintf(stdout, "\nrefused: %v\n", err)
+				http.Error(w, err.Error(), http.StatusUnauthorized)
+				return
+			}
 			io.WriteString(stdout, webhookText(r, body)) // to a terminal, at best effort
 		}),
 	}
@@ -44,6 +58,22 @@ func receive(ctx context.Context, addr string, stdout io.Writer) error {
 		return err
 	}
 	return nil
+}
+
+// verifier returns what judges a webhook's signature; without a secret all are
+// good.
+func verifier(secret string) (func(body []byte, h http.Header) error, error) {
+	if secret == "" {
+		return func([]byte, http.Header) error { return nil }, nil
+	}
+	if err := job.CheckSecret(secret); err != nil || !strings.HasPrefix(secret, job.SymmetricPrefix) {
+		return nil, errors.New(`--secret: "whsec_" and the base64 of 24 to 64 bytes is accepted`)
+	}
+	wh, err := standardwebhooks.NewWebhook(secret)
+	if err != nil {
+		return nil, errors.New("--secret: it cannot be used")
+	}
+	return wh.Verify, nil
 }
 
 // webhookText shows a webhook as people read it: the request, the headers that

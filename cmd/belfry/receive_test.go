@@ -13,7 +13,7 @@ func TestReceivePrintsWebhooks(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	out, in := io.Pipe()
 	ended := make(chan error, 1)
-	go func() { ended <- receive(ctx, "127.0.0.1:0", in) }()
+	go func() { ended <- receive(ctx, "127.0.0.1:0", "", in) }()
 	lines := bufio.NewScanner(out)
 	line := func() string {
 		t.Helper()
@@ -60,7 +60,7 @@ func TestReceivePrintsWebhooks(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Errorf("ended with %v", err)
 	}
-	if err := receive(t.Context(), "0.0.0.0:0", io.Discard); err == nil {
+	if err := receive(t.Context(), "0.0.0.0:0", "", io.Discard); err == nil {
 		t.Error("listens on all interfaces")
 	}
 }

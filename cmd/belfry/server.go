@@ -166,14 +166,18 @@ func (s *Server) start(ctx context.Context) error {
 	}
 	// Attempts are written until the last try is over.
 	s.spawn("attempts", attemptsLimit, store.Attempts().Run)
+	allow, _ := prefixes(s.cfg.WebhookAllow) // as checked
 	// Delivery starts before the timer so that Stop ends the timer first: no
 	// new fires while the last ones are delivered.
 	s.spawn("delivery", deliveryLimit, delivery.New(delivery.Config{
 		Jobs:          store.Jobs(),
 		Routes:        store.RouteCache(),
 		Inboxes:       store.Inboxes(),
+		Attempts:      store.Attempts(),
 		Retry:         s.cfg.Retry,
 		DefaultScheme: s.cfg.WebhookDefaultScheme,
+		DenyPrivate:   s.cfg.WebhookDenyPrivate,
+		Allow:         allow,
 		Grace:         deliveryGrace,
 		Escape:        streams.Escape,
 		Version:       version,

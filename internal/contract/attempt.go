@@ -34,8 +34,8 @@ func AppendAttempt(dst []byte, a job.Attempt) []byte {
 	dst = strconv.AppendInt(append(dst, `{"attempt":`...), int64(a.Number), 10)
 	dst = appendString(append(dst, `,"webhook_id":`...), a.FireID)
 	dst = strconv.AppendInt(append(dst, `,"started_time":`...), a.Started.UnixMilli(), 10)
-	dst = appendMillis(append(dst, `,"duration_ms":`...), a.Duration)
-	dst = appendMillis(append(dst, `,"lateness_ms":`...), a.Lateness)
+	dst = appendFraction(append(dst, `,"duration_ms":`...), a.Duration)
+	dst = appendFraction(append(dst, `,"lateness_ms":`...), a.Lateness)
 	if a.Status != 0 {
 		dst = strconv.AppendInt(append(dst, `,"status":`...), int64(a.Status), 10)
 	}
@@ -48,8 +48,8 @@ func AppendAttempt(dst []byte, a job.Attempt) []byte {
 	return append(dst, '}')
 }
 
-// appendMillis appends a duration in milliseconds, to the microsecond.
-func appendMillis(dst []byte, d time.Duration) []byte {
+// appendFraction appends a duration in milliseconds, to the microsecond.
+func appendFraction(dst []byte, d time.Duration) []byte {
 	return strconv.AppendFloat(dst, float64(d.Microseconds())/1000, 'f', -1, 64)
 }
 
@@ -59,12 +59,12 @@ func ParseAttempt(data []byte) (job.Attempt, error) {
 	var started int64
 	var response string
 	err := readObject(data,
-		intField("attempt", &a.Number),
+		storedInt("attempt", &a.Number),
 		stringField("webhook_id", true, &a.FireID),
-		intField("started_time", &started),
-		millisField("duration_ms", &a.Duration),
-		millisField("lateness_ms", &a.Lateness),
-		optional(intField("status", &a.Status)),
+		storedInt("started_time", &started),
+		storedMillis("duration_ms", &a.Duration),
+		storedMillis("lateness_ms", &a.Lateness),
+		optional(storedInt("status", &a.Status)),
 		stringField("error", false, &a.Error),
 		stringField("response", false, &response),
 	)
@@ -83,7 +83,7 @@ func optional(f field) field {
 	return f
 }
 
-func intField[T int | int64](name string, n *T) field {
+func storedInt[T int | int64](name string, n *T) field {
 	return field{name, true, func(value jsontext.Value) error {
 		v, err := strconv.ParseInt(string(value), 10, 64)
 		if err != nil {
@@ -94,7 +94,7 @@ func intField[T int | int64](name string, n *T) field {
 	}}
 }
 
-func millisField(name string, d *time.Duration) field {
+func storedMillis(name string, d *time.Duration) field {
 	return field{name, true, func(value jsontext.Value) error {
 		v, err := strconv.ParseFloat(string(value), 64)
 		if err != nil {

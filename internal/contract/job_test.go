@@ -19,7 +19,7 @@ const maxMeta = 1000
 var sentinels = []error{
 	job.ErrEmptyBody, job.ErrSyntax, job.ErrDuplicateField, job.ErrUnknownField, job.ErrMissingField,
 	job.ErrFieldType, job.ErrID, job.ErrIDMismatch, job.ErrTriggerTime, job.ErrRouteType, job.ErrWebhookURL,
-	job.ErrTooLarge, job.ErrFilter, job.ErrNoFilter,
+	job.ErrPolicy, job.ErrTooLarge, job.ErrFilter, job.ErrNoFilter,
 }
 
 // checkRefusal checks that err wraps exactly the one sentinel and says says.

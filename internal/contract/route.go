@@ -8,23 +8,36 @@ import (
 	"belfry/internal/job"
 )
 
-// ParseRoute reads a route: the body of a request, or the value stored under
-// its key. It treats the id like [ParseJob]. The returned route has the whole
-// key, is checked with [job.Route.Check], and has no subscription: what
-// [AppendRouteAnswer] adds for a NATS route is no field of the resource, and
-// refused here like any unknown one. No error quotes the URL.
+// ParseRoute reads the body of a request for a route, new or changed. It treats
+// the id like [ParseJob]. The returned route has the whole key, is checked with
+// [job.Route.Check], may leave stored secrets as they are, for [job.Route.Over]
+// to complete, and has no subscription: what [AppendRouteAnswer] adds for its
+// readers is no field of the resource, and refused here like any unknown one. No
+// error quotes the URL or a secret.
 func ParseRoute(body []byte, key job.RouteKey) (job.Route, error) {
+	r := job.Route{RouteKey: key, KeepSecret: true}
+	return parseRoute(body, &r)
+}
+
+// ParseStoredRoute reads the value stored under a route's key, as
+// [AppendRoute] makes it, or a person.
+func ParseStoredRoute(value []byte, key job.RouteKey) (job.Route, error) {
 	r := job.Route{RouteKey: key}
+	return parseRoute(value, &r, oldSecretsField(&r.Policy))
+}
+
+func parseRoute(body []byte, r *job.Route, more ...field) (job.Route, error) {
 	hasURL := false
-	err := readObject(body,
+	fields := []field{
 		idField(&r.ID),
 		stringField("type", true, (*string)(&r.Type)),
-		field{"webhook_url", false, func(value jsontext.Value) error {
+		{"webhook_url", false, func(value jsontext.Value) error {
 			hasURL = true
 			return readString("webhook_url", value, &r.WebhookURL)
 		}},
-	)
-	if err != nil {
+	}
+	fields = append(append(fields, policyFields(r)...), more...)
+	if err := readObject(body, fields...); err != nil {
 		return job.Route{}, err
 	}
 	if r.Type == job.REST && !hasURL {
@@ -33,27 +46,31 @@ func ParseRoute(body []byte, key job.RouteKey) (job.Route, error) {
 	if err := r.Check(); err != nil {
 		return job.Route{}, err
 	}
-	return r, nil
+	return *r, nil
 }
 
-// AppendRoute appends the route as the client gave it, which is the value
-// stored under its key: id, type, and for a REST route webhook_url.
-// [ParseRoute] reads it back.
+// AppendRoute appends the value stored under the route's key: id, type, for a
+// REST route webhook_url, and of the policy what is not the default.
+// [ParseStoredRoute] reads it back.
 func AppendRoute(dst []byte, r job.Route) []byte {
-	return append(appendRouteFields(dst, r), '}')
+	dst = appendPolicy(appendRouteFields(dst, r), r.Policy, func(secret string) string { return secret })
+	return append(appendOldSecrets(dst, r.OldSecrets), '}')
 }
 
 // AppendRouteAnswer appends the answer to a GET of a route: the fields of
-// [AppendRoute], and for a NATS route the stream, subject and consumer for its
-// subscribers to use.
+// [AppendRoute] with [job.Hidden] in the place of each secret, and
+//
+//   - for a NATS route the stream, subject and consumer for its subscribers to
+//     use;
+//   - public_key, with which receivers verify, if an ed25519 key signs.
 func AppendRouteAnswer(dst []byte, r job.Route) []byte {
-	dst = appendRouteFields(dst, r)
+	dst = appendPolicy(appendRouteFields(dst, r), r.Policy, func(string) string { return job.Hidden })
 	if r.Type == job.NATS {
 		dst = appendString(append(dst, `,"stream":`...), r.Subscription.Stream)
 		dst = appendString(append(dst, `,"subject":`...), r.Subscription.Subject)
 		dst = appendString(append(dst, `,"consumer":`...), r.Subscription.Consumer)
 	}
-	return append(dst, '}')
+	return append(appendPublicKey(dst, r.Secret), '}')
 }
 
 // appendRouteFields leaves the object open.

@@ -28,6 +28,9 @@ var (
 	ErrRouteType = errors.New("bad route type")
 	// ErrWebhookURL: the URL cannot be called.
 	ErrWebhookURL = errors.New("bad webhook_url")
+	// ErrPolicy: a field about the delivery has a value that is not accepted, or
+	// is for routes of the other type.
+	ErrPolicy = errors.New("bad route policy")
 	// ErrTooLarge: the body or the meta in it is over the limit.
 	ErrTooLarge = errors.New("too large")
 	// ErrFilter: what is to select dead letters is not accepted.

@@ -68,6 +68,13 @@ const (
 	ReasonExhausted Reason = "attempts_exhausted"
 	// ReasonGone: the receiver answered 410, it wants no more.
 	ReasonGone Reason = "receiver_gone"
+	// ReasonFinal: the receiver answered with a status that the route says is
+	// final.
+	ReasonFinal Reason = "final_status"
+	// ReasonMaxAge: the next try would come later than the route allows.
+	ReasonMaxAge Reason = "max_age_reached"
+	// ReasonTooLate: the first try would begin later than the route allows.
+	ReasonTooLate Reason = "too_late"
 	// ReasonNoRoute: the route was deleted before the job came due.
 	ReasonNoRoute Reason = "route_not_found"
 	// ReasonUnacked: the subscribers of a NATS route let every delivery pass
@@ -82,7 +89,10 @@ const (
 
 // Reasons lists every reason.
 func Reasons() []Reason {
-	return []Reason{ReasonFailed, ReasonExhausted, ReasonGone, ReasonNoRoute, ReasonUnacked, ReasonTerminated, ReasonUnread}
+	return []Reason{
+		ReasonFailed, ReasonExhausted, ReasonGone, ReasonFinal, ReasonMaxAge, ReasonTooLate,
+		ReasonNoRoute, ReasonUnacked, ReasonTerminated, ReasonUnread,
+	}
 }
 
 // Known reports whether r is one of the reasons.

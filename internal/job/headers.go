@@ -10,6 +10,8 @@ const (
 	// HeaderTimestamp is when this try was made, in unix seconds. Standard
 	// Webhooks 1.0.0.
 	HeaderTimestamp = "webhook-timestamp"
+	// HeaderSignature signs what a webhook sends; Standard Webhooks 1.0.0.
+	HeaderSignature = "webhook-signature"
 	// HeaderDB, HeaderCollection, HeaderJobID and HeaderRoute name the job.
 	HeaderDB         = "Belfry-Db"
 	HeaderCollection = "Belfry-Collection"

@@ -9,4 +9,8 @@ type Inbox struct {
 	// Orphaned says that the route was deleted; what is left in its inbox
 	// goes to DEAD.
 	Orphaned bool
+
+	// Concurrency is how many tries of its fires may be under way at once;
+	// zero is the default.
+	Concurrency int
 }

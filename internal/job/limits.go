@@ -66,21 +66,24 @@ func CheckTrigger(ms int64) error {
 	return nil
 }
 
-// Check validates the route. The errors wrap [ErrID], [ErrRouteType] and
-// [ErrWebhookURL], and never quote the URL, which may hold credentials.
+// Check validates the route. The errors wrap [ErrID], [ErrRouteType],
+// [ErrWebhookURL] and [ErrPolicy], and never quote the URL, which may hold
+// credentials, or a secret.
 func (r Route) Check() error {
 	if err := r.RouteKey.Check(); err != nil {
 		return err
 	}
 	switch r.Type {
 	case REST:
-		_, err := r.Target("https")
-		return err
+		if _, err := r.Target("https"); err != nil {
+			return err
+		}
+		return r.Policy.check(r.Type)
 	case NATS:
 		if r.WebhookURL != "" {
 			return fmt.Errorf("%w: a route of type NATS has none; leave the field out", ErrWebhookURL)
 		}
-		return nil
+		return r.Policy.check(r.Type)
 	}
 	return fmt.Errorf("%w: %s; \"REST\" and \"NATS\" are accepted", ErrRouteType, Quote(string(r.Type)))
 }

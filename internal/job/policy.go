@@ -1,18 +1,116 @@
 package job
 
-import "time"
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
 
-// RetryPolicy says when a failed try is repeated and when to give up.
-type RetryPolicy struct {
-	MaxAttempts int           // tries in all, the first included
-	First       time.Duration // wait before the second try, before jitter
-	Multiplier  float64       // each wait is this much longer than the last
-	Max         time.Duration // the longest wait, jitter included
-	Jitter      float64       // each wait varies by this share, up and down
+// Policy is what a route may say about its delivery. The zero Policy says
+// nothing; a field that is zero has the default of [PolicyFields], unless its
+// comment says otherwise.
+type Policy struct {
+	// Of REST routes.
+
+	Retry       RetryPolicy
+	Timeout     time.Duration // of one try
+	Method      string
+	ContentType string
+
+	// Headers are sent with each try, by their canonical names. Their values
+	// are secrets.
+	Headers map[string]string
+
+	// FinalStatuses end the retries at once. nil is the default; without an
+	// element, no status does.
+	FinalStatuses []StatusRange
+
+	Concurrency int // tries under way at once
+	RateLimit   RateLimit
+	MaxLateness time.Duration // of a first try
+
+	// Secret signs each try; see [CheckSecret]. Empty is unsigned.
+	Secret string
+
+	// OldSecrets sign too, until receivers have taken over the new one.
+	OldSecrets []OldSecret
+
+	// Of NATS routes: the consumer of their subscribers.
+
+	AckWait    time.Duration
+	MaxDeliver int
+	BackOff    []time.Duration // in place of AckWait: the waits between deliveries
+
+	// Of both.
+
+	// Paused keeps jobs from firing until somebody says otherwise;
+	// PausedUntil does so before that time, in unix milliseconds.
+	Paused      bool
+	PausedUntil int64
 }
 
-// DefaultRetry is the policy of every route: about 1 s, 3 s, 9 s … up to an
-// hour apart, 12 tries, which takes about 3.8 hours.
-func DefaultRetry() RetryPolicy {
-	return RetryPolicy{MaxAttempts: 12, First: time.Second, Multiplier: 3, Max: time.Hour, Jitter: 0.2}
+// RateLimit is how fast a route may fire, over all nodes: PerSecond in the
+// long run, Burst at once. Zero is no limit.
+type RateLimit struct {
+	PerSecond float64
+	Burst     int
+}
+
+// OldSecret is a secret that was rotated out. It signs until Until, in unix
+// milliseconds.
+type OldSecret struct {
+	Secret string
+	Until  int64
+}
+
+// StatusRange is the HTTP statuses from First to Last, both included.
+type StatusRange struct{ First, Last int }
+
+// Has reports whether the status is in the range.
+func (r StatusRange) Has(status int) bool { return r.First <= status && status <= r.Last }
+
+// Final reports whether a status ends the retries at once.
+func (p Policy) Final(status int) bool {
+	if p.FinalStatuses == nil {
+		return status == 410
+	}
+	return slices.ContainsFunc(p.FinalStatuses, func(r StatusRange) bool { return r.Has(status) })
+}
+
+// Secrets lists the secrets that sign a try made at now, the newest first.
+func (p Policy) Secrets(now time.Time) []string {
+	var all []string
+	if p.Secret != "" {
+		all = append(all, p.Secret)
+	}
+	for _, old := range p.OldSecrets {
+		if now.UnixMilli() < old.Until {
+			all = append(all, old.Secret)
+		}
+	}
+	return all
+}
+
+// Equal reports whether two policies say the same.
+func (p Policy) Equal(q Policy) bool {
+	return p.Retry.Equal(q.Retry) && p.Timeout == q.Timeout && p.Method == q.Method && p.ContentType == q.ContentType &&
+		maps.Equal(p.Headers, q.Headers) &&
+		(p.FinalStatuses == nil) == (q.FinalStatuses == nil) && slices.Equal(p.FinalStatuses, q.FinalStatuses) &&
+		p.Concurrency == q.Concurrency && p.RateLimit == q.RateLimit && p.MaxLateness == q.MaxLateness &&
+		p.Secret == q.Secret && slices.Equal(p.OldSecrets, q.OldSecrets) &&
+		p.AckWait == q.AckWait && p.MaxDeliver == q.MaxDeliver && slices.Equal(p.BackOff, q.BackOff) &&
+		p.Paused == q.Paused && p.PausedUntil == q.PausedUntil
+}
+
+// CanonicalHeader writes a header name as it is compared and sent: each part
+// between hyphens with one capital.
+func CanonicalHeader(name string) string {
+	b := []byte(strings.ToLower(name))
+	for i, c := range b {
+		if (i == 0 || b[i-1] == '-') && 'a' <= c && c <= 'z' {
+			b[i] -= 'a' - 'A'
+		}
+	}
+	return string(b)
 }

@@ -28,6 +28,13 @@ type Route struct {
 	// may lack the scheme.
 	WebhookURL string
 
+	// Policy is what the route says about its delivery.
+	Policy
+
+	// KeepSecret says of a request that it does not speak of the secret: one
+	// that is stored stays.
+	KeepSecret bool
+
 	// Revision is the route's place in the store.
 	Revision uint64
 
@@ -47,5 +54,5 @@ type Subscription struct {
 // SameContent reports whether two routes say the same, so that creating one
 // after the other changes nothing.
 func (r Route) SameContent(other Route) bool {
-	return r.RouteKey == other.RouteKey && r.Type == other.Type && r.WebhookURL == other.WebhookURL
+	return r.RouteKey == other.RouteKey && r.Type == other.Type && r.WebhookURL == other.WebhookURL && r.Policy.Equal(other.Policy)
 }

@@ -1,0 +1,138 @@
+package delivery_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"belfry/delivery"
+	"belfry/internal/job"
+)
+
+// Each try is told to who keeps attempts, before its result is written.
+func TestAttempts(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		answer http.HandlerFunc
+		times  int
+		want   job.Attempt
+	}{
+		{"delivered", func(w http.ResponseWriter, _ *http.Request) {
+			time.Sleep(20 * time.Millisecond)
+			io.WriteString(w, "thanks")
+		}, 1, job.Attempt{Status: 200, Duration: 20 * time.Millisecond, Response: []byte("thanks")}},
+		{"failed", func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "no table", http.StatusInternalServerError)
+		}, 1, job.Attempt{Status: 500, Error: "status 500", Response: []byte("no table\n")}},
+		{"timeout", hang, 1, job.Attempt{Duration: 15 * time.Second, Error: "timeout after 15s"}},
+		{"timeout within the answer", func(w http.ResponseWriter, r *http.Request) {
+			io.WriteString(w, "wait")
+			w.(http.Flusher).Flush()
+			hang(w, r)
+		}, 1, job.Attempt{Status: 200, Duration: 15 * time.Second, Response: []byte("wait")}},
+		{"handed out too often", nil, 5, job.Attempt{Error: "handed out 20 times without a result"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				rec := newReceiver(t, tt.answer)
+				s := newStore(t)
+				due := time.Now().Add(-3 * time.Second)
+				s.standing = func(job.Fire) (job.Standing, job.Record, error) {
+					return job.Valid, job.Record{Replaces: job.Position{Due: due.UnixMilli()}}, nil
+				}
+				s.finishErr = func(int) error {
+					if len(s.attempts) != 1 {
+						t.Errorf("%d attempts are known as the result is written, want 1", len(s.attempts))
+					}
+					return nil
+				}
+				s.run(delivery.Config{}, rec.dial)
+				started := time.Now()
+				s.fire(s.addRoute("r", "http://h.example/"), func(h *job.Handover) { h.Attempt, h.Times = 2, tt.times })
+				s.awaitAcks(1)
+				tt.want.Number, tt.want.FireID, tt.want.Started, tt.want.Lateness = 2, "fire-1", started, 3*time.Second
+				if diff := cmp.Diff([]job.Attempt{tt.want}, s.attempts); diff != "" {
+					t.Errorf("attempts (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+// A receiver that repeats what it was sent: the secrets among it are not kept.
+func TestAttemptHidesSecrets(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		key := secretOf("a")
+		rec := newReceiver(t, func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprintf(w, "auth %q %q url %s key %s bare %s end", r.Header.Get("Authorization"), r.Header.Get("X-Short"), r.URL, key, key[6:])
+		})
+		s := newStore(t)
+		s.run(delivery.Config{}, rec.dial)
+		s.fire(s.addPolicy("r", "http://user:hunter3@h.example/x?token=hunter4", job.Policy{
+			Secret:     key,
+			OldSecrets: []job.OldSecret{{Secret: secretOf("b"), Until: 1}},
+			Headers:    map[string]string{"Authorization": "Bearer hunter2", "X-Short": "pw"},
+		}))
+		s.awaitAcks(1)
+		const want = `auth "********" "********" url /x?******** key ******** bare ******** end`
+		if got := string(s.attempts[0].Response); got != want {
+			t.Errorf("kept of the answer:\n got %s\nwant %s", got, want)
+		}
+	})
+}
+
+func TestExcerpt(t *testing.T) {
+	t.Parallel()
+	const secret = "0123456789abcdef"
+	x := func(n int) string { return strings.Repeat("x", n) }
+	for _, tt := range []struct {
+		name, body string
+		secrets    []string
+		want       string
+	}{
+		{"empty", "", nil, ""},
+		{"short", "hello", []string{secret}, "hello"},
+		{"long", x(5000), nil, x(2048)},
+		{"long with secrets", x(5000), []string{secret}, x(2048)},
+		{"cut by the end", x(2040) + secret + x(100), []string{secret}, x(2040) + job.Hidden},
+		{"cut near the end", x(2047) + secret, []string{secret}, x(2047) + "*"},
+		{"behind the end", x(2048) + secret, []string{secret}, x(2048)},
+		{"many times", strings.Repeat(secret, 1000), []string{secret}, strings.Repeat(job.Hidden, 128)},
+		{"one begins another", "ab abc a", []string{"abc", "ab"}, "******** ******** a"},
+		{"shorter than the placeholder", strings.Repeat("s", 3000), []string{"s"}, strings.Repeat(job.Hidden, 256)},
+	} {
+		got := delivery.Excerpt(iotest.OneByteReader(strings.NewReader(tt.body)), tt.secrets)
+		if string(got) != tt.want {
+			t.Errorf("%s: got %d bytes ending in %q, want %d ending in %q", tt.name, len(got), tail(string(got)), len(tt.want), tail(tt.want))
+		}
+	}
+}
+
+func tail(s string) string { return s[max(0, len(s)-40):] }
+
+// FuzzExcerpt checks that neither a secret nor more than the limit is kept.
+func FuzzExcerpt(f *testing.F) {
+	f.Add([]byte("abcabc"), "abc", 2046)
+	f.Add([]byte("aaaa"), "aa", 2048)
+	f.Fuzz(func(t *testing.T, body []byte, secret string, before int) {
+		if len(secret) == 0 || strings.Contains(job.Hidden, secret) || strings.HasPrefix(secret, "*") || strings.HasSuffix(secret, "*") {
+			return
+		}
+		body = append(bytes.Repeat([]byte{'-'}, min(max(before, 0), 3000)), body...)
+		got := delivery.Excerpt(bytes.NewReader(body), []string{secret})
+		if len(got) > job.MaxResponse || bytes.Contains(got, []byte(secret)) {
+			t.Errorf("excerpt of %q without %q: got %q", body, secret, got)
+		}
+	})
+}

@@ -1,0 +1,85 @@
+package delivery
+
+import (
+	"bytes"
+	"cmp"
+	"io"
+	"net/url"
+	"slices"
+	"strings"
+
+	"belfry/internal/job"
+)
+
+// excerpt reads the beginning of an answer, at most [job.MaxResponse] bytes of
+// it, with [job.Hidden] in the place of every secret that the receiver may
+// have repeated.
+func excerpt(body io.Reader, secrets []string) []byte {
+	longest := 0
+	for _, s := range secrets {
+		longest = max(longest, len(s))
+	}
+	// So far that each secret which begins in the kept part is seen whole. What
+	// came before an error is worth keeping, too.
+	seen, _ := io.ReadAll(io.LimitReader(body, int64(job.MaxResponse+longest)))
+	if longest == 0 {
+		return seen
+	}
+	var kept []byte
+	for at := 0; at < min(len(seen), job.MaxResponse); {
+		n := secretAt(seen[at:], secrets)
+		if n > 0 {
+			kept = append(kept, job.Hidden...)
+			at += n
+			continue
+		}
+		kept = append(kept, seen[at])
+		at++
+	}
+	return kept[:min(len(kept), job.MaxResponse)]
+}
+
+// secretAt returns how long the secret is that text begins with; 0 is none.
+func secretAt(text []byte, secrets []string) int {
+	for _, s := range secrets {
+		if bytes.HasPrefix(text, []byte(s)) {
+			return len(s)
+		}
+	}
+	return 0
+}
+
+// minWord is how long a word in a header's value is that may be a secret by
+// itself, as the token after "Bearer".
+const minWord = 6
+
+// secretsOf lists what a receiver knows of a route that nobody who reads its
+// answer is to see, the longest first, since one may begin with another: the
+// values of headers, the secrets that sign, and the password and query of the
+// URL.
+func secretsOf(p job.Policy, target *url.URL) []string {
+	var all []string
+	for _, value := range p.Headers {
+		all = append(all, value)
+		for _, word := range strings.Fields(value) {
+			if len(word) >= minWord {
+				all = append(all, word)
+			}
+		}
+	}
+	signing := []string{p.Secret}
+	for _, old := range p.OldSecrets {
+		signing = append(signing, old.Secret)
+	}
+	for _, s := range signing {
+		_, key, _ := strings.Cut(s, "_")
+		all = append(all, s, key)
+	}
+	if password, ok := target.User.Password(); ok {
+		all = append(all, password, url.QueryEscape(password), url.PathEscape(password))
+	}
+	all = append(all, target.RawQuery)
+	all = slices.DeleteFunc(all, func(s string) bool { return s == "" })
+	slices.SortFunc(all, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) })
+	return slices.Compact(all)
+}

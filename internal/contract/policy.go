@@ -1,0 +1,411 @@
+package contract
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"belfry/internal/job"
+)
+
+// policyFields reads what a route says about its delivery, into r. Their names
+// and what they accept are those of [job.PolicyFields], which judges the
+// values; here only what the zero value could not tell from an absent field is
+// refused.
+func policyFields(r *job.Route) []field {
+	p := &r.Policy
+	return []field{
+		{"retry", false, func(value jsontext.Value) error { return readRetry(value, &p.Retry) }},
+		millisField("timeout_ms", "timeout_ms", &p.Timeout),
+		wordField("method", &p.Method),
+		wordField("content_type", &p.ContentType),
+		{"headers", false, func(value jsontext.Value) error { return readHeaders(value, &p.Headers) }},
+		{"final_statuses", false, func(value jsontext.Value) error { return readStatuses(value, &p.FinalStatuses) }},
+		{"secret", false, func(value jsontext.Value) error {
+			r.KeepSecret = false
+			if value.Kind() == 'n' {
+				return nil
+			}
+			return readWord("secret", value, &p.Secret)
+		}},
+		intField("concurrency", "concurrency", &p.Concurrency),
+		{"rate_limit", false, func(value jsontext.Value) error { return readRateLimit(value, &p.RateLimit) }},
+		millisField("max_lateness_ms", "max_lateness_ms", &p.MaxLateness),
+		millisField("ack_wait_ms", "ack_wait_ms", &p.AckWait),
+		intField("max_deliver", "max_deliver", &p.MaxDeliver),
+		waitsField("backoff_ms", "backoff_ms", &p.BackOff),
+		{"paused", false, func(value jsontext.Value) error {
+			if k := value.Kind(); k != 't' && k != 'f' {
+				return typeError("paused", value, "true and false are accepted")
+			}
+			p.Paused = value.Kind() == 't'
+			return nil
+		}},
+		{"paused_until", false, func(value jsontext.Value) (err error) {
+			p.PausedUntil, err = readInt("paused_until", value)
+			return err
+		}},
+	}
+}
+
+// readRetry completes a backoff that is given in part with the defaults.
+func readRetry(value jsontext.Value, retry *job.RetryPolicy) error {
+	r := job.DefaultRetry()
+	backoff := false
+	of := func(f field) field {
+		read := f.read
+		f.read = func(value jsontext.Value) error { backoff = true; return read(value) }
+		return f
+	}
+	err := readInner("retry", value,
+		of(intField("max_attempts", "retry.max_attempts", &r.MaxAttempts)),
+		of(millisField("min_backoff_ms", "retry.min_backoff_ms", &r.First)),
+		of(millisField("max_backoff_ms", "retry.max_backoff_ms", &r.Max)),
+		of(field{"multiplier", false, func(value jsontext.Value) (err error) {
+			r.Multiplier, err = readFloat("retry.multiplier", value, false)
+			return err
+		}}),
+		of(field{"jitter", false, func(value jsontext.Value) (err error) {
+			r.Jitter, err = readFloat("retry.jitter", value, true)
+			return err
+		}}),
+		waitsField("schedule_ms", "retry.schedule_ms", &r.Schedule),
+		millisField("max_age_ms", "retry.max_age_ms", &r.MaxAge),
+	)
+	if r.Schedule != nil && !backoff {
+		r = job.RetryPolicy{Schedule: r.Schedule, MaxAge: r.MaxAge}
+	}
+	*retry = r
+	return err
+}
+
+func readRateLimit(value jsontext.Value, limit *job.RateLimit) error {
+	err := readInner("rate_limit", value,
+		field{"per_second", true, func(value jsontext.Value) (err error) {
+			limit.PerSecond, err = readFloat("rate_limit.per_second", value, false)
+			return err
+		}},
+		intField("burst", "rate_limit.burst", &limit.Burst),
+	)
+	if limit.Burst == 0 {
+		limit.Burst = int(math.Ceil(min(limit.PerSecond, math.MaxInt32)))
+	}
+	return err
+}
+
+func readHeaders(value jsontext.Value, headers *map[string]string) error {
+	if value.Kind() != '{' {
+		return typeError("headers", value, "an object of strings is accepted")
+	}
+	*headers = map[string]string{}
+	dec := jsontext.NewDecoder(bytes.NewBuffer(value), jsontext.AllowDuplicateNames(true))
+	if _, err := dec.ReadToken(); err != nil {
+		return syntaxError(err)
+	}
+	for dec.PeekKind() != '}' {
+		token, err := dec.ReadToken()
+		if err != nil {
+			return syntaxError(err)
+		}
+		name := job.CanonicalHeader(token.String())
+		if _, twice := (*headers)[name]; twice {
+			return fmt.Errorf("%w: %s of headers; each name is accepted once, however it is written", job.ErrDuplicateField, job.Quote(name))
+		}
+		value, err := dec.ReadValue()
+		if err != nil {
+			return syntaxError(err)
+		}
+		var text string
+		if err := readString("each value of headers", value, &text); err != nil {
+			return err
+		}
+		(*headers)[name] = text
+	}
+	return nil
+}
+
+// readStatuses reads numbers, and classes such as "4xx".
+func readStatuses(value jsontext.Value, statuses *[]job.StatusRange) error {
+	all := []job.StatusRange{}
+	err := readArray("final_statuses", value, func(value jsontext.Value) error {
+		if value.Kind() == '"' {
+			var class string
+			if err := readString("final_statuses", value, &class); err != nil {
+				return err
+			}
+			first := map[string]int{"3xx": 300, "4xx": 400, "5xx": 500}[class]
+			if first == 0 {
+				return job.BadPolicy("final_statuses", job.Quote(class)+" is in it")
+			}
+			all = append(all, job.StatusRange{First: first, Last: first + 99})
+			return nil
+		}
+		n, err := readInt("final_statuses", value)
+		if n > math.MaxInt32 {
+			return job.BadPolicy("final_statuses", fmt.Sprintf("%d is in it", n))
+		}
+		all = append(all, job.StatusRange{First: int(n), Last: int(n)})
+		return err
+	})
+	*statuses = all
+	return err
+}
+
+// oldSecretsField is in stored routes only.
+func oldSecretsField(p *job.Policy) field {
+	return field{"old_secrets", false, func(value jsontext.Value) error {
+		return readArray("old_secrets", value, func(value jsontext.Value) error {
+			var old job.OldSecret
+			err := readInner("old_secrets", value,
+				stringField("secret", true, &old.Secret),
+				field{"until", true, func(value jsontext.Value) (err error) {
+					old.Until, err = readInt("old_secrets", value)
+					return err
+				}},
+			)
+			p.OldSecrets = append(p.OldSecrets, old)
+			return err
+		})
+	}}
+}
+
+// readInner reads an object inside a resource's.
+func readInner(name string, value jsontext.Value, fields ...field) error {
+	if value.Kind() != '{' {
+		return typeError(name, value, "an object is accepted")
+	}
+	err := readObject(value, fields...)
+	if err != nil && !errors.Is(err, job.ErrPolicy) { // which has the whole name
+		return fmt.Errorf("in %s: %w", name, err)
+	}
+	return err
+}
+
+func readArray(name string, value jsontext.Value, read func(jsontext.Value) error) error {
+	if value.Kind() != '[' {
+		return typeError(name, value, "an array is accepted")
+	}
+	dec := jsontext.NewDecoder(bytes.NewBuffer(value), jsontext.AllowDuplicateNames(true))
+	if _, err := dec.ReadToken(); err != nil {
+		return syntaxError(err)
+	}
+	for dec.PeekKind() != ']' {
+		value, err := dec.ReadValue()
+		if err != nil {
+			return syntaxError(err)
+		}
+		if err := read(value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Of the following, name is the field's in its object and full its name among
+// [job.PolicyFields].
+
+func intField(name, full string, n *int) field {
+	return field{name, false, func(value jsontext.Value) error {
+		v, err := readInt(full, value)
+		if v > math.MaxInt32 {
+			return job.BadPolicy(full, string(value))
+		}
+		*n = int(v)
+		return err
+	}}
+}
+
+func millisField(name, full string, d *time.Duration) field {
+	return field{name, false, func(value jsontext.Value) (err error) {
+		*d, err = readMillis(full, value)
+		return err
+	}}
+}
+
+func waitsField(name, full string, waits *[]time.Duration) field {
+	return field{name, false, func(value jsontext.Value) error {
+		all := []time.Duration{}
+		err := readArray(full, value, func(value jsontext.Value) error {
+			d, err := readMillis(full, value)
+			all = append(all, d)
+			return err
+		})
+		*waits = all
+		return err
+	}}
+}
+
+func wordField(name string, s *string) field {
+	return field{name, false, func(value jsontext.Value) error { return readWord(name, value, s) }}
+}
+
+// readWord reads a string that is not empty.
+func readWord(name string, value jsontext.Value, s *string) error {
+	if err := readString(name, value, s); err != nil {
+		return err
+	}
+	if *s == "" {
+		return job.BadPolicy(name, "it is empty")
+	}
+	return nil
+}
+
+func readMillis(full string, value jsontext.Value) (time.Duration, error) {
+	ms, err := readInt(full, value)
+	if ms > math.MaxInt64/int64(time.Millisecond) {
+		return 0, job.BadPolicy(full, string(value))
+	}
+	return time.Duration(ms) * time.Millisecond, err
+}
+
+// readInt reads an integer literal above zero.
+func readInt(full string, value jsontext.Value) (int64, error) {
+	if value.Kind() != '0' {
+		return 0, typeError(full, value, "an integer is accepted")
+	}
+	n, err := strconv.ParseInt(string(value), 10, 64)
+	if err != nil || n <= 0 {
+		return 0, job.BadPolicy(full, job.Quote(string(value)))
+	}
+	return n, nil
+}
+
+// readFloat reads a number above zero, or zero too.
+func readFloat(full string, value jsontext.Value, zero bool) (float64, error) {
+	if value.Kind() != '0' {
+		return 0, typeError(full, value, "a number is accepted")
+	}
+	v, err := strconv.ParseFloat(string(value), 64)
+	if err != nil || v < 0 || v == 0 && !zero {
+		return 0, job.BadPolicy(full, job.Quote(string(value)))
+	}
+	return v, nil
+}
+
+// appendPolicy appends the fields that are given, each with a comma before it.
+// show says what stands in the place of a secret.
+func appendPolicy(dst []byte, p job.Policy, show func(string) string) []byte {
+	if !p.Retry.IsZero() {
+		dst = appendRetry(append(dst, `,"retry":`...), p.Retry)
+	}
+	dst = appendMillis(dst, "timeout_ms", p.Timeout)
+	dst = appendWord(dst, "method", p.Method)
+	dst = appendWord(dst, "content_type", p.ContentType)
+	if len(p.Headers) > 0 {
+		dst = append(dst, `,"headers":`...)
+		for i, name := range slices.Sorted(maps.Keys(p.Headers)) {
+			dst = append(appendString(append(dst, comma('{', i)), name), ':')
+			dst = appendString(dst, show(p.Headers[name]))
+		}
+		dst = append(dst, '}')
+	}
+	if p.FinalStatuses != nil {
+		dst = append(dst, `,"final_statuses":[`...)
+		for i, r := range p.FinalStatuses {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			if r.First == r.Last {
+				dst = strconv.AppendInt(dst, int64(r.First), 10)
+			} else {
+				dst = appendString(dst, strconv.Itoa(r.First/100)+"xx")
+			}
+		}
+		dst = append(dst, ']')
+	}
+	if p.Secret != "" {
+		dst = appendWord(dst, "secret", show(p.Secret))
+	}
+	dst = appendInt(dst, "concurrency", int64(p.Concurrency))
+	if p.RateLimit != (job.RateLimit{}) {
+		dst = appendFloat(append(dst, `,"rate_limit":{"per_second":`...), p.RateLimit.PerSecond)
+		dst = append(appendInt(dst, "burst", int64(p.RateLimit.Burst)), '}')
+	}
+	dst = appendMillis(dst, "max_lateness_ms", p.MaxLateness)
+	dst = appendMillis(dst, "ack_wait_ms", p.AckWait)
+	dst = appendInt(dst, "max_deliver", int64(p.MaxDeliver))
+	dst = appendWaits(dst, `,"backoff_ms":`, p.BackOff)
+	if p.Paused {
+		dst = append(dst, `,"paused":true`...)
+	}
+	return appendInt(dst, "paused_until", p.PausedUntil)
+}
+
+func appendRetry(dst []byte, r job.RetryPolicy) []byte {
+	if len(r.Schedule) > 0 {
+		dst = appendWaits(dst, `{"schedule_ms":`, r.Schedule)
+	} else {
+		dst = strconv.AppendInt(append(dst, `{"max_attempts":`...), int64(r.MaxAttempts), 10)
+		dst = appendMillis(dst, "min_backoff_ms", r.First)
+		dst = appendMillis(dst, "max_backoff_ms", r.Max)
+		dst = appendFloat(append(dst, `,"multiplier":`...), r.Multiplier)
+		dst = appendFloat(append(dst, `,"jitter":`...), r.Jitter)
+	}
+	return append(appendMillis(dst, "max_age_ms", r.MaxAge), '}')
+}
+
+func appendOldSecrets(dst []byte, old []job.OldSecret) []byte {
+	if len(old) == 0 {
+		return dst
+	}
+	dst = append(dst, `,"old_secrets":`...)
+	for i, o := range old {
+		dst = appendString(append(append(dst, comma('[', i)), `{"secret":`...), o.Secret)
+		dst = append(appendInt(dst, "until", o.Until), '}')
+	}
+	return append(dst, ']')
+}
+
+func appendPublicKey(dst []byte, secret string) []byte {
+	return appendWord(dst, "public_key", job.PublicKey(secret))
+}
+
+func appendWord(dst []byte, name, s string) []byte {
+	if s == "" {
+		return dst
+	}
+	return appendString(appendName(dst, name), s)
+}
+
+func appendInt(dst []byte, name string, n int64) []byte {
+	if n == 0 {
+		return dst
+	}
+	return strconv.AppendInt(appendName(dst, name), n, 10)
+}
+
+func appendMillis(dst []byte, name string, d time.Duration) []byte {
+	return appendInt(dst, name, d.Milliseconds())
+}
+
+func appendFloat(dst []byte, v float64) []byte { return strconv.AppendFloat(dst, v, 'f', -1, 64) }
+
+func appendWaits(dst []byte, before string, waits []time.Duration) []byte {
+	if len(waits) == 0 {
+		return dst
+	}
+	dst = append(dst, before...)
+	for i, d := range waits {
+		dst = strconv.AppendInt(append(dst, comma('[', i)), d.Milliseconds(), 10)
+	}
+	return append(dst, ']')
+}
+
+func appendName(dst []byte, name string) []byte {
+	return append(append(append(dst, `,"`...), name...), `":`...)
+}
+
+// comma is what stands before element i of what begins with open.
+func comma(open byte, i int) byte {
+	if i == 0 {
+		return open
+	}
+	return ','
+}

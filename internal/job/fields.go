@@ -1,0 +1,305 @@
+package job
+
+import (
+	"fmt"
+	"mime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// PolicyField is one field of a route's policy, as clients see it.
+type PolicyField struct {
+	Name    string // in the route's JSON; "retry.jitter" is in an object
+	For     []RouteType
+	Default string
+	Accepts string
+	Meaning string
+
+	// given reports whether the route has the field, and wrong what is wrong
+	// with its value; empty is nothing.
+	given func(Policy) bool
+	wrong func(Policy) string
+}
+
+// The widest values that are accepted.
+const (
+	// MaxTimeout is the longest that one try may take.
+	MaxTimeout = 5 * time.Minute
+	// MaxConcurrency is the most tries of one route under way at once.
+	MaxConcurrency = 1000
+
+	minTimeout     = 100 * time.Millisecond
+	maxAttempts    = 1000
+	maxFirstWait   = 24 * time.Hour
+	maxWait        = 30 * 24 * time.Hour
+	maxWaits       = 100
+	maxAge         = 366 * 24 * time.Hour
+	maxHeaders     = 32
+	maxHeaderBytes = 4096
+	maxPerSecond   = 100_000
+	minPerSecond   = 0.001
+	minAckWait     = 100 * time.Millisecond
+	maxAckWait     = 24 * time.Hour
+)
+
+// methods are the accepted ones: those that have a body, which is the job's
+// meta.
+var methods = []string{"POST", "PUT", "PATCH"}
+
+// reservedHeaders are set by Belfry, or by HTTP itself. A fixed key for
+// idempotency would be the same for every job, and has HTTP clients repeat
+// requests by themselves.
+var reservedHeaders = []string{
+	"Connection", "Content-Encoding", "Content-Length", "Content-Type", "Expect", "Host", "Idempotency-Key", "Keep-Alive",
+	"Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "User-Agent", "X-Idempotency-Key",
+}
+
+var reservedHeaderPrefixes = []string{"Belfry-", "Webhook-", "Proxy-"}
+
+const headersAccepts = "up to 32 names with values of up to 4096 printable ASCII characters, but none that Belfry or HTTP itself sets, as Host, Content-Type, User-Agent, Webhook-* and Belfry-*"
+
+var (
+	restOnly = []RouteType{REST}
+	natsOnly = []RouteType{NATS}
+	both     = []RouteType{REST, NATS}
+)
+
+// policyFields is the one list of what a route may say about its delivery.
+var policyFields = []PolicyField{
+	{"retry.max_attempts", restOnly, "12", "1 to 1000", "Tries in all, the first included.",
+		given(func(p Policy) int { return p.Retry.MaxAttempts }),
+		func(p Policy) string { return inRange(p.Retry.MaxAttempts, 1, maxAttempts) }},
+	{"retry.min_backoff_ms", restOnly, "1000", "1 to 86400000", "Wait before the second try.",
+		given(func(p Policy) time.Duration { return p.Retry.First }),
+		func(p Policy) string { return millisInRange(p.Retry.First, time.Millisecond, maxFirstWait) }},
+	{"retry.max_backoff_ms", restOnly, "3600000", "`min_backoff_ms` to 2592000000", "Longest wait between two tries.",
+		given(func(p Policy) time.Duration { return p.Retry.Max }),
+		func(p Policy) string { return millisInRange(p.Retry.Max, p.Retry.First, maxWait) }},
+	{"retry.multiplier", restOnly, "3", "1 to 100", "Each wait is this much longer than the last.",
+		given(func(p Policy) float64 { return p.Retry.Multiplier }),
+		func(p Policy) string { return inRange(p.Retry.Multiplier, 1, 100) }},
+	{"retry.jitter", restOnly, "0.2", "0 to 1", "Each wait varies by this share, up and down.",
+		given(func(p Policy) float64 { return p.Retry.Jitter }),
+		func(p Policy) string { return inRange(p.Retry.Jitter, 0, 1) }},
+	{"retry.schedule_ms", restOnly, "", "1 to 100 waits of 1 to 2592000000", "The waits themselves, in place of all the above: one more try than waits, without jitter.",
+		func(p Policy) bool { return p.Retry.Schedule != nil },
+		func(p Policy) string { return waitsInRange(p.Retry.Schedule) }},
+	{"retry.max_age_ms", restOnly, "", "1 to 31622400000", "No retry later than this after `trigger_time`: the job dies with the reason `max_age_reached`.",
+		given(func(p Policy) time.Duration { return p.Retry.MaxAge }),
+		func(p Policy) string { return millisInRange(p.Retry.MaxAge, time.Millisecond, maxAge) }},
+	{"timeout_ms", restOnly, "15000", "100 to 300000", "How long one try may take, to the end of the answer.",
+		given(func(p Policy) time.Duration { return p.Timeout }),
+		func(p Policy) string { return millisInRange(p.Timeout, minTimeout, MaxTimeout) }},
+	{"method", restOnly, "POST", "POST, PUT and PATCH", "The HTTP method.",
+		given(func(p Policy) string { return p.Method }),
+		func(p Policy) string { return unless(slices.Contains(methods, p.Method), Quote(p.Method)) }},
+	{"content_type", restOnly, "application/json", "a media type of up to 200 printable ASCII characters", "What `meta` is sent as; its bytes stay the same.",
+		given(func(p Policy) string { return p.ContentType }),
+		func(p Policy) string { return unless(isMediaType(p.ContentType), Quote(p.ContentType)) }},
+	{"headers", restOnly, "", headersAccepts, "Sent with each try. GET shows `\"" + Hidden + "\"` for each value; a PUT with that keeps the stored one.",
+		func(p Policy) bool { return p.Headers != nil },
+		func(p Policy) string { return wrongHeaders(p.Headers) }},
+	{"final_statuses", restOnly, "[410]", "up to 100 of the numbers 300 to 599 and of \"3xx\", \"4xx\" and \"5xx\"", "Statuses that end the retries at once. They beat `Retry-After`.",
+		func(p Policy) bool { return p.FinalStatuses != nil },
+		func(p Policy) string { return wrongStatuses(p.FinalStatuses) }},
+	{"secret", restOnly, "", secretAccepts, "Signs each try, see below. GET shows `\"" + Hidden + "\"`; a PUT without it keeps the stored one, `null` removes it.",
+		given(func(p Policy) string { return p.Secret }),
+		nil}, // by CheckSecret
+	{"concurrency", restOnly, "64", "1 to 1000", "Tries under way at once, on each node.",
+		given(func(p Policy) int { return p.Concurrency }),
+		func(p Policy) string { return inRange(p.Concurrency, 1, MaxConcurrency) }},
+	{"rate_limit.per_second", restOnly, "", "0.001 to 100000", "Fires a second in the long run, over all nodes.",
+		given(func(p Policy) float64 { return p.RateLimit.PerSecond }),
+		func(p Policy) string { return inRange(p.RateLimit.PerSecond, minPerSecond, maxPerSecond) }},
+	{"rate_limit.burst", restOnly, "`per_second`, rounded up", "1 to 100000", "Fires at once.",
+		given(func(p Policy) int { return p.RateLimit.Burst }),
+		func(p Policy) string { return inRange(p.RateLimit.Burst, 1, maxPerSecond) }},
+	{"max_lateness_ms", restOnly, "", "1 to 31622400000", "A job whose first try would begin later than this after it was due becomes `expired` instead.",
+		given(func(p Policy) time.Duration { return p.MaxLateness }),
+		func(p Policy) string { return millisInRange(p.MaxLateness, time.Millisecond, maxAge) }},
+	{"ack_wait_ms", natsOnly, "30000", "100 to 86400000", "How long a subscriber may take before it gets a fire again.",
+		given(func(p Policy) time.Duration { return p.AckWait }),
+		func(p Policy) string { return millisInRange(p.AckWait, minAckWait, maxAckWait) }},
+	{"max_deliver", natsOnly, "12", "1 to 1000", "How often subscribers get a fire before it goes to DEAD.",
+		given(func(p Policy) int { return p.MaxDeliver }),
+		func(p Policy) string { return inRange(p.MaxDeliver, 1, maxAttempts) }},
+	{"backoff_ms", natsOnly, "", "1 to 100 waits of 1 to 2592000000, no more than `max_deliver`", "In place of `ack_wait_ms`: the waits after the first delivery, the second …; the last one repeats.",
+		func(p Policy) bool { return p.BackOff != nil },
+		func(p Policy) string { return waitsInRange(p.BackOff) }},
+	{"paused", both, "false", "true and false", "Jobs stay `scheduled`, also beyond their time.",
+		func(p Policy) bool { return p.Paused },
+		func(Policy) string { return "" }},
+	{"paused_until", both, "", "a unix time in milliseconds up to the year 9999", "The same until then.",
+		given(func(p Policy) int64 { return p.PausedUntil }),
+		func(p Policy) string { return inRange(p.PausedUntil, MinTrigger, MaxTrigger) }},
+}
+
+// PolicyFields lists every field of a route's policy, in the order of the
+// documentation.
+func PolicyFields() []PolicyField { return slices.Clone(policyFields) }
+
+// AcceptedIn says what the field of that name accepts.
+func AcceptedIn(name string) string {
+	for _, f := range policyFields {
+		if f.Name == name {
+			return f.Accepts
+		}
+	}
+	return ""
+}
+
+// check validates what a route of type t says about its delivery. The error is
+// an [ErrPolicy], names the field, and quotes no secret.
+func (p Policy) check(t RouteType) error {
+	for _, f := range policyFields {
+		if !f.given(p) {
+			continue
+		}
+		if !slices.Contains(f.For, t) {
+			return badPolicy(f.Name, "the route is of type "+string(t), "the field for routes of type "+string(f.For[0]))
+		}
+		if f.wrong == nil {
+			continue
+		}
+		if wrong := f.wrong(p); wrong != "" {
+			return badPolicy(f.Name, wrong, f.Accepts)
+		}
+	}
+	if t == NATS && len(p.OldSecrets) > 0 {
+		return badPolicy("secret", "the route is of type NATS", "the field for routes of type REST")
+	}
+	return p.checkTogether()
+}
+
+// checkTogether finds what is wrong between fields, and with the secrets.
+func (p Policy) checkTogether() error {
+	if r := p.Retry; !r.IsZero() {
+		backoff := r.MaxAttempts != 0 || r.First != 0 || r.Multiplier != 0 || r.Max != 0 || r.Jitter != 0
+		switch whole := r.MaxAttempts != 0 && r.First != 0 && r.Multiplier != 0 && r.Max != 0; {
+		case r.Schedule != nil && backoff:
+			return badPolicy("retry.schedule_ms", "it is given beside max_attempts or fields of the backoff", "one of the two")
+		case r.Schedule == nil && !whole:
+			return badPolicy("retry", "one of its fields is 0", "max_attempts, min_backoff_ms, max_backoff_ms and multiplier together")
+		}
+	}
+	switch {
+	case p.RateLimit != RateLimit{} && (p.RateLimit.PerSecond == 0 || p.RateLimit.Burst == 0):
+		return badPolicy("rate_limit", "one of its fields is 0", "per_second and burst together")
+	case len(p.BackOff) > 0 && p.AckWait != 0:
+		return badPolicy("backoff_ms", "it is given beside ack_wait_ms", "one of the two")
+	case len(p.BackOff) > 0 && p.MaxDeliver != 0 && len(p.BackOff) > p.MaxDeliver:
+		return badPolicy("backoff_ms", fmt.Sprintf("%d waits with a max_deliver of %d", len(p.BackOff), p.MaxDeliver), AcceptedIn("backoff_ms"))
+	}
+	for _, secret := range append([]string{p.Secret}, oldSecrets(p)...) {
+		if secret == "" || secret == Hidden {
+			continue
+		}
+		if err := CheckSecret(secret); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func oldSecrets(p Policy) []string {
+	var all []string
+	for _, o := range p.OldSecrets {
+		all = append(all, o.Secret)
+	}
+	return all
+}
+
+// BadPolicy says what is wrong with a field of a route's policy, and what it
+// accepts.
+func BadPolicy(name, wrong string) error { return badPolicy(name, wrong, AcceptedIn(name)) }
+
+func badPolicy(name, wrong, accepts string) error {
+	return fmt.Errorf("%w: %s: %s; accepted: %s", ErrPolicy, name, wrong, strings.ReplaceAll(accepts, "`", ""))
+}
+
+func given[T comparable](at func(Policy) T) func(Policy) bool {
+	return func(p Policy) bool { var zero T; return at(p) != zero }
+}
+
+func inRange[T int | int64 | float64](v, least, most T) string {
+	return unless(least <= v && v <= most, fmt.Sprint(v))
+}
+
+func millisInRange(d, least, most time.Duration) string {
+	return unless(least <= d && d <= most, strconv.FormatInt(d.Milliseconds(), 10))
+}
+
+func waitsInRange(waits []time.Duration) string {
+	if len(waits) == 0 || len(waits) > maxWaits {
+		return fmt.Sprintf("it has %d waits", len(waits))
+	}
+	for _, d := range waits {
+		if wrong := millisInRange(d, time.Millisecond, maxWait); wrong != "" {
+			return wrong + " is in it"
+		}
+	}
+	return ""
+}
+
+func wrongStatuses(ranges []StatusRange) string {
+	if len(ranges) > 100 {
+		return fmt.Sprintf("it has %d elements", len(ranges))
+	}
+	for _, r := range ranges {
+		class := r.First%100 == 0 && r.Last == r.First+99
+		if r.First < 300 || r.Last > 599 || r.First != r.Last && !class {
+			return fmt.Sprintf("%d is in it", r.First)
+		}
+	}
+	return ""
+}
+
+// wrongHeaders quotes no value.
+func wrongHeaders(headers map[string]string) string {
+	if len(headers) > maxHeaders {
+		return fmt.Sprintf("it has %d names", len(headers))
+	}
+	names := make([]string, 0, len(headers))
+	for name := range headers {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		value := headers[name]
+		switch {
+		case !isToken(name) || len(name) > 100:
+			return Quote(name) + " is no name of a header"
+		case slices.Contains(reservedHeaders, CanonicalHeader(name)),
+			slices.ContainsFunc(reservedHeaderPrefixes, func(p string) bool { return strings.HasPrefix(CanonicalHeader(name), p) }):
+			return name + " is one that Belfry or HTTP sets, or may not be fixed"
+		case value == "" || len(value) > maxHeaderBytes || !isPrintable(value) || strings.TrimSpace(value) != value:
+			return "the value of " + name + " is empty, too long, or has spaces around it or characters that are not printable ASCII"
+		}
+	}
+	return ""
+}
+
+func isMediaType(s string) bool {
+	_, _, err := mime.ParseMediaType(s)
+	return err == nil && len(s) <= 200 && isPrintable(s) && strings.Contains(s, "/")
+}
+
+func isPrintable(s string) bool {
+	return !strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c > '~' })
+}
+
+// isToken accepts what RFC 9110 calls a token.
+func isToken(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(c rune) bool {
+		return c <= ' ' || c > '~' || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, c)
+	})
+}
+
+func unless(ok bool, wrong string) string {
+	if ok {
+		return ""
+	}
+	return wrong
+}

@@ -1,0 +1,47 @@
+package job
+
+import (
+	"slices"
+	"time"
+)
+
+// RetryPolicy says when a failed try is repeated and when to give up: by
+// growing waits, or by a fixed list of them.
+type RetryPolicy struct {
+	MaxAttempts int           // tries in all, the first included
+	First       time.Duration // wait before the second try, before jitter
+	Multiplier  float64       // each wait is this much longer than the last
+	Max         time.Duration // the longest wait, jitter included
+	Jitter      float64       // each wait varies by this share, up and down
+
+	// Schedule, if it is not empty, is the waits themselves, and stands in
+	// for all of the above: one more try than waits, without jitter.
+	Schedule []time.Duration
+
+	// MaxAge is how long after its trigger time a job may still be tried
+	// again; zero is no limit.
+	MaxAge time.Duration
+}
+
+// DefaultRetry is the policy of a route that says nothing: about 1 s, 3 s,
+// 9 s … up to an hour apart, 12 tries, which takes about 3.8 hours.
+func DefaultRetry() RetryPolicy {
+	return RetryPolicy{MaxAttempts: 12, First: time.Second, Multiplier: 3, Max: time.Hour, Jitter: 0.2}
+}
+
+// IsZero reports whether p says nothing.
+func (p RetryPolicy) IsZero() bool { return p.Equal(RetryPolicy{}) }
+
+// Equal reports whether two policies say the same.
+func (p RetryPolicy) Equal(q RetryPolicy) bool {
+	return p.MaxAttempts == q.MaxAttempts && p.First == q.First && p.Multiplier == q.Multiplier &&
+		p.Max == q.Max && p.Jitter == q.Jitter && slices.Equal(p.Schedule, q.Schedule) && p.MaxAge == q.MaxAge
+}
+
+// Attempts is how many tries there are in all.
+func (p RetryPolicy) Attempts() int {
+	if len(p.Schedule) > 0 {
+		return len(p.Schedule) + 1
+	}
+	return p.MaxAttempts
+}
