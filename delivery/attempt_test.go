@@ -39,7 +39,7 @@ func TestAttempts(t *testing.T) {
 			w.(http.Flusher).Flush()
 			hang(w, r)
 		}, 1, job.Attempt{Status: 200, Duration: 15 * time.Second, Response: []byte("wait")}},
-		{"handed out too often", nil, 5, job.Attempt{Error: "handed out 20 times without a result"}},
+		{"handed out too often", nil, 20, job.Attempt{Error: "handed out 20 times without a result"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
