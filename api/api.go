@@ -40,6 +40,11 @@ type Routes interface {
 	Get(context.Context, job.RouteKey) (job.Route, error)
 	Replace(context.Context, job.Route) error
 	Rotate(ctx context.Context, key job.RouteKey, secret string, grace time.Duration) (job.Route, error)
+
+	// Pause keeps the route's jobs from firing until then, in unix
+	// milliseconds, or until Resume if that is 0.
+	Pause(ctx context.Context, key job.RouteKey, until int64) error
+	Resume(context.Context, job.RouteKey) error
 	Delete(context.Context, job.RouteKey) error
 }
 
@@ -111,6 +116,8 @@ func New(cfg Config) http.Handler {
 	a.mux.Put("/route/{db}/{id}", a.serve(a.replaceRoute, bodyAllowance))
 	a.mux.Delete("/route/{db}/{id}", a.serve(a.deleteRoute, noBody))
 	a.mux.Post("/route/{db}/{id}/rotate", a.serve(a.rotateSecret, bodyAllowance))
+	a.mux.Post("/route/{db}/{id}/pause", a.serve(a.pauseRoute, bodyAllowance))
+	a.mux.Post("/route/{db}/{id}/resume", a.serve(a.resumeRoute, noBody))
 
 	// chi gives a last parameter no empty value.
 	for _, path := range []string{"/job/{db}/{collection}/", "/route/{db}/"} {

@@ -155,6 +155,30 @@ func (s routes) Rotate(ctx context.Context, key job.RouteKey, secret string, gra
 	return r, err
 }
 
+func (s routes) Pause(ctx context.Context, key job.RouteKey, until int64) error {
+	return s.with(ctx, func() error {
+		r, ok := s.routes[key]
+		if !ok {
+			return job.ErrRouteNotFound
+		}
+		r.Paused, r.PausedUntil = until == 0, until
+		s.routes[key] = r
+		return nil
+	})
+}
+
+func (s routes) Resume(ctx context.Context, key job.RouteKey) error {
+	return s.with(ctx, func() error {
+		r, ok := s.routes[key]
+		if !ok {
+			return job.ErrRouteNotFound
+		}
+		r.Paused, r.PausedUntil = false, 0
+		s.routes[key] = r
+		return nil
+	})
+}
+
 func (s routes) Replace(ctx context.Context, r job.Route) error {
 	return s.with(ctx, func() error {
 		old, ok := s.routes[r.RouteKey]

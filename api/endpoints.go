@@ -69,6 +69,18 @@ func (a *api) deleteRoute(ctx context.Context, r *http.Request, _ []byte) ([]byt
 	return ok, a.Routes.Delete(ctx, routeKey(r))
 }
 
+func (a *api) pauseRoute(ctx context.Context, r *http.Request, body []byte) ([]byte, error) {
+	until, err := contract.ParsePause(body)
+	if err != nil {
+		return nil, err
+	}
+	return ok, a.Routes.Pause(ctx, routeKey(r), until)
+}
+
+func (a *api) resumeRoute(ctx context.Context, r *http.Request, _ []byte) ([]byte, error) {
+	return ok, a.Routes.Resume(ctx, routeKey(r))
+}
+
 // secretBytes is how long a secret is that Belfry makes.
 const secretBytes = 32
 

@@ -76,10 +76,11 @@ type Attempts interface {
 
 // Config is what a [Manager] works with.
 type Config struct {
-	// Jobs, Routes and Inboxes are required.
-	Jobs    Jobs
-	Routes  Routes
-	Inboxes Inboxes
+	// Jobs, Routes, Inboxes and Breakers are required.
+	Jobs     Jobs
+	Routes   Routes
+	Inboxes  Inboxes
+	Breakers Breakers
 
 	// Attempts is told of each try; nil is nobody.
 	Attempts Attempts

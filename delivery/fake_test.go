@@ -37,6 +37,7 @@ type store struct {
 	acked    []job.Fire
 	extended int
 	attempts []job.Attempt
+	tripped  map[job.RouteKey]time.Time
 
 	// What goes wrong, or otherwise than usual.
 	standing  func(job.Fire) (job.Standing, job.Record, error)
@@ -68,6 +69,7 @@ func newStore(t testing.TB) *store {
 		t: t, concurrency: 4,
 		visits: make(chan job.Inbox), changed: make(chan struct{}),
 		routes: make(map[job.RouteKey]job.Route), boxes: make(map[job.RouteKey]*box),
+		tripped:   make(map[job.RouteKey]time.Time),
 		followErr: make(chan error, 1),
 	}
 }
@@ -76,7 +78,7 @@ func newStore(t testing.TB) *store {
 // Stop returns what Run returned.
 func (s *store) run(cfg delivery.Config, prepare ...func(*delivery.Manager)) (stop func() error) {
 	s.t.Helper()
-	cfg.Jobs, cfg.Routes, cfg.Inboxes, cfg.Attempts = s, s, s, s
+	cfg.Jobs, cfg.Routes, cfg.Inboxes, cfg.Attempts, cfg.Breakers = s, s, s, s, s
 	cfg.Concurrency = s.concurrency
 	if cfg.Escape == nil {
 		cfg.Escape = func(id string) string { return id }

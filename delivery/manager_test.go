@@ -208,7 +208,8 @@ func TestRunAgain(t *testing.T) {
 		rec := newReceiver(t, nil)
 		s := newStore(t)
 		m := delivery.New(delivery.Config{
-			Jobs: s, Routes: s, Inboxes: s, Concurrency: s.concurrency,
+			Breakers: s,
+			Jobs:     s, Routes: s, Inboxes: s, Concurrency: s.concurrency,
 			Escape: func(id string) string { return id }, Log: (&logbook{}).logger(),
 		})
 		rec.dial(m)

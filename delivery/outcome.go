@@ -58,6 +58,13 @@ func statusOutcome(code int, p job.Policy) outcome {
 	return outcome{verdict: failed, detail: detail}
 }
 
+// endpointAlive reports whether an answer with the status, 0 being none, comes
+// from an endpoint that works, whatever it thinks of the try: all but 429 and
+// 5xx.
+func endpointAlive(status int) bool {
+	return status > 0 && status < 500 && status != http.StatusTooManyRequests
+}
+
 // errorOutcome says what it means that there was no answer. waited is for how
 // long.
 //

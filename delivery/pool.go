@@ -40,14 +40,15 @@ type pool struct {
 
 func newPool(ctx context.Context, r *run, in job.Inbox, stop context.CancelFunc) *pool {
 	p := &pool{
-		ctx:    ctx,
-		run:    r,
-		inbox:  in,
-		log:    r.worker.Log.With("db", in.DB, "route", in.ID),
-		handle: r.worker.deliver,
-		stop:   stop,
-		slots:  newSlots(),
+		ctx:   ctx,
+		run:   r,
+		inbox: in,
+		log:   r.worker.Log.With("db", in.DB, "route", in.ID),
+		stop:  stop,
+		slots: newSlots(),
 	}
+	breaker := newBreaker(in.RouteKey)
+	p.handle = func(h job.Handover) { r.worker.deliver(h, breaker) }
 	if in.Type == job.NATS {
 		p.handle = r.worker.buryOrphan
 	}

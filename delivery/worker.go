@@ -47,7 +47,7 @@ type worker struct {
 }
 
 // deliver does with a fire what its standing asks for.
-func (w *worker) deliver(h job.Handover) {
+func (w *worker) deliver(h job.Handover, b *breaker) {
 	// A worker cut off from the store may have lost its hold on the fire
 	// while it still means to write the result. One POST is enough.
 	if _, busy := w.busy.LoadOrStore(h.Seq, nil); busy {
@@ -65,7 +65,7 @@ func (w *worker) deliver(h job.Handover) {
 	}
 	switch standing {
 	case job.Valid:
-		w.try(ctx, h, rec)
+		w.try(ctx, h, rec, b)
 	case job.Superseded:
 		w.ack(h)
 	case job.Buried:
@@ -107,7 +107,7 @@ func (w *worker) buryOrphan(h job.Handover) {
 
 // try makes the one try that a valid fire stands for and settles its result.
 // rec is the record of the fire's claim.
-func (w *worker) try(lookups context.Context, h job.Handover, rec job.Record) {
+func (w *worker) try(lookups context.Context, h job.Handover, rec job.Record, b *breaker) {
 	route, err := w.Routes.Get(lookups, h.RouteKey())
 	if errors.Is(err, job.ErrRouteNotFound) {
 		w.settle(h, job.Result{Status: job.Dead, Reason: job.ReasonNoRoute})
@@ -118,7 +118,12 @@ func (w *worker) try(lookups context.Context, h job.Handover, rec job.Record) {
 		return
 	}
 	started := w.Now()
-	late := max(started.Sub(time.UnixMilli(cmp.Or(rec.Replaces.Due, h.Trigger))), 0)
+	due := cmp.Or(rec.Replaces.Due, h.Trigger)
+	if route.PausedAt(started) || !w.mayTry(b) {
+		w.settle(h, job.Result{Status: job.Scheduled, RetryAt: due})
+		return
+	}
+	late := max(started.Sub(time.UnixMilli(due)), 0)
 	if h.Attempt == 1 && route.MaxLateness > 0 && late > route.MaxLateness {
 		w.settle(h, job.Result{Status: job.Expired, Reason: job.ReasonTooLate,
 			Detail: fmt.Sprintf("%d ms late, of %d at most", late.Milliseconds(), route.MaxLateness.Milliseconds())})
@@ -128,6 +133,9 @@ func (w *worker) try(lookups context.Context, h job.Handover, rec job.Record) {
 	out, attempt := outcome{verdict: failed, detail: stuck}, job.Attempt{Error: stuck}
 	if h.Times < maxTimes {
 		out, attempt = w.webhook.post(w.tries, route, h.Fire, started)
+		if out.verdict != interrupted {
+			w.tried(b, endpointAlive(attempt.Status))
+		}
 	}
 	switch out.verdict {
 	case interrupted:

@@ -33,14 +33,14 @@ const (
 // and leaves it when a newer record of the same job replaces it, or when it is
 // found to be gone. For the far future only its position is kept.
 type agenda struct {
-	// gated says whether the fires of a route are limited.
-	gated func(job.RouteKey) bool
+	// opening says how far the gate of a route is open.
+	opening func(job.RouteKey) opening
 
 	far    *btree.BTreeG[job.Position]
 	near   map[uint64]*nearRecord      // by sequence
 	ready  *btree.BTreeG[job.Position] // the near records that wait for their time
 	firing map[uint64]claimed          // the claims that are not finished, by sequence
-	gates  map[job.RouteKey]*gate      // of the gated routes with anything in them
+	gates  map[job.RouteKey]*gate      // of the routes that have one, with anything in it
 	queues map[*gate]struct{}          // the gates with records waiting
 	parked map[uint64]*gate            // those records, by sequence
 	claims map[job.Key]uint64          // of each job that is claiming or firing, the record
@@ -80,18 +80,18 @@ type claimed struct {
 	gate              *gate // nil when the route has none
 }
 
-func newAgenda(gated func(job.RouteKey) bool) *agenda {
+func newAgenda(openings func(job.RouteKey) opening) *agenda {
 	return &agenda{
-		gated:  gated,
-		far:    newPositions(),
-		near:   map[uint64]*nearRecord{},
-		ready:  newPositions(),
-		firing: map[uint64]claimed{},
-		gates:  map[job.RouteKey]*gate{},
-		queues: map[*gate]struct{}{},
-		parked: map[uint64]*gate{},
-		claims: map[job.Key]uint64{},
-		book:   newClaimBook(),
+		opening: openings,
+		far:     newPositions(),
+		near:    map[uint64]*nearRecord{},
+		ready:   newPositions(),
+		firing:  map[uint64]claimed{},
+		gates:   map[job.RouteKey]*gate{},
+		queues:  map[*gate]struct{}{},
+		parked:  map[uint64]*gate{},
+		claims:  map[job.Key]uint64{},
+		book:    newClaimBook(),
 	}
 }
 
@@ -108,9 +108,9 @@ func (a *agenda) observe(r job.Record) {
 	case r.Status == job.Firing:
 		a.claims[r.Key] = r.Revision
 		a.book.add(r)
+		g, _ := a.enter(r.RouteKey())
 		a.firing[r.Revision] = claimed{
-			key: r.Key, due: r.Due, route: r.RouteKey(), epoch: r.Epoch, firesAfter: r.FiresAfter,
-			gate: a.enter(r.RouteKey()),
+			key: r.Key, due: r.Due, route: r.RouteKey(), epoch: r.Epoch, firesAfter: r.FiresAfter, gate: g,
 		}
 		a.far.Set(r.Position())
 	case r.Status.Waiting():
@@ -197,7 +197,7 @@ func (a *agenda) toLoad(now time.Time) []uint64 {
 		seqs = append(seqs, p.Seq)
 	}
 	for g := range a.queues {
-		for g.out+g.called < gateLimit {
+		for range g.mayCall(a.opening(g.route), now) {
 			p, ok := g.waiting.Min()
 			if !ok || !a.roomFor(p) {
 				break
@@ -285,7 +285,7 @@ func (a *agenda) toFire(now time.Time, max int) []job.Record {
 		a.ready.Delete(p)
 		n := a.near[p.Seq]
 		// A firing record that is claimed anew is already counted.
-		if n.rec.Status != job.Firing && !a.admit(n) {
+		if n.rec.Status != job.Firing && !a.admit(n, now) {
 			continue
 		}
 		n.stage = isClaiming

@@ -349,3 +349,107 @@ func TestAgendaLoadsTheNextFirst(t *testing.T) {
 		t.Errorf("the counter %q is off", bad)
 	}
 }
+
+// A gate that is shut keeps what comes due, and gives it back in due order when
+// it opens; also of a route that has no gate otherwise.
+func TestAgendaGateShut(t *testing.T) {
+	open := streams.Opening{}
+	a := streams.NewAgendaWith(func(job.RouteKey) streams.Opening { return open })
+	records := map[uint64]job.Record{}
+	for i := range uint64(5) {
+		r := scheduled(i+1, at(int(50-10*i)), job.Position{})
+		records[r.Revision] = r
+		a.Observe(r)
+	}
+	fire := func(now time.Time) []uint64 {
+		for _, seq := range a.ToLoad(now) {
+			a.Took(records[seq], now)
+		}
+		due := a.ToFire(now, 10)
+		for _, r := range due {
+			a.Observe(claimOf(r, 100+r.Revision))
+		}
+		return seqs(due)
+	}
+	for range 3 {
+		if got := fire(at(100)); got != nil {
+			t.Fatalf("%v fire through a gate that is shut", got)
+		}
+	}
+	if fired, waiting := a.Out(job.RouteKey{DB: "db", ID: "r"}); fired != 0 || waiting != 5 {
+		t.Errorf("%d are out and %d wait, want all 5 to wait", fired, waiting)
+	}
+	open.Again = at(500)
+	if got := a.NextOpening(at(100)); !got.Equal(at(500)) {
+		t.Errorf("the gate opens at %v, want %v", got, at(500))
+	}
+	open = streams.Opening{Out: 1}
+	if got := fire(at(600)); !slices.Equal(got, []uint64{5}) {
+		t.Errorf("%v fire as a probe, want the one that is due first, 5", got)
+	}
+	open = streams.Opening{Out: streams.Unlimited}
+	if got := fire(at(700)); !slices.Equal(got, []uint64{4, 3, 2, 1}) {
+		t.Errorf("%v fire through the open gate, want 4, 3, 2, 1", got)
+	}
+	if why := a.Balanced(); why != "" {
+		t.Errorf("the counter %s is wrong", why)
+	}
+}
+
+// Each fire of a route with a rate limit uses up a permit, not before its time.
+func TestAgendaPermits(t *testing.T) {
+	k := job.RouteKey{DB: "db", ID: "r"}
+	a := streams.NewAgendaWith(func(job.RouteKey) streams.Opening {
+		return streams.Opening{Out: streams.GateLimit, PerSecond: 10}
+	})
+	records := map[uint64]job.Record{}
+	for i := range uint64(5) {
+		r := scheduled(i+1, at(int(i)), job.Position{})
+		records[r.Revision] = r
+		a.Observe(r)
+	}
+	fire := func(now time.Time) []uint64 {
+		var fired []uint64
+		for range 2 { // what is called up fires the next time
+			for _, seq := range a.ToLoad(now) {
+				a.Took(records[seq], now)
+			}
+			fired = append(fired, seqs(a.ToFire(now, 10))...)
+		}
+		return fired
+	}
+	if got := fire(at(10)); got != nil {
+		t.Fatalf("%v fire without permits", got)
+	}
+	if got := a.ToPermit()[k]; got != 3 {
+		t.Errorf("asks for %d permits, want 3: those of a quarter of a second", got)
+	}
+	if got := a.ToPermit(); len(got) != 0 {
+		t.Errorf("asks again for %v before there is an answer", got)
+	}
+	a.Permitted(k, at(20), at(120), at(220))
+	if got := a.NextOpening(at(10)); !got.Equal(at(20)) {
+		t.Errorf("the first permit is for %v, want %v", got, at(20))
+	}
+	for _, c := range []struct {
+		now  int
+		want []uint64
+	}{{10, nil}, {20, []uint64{1}}, {119, nil}, {120, []uint64{2}}, {500, []uint64{3}}, {600, nil}} {
+		if got := fire(at(c.now)); !slices.Equal(got, c.want) {
+			t.Errorf("at %d ms %v fire, want %v", c.now, got, c.want)
+		}
+	}
+	if got := a.ToPermit()[k]; got != 2 {
+		t.Errorf("asks for %d permits, want 2 for those that are left", got)
+	}
+	a.Permitted(k) // it failed
+	if got := a.ToPermit()[k]; got != 2 {
+		t.Errorf("asks for %d permits after a failure, want 2 again", got)
+	}
+}
+
+func claimOf(r job.Record, revision uint64) job.Record {
+	c := r.Claim(epoch, 1, 1, time.Hour, "fire")
+	c.Revision = revision
+	return c
+}

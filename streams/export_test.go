@@ -50,6 +50,19 @@ func (s *Store) Intercept(f func(ctx context.Context, m *nats.Msg, send PublishF
 	}
 }
 
+// InterceptReads has f answer the reads, where it has an answer; call it before
+// Run.
+func (s *Store) InterceptReads(f func(*nats.Msg) *nats.Msg) {
+	ask := s.jobs.w.ask
+	s.jobs.w.ask = func(m *nats.Msg, done func(*nats.Msg, error)) {
+		if answer := f(m); answer != nil {
+			go done(answer, nil)
+			return
+		}
+		ask(m, done)
+	}
+}
+
 // Crash ends all that Run has begun where it stands.
 func (s *Store) Crash() {
 	for _, t := range s.timers {
@@ -72,7 +85,43 @@ func (s *Store) Owns() bool { return s.timers[0].owns() }
 // Agenda is the agenda for tests outside the package.
 type Agenda struct{ a *agenda }
 
-func NewAgenda(gated func(job.RouteKey) bool) Agenda { return Agenda{newAgenda(gated)} }
+// NewAgenda makes one in which the gates of the gated routes have the usual limit.
+func NewAgenda(gated func(job.RouteKey) bool) Agenda {
+	return NewAgendaWith(func(k job.RouteKey) Opening {
+		if gated(k) {
+			return Opening{Out: gateLimit}
+		}
+		return Opening{Out: unlimited}
+	})
+}
+
+// Opening is how far a gate is open.
+type Opening struct {
+	Out       int
+	PerSecond float64
+	Again     time.Time
+}
+
+func NewAgendaWith(openings func(job.RouteKey) Opening) Agenda {
+	return Agenda{newAgenda(func(k job.RouteKey) opening {
+		o := openings(k)
+		return opening{out: o.Out, perSecond: o.PerSecond, again: o.Again}
+	})}
+}
+
+func (a Agenda) NextOpening(now time.Time) time.Time { return a.a.nextOpening(now) }
+func (a Agenda) Permitted(k job.RouteKey, permits ...time.Time) {
+	a.a.permitted(k, permits)
+}
+
+// ToPermit returns for how many jobs of each route permits are to be asked for.
+func (a Agenda) ToPermit() map[job.RouteKey]int {
+	all := map[job.RouteKey]int{}
+	for _, r := range a.a.toPermit() {
+		all[r.route] = r.n
+	}
+	return all
+}
 
 func (a Agenda) Observe(r job.Record)                       { a.a.observe(r) }
 func (a Agenda) ObserveUnknown(r job.Record)                { a.a.observeUnknown(r) }
@@ -186,7 +235,7 @@ func Ask(nc *nats.Conn, m *nats.Msg) (*nats.Msg, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{nc: nc, asker: a}
+	w := &writer{nc: nc, ask: a.ask}
 	return w.request(context.Background(), m)
 }
 
@@ -195,3 +244,14 @@ var ReadAck = readAck
 
 // ScanLettersFor sets how long one request reads dead letters.
 func (s *Store) ScanLettersFor(d time.Duration) { s.letters.scanTime = d }
+
+// Unlimited is how far the gate of a route without one is open.
+const Unlimited = unlimited
+
+// PermitsFrom is permitsFrom.
+var PermitsFrom = permitsFrom
+
+// ReservePermits asks for permits as the timers do.
+func (s *Store) ReservePermits(ctx context.Context, k job.RouteKey, limit job.RateLimit, n int) ([]time.Time, error) {
+	return s.rates.reserve(ctx, k, limit, n)
+}

@@ -79,7 +79,8 @@ func (t *timer) takeFence(ctx context.Context) (uint64, error) {
 type refusal int
 
 const (
-	// forNothing: our fence is the last; the fire can be sent again.
+	// forNothing: our fence is the last, or unknown to a leader that is behind;
+	// the fire can be sent again.
 	forNothing refusal = iota
 	// forFence: another fence is the last.
 	forFence
@@ -95,7 +96,7 @@ func (t *timer) whyRefused(ctx context.Context, fence uint64) refusal {
 	switch {
 	case err != nil || !found:
 		return forUnknown
-	case last.Seq != fence:
+	case last.Seq > fence:
 		return forFence
 	}
 	return forNothing

@@ -77,13 +77,19 @@ func TestRetryIsAJob(t *testing.T) {
 		j := newJob(id, "r", time.Now())
 		f.create(j)
 		h := f.fetch("r")
+		other := j
+		other.Meta = []byte(`"other"`)
 		for name, change := range map[string]func() error{
-			"PUT":    func() error { return f.Jobs().Update(t.Context(), j) },
+			"PUT":    func() error { return f.Jobs().Update(t.Context(), other) },
 			"DELETE": func() error { return f.Jobs().Cancel(t.Context(), j.Key) },
 		} {
 			if err := change(); !errors.Is(err, job.ErrFiring) {
 				t.Errorf("%s while it fires: %v, want ErrFiring", name, err)
 			}
+		}
+		// An update that came through without its answer is sent again.
+		if err := f.Jobs().Update(t.Context(), j); err != nil {
+			t.Errorf("PUT of what fires: %v, want it to be done", err)
 		}
 		res := job.Result{Status: job.Retrying, RetryAt: again.UnixMilli(), Reason: job.ReasonFailed, Detail: "status 500"}
 		if err := f.Jobs().Finish(t.Context(), h.Fire, res); err != nil {

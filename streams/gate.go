@@ -1,6 +1,9 @@
 package streams
 
 import (
+	"math"
+	"time"
+
 	"github.com/tidwall/btree"
 
 	"belfry/internal/job"
@@ -10,22 +13,40 @@ import (
 // scheduled, where they can be cancelled and do not grow old.
 const gateLimit = 1000
 
+// unlimited is how far the gate of a route without one is open.
+const unlimited = math.MaxInt
+
+// opening is how far the gate of a route is open now.
+type opening struct {
+	out int // how many fires may be out
+
+	// perSecond is how many fires may begin per second, each with a permit;
+	// 0 is any number, without.
+	perSecond float64
+
+	// again is when it opens further by itself, if that is known.
+	again time.Time
+}
+
 // gate counts the fires of one route that are out.
 type gate struct {
 	route   job.RouteKey
 	out     int // claimed, or about to be
 	called  int // called up from waiting, not yet claimed
 	waiting *btree.BTreeG[job.Position]
+
+	permits []time.Time // to begin a fire each, at that time; in their order
+	asking  bool        // for more of them
 }
 
 // admit lets a due record through its route's gate, or parks it there: when
 // the gate is shut, or when others that wait there have not been called yet.
-func (a *agenda) admit(n *nearRecord) bool {
-	g := a.enter(n.rec.RouteKey())
+func (a *agenda) admit(n *nearRecord, now time.Time) bool {
+	g, open := a.enter(n.rec.RouteKey())
 	if g == nil {
 		return true
 	}
-	if g.out <= gateLimit && (n.from == g || g.waiting.Len() == 0) {
+	if g.out <= open.out && (n.from == g || g.waiting.Len() == 0) && g.spend(open, now) {
 		n.in = g
 		if n.from != nil {
 			n.from = nil
@@ -41,18 +62,48 @@ func (a *agenda) admit(n *nearRecord) bool {
 	return false
 }
 
-// enter counts a fire of the route as out, if the route is gated.
-func (a *agenda) enter(k job.RouteKey) *gate {
-	g := a.gates[k]
+// enter counts a fire of the route as out, if the route has a gate.
+func (a *agenda) enter(k job.RouteKey) (*gate, opening) {
+	g, open := a.gates[k], a.opening(k)
 	if g == nil {
-		if !a.gated(k) {
-			return nil
+		if open.out == unlimited {
+			return nil, open
 		}
 		g = &gate{route: k, waiting: newPositions()}
 		a.gates[k] = g
 	}
 	g.out++
-	return g
+	return g, open
+}
+
+// spend uses up a permit, if the route needs them.
+func (g *gate) spend(open opening, now time.Time) bool {
+	if open.perSecond == 0 {
+		return true
+	}
+	if g.ripe(now) == 0 {
+		return false
+	}
+	g.permits = g.permits[1:]
+	return true
+}
+
+// ripe counts the permits for now.
+func (g *gate) ripe(now time.Time) int {
+	n := 0
+	for n < len(g.permits) && !g.permits[n].After(now) {
+		n++
+	}
+	return n
+}
+
+// mayCall is how many of the waiting records may be called up.
+func (g *gate) mayCall(open opening, now time.Time) int {
+	n := open.out - g.out
+	if open.perSecond > 0 {
+		n = min(n, g.ripe(now))
+	}
+	return n - g.called
 }
 
 // leave undoes enter.

@@ -117,13 +117,18 @@ func (s *Jobs) buryBefore(ctx context.Context, r job.Record) error {
 
 // Update changes a job that waits. It fails with [job.ErrFiring] or
 // [job.ErrFinished] when it is too late: then the job fires, or has fired, as
-// it was.
+// it was. Is that just what was asked for, the update is done: an earlier one
+// may have come through without its answer.
 func (s *Jobs) Update(ctx context.Context, j job.Job) error {
 	if _, err := s.routes.Get(ctx, j.RouteKey()); err != nil {
 		return err
 	}
 	return s.change(ctx, j.Key, func(r job.Record) (job.Record, error) {
-		return r.Change(j, rand.Text())
+		n, err := r.Change(j, rand.Text())
+		if err != nil && r.Status != job.Cancelled && r.SameContent(j) {
+			return r, errUnchanged
+		}
+		return n, err
 	})
 }
 

@@ -111,7 +111,7 @@ func (w *writer) request(ctx context.Context, question *nats.Msg) (*nats.Msg, er
 		err error
 	}
 	answers := make(chan answer, 1)
-	w.asker.ask(question, func(m *nats.Msg, err error) { answers <- answer{m, err} })
+	w.ask(question, func(m *nats.Msg, err error) { answers <- answer{m, err} })
 	select {
 	case a := <-answers:
 		return a.m, a.err

@@ -23,7 +23,7 @@ type loaded struct {
 // beginLoad reads the record at seq from any replica, and tells the loop. What that
 // does not settle, a goroutine asks again.
 func (t *timer) beginLoad(seq uint64) {
-	t.w.asker.ask(askSeq(jobsStream(t.partition), seq), func(answer *nats.Msg, err error) {
+	t.w.ask(askSeq(jobsStream(t.partition), seq), func(answer *nats.Msg, err error) {
 		if t.work.Err() != nil {
 			return
 		}
@@ -45,17 +45,20 @@ func (t *timer) beginLoad(seq uint64) {
 	})
 }
 
-// load reads the record at seq. That it is gone only the leader is believed.
+// load reads the record at seq. That it is gone only the leader is believed, and
+// only if it has a later one: one that was cut off may not have seen it yet.
 func (t *timer) load(ctx context.Context, seq uint64) loaded {
 	stream := jobsStream(t.partition)
 	m, found, err := t.w.seqOnReplica(ctx, stream, seq)
 	if err != nil || !found {
-		m, found, err = t.w.seqOnLeader(ctx, stream, seq)
+		m, found, err = t.w.nextOnLeader(ctx, stream, ">", seq)
 	}
 	switch {
 	case err != nil:
 		return loaded{seq: seq, err: err}
 	case !found:
+		return loaded{seq: seq, err: fmt.Errorf("%w: the leader of %s is behind, or has lost its last records", job.ErrUnavailable, stream)}
+	case m.Seq != seq:
 		return loaded{seq: seq, gone: true}
 	}
 	return t.loadedFrom(m)

@@ -22,6 +22,7 @@ const (
 	advisoryStream = "ADVISORIES" // what JetStream says of the consumers of FIRES
 	routesBucket   = "routes"     // one key per route
 	settingsBucket = "belfry"     // what was fixed at first start
+	gatesBucket    = "gates"      // what holds routes back for a while
 
 	fireSubjectPrefix = "fires."
 
@@ -41,6 +42,9 @@ const (
 	partitionsKey = "partitions"
 	leasePrefix   = "lease."
 	nodePrefix    = "node."
+
+	breakerPrefix = "breaker."
+	ratePrefix    = "rate."
 )
 
 // Headers of a record in a jobs bucket.
@@ -120,6 +124,13 @@ func partitionOf(k job.Key, partitions int) int {
 func leaseKey(partition int) string     { return leasePrefix + strconv.Itoa(partition) }
 func nodeKey(node string) string        { return nodePrefix + node }
 func settingsSubject(key string) string { return "$KV." + settingsBucket + "." + key }
+
+// Keys of the gates bucket.
+func breakerKey(k job.RouteKey) string { return breakerPrefix + routeToken(k) }
+func rateKey(k job.RouteKey) string    { return ratePrefix + routeToken(k) }
+func gatesSubject(key string) string   { return "$KV." + gatesBucket + "." + key }
+
+const gatesStream = "KV_" + gatesBucket
 
 func routeToken(k job.RouteKey) string { return Escape(k.DB) + "." + Escape(k.ID) }
 

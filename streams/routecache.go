@@ -12,7 +12,8 @@ import (
 // there is no such route it says only when the leader does. It is safe for
 // concurrent use.
 type RouteCache struct {
-	routes *Routes
+	routes  *Routes
+	changed func() // told of each change
 
 	loaded chan struct{} // closed once every route there was is known
 	once   sync.Once
@@ -73,9 +74,13 @@ func (c *RouteCache) wait(ctx context.Context) error {
 // set takes in a route that was written, unless something newer is known.
 func (c *RouteCache) set(r job.Route) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.known[r.RouteKey].Revision < r.Revision {
+	newer := c.known[r.RouteKey].Revision < r.Revision
+	if newer {
 		c.known[r.RouteKey] = cachedRoute{Route: r}
+	}
+	c.mu.Unlock()
+	if newer {
+		c.changed()
 	}
 }
 

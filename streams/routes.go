@@ -23,6 +23,8 @@ type Routes struct {
 	cfg     Config
 	cache   *RouteCache
 
+	breakers *Breakers
+
 	// changing holds a token while a route changes: one change at a time, so
 	// that an inbox is not removed between its making and its route's.
 	changing chan struct{}
@@ -51,7 +53,9 @@ func (s *Routes) Get(ctx context.Context, k job.RouteKey) (job.Route, error) {
 	if !found || isMarker(m.Header) {
 		return job.Route{RouteKey: k, Revision: m.Seq}, fmt.Errorf("%w: %q in db %q", job.ErrRouteNotFound, k.ID, k.DB)
 	}
-	return s.decode(k, m.Seq, m.Data)
+	r, err := s.decode(k, m.Seq, m.Data)
+	r.Breaker = s.breakers.state(k)
+	return r, err
 }
 
 func isMarker(h nats.Header) bool { return h.Get(hdrKVOperation) != "" }
@@ -107,6 +111,31 @@ func (s *Routes) Replace(ctx context.Context, r job.Route) error {
 		// Also of an unchanged route: the last change may have ended halfway.
 		if err := s.inboxes.ensure(ctx, next); err != nil || old.SameContent(next) {
 			return nil, err
+		}
+		return routeMessage(next), nil
+	})
+}
+
+// Pause keeps the jobs of the route from firing until then, in unix milliseconds,
+// or until Resume if that is 0.
+func (s *Routes) Pause(ctx context.Context, k job.RouteKey, until int64) error {
+	return s.pause(ctx, k, until == 0, until)
+}
+
+// Resume ends a pause. What came due meanwhile fires, in the order of its times.
+func (s *Routes) Resume(ctx context.Context, k job.RouteKey) error {
+	return s.pause(ctx, k, false, 0)
+}
+
+func (s *Routes) pause(ctx context.Context, k job.RouteKey, paused bool, until int64) error {
+	return s.change(ctx, k, func(old job.Route, exists bool) (*nats.Msg, error) {
+		if !exists {
+			return nil, fmt.Errorf("%w: %q in db %q", job.ErrRouteNotFound, k.ID, k.DB)
+		}
+		next := old
+		next.Paused, next.PausedUntil = paused, until
+		if old.SameContent(next) {
+			return nil, nil
 		}
 		return routeMessage(next), nil
 	})
@@ -211,40 +240,7 @@ func (s *Routes) exclusively(ctx context.Context, do func() error) error {
 // for every change, until ctx ends; one call at a time. exists is false for a
 // deleted route. When the watch breaks it begins again from the start.
 func (s *Routes) watch(ctx context.Context, visit func(r *job.Route, exists bool)) {
-	pause := newBackOff(50*time.Millisecond, 2*time.Second)
-	for {
-		err := s.watchOnce(ctx, visit)
-		if ctx.Err() != nil {
-			return
-		}
-		s.cfg.Log.Warn("the watch of the routes broke", "error", err)
-		sleep(ctx, pause.NextBackOff())
-	}
-}
-
-func (s *Routes) watchOnce(ctx context.Context, visit func(r *job.Route, exists bool)) error {
-	kv, err := s.js.KeyValue(ctx, routesBucket)
-	if err != nil {
-		return err
-	}
-	w, err := kv.WatchAll(ctx)
-	if err != nil {
-		return err
-	}
-	// Beside us, since without a connection it waits for an answer; at worst
-	// the server forgets the watch by itself.
-	defer func() { go w.Stop() }()
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case e, open := <-w.Updates():
-			if !open {
-				return errors.New("it was closed")
-			}
-			s.see(e, visit)
-		}
-	}
+	watchKeys(ctx, s.js, s.cfg.Log, routesBucket, ">", func(e jetstream.KeyValueEntry) { s.see(e, visit) })
 }
 
 // see hands one entry of the watch to visit, if it is a route's.

@@ -18,6 +18,10 @@ const (
 	setupTry      = 3 * time.Second
 )
 
+// gatesTTL is how long what holds a route back is kept without being written
+// again: longer than it holds anything back.
+const gatesTTL = time.Hour
+
 // codeUnavailable is that of JetStream errors that pass by themselves.
 const codeUnavailable = 503
 
@@ -50,6 +54,12 @@ func (s *Store) setupOnce(ctx context.Context) error {
 	if err := s.ensureBucket(ctx, jetstream.KeyValueConfig{
 		Bucket: settingsBucket, Description: "Belfry: what was fixed at first start, and who is at work",
 		LimitMarkerTTL: presenceTTL,
+	}); err != nil {
+		return err
+	}
+	if err := s.ensureBucket(ctx, jetstream.KeyValueConfig{
+		Bucket: gatesBucket, Description: "Belfry: what holds routes back for a while",
+		TTL: gatesTTL,
 	}); err != nil {
 		return err
 	}

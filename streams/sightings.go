@@ -2,7 +2,6 @@ package streams
 
 import (
 	"context"
-	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -58,42 +57,15 @@ func (l *leases) saw(key string, s sighting) {
 
 // watch notes what is written to the settings bucket, until ctx ends.
 func (l *leases) watch(ctx context.Context) {
-	pause := newBackOff(50*time.Millisecond, 2*time.Second)
-	for ctx.Err() == nil {
-		err := l.watchOnce(ctx)
-		if ctx.Err() == nil {
-			l.s.cfg.Log.Warn("the watch of the leases broke", "error", err)
-			sleep(ctx, pause.NextBackOff())
+	watchKeys(ctx, l.s.js, l.s.cfg.Log, settingsBucket, ">", func(e jetstream.KeyValueEntry) {
+		switch {
+		case e == nil:
+		case e.Operation() != jetstream.KeyValuePut:
+			l.gone(ctx, e)
+		default:
+			l.saw(e.Key(), sighting{node: string(e.Value()), revision: e.Revision(), at: time.Now()})
 		}
-	}
-}
-
-func (l *leases) watchOnce(ctx context.Context) error {
-	kv, err := l.s.js.KeyValue(ctx, settingsBucket)
-	if err != nil {
-		return err
-	}
-	w, err := kv.WatchAll(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { go w.Stop() }() // as in Routes.watchOnce
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case e, open := <-w.Updates():
-			switch {
-			case !open:
-				return errors.New("it was closed")
-			case e == nil:
-			case e.Operation() != jetstream.KeyValuePut:
-				l.gone(ctx, e)
-			default:
-				l.saw(e.Key(), sighting{node: string(e.Value()), revision: e.Revision(), at: time.Now()})
-			}
-		}
-	}
+	})
 }
 
 // gone takes in that a key was deleted. A lease that was released is taken at

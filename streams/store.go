@@ -103,6 +103,8 @@ type Store struct {
 	dead     *deadLetters
 	letters  *Letters
 	attempts *Attempts
+	breakers *Breakers
+	rates    *rates
 	timers   []*timer // by partition
 	leases   *leases
 
@@ -129,6 +131,9 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	s.inboxes = newInboxes(nc, js, s.cfg)
 	s.routes = newRoutes(w, js, s.inboxes, s.cfg)
 	s.inboxes.routes = s.routes
+	s.breakers = newBreakers(w, js, s.cfg, s.gatesChanged)
+	s.rates = newRates(w, s.cfg.Now)
+	s.routes.breakers, s.routes.cache.changed = s.breakers, s.gatesChanged
 	s.dead = &deadLetters{w: w, now: s.cfg.Now, log: s.cfg.Log}
 	s.jobs = &Jobs{w: w, routes: s.routes.cache, dead: s.dead, cfg: s.cfg, partitions: s.partitions}
 	for p := range s.partitions {
@@ -165,12 +170,23 @@ func (s *Store) Letters() *Letters { return s.letters }
 // delivery, whose last tries it writes.
 func (s *Store) Attempts() *Attempts { return s.attempts }
 
+// Breakers returns the breakers of the routes.
+func (s *Store) Breakers() *Breakers { return s.breakers }
+
+// gatesChanged tells the timers that a gate may be open further, or less.
+func (s *Store) gatesChanged() {
+	for _, t := range s.timers {
+		t.poke()
+	}
+}
+
 // Run follows the routes, fires due jobs and buries what subscribers could not
 // take, until ctx ends; then it finishes the fires it has begun. Trouble with
 // JetStream it waits out. The error is always nil.
 func (s *Store) Run(ctx context.Context) error {
 	var g sync.WaitGroup
 	g.Go(func() { s.routes.cache.follow(ctx) })
+	g.Go(func() { s.breakers.follow(ctx) })
 	g.Go(func() { s.leases.run(ctx) })
 	g.Go(func() { s.buryAdvised(ctx) })
 	g.Go(func() { newUnread(s).run(ctx) })

@@ -29,6 +29,9 @@ type timer struct {
 
 	inboxes *Inboxes
 
+	breakers *Breakers
+	rates    *rates
+
 	// The loop's own; only run touches them.
 	agenda   *agenda
 	seen     uint64 // the last sequence that the tail brought
@@ -53,6 +56,7 @@ type timer struct {
 	firesSeen atomic.Uint64             // the highest sequence seen in FIRES
 
 	loads   chan loaded
+	permits chan permitted
 	claims  chan claimResult
 	doubted chan struct{} // doubts has something
 	tenures chan tenure
@@ -82,7 +86,9 @@ func newTimer(s *Store, partition int) *timer {
 		partition: partition,
 		cfg:       s.cfg, log: s.cfg.Log, now: s.cfg.Now, js: s.js, w: s.jobs.w,
 		jobs: s.jobs, routes: s.routes.cache, dead: s.dead, inboxes: s.inboxes,
+		breakers: s.breakers, rates: s.rates,
 		loads:   make(chan loaded, maxLoading),
+		permits: make(chan permitted),
 		claims:  make(chan claimResult, maxFiring),
 		doubted: make(chan struct{}, 1),
 		tenures: make(chan tenure),
@@ -97,14 +103,8 @@ func newTimer(s *Store, partition int) *timer {
 }
 
 func (t *timer) newAgenda() {
-	t.agenda = newAgenda(t.gated)
+	t.agenda = newAgenda(t.opening)
 	t.book.Store(t.agenda.book)
-}
-
-// gated: the fires of a NATS route wait for nobody, so only REST is limited.
-func (t *timer) gated(k job.RouteKey) bool {
-	r, ok := t.routes.peek(k)
-	return ok && r.Type == job.REST
 }
 
 // owns reports whether the timer fires what comes due.
@@ -143,6 +143,8 @@ func (t *timer) run(ctx context.Context) {
 			for n := len(t.loads); n > 0; n-- {
 				t.took(<-t.loads)
 			}
+		case p := <-t.permits:
+			t.agenda.permitted(p.route, p.permits)
 		case c := <-t.claims:
 			if c.moved {
 				t.agenda.gone(c.seq)
@@ -190,6 +192,7 @@ func (t *timer) step(ctx context.Context) {
 	if t.tenure.fence == 0 {
 		return
 	}
+	t.askPermits()
 	ten := t.tenure
 	for _, r := range t.agenda.toFire(t.now(), t.room()) {
 		if _, unsettled := t.unsettled[r.Revision]; unsettled {
@@ -220,6 +223,9 @@ func (t *timer) untilNext() time.Duration {
 		wait = min(wait, at.Sub(now))
 	}
 	if at := t.agenda.nextFire(); !at.IsZero() && t.tenure.fence > 0 && t.room() > 0 {
+		wait = min(wait, at.Sub(now))
+	}
+	if at := t.agenda.nextOpening(now); !at.IsZero() && t.tenure.fence > 0 {
 		wait = min(wait, at.Sub(now))
 	}
 	if at := t.finisher.next(); !at.IsZero() && t.firing.Load() < maxFiring/4 {

@@ -17,8 +17,10 @@ import (
 // writer makes compare-and-set writes and settles their outcomes. It is safe
 // for concurrent use.
 type writer struct {
-	nc    *nats.Conn
-	asker *asker
+	nc *nats.Conn
+
+	// ask is [asker.ask]. Tests replace it to answer otherwise.
+	ask func(*nats.Msg, func(*nats.Msg, error))
 
 	// submit sends one message and has done called with the answer; see
 	// [committers.submit]. Tests replace it to lose answers.
@@ -26,7 +28,7 @@ type writer struct {
 }
 
 func newWriter(nc *nats.Conn, a *asker, c *committers) *writer {
-	return &writer{nc: nc, asker: a, submit: c.submit}
+	return &writer{nc: nc, ask: a.ask, submit: c.submit}
 }
 
 // What the answer to one send can be, besides success.
@@ -191,13 +193,14 @@ func (p *put) whatBecame(ctx context.Context, pause backoff.BackOff) (seq uint64
 }
 
 // moved asks the leader whether the record is at another revision than expect;
-// then the error is [job.ErrMoved].
+// then the error is [job.ErrMoved]. Only a higher one is believed: a leader that
+// was cut off answers, and refuses, by what it last knew.
 func (w *writer) moved(ctx context.Context, stream, subject string, expect uint64) (bool, error) {
 	m, _, err := w.lastOnLeader(ctx, stream, subject)
 	switch {
 	case err != nil:
 		return false, err
-	case m.Seq != expect:
+	case m.Seq > expect:
 		return true, fmt.Errorf("%w: its revision is %d, not %d", job.ErrMoved, m.Seq, expect)
 	}
 	return false, nil
@@ -212,11 +215,11 @@ func (w *writer) settle(ctx context.Context, stream, subject string, r job.Recor
 	if err != nil {
 		return 0, false, err
 	}
-	if !found {
-		if expect == 0 {
-			return 0, true, nil
-		}
-		return 0, false, fmt.Errorf("%w: the record is gone", job.ErrUnknownOutcome)
+	if !found && expect == 0 {
+		return 0, true, nil
+	}
+	if m.Seq < expect {
+		return 0, false, fmt.Errorf("%w: the leader of %s is behind, or the record is gone", job.ErrUnavailable, stream)
 	}
 	now, written, err := decodeHeaders(r.Key, m.Seq, m.Header)
 	switch {

@@ -173,6 +173,7 @@ func (s *Server) start(ctx context.Context) error {
 		Jobs:          store.Jobs(),
 		Routes:        store.RouteCache(),
 		Inboxes:       store.Inboxes(),
+		Breakers:      store.Breakers(),
 		Attempts:      store.Attempts(),
 		Retry:         s.cfg.Retry,
 		DefaultScheme: s.cfg.WebhookDefaultScheme,

@@ -37,6 +37,8 @@ func parseRoute(body []byte, r *job.Route, more ...field) (job.Route, error) {
 		}},
 	}
 	fields = append(append(fields, policyFields(r)...), more...)
+	// An answer to a GET can be sent back.
+	fields = append(fields, field{"breaker", false, func(jsontext.Value) error { return nil }})
 	if err := readObject(body, fields...); err != nil {
 		return job.Route{}, err
 	}
@@ -62,6 +64,8 @@ func AppendRoute(dst []byte, r job.Route) []byte {
 //
 //   - for a NATS route the stream, subject and consumer for its subscribers to
 //     use;
+//   - breaker, if it has tripped, with its state, open or half-open, and until
+//     when it is open;
 //   - public_key, with which receivers verify, if an ed25519 key signs.
 func AppendRouteAnswer(dst []byte, r job.Route) []byte {
 	dst = appendPolicy(appendRouteFields(dst, r), r.Policy, func(string) string { return job.Hidden })
@@ -69,6 +73,10 @@ func AppendRouteAnswer(dst []byte, r job.Route) []byte {
 		dst = appendString(append(dst, `,"stream":`...), r.Subscription.Stream)
 		dst = appendString(append(dst, `,"subject":`...), r.Subscription.Subject)
 		dst = appendString(append(dst, `,"consumer":`...), r.Subscription.Consumer)
+	}
+	if r.Breaker.State != "" {
+		dst = appendString(append(dst, `,"breaker":{"state":`...), string(r.Breaker.State))
+		dst = append(appendInt(dst, "until", r.Breaker.Until), '}')
 	}
 	return append(appendPublicKey(dst, r.Secret), '}')
 }

@@ -94,15 +94,33 @@ func (r Record) Finish(res Result, now time.Time) Record {
 	if !r.Status.CanBecome(res.Status) || res.Status == Firing {
 		panic(fmt.Sprintf("job: no transition from %q to %q", r.Status, res.Status))
 	}
-	if res.Status != Retrying {
-		n := r.final(res.Status, now)
+	switch res.Status {
+	case Retrying:
+		n := r.wait(Retrying, res.RetryAt)
 		n.Reason, n.Detail = res.Reason, res.Detail
 		return n
+	case Scheduled:
+		return r.putBack(res.RetryAt)
 	}
-	n := r
-	n.Status = Retrying
-	n.Due = res.RetryAt
+	n := r.final(res.Status, now)
 	n.Reason, n.Detail = res.Reason, res.Detail
+	return n
+}
+
+// putBack returns the claimed record r waiting again as before its claim, since
+// no try was made.
+func (r Record) putBack(due int64) Record {
+	n := r.wait(Scheduled, due)
+	n.Attempt = max(r.Attempt-1, 0)
+	if n.Attempt > 0 {
+		n.Status = Retrying
+	}
+	return n
+}
+
+func (r Record) wait(s Status, due int64) Record {
+	n := r
+	n.Status, n.Due = s, due
 	n.Epoch, n.FiresAfter = 0, 0
 	n.Replaces = r.Position()
 	return n

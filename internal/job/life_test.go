@@ -85,7 +85,14 @@ func TestFinish(t *testing.T) {
 	if n.Status != job.Delivered || n.Due != 0 || n.Finished != now.UnixMilli() || n.Reason != "" {
 		t.Errorf("a success makes %+v", n)
 	}
-	for _, bad := range []job.Status{job.Scheduled, job.Firing, job.Cancelled, "other"} {
+	for attempt, want := range map[int]job.Status{1: job.Scheduled, 2: job.Retrying} {
+		r.Attempt = attempt
+		n = r.Finish(job.Result{Status: job.Scheduled, RetryAt: 99}, now)
+		if n.Status != want || n.Due != 99 || n.Attempt != attempt-1 || n.FireID != r.FireID || n.Replaces != r.Position() {
+			t.Errorf("try %d put back makes %+v, want it %s", attempt, n, want)
+		}
+	}
+	for _, bad := range []job.Status{job.Firing, job.Cancelled, "other"} {
 		func() {
 			defer func() {
 				if recover() == nil {

@@ -78,6 +78,9 @@ func (p Policy) Final(status int) bool {
 	return slices.ContainsFunc(p.FinalStatuses, func(r StatusRange) bool { return r.Has(status) })
 }
 
+// PausedAt reports whether jobs are kept from firing at now.
+func (p Policy) PausedAt(now time.Time) bool { return p.Paused || now.UnixMilli() < p.PausedUntil }
+
 // Secrets lists the secrets that sign a try made at now, the newest first.
 func (p Policy) Secrets(now time.Time) []string {
 	var all []string

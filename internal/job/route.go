@@ -38,6 +38,9 @@ type Route struct {
 	// Revision is the route's place in the store.
 	Revision uint64
 
+	// Breaker is how its breaker stands; the store fills it in.
+	Breaker Breaker
+
 	// Subscription is what the subscribers of a NATS route use; the store
 	// fills it in.
 	Subscription Subscription

@@ -4,6 +4,7 @@ package job
 //
 //	scheduled ──due──▶ firing ──delivered──▶ delivered   (REST: the receiver said 2xx)
 //	    │                │  └──NATS route──▶ published   (in FIRES; the subscriber acks there)
+//	    │                ├──put back──────▶ scheduled    (its route is paused, or its breaker open)
 //	    │                ├──try failed────▶ retrying ──due──▶ firing …
 //	    │                ├──gave up───────▶ dead         (then also in DEAD)
 //	    │                └──too late──────▶ expired      (the route's staleness limit)
@@ -31,7 +32,7 @@ const (
 var next = map[Status][]Status{
 	Scheduled: {Scheduled, Firing, Cancelled},
 	Retrying:  {Scheduled, Retrying, Firing, Cancelled},
-	Firing:    {Firing, Delivered, Published, Retrying, Dead, Expired},
+	Firing:    {Firing, Scheduled, Delivered, Published, Retrying, Dead, Expired},
 	Delivered: {Scheduled},
 	Published: {Scheduled},
 	Dead:      {Scheduled},

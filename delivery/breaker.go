@@ -1,0 +1,109 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/sony/gobreaker/v2"
+
+	"belfry/internal/job"
+)
+
+// When a breaker trips: after so many failures in a row, or when nearly all of
+// many tries failed lately. Then for how long no try is made.
+const (
+	tripAfter  = 20
+	tripOf     = 100
+	tripShare  = 0.9
+	tripWindow = 10 * time.Second
+	tripPause  = 10 * time.Second
+)
+
+// Breakers knows of the endpoints that are down, on all nodes. Its methods are
+// called concurrently.
+type Breakers interface {
+	// Tripped reports whether the route's breaker has tripped. Until then no
+	// try is to be made; after it one at a time comes.
+	Tripped(job.RouteKey) (until time.Time, tripped bool)
+
+	// Trip stops the fires of the route until then, and Reset lets them go on.
+	// Here they do so at once, on the other nodes when they return nil.
+	Trip(context.Context, job.RouteKey, time.Time) error
+	Reset(context.Context, job.RouteKey) error
+}
+
+// breaker judges by the tries of this node whether the endpoint of a route is
+// down. It is safe for concurrent use.
+type breaker struct {
+	route job.RouteKey
+
+	mu     sync.Mutex // guards counts
+	counts *gobreaker.CircuitBreaker[struct{}]
+}
+
+func newBreaker(route job.RouteKey) *breaker { return &breaker{route: route, counts: newCounts()} }
+
+func newCounts() *gobreaker.CircuitBreaker[struct{}] {
+	return gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
+		Interval: tripWindow,
+		ReadyToTrip: func(c gobreaker.Counts) bool {
+			return c.ConsecutiveFailures >= tripAfter ||
+				c.Requests >= tripOf && float64(c.TotalFailures) >= tripShare*float64(c.Requests)
+		},
+	})
+}
+
+var errDown = errors.New("the endpoint is down")
+
+// note counts a try, and reports whether the breaker is to trip on it. It counts
+// from the beginning then, since whether it stays so is for all nodes to know.
+func (b *breaker) note(alive bool) (trip bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	_, _ = b.counts.Execute(func() (struct{}, error) { // gives back what it is given
+		if !alive {
+			return struct{}{}, errDown
+		}
+		return struct{}{}, nil
+	})
+	if b.counts.State() == gobreaker.StateClosed {
+		return false
+	}
+	b.counts = newCounts()
+	return true
+}
+
+// mayTry reports whether the breaker lets a try through.
+func (w *worker) mayTry(b *breaker) bool {
+	until, tripped := w.Breakers.Tripped(b.route)
+	return !tripped || !w.Now().Before(until)
+}
+
+// tried tells the breaker how a try went. One that fails after the pause begins
+// the next one; one that the endpoint answers ends it.
+func (w *worker) tried(b *breaker, alive bool) {
+	now := w.Now()
+	until, tripped := w.Breakers.Tripped(b.route)
+	trip := b.note(alive) || tripped && !alive
+	if tripped && now.Before(until) {
+		trip = false // it was under way when the breaker tripped
+	}
+	if !trip && (!alive || !tripped) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(w.writes, writeTime)
+	defer cancel()
+	err := error(nil)
+	if trip {
+		err = w.Breakers.Trip(ctx, b.route, now.Add(tripPause))
+		w.Log.Warn("the endpoint of a route is down", "db", b.route.DB, "route", b.route.ID, "next_try", tripPause)
+	} else {
+		err = w.Breakers.Reset(ctx, b.route)
+		w.Log.Info("the endpoint of a route is back", "db", b.route.DB, "route", b.route.ID)
+	}
+	if err != nil {
+		w.Log.Warn("the other nodes don't know how the breaker of a route stands", "db", b.route.DB, "route", b.route.ID, "error", err)
+	}
+}

@@ -1,0 +1,155 @@
+package delivery_test
+
+import (
+	"context"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"belfry/delivery"
+	"belfry/internal/job"
+)
+
+// An endpoint that is down gets no tries but a probe after each pause; the jobs
+// are put back as they were, and go on when it is back.
+func TestBreaker(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		down  int  // the status of an endpoint that is down
+		trips bool // whether it counts as that
+	}{
+		"unavailable":       {503, true},
+		"broken":            {500, true},
+		"too many requests": {429, true},
+		"refuses each try":  {404, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var code atomic.Int64
+				code.Store(int64(tt.down))
+				rec := newReceiver(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(int(code.Load())) })
+				s := newStore(t)
+				s.concurrency = 1
+				due := time.Now().Add(-time.Second).UnixMilli()
+				s.standing = func(job.Fire) (job.Standing, job.Record, error) {
+					return job.Valid, job.Record{Replaces: job.Position{Due: due}}, nil
+				}
+				s.run(delivery.Config{}, rec.dial)
+				key := s.addRoute("r", "http://h.example/")
+				fires := func(n int) (posts int) {
+					before := len(rec.requests())
+					acked := s.acks()
+					for range n {
+						s.fire(key)
+					}
+					s.awaitAcks(acked + n)
+					return len(rec.requests()) - before
+				}
+				if got := fires(20); got != 20 {
+					t.Errorf("of 20 fires %d were tried", got)
+				}
+				want := 5
+				if tt.trips {
+					want = 0
+				}
+				if got := fires(5); got != want {
+					t.Errorf("after 20 answers with status %d, 5 fires make %d tries, want %d", tt.down, got, want)
+				}
+				last := s.awaitResult(25)
+				if back := last == (job.Result{Status: job.Scheduled, RetryAt: due}); back != tt.trips {
+					t.Errorf("the last result is %+v; put back: %v, want %v", last, back, tt.trips)
+				}
+				if !tt.trips {
+					return
+				}
+				time.Sleep(10 * time.Second)
+				if got := fires(1); got != 1 {
+					t.Errorf("after the pause a fire makes %d tries, want the probe", got)
+				}
+				if got := fires(3); got != 0 {
+					t.Errorf("after a probe that failed 3 fires make %d tries, want none", got)
+				}
+				time.Sleep(10 * time.Second)
+				code.Store(200)
+				if got := fires(4); got != 4 {
+					t.Errorf("of an endpoint that is back 4 fires make %d tries", got)
+				}
+				if _, tripped := s.Tripped(key); tripped {
+					t.Error("the breaker is still open")
+				}
+			})
+		})
+	}
+}
+
+// Most of many is enough, though some get through.
+func TestBreakerByShare(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var n atomic.Int64
+		rec := newReceiver(t, func(w http.ResponseWriter, _ *http.Request) {
+			if n.Add(1)%15 != 0 {
+				w.WriteHeader(500)
+			}
+		})
+		s := newStore(t)
+		s.concurrency = 1
+		s.run(delivery.Config{}, rec.dial)
+		key := s.addRoute("r", "http://h.example/")
+		for range 120 {
+			s.fire(key)
+		}
+		s.awaitAcks(120)
+		if got := n.Load(); got != 100 {
+			t.Errorf("%d of 120 fires were tried, want 100 until the breaker trips", got)
+		}
+	})
+}
+
+// A paused route's fires are put back untried.
+func TestPausedRoute(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		rec := newReceiver(t, nil)
+		s := newStore(t)
+		s.run(delivery.Config{}, rec.dial)
+		f := s.fire(s.addPolicy("r", "http://h.example/", job.Policy{Paused: true}))
+		if got, want := s.awaitResult(1), (job.Result{Status: job.Scheduled, RetryAt: f.Trigger}); got != want {
+			t.Errorf("a fire of a paused route ends with %+v, want %+v", got, want)
+		}
+		until := time.Now().Add(time.Minute)
+		key := s.addPolicy("r", "http://h.example/", job.Policy{PausedUntil: until.UnixMilli()})
+		s.fire(key)
+		if got := s.awaitResult(2); got.Status != job.Scheduled {
+			t.Errorf("a fire before the end of a pause ends with %+v", got)
+		}
+		time.Sleep(time.Until(until))
+		s.fire(key)
+		if got := s.awaitResult(3); got.Status != job.Delivered {
+			t.Errorf("a fire after the pause ends with %+v", got)
+		}
+		if got := len(rec.requests()); got != 1 {
+			t.Errorf("%d tries were made, want the last", got)
+		}
+	})
+}
+
+func (s *store) Tripped(k job.RouteKey) (time.Time, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	until, tripped := s.tripped[k]
+	return until, tripped
+}
+
+func (s *store) Trip(_ context.Context, k job.RouteKey, until time.Time) error {
+	s.change(func() { s.tripped[k] = until })
+	return nil
+}
+
+func (s *store) Reset(_ context.Context, k job.RouteKey) error {
+	s.change(func() { delete(s.tripped, k) })
+	return nil
+}

@@ -1,0 +1,27 @@
+package contract
+
+import (
+	"bytes"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"belfry/internal/job"
+)
+
+// ParsePause reads the body of a request to pause a route: an object with
+// paused_until, the end of the pause in unix milliseconds. It may be left out, and
+// so may the object: then the pause lasts until somebody ends it, and until is 0.
+func ParsePause(body []byte) (until int64, err error) {
+	if len(bytes.TrimSpace(body)) == 0 {
+		return 0, nil
+	}
+	const name = "paused_until"
+	err = readObject(body, field{name, false, func(value jsontext.Value) (err error) {
+		until, err = readInt(name, value)
+		if err == nil && (until < job.MinTrigger || until > job.MaxTrigger) {
+			err = job.BadPolicy(name, string(value))
+		}
+		return err
+	}})
+	return until, err
+}

@@ -1,0 +1,54 @@
+package streams_test
+
+import (
+	"context"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/internal/job"
+	"belfry/streams"
+)
+
+// A leader that was cut off has not seen the last writes: it refuses a claim, and
+// says that there is no such record. The job is not forgotten for that.
+func TestLeaderBehindIsNotBelieved(t *testing.T) {
+	for _, kind := range []job.RouteType{job.REST, job.NATS} {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			f := open(t, streams.Config{})
+			f.route("r", kind)
+			// What is asked by sequence, before the claim, and by key, after it.
+			var bySeq, byKey, claims atomic.Int64
+			f.InterceptReads(func(m *nats.Msg) *nats.Msg {
+				switch asked := string(m.Data); {
+				case strings.HasSuffix(m.Subject, "DIRECT.GET.KV_jobs_0") && bySeq.Load() < 2:
+					return &nats.Msg{Header: nats.Header{"Status": {"404"}}}
+				case strings.Contains(asked, `"seq"`) && bySeq.Add(1) <= 2:
+				case strings.Contains(asked, "$KV.jobs_0.db.coll.a") && byKey.Add(1) <= 2:
+				default:
+					return nil
+				}
+				return &nats.Msg{Data: []byte(`{"error":{"code":404,"err_code":10037,"description":"no message found"}}`)}
+			})
+			f.Intercept(func(ctx context.Context, m *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {
+				if m.Header.Get("Belfry-Status") == string(job.Firing) && claims.Add(1) <= 2 {
+					return nil, &jetstream.APIError{Code: 400, ErrorCode: jetstream.JSErrCodeStreamWrongLastSequence}
+				}
+				return send(ctx, m)
+			})
+			f.run()
+			j := newJob("a", "r", time.Now())
+			f.create(j)
+			eventually(t, "the fire", func() bool { return len(f.messages("FIRES", "fires.>")) == 1 })
+			if bySeq.Load() < 2 || byKey.Load() < 2 || claims.Load() < 3 {
+				t.Errorf("%d reads by sequence, %d by key, %d claims: the leader was not asked while it was behind",
+					bySeq.Load(), byKey.Load(), claims.Load())
+			}
+		})
+	}
+}

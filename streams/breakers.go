@@ -1,0 +1,116 @@
+package streams
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/internal/job"
+)
+
+// Breakers knows of the endpoints that are down: a breaker that tripped on one
+// node shuts the gates of its route on all. It is safe for concurrent use.
+type Breakers struct {
+	w       *writer
+	js      jetstream.JetStream
+	cfg     Config
+	changed func() // tells the timers
+
+	mu      sync.Mutex // guards what follows
+	tripped map[job.RouteKey]trippedBreaker
+}
+
+type trippedBreaker struct {
+	until    time.Time
+	revision uint64
+}
+
+func newBreakers(w *writer, js jetstream.JetStream, cfg Config, changed func()) *Breakers {
+	return &Breakers{w: w, js: js, cfg: cfg, changed: changed, tripped: map[job.RouteKey]trippedBreaker{}}
+}
+
+// Tripped reports whether the route's breaker has tripped. Until then nothing is
+// fired to the route, and after it one try at a time, until Reset.
+func (b *Breakers) Tripped(k job.RouteKey) (until time.Time, tripped bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	t, tripped := b.tripped[k]
+	return t.until, tripped
+}
+
+// state is how the route's breaker stands, for people.
+func (b *Breakers) state(k job.RouteKey) job.Breaker {
+	until, tripped := b.Tripped(k)
+	switch {
+	case !tripped:
+		return job.Breaker{}
+	case b.cfg.Now().Before(until):
+		return job.Breaker{State: job.BreakerOpen, Until: until.UnixMilli()}
+	}
+	return job.Breaker{State: job.BreakerHalfOpen, Until: until.UnixMilli()}
+}
+
+// Trip shuts the gates of the route until then. It waits until the other nodes
+// can know; if it fails, only this one does.
+func (b *Breakers) Trip(ctx context.Context, k job.RouteKey, until time.Time) error {
+	b.see(k, trippedBreaker{until: until})
+	seq, err := b.w.send(ctx, &nats.Msg{
+		Subject: gatesSubject(breakerKey(k)), Data: strconv.AppendInt(nil, until.UnixMilli(), 10),
+	})
+	if err != nil {
+		return err
+	}
+	b.see(k, trippedBreaker{until, seq})
+	return nil
+}
+
+// Reset opens the gates of the route, as Trip shuts them.
+func (b *Breakers) Reset(ctx context.Context, k job.RouteKey) error {
+	b.forget(k)
+	_, err := b.w.send(ctx, &nats.Msg{Subject: gatesSubject(breakerKey(k)), Header: nats.Header{
+		hdrKVOperation: {"PURGE"}, hdrRollup: {"sub"},
+	}})
+	return err
+}
+
+func (b *Breakers) see(k job.RouteKey, t trippedBreaker) {
+	b.mu.Lock()
+	if t.revision >= b.tripped[k].revision || t.revision == 0 {
+		b.tripped[k] = t
+	}
+	b.mu.Unlock()
+	b.changed()
+}
+
+func (b *Breakers) forget(k job.RouteKey) {
+	b.mu.Lock()
+	delete(b.tripped, k)
+	b.mu.Unlock()
+	b.changed()
+}
+
+// follow takes in what other nodes say, until ctx ends.
+func (b *Breakers) follow(ctx context.Context) {
+	watchKeys(ctx, b.js, b.cfg.Log, gatesBucket, breakerPrefix+">", b.take)
+}
+
+func (b *Breakers) take(e jetstream.KeyValueEntry) {
+	if e == nil {
+		return
+	}
+	k, err := parseRouteToken(strings.TrimPrefix(e.Key(), breakerPrefix))
+	if err != nil {
+		return // somebody else's
+	}
+	until, err := strconv.ParseInt(string(e.Value()), 10, 64)
+	if e.Operation() != jetstream.KeyValuePut || err != nil {
+		b.forget(k)
+		return
+	}
+	b.see(k, trippedBreaker{time.UnixMilli(until), e.Revision()})
+}

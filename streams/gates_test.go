@@ -1,0 +1,187 @@
+package streams_test
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"belfry/internal/job"
+	"belfry/streams"
+)
+
+// While a route is paused its jobs stay as they are, can be cancelled, and fire
+// in due order afterwards.
+func TestPause(t *testing.T) {
+	for _, kind := range []job.RouteType{job.REST, job.NATS} {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			f := open(t, streams.Config{})
+			f.route("r", kind)
+			f.route("other", kind)
+			f.run()
+			k := job.RouteKey{DB: "db", ID: "r"}
+			if err := f.Routes().Pause(t.Context(), k, 0); err != nil {
+				t.Fatal(err)
+			}
+			start := time.Now()
+			const n = 20
+			for i := range n {
+				f.create(newJob(fmt.Sprint(i), "r", start.Add(time.Duration(n-i)*time.Millisecond)))
+			}
+			// What comes due behind them on another route has fired: so would they.
+			f.create(newJob("other", "other", start.Add(2*n*time.Millisecond)))
+			eventually(t, "the other route fires", func() bool { return len(f.messages("FIRES", "fires.>")) == 1 })
+			for i := range n {
+				if got := f.get(newJob(fmt.Sprint(i), "r", start).Key).Status; got != job.Scheduled {
+					t.Fatalf("job %d of a paused route is %s", i, got)
+				}
+			}
+			if err := f.Jobs().Cancel(t.Context(), newJob("7", "r", start).Key); err != nil {
+				t.Errorf("cancel while the route is paused: %v", err)
+			}
+			if err := f.Routes().Resume(t.Context(), k); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "what waited fires", func() bool { return len(f.messages("FIRES", "fires.>")) == n })
+			var got, want []string
+			for _, m := range f.messages("FIRES", "fires.db.r") {
+				fire, err := streams.DecodeFire(m.Headers(), m.Data(), 1, time.Time{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				got = append(got, fire.Key.ID)
+			}
+			for i := n - 1; i >= 0; i-- {
+				if i != 7 {
+					want = append(want, fmt.Sprint(i))
+				}
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("fired %v, want %v", got, want)
+			}
+		})
+	}
+}
+
+func TestPauseEndsByItself(t *testing.T) {
+	t.Parallel()
+	f := open(t, streams.Config{})
+	f.route("r", job.NATS)
+	f.run()
+	until := time.Now().Add(400 * time.Millisecond).Truncate(time.Millisecond)
+	if err := f.Routes().Pause(t.Context(), job.RouteKey{DB: "db", ID: "r"}, until.UnixMilli()); err != nil {
+		t.Fatal(err)
+	}
+	j := newJob("a", "r", time.Now())
+	f.create(j)
+	f.reaches(j.Key, job.Published)
+	m := f.messages("FIRES", "fires.>")[0]
+	at, err := m.Metadata()
+	if err != nil || at.Timestamp.Before(until) {
+		t.Errorf("fired at %v (%v), paused until %v", at.Timestamp, err, until)
+	}
+}
+
+// A breaker that tripped on one node shuts the gates on the other.
+func TestBreakerShutsGates(t *testing.T) {
+	t.Parallel()
+	f := open(t, streams.Config{})
+	f.route("r", job.REST)
+	f.run()
+	other, err := streams.Open(t.Context(), f.server.Connect(), streams.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := job.RouteKey{DB: "db", ID: "r"}
+	if err := other.Breakers().Trip(t.Context(), k, time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the breaker is known", func() bool {
+		r, err := f.Routes().Get(t.Context(), k)
+		return err == nil && r.Breaker.State == job.BreakerOpen
+	})
+	for i := range 3 {
+		f.create(newJob(fmt.Sprint(i), "r", time.Now()))
+	}
+	if err := other.Breakers().Trip(t.Context(), k, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a probe fires", func() bool { return len(f.messages("FIRES", "fires.>")) == 1 })
+	if got := f.get(newJob("1", "r", time.Now()).Key).Status; got != job.Scheduled {
+		t.Errorf("beside the probe another job is %s", got)
+	}
+	if r, err := f.Routes().Get(t.Context(), k); err != nil || r.Breaker.State != job.BreakerHalfOpen {
+		t.Errorf("the breaker is %q (%v), want half-open", r.Breaker.State, err)
+	}
+	if err := other.Breakers().Reset(t.Context(), k); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "all fire", func() bool { return len(f.messages("FIRES", "fires.>")) == 3 })
+}
+
+func TestPermitsFrom(t *testing.T) {
+	now := time.UnixMilli(1_000_000)
+	ms := func(n int) time.Time { return now.Add(time.Duration(n) * time.Millisecond) }
+	for _, c := range []struct {
+		name  string
+		next  time.Time
+		limit job.RateLimit
+		n     int
+		want  []time.Time
+		then  time.Time
+	}{
+		{"the first", time.Time{}, job.RateLimit{PerSecond: 100}, 3, []time.Time{ms(0), ms(10), ms(20)}, ms(30)},
+		{"behind others", ms(25), job.RateLimit{PerSecond: 100}, 2, []time.Time{ms(25), ms(35)}, ms(45)},
+		{"after a rest", ms(-5000), job.RateLimit{PerSecond: 100}, 2, []time.Time{ms(0), ms(10)}, ms(20)},
+		{"a burst after a rest", ms(-5000), job.RateLimit{PerSecond: 100, Burst: 3}, 4, []time.Time{ms(-20), ms(-10), ms(0), ms(10)}, ms(20)},
+		{"no burst without a rest", ms(0), job.RateLimit{PerSecond: 100, Burst: 3}, 2, []time.Time{ms(0), ms(10)}, ms(20)},
+		{"slow", ms(0), job.RateLimit{PerSecond: 0.1}, 2, []time.Time{ms(0), ms(10_000)}, ms(20_000)},
+	} {
+		got, then := streams.PermitsFrom(c.next, now, c.limit, c.n)
+		if !slices.EqualFunc(got, c.want, time.Time.Equal) || !then.Equal(c.then) {
+			t.Errorf("%s: %v, then %v; want %v, then %v", c.name, got, then, c.want, c.then)
+		}
+	}
+}
+
+// Many that ask at once, on two nodes, share one rate.
+func TestPermitsOverTwoNodes(t *testing.T) {
+	t.Parallel()
+	f := open(t, streams.Config{})
+	other, err := streams.Open(t.Context(), f.server.Connect(), streams.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	limit := job.RateLimit{PerSecond: 1000}
+	var mu sync.Mutex
+	var all []time.Time
+	var asking sync.WaitGroup
+	for _, s := range []*streams.Store{f.Store, other} {
+		for range 4 {
+			asking.Go(func() {
+				for i := range 10 {
+					permits, err := s.ReservePermits(t.Context(), job.RouteKey{DB: "db", ID: "r"}, limit, i+1)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					mu.Lock()
+					all = append(all, permits...)
+					mu.Unlock()
+				}
+			})
+		}
+	}
+	asking.Wait()
+	slices.SortFunc(all, time.Time.Compare)
+	if len(all) != 8*55 {
+		t.Fatalf("%d permits, want %d", len(all), 8*55)
+	}
+	for i := range len(all) - 1 {
+		if got := all[i+1].Sub(all[i]); got < time.Millisecond {
+			t.Fatalf("permits %d and %d are %v apart, want 1 ms at least", i, i+1, got)
+		}
+	}
+}

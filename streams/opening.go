@@ -1,0 +1,66 @@
+package streams
+
+import (
+	"context"
+	"time"
+
+	"belfry/internal/job"
+)
+
+// opening says how far the gate of a route is open:
+//
+//	paused                      shut
+//	a NATS route                no gate: its fires wait for nobody
+//	its breaker is open         shut, until it is time for a probe
+//	its breaker lets one probe  one fire, of each partition
+//	a REST route                gateLimit fires, and no faster than its limit
+func (t *timer) opening(k job.RouteKey) opening {
+	r, known := t.routes.peek(k)
+	if !known {
+		return opening{out: unlimited} // to die, if it is deleted
+	}
+	now := t.now()
+	switch until := time.UnixMilli(r.PausedUntil); {
+	case r.Paused:
+		return opening{}
+	case now.Before(until):
+		return opening{again: until}
+	case r.Type == job.NATS:
+		return opening{out: unlimited}
+	}
+	open := opening{out: gateLimit, perSecond: r.RateLimit.PerSecond}
+	if until, tripped := t.breakers.Tripped(k); tripped {
+		open.out = 1
+		if now.Before(until) {
+			open.out, open.again = 0, until
+		}
+	}
+	return open
+}
+
+// permitted is the answer to a permitRequest.
+type permitted struct {
+	route   job.RouteKey
+	permits []time.Time
+}
+
+// askPermits asks for the permits that the agenda wants.
+func (t *timer) askPermits() {
+	for _, ask := range t.agenda.toPermit() {
+		r, known := t.routes.peek(ask.route)
+		t.start(func(ctx context.Context) {
+			answer := permitted{route: ask.route}
+			if known {
+				var err error
+				if answer.permits, err = t.rates.reserve(ctx, ask.route, r.RateLimit, ask.n); err != nil {
+					t.log.Warn("no permits for a route with a rate limit yet", "db", r.DB, "route", r.ID, "error", err)
+					sleep(ctx, answerWait/10)
+				}
+			}
+			select {
+			case t.permits <- answer:
+			case <-ctx.Done():
+			}
+		})
+	}
+}

@@ -1,0 +1,63 @@
+package streams
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"belfry/internal/job"
+)
+
+// permitsAhead is for how long permits are asked for at once: long enough that
+// asking costs little, and short enough that the partitions of a route take
+// turns.
+const permitsAhead = 250 * time.Millisecond
+
+// permitRequest is for how many permits to ask.
+type permitRequest struct {
+	route job.RouteKey
+	n     int
+}
+
+// toPermit returns what to ask permits for: jobs that wait at a gate for no other
+// reason. It counts on each being answered with permitted.
+func (a *agenda) toPermit() []permitRequest {
+	var all []permitRequest
+	for g := range a.queues {
+		open := a.opening(g.route)
+		if open.perSecond == 0 || g.asking {
+			continue
+		}
+		most := max(1, int(math.Ceil(open.perSecond*permitsAhead.Seconds())))
+		n := min(g.waiting.Len(), most, open.out-g.out) - len(g.permits)
+		if n > most/2 || n > 0 && len(g.permits) == 0 {
+			g.asking = true
+			all = append(all, permitRequest{g.route, n})
+		}
+	}
+	return all
+}
+
+// permitted takes in permits. Those for jobs that are gone meanwhile are lost.
+func (a *agenda) permitted(k job.RouteKey, permits []time.Time) {
+	if g := a.gates[k]; g != nil {
+		g.asking = false
+		g.permits = slices.Concat(g.permits, permits)
+	}
+}
+
+// nextOpening returns when a gate with waiting records opens further by itself;
+// zero is not before something else happens.
+func (a *agenda) nextOpening(now time.Time) time.Time {
+	var first time.Time
+	for g := range a.queues {
+		at := a.opening(g.route).again
+		if i := g.ripe(now); i < len(g.permits) {
+			at = g.permits[i]
+		}
+		if !at.IsZero() && (first.IsZero() || at.Before(first)) {
+			first = at
+		}
+	}
+	return first
+}

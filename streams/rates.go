@@ -1,0 +1,109 @@
+package streams
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"belfry/internal/job"
+)
+
+// rates hands out permits to begin fires, so that a route with a rate limit
+// keeps it over all nodes: when the next permit of a route is for is one key in
+// the gates bucket, moved on by compare-and-set. It is safe for concurrent use.
+type rates struct {
+	w   *writer
+	now func() time.Time
+
+	mu    sync.Mutex // guards what follows
+	known map[job.RouteKey]*rate
+}
+
+// rate is what this node knows of a route's key.
+type rate struct {
+	mu       sync.Mutex // held while the key is written
+	revision uint64
+	next     time.Time // when the next permit is for
+}
+
+func newRates(w *writer, now func() time.Time) *rates {
+	return &rates{w: w, now: now, known: map[job.RouteKey]*rate{}}
+}
+
+// reserve returns n permits of a route, each with its time, in order. A permit is
+// for one fire at that time or later.
+func (s *rates) reserve(ctx context.Context, k job.RouteKey, limit job.RateLimit, n int) ([]time.Time, error) {
+	r := s.rate(k)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	pause := newBackOff(2*time.Millisecond, 100*time.Millisecond)
+	for {
+		permits, next := permitsFrom(r.next, s.now(), limit, n)
+		seq, err := s.w.send(ctx, &nats.Msg{
+			Subject: gatesSubject(rateKey(k)),
+			Header:  nats.Header{hdrExpectSubjectSeq: {formatUint(r.revision)}},
+			Data:    strconv.AppendInt(nil, next.UnixNano(), 10),
+		})
+		if err == nil {
+			r.revision, r.next = seq, next
+			return permits, nil
+		}
+		if !errors.Is(err, errConflict) {
+			// Should it have been written, the permits are lost.
+			r.revision = 0
+			return nil, err
+		}
+		if err := s.read(ctx, k, r); err != nil {
+			return nil, err
+		}
+		if !sleep(ctx, pause.NextBackOff()) {
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func (s *rates) rate(k job.RouteKey) *rate {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.known[k] == nil {
+		s.known[k] = &rate{}
+	}
+	return s.known[k]
+}
+
+// read takes in what another node wrote.
+func (s *rates) read(ctx context.Context, k job.RouteKey, r *rate) error {
+	m, found, err := s.w.lastOnLeader(ctx, gatesStream, gatesSubject(rateKey(k)))
+	if err != nil {
+		return err
+	}
+	r.revision, r.next = m.Seq, time.Time{}
+	if !found || isMarker(m.Header) {
+		return nil
+	}
+	nanos, err := strconv.ParseInt(string(m.Data), 10, 64)
+	if err != nil {
+		return fmt.Errorf("couldn't read the key %s of bucket %s: %w", rateKey(k), gatesBucket, err)
+	}
+	r.next = time.Unix(0, nanos)
+	return nil
+}
+
+// permitsFrom makes n permits, the first for the time next if that is not long
+// past: after a rest a burst of them is for at once.
+func permitsFrom(next, now time.Time, limit job.RateLimit, n int) (permits []time.Time, then time.Time) {
+	interval := time.Duration(float64(time.Second) / limit.PerSecond)
+	if earliest := now.Add(-interval * time.Duration(max(limit.Burst, 1)-1)); next.Before(earliest) {
+		next = earliest
+	}
+	for range n {
+		permits = append(permits, next)
+		next = next.Add(interval)
+	}
+	return permits, next
+}

@@ -1,0 +1,49 @@
+package streams
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// watchKeys hands the entries of a bucket whose keys match to visit, the present
+// ones first, then nil, then each change, until ctx ends. After trouble it begins
+// anew.
+func watchKeys(ctx context.Context, js jetstream.JetStream, log *slog.Logger, bucket, keys string, visit func(jetstream.KeyValueEntry)) {
+	pause := newBackOff(50*time.Millisecond, 2*time.Second)
+	for ctx.Err() == nil {
+		err := watchKeysOnce(ctx, js, bucket, keys, visit)
+		if ctx.Err() == nil {
+			log.Warn("the watch of a bucket broke", "bucket", bucket, "error", err)
+			sleep(ctx, pause.NextBackOff())
+		}
+	}
+}
+
+func watchKeysOnce(ctx context.Context, js jetstream.JetStream, bucket, keys string, visit func(jetstream.KeyValueEntry)) error {
+	kv, err := js.KeyValue(ctx, bucket)
+	if err != nil {
+		return err
+	}
+	w, err := kv.Watch(ctx, keys)
+	if err != nil {
+		return err
+	}
+	// Beside us, since without a connection it waits for an answer; at worst
+	// the server forgets the watch by itself.
+	defer func() { go w.Stop() }()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case e, open := <-w.Updates():
+			if !open {
+				return errors.New("it was closed")
+			}
+			visit(e)
+		}
+	}
+}
