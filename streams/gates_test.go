@@ -185,3 +185,47 @@ func TestPermitsOverTwoNodes(t *testing.T) {
 		}
 	}
 }
+
+// The concurrency of a route is one over all nodes that fetch from its inbox.
+func TestConcurrencyOverTwoNodes(t *testing.T) {
+	t.Parallel()
+	f := open(t, streams.Config{})
+	k := job.RouteKey{DB: "db", ID: "r"}
+	r := job.Route{RouteKey: k, Type: job.REST, WebhookURL: "http://127.0.0.1:9/", Policy: job.Policy{Concurrency: 5}}
+	if err := f.Routes().Create(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	other, err := streams.Open(t.Context(), f.server.Connect(), streams.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.run()
+	for i := range 20 {
+		f.create(newJob(fmt.Sprint(i), "r", time.Now()))
+	}
+	eventually(t, "all fire", func() bool { return len(f.messages("FIRES", "fires.>")) == 20 })
+	fetch := func(s *streams.Store, n int) (got []job.Handover) {
+		t.Helper()
+		if err := s.Inboxes().Fetch(t.Context(), k, n, 500*time.Millisecond, func(h job.Handover) { got = append(got, h) }); err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	here, there := fetch(f.Store, 3), fetch(other, 10)
+	if len(here) != 3 || len(there) != 2 {
+		t.Errorf("one node has %d fires and the other %d, want 3 and 2", len(here), len(there))
+	}
+	if err := here[0].Ack(); err != nil {
+		t.Fatal(err)
+	}
+	if again := fetch(other, 10); len(again) != 1 {
+		t.Errorf("after one ack %d fires are handed out, want 1", len(again))
+	}
+	r.Concurrency = 0
+	if err := f.Routes().Replace(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	if rest := fetch(other, 14); len(rest) != 14 {
+		t.Errorf("without a limit %d fires are handed out, want the 14 that are left", len(rest))
+	}
+}

@@ -56,8 +56,12 @@ func (in *Inboxes) ensure(ctx context.Context, r job.Route) error {
 	if was := is.Metadata[metaType]; was != string(r.Type) {
 		return fmt.Errorf("%w: the deleted route %q of type %s is still being cleared; try again in a minute", job.ErrRouteClearing, r.ID, was)
 	}
-	if r.Type == job.NATS && (is.AckWait != want.AckWait || is.MaxDeliver != want.MaxDeliver || !slices.Equal(is.BackOff, want.BackOff)) {
+	if changed := is.AckWait != want.AckWait || is.MaxDeliver != want.MaxDeliver || !slices.Equal(is.BackOff, want.BackOff) ||
+		r.Type == job.REST && is.MaxAckPending != want.MaxAckPending; changed {
 		is.AckWait, is.MaxDeliver, is.BackOff = want.AckWait, want.MaxDeliver, want.BackOff
+		if r.Type == job.REST {
+			is.MaxAckPending = want.MaxAckPending
+		}
 		if c, err = in.js.UpdateConsumer(ctx, FiresStream, is); err != nil {
 			return unavailable("couldn't change the inbox of the route", err)
 		}
@@ -88,9 +92,9 @@ func (in *Inboxes) config(r job.Route) jetstream.ConsumerConfig {
 		cfg.DeliverPolicy = jetstream.DeliverAllPolicy
 		cfg.AckWait = in.cfg.AckWait
 		cfg.MaxDeliver = -1
-		// The workers' free slots are the limit, and a fire that is left
-		// unacked on purpose must not use one up.
-		cfg.MaxAckPending = -1
+		// The limit of a route is one over all nodes. Without it each node's
+		// free slots are, and a fire that is left unacked on purpose uses none.
+		cfg.MaxAckPending = orDefault(r.Concurrency, -1)
 	}
 	return cfg
 }

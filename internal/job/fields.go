@@ -107,7 +107,7 @@ var policyFields = []PolicyField{
 	{"secret", restOnly, "", secretAccepts, "Signs each try, see below. GET shows `\"" + Hidden + "\"`; a PUT without it keeps the stored one, `null` removes it.",
 		given(func(p Policy) string { return p.Secret }),
 		nil}, // by CheckSecret
-	{"concurrency", restOnly, "64", "1 to 1000", "Tries under way at once, on each node.",
+	{"concurrency", restOnly, "64", "1 to 1000", "Tries under way at once, over all nodes. Without it, 64 on each.",
 		given(func(p Policy) int { return p.Concurrency }),
 		func(p Policy) string { return inRange(p.Concurrency, 1, MaxConcurrency) }},
 	{"rate_limit.per_second", restOnly, "", "0.001 to 100000", "Fires a second in the long run, over all nodes.",
