@@ -155,8 +155,8 @@ func (p *put) conclude(ctx context.Context, seq uint64, err error) (uint64, erro
 		case errors.Is(err, errConflict) && !asked:
 			// The server says so too when it could not read, and on replicas
 			// while another write is under way that may yet fail.
-			if moved, err := p.w.moved(ctx, p.stream, p.msg.Subject, p.expect); moved || err != nil {
-				return 0, err
+			if seq, err := p.w.refused(ctx, p.stream, p.msg.Subject, p.r, p.expect); seq > 0 || err != nil {
+				return seq, err
 			}
 			if !sleep(ctx, pause.NextBackOff()) {
 				return 0, fmt.Errorf("%w: the store keeps refusing the write", job.ErrUnavailable)
@@ -192,18 +192,28 @@ func (p *put) whatBecame(ctx context.Context, pause backoff.BackOff) (seq uint64
 	}
 }
 
-// moved asks the leader whether the record is at another revision than expect;
-// then the error is [job.ErrMoved]. Only a higher one is believed: a leader that
-// was cut off answers, and refuses, by what it last knew.
-func (w *writer) moved(ctx context.Context, stream, subject string, expect uint64) (bool, error) {
+// refused asks the leader why it refused the write of r over the revision expect.
+// That the record has moved ([job.ErrMoved]) is believed of a higher revision
+// only: a leader that was cut off answers, and refuses, by what it last knew. seq
+// is that of the write itself, when it is there in spite of the refusal; in an
+// election a refusal can come after the write. Without either, the write can be
+// sent again.
+func (w *writer) refused(ctx context.Context, stream, subject string, r job.Record, expect uint64) (seq uint64, err error) {
 	m, _, err := w.lastOnLeader(ctx, stream, subject)
-	switch {
-	case err != nil:
-		return false, err
-	case m.Seq > expect:
-		return true, fmt.Errorf("%w: its revision is %d, not %d", job.ErrMoved, m.Seq, expect)
+	if err != nil || m.Seq <= expect {
+		return 0, err
 	}
-	return false, nil
+	if now, _, err := decodeHeaders(r.Key, m.Seq, m.Header); err == nil && isOurs(now, r) {
+		return m.Seq, nil
+	}
+	return 0, fmt.Errorf("%w: its revision is %d, not %d", job.ErrMoved, m.Seq, expect)
+}
+
+// isOurs reports whether the record now shows that the write of r was applied: it
+// is that write, or the job has moved on since. Its fire id was made for this very
+// write if that made the job.
+func isOurs(now, r job.Record) bool {
+	return now.Op == r.Op || r.Status == job.Scheduled && now.FireID == r.FireID
 }
 
 // settle finds out from the leader what became of the write of r over the
@@ -231,9 +241,7 @@ func (w *writer) settle(ctx context.Context, stream, subject string, r job.Recor
 		return 0, true, nil
 	case written && now.Replaces.Seq == expect:
 		return 0, false, fmt.Errorf("%w: another write came first", job.ErrMoved)
-	case r.Status == job.Scheduled && now.FireID == r.FireID:
-		// The fire id was made for this very write: it was applied, and
-		// the job has moved on since.
+	case isOurs(now, r):
 		return m.Seq, false, nil
 	}
 	return 0, false, fmt.Errorf("%w: the record has changed more than once", job.ErrUnknownOutcome)

@@ -142,6 +142,17 @@ func (c *client) createRoutes(ctx context.Context, r *rand.Rand, webhook string)
 	return route.Consumer, nil
 }
 
+// eachRoute sends a request about each of the routes.
+func (c *client) eachRoute(ctx context.Context, what string) error {
+	r := rand.New(rand.NewPCG(0, 0))
+	for _, id := range []string{routeREST, routeNATS} {
+		if a := c.do(ctx, r, patience, http.MethodPost, "/route/"+db+"/"+id+"/"+what, ""); a.status != http.StatusOK {
+			return fmt.Errorf("couldn't %s route %s: %d %s", what, id, a.status, a.body)
+		}
+	}
+	return nil
+}
+
 // status returns the status that the API shows of a job.
 func (c *client) status(ctx context.Context, r *rand.Rand, id string) string {
 	a := c.do(ctx, r, patience, http.MethodGet, jobPath(id), "")

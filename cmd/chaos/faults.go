@@ -19,8 +19,10 @@ type window struct {
 // faulter brings the faults about, one at a time.
 type faulter struct {
 	*site
-	start time.Time
-	say   func(format string, args ...any)
+	client   *client
+	receiver *receiver
+	start    time.Time
+	say      func(format string, args ...any)
 }
 
 // run carries out the faults, each not before its time and not before all is
@@ -72,7 +74,21 @@ func (f *faulter) apply(ctx context.Context, one fault) error {
 		}
 		return f.interrupt(ctx, links, one)
 	}
+	switch one.kind {
+	case pauseRoutes:
+		return f.pauseRoutes(ctx, one.lasts)
+	case failHook:
+		f.receiver.failing.Store(true)
+		defer f.receiver.failing.Store(false)
+		return wait(ctx, one.lasts)
+	}
 	return errors.New("no such fault")
+}
+
+// pauseRoutes pauses the routes of the workload and lets them go on again.
+func (f *faulter) pauseRoutes(ctx context.Context, paused time.Duration) error {
+	err := f.client.eachRoute(ctx, "pause")
+	return errors.Join(err, wait(ctx, paused), f.client.eachRoute(ctx, "resume"))
 }
 
 func (f *faulter) kill(ctx context.Context, p *proc.Process, down time.Duration) error {

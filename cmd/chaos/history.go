@@ -7,6 +7,10 @@ type history struct {
 	jobs     []told
 	arrivals []arrival
 	fires    []fire
+
+	// putBack says that routes were paused or their breakers tripped, so that
+	// fires of REST routes may have been put back untried.
+	putBack bool
 }
 
 // told is one job as its client tells it.

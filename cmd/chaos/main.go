@@ -144,11 +144,14 @@ func perform(ctx context.Context, o options, dir string, stdout io.Writer) (h hi
 
 	p := newPlan(o.seed, o.setting, o.duration)
 	start := time.Now()
-	f := &faulter{site: s, start: start, say: func(format string, args ...any) { fmt.Fprintf(stdout, format+"\n", args...) }}
+	f := &faulter{site: s, client: c, receiver: in, start: start, say: func(format string, args ...any) { fmt.Fprintf(stdout, format+"\n", args...) }}
 	working, stopWorking := context.WithCancel(ctx)
 	defer stopWorking()
 	done := make(chan []told, 1)
 	go func() { done <- (&workload{client: c, seed: o.seed, start: start}).run(working, p.stories) }()
+	for _, one := range p.faults {
+		h.putBack = h.putBack || one.kind == pauseRoutes || one.kind == failHook
+	}
 	windows, err = f.run(ctx, p.faults)
 	if err != nil {
 		stopWorking()

@@ -69,6 +69,8 @@ const (
 	killServer  faultKind = "kill nats-server"    // SIGKILL, started again later
 	pauseServer faultKind = "pause nats-server"   // SIGSTOP for longer than an election
 	cutServer   faultKind = "cut off nats-server" // its connections to the other servers break
+	pauseRoutes faultKind = "pause routes"        // both routes, by request
+	failHook    faultKind = "fail webhook"        // the receiver answers 503, so that the breaker trips
 )
 
 // setting is where the workload runs.
@@ -89,13 +91,13 @@ func settings() []setting {
 	return []setting{
 		{
 			name: "embedded", nodes: 1,
-			kinds: []faultKind{killNode, killNode, pauseNode},
+			kinds: []faultKind{killNode, killNode, pauseNode, pauseRoutes, failHook},
 			pause: span{2 * time.Second, 5 * time.Second}, settle: 2 * time.Second,
 			duration: time.Minute,
 		},
 		{
 			name: "cluster", nodes: 2, servers: 3,
-			kinds: []faultKind{killNode, pauseNode, cutNode, stallNode, killServer, pauseServer, cutServer},
+			kinds: []faultKind{killNode, pauseNode, cutNode, stallNode, killServer, pauseServer, cutServer, pauseRoutes, failHook},
 			pause: span{4 * time.Second, 8 * time.Second}, settle: 10 * time.Second,
 			duration: 90 * time.Second,
 		},
@@ -137,6 +139,8 @@ func newFaults(r *rand.Rand, s setting, duration time.Duration) []fault {
 			f.lasts = in(r, span{0, 3 * time.Second})
 		case killServer, cutServer:
 			f.lasts = in(r, span{time.Second, 6 * time.Second})
+		case pauseRoutes:
+			f.lasts = in(r, span{time.Second, 4 * time.Second})
 		case pauseServer:
 			f.lasts = in(r, span{4 * time.Second, 10 * time.Second})
 		default: // longer than the lease of 3 s

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -20,6 +21,7 @@ import (
 type receiver struct {
 	server   *http.Server
 	listener net.Listener
+	failing  atomic.Bool // every POST is answered 503
 	nc       *nats.Conn
 	js       jetstream.JetStream
 
@@ -86,7 +88,7 @@ func (r *receiver) message(m jetstream.Msg) {
 }
 
 // note takes an arrival in, and reports whether it is to be refused: the first
-// try of a job that asks for it.
+// try of a job that asks for it, and each POST while the receiver fails.
 func (r *receiver) note(a arrival, body []byte) bool {
 	var c content
 	r.mu.Lock()
@@ -95,6 +97,7 @@ func (r *receiver) note(a arrival, body []byte) bool {
 		r.refused[a.fireID] = true
 		a.refused = true
 	}
+	a.refused = a.refused || body != nil && r.failing.Load()
 	r.arrivals = append(r.arrivals, a)
 	return a.refused
 }
