@@ -57,6 +57,17 @@ func (t told) possible() (contents map[int]bool, due map[int]time.Time) {
 	return contents, due
 }
 
+// ever returns every content that the job was asked to have.
+func (t told) ever() map[int]bool {
+	all := map[int]bool{}
+	for _, a := range t.asked {
+		if a.op != opCancel {
+			all[a.content] = true
+		}
+	}
+	return all
+}
+
 // check returns every violation, in the order of the jobs.
 func check(h history) []violation {
 	arrivals := map[string][]arrival{}
@@ -94,20 +105,30 @@ func checkJob(t told, arrivals []arrival, fires []fire, putBack bool) []string {
 		}
 	}
 	contents, due := t.possible()
-	if len(arrivals) == 0 && !contents[nothing] {
+	// A job whose try was refused or put back waits again, and may be changed.
+	early := contents
+	if putBack {
+		early = t.ever()
+	}
+	accepted := slices.DeleteFunc(slices.Clone(arrivals), func(a arrival) bool { return a.refused })
+	if len(accepted) == 0 && !contents[nothing] {
 		report("lost: acknowledged, and never arrived; its status is %s; it was %s", t.final, t.story())
 	}
 	ids, seqs, came := map[string]bool{}, map[uint64]bool{}, map[int]bool{}
-	refusals := 0
+	refusals := map[string]int{}
 	for _, a := range arrivals {
-		ids[a.fireID], came[a.content] = true, true
+		possible := contents
+		if a.refused {
+			refusals[a.fireID]++
+			possible = early
+		}
+		if !a.refused || !putBack {
+			ids[a.fireID], came[a.content] = true, true
+		}
 		if a.seq != 0 {
 			seqs[a.seq] = true
 		}
-		if a.refused {
-			refusals++
-		}
-		if !contents[a.content] {
+		if !possible[a.content] {
 			report("arrived with content %d, which was cancelled or replaced; it was %s", a.content, t.story())
 		}
 		if d, ok := due[a.content]; ok && a.at.Before(d) {
@@ -120,10 +141,13 @@ func checkJob(t told, arrivals []arrival, fires []fire, putBack bool) []string {
 		report("doubled: arrived %s", describe(arrivals))
 	}
 	claims, tries := map[string]int{}, map[string]int{}
+	triesOf := map[string]int{} // by fire id
 	for _, f := range fires {
 		claims[f.claim]++
-		tries[f.fireID+" attempt "+f.attempt]++
-		if !contents[f.content] {
+		if tries[f.fireID+" attempt "+f.attempt]++; tries[f.fireID+" attempt "+f.attempt] == 1 {
+			triesOf[f.fireID]++
+		}
+		if !early[f.content] {
 			report("in FIRES (%d) with content %d, which was cancelled or replaced; it was %s", f.seq, f.content, t.story())
 		}
 	}
@@ -137,13 +161,19 @@ func checkJob(t told, arrivals []arrival, fires []fire, putBack bool) []string {
 			report("fire %s is in FIRES %d times", try, tries[try])
 		}
 	}
-	if most := 1 + refusals; len(tries) > most {
-		report("%d tries are in FIRES, want at most %d", len(tries), most)
+	if !putBack { // then there is one fire id
+		triesOf = map[string]int{t.id: len(tries)}
+		refusals = map[string]int{t.id: len(arrivals) - len(accepted)}
+	}
+	for _, id := range slices.Sorted(maps.Keys(triesOf)) {
+		if most := 1 + refusals[id]; triesOf[id] > most {
+			report("%d tries are in FIRES, want at most %d", triesOf[id], most)
+		}
 	}
 	if len(arrivals) > 0 && len(fires) == 0 {
 		report("arrived without a message in FIRES")
 	}
-	return append(found, checkFinal(t, contents, len(arrivals) > 0)...)
+	return append(found, checkFinal(t, contents, len(accepted) > 0)...)
 }
 
 // checkFinal compares the status at the end with what the client knows.

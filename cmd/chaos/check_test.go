@@ -151,3 +151,41 @@ func TestOutcome(t *testing.T) {
 		}
 	}
 }
+
+// A job whose try was refused, or put back untried, waits again: it may be
+// changed then, but must not arrive as it was.
+func TestCheckPutBack(t *testing.T) {
+	t.Parallel()
+	changed := created(routeREST, acked, asked{op: opChange, outcome: acked})
+	refused := with(came(0, 0), func(a *arrival) { a.refused = true })
+	anew := with(came(1, 0), func(a *arrival) { a.fireID = "g" })
+	anewStored := with(stored(1, 2), func(f *fire) { f.fireID, f.claim = "g", "12" })
+	for _, tt := range []struct {
+		name     string
+		job      told
+		arrivals []arrival
+		fires    []fire
+		want     []string
+	}{
+		{"refused, then changed", changed, []arrival{refused, anew}, []fire{stored(0, 1), anewStored}, nil},
+		{"put back, then changed", changed, []arrival{anew}, []fire{stored(0, 1), anewStored}, nil},
+		{"put back", created(routeREST, acked), []arrival{came(0, 0)},
+			[]fire{stored(0, 1), with(stored(0, 2), func(f *fire) { f.claim = "12" })}, nil},
+		{"one claim twice", created(routeREST, acked), []arrival{came(0, 0)}, []fire{stored(0, 1), stored(0, 2)}, []string{"claim 9 is in FIRES 2 times"}},
+		{"changed, and arrived as it was", changed, []arrival{came(0, 0), anew}, []fire{stored(0, 1), anewStored},
+			[]string{"arrived with content 0", "doubled: "}},
+		{"refused and never again", created(routeREST, acked), []arrival{refused}, []fire{stored(0, 1)}, []string{"lost: "}},
+		{"a second try without a refusal", created(routeREST, acked), []arrival{came(0, 0)},
+			[]fire{stored(0, 1), with(stored(0, 2), func(f *fire) { f.claim, f.attempt = "12", "2" })}, []string{"2 tries are in FIRES, want at most 1"}},
+		{"a NATS route puts nothing back", created(routeNATS, acked), []arrival{came(0, 1)},
+			[]fire{stored(0, 1), with(stored(0, 2), func(f *fire) { f.claim = "12" })}, []string{"fire f attempt 1 is in FIRES 2 times"}},
+	} {
+		var got []string
+		for _, v := range check(history{jobs: []told{tt.job}, arrivals: tt.arrivals, fires: tt.fires, putBack: true}) {
+			got = append(got, v.what)
+		}
+		if !slices.EqualFunc(got, tt.want, strings.HasPrefix) {
+			t.Errorf("%s: the checker says\n\t%s\nwant what begins with\n\t%s", tt.name, strings.Join(got, "\n\t"), strings.Join(tt.want, "\n\t"))
+		}
+	}
+}
