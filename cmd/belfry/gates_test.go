@@ -1,0 +1,116 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// gated makes a REST route to the receiver, with more fields.
+func (r *receiver) gated(t *testing.T, p *running, id, fields string) {
+	t.Helper()
+	p.must(t, "POST", "/route/"+db, fmt.Sprintf(`{"id":%q,"type":"REST","webhook_url":%q,%s}`, id, r.url, fields))
+}
+
+// Two nodes share the rate of a route: the receiver sees it, give or take five
+// parts in a hundred.
+func TestRateLimitOverTwoNodes(t *testing.T) {
+	one := startProgram(t, t.TempDir(), "--partitions", "8")
+	two := startProgram(t, t.TempDir(), "--nats-url", one.ready["nats"])
+	r := newReceiver(t, nil)
+	r.gated(t, one, "limited", `"rate_limit":{"per_second":100}`)
+	jobs := timers(500, time.Now(), time.Millisecond)
+	two.create(t, jobs, "limited")
+	var at []time.Time
+	for _, posts := range r.waitFor(t, len(jobs)) {
+		for _, p := range posts {
+			at = append(at, p.at)
+		}
+	}
+	slices.SortFunc(at, time.Time.Compare)
+	// Without the ends, where one late fire would weigh much.
+	from, to := 50, 450
+	rate := float64(to-from) / at[to].Sub(at[from]).Seconds()
+	t.Logf("%d fires at %.1f/s", len(at), rate)
+	if rate < 95 || rate > 105 || len(at) != len(jobs) {
+		t.Errorf("%d fires at %.1f/s, want %d at 100/s ± 5 %%", len(at), rate, len(jobs))
+	}
+}
+
+// An endpoint that is down gets a probe now and then, no job dies of it, and all
+// arrive when it is back.
+func TestEndpointDown(t *testing.T) {
+	const n = 2000
+	p := startProgram(t, t.TempDir())
+	var down atomic.Bool
+	down.Store(true)
+	r := newReceiver(t, func(*http.Request, post) int {
+		if down.Load() {
+			return http.StatusBadGateway
+		}
+		return http.StatusOK
+	})
+	r.route(t, p, "hook")
+	jobs := timers(n, time.Now(), time.Millisecond)
+	p.create(t, jobs, "hook")
+	eventually(t, func() string {
+		if a := p.must(t, "GET", "/route/"+db+"/hook", ""); !strings.Contains(a, `"breaker":{"state":"open"`) {
+			return "the route shows " + a + ", want an open breaker"
+		}
+		return ""
+	})
+	tried := 0
+	for _, posts := range r.jobs() {
+		tried += len(posts)
+	}
+	// Those that are under way as it trips may be, and those that fail while
+	// others do.
+	if most := 3 * triesPerRoute; tried > most {
+		t.Errorf("%d of %d jobs were tried at an endpoint that is down, want at most %d", tried, n, most)
+	}
+	down.Store(false)
+	r.wait(t, func() string {
+		for _, j := range jobs {
+			if posts := r.byJob[j.id]; len(posts) == 0 || posts[len(posts)-1].status != http.StatusOK {
+				return "job " + j.id + " has not arrived"
+			}
+		}
+		return ""
+	})
+	if a := p.must(t, "GET", "/route/"+db+"/hook", ""); strings.Contains(a, "breaker") {
+		t.Errorf("the route shows %s after all arrived", a)
+	}
+}
+
+// A pause outlives kill -9, and so do the jobs that wait for its end.
+func TestPauseOutlivesKill(t *testing.T) {
+	data := t.TempDir()
+	p := startProgram(t, data)
+	r := newReceiver(t, nil)
+	r.route(t, p, "hook")
+	p.must(t, "POST", "/route/"+db+"/hook/pause", "")
+	jobs := timers(200, time.Now(), time.Millisecond)
+	p.create(t, jobs, "hook")
+	p.kill(t)
+	p = startProgram(t, data)
+	if a := p.must(t, "GET", "/route/"+db+"/hook", ""); !strings.Contains(a, `"paused":true`) {
+		t.Errorf("after kill -9 the route shows %s", a)
+	}
+	for _, j := range jobs[:5] {
+		p.must(t, "DELETE", j.path(), "")
+	}
+	if n := len(r.jobs()); n > 0 {
+		t.Errorf("%d jobs arrived while their route was paused", n)
+	}
+	p.must(t, "POST", "/route/"+db+"/hook/resume", "")
+	got := r.waitFor(t, len(jobs)-5)
+	for _, j := range jobs[:5] {
+		if len(got[j.id]) > 0 {
+			t.Errorf("job %s arrived, though it was cancelled during the pause", j.id)
+		}
+	}
+}
