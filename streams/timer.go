@@ -28,6 +28,7 @@ type timer struct {
 	dead   *deadLetters
 
 	inboxes *Inboxes
+	meter   meter
 
 	// The loop's own; only run touches them.
 	agenda   *agenda
@@ -82,6 +83,7 @@ func newTimer(s *Store, partition int) *timer {
 		partition: partition,
 		cfg:       s.cfg, log: s.cfg.Log, now: s.cfg.Now, js: s.js, w: s.jobs.w,
 		jobs: s.jobs, routes: s.routes.cache, dead: s.dead, inboxes: s.inboxes,
+		meter:   newMeter(s.cfg.Metrics, partition, s.cfg.Now()),
 		loads:   make(chan loaded, maxLoading),
 		claims:  make(chan claimResult, maxFiring),
 		doubted: make(chan struct{}, 1),
@@ -181,6 +183,7 @@ func (t *timer) step(ctx context.Context) {
 	}
 	t.finishSome(len(t.releases) > 0)
 	t.letGo()
+	t.meter.look(t.agenda, t.owns(), t.now())
 	if !t.wanted {
 		return // on standby
 	}
@@ -239,6 +242,7 @@ func (t *timer) observe(m tailed) {
 		t.agenda.observeUnknown(m.rec)
 	case isRecord:
 		t.agenda.observe(m.rec)
+		t.meter.ended(m.rec, t.wanted)
 		// Behind our mark a claim of an earlier epoch has no fire yet, and
 		// its owner can publish none.
 		if m.rec.Status == job.Firing && t.tenure.fence > 0 && m.rec.Epoch != t.tenure.fence {
