@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"belfry/internal/job"
+	"belfry/internal/metrics"
 )
 
 // Jobs settles how fires stand and what becomes of them. Its methods are
@@ -83,6 +84,9 @@ type Config struct {
 
 	// Attempts is told of each try; nil is nobody.
 	Attempts Attempts
+
+	// Metrics counts what happens; nil is nobody.
+	Metrics *metrics.Delivery
 
 	// Escape makes any id fit for a header value. Required.
 	Escape func(string) string
