@@ -182,7 +182,7 @@ func (t *timer) saw(seq uint64) {
 func (t *timer) buryUnrouted(ctx context.Context, claim job.Record) {
 	f := job.Fire{
 		Key: claim.Key, Route: claim.Route, Trigger: claim.Trigger, ID: claim.FireID,
-		Attempt: claim.Attempt, Meta: claim.Meta, Claim: claim.Revision,
+		Attempt: claim.Attempt, Meta: claim.Meta, Trace: claim.Trace, Claim: claim.Revision,
 	}
 	const detail = "there was no such route when the job came due"
 	pause := newBackOff(50*time.Millisecond, 5*time.Second)

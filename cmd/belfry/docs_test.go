@@ -114,7 +114,7 @@ func TestDocumentedNames(t *testing.T) {
 		names = append(names, string(why))
 	}
 	names = append(names, job.HeaderID, job.HeaderTimestamp, job.HeaderSignature, job.HeaderDB, job.HeaderCollection,
-		job.HeaderJobID, job.HeaderRoute, job.HeaderTriggerTime, job.HeaderAttempt)
+		job.HeaderJobID, job.HeaderRoute, job.HeaderTriggerTime, job.HeaderAttempt, job.HeaderTrace)
 	for _, name := range slices.Compact(names) {
 		if !strings.Contains(string(data), "`"+name+"`") {
 			t.Errorf("README.md does not mention `%s`", name)
