@@ -23,6 +23,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/internal/metrics"
+	"belfry/internal/tracing"
 )
 
 // Jobs is the store of jobs. Its errors wrap the sentinels of package job;
@@ -62,6 +63,9 @@ type Config struct {
 	// Metrics counts the requests; nil is nobody.
 	Metrics *metrics.API
 
+	// Tracer makes a span of each request; nil makes none.
+	Tracer *tracing.Tracer
+
 	// Scrape serves /metrics; without it there is no such path.
 	Scrape http.Handler
 
@@ -100,7 +104,7 @@ func New(cfg Config) http.Handler {
 		cfg.Ready = func(context.Context) error { return nil }
 	}
 	a := &api{Config: cfg, mux: chi.NewRouter()}
-	a.mux.Use(a.measure, a.recoverPanic, routeEscapedPath, middleware.GetHead)
+	a.mux.Use(a.watch, a.recoverPanic, routeEscapedPath, middleware.GetHead)
 	a.mux.NotFound(a.notFound)
 	a.mux.MethodNotAllowed(a.methodNotAllowed)
 

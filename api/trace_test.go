@@ -5,7 +5,11 @@ import (
 	"strings"
 	"testing"
 
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+
 	"belfry/internal/job"
+	"belfry/internal/tracing"
 )
 
 // A job keeps the traceparent of the request that made or changed it.
@@ -44,5 +48,28 @@ func TestTraceIsKept(t *testing.T) {
 	}
 	if got := do(t, srv, "GET", "/job/db/c/j", ""); strings.Contains(got.body, "trace") {
 		t.Errorf("GET shows %s, want nothing of the trace", got.body)
+	}
+}
+
+// With spans a job keeps that of its request, and nobody hears of probes.
+func TestSpanOfARequest(t *testing.T) {
+	t.Parallel()
+	exported := tracetest.NewInMemoryExporter()
+	s := newStore()
+	cfg := config(s)
+	cfg.Tracer = tracing.New(sdktrace.WithSyncer(exported), "test")
+	srv := server(t, cfg)
+	do(t, srv, "POST", "/route/db", `{"id":"r","type":"NATS"}`)
+	do(t, srv, "GET", "/healthz", "")
+	do(t, srv, "POST", "/job/db/c", `{"id":"j","trigger_time":4102444800000,"route":"r"}`)
+	srv.Close()
+	spans := exported.GetSpans()
+	if len(spans) != 2 || spans[1].Name != "POST /job/{db}/{collection}" {
+		t.Fatalf("spans %+v, want those of two requests", spans)
+	}
+	span := spans[1].SpanContext
+	want := "00-" + span.TraceID().String() + "-" + span.SpanID().String() + "-01"
+	if got := s.jobs[job.Key{DB: "db", Collection: "c", ID: "j"}].Trace; got != want {
+		t.Errorf("the job has the trace %q, want that of its request, %q", got, want)
 	}
 }

@@ -19,6 +19,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/internal/metrics"
+	"belfry/internal/tracing"
 )
 
 // Jobs settles how fires stand and what becomes of them. Its methods are
@@ -87,6 +88,9 @@ type Config struct {
 
 	// Metrics counts what happens; nil is nobody.
 	Metrics *metrics.Delivery
+
+	// Tracer makes a span of each try; nil makes none.
+	Tracer *tracing.Tracer
 
 	// Escape makes any id fit for a header value. Required.
 	Escape func(string) string

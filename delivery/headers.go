@@ -22,7 +22,8 @@ import (
 //	Belfry-Route         the route's id, escaped
 //	Belfry-Trigger-Time  the job's trigger time, in unix milliseconds
 //	Belfry-Attempt       the number of this try, from 1
-//	traceparent          that of the request that made the job, if it had one
+//	traceparent          of this try's span, or else of the request that made
+//	                     the job, if it had one
 //
 // and the route's own. The names with webhook- are those of Standard Webhooks
 // 1.0.0, whose signature is over the id, the timestamp and the meta.

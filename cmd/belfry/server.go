@@ -16,6 +16,7 @@ import (
 	"belfry/api"
 	"belfry/delivery"
 	"belfry/internal/metrics"
+	"belfry/internal/tracing"
 	"belfry/streams"
 )
 
@@ -55,7 +56,7 @@ type step struct {
 }
 
 // stopLimit bounds [Server.Stop], below the 30 s that service managers grant.
-// The parts that wait for others get a share of it each, 26.5 s together, so that
+// The parts that wait for others get a share of it each, 27 s together, so that
 // the store is left time to close.
 const (
 	stopLimit     = 28 * time.Second
@@ -66,6 +67,7 @@ const (
 	attemptsLimit = 1500 * time.Millisecond
 	flushLimit    = time.Second
 	adminLimit    = time.Second // it waits for nobody
+	tracesLimit   = 500 * time.Millisecond
 )
 
 // New returns a server that is not started yet. The configuration is judged by
@@ -154,6 +156,13 @@ func (s *Server) start(ctx context.Context) error {
 		return err
 	}
 
+	tracer, err := tracing.FromEnv(ctx, version, s.log)
+	if err != nil {
+		return err
+	}
+	if tracer != nil {
+		s.done("traces", tracesLimit, tracer.Shutdown)
+	}
 	nc, err := natsUp(ctx)
 	if err != nil {
 		return err
@@ -191,6 +200,7 @@ func (s *Server) start(ctx context.Context) error {
 		Escape:        streams.Escape,
 		Version:       version,
 		Metrics:       counts.Delivery,
+		Tracer:        tracer,
 		Log:           s.log,
 	}).Run)
 	s.spawn("timer", timerLimit, store.Run)
@@ -201,6 +211,7 @@ func (s *Server) start(ctx context.Context) error {
 		Attempts: store.Attempts(),
 		MaxMeta:  s.cfg.MaxMeta,
 		Metrics:  counts.API,
+		Tracer:   tracer,
 		Scrape:   scrape,
 		Log:      s.log,
 		Ready:    store.Ready,
