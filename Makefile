@@ -27,7 +27,7 @@ help: ## list the targets
 build: ## build bin/belfry
 	CGO_ENABLED=0 go build -trimpath -ldflags "$(LDFLAGS)" -o bin/belfry ./cmd/belfry
 
-# The same sources, version and Go make the same bytes.
+# The same sources, version and Go make the same bytes. It needs GNU tar.
 .PHONY: release
 release: ## build dist/: an archive for each platform, and their checksums
 	rm -rf dist && mkdir dist
