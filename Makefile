@@ -1,6 +1,11 @@
 # Every target says in its own `## ` comment what it does; `make` lists them.
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+LDFLAGS := -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+
+# What make release builds for.
+PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
 
 # The race detector needs a C compiler.
 CC_FOUND := $(shell test "$$(go env CGO_ENABLED)" = 1 && command -v "$$(go env CC | cut -d ' ' -f 1)")
@@ -20,7 +25,21 @@ help: ## list the targets
 
 .PHONY: build
 build: ## build bin/belfry
-	CGO_ENABLED=0 go build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/belfry ./cmd/belfry
+	CGO_ENABLED=0 go build -trimpath -ldflags "$(LDFLAGS)" -o bin/belfry ./cmd/belfry
+
+# The same sources, version and Go make the same bytes. It needs GNU tar.
+.PHONY: release
+release: ## build dist/: an archive for each platform, and their checksums
+	rm -rf dist && mkdir dist
+	set -e; for platform in $(PLATFORMS); do \
+		name="belfry_$(VERSION)_$$(echo $$platform | tr / _)"; mkdir "dist/$$name"; \
+		CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/} go build -trimpath -buildvcs=false \
+			-ldflags "-s -w $(LDFLAGS)" -o "dist/$$name/belfry" ./cmd/belfry; \
+		cp LICENSE README.md CHANGELOG.md nats.conf packaging/belfry.service docs/operations.md docs/grafana.json "dist/$$name/"; \
+		tar -C dist --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -cf - "$$name" | gzip -n > "dist/$$name.tar.gz"; \
+		rm -r "dist/$$name"; \
+	done
+	cd dist && sha256sum *.tar.gz > SHA256SUMS
 
 .PHONY: run
 run: build ## build and run the service, with data in ./data

@@ -22,6 +22,8 @@ import (
 	"github.com/go-chi/chi/v5/middleware"
 
 	"belfry/internal/job"
+	"belfry/internal/metrics"
+	"belfry/internal/tracing"
 )
 
 // Jobs is the store of jobs. Its errors wrap the sentinels of package job;
@@ -63,6 +65,15 @@ type Config struct {
 	// Timeout is how long the store may take for one request; 0 means 5 s.
 	Timeout time.Duration
 
+	// Metrics counts the requests; nil is nobody.
+	Metrics *metrics.API
+
+	// Tracer makes a span of each request; nil makes none.
+	Tracer *tracing.Tracer
+
+	// Scrape serves /metrics; without it there is no such path.
+	Scrape http.Handler
+
 	// Log receives one line per answer of 500 and above, at the level debug
 	// if it is that Belfry is not ready; nil is [slog.Default]. Bodies,
 	// queries and URLs of routes are never logged.
@@ -98,7 +109,7 @@ func New(cfg Config) http.Handler {
 		cfg.Ready = func(context.Context) error { return nil }
 	}
 	a := &api{Config: cfg, mux: chi.NewRouter()}
-	a.mux.Use(a.recoverPanic, routeEscapedPath, middleware.GetHead)
+	a.mux.Use(a.watch, a.recoverPanic, routeEscapedPath, middleware.GetHead)
 	a.mux.NotFound(a.notFound)
 	a.mux.MethodNotAllowed(a.methodNotAllowed)
 
@@ -130,5 +141,8 @@ func New(cfg Config) http.Handler {
 
 	a.mux.Get("/healthz", a.serve(a.healthz, noBody))
 	a.mux.Get("/readyz", a.serve(a.readyz, noBody))
+	if cfg.Scrape != nil {
+		a.mux.Method(http.MethodGet, "/metrics", cfg.Scrape)
+	}
 	return a.mux
 }

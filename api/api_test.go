@@ -15,6 +15,7 @@ import (
 
 	"belfry/api"
 	"belfry/internal/job"
+	"belfry/internal/metrics/metricstest"
 )
 
 // store is all the stores in memory, with just enough of their rules. fail, when
@@ -210,7 +211,8 @@ func (s routes) Delete(ctx context.Context, key job.RouteKey) error {
 func config(s *store) api.Config {
 	return api.Config{
 		Jobs: jobs{s}, Routes: routes{s}, Letters: letters{s}, Attempts: attempts{s},
-		Log: slog.New(slog.DiscardHandler),
+		Metrics: metricstest.New().API,
+		Log:     slog.New(slog.DiscardHandler),
 	}
 }
 

@@ -18,6 +18,7 @@ func (a *api) createJob(ctx context.Context, r *http.Request, body []byte) ([]by
 	if err != nil {
 		return nil, err
 	}
+	j.Trace = traceOf(r)
 	return ok, a.Jobs.Create(ctx, j)
 }
 
@@ -34,6 +35,7 @@ func (a *api) updateJob(ctx context.Context, r *http.Request, body []byte) ([]by
 	if err != nil {
 		return nil, err
 	}
+	j.Trace = traceOf(r)
 	return ok, a.Jobs.Update(ctx, j)
 }
 

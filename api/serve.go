@@ -115,6 +115,8 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 	var over *http.MaxBytesError
 	switch {
 	case errors.As(err, &over):
+		// The server is told by MaxBytesReader only if w is its own.
+		w.Header().Set("Connection", "close")
 		return nil, tooLarge
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return nil, unread("did not arrive in time")
@@ -125,7 +127,7 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 }
 
 func (a *api) notFound(w http.ResponseWriter, r *http.Request) {
-	a.refuse(w, r, fmt.Errorf("%w: /job/{db}/{collection}[/{id}[/fire|/attempts]], /route/{db}[/{id}[/rotate|/pause|/resume]], /dead/{db}[/{sequence}[/redrive]|/redrive|/discard], /healthz and /readyz are served", errNoPath))
+	a.refuse(w, r, fmt.Errorf("%w: /job/{db}/{collection}[/{id}[/fire|/attempts]], /route/{db}[/{id}[/rotate|/pause|/resume]], /dead/{db}[/{sequence}[/redrive]|/redrive|/discard], /healthz, /readyz and /metrics are served", errNoPath))
 }
 
 func (a *api) methodNotAllowed(w http.ResponseWriter, r *http.Request) {

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"belfry/internal/job"
+	"belfry/internal/metrics"
+	"belfry/internal/tracing"
 )
 
 // Jobs settles how fires stand and what becomes of them. Its methods are
@@ -84,6 +86,12 @@ type Config struct {
 
 	// Attempts is told of each try; nil is nobody.
 	Attempts Attempts
+
+	// Metrics counts what happens; nil is nobody.
+	Metrics *metrics.Delivery
+
+	// Tracer makes a span of each try; nil makes none.
+	Tracer *tracing.Tracer
 
 	// Escape makes any id fit for a header value. Required.
 	Escape func(string) string

@@ -22,6 +22,8 @@ import (
 //	Belfry-Route         the route's id, escaped
 //	Belfry-Trigger-Time  the job's trigger time, in unix milliseconds
 //	Belfry-Attempt       the number of this try, from 1
+//	traceparent          of this try's span, or else of the request that made
+//	                     the job, if it had one
 //
 // and the route's own. The names with webhook- are those of Standard Webhooks
 // 1.0.0, whose signature is over the id, the timestamp and the meta.
@@ -47,5 +49,8 @@ func (w *webhook) header(p job.Policy, f job.Fire, now time.Time) (http.Header, 
 	h.Set(job.HeaderRoute, w.escape(f.Route))
 	h.Set(job.HeaderTriggerTime, strconv.FormatInt(f.Trigger, 10))
 	h.Set(job.HeaderAttempt, strconv.Itoa(f.Attempt))
+	if f.Trace != "" {
+		h.Set(job.HeaderTrace, f.Trace)
+	}
 	return h, nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 
 	"belfry/internal/job"
+	"belfry/internal/metrics"
 )
 
 const (
@@ -132,7 +133,7 @@ func (w *worker) try(lookups context.Context, h job.Handover, rec job.Record, b 
 	stuck := fmt.Sprintf("handed out %d times without a result", h.Times)
 	out, attempt := outcome{verdict: failed, detail: stuck}, job.Attempt{Error: stuck}
 	if h.Times < maxTimes {
-		out, attempt = w.webhook.post(w.tries, route, h.Fire, started)
+		out, attempt = w.post(route, h.Fire, started, late)
 		if out.verdict != interrupted {
 			w.tried(b, endpointAlive(attempt.Status))
 		}
@@ -140,6 +141,7 @@ func (w *worker) try(lookups context.Context, h job.Handover, rec job.Record, b 
 	switch out.verdict {
 	case interrupted:
 		w.cut.Add(1)
+		w.Metrics.Came(h.RouteKey(), metrics.Interrupted, false)
 		return
 	case failed:
 		w.log(h).Debug("a try failed", "detail", out.detail)
@@ -156,6 +158,7 @@ func (w *worker) try(lookups context.Context, h job.Handover, rec job.Record, b 
 // settle writes a result and acks the fire. Of a POST that was made the result
 // must not be lost, so it keeps at it while the store has trouble.
 func (w *worker) settle(h job.Handover, res job.Result) {
+	w.came(h.Fire, res)
 	ctx, cancel := context.WithTimeout(w.writes, finishTime)
 	defer cancel()
 	repeated := false

@@ -15,6 +15,7 @@ import (
 
 	"belfry/internal/contract"
 	"belfry/internal/job"
+	"belfry/internal/metrics"
 )
 
 // Attempts keep what became of the tries of jobs, for people who ask. They are
@@ -26,6 +27,8 @@ type Attempts struct {
 	js    jetstream.JetStream
 	batch bool // a group is worth an atomic batch
 	log   *slog.Logger
+
+	metrics *metrics.Streams
 
 	queue   chan *nats.Msg
 	dropped atomic.Uint64
@@ -47,10 +50,10 @@ const (
 // job, which may have been tried for hours before.
 const attemptsExtra = 24 * time.Hour
 
-func newAttempts(nc *nats.Conn, batch bool, log *slog.Logger) (*Attempts, error) {
+func newAttempts(nc *nats.Conn, batch bool, cfg Config) (*Attempts, error) {
 	// A context of its own, so that it waits for nobody else's publishes.
 	js, err := jetstream.New(nc)
-	return &Attempts{js: js, batch: batch, log: log, queue: make(chan *nats.Msg, attemptsQueued)}, err
+	return &Attempts{js: js, batch: batch, log: cfg.Log, metrics: cfg.Metrics, queue: make(chan *nats.Msg, attemptsQueued)}, err
 }
 
 // Keep takes a note of one try of a fire, to be written soon. It never blocks:
@@ -60,8 +63,13 @@ func (s *Attempts) Keep(f job.Fire, a job.Attempt) {
 	select {
 	case s.queue <- m:
 	default:
-		s.dropped.Add(1)
+		s.drop(1)
 	}
+}
+
+func (s *Attempts) drop(tries int) {
+	s.dropped.Add(uint64(tries))
+	s.metrics.AttemptsDropped(tries)
 }
 
 // Dropped counts the tries that were not kept.
@@ -132,7 +140,7 @@ func (s *Attempts) write(ctx context.Context, group []*nats.Msg) {
 			s.log.Warn("couldn't write attempts yet", "attempts", len(group), "error", err)
 		}
 		if !sleep(ctx, pause.NextBackOff()) {
-			s.dropped.Add(uint64(len(group)))
+			s.drop(len(group))
 			return
 		}
 	}

@@ -10,6 +10,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/synadia-io/orbit.go/jetstreamext"
 	"golang.org/x/sync/errgroup"
+
+	"belfry/internal/metrics"
 )
 
 // committer groups concurrent writes to one stream of a server that syncs each
@@ -19,8 +21,9 @@ import (
 // batch. Each caller gets the true answer of its own write. It is safe for
 // concurrent use.
 type committer struct {
-	js    jetstream.JetStream
-	asker *asker
+	js      jetstream.JetStream
+	asker   *asker
+	metrics *metrics.Streams
 
 	// maxPlain is how many writes go out by themselves before others wait. If
 	// it is 1, a batch waits for that one too.
@@ -80,6 +83,7 @@ func (c *committer) withdraw(w *pendingWrite) bool {
 
 // alone sends one write that counts as plain by itself.
 func (c *committer) alone(w *pendingWrite) {
+	c.metrics.SentAlone()
 	c.asker.publish(w.msg, func(seq uint64, err error) {
 		c.ended(func() { c.plain-- })
 		w.done(seq, err)
@@ -158,6 +162,7 @@ func (c *committer) commit(batch []*pendingWrite, halved bool) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), answerWait)
 	defer cancel()
+	c.metrics.SentBatch(len(batch))
 	ack, err := jetstreamext.PublishMsgBatch(ctx, c.js, msgs, jetstreamext.BatchFlowControl{})
 	var refused *jetstream.APIError
 	switch {
@@ -167,6 +172,7 @@ func (c *committer) commit(batch []*pendingWrite, halved bool) {
 			w.done(first+uint64(i), nil)
 		}
 	case errors.As(err, &refused):
+		c.metrics.BatchRefused()
 		c.commit(batch[:len(batch)/2], true)
 		c.commit(batch[len(batch)/2:], true)
 	default:
@@ -187,6 +193,7 @@ func (c *committer) eachAlone(batch []*pendingWrite) {
 			w.msg.Header.Del(name)
 		}
 		all.Go(func() error {
+			c.metrics.SentAlone()
 			through := make(chan struct{})
 			c.asker.publish(w.msg, func(seq uint64, err error) {
 				w.done(seq, err)

@@ -6,6 +6,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/internal/metrics"
 )
 
 // committers hand each write to the committer of its lane, where there is one:
@@ -21,6 +23,8 @@ type committers struct {
 	sync       bool // the only replica syncs each write
 	replicated bool
 
+	metrics *metrics.Streams
+
 	mu    sync.Mutex // guards lanes
 	lanes map[string]*committer
 }
@@ -30,6 +34,7 @@ func (c *committers) submit(m *nats.Msg, done func(seq uint64, err error)) (with
 	if lane := c.lane(m); lane != "" {
 		return c.committer(lane).submit(m, done)
 	}
+	c.metrics.SentAlone()
 	c.asker.publish(m, done)
 	return nil
 }
@@ -51,7 +56,7 @@ func (c *committers) committer(lane string) *committer {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.lanes[lane] == nil {
-		one := &committer{js: c.js, asker: c.asker, maxPlain: 2, batchFrom: 8}
+		one := &committer{js: c.js, asker: c.asker, metrics: c.metrics, maxPlain: 2, batchFrom: 8}
 		if c.replicated {
 			one.maxPlain, one.batchFrom = 1, 2
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"belfry/internal/job"
+	"belfry/internal/metrics"
 )
 
 // deadLetters writes the stream DEAD.
@@ -14,6 +15,8 @@ type deadLetters struct {
 	w   *writer
 	now func() time.Time
 	log *slog.Logger
+
+	metrics *metrics.Streams
 }
 
 // deadRepeats is how long DEAD drops the repeat of a letter.
@@ -25,6 +28,7 @@ func (d *deadLetters) bury(ctx context.Context, f job.Fire, reason job.Reason, d
 	if _, err := d.w.send(ctx, encodeDead(f, reason, detail, d.now())); err != nil {
 		return fmt.Errorf("%w: couldn't write the dead letter: %v", job.ErrUnavailable, err)
 	}
+	d.metrics.Buried(reason)
 	d.log.Warn("dead letter written", "db", f.DB, "collection", f.Collection, "job", f.Key.ID,
 		"route", f.Route, "attempt", f.Attempt, "reason", reason, "detail", detail)
 	return nil

@@ -97,6 +97,7 @@ func (t *timer) doubt(ctx context.Context, why string) {
 		return // on standby, or about to own under a new fence anyway
 	}
 	t.log.Warn("in doubt about the last fires; taking a new fence", "partition", t.partition, "why", why)
+	t.meter.Doubted()
 	t.tenure = tenure{}
 	t.owning.Store(false)
 	t.take(ctx)

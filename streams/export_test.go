@@ -132,6 +132,9 @@ func (a Agenda) Failed(seq uint64, again time.Time)         { a.a.failed(seq, ag
 func (a Agenda) ToFire(now time.Time, max int) []job.Record { return a.a.toFire(now, max) }
 func (a Agenda) NextLoad() time.Time                        { return a.a.nextLoad() }
 func (a Agenda) NextFire() time.Time                        { return a.a.nextFire() }
+func (a Agenda) Counts(now time.Time) (waiting, overdue, firing int) {
+	return a.a.counts(now)
+}
 
 // Entries counts all that the agenda holds.
 func (a Agenda) Entries() int {

@@ -30,6 +30,7 @@ func (t *timer) own(ctx context.Context) (tenure, bool) {
 	for ctx.Err() == nil {
 		ten, err := t.tryOwn(ctx)
 		if err == nil {
+			t.meter.FenceTaken()
 			return ten, true
 		}
 		t.log.Warn("couldn't take the partition yet", "partition", t.partition, "error", err)

@@ -62,7 +62,7 @@ func (s *Jobs) readAnywhere(ctx context.Context, k job.Key) (job.Record, bool, e
 // is no error: the fire was superseded.
 func (s *Jobs) Finish(ctx context.Context, f job.Fire, res job.Result) error {
 	claim := job.Record{
-		Job:      job.Job{Key: f.Key, Trigger: f.Trigger, Meta: f.Meta, Route: f.Route},
+		Job:      job.Job{Key: f.Key, Trigger: f.Trigger, Meta: f.Meta, Route: f.Route, Trace: f.Trace},
 		Status:   job.Firing,
 		FireID:   f.ID,
 		Attempt:  f.Attempt,

@@ -30,6 +30,7 @@ func (t *timer) fire(r job.Record, ten tenure) {
 		case t.work.Err() != nil: // stopped
 		case err == nil:
 			claim.Revision = revision
+			t.meter.claimed(claim, t.now())
 			t.claimed(claim, ten)
 		default:
 			t.carryOn(func(ctx context.Context) { t.concludeClaim(ctx, p, ten, revision, err) })
@@ -68,8 +69,10 @@ func (t *timer) concludeClaim(ctx context.Context, p *put, ten tenure, revision 
 	switch {
 	case err == nil:
 		claim.Revision = revision
+		t.meter.claimed(claim, t.now())
 		t.publish(ctx, claim, ten)
 	case errors.Is(err, job.ErrMoved):
+		t.meter.ClaimLost()
 		t.report(ctx, claimResult{seq: p.expect, moved: true})
 	default:
 		t.log.Warn("couldn't claim a due job", "db", claim.DB, "collection", claim.Collection, "job", claim.ID, "error", err)
@@ -87,11 +90,13 @@ func (t *timer) claimed(claim job.Record, ten tenure) {
 		t.carryOn(func(ctx context.Context) { t.publish(ctx, claim, ten) })
 		return
 	}
+	began := t.now()
 	t.w.trySend(t.fireMessage(claim, ten), func(seq uint64, err error) {
 		switch {
 		case t.work.Err() != nil: // stopped
 		case err == nil:
 			t.saw(seq)
+			t.meter.Published(route.Type, t.now().Sub(began))
 			if route.Type == job.NATS {
 				t.finisher.add(claim, t.now())
 			}
@@ -109,7 +114,7 @@ func (t *timer) claimed(claim job.Record, ten tenure) {
 // publish asks for the try of a claimed record, once per claim, and waits until
 // that is through. A job whose route is gone dies instead.
 func (t *timer) publish(ctx context.Context, claim job.Record, ten tenure) {
-	pause := newBackOff(50*time.Millisecond, 5*time.Second)
+	pause, began := newBackOff(50*time.Millisecond, 5*time.Second), t.now()
 	for {
 		route, err := t.routes.Get(ctx, claim.RouteKey())
 		if errors.Is(err, job.ErrRouteNotFound) {
@@ -120,6 +125,7 @@ func (t *timer) publish(ctx context.Context, claim job.Record, ten tenure) {
 			var seq uint64
 			if seq, err = t.w.send(ctx, t.fireMessage(claim, ten)); err == nil {
 				t.saw(seq)
+				t.meter.Published(route.Type, t.now().Sub(began))
 			}
 			if t.published(ctx, claim, ten, route, err) {
 				return
@@ -176,7 +182,7 @@ func (t *timer) saw(seq uint64) {
 func (t *timer) buryUnrouted(ctx context.Context, claim job.Record) {
 	f := job.Fire{
 		Key: claim.Key, Route: claim.Route, Trigger: claim.Trigger, ID: claim.FireID,
-		Attempt: claim.Attempt, Meta: claim.Meta, Claim: claim.Revision,
+		Attempt: claim.Attempt, Meta: claim.Meta, Trace: claim.Trace, Claim: claim.Revision,
 	}
 	const detail = "there was no such route when the job came due"
 	pause := newBackOff(50*time.Millisecond, 5*time.Second)

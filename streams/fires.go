@@ -13,7 +13,7 @@ import (
 func encodeFire(r job.Record, now time.Time) *nats.Msg {
 	return fireMessage(fireSubject(r.RouteKey()), job.Fire{
 		Key: r.Key, Route: r.Route, Trigger: r.Trigger, ID: r.FireID,
-		Attempt: r.Attempt, Meta: r.Meta, Claim: r.Revision,
+		Attempt: r.Attempt, Meta: r.Meta, Trace: r.Trace, Claim: r.Revision,
 	}, now)
 }
 
@@ -37,7 +37,7 @@ func decodeDead(h nats.Header, data []byte, seq uint64, died time.Time) (job.Let
 }
 
 func fireMessage(subject string, f job.Fire, now time.Time) *nats.Msg {
-	return &nats.Msg{
+	m := &nats.Msg{
 		Subject: subject,
 		Data:    f.Meta,
 		Header: nats.Header{
@@ -53,6 +53,8 @@ func fireMessage(subject string, f job.Fire, now time.Time) *nats.Msg {
 			hdrClaim:              {formatUint(f.Claim)},
 		},
 	}
+	setTrace(m.Header, f.Trace)
+	return m
 }
 
 // decodeFire reads a message of FIRES. The error says which header is not one
@@ -70,6 +72,7 @@ func decodeFire(h nats.Header, data []byte, seq uint64, published time.Time) (jo
 		ID:        h.Get(hdrFireID),
 		Attempt:   int(p.uint(job.HeaderAttempt)),
 		Meta:      data,
+		Trace:     job.ParseTrace(h.Get(job.HeaderTrace)),
 		Claim:     p.uint(hdrClaim),
 		Seq:       seq,
 		Published: published,

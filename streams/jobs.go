@@ -110,7 +110,7 @@ func (s *Jobs) buryBefore(ctx context.Context, r job.Record) error {
 	}
 	f := job.Fire{
 		Key: r.Key, Route: r.Route, Trigger: r.Trigger, ID: r.FireID,
-		Attempt: r.Attempt, Meta: r.Meta, Claim: r.Replaces.Seq,
+		Attempt: r.Attempt, Meta: r.Meta, Trace: r.Trace, Claim: r.Replaces.Seq,
 	}
 	return s.dead.bury(ctx, f, r.Reason, r.Detail)
 }

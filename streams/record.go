@@ -45,6 +45,7 @@ func encodeRecord(subject string, r job.Record, ttl time.Duration) *nats.Msg {
 		h[hdrReason] = []string{string(r.Reason)}
 		h[hdrDetail] = []string{r.Detail}
 	}
+	setTrace(h, r.Trace)
 	const idsAndNames = 256 // more or less: so much room saves growing
 	value := contract.AppendJob(make([]byte, 0, len(r.Meta)+idsAndNames), r.Job)
 	return &nats.Msg{Subject: subject, Header: h, Data: value}
@@ -62,6 +63,7 @@ func decodeRecord(k job.Key, seq uint64, h nats.Header, data []byte) (job.Record
 	if err != nil {
 		return r, fmt.Errorf("%w: %v", job.ErrNotAJob, err)
 	}
+	j.Trace = r.Trace
 	r.Job = j
 	if !written {
 		r.Due = j.Trigger
@@ -94,10 +96,18 @@ func decodeHeaders(k job.Key, seq uint64, h nats.Header) (r job.Record, written 
 	r.Epoch, r.FiresAfter = p.uint(hdrEpoch), p.uint(hdrFiresAfter)
 	r.Reason, r.Detail = job.Reason(h.Get(hdrReason)), h.Get(hdrDetail)
 	r.Replaces = p.position(hdrReplaces)
+	r.Trace = job.ParseTrace(h.Get(job.HeaderTrace))
 	if p.bad != "" {
 		return r, true, fmt.Errorf("%w: its header %s is %q", job.ErrNotAJob, p.bad, h.Get(p.bad))
 	}
 	return r, true, nil
+}
+
+// setTrace adds a traceparent, if there is one.
+func setTrace(h nats.Header, trace string) {
+	if trace != "" {
+		h[job.HeaderTrace] = []string{trace}
+	}
 }
 
 // headerParser reads headers and remembers the first that cannot be read. An

@@ -16,9 +16,11 @@ import (
 	"sync"
 	"time"
 
-	"belfry/internal/job"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/internal/job"
+	"belfry/internal/metrics"
 )
 
 // Config says how to keep things. The zero value works.
@@ -59,6 +61,9 @@ type Config struct {
 	// OnlyNode says that no other process delivers, so that what the last
 	// run left unfinished is handed out again at once.
 	OnlyNode bool
+
+	// Metrics counts what happens; nil is nobody.
+	Metrics *metrics.Streams
 
 	// Log gets one line per notable event; nil is slog.Default.
 	Log *slog.Logger
@@ -127,21 +132,21 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("couldn't subscribe to answers: %w", err)
 	}
-	w := newWriter(nc, a, &committers{js: js, asker: a, sync: s.cfg.SyncAlways, replicated: s.replicas > 1})
+	w := newWriter(nc, a, &committers{js: js, asker: a, sync: s.cfg.SyncAlways, replicated: s.replicas > 1, metrics: s.cfg.Metrics})
 	s.inboxes = newInboxes(nc, js, s.cfg)
 	s.routes = newRoutes(w, js, s.inboxes, s.cfg)
 	s.inboxes.routes = s.routes
 	s.breakers = newBreakers(w, js, s.cfg, s.gatesChanged)
 	s.rates = newRates(w, s.cfg.Now)
 	s.routes.breakers, s.routes.cache.changed = s.breakers, s.gatesChanged
-	s.dead = &deadLetters{w: w, now: s.cfg.Now, log: s.cfg.Log}
+	s.dead = &deadLetters{w: w, now: s.cfg.Now, log: s.cfg.Log, metrics: s.cfg.Metrics}
 	s.jobs = &Jobs{w: w, routes: s.routes.cache, dead: s.dead, cfg: s.cfg, partitions: s.partitions}
 	for p := range s.partitions {
 		s.timers = append(s.timers, newTimer(s, p))
 	}
 	s.jobs.timers = s.timers
 	s.letters = &Letters{js: js, w: w, jobs: s.jobs, cfg: s.cfg, scanTime: scanTime}
-	if s.attempts, err = newAttempts(nc, s.cfg.SyncAlways && s.replicas == 1, s.cfg.Log); err != nil {
+	if s.attempts, err = newAttempts(nc, s.cfg.SyncAlways && s.replicas == 1, s.cfg); err != nil {
 		return nil, fmt.Errorf("couldn't use JetStream: %w", err)
 	}
 	s.leases = newLeases(s)

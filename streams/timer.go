@@ -28,6 +28,7 @@ type timer struct {
 	dead   *deadLetters
 
 	inboxes *Inboxes
+	meter   meter
 
 	breakers *Breakers
 	rates    *rates
@@ -87,6 +88,7 @@ func newTimer(s *Store, partition int) *timer {
 		cfg:       s.cfg, log: s.cfg.Log, now: s.cfg.Now, js: s.js, w: s.jobs.w,
 		jobs: s.jobs, routes: s.routes.cache, dead: s.dead, inboxes: s.inboxes,
 		breakers: s.breakers, rates: s.rates,
+		meter:   newMeter(s.cfg.Metrics, partition, s.cfg.Now()),
 		loads:   make(chan loaded, maxLoading),
 		permits: make(chan permitted),
 		claims:  make(chan claimResult, maxFiring),
@@ -183,6 +185,7 @@ func (t *timer) step(ctx context.Context) {
 	}
 	t.finishSome(len(t.releases) > 0)
 	t.letGo()
+	t.meter.look(t.agenda, t.owns(), t.now())
 	if !t.wanted {
 		return // on standby
 	}
@@ -245,6 +248,7 @@ func (t *timer) observe(m tailed) {
 		t.agenda.observeUnknown(m.rec)
 	case isRecord:
 		t.agenda.observe(m.rec)
+		t.meter.ended(m.rec, t.wanted)
 		// Behind our mark a claim of an earlier epoch has no fire yet, and
 		// its owner can publish none.
 		if m.rec.Status == job.Firing && t.tenure.fence > 0 && m.rec.Epoch != t.tenure.fence {

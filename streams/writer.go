@@ -12,12 +12,14 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
+	"belfry/internal/metrics"
 )
 
 // writer makes compare-and-set writes and settles their outcomes. It is safe
 // for concurrent use.
 type writer struct {
-	nc *nats.Conn
+	nc      *nats.Conn
+	metrics *metrics.Streams
 
 	// ask is [asker.ask]. Tests replace it to answer otherwise.
 	ask func(*nats.Msg, func(*nats.Msg, error))
@@ -28,7 +30,7 @@ type writer struct {
 }
 
 func newWriter(nc *nats.Conn, a *asker, c *committers) *writer {
-	return &writer{nc: nc, ask: a.ask, submit: c.submit}
+	return &writer{nc: nc, ask: a.ask, metrics: c.metrics, submit: c.submit}
 }
 
 // What the answer to one send can be, besides success.
@@ -47,7 +49,12 @@ var (
 // when the server refused it or nobody was there to take it. done must not
 // block. withdraw is that of [committers.submit].
 func (w *writer) trySend(m *nats.Msg, done func(seq uint64, err error)) (withdraw func() bool) {
-	return w.submit(m, func(seq uint64, err error) { done(seq, kindOfFailure(err)) })
+	began := time.Now()
+	w.metrics.WriteBegan()
+	return w.submit(m, func(seq uint64, err error) {
+		w.metrics.WriteEnded(time.Since(began))
+		done(seq, kindOfFailure(err))
+	})
 }
 
 func kindOfFailure(err error) error {
@@ -88,6 +95,7 @@ func (w *writer) sendOnce(ctx context.Context, m *nats.Msg) (seq uint64, err err
 	if ctx.Err() != nil {
 		return 0, fmt.Errorf("%w: %v", job.ErrUnavailable, ctx.Err())
 	}
+	began := time.Now()
 	answers := make(chan answer, 1)
 	withdraw := w.trySend(m, func(seq uint64, err error) { answers <- answer{seq, err} })
 	select {
@@ -99,6 +107,7 @@ func (w *writer) sendOnce(ctx context.Context, m *nats.Msg) (seq uint64, err err
 	case withdraw == nil:
 		return 0, fmt.Errorf("%w: %v", errNoAnswer, ctx.Err())
 	case withdraw():
+		w.metrics.WriteEnded(time.Since(began))
 		return 0, fmt.Errorf("%w: %v", job.ErrUnavailable, errWithdrawn)
 	}
 	// Under way. A caller that sent it again would meet its own first copy,

@@ -74,6 +74,10 @@ type Config struct {
 	// WebhookDenyPrivate leaves open. Zero is none.
 	WebhookAllow string
 
+	// AdminListen is the host:port that serves profiles and metrics, on
+	// loopback only. Port 0 takes a free one. Zero is nowhere.
+	AdminListen string
+
 	// LogLevel is the least level that is logged. Zero is info.
 	LogLevel slog.Level
 
@@ -108,6 +112,11 @@ func (c Config) check(ctx context.Context) error {
 	for _, s := range flagTable() {
 		if !s.valid(c) {
 			return fmt.Errorf("--%s: %s", s.name, s.accepts)
+		}
+	}
+	if c.AdminListen != "" {
+		if err := checkLoopback(ctx, c.AdminListen); err != nil {
+			return fmt.Errorf("--admin-listen %q: %w; whoever reaches it sees what is in memory: listen on 127.0.0.1", c.AdminListen, err)
 		}
 	}
 	if c.Insecure {

@@ -85,6 +85,8 @@ func TestFlagTable(t *testing.T) {
 			[]string{"maybe", "2"}},
 		{"webhook-allow", "10.0.0.0/8", "10.1.0.0/16,fd00::/8", func(c Config) any { return c.WebhookAllow }, "10.0.0.0/8", "10.1.0.0/16,fd00::/8",
 			[]string{"10.0.0.1", "10.0.0.0/33", "::ffff:10.0.0.0/104", "example.org", "10.0.0.0/8,,"}},
+		{"admin-listen", "127.0.0.1:1", "[::1]:0", func(c Config) any { return c.AdminListen }, "127.0.0.1:1", "[::1]:0",
+			[]string{"6060", "127.0.0.1", "127.0.0.1:-1", "127.0.0.1:65536", "127.0.0.1:pprof"}},
 		{"log-level", "debug", "error", func(c Config) any { return c.LogLevel }, slog.LevelDebug, slog.LevelError,
 			[]string{"", "trace", "INFO", "0"}},
 		{"log-format", "json", "text", func(c Config) any { return c.LogFormat }, "json", "text",

@@ -9,6 +9,7 @@ import (
 
 	"belfry/api"
 	"belfry/internal/job"
+	"belfry/internal/metrics"
 )
 
 // The tables of the documents are those of the code. With UPDATE_DOCS set the
@@ -18,6 +19,7 @@ func TestDocumentedTables(t *testing.T) {
 		{"../../README.md", "errors", api.ErrorMarkdown()},
 		{"../../README.md", "route fields", routeFieldsMarkdown()},
 		{"../../docs/operations.md", "flags", flagsMarkdown()},
+		{"../../docs/operations.md", "metrics", metrics.New(metrics.Build{}).Markdown()},
 	} {
 		data, err := os.ReadFile(tt.file)
 		if err != nil {
@@ -112,7 +114,7 @@ func TestDocumentedNames(t *testing.T) {
 		names = append(names, string(why))
 	}
 	names = append(names, job.HeaderID, job.HeaderTimestamp, job.HeaderSignature, job.HeaderDB, job.HeaderCollection,
-		job.HeaderJobID, job.HeaderRoute, job.HeaderTriggerTime, job.HeaderAttempt)
+		job.HeaderJobID, job.HeaderRoute, job.HeaderTriggerTime, job.HeaderAttempt, job.HeaderTrace)
 	for _, name := range slices.Compact(names) {
 		if !strings.Contains(string(data), "`"+name+"`") {
 			t.Errorf("README.md does not mention `%s`", name)

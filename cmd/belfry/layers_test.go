@@ -14,9 +14,11 @@ import (
 // knows the standard library only; they meet here, in cmd.
 func TestLayers(t *testing.T) {
 	forbidden := map[string][]string{
-		"belfry/api":               {"belfry/streams", "belfry/delivery", "github.com/nats-io/"},
-		"belfry/delivery":          {"belfry/streams", "belfry/api", "github.com/nats-io/"},
-		"belfry/streams":           {"belfry/api", "belfry/delivery", "net/http", "github.com/nats-io/nats-server"},
+		"belfry/api":               {"belfry/streams", "belfry/delivery", "github.com/nats-io/", "github.com/prometheus/", "go.opentelemetry.io/"},
+		"belfry/delivery":          {"belfry/streams", "belfry/api", "github.com/nats-io/", "github.com/prometheus/", "go.opentelemetry.io/"},
+		"belfry/streams":           {"belfry/api", "belfry/delivery", "net/http", "github.com/nats-io/nats-server", "github.com/prometheus/", "go.opentelemetry.io/"},
+		"belfry/internal/tracing":  {"belfry/", "github.com/nats-io/"},
+		"belfry/internal/metrics":  {"belfry/api", "belfry/streams", "belfry/delivery", "github.com/nats-io/"},
 		"belfry/internal/contract": {"belfry/api", "belfry/streams", "belfry/delivery", "github.com/nats-io/", "net/http"},
 		"belfry/internal/job":      {"belfry/", "github.com/", "golang.org/", "net/http"},
 	}

@@ -11,15 +11,10 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"runtime"
 	"syscall"
 
-	natsserver "github.com/nats-io/nats-server/v2/server"
 	"github.com/urfave/cli/v3"
 )
-
-// version is set by the build.
-var version = "dev"
 
 func main() {
 	// A second signal finds the default handling again and ends the process.
@@ -106,11 +101,6 @@ func helpCommand() *cli.Command {
 			return cli.ShowRootCommandHelp(cmd.Root())
 		},
 	}
-}
-
-func printVersion(w io.Writer) error {
-	_, err := fmt.Fprintf(w, "belfry %s (nats-server %s, %s)\n", version, natsserver.VERSION, runtime.Version())
-	return err
 }
 
 func usageError(_ context.Context, cmd *cli.Command, err error, _ bool) error {

@@ -91,8 +91,8 @@ func TestHelpAndVersionExitWithZero(t *testing.T) {
 	}{
 		{nil, []string{"serve", "version"}},
 		{[]string{"--help"}, []string{"serve", "version"}},
-		{[]string{"version"}, []string{"belfry dev (nats-server 2."}},
-		{[]string{"--version"}, []string{"belfry dev (nats-server 2."}},
+		{[]string{"version"}, []string{"belfry dev (commit ", ", nats-server 2.", ", go1."}},
+		{[]string{"--version"}, []string{"belfry dev (commit ", ", nats-server 2.", ", go1."}},
 		{[]string{"serve", "--help"}, flagNames()},
 	} {
 		out, err := program(t, nil, tc.args...).Output()

@@ -15,6 +15,8 @@ import (
 
 	"belfry/api"
 	"belfry/delivery"
+	"belfry/internal/metrics"
+	"belfry/internal/tracing"
 	"belfry/streams"
 )
 
@@ -40,9 +42,10 @@ type Server struct {
 
 	// addrs guards what Addr and NATSURL tell, apart from mu, so that nobody
 	// who asks waits for a start.
-	addrs   sync.Mutex
-	addr    string
-	natsURL string
+	addrs     sync.Mutex
+	addr      string
+	adminAddr string
+	natsURL   string
 }
 
 // step takes back one thing that Start did, within limit.
@@ -53,7 +56,7 @@ type step struct {
 }
 
 // stopLimit bounds [Server.Stop], below the 30 s that service managers grant.
-// The parts that wait for others get a share of it each, 26.5 s together, so that
+// The parts that wait for others get a share of it each, 27 s together, so that
 // the store is left time to close.
 const (
 	stopLimit     = 28 * time.Second
@@ -63,6 +66,8 @@ const (
 	deliveryLimit = deliveryGrace + time.Second
 	attemptsLimit = 1500 * time.Millisecond
 	flushLimit    = time.Second
+	adminLimit    = time.Second // it waits for nobody
+	tracesLimit   = 500 * time.Millisecond
 )
 
 // New returns a server that is not started yet. The configuration is judged by
@@ -145,7 +150,19 @@ func (s *Server) start(ctx context.Context) error {
 		return nil // its HTTP server has closed it
 	})
 	s.setPlace(&s.addr, listener.Addr().String())
+	counts := metrics.New(thisBuild())
+	scrape := counts.Handler(s.log)
+	if err := s.serveAdmin(scrape); err != nil {
+		return err
+	}
 
+	tracer, err := tracing.FromEnv(ctx, version, s.log)
+	if err != nil {
+		return err
+	}
+	if tracer != nil {
+		s.done("traces", tracesLimit, tracer.Shutdown)
+	}
 	nc, err := natsUp(ctx)
 	if err != nil {
 		return err
@@ -159,6 +176,7 @@ func (s *Server) start(ctx context.Context) error {
 		DeadMaxAge:  s.cfg.DeadMaxAge,
 		OnlyNode:    s.cfg.NATSURL == "",
 		SyncAlways:  s.syncAlways,
+		Metrics:     counts.Streams,
 		Log:         s.log,
 	})
 	if err != nil {
@@ -182,6 +200,8 @@ func (s *Server) start(ctx context.Context) error {
 		Grace:         deliveryGrace,
 		Escape:        streams.Escape,
 		Version:       version,
+		Metrics:       counts.Delivery,
+		Tracer:        tracer,
 		Log:           s.log,
 	}).Run)
 	s.spawn("timer", timerLimit, store.Run)
@@ -191,6 +211,9 @@ func (s *Server) start(ctx context.Context) error {
 		Letters:  store.Letters(),
 		Attempts: store.Attempts(),
 		MaxMeta:  s.cfg.MaxMeta,
+		Metrics:  counts.API,
+		Tracer:   tracer,
+		Scrape:   scrape,
 		Log:      s.log,
 		Ready:    store.Ready,
 	}))
@@ -280,7 +303,19 @@ func (s *Server) spawn(name string, limit time.Duration, run func(context.Contex
 }
 
 func (s *Server) serveHTTP(listener net.Listener, handler http.Handler) {
-	srv := &http.Server{
+	srv := s.newHTTPServer(handler)
+	closeUnused(srv)
+	s.serveOn(listener, srv, "API")
+	s.done("API", httpLimit, func(ctx context.Context) error {
+		if err := srv.Shutdown(ctx); err != nil {
+			return errors.Join(err, srv.Close())
+		}
+		return nil
+	})
+}
+
+func (s *Server) newHTTPServer(handler http.Handler) *http.Server {
+	return &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       30 * time.Second,
@@ -289,18 +324,14 @@ func (s *Server) serveHTTP(listener net.Listener, handler http.Handler) {
 		MaxHeaderBytes:    32 << 10, // ids travel in the path
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 	}
-	closeUnused(srv)
+}
+
+func (s *Server) serveOn(listener net.Listener, srv *http.Server, name string) {
 	go func() {
 		if err := srv.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			s.fail("API", err)
+			s.fail(name, err)
 		}
 	}()
-	s.done("API", httpLimit, func(ctx context.Context) error {
-		if err := srv.Shutdown(ctx); err != nil {
-			return errors.Join(err, srv.Close())
-		}
-		return nil
-	})
 }
 
 // closeUnused has Shutdown close the connections that have sent nothing yet, as

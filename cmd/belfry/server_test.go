@@ -192,6 +192,8 @@ func TestStartRefused(t *testing.T) {
 		{"API port taken", func(c *Config) { c.Listen = "127.0.0.1" + port }, "couldn't listen for the API (--listen): listen tcp 127.0.0.1" + port},
 		{"NATS port taken", func(c *Config) { c.NATSListen = port }, "couldn't listen for NATS clients (--nats-listen): listen tcp 127.0.0.1" + port},
 		{"API everywhere", func(c *Config) { c.Listen = ":0" }, "add --insecure"},
+		{"admin everywhere", func(c *Config) { c.AdminListen = ":0"; c.Insecure = true }, `--admin-listen ":0": not a loopback address`},
+		{"admin port taken", func(c *Config) { c.AdminListen = "127.0.0.1" + port }, "couldn't listen for administrators (--admin-listen): listen tcp 127.0.0.1" + port},
 		{"NATS everywhere", func(c *Config) { c.NATSListen = "0.0.0.0:0" }, "add --insecure"},
 		{"data under a file", func(c *Config) { c.Data = filepath.Join(file, "data") }, `couldn't make the data folder "` + file},
 		{"no such nats.conf", func(c *Config) { c.NATSConfig = "none.conf" }, `--nats-config "none.conf"`},

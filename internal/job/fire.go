@@ -14,6 +14,7 @@ type Fire struct {
 	ID      string // the same on every try; receivers drop an id they have seen
 	Attempt int    // 1 for the first try
 	Meta    []byte
+	Trace   string // the job's
 
 	// Claim is the revision of the record that this fire was published for.
 	// The fire is valid while the record is at that revision.

@@ -21,4 +21,7 @@ const (
 	HeaderTriggerTime = "Belfry-Trigger-Time"
 	// HeaderAttempt counts the tries, this one included; 1 is the first.
 	HeaderAttempt = "Belfry-Attempt"
+	// HeaderTrace ties what comes of a job to the request that asked for it,
+	// if that had one; W3C Trace Context.
+	HeaderTrace = "traceparent"
 )

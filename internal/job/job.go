@@ -25,6 +25,10 @@ type Job struct {
 
 	// Route is the id of the recipient, a [Route] of the same database.
 	Route string
+
+	// Trace is the traceparent of the request that asked for it, if it had
+	// one that is valid; see [ParseTrace]. It is not part of the content.
+	Trace string
 }
 
 // RouteKey names the route the job fires to.

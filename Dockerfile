@@ -1,0 +1,24 @@
+# A static binary on an image with nothing else, as a user without rights.
+#
+#   docker build --build-arg VERSION=v1.0.0 --build-arg COMMIT=$(git rev-parse HEAD) -t belfry .
+#   docker run --network host -v belfry:/data belfry
+FROM golang:1.26 AS build
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN go mod download
+COPY . .
+ARG VERSION=dev
+ARG COMMIT=unknown
+RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false \
+    -ldflags "-s -w -X main.version=${VERSION} -X main.commit=${COMMIT}" -o /belfry ./cmd/belfry \
+    && mkdir /data
+
+FROM gcr.io/distroless/static-debian12:nonroot
+COPY --from=build /belfry /belfry
+COPY --from=build --chown=nonroot:nonroot /data /data
+COPY nats.conf /etc/belfry/nats.conf
+USER nonroot
+VOLUME /data
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["/belfry"]
+CMD ["serve", "--data", "/data", "--nats-config", "/etc/belfry/nats.conf", "--log-format", "json"]

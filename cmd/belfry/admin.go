@@ -1,0 +1,44 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/pprof"
+)
+
+// serveAdmin serves what is for the people who run this process: profiles, and
+// the metrics again. A profile shows what is in memory, so there is no way to
+// have it anywhere but on loopback.
+func (s *Server) serveAdmin(scrape http.Handler) error {
+	if s.cfg.AdminListen == "" {
+		return nil
+	}
+	listener, err := net.Listen("tcp", s.cfg.AdminListen)
+	if err != nil {
+		return fmt.Errorf("couldn't listen for administrators (--admin-listen): %w", err)
+	}
+	s.setPlace(&s.adminAddr, listener.Addr().String())
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", scrape)
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	srv := s.newHTTPServer(mux)
+	srv.WriteTimeout = 0 // profiles take as long as is asked for
+	s.serveOn(listener, srv, "admin listener")
+	// Nobody waits for a profile that is under way.
+	s.done("admin listener", adminLimit, func(context.Context) error { return srv.Close() })
+	s.log.Info("profiles and metrics are served", "admin", "http://"+listener.Addr().String())
+	return nil
+}
+
+// AdminAddr returns the host:port of the admin listener, or "" without one.
+func (s *Server) AdminAddr() string {
+	s.addrs.Lock()
+	defer s.addrs.Unlock()
+	return s.adminAddr
+}

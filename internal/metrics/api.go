@@ -1,0 +1,56 @@
+package metrics
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// API records the requests of the HTTP API.
+type API struct {
+	requests *prometheus.CounterVec
+	duration *prometheus.HistogramVec
+	inFlight prometheus.Gauge
+}
+
+// StatusLeft stands for the status of a request whose client left before the
+// answer.
+const StatusLeft = 499
+
+func newAPI(s *set) *API {
+	return &API{
+		requests: s.counters("belfry_api_requests_total", "Requests that were answered; the status 499 is one whose client left before.", "method", "path", "status"),
+		duration: s.histograms("belfry_api_request_seconds", "From the headers of a request to the end of its answer.", callBuckets, "method", "path"),
+		inFlight: s.gauge("belfry_api_requests_in_flight", "Requests under way."),
+	}
+}
+
+// RequestBegan records that a request came in.
+func (a *API) RequestBegan() {
+	if a != nil {
+		a.inFlight.Inc()
+	}
+}
+
+// methods are those that have series of their own.
+var methods = []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions}
+
+// RequestEnded records the answer to a request: path is the pattern that it
+// matched, empty if there is none.
+func (a *API) RequestEnded(method, path string, status int, took time.Duration) {
+	if a == nil {
+		return
+	}
+	if !slices.Contains(methods, method) {
+		method = "other"
+	}
+	if path == "" {
+		path = "none"
+	}
+	a.inFlight.Dec()
+	a.requests.WithLabelValues(method, path, strconv.Itoa(status)).Inc()
+	a.duration.WithLabelValues(method, path).Observe(took.Seconds())
+}

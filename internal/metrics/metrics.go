@@ -1,0 +1,64 @@
+// Package metrics counts what Belfry does, for Prometheus.
+//
+// It owns every metric: its name, its labels, what it means, and where it is
+// served. The packages that do the work get a struct of plain recorders each,
+// in the words of the domain: [Streams], [Delivery] and [API]. A nil one records
+// nothing. All are safe for concurrent use, and cheap: the series of a label
+// value are looked up once.
+//
+// Label values are bounded: they come from fixed lists, but for the routes, of
+// which the first [MaxRoutes] that a process meets have series of their own.
+package metrics
+
+import (
+	"log/slog"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Metrics are those of one Belfry, apart from those of any other in the
+// process.
+type Metrics struct {
+	Streams  *Streams
+	Delivery *Delivery
+	API      *API
+
+	set *set
+}
+
+// Build says what is running.
+type Build struct{ Version, Commit, Go string }
+
+// New returns metrics that are all zero.
+func New(b Build) *Metrics {
+	s := &set{registry: prometheus.NewRegistry()}
+	s.registry.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	s.gauges("belfry_build_info", "1; the labels say what is running.", "version", "commit", "go").
+		WithLabelValues(b.Version, b.Commit, b.Go).Set(1)
+	return &Metrics{Streams: newStreams(s), Delivery: newDelivery(s), API: newAPI(s), set: s}
+}
+
+// Table lists Belfry's own metrics, in the order of their making. Those of the
+// Go runtime (go_…) and of the process (process_…) come on top.
+func (m *Metrics) Table() []Metric { return m.set.table }
+
+// Gatherer returns the values of now.
+func (m *Metrics) Gatherer() prometheus.Gatherer { return m.set.registry }
+
+// maxScrapes is how many scrapes are answered at once.
+const maxScrapes = 4
+
+// Handler serves the metrics to scrapers. What goes wrong is logged.
+func (m *Metrics) Handler(log *slog.Logger) http.Handler {
+	return promhttp.HandlerFor(m.set.registry, promhttp.HandlerOpts{
+		ErrorLog:            slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		MaxRequestsInFlight: maxScrapes,
+		EnableOpenMetrics:   true,
+	})
+}

@@ -1,0 +1,192 @@
+package metrics
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"belfry/internal/job"
+)
+
+// Streams records what the store and the timer do.
+type Streams struct {
+	owned, waiting, overdue, firing *prometheus.GaugeVec
+
+	finished   map[job.Status]prometheus.Counter
+	lateness   prometheus.Observer
+	publish    prometheus.Observer
+	fires      map[job.RouteType]prometheus.Counter
+	claimsLost prometheus.Counter
+	doubts     prometheus.Counter
+	fences     prometheus.Counter
+	letters    map[job.Reason]prometheus.Counter
+	dropped    prometheus.Counter
+
+	writing prometheus.Gauge
+	write   prometheus.Observer
+	single  prometheus.Counter
+	batch   prometheus.Observer
+	refused prometheus.Counter
+}
+
+func newStreams(s *set) *Streams {
+	var final []job.Status
+	for _, status := range job.Statuses() {
+		if status.Final() {
+			final = append(final, status)
+		}
+	}
+	return &Streams{
+		owned:   s.gauges("belfry_timer_partition_owned", "1 if this process fires the jobs of the partition, else 0.", "partition"),
+		waiting: s.gauges("belfry_jobs_waiting", "Jobs that are scheduled or retrying, in the partitions that this process owns; as of the last second.", "partition"),
+		overdue: s.gauges("belfry_jobs_overdue", "Those of them that are due already: a REST route has too many fires out, or the timer is behind.", "partition"),
+		firing:  s.gauges("belfry_jobs_firing", "Jobs that are firing: claimed, and their end not yet written.", "partition"),
+		finished: each(s.counters("belfry_jobs_finished_total",
+			"Jobs that reached a final status, as the owner of their partition saw it.", "status"), final),
+
+		lateness:   s.histogram("belfry_timer_lateness_seconds", "From when a job was due until its claim was stored.", lateBuckets),
+		publish:    s.histogram("belfry_timer_publish_seconds", "From then until its fire was stored in FIRES, where workers and subscribers get it.", lateBuckets),
+		fires:      each(s.counters("belfry_timer_fires_total", "Fires stored in FIRES, by the type of their route.", "type"), []job.RouteType{job.REST, job.NATS}),
+		claimsLost: s.counter("belfry_timer_claims_lost_total", "Claims that came too late, for the job was changed, cancelled or claimed by another in that moment."),
+		doubts:     s.counter("belfry_timer_doubts_total", "Times that the owner was in doubt about its last fires, and looked them up."),
+		fences:     s.counter("belfry_timer_fences_total", "Fences written to own a partition: at a start, at a takeover, and after a doubt."),
+
+		letters: each(s.counters("belfry_dead_letters_total", "Letters written to DEAD; repeats that JetStream dropped count, too.", "reason"), job.Reasons()),
+		dropped: s.counter("belfry_attempts_dropped_total", "Tries that are not in the history of their job, for JetStream was too slow to keep them."),
+
+		writing: s.gauge("belfry_commit_writes_in_flight", "Writes to JetStream that wait for their turn or their answer."),
+		write:   s.histogram("belfry_commit_write_seconds", "From when a write was asked for until its answer came, or the wait for it was over.", callBuckets),
+		single:  s.counter("belfry_commit_single_writes_total", "Writes that went out by themselves, those of refused batches among them."),
+		batch:   s.histogram("belfry_commit_batch_size", "Writes that went out as one atomic batch.", prometheus.ExponentialBuckets(2, 2, 10)),
+		refused: s.counter("belfry_commit_batches_refused_total", "Batches that JetStream refused for the sake of one member; their halves are tried."),
+	}
+}
+
+// Claimed records that a claim was stored, late after the job was due.
+func (s *Streams) Claimed(late time.Duration) {
+	if s != nil {
+		s.lateness.Observe(max(late, 0).Seconds())
+	}
+}
+
+// Published records that the fire of a claim was stored, so long after it.
+func (s *Streams) Published(t job.RouteType, took time.Duration) {
+	if s != nil {
+		count(s.fires, t)
+		s.publish.Observe(took.Seconds())
+	}
+}
+
+// ClaimLost records that a job had moved on when it was to be claimed.
+func (s *Streams) ClaimLost() {
+	if s != nil {
+		s.claimsLost.Inc()
+	}
+}
+
+// Doubted records that an owner is in doubt about its last fires.
+func (s *Streams) Doubted() {
+	if s != nil {
+		s.doubts.Inc()
+	}
+}
+
+// FenceTaken records that a partition was taken.
+func (s *Streams) FenceTaken() {
+	if s != nil {
+		s.fences.Inc()
+	}
+}
+
+// Finished records that a job reached a final status.
+func (s *Streams) Finished(status job.Status) {
+	if s != nil {
+		count(s.finished, status)
+	}
+}
+
+// Buried records a dead letter.
+func (s *Streams) Buried(reason job.Reason) {
+	if s != nil {
+		count(s.letters, reason)
+	}
+}
+
+// AttemptsDropped records that n tries were not kept.
+func (s *Streams) AttemptsDropped(n int) {
+	if s != nil {
+		s.dropped.Add(float64(n))
+	}
+}
+
+// WriteBegan records that a write was asked for.
+func (s *Streams) WriteBegan() {
+	if s != nil {
+		s.writing.Inc()
+	}
+}
+
+// WriteEnded records that it was answered, or is no longer waited for, so long
+// after it was asked for.
+func (s *Streams) WriteEnded(took time.Duration) {
+	if s != nil {
+		s.writing.Dec()
+		s.write.Observe(took.Seconds())
+	}
+}
+
+// SentAlone records a write that went out by itself.
+func (s *Streams) SentAlone() {
+	if s != nil {
+		s.single.Inc()
+	}
+}
+
+// SentBatch records that so many went out as one batch.
+func (s *Streams) SentBatch(writes int) {
+	if s != nil {
+		s.batch.Observe(float64(writes))
+	}
+}
+
+// BatchRefused records that a batch was refused.
+func (s *Streams) BatchRefused() {
+	if s != nil {
+		s.refused.Inc()
+	}
+}
+
+// Partition records how one partition stands; nil records nothing.
+type Partition struct{ owned, waiting, overdue, firing prometheus.Gauge }
+
+// Partition returns the recorder of a partition.
+func (s *Streams) Partition(number int) *Partition {
+	if s == nil {
+		return nil
+	}
+	n := strconv.Itoa(number)
+	return &Partition{
+		s.owned.WithLabelValues(n), s.waiting.WithLabelValues(n), s.overdue.WithLabelValues(n), s.firing.WithLabelValues(n),
+	}
+}
+
+// Stands records how many jobs of a partition that this process owns wait, how
+// many of those are overdue, and how many are firing.
+func (p *Partition) Stands(waiting, overdue, firing int) {
+	if p != nil {
+		p.owned.Set(1)
+		p.waiting.Set(float64(waiting))
+		p.overdue.Set(float64(overdue))
+		p.firing.Set(float64(firing))
+	}
+}
+
+// NotOwned records that another process has the partition, and counts its jobs.
+func (p *Partition) NotOwned() {
+	if p != nil {
+		for _, g := range []prometheus.Gauge{p.owned, p.waiting, p.overdue, p.firing} {
+			g.Set(0)
+		}
+	}
+}
