@@ -21,6 +21,7 @@ const (
 	attemptsStream = "ATTEMPTS"   // what became of the tries of jobs
 	advisoryStream = "ADVISORIES" // what JetStream says of the consumers of FIRES
 	routesBucket   = "routes"     // one key per route
+	tokensBucket   = "tokens"     // one key per bearer token
 	settingsBucket = "belfry"     // what was fixed at first start
 
 	fireSubjectPrefix = "fires."
@@ -120,6 +121,8 @@ func partitionOf(k job.Key, partitions int) int {
 func leaseKey(partition int) string     { return leasePrefix + strconv.Itoa(partition) }
 func nodeKey(node string) string        { return nodePrefix + node }
 func settingsSubject(key string) string { return "$KV." + settingsBucket + "." + key }
+
+func tokenSubject(id string) string { return "$KV." + tokensBucket + "." + id }
 
 func routeToken(k job.RouteKey) string { return Escape(k.DB) + "." + Escape(k.ID) }
 

@@ -103,6 +103,7 @@ type Store struct {
 	dead     *deadLetters
 	letters  *Letters
 	attempts *Attempts
+	tokens   *Tokens
 	timers   []*timer // by partition
 	leases   *leases
 
@@ -139,6 +140,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	if s.attempts, err = newAttempts(nc, s.cfg.SyncAlways && s.replicas == 1, s.cfg.Log); err != nil {
 		return nil, fmt.Errorf("couldn't use JetStream: %w", err)
 	}
+	s.tokens = newTokens(w, js, s.cfg)
 	s.leases = newLeases(s)
 	if s.cfg.OnlyNode {
 		return s, s.inboxes.handOutAgain(ctx)
@@ -164,6 +166,9 @@ func (s *Store) Letters() *Letters { return s.letters }
 // Attempts returns the tries that were made. Its own Run is to end after the
 // delivery, whose last tries it writes.
 func (s *Store) Attempts() *Attempts { return s.attempts }
+
+// Tokens returns the bearer tokens. Its own Run is to end after the API.
+func (s *Store) Tokens() *Tokens { return s.tokens }
 
 // Run follows the routes, fires due jobs and buries what subscribers could not
 // take, until ctx ends; then it finishes the fires it has begun. Trouble with
