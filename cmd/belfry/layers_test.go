@@ -18,6 +18,7 @@ func TestLayers(t *testing.T) {
 		"belfry/delivery":          {"belfry/streams", "belfry/api", "github.com/nats-io/"},
 		"belfry/streams":           {"belfry/api", "belfry/delivery", "net/http", "github.com/nats-io/nats-server"},
 		"belfry/internal/contract": {"belfry/api", "belfry/streams", "belfry/delivery", "github.com/nats-io/", "net/http"},
+		"belfry/internal/client":   {"belfry/", "github.com/", "golang.org/"},
 		"belfry/internal/job":      {"belfry/", "github.com/", "golang.org/", "net/http"},
 	}
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports", "belfry/...").Output()

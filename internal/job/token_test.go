@@ -96,3 +96,16 @@ func TestTokenCheck(t *testing.T) {
 		}
 	}
 }
+
+func FuzzSplitToken(f *testing.F) {
+	_, text := job.Token{Role: job.Admin, AllDBs: true}.Issue(time.Now())
+	for _, s := range []string{text, "", "belfry_", "belfry__", text + "_", strings.ToUpper(text)} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		id, secret, ok := job.SplitToken(text)
+		if ok && (job.TokenPrefix+id+"_"+secret != text || !job.IsTokenID(id)) {
+			t.Errorf("%q is split into %q and %q", text, id, secret)
+		}
+	})
+}
