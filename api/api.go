@@ -10,10 +10,15 @@
 // Each id in a path is one percent-encoded segment and may be any text that
 // [job.CheckID] accepts: a slash in it is written %2F. Query strings are
 // ignored, but for that of a list; so is the Content-Type of requests.
+//
+// While authentication is on, which is while an admin token is configured and
+// ever after the first token was made, each request needs a bearer token with
+// the role and the db that the access table says.
 package api
 
 import (
 	"context"
+	"crypto/sha256"
 	"log/slog"
 	"net/http"
 	"time"
@@ -56,6 +61,15 @@ type Config struct {
 	Routes   Routes
 	Letters  Letters
 	Attempts Attempts
+	Tokens   Tokens
+
+	// AdminToken is a token that may do everything, to begin with; empty is
+	// none. It is never logged.
+	AdminToken string
+
+	// RequestRate is how many requests each token, or without one each remote
+	// address, may make in a second; 0 is no limit.
+	RequestRate int
 
 	// MaxMeta is the longest meta of a job, in bytes; 0 means 512 KiB. The
 	// body around it may have 16 KiB more, which is also the limit of a
@@ -91,7 +105,8 @@ const bodyAllowance = 16 << 10
 // api is the handler; its fields are only read.
 type api struct {
 	Config
-	mux *chi.Mux
+	auth auth
+	mux  *chi.Mux
 }
 
 // New returns the API, safe for concurrent use.
@@ -109,7 +124,13 @@ func New(cfg Config) http.Handler {
 		cfg.Ready = func(context.Context) error { return nil }
 	}
 	a := &api{Config: cfg, mux: chi.NewRouter()}
+	a.auth = auth{tokens: cfg.Tokens, requests: newLimiter(cfg.RequestRate)}
+	if cfg.AdminToken != "" {
+		sum := sha256.Sum256([]byte(cfg.AdminToken))
+		a.auth.admin = &sum
+	}
 	a.mux.Use(a.watch, a.recoverPanic, routeEscapedPath, middleware.GetHead)
+	a.mux.Use(a.authorize)
 	a.mux.NotFound(a.notFound)
 	a.mux.MethodNotAllowed(a.methodNotAllowed)
 
@@ -138,6 +159,11 @@ func New(cfg Config) http.Handler {
 	}
 
 	a.routeDead(a.mux)
+
+	a.mux.Post("/token", a.serve(a.createToken, bodyAllowance))
+	a.mux.Get("/token", a.serve(a.listTokens, noBody))
+	a.mux.Delete("/token/{id}", a.serve(a.deleteToken, noBody))
+	a.mux.Delete("/token/", a.serve(emptyID, noBody))
 
 	a.mux.Get("/healthz", a.serve(a.healthz, noBody))
 	a.mux.Get("/readyz", a.serve(a.readyz, noBody))

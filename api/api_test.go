@@ -28,6 +28,9 @@ type store struct {
 	routes   map[job.RouteKey]job.Route
 	letters  []job.Letter
 	attempts map[job.Key][]job.Attempt
+	tokens   map[string]job.Token
+	inUse    bool // there was a token
+	unknown  bool // the tokens cannot be told yet
 }
 
 func newStore() *store {
@@ -35,6 +38,7 @@ func newStore() *store {
 		fail:   func(context.Context) error { return nil },
 		jobs:   map[job.Key]job.Record{},
 		routes: map[job.RouteKey]job.Route{},
+		tokens: map[string]job.Token{},
 	}
 }
 
@@ -210,7 +214,7 @@ func (s routes) Delete(ctx context.Context, key job.RouteKey) error {
 // config is an API over the store, silent.
 func config(s *store) api.Config {
 	return api.Config{
-		Jobs: jobs{s}, Routes: routes{s}, Letters: letters{s}, Attempts: attempts{s},
+		Jobs: jobs{s}, Routes: routes{s}, Letters: letters{s}, Attempts: attempts{s}, Tokens: tokens{s},
 		Metrics: metricstest.New().API,
 		Log:     slog.New(slog.DiscardHandler),
 	}

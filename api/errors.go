@@ -28,8 +28,8 @@ var (
 )
 
 // errorTable lists E0xx for what is wrong with a request, E1xx for what stands
-// against a good one, E2xx for what no endpoint takes, and E3xx for Belfry's
-// own trouble.
+// against a good one, E2xx for what no endpoint takes, E3xx for Belfry's own
+// trouble, and E4xx for who may do how much.
 var errorTable = []ErrorRow{
 	{"E001", 400, job.ErrEmptyBody, "The request has no body."},
 	{"E002", 400, job.ErrSyntax, "The body is not JSON, not UTF-8, compressed, cut short or late, or more than one JSON value."},
@@ -46,6 +46,7 @@ var errorTable = []ErrorRow{
 	{"E013", 400, job.ErrPolicy, "A field about a route's delivery has a value that is not accepted, or is for routes of the other type."},
 	{"E021", 400, job.ErrFilter, "What is to select dead letters, in the query string or in the body, is unknown, given twice, or not accepted."},
 	{"E022", 400, job.ErrNoFilter, "Redriving or discarding needs a filter, or `\"all\": true`."},
+	{"E031", 400, job.ErrToken, "A field of a token that is asked for has a value that is not accepted."},
 
 	{"E101", 400, job.ErrJobNotFound, "There is no such job, or it finished and is no longer kept."},
 	{"E102", 400, job.ErrJobExists, "The id is taken by a live job with other content."},
@@ -57,6 +58,7 @@ var errorTable = []ErrorRow{
 	{"E108", 400, job.ErrRouteTypeFixed, "The `type` of a route cannot be changed."},
 	{"E109", 400, job.ErrRouteClearing, "A deleted route of this id and another type is still being cleared; try again in a minute."},
 	{"E121", 400, job.ErrLetterNotFound, "There is no such dead letter, or it was redriven or discarded."},
+	{"E131", 400, job.ErrTokenNotFound, "There is no such token, or it was revoked."},
 
 	{"E201", 404, errNoPath, "There is no such path."},
 	{"E202", 405, errMethod, "The path does not have this method; `Allow` lists those it has."},
@@ -65,6 +67,11 @@ var errorTable = []ErrorRow{
 	{"E302", 503, job.ErrUnavailable, "The store does not answer; nothing was changed. Try again after `Retry-After` seconds."},
 	{"E303", 503, job.ErrUnknownOutcome, "The store did not say whether it applied the write. Every request is safe to repeat."},
 	{"E304", 503, errNotReady, "Only of `/readyz`: Belfry cannot store and fire jobs now; the reason says why."},
+
+	{"E401", 401, errNoToken, "The request has no valid token: `Authorization: Bearer <token>` is needed."},
+	{"E402", 403, errAuthOff, "Tokens cannot be made while authentication is off: run Belfry with `--admin-token`."},
+	{"E403", 403, errForbidden, "The token may not do this: its role, or its dbs, do not reach so far."},
+	{"E429", 429, errTooFast, "Too many requests in a second with this token, or from this address; try again after `Retry-After` seconds."},
 }
 
 // ErrorTable returns every row, in the order of the codes.
@@ -114,8 +121,11 @@ func (a *api) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	case row.Err == job.ErrNotAJob:
 		reason += "; nats kv del jobs_0 <key> removes it"
 	}
-	if row.Status == http.StatusServiceUnavailable {
+	switch row.Status {
+	case http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", "1")
+	case http.StatusUnauthorized:
+		w.Header().Set("WWW-Authenticate", "Bearer")
 	}
 	reply(w, row.Status, contract.AppendRefusal(nil, reason, row.Code))
 }

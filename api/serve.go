@@ -127,7 +127,7 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 }
 
 func (a *api) notFound(w http.ResponseWriter, r *http.Request) {
-	a.refuse(w, r, fmt.Errorf("%w: /job/{db}/{collection}[/{id}[/fire|/attempts]], /route/{db}[/{id}[/rotate|/pause|/resume]], /dead/{db}[/{sequence}[/redrive]|/redrive|/discard], /healthz, /readyz and /metrics are served", errNoPath))
+	a.refuse(w, r, fmt.Errorf("%w: /job/{db}/{collection}[/{id}[/fire|/attempts]], /route/{db}[/{id}[/rotate|/pause|/resume]], /dead/{db}[/{sequence}[/redrive]|/redrive|/discard], /token[/{id}], /healthz, /readyz and /metrics are served", errNoPath))
 }
 
 func (a *api) methodNotAllowed(w http.ResponseWriter, r *http.Request) {

@@ -21,6 +21,7 @@ const (
 	attemptsStream = "ATTEMPTS"   // what became of the tries of jobs
 	advisoryStream = "ADVISORIES" // what JetStream says of the consumers of FIRES
 	routesBucket   = "routes"     // one key per route
+	tokensBucket   = "tokens"     // one key per bearer token
 	settingsBucket = "belfry"     // what was fixed at first start
 	gatesBucket    = "gates"      // what holds routes back for a while
 
@@ -131,6 +132,8 @@ func rateKey(k job.RouteKey) string    { return ratePrefix + routeToken(k) }
 func gatesSubject(key string) string   { return "$KV." + gatesBucket + "." + key }
 
 const gatesStream = "KV_" + gatesBucket
+
+func tokenSubject(id string) string { return "$KV." + tokensBucket + "." + id }
 
 func routeToken(k job.RouteKey) string { return Escape(k.DB) + "." + Escape(k.ID) }
 

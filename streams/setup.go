@@ -68,6 +68,11 @@ func (s *Store) setupOnce(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.ensureBucket(ctx, jetstream.KeyValueConfig{
+		Bucket: tokensBucket, Description: "Belfry: who may use the API",
+	}); err != nil {
+		return err
+	}
 	if err := s.fixPartitions(ctx); err != nil {
 		return err
 	}

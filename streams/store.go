@@ -110,6 +110,7 @@ type Store struct {
 	attempts *Attempts
 	breakers *Breakers
 	rates    *rates
+	tokens   *Tokens
 	timers   []*timer // by partition
 	leases   *leases
 
@@ -149,6 +150,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	if s.attempts, err = newAttempts(nc, s.cfg.SyncAlways && s.replicas == 1, s.cfg); err != nil {
 		return nil, fmt.Errorf("couldn't use JetStream: %w", err)
 	}
+	s.tokens = newTokens(w, js, s.cfg)
 	s.leases = newLeases(s)
 	if s.cfg.OnlyNode {
 		return s, s.inboxes.handOutAgain(ctx)
@@ -184,6 +186,9 @@ func (s *Store) gatesChanged() {
 		t.poke()
 	}
 }
+
+// Tokens returns the bearer tokens. Its own Run is to end after the API.
+func (s *Store) Tokens() *Tokens { return s.tokens }
 
 // Run follows the routes, fires due jobs and buries what subscribers could not
 // take, until ctx ends; then it finishes the fires it has begun. Trouble with

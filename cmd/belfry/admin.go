@@ -29,7 +29,7 @@ func (s *Server) serveAdmin(scrape http.Handler) error {
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	srv := s.newHTTPServer(mux)
 	srv.WriteTimeout = 0 // profiles take as long as is asked for
-	s.serveOn(listener, srv, "admin listener")
+	s.serveOn(listener, srv.Serve, "admin listener")
 	// Nobody waits for a profile that is under way.
 	s.done("admin listener", adminLimit, func(context.Context) error { return srv.Close() })
 	s.log.Info("profiles and metrics are served", "admin", "http://"+listener.Addr().String())

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
+	"strings"
 	"time"
 
 	"belfry/internal/job"
@@ -15,9 +17,30 @@ import (
 // stands for the default of the flag of the same name, see [flagTable].
 type Config struct {
 	// Listen is the host:port of the HTTP API. Port 0 takes a free one, an
-	// empty host is all interfaces. Anything but loopback needs Insecure.
-	// Zero is 127.0.0.1:8080.
+	// empty host is all interfaces. Anything but loopback needs an admin token,
+	// or Insecure. Zero is 127.0.0.1:8080.
 	Listen string
+
+	// AdminToken is a bearer token that may do everything, and turns
+	// authentication on. It is never logged. Zero is none.
+	AdminToken string
+
+	// AdminTokenFile is a file that holds it instead; white space around it
+	// does not count. Zero is none.
+	AdminTokenFile string
+
+	// TLSCert and TLSKey are PEM files for the HTTP API, read again when they
+	// change. Zero is plain HTTP.
+	TLSCert string
+	TLSKey  string
+
+	// RequestRate is how many requests a second each token, or without one each
+	// remote address, may make. Zero is no limit.
+	RequestRate int
+
+	// MaxConnections is how many connections the HTTP API has at once; others
+	// wait. Zero is 10,000.
+	MaxConnections int
 
 	// Data is the folder that holds everything the embedded nats-server
 	// stores. It is made if it is missing, and belongs to one process at a
@@ -119,13 +142,42 @@ func (c Config) check(ctx context.Context) error {
 			return fmt.Errorf("--admin-listen %q: %w; whoever reaches it sees what is in memory: listen on 127.0.0.1", c.AdminListen, err)
 		}
 	}
-	if c.Insecure {
+	if c.AdminToken != "" && c.AdminTokenFile != "" {
+		return errors.New("--admin-token and --admin-token-file exclude each other")
+	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		return errors.New("--tls-cert and --tls-key belong together: give both, or neither")
+	}
+	if c.Insecure || c.AdminToken != "" || c.AdminTokenFile != "" {
 		return nil
 	}
 	if err := checkLoopback(ctx, c.Listen); err != nil {
-		return fmt.Errorf("--listen %q: %w; the API has no authentication: listen on 127.0.0.1, or add --insecure to serve everyone who can reach it", c.Listen, err)
+		return fmt.Errorf("--listen %q: %w; the API has no authentication: listen on 127.0.0.1, set --admin-token-file, or add --insecure to serve everyone who can reach it", c.Listen, err)
 	}
 	return nil
+}
+
+const adminTokenAccepts = "16 to 200 printable ASCII characters without spaces are accepted"
+
+// adminToken returns the admin token, from its file if there is one; empty is
+// none. The error quotes nothing of it.
+func (c Config) adminToken() (string, error) {
+	if c.AdminTokenFile == "" {
+		return c.AdminToken, nil
+	}
+	data, err := os.ReadFile(c.AdminTokenFile)
+	if err != nil {
+		return "", fmt.Errorf("--admin-token-file: couldn't read it: %w", err)
+	}
+	token := strings.TrimSpace(string(data))
+	if !isAdminToken(token) {
+		return "", fmt.Errorf("--admin-token-file %q: what it holds is no token: %s", c.AdminTokenFile, adminTokenAccepts)
+	}
+	return token, nil
+}
+
+func isAdminToken(s string) bool {
+	return len(s) >= 16 && len(s) <= 200 && !strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' })
 }
 
 var errNotLoopback = errors.New("not a loopback address")

@@ -31,6 +31,7 @@ func TestDefaults(t *testing.T) {
 	t.Parallel()
 	want := Config{
 		Listen:               "127.0.0.1:8080",
+		MaxConnections:       10_000,
 		Data:                 "./data",
 		MaxMeta:              512 * 1024,
 		HistoryTTL:           24 * time.Hour,
@@ -63,6 +64,13 @@ func TestFlagTable(t *testing.T) {
 	}{
 		{"listen", "127.0.0.1:1", "[::1]:0", func(c Config) any { return c.Listen }, "127.0.0.1:1", "[::1]:0",
 			[]string{"", "8080", "127.0.0.1", "127.0.0.1:-1", "127.0.0.1:65536", "127.0.0.1:http", "::1:80"}},
+		{"admin-token", "0123456789abcdef", "fedcba9876543210", func(c Config) any { return c.AdminToken }, "0123456789abcdef", "fedcba9876543210",
+			[]string{"hunter2", "hunter2 with a space", "hunter2-hunter2-hünter2", strings.Repeat("hunter2", 30)}},
+		{"admin-token-file", "a", "b", func(c Config) any { return c.AdminTokenFile }, "a", "b", nil},
+		{"tls-cert", "a.crt", "b.crt", func(c Config) any { return c.TLSCert }, "a.crt", "b.crt", nil},
+		{"tls-key", "a.key", "b.key", func(c Config) any { return c.TLSKey }, "a.key", "b.key", nil},
+		{"request-rate", "1", "1000000", func(c Config) any { return c.RequestRate }, 1, 1_000_000, []string{"", "-1", "1000001", "0.5"}},
+		{"max-connections", "1", "1000000", func(c Config) any { return c.MaxConnections }, 1, 1_000_000, []string{"", "0", "-1", "1000001"}},
 		{"data", "/a", "/b", func(c Config) any { return c.Data }, "/a", "/b", []string{""}},
 		{"nats-config", "a.conf", "b.conf", func(c Config) any { return c.NATSConfig }, "a.conf", "b.conf", nil},
 		{"nats-listen", ":-1", ":0", func(c Config) any { return c.NATSListen }, ":-1", ":0",
@@ -185,12 +193,18 @@ func TestCheck(t *testing.T) {
 		{"localhost", Config{Listen: "localhost:0"}, ""},
 		{"IPv6 loopback", Config{Listen: "[::1]:0"}, ""},
 		{"other loopback", Config{Listen: "127.8.9.1:0"}, ""},
-		{"all interfaces", Config{Listen: ":8080"}, `--listen ":8080": not a loopback address; the API has no authentication: listen on 127.0.0.1, or add --insecure`},
+		{"all interfaces", Config{Listen: ":8080"}, `--listen ":8080": not a loopback address; the API has no authentication: listen on 127.0.0.1, set --admin-token-file, or add --insecure`},
 		{"all IPv4", Config{Listen: "0.0.0.0:8080"}, "not a loopback address"},
 		{"all IPv6", Config{Listen: "[::]:8080"}, "not a loopback address"},
 		{"an address", Config{Listen: "192.0.2.1:8080"}, "not a loopback address"},
 		{"no such host", Config{Listen: "nowhere.invalid:8080"}, "couldn't resolve the host"},
 		{"insecure", Config{Listen: ":8080", Insecure: true}, ""},
+		{"admin token", Config{Listen: ":8080", AdminToken: "0123456789abcdef"}, ""},
+		{"admin token file", Config{Listen: ":8080", AdminTokenFile: "x"}, ""},
+		{"both", Config{AdminToken: "0123456789abcdef", AdminTokenFile: "x"}, "--admin-token and --admin-token-file exclude each other"},
+		{"short admin token", Config{AdminToken: "hunter2"}, "--admin-token: 16 to 200 printable"},
+		{"certificate alone", Config{TLSCert: "x"}, "--tls-cert and --tls-key belong together"},
+		{"key alone", Config{TLSKey: "x"}, "--tls-cert and --tls-key belong together"},
 		{"made by hand", Config{HistoryTTL: 1500 * time.Millisecond}, "--history-ttl: whole seconds from 1s on are accepted"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -20,6 +20,7 @@ func TestDocumentedTables(t *testing.T) {
 		{"../../README.md", "route fields", routeFieldsMarkdown()},
 		{"../../docs/operations.md", "flags", flagsMarkdown()},
 		{"../../docs/operations.md", "metrics", metrics.New(metrics.Build{}).Markdown()},
+		{"../../docs/operations.md", "access", api.AccessMarkdown()},
 	} {
 		data, err := os.ReadFile(tt.file)
 		if err != nil {
@@ -108,6 +109,9 @@ func TestDocumentedNames(t *testing.T) {
 		names = append(names, string(s))
 	}
 	for _, r := range job.Reasons() {
+		names = append(names, string(r))
+	}
+	for _, r := range job.Roles() {
 		names = append(names, string(r))
 	}
 	for _, why := range job.Skips() {

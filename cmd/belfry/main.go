@@ -70,6 +70,7 @@ func newCommand(getenv func(string) string, stdout, stderr io.Writer) *cli.Comma
 					return receive(ctx, cmd.String("listen"), cmd.String("secret"), stdout)
 				},
 			},
+			tokenCommand(remote{getenv, stdout, stderr}),
 			{
 				Name:  "version",
 				Usage: "print the version",
@@ -80,12 +81,29 @@ func newCommand(getenv func(string) string, stdout, stderr io.Writer) *cli.Comma
 		},
 	}
 	for _, cmd := range root.Commands {
-		cmd.HideHelpCommand = true
-		cmd.OnUsageError = usageError
-		cmd.ArgValidator = noArgs
+		complete(cmd)
 	}
 	root.Commands = append(root.Commands, helpCommand())
 	return root
+}
+
+// complete gives a command, and those under it, what all have in common.
+func complete(cmd *cli.Command) {
+	cmd.HideHelpCommand = true
+	cmd.OnUsageError = usageError
+	if len(cmd.Commands) > 0 {
+		cmd.Action = func(_ context.Context, cmd *cli.Command) error {
+			if cmd.Args().Present() {
+				return fmt.Errorf("unknown command %q; see \"%s --help\"", cmd.Args().First(), cmd.FullName())
+			}
+			return cli.ShowSubcommandHelp(cmd)
+		}
+	} else if cmd.ArgValidator == nil {
+		cmd.ArgValidator = noArgs
+	}
+	for _, sub := range cmd.Commands {
+		complete(sub)
+	}
 }
 
 // helpCommand stands in for the library's, which does not read like the rest.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"golang.org/x/net/netutil"
 
 	"belfry/api"
 	"belfry/delivery"
@@ -123,7 +124,7 @@ func (s *Server) Start(ctx context.Context) error {
 	if err := s.start(ctx); err != nil {
 		return errors.Join(err, s.takeBack(context.WithoutCancel(ctx)))
 	}
-	s.log.Info("belfry is listening", "api", "http://"+s.Addr(), "nats", s.NATSURL(), "data", s.dataPlace(), "version", version)
+	s.log.Info("belfry is listening", "api", s.scheme()+"://"+s.Addr(), "nats", s.NATSURL(), "data", s.dataPlace(), "version", version)
 	return nil
 }
 
@@ -138,6 +139,14 @@ func (s *Server) start(ctx context.Context) error {
 			return err
 		}
 		natsUp = func(ctx context.Context) (*nats.Conn, error) { return s.embedNATS(ctx, opts) }
+	}
+	admin, err := s.cfg.adminToken()
+	if err != nil {
+		return err
+	}
+	cert, err := s.certificate()
+	if err != nil {
+		return err
 	}
 	listener, err := net.Listen("tcp", s.cfg.Listen)
 	if err != nil {
@@ -205,19 +214,44 @@ func (s *Server) start(ctx context.Context) error {
 		Log:           s.log,
 	}).Run)
 	s.spawn("timer", timerLimit, store.Run)
-	s.serveHTTP(listener, api.New(api.Config{
-		Jobs:     store.Jobs(),
-		Routes:   store.Routes(),
-		Letters:  store.Letters(),
-		Attempts: store.Attempts(),
-		MaxMeta:  s.cfg.MaxMeta,
-		Metrics:  counts.API,
-		Tracer:   tracer,
-		Scrape:   scrape,
-		Log:      s.log,
-		Ready:    store.Ready,
+	s.spawn("tokens", stopLimit, store.Tokens().Run)
+	s.awaitTokens(ctx, store)
+	s.warnIfPlain(ctx, admin != "")
+	s.serveHTTP(listener, cert, api.New(api.Config{
+		Jobs:        store.Jobs(),
+		Routes:      store.Routes(),
+		Letters:     store.Letters(),
+		Attempts:    store.Attempts(),
+		Tokens:      store.Tokens(),
+		AdminToken:  admin,
+		RequestRate: s.cfg.RequestRate,
+		MaxMeta:     s.cfg.MaxMeta,
+		Metrics:     counts.API,
+		Tracer:      tracer,
+		Scrape:      scrape,
+		Log:         s.log,
+		Ready:       store.Ready,
 	}))
 	return nil
+}
+
+// tokensPatience is how long a start waits for the tokens. Without them requests
+// are answered 503, which is better than no start.
+const tokensPatience = 5 * time.Second
+
+func (s *Server) awaitTokens(ctx context.Context, store *streams.Store) {
+	ctx, cancel := context.WithTimeout(ctx, tokensPatience)
+	defer cancel()
+	if err := store.Tokens().Wait(ctx); err != nil {
+		s.log.Warn("the tokens are not known yet; requests are refused until they are", "error", err)
+	}
+}
+
+// warnIfPlain tells that tokens travel where others may read them.
+func (s *Server) warnIfPlain(ctx context.Context, auth bool) {
+	if auth && s.cfg.TLSCert == "" && checkLoopback(ctx, s.cfg.Listen) != nil {
+		s.log.Warn("tokens are sent to the API in the clear: set --tls-cert and --tls-key, unless a proxy in front of it has TLS")
+	}
 }
 
 // spread returns the partitions and replicas to ask for.
@@ -302,10 +336,17 @@ func (s *Server) spawn(name string, limit time.Duration, run func(context.Contex
 	})
 }
 
-func (s *Server) serveHTTP(listener net.Listener, handler http.Handler) {
+// serveHTTP serves the API, with TLS if there is a certificate.
+func (s *Server) serveHTTP(listener net.Listener, cert *certificate, handler http.Handler) {
 	srv := s.newHTTPServer(handler)
 	closeUnused(srv)
-	s.serveOn(listener, srv, "API")
+	serve := srv.Serve
+	if cert != nil {
+		srv.TLSConfig = cert.config()
+		serve = func(l net.Listener) error { return srv.ServeTLS(l, "", "") }
+		s.spawn("certificate", stopLimit, cert.run)
+	}
+	s.serveOn(netutil.LimitListener(listener, s.cfg.MaxConnections), serve, "API")
 	s.done("API", httpLimit, func(ctx context.Context) error {
 		if err := srv.Shutdown(ctx); err != nil {
 			return errors.Join(err, srv.Close())
@@ -326,9 +367,9 @@ func (s *Server) newHTTPServer(handler http.Handler) *http.Server {
 	}
 }
 
-func (s *Server) serveOn(listener net.Listener, srv *http.Server, name string) {
+func (s *Server) serveOn(listener net.Listener, serve func(net.Listener) error, name string) {
 	go func() {
-		if err := srv.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			s.fail(name, err)
 		}
 	}()
@@ -364,6 +405,13 @@ func (s *Server) fail(name string, err error) {
 	default:
 		s.log.Error("another part ended by itself", "part", name, "error", err)
 	}
+}
+
+func (s *Server) scheme() string {
+	if s.cfg.TLSCert != "" {
+		return "https"
+	}
+	return "http"
 }
 
 // dataPlace says for people where the data is.

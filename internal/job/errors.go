@@ -37,6 +37,8 @@ var (
 	ErrFilter = errors.New("bad filter")
 	// ErrNoFilter: nothing selects the dead letters to work on.
 	ErrNoFilter = errors.New("no filter")
+	// ErrToken: a field of a token that is asked for is not accepted.
+	ErrToken = errors.New("bad token request")
 )
 
 // What can stand against a request that is well formed.
@@ -64,6 +66,8 @@ var (
 	ErrRouteClearing = errors.New("the id is not free yet")
 	// ErrLetterNotFound: there is no such dead letter, or no longer.
 	ErrLetterNotFound = errors.New("dead letter not found")
+	// ErrTokenNotFound: there is no such token, or no longer.
+	ErrTokenNotFound = errors.New("token not found")
 )
 
 // What can be wrong with Belfry itself.

@@ -1,0 +1,214 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// belfryCommand runs one command of the program and returns what it printed.
+func belfryCommand(t *testing.T, env map[string]string, args ...string) (stdout, stderr string, err error) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	getenv := func(name string) string { return env[name] }
+	err = newCommand(getenv, &out, &errs).Run(t.Context(), append([]string{"belfry"}, args...))
+	return out.String(), errs.String(), err
+}
+
+// statusWith is the status of a GET of a job with a token.
+func statusWith(t *testing.T, s *Server, token, db string) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.Addr()+"/job/"+db+"/c/none", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	rsp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rsp.Body.Close()
+	var refused struct{ Code string }
+	body, err := io.ReadAll(rsp.Body)
+	if err == nil {
+		err = json.Unmarshal(body, &refused)
+	}
+	if err != nil {
+		t.Fatalf("%s: %v", body, err)
+	}
+	return fmt.Sprint(rsp.StatusCode, " ", refused.Code)
+}
+
+// Two nodes on one NATS server: tokens are made with the commands on one, and
+// work, and end, on both.
+func TestTokensOnAllNodes(t *testing.T) {
+	t.Parallel()
+	const adminToken = "hunter2-is-my-admin-token"
+	file := filepath.Join(t.TempDir(), "admin")
+	if err := os.WriteFile(file, []byte(adminToken+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	log := &safeLog{}
+	start := func(cfg Config) *Server {
+		s := New(cfg, slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+		if err := s.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := s.Stop(context.Background()); err != nil {
+				t.Error(err)
+			}
+		})
+		return s
+	}
+	cfg := freePorts(t)
+	cfg.AdminTokenFile = file
+	cfg.RequestRate = 100
+	a := start(cfg)
+	b := start(Config{Listen: "127.0.0.1:0", NATSURL: a.NATSURL()}) // without an admin token
+	const in, out, forbidden = "400 E101", "401 E401", "403 E403"
+
+	env := map[string]string{"BELFRY_SERVER": "http://" + a.Addr(), "BELFRY_TOKEN": adminToken}
+	stdout, stderr, err := belfryCommand(t, env, "token", "create", "--role", "writer", "--db", "games", "--db", "a b", "--expires", "720h", "--description", "CI")
+	token := strings.TrimSpace(stdout)
+	if err != nil || !strings.HasPrefix(token, "belfry_") || strings.Contains(stderr, token) || !strings.Contains(stderr, "writer of games,a b; it is not shown again") {
+		t.Fatalf("belfry token create: %q, %q, %v", stdout, stderr, err)
+	}
+	id := strings.Split(token, "_")[1]
+	for _, s := range []*Server{a, b} {
+		eventually(t, func() string {
+			if got := statusWith(t, s, token, "games"); got != in {
+				return "with the new token: " + got + ", want " + in
+			}
+			return ""
+		})
+		for token, want := range map[string]string{"": out, token + "x": out, "belfry_" + id + "_": out} {
+			if got := statusWith(t, s, token, "games"); got != want {
+				t.Errorf("with the token %q: %s, want %s", token, got, want)
+			}
+		}
+		if got := statusWith(t, s, token, "other"); got != forbidden {
+			t.Errorf("in another db: %s, want %s", got, forbidden)
+		}
+	}
+	if got := statusWith(t, a, adminToken, "other"); got != in {
+		t.Errorf("with the admin token: %s, want %s", got, in)
+	}
+
+	stdout, _, err = belfryCommand(t, env, "token", "ls")
+	if err != nil || !strings.Contains(stdout, id) || !strings.Contains(stdout, "games,a b") || !strings.Contains(stdout, "CI") || strings.Contains(stdout, token) {
+		t.Errorf("belfry token ls: %q, %v", stdout, err)
+	}
+	stdout, _, err = belfryCommand(t, map[string]string{}, "token", "ls", "--json", "--server", "http://"+a.Addr(), "--token", adminToken)
+	if err != nil || !strings.HasPrefix(stdout, `{"tokens":[{"id":"`+id+`","role":"writer","dbs":["games","a b"],"description":"CI","created_time":`) {
+		t.Errorf("belfry token ls --json: %q, %v", stdout, err)
+	}
+	if _, _, err := belfryCommand(t, map[string]string{}, "token", "ls", "--server", "http://"+a.Addr(), "--token", token); err == nil || !strings.HasSuffix(err.Error(), "(E403)") {
+		t.Errorf("belfry token ls as a writer: %v, want E403", err)
+	}
+
+	before := time.Now()
+	if stdout, _, err := belfryCommand(t, env, "token", "rm", id); err != nil || stdout != "revoked "+id+"\n" {
+		t.Errorf("belfry token rm: %q, %v", stdout, err)
+	}
+	if got := statusWith(t, a, token, "games"); got != out {
+		t.Errorf("with the revoked token: %s, want %s", got, out)
+	}
+	eventually(t, func() string {
+		if got := statusWith(t, b, token, "games"); got != out {
+			return "with the revoked token on the other node: " + got + ", want " + out
+		}
+		return ""
+	})
+	t.Logf("revoked on both nodes within %v", time.Since(before))
+	if _, _, err := belfryCommand(t, env, "token", "rm", id); err == nil || !strings.HasSuffix(err.Error(), "(E131)") {
+		t.Errorf("belfry token rm again: %v, want E131", err)
+	}
+	eventually(t, func() string {
+		for range 200 {
+			if got := statusWith(t, a, adminToken, "games"); got == "429 E429" {
+				return ""
+			}
+		}
+		return "200 requests at once were let through, want 100 a second"
+	})
+	_, secret, _ := strings.Cut(strings.TrimPrefix(token, "belfry_"), "_")
+	for _, private := range []string{adminToken, "hunter2", secret} {
+		if strings.Contains(log.String(), private) {
+			t.Errorf("the log has %s", private)
+		}
+	}
+}
+
+func TestBadAdminTokenFileIsNoStart(t *testing.T) {
+	t.Parallel()
+	cfg := freePorts(t)
+	cfg.AdminTokenFile = filepath.Join(t.TempDir(), "admin")
+	for _, content := range []string{"", "hunter2", "hunter2 hunter2 hunter2"} {
+		if err := os.WriteFile(cfg.AdminTokenFile, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		err := newServer(cfg).Start(t.Context())
+		if err == nil || !strings.Contains(err.Error(), adminTokenAccepts) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("with %q in the file: %v, want what is accepted, and nothing of it", content, err)
+		}
+	}
+}
+
+// The program takes the admin token from the environment.
+func TestAdminTokenFromTheEnvironment(t *testing.T) {
+	t.Parallel()
+	cmd := program(t, []string{"BELFRY_ADMIN_TOKEN=hunter2"}, "serve")
+	out, err := cmd.CombinedOutput()
+	if exitCode(err) != 1 || !strings.Contains(string(out), "BELFRY_ADMIN_TOKEN: "+adminTokenAccepts) || strings.Contains(string(out), "hunter2") {
+		t.Errorf("a bad token: exit code %d, %s", exitCode(err), out)
+	}
+}
+
+func TestMaxConnections(t *testing.T) {
+	t.Parallel()
+	cfg := freePorts(t)
+	cfg.MaxConnections = 1
+	s := startServer(t, cfg)
+	get := func() error {
+		client := &http.Client{Transport: &http.Transport{}, Timeout: 300 * time.Millisecond}
+		defer client.CloseIdleConnections()
+		rsp, err := client.Get("http://" + s.Addr() + "/healthz")
+		if err == nil {
+			rsp.Body.Close()
+		}
+		return err
+	}
+	holder := &http.Client{Transport: &http.Transport{}, Timeout: patience}
+	rsp, err := holder.Get("http://" + s.Addr() + "/healthz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, rsp.Body); err != nil { // so that the connection stays open, idle
+		t.Fatal(err)
+	}
+	rsp.Body.Close()
+	if err := get(); err == nil {
+		t.Error("a second connection is served while the only one is taken")
+	}
+	holder.CloseIdleConnections()
+	eventually(t, func() string { return errText(get()) })
+}
+
+func errText(err error) string {
+	if err != nil {
+		return err.Error()
+	}
+	return ""
+}

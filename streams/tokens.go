@@ -1,0 +1,225 @@
+package streams
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/internal/contract"
+	"belfry/internal/job"
+)
+
+// Tokens are the bearer tokens, one key each in their bucket, all of them in
+// memory: a request is judged without asking JetStream. [Tokens.Run] follows
+// the bucket, so a token that is made or deleted on one node is known on the
+// others as soon as JetStream tells them. Until the first state of the bucket
+// is known, every answer is [job.ErrUnavailable]. It is safe for concurrent use.
+//
+// The marks of deleted tokens stay in the bucket. They are how a node that was
+// away learns of a deletion, and how a bucket without tokens tells that it has
+// had some; see [Tokens.InUse].
+type Tokens struct {
+	w   *writer
+	js  jetstream.JetStream
+	cfg Config
+
+	mu      sync.RWMutex // guards what follows; only follow writes
+	known   map[string]job.Token
+	used    bool          // the bucket has or had a token
+	loaded  bool          // the first state of the bucket is in known
+	seen    uint64        // the last revision that is in known
+	changed chan struct{} // closed, and another made, with each change of these
+}
+
+const tokensStream = "KV_" + tokensBucket
+
+func newTokens(w *writer, js jetstream.JetStream, cfg Config) *Tokens {
+	return &Tokens{w: w, js: js, cfg: cfg, known: map[string]job.Token{}, changed: make(chan struct{})}
+}
+
+// Find returns the token with the id, expired or not, or
+// [job.ErrTokenNotFound].
+func (s *Tokens) Find(id string) (job.Token, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	t, ok := s.known[id]
+	switch {
+	case !s.loaded:
+		return job.Token{}, errTokensUnknown
+	case !ok:
+		return job.Token{}, fmt.Errorf("%w: %s", job.ErrTokenNotFound, job.Quote(id))
+	}
+	return t, nil
+}
+
+var errTokensUnknown = fmt.Errorf("%w: the tokens have not been read yet", job.ErrUnavailable)
+
+// InUse reports whether there is a token, or ever was one: deleting the last
+// one must not let everybody in.
+func (s *Tokens) InUse() (bool, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if !s.loaded {
+		return false, errTokensUnknown
+	}
+	return s.used, nil
+}
+
+// List returns every token, expired ones too, oldest first.
+func (s *Tokens) List() ([]job.Token, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if !s.loaded {
+		return nil, errTokensUnknown
+	}
+	return slices.SortedFunc(maps.Values(s.known), func(a, b job.Token) int {
+		if a.Created != b.Created {
+			return int(a.Created - b.Created)
+		}
+		return strings.Compare(a.ID, b.ID)
+	}), nil
+}
+
+// Create stores a token that was issued. It is good on this node when Create
+// returns. Without an answer it may exist, but nobody knows its text.
+func (s *Tokens) Create(ctx context.Context, t job.Token) error {
+	m := &nats.Msg{Subject: tokenSubject(t.ID), Header: nats.Header{}, Data: contract.AppendToken(nil, t)}
+	m.Header.Set(hdrExpectSubjectSeq, "0")
+	revision, err := s.send(ctx, m)
+	if err != nil {
+		return err
+	}
+	return s.wait(ctx, func() bool { return s.seen >= revision })
+}
+
+// Delete revokes a token. It is refused on this node when Delete returns, and
+// on the others as soon as JetStream tells them.
+func (s *Tokens) Delete(ctx context.Context, id string) error {
+	if _, err := s.Find(id); err != nil {
+		return err
+	}
+	revision, err := s.send(ctx, &nats.Msg{Subject: tokenSubject(id), Header: nats.Header{hdrKVOperation: {"DEL"}}})
+	if err != nil {
+		return err
+	}
+	return s.wait(ctx, func() bool { return s.seen >= revision })
+}
+
+func (s *Tokens) send(ctx context.Context, m *nats.Msg) (revision uint64, err error) {
+	revision, err = s.w.send(ctx, m)
+	if errors.Is(err, errNoAnswer) || errors.Is(err, errConflict) { // our own first send
+		err = fmt.Errorf("%w: %v", job.ErrUnknownOutcome, err)
+	}
+	return revision, err
+}
+
+// Wait blocks until the first state of the bucket is known, or ctx ends.
+func (s *Tokens) Wait(ctx context.Context) error {
+	return s.wait(ctx, func() bool { return s.loaded })
+}
+
+// wait blocks until done, which is called with the lock held.
+func (s *Tokens) wait(ctx context.Context, done func() bool) error {
+	for {
+		s.mu.RLock()
+		over, changed := done(), s.changed
+		s.mu.RUnlock()
+		if over {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("%w: the bucket of the tokens cannot be followed: %v", job.ErrUnknownOutcome, ctx.Err())
+		}
+	}
+}
+
+// Run follows the bucket until ctx ends, whatever happens to JetStream. When
+// what follows it breaks, what is known stays in force until all is read anew.
+func (s *Tokens) Run(ctx context.Context) error {
+	pause := newBackOff(50*time.Millisecond, 2*time.Second)
+	for {
+		err := s.follow(ctx)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		s.cfg.Log.Warn("the bucket of the tokens is read anew", "error", err)
+		sleep(ctx, pause.NextBackOff())
+	}
+}
+
+// follow reads the whole bucket and then each change. It does so by an ordered
+// consumer of its own, since a watch of the KV client may be blind for 10 s
+// when the server that it reads from goes, and that long a revoked token would
+// be good.
+func (s *Tokens) follow(ctx context.Context) error {
+	c, err := s.js.OrderedConsumer(ctx, tokensStream, jetstream.OrderedConsumerConfig{MaxResetAttempts: 1})
+	if err != nil {
+		return err
+	}
+	messages, err := c.Messages(jetstream.PullHeartbeat(tailHeartbeat))
+	if err != nil {
+		return err
+	}
+	defer messages.Stop()
+	stop := context.AfterFunc(ctx, messages.Stop)
+	defer stop()
+	fresh := map[string]job.Token{} // until it is the first state, whole
+	if c.CachedInfo().NumPending == 0 {
+		s.change(func() { s.known, s.loaded, fresh = fresh, true, nil })
+	}
+	for {
+		m, err := messages.Next()
+		if err != nil {
+			return err
+		}
+		at, err := m.Metadata()
+		if err != nil {
+			return err
+		}
+		switch {
+		case fresh == nil:
+			s.change(func() { s.take(s.known, m); s.used, s.seen = true, at.Sequence.Stream })
+		case at.NumPending > 0:
+			s.take(fresh, m)
+		default:
+			s.take(fresh, m)
+			s.change(func() { s.known, s.loaded, s.used, s.seen = fresh, true, true, at.Sequence.Stream })
+			fresh = nil
+		}
+	}
+}
+
+// take brings one message of the bucket into the tokens that are known. What
+// is no token lets nobody in.
+func (s *Tokens) take(known map[string]job.Token, m jetstream.Msg) {
+	id := strings.TrimPrefix(m.Subject(), tokenSubject(""))
+	delete(known, id)
+	if isMarker(m.Headers()) {
+		return
+	}
+	t, err := contract.ParseStoredToken(m.Data(), id)
+	if err != nil {
+		s.cfg.Log.Warn("value in the tokens bucket is no token", "key", id, "error", err)
+		return
+	}
+	known[id] = t
+}
+
+// change changes what is known and tells those who wait for it.
+func (s *Tokens) change(do func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	do()
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
