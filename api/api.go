@@ -29,18 +29,27 @@ import (
 type Jobs interface {
 	Create(context.Context, job.Job) error
 	Get(context.Context, job.Key) (job.Record, error)
-	Update(context.Context, job.Job) error
-	Cancel(context.Context, job.Key) error
 	Fire(context.Context, job.Key) error
+
+	// Update and Cancel are for the revision expect only, unless it is 0.
+	Update(ctx context.Context, j job.Job, expect uint64) error
+	Cancel(ctx context.Context, key job.Key, expect uint64) error
+
+	List(context.Context, job.Query) (job.Page, error)
+	CancelEach(ctx context.Context, q job.Query, dry bool) (job.CancelRun, error)
+	Places(context.Context, job.PlaceQuery) (job.Places, error)
 }
 
 // Routes is the store of routes. Its errors are like those of [Jobs].
 type Routes interface {
 	Create(context.Context, job.Route) error
 	Get(context.Context, job.RouteKey) (job.Route, error)
-	Replace(context.Context, job.Route) error
+	List(context.Context, job.RouteQuery) (job.RoutePage, error)
 	Rotate(ctx context.Context, key job.RouteKey, secret string, grace time.Duration) (job.Route, error)
-	Delete(context.Context, job.RouteKey) error
+
+	// Replace and Delete are for the revision expect only, unless it is 0.
+	Replace(ctx context.Context, r job.Route, expect uint64) error
+	Delete(ctx context.Context, key job.RouteKey, expect uint64) error
 }
 
 // Config is what the API is made of. The stores are needed.
@@ -99,7 +108,7 @@ func New(cfg Config) http.Handler {
 
 	jobBody := int64(cfg.MaxMeta) + bodyAllowance
 	a.mux.Post("/job/{db}/{collection}", a.serve(a.createJob, jobBody))
-	a.mux.Get("/job/{db}/{collection}/{id}", a.serve(a.getJob, noBody))
+	a.mux.Get("/job/{db}/{collection}/{id}", a.serveTagged(a.getJob))
 	a.mux.Put("/job/{db}/{collection}/{id}", a.serve(a.updateJob, jobBody))
 	a.mux.Delete("/job/{db}/{collection}/{id}", a.serve(a.cancelJob, noBody))
 
@@ -107,7 +116,7 @@ func New(cfg Config) http.Handler {
 	a.mux.Get("/job/{db}/{collection}/{id}/attempts", a.serve(a.jobAttempts, noBody))
 
 	a.mux.Post("/route/{db}", a.serve(a.createRoute, bodyAllowance))
-	a.mux.Get("/route/{db}/{id}", a.serve(a.getRoute, noBody))
+	a.mux.Get("/route/{db}/{id}", a.serveTagged(a.getRoute))
 	a.mux.Put("/route/{db}/{id}", a.serve(a.replaceRoute, bodyAllowance))
 	a.mux.Delete("/route/{db}/{id}", a.serve(a.deleteRoute, noBody))
 	a.mux.Post("/route/{db}/{id}/rotate", a.serve(a.rotateSecret, bodyAllowance))
@@ -119,6 +128,7 @@ func New(cfg Config) http.Handler {
 		a.mux.Delete(path, a.serve(emptyID, noBody))
 	}
 
+	a.routeLists(a.mux)
 	a.routeDead(a.mux)
 
 	a.mux.Get("/healthz", a.serve(a.healthz, noBody))

@@ -44,8 +44,9 @@ var errorTable = []ErrorRow{
 	{"E011", 400, job.ErrWebhookURL, "`webhook_url` cannot be called, or is given for a route of type `NATS`."},
 	{"E012", 413, job.ErrTooLarge, "The body or its `meta` is over the limit."},
 	{"E013", 400, job.ErrPolicy, "A field about a route's delivery has a value that is not accepted, or is for routes of the other type."},
-	{"E021", 400, job.ErrFilter, "What is to select dead letters, in the query string or in the body, is unknown, given twice, or not accepted."},
-	{"E022", 400, job.ErrNoFilter, "Redriving or discarding needs a filter, or `\"all\": true`."},
+	{"E021", 400, job.ErrFilter, "What is to select jobs or dead letters, or to page through a list, in the query string or in the body, is unknown, given twice, or not accepted."},
+	{"E022", 400, job.ErrNoFilter, "Cancelling by filter, redriving and discarding need a filter, or `\"all\": true`."},
+	{"E023", 400, job.ErrIfMatch, "`If-Match` is not one `ETag` as a GET has it, nor `*`."},
 
 	{"E101", 400, job.ErrJobNotFound, "There is no such job, or it finished and is no longer kept."},
 	{"E102", 400, job.ErrJobExists, "The id is taken by a live job with other content."},
@@ -56,6 +57,7 @@ var errorTable = []ErrorRow{
 	{"E107", 400, job.ErrRouteExists, "The id is taken by a route with other content."},
 	{"E108", 400, job.ErrRouteTypeFixed, "The `type` of a route cannot be changed."},
 	{"E109", 400, job.ErrRouteClearing, "A deleted route of this id and another type is still being cleared; try again in a minute."},
+	{"E110", 412, job.ErrRevision, "The job or route has changed since the `ETag` in `If-Match`; nothing was done."},
 	{"E121", 400, job.ErrLetterNotFound, "There is no such dead letter, or it was redriven or discarded."},
 
 	{"E201", 404, errNoPath, "There is no such path."},

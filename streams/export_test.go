@@ -195,3 +195,6 @@ var ReadAck = readAck
 
 // ScanLettersFor sets how long one request reads dead letters.
 func (s *Store) ScanLettersFor(d time.Duration) { s.letters.scanTime = d }
+
+// ReadJobsFor sets how long one request reads jobs.
+func (s *Store) ReadJobsFor(d time.Duration) { s.jobs.readTime = d }

@@ -78,8 +78,8 @@ func TestRetryIsAJob(t *testing.T) {
 		f.create(j)
 		h := f.fetch("r")
 		for name, change := range map[string]func() error{
-			"PUT":    func() error { return f.Jobs().Update(t.Context(), j) },
-			"DELETE": func() error { return f.Jobs().Cancel(t.Context(), j.Key) },
+			"PUT":    func() error { return f.Jobs().Update(t.Context(), j, 0) },
+			"DELETE": func() error { return f.Jobs().Cancel(t.Context(), j.Key, 0) },
 		} {
 			if err := change(); !errors.Is(err, job.ErrFiring) {
 				t.Errorf("%s while it fires: %v, want ErrFiring", name, err)
@@ -105,7 +105,7 @@ func TestRetryIsAJob(t *testing.T) {
 	}
 
 	j = fail("cancelled", time.Now().Add(time.Hour))
-	if err := f.Jobs().Cancel(t.Context(), j.Key); err != nil {
+	if err := f.Jobs().Cancel(t.Context(), j.Key, 0); err != nil {
 		t.Errorf("cancel of a retrying job: %v", err)
 	}
 	if r := f.get(j.Key); r.Status != job.Cancelled {
@@ -141,7 +141,7 @@ func TestGateKeepsJobsCancellable(t *testing.T) {
 	}
 	cancelled := 0
 	for i := range n {
-		if f.Jobs().Cancel(t.Context(), newJob(fmt.Sprint(i), "r", trigger).Key) == nil {
+		if f.Jobs().Cancel(t.Context(), newJob(fmt.Sprint(i), "r", trigger).Key, 0) == nil {
 			cancelled++
 		}
 	}

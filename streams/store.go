@@ -130,7 +130,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	s.routes = newRoutes(w, js, s.inboxes, s.cfg)
 	s.inboxes.routes = s.routes
 	s.dead = &deadLetters{w: w, now: s.cfg.Now, log: s.cfg.Log}
-	s.jobs = &Jobs{w: w, routes: s.routes.cache, dead: s.dead, cfg: s.cfg, partitions: s.partitions}
+	s.jobs = &Jobs{js: js, w: w, routes: s.routes.cache, dead: s.dead, cfg: s.cfg, partitions: s.partitions, readTime: readTime}
 	for p := range s.partitions {
 		s.timers = append(s.timers, newTimer(s, p))
 	}
