@@ -129,6 +129,7 @@ func New(cfg Config) http.Handler {
 	}
 
 	a.routeLists(a.mux)
+	a.mux.Post("/bulk/{db}/{collection}", a.createJobs)
 	a.routeDead(a.mux)
 
 	a.mux.Get("/healthz", a.serve(a.healthz, noBody))

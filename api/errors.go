@@ -101,23 +101,35 @@ func rowOf(err error, write bool) ErrorRow {
 	return rowOf(errInternal, write)
 }
 
-// refuse answers err by its row. The client's own mistakes are told in full.
-// Of Belfry's trouble the client learns the kind, and the log the cause. That
-// Belfry is not ready is an answer, not trouble: it was asked.
+// reasonOf returns what to answer to err. The client's own mistakes are told in
+// full. Of Belfry's trouble the client learns the kind, and the log the cause.
+func reasonOf(err error, write bool) (ErrorRow, string) {
+	row := rowOf(err, write)
+	switch {
+	case row.Status >= 500 && row.Err != errNotReady:
+		return row, row.Err.Error()
+	case row.Err == job.ErrNotAJob:
+		return row, err.Error() + "; nats kv del jobs_0 <key> removes it"
+	}
+	return row, err.Error()
+}
+
+// refuse answers err by its row. That Belfry is not ready is an answer, not
+// trouble: it was asked.
 func (a *api) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	row := rowOf(err, r.Method != http.MethodGet && r.Method != http.MethodHead)
-	reason := err.Error()
+	row, reason := reasonOf(err, r.Method != http.MethodGet && r.Method != http.MethodHead)
 	switch {
 	case row.Err == errNotReady:
 		a.Log.Debug("not ready", "error", err)
 	case row.Status >= 500:
-		a.Log.Error("request failed", "code", row.Code, "method", r.Method, "path", escapedPath(r), "error", err)
-		reason = row.Err.Error()
-	case row.Err == job.ErrNotAJob:
-		reason += "; nats kv del jobs_0 <key> removes it"
+		a.logTrouble(r, row, err)
 	}
 	if row.Status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "1")
 	}
 	reply(w, row.Status, contract.AppendRefusal(nil, reason, row.Code))
+}
+
+func (a *api) logTrouble(r *http.Request, row ErrorRow, err error) {
+	a.Log.Error("request failed", "code", row.Code, "method", r.Method, "path", escapedPath(r), "error", err)
 }
