@@ -72,6 +72,9 @@ type Config struct {
 	// queries and URLs of routes are never logged.
 	Log *slog.Logger
 
+	// Version is that of Belfry, for people.
+	Version string
+
 	// Ready says why requests cannot be served now; /readyz repeats its
 	// error to whoever asks, after 2 s at most. nil is always ready.
 	Ready func(context.Context) error
@@ -131,6 +134,7 @@ func New(cfg Config) http.Handler {
 	a.routeLists(a.mux)
 	a.mux.Post("/bulk/{db}/{collection}", a.createJobs)
 	a.routeDead(a.mux)
+	a.routeDocs(a.mux)
 
 	a.mux.Get("/healthz", a.serve(a.healthz, noBody))
 	a.mux.Get("/readyz", a.serve(a.readyz, noBody))

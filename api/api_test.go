@@ -293,7 +293,7 @@ func config(s *store) api.Config {
 // server is a real server over the API.
 func server(t *testing.T, cfg api.Config) *httptest.Server {
 	t.Helper()
-	srv := httptest.NewServer(api.New(cfg))
+	srv := httptest.NewServer(held(t, api.New(cfg)))
 	t.Cleanup(srv.Close)
 	return srv
 }

@@ -155,7 +155,7 @@ var refusals = []refusal{
 	{"DELETE", "/dead/db/18446744073709551616", ``, nil, 400, "E121", `its sequence is "18446744073709551616"; the number that a list shows`},
 	{"POST", "/dead/db/one/redrive", ``, nil, 400, "E121", `its sequence is "one"`},
 
-	{"GET", "/", ``, nil, 404, "E201", "/job/{db}/{collection}[/{id}[/fire|/attempts]], /route/{db}[/{id}[/rotate]], /dead/{db}[/{sequence}[/redrive]|/redrive|/discard], /healthz and /readyz"},
+	{"GET", "/nowhere", ``, nil, 404, "E201", "no such path; /docs lists those that are served"},
 	{"GET", "/job", ``, nil, 404, "E201", "no such path"},
 	{"POST", "/job/db", goodJob, nil, 405, "E202", "GET, HEAD are allowed"},
 	{"GET", "/job/db/coll/a/b", ``, nil, 404, "E201", "no such path"},

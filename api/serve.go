@@ -133,7 +133,7 @@ func plainEncoding(r *http.Request) error {
 }
 
 func (a *api) notFound(w http.ResponseWriter, r *http.Request) {
-	a.refuse(w, r, fmt.Errorf("%w: /job/{db}/{collection}[/{id}[/fire|/attempts]], /route/{db}[/{id}[/rotate]], /dead/{db}[/{sequence}[/redrive]|/redrive|/discard], /healthz and /readyz are served", errNoPath))
+	a.refuse(w, r, fmt.Errorf("%w; /docs lists those that are served", errNoPath))
 }
 
 func (a *api) methodNotAllowed(w http.ResponseWriter, r *http.Request) {

@@ -191,6 +191,7 @@ func (s *Server) start(ctx context.Context) error {
 		Attempts: store.Attempts(),
 		MaxMeta:  s.cfg.MaxMeta,
 		Log:      s.log,
+		Version:  version,
 		Ready:    store.Ready,
 	}))
 	return nil
