@@ -34,6 +34,18 @@ var accessTable = []accessRow{
 	{"GET /healthz", open},
 	{"GET /readyz", open},
 	{"GET /metrics", anyToken},
+	{"GET /", open},
+	{"GET /docs", open},
+	{"GET /openapi.json", open},
+
+	{"GET /job/{db}", reader},
+	{"GET /job/{db}/{collection}", reader},
+	{"GET /route/{db}", reader},
+	{"GET /db", reader},
+	{"GET /db/{db}", reader},
+	{"POST /cancel/{db}", writer},
+	{"POST /cancel/{db}/{collection}", writer},
+	{"POST /bulk/{db}/{collection}", writer},
 
 	{"POST /job/{db}/{collection}", writer},
 	{"GET /job/{db}/{collection}/{id}", reader},

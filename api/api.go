@@ -36,23 +36,32 @@ import (
 type Jobs interface {
 	Create(context.Context, job.Job) error
 	Get(context.Context, job.Key) (job.Record, error)
-	Update(context.Context, job.Job) error
-	Cancel(context.Context, job.Key) error
 	Fire(context.Context, job.Key) error
+
+	// Update and Cancel are for the revision expect only, unless it is 0.
+	Update(ctx context.Context, j job.Job, expect uint64) error
+	Cancel(ctx context.Context, key job.Key, expect uint64) error
+
+	List(context.Context, job.Query) (job.Page, error)
+	CancelEach(ctx context.Context, q job.Query, dry bool) (job.CancelRun, error)
+	Places(context.Context, job.PlaceQuery) (job.Places, error)
 }
 
 // Routes is the store of routes. Its errors are like those of [Jobs].
 type Routes interface {
 	Create(context.Context, job.Route) error
 	Get(context.Context, job.RouteKey) (job.Route, error)
-	Replace(context.Context, job.Route) error
+	List(context.Context, job.RouteQuery) (job.RoutePage, error)
 	Rotate(ctx context.Context, key job.RouteKey, secret string, grace time.Duration) (job.Route, error)
 
 	// Pause keeps the route's jobs from firing until then, in unix
 	// milliseconds, or until Resume if that is 0.
 	Pause(ctx context.Context, key job.RouteKey, until int64) error
 	Resume(context.Context, job.RouteKey) error
-	Delete(context.Context, job.RouteKey) error
+
+	// Replace and Delete are for the revision expect only, unless it is 0.
+	Replace(ctx context.Context, r job.Route, expect uint64) error
+	Delete(ctx context.Context, key job.RouteKey, expect uint64) error
 }
 
 // Config is what the API is made of. The stores are needed.
@@ -92,6 +101,9 @@ type Config struct {
 	// if it is that Belfry is not ready; nil is [slog.Default]. Bodies,
 	// queries and URLs of routes are never logged.
 	Log *slog.Logger
+
+	// Version is that of Belfry, for people.
+	Version string
 
 	// Ready says why requests cannot be served now; /readyz repeats its
 	// error to whoever asks, after 2 s at most. nil is always ready.
@@ -136,7 +148,7 @@ func New(cfg Config) http.Handler {
 
 	jobBody := int64(cfg.MaxMeta) + bodyAllowance
 	a.mux.Post("/job/{db}/{collection}", a.serve(a.createJob, jobBody))
-	a.mux.Get("/job/{db}/{collection}/{id}", a.serve(a.getJob, noBody))
+	a.mux.Get("/job/{db}/{collection}/{id}", a.serveTagged(a.getJob))
 	a.mux.Put("/job/{db}/{collection}/{id}", a.serve(a.updateJob, jobBody))
 	a.mux.Delete("/job/{db}/{collection}/{id}", a.serve(a.cancelJob, noBody))
 
@@ -144,7 +156,7 @@ func New(cfg Config) http.Handler {
 	a.mux.Get("/job/{db}/{collection}/{id}/attempts", a.serve(a.jobAttempts, noBody))
 
 	a.mux.Post("/route/{db}", a.serve(a.createRoute, bodyAllowance))
-	a.mux.Get("/route/{db}/{id}", a.serve(a.getRoute, noBody))
+	a.mux.Get("/route/{db}/{id}", a.serveTagged(a.getRoute))
 	a.mux.Put("/route/{db}/{id}", a.serve(a.replaceRoute, bodyAllowance))
 	a.mux.Delete("/route/{db}/{id}", a.serve(a.deleteRoute, noBody))
 	a.mux.Post("/route/{db}/{id}/rotate", a.serve(a.rotateSecret, bodyAllowance))
@@ -158,7 +170,10 @@ func New(cfg Config) http.Handler {
 		a.mux.Delete(path, a.serve(emptyID, noBody))
 	}
 
+	a.routeLists(a.mux)
+	a.mux.Post("/bulk/{db}/{collection}", a.createJobs)
 	a.routeDead(a.mux)
+	a.routeDocs(a.mux)
 
 	a.mux.Post("/token", a.serve(a.createToken, bodyAllowance))
 	a.mux.Get("/token", a.serve(a.listTokens, noBody))

@@ -2,12 +2,15 @@ package api_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -24,6 +27,7 @@ type store struct {
 	fail func(context.Context) error
 
 	mu       sync.Mutex // guards what follows
+	revision uint64
 	jobs     map[job.Key]job.Record
 	routes   map[job.RouteKey]job.Route
 	letters  []job.Letter
@@ -62,8 +66,7 @@ func (s jobs) Create(ctx context.Context, j job.Job) error {
 		if r, ok := s.jobs[j.Key]; ok && !r.SameContent(j) {
 			return job.ErrJobExists
 		}
-		s.jobs[j.Key] = job.New(j, "fire")
-		return nil
+		return s.put(job.New(j, "fire"), nil)
 	})
 }
 
@@ -72,9 +75,9 @@ func (s jobs) Get(ctx context.Context, key job.Key) (r job.Record, err error) {
 	return r, err
 }
 
-func (s jobs) Update(ctx context.Context, j job.Job) error {
+func (s jobs) Update(ctx context.Context, j job.Job, expect uint64) error {
 	return s.with(ctx, func() error {
-		r, err := s.get(j.Key)
+		r, err := s.at(j.Key, expect)
 		if err == nil {
 			r, err = r.Change(j, "fire")
 		}
@@ -82,9 +85,9 @@ func (s jobs) Update(ctx context.Context, j job.Job) error {
 	})
 }
 
-func (s jobs) Cancel(ctx context.Context, key job.Key) error {
+func (s jobs) Cancel(ctx context.Context, key job.Key, expect uint64) error {
 	return s.with(ctx, func() error {
-		r, err := s.get(key)
+		r, err := s.at(key, expect)
 		if err == nil {
 			r, err = r.Cancel(trigger)
 		}
@@ -110,11 +113,82 @@ func (s jobs) get(key job.Key) (job.Record, error) {
 	return r, nil
 }
 
+// at is get of a job that is to be at the revision.
+func (s jobs) at(key job.Key, expect uint64) (job.Record, error) {
+	r, err := s.get(key)
+	if err == nil && expect != 0 && r.Revision != expect {
+		err = job.ErrRevision
+	}
+	return r, err
+}
+
 func (s jobs) put(r job.Record, err error) error {
 	if err == nil {
+		s.revision++
+		r.Revision = s.revision
 		s.jobs[r.Key] = r
 	}
 	return err
+}
+
+// List goes through the jobs in the order of their revisions.
+func (s jobs) List(ctx context.Context, q job.Query) (page job.Page, err error) {
+	if q.Limit == 0 {
+		q.Limit = job.DefaultJobs
+	}
+	err = s.with(ctx, func() error {
+		all := slices.SortedFunc(maps.Values(s.jobs), func(a, b job.Record) int { return cmp.Compare(a.Revision, b.Revision) })
+		for _, r := range all {
+			if r.Revision < q.Cursor.Next || !q.Matches(r) {
+				continue
+			}
+			if len(page.Jobs) == q.Limit {
+				page.Cursor = job.Cursor{Next: r.Revision}
+				break
+			}
+			page.Jobs = append(page.Jobs, r)
+		}
+		return nil
+	})
+	return page, err
+}
+
+func (s jobs) CancelEach(ctx context.Context, q job.Query, dry bool) (run job.CancelRun, err error) {
+	page, err := s.List(ctx, q)
+	run.Cursor = page.Cursor
+	for _, r := range page.Jobs {
+		switch next, err := r.Cancel(trigger); {
+		case r.Status == job.Firing:
+			run.Skipped++
+		case err == nil:
+			run.Cancelled++
+			if !dry {
+				s.put(next, nil)
+			}
+		}
+	}
+	return run, err
+}
+
+func (s jobs) Places(ctx context.Context, q job.PlaceQuery) (p job.Places, err error) {
+	err = s.with(ctx, func() error {
+		counts := map[string]uint64{}
+		for k := range s.jobs {
+			if q.DB == "" {
+				counts[k.DB]++
+			} else if q.DB == k.DB {
+				counts[k.Collection]++
+			}
+		}
+		for _, name := range slices.Sorted(maps.Keys(counts)) {
+			p.Places = append(p.Places, job.Place{Name: name, Jobs: counts[name]})
+		}
+		if q.Limit > 0 && len(p.Places) > q.Limit {
+			p.Places, p.Cursor = p.Places[:q.Limit], job.Cursor{Next: 7, Narrow: true}
+		}
+		return nil
+	})
+	return p, err
 }
 
 type routes struct{ *store }
@@ -123,6 +197,9 @@ func (s routes) Create(ctx context.Context, r job.Route) error {
 	return s.with(ctx, func() error {
 		old, ok := s.routes[r.RouteKey]
 		r, err := r.Over(old)
+		if r.Revision = old.Revision; r.Revision == 0 {
+			r.Revision = 1
+		}
 		if err == nil && ok && !old.SameContent(r) {
 			err = job.ErrRouteExists
 		}
@@ -184,7 +261,7 @@ func (s routes) Resume(ctx context.Context, key job.RouteKey) error {
 	})
 }
 
-func (s routes) Replace(ctx context.Context, r job.Route) error {
+func (s routes) Replace(ctx context.Context, r job.Route, expect uint64) error {
 	return s.with(ctx, func() error {
 		old, ok := s.routes[r.RouteKey]
 		switch {
@@ -192,19 +269,42 @@ func (s routes) Replace(ctx context.Context, r job.Route) error {
 			return job.ErrRouteNotFound
 		case old.Type != r.Type:
 			return job.ErrRouteTypeFixed
+		case expect != 0 && expect != old.Revision:
+			return job.ErrRevision
 		}
 		r, err := r.Over(old)
 		if err == nil {
+			r.Revision = old.Revision + 1
 			s.routes[r.RouteKey] = r
 		}
 		return err
 	})
 }
 
-func (s routes) Delete(ctx context.Context, key job.RouteKey) error {
+func (s routes) List(ctx context.Context, q job.RouteQuery) (page job.RoutePage, err error) {
+	err = s.with(ctx, func() error {
+		for _, key := range slices.SortedFunc(maps.Keys(s.routes), func(a, b job.RouteKey) int { return cmp.Compare(a.ID, b.ID) }) {
+			if key.DB != q.DB || key.ID <= q.After {
+				continue
+			}
+			if page.More = len(page.Routes) == q.Limit && q.Limit > 0; page.More {
+				break
+			}
+			page.Routes = append(page.Routes, s.routes[key])
+		}
+		return nil
+	})
+	return page, err
+}
+
+func (s routes) Delete(ctx context.Context, key job.RouteKey, expect uint64) error {
 	return s.with(ctx, func() error {
-		if _, ok := s.routes[key]; !ok {
+		r, ok := s.routes[key]
+		switch {
+		case !ok:
 			return job.ErrRouteNotFound
+		case expect != 0 && expect != r.Revision:
+			return job.ErrRevision
 		}
 		delete(s.routes, key)
 		return nil
@@ -223,7 +323,7 @@ func config(s *store) api.Config {
 // server is a real server over the API.
 func server(t *testing.T, cfg api.Config) *httptest.Server {
 	t.Helper()
-	srv := httptest.NewServer(api.New(cfg))
+	srv := httptest.NewServer(held(t, api.New(cfg)))
 	t.Cleanup(srv.Close)
 	return srv
 }
@@ -367,7 +467,7 @@ func TestHead(t *testing.T) {
 		status int
 	}{
 		{"/job/db/coll/a%2Fb", 200}, {"/job/db/coll/none", 400}, {"/job/db/coll/", 400}, {"/route/db/a%2Fb", 200},
-		{"/healthz", 200}, {"/readyz", 200}, {"/nowhere", 404}, {"/route/db", 405},
+		{"/healthz", 200}, {"/readyz", 200}, {"/nowhere", 404}, {"/dead/db/1/redrive", 405}, {"/job/db", 200}, {"/db", 200},
 	} {
 		resp, err := srv.Client().Head(srv.URL + tt.path)
 		if err != nil {

@@ -22,12 +22,12 @@ func (a *api) createJob(ctx context.Context, r *http.Request, body []byte) ([]by
 	return ok, a.Jobs.Create(ctx, j)
 }
 
-func (a *api) getJob(ctx context.Context, r *http.Request, _ []byte) ([]byte, error) {
+func (a *api) getJob(ctx context.Context, r *http.Request) ([]byte, uint64, error) {
 	rec, err := a.Jobs.Get(ctx, jobKey(r))
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return contract.AppendRecord(nil, rec), nil
+	return contract.AppendRecord(nil, rec), rec.Revision, nil
 }
 
 func (a *api) updateJob(ctx context.Context, r *http.Request, body []byte) ([]byte, error) {
@@ -36,11 +36,19 @@ func (a *api) updateJob(ctx context.Context, r *http.Request, body []byte) ([]by
 		return nil, err
 	}
 	j.Trace = traceOf(r)
-	return ok, a.Jobs.Update(ctx, j)
+	expect, err := ifMatch(r)
+	if err != nil {
+		return nil, err
+	}
+	return ok, a.Jobs.Update(ctx, j, expect)
 }
 
 func (a *api) cancelJob(ctx context.Context, r *http.Request, _ []byte) ([]byte, error) {
-	return ok, a.Jobs.Cancel(ctx, jobKey(r))
+	expect, err := ifMatch(r)
+	if err != nil {
+		return nil, err
+	}
+	return ok, a.Jobs.Cancel(ctx, jobKey(r), expect)
 }
 
 func (a *api) createRoute(ctx context.Context, r *http.Request, body []byte) ([]byte, error) {
@@ -51,12 +59,12 @@ func (a *api) createRoute(ctx context.Context, r *http.Request, body []byte) ([]
 	return ok, a.Routes.Create(ctx, route)
 }
 
-func (a *api) getRoute(ctx context.Context, r *http.Request, _ []byte) ([]byte, error) {
+func (a *api) getRoute(ctx context.Context, r *http.Request) ([]byte, uint64, error) {
 	route, err := a.Routes.Get(ctx, routeKey(r))
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return contract.AppendRouteAnswer(nil, route), nil
+	return contract.AppendRouteAnswer(nil, route), route.Revision, nil
 }
 
 func (a *api) replaceRoute(ctx context.Context, r *http.Request, body []byte) ([]byte, error) {
@@ -64,11 +72,19 @@ func (a *api) replaceRoute(ctx context.Context, r *http.Request, body []byte) ([
 	if err != nil {
 		return nil, err
 	}
-	return ok, a.Routes.Replace(ctx, route)
+	expect, err := ifMatch(r)
+	if err != nil {
+		return nil, err
+	}
+	return ok, a.Routes.Replace(ctx, route, expect)
 }
 
 func (a *api) deleteRoute(ctx context.Context, r *http.Request, _ []byte) ([]byte, error) {
-	return ok, a.Routes.Delete(ctx, routeKey(r))
+	expect, err := ifMatch(r)
+	if err != nil {
+		return nil, err
+	}
+	return ok, a.Routes.Delete(ctx, routeKey(r), expect)
 }
 
 func (a *api) pauseRoute(ctx context.Context, r *http.Request, body []byte) ([]byte, error) {

@@ -44,8 +44,9 @@ var errorTable = []ErrorRow{
 	{"E011", 400, job.ErrWebhookURL, "`webhook_url` cannot be called, or is given for a route of type `NATS`."},
 	{"E012", 413, job.ErrTooLarge, "The body or its `meta` is over the limit."},
 	{"E013", 400, job.ErrPolicy, "A field about a route's delivery has a value that is not accepted, or is for routes of the other type."},
-	{"E021", 400, job.ErrFilter, "What is to select dead letters, in the query string or in the body, is unknown, given twice, or not accepted."},
-	{"E022", 400, job.ErrNoFilter, "Redriving or discarding needs a filter, or `\"all\": true`."},
+	{"E021", 400, job.ErrFilter, "What is to select jobs or dead letters, or to page through a list, in the query string or in the body, is unknown, given twice, or not accepted."},
+	{"E022", 400, job.ErrNoFilter, "Cancelling by filter, redriving and discarding need a filter, or `\"all\": true`."},
+	{"E023", 400, job.ErrIfMatch, "`If-Match` is not one `ETag` as a GET has it, nor `*`."},
 	{"E031", 400, job.ErrToken, "A field of a token that is asked for has a value that is not accepted."},
 
 	{"E101", 400, job.ErrJobNotFound, "There is no such job, or it finished and is no longer kept."},
@@ -57,6 +58,7 @@ var errorTable = []ErrorRow{
 	{"E107", 400, job.ErrRouteExists, "The id is taken by a route with other content."},
 	{"E108", 400, job.ErrRouteTypeFixed, "The `type` of a route cannot be changed."},
 	{"E109", 400, job.ErrRouteClearing, "A deleted route of this id and another type is still being cleared; try again in a minute."},
+	{"E110", 412, job.ErrRevision, "The job or route has changed since the `ETag` in `If-Match`; nothing was done."},
 	{"E121", 400, job.ErrLetterNotFound, "There is no such dead letter, or it was redriven or discarded."},
 	{"E131", 400, job.ErrTokenNotFound, "There is no such token, or it was revoked."},
 
@@ -106,20 +108,28 @@ func rowOf(err error, write bool) ErrorRow {
 	return rowOf(errInternal, write)
 }
 
-// refuse answers err by its row. The client's own mistakes are told in full.
-// Of Belfry's trouble the client learns the kind, and the log the cause. That
-// Belfry is not ready is an answer, not trouble: it was asked.
+// reasonOf returns what to answer to err. The client's own mistakes are told in
+// full. Of Belfry's trouble the client learns the kind, and the log the cause.
+func reasonOf(err error, write bool) (ErrorRow, string) {
+	row := rowOf(err, write)
+	switch {
+	case row.Status >= 500 && row.Err != errNotReady:
+		return row, row.Err.Error()
+	case row.Err == job.ErrNotAJob:
+		return row, err.Error() + "; nats kv del jobs_0 <key> removes it"
+	}
+	return row, err.Error()
+}
+
+// refuse answers err by its row. That Belfry is not ready is an answer, not
+// trouble: it was asked.
 func (a *api) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	row := rowOf(err, r.Method != http.MethodGet && r.Method != http.MethodHead)
-	reason := err.Error()
+	row, reason := reasonOf(err, r.Method != http.MethodGet && r.Method != http.MethodHead)
 	switch {
 	case row.Err == errNotReady:
 		a.Log.Debug("not ready", "error", err)
 	case row.Status >= 500:
-		a.Log.Error("request failed", "code", row.Code, "method", r.Method, "path", escapedPath(r), "error", err)
-		reason = row.Err.Error()
-	case row.Err == job.ErrNotAJob:
-		reason += "; nats kv del jobs_0 <key> removes it"
+		a.logTrouble(r, row, err)
 	}
 	switch row.Status {
 	case http.StatusServiceUnavailable:
@@ -128,4 +138,8 @@ func (a *api) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		w.Header().Set("WWW-Authenticate", "Bearer")
 	}
 	reply(w, row.Status, contract.AppendRefusal(nil, reason, row.Code))
+}
+
+func (a *api) logTrouble(r *http.Request, row ErrorRow, err error) {
+	a.Log.Error("request failed", "code", row.Code, "method", r.Method, "path", escapedPath(r), "error", err)
 }

@@ -70,7 +70,8 @@ func TestUnescapedPaths(t *testing.T) {
 		{`..`, ".."},
 		{`%2e.`, ".."},
 	} {
-		s.jobs[job.Key{DB: "db", Collection: "coll", ID: tt.id}] = job.Record{Status: job.Scheduled}
+		key := job.Key{DB: "db", Collection: "coll", ID: tt.id}
+		s.jobs[key] = job.New(job.Job{Key: key, Meta: []byte("null"), Route: "r"}, "fire")
 		if got, _ := raw(t, srv.Listener.Addr(), "GET /job/db/coll/"+tt.sent+" HTTP/1.1\r\nHost: x\r\n\r\n"); got.StatusCode != 200 {
 			t.Errorf("GET of %q sent as %s: status %d, want 200", tt.id, tt.sent, got.StatusCode)
 		}

@@ -103,8 +103,8 @@ func (unread) Unwrap() error   { return job.ErrSyntax }
 // says it is longer, and no more than the limit of one that does not say, and
 // has the connection closed, so that the server does not read the rest either.
 func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
-	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return nil, unread("has the Content-Encoding " + job.Quote(encoding) + "; plain JSON is accepted")
+	if err := plainEncoding(r); err != nil {
+		return nil, err
 	}
 	tooLarge := fmt.Errorf("%w: the body has more than %d bytes", job.ErrTooLarge, limit)
 	if r.ContentLength > limit {
@@ -126,8 +126,16 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 	return body, nil
 }
 
+// plainEncoding refuses a body that is compressed.
+func plainEncoding(r *http.Request) error {
+	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return unread("has the Content-Encoding " + job.Quote(encoding) + "; plain JSON is accepted")
+	}
+	return nil
+}
+
 func (a *api) notFound(w http.ResponseWriter, r *http.Request) {
-	a.refuse(w, r, fmt.Errorf("%w: /job/{db}/{collection}[/{id}[/fire|/attempts]], /route/{db}[/{id}[/rotate|/pause|/resume]], /dead/{db}[/{sequence}[/redrive]|/redrive|/discard], /token[/{id}], /healthz, /readyz and /metrics are served", errNoPath))
+	a.refuse(w, r, fmt.Errorf("%w; /docs lists those that are served", errNoPath))
 }
 
 func (a *api) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
@@ -162,12 +170,15 @@ func (a *api) recoverPanic(next http.Handler) http.Handler {
 			case http.ErrAbortHandler:
 				panic(v)
 			default:
-				a.refuse(w, r, fmt.Errorf("panic: %v\n%s", v, debug.Stack()))
+				a.refuse(w, r, panicked(v))
 			}
 		}()
 		next.ServeHTTP(w, r)
 	})
 }
+
+// panicked is the error of what a part of Belfry panicked with.
+func panicked(v any) error { return fmt.Errorf("panic: %v\n%s", v, debug.Stack()) }
 
 // reply answers with a body and a newline, for people at a terminal.
 func reply(w http.ResponseWriter, status int, body []byte) {

@@ -4,10 +4,12 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
+	"belfry/api"
 	"belfry/internal/metrics/metricstest"
 )
 
@@ -18,7 +20,8 @@ func TestMetrics(t *testing.T) {
 	s := newStore()
 	cfg := config(s)
 	cfg.Metrics, cfg.Scrape = m.API, m.Handler(cfg.Log)
-	srv := server(t, cfg)
+	srv := httptest.NewServer(api.New(cfg)) // its answers are for Prometheus
+	t.Cleanup(srv.Close)
 	for _, r := range []struct{ method, path, body string }{
 		{"POST", "/route/db", `{"id":"r","type":"NATS"}`},
 		{"GET", "/route/db/r", ""},

@@ -49,7 +49,7 @@ func TestGroupedWritesGetTheirOwnAnswers(t *testing.T) {
 			g.Go(func() error {
 				j := newJob("1", "r", later)
 				j.Meta = fmt.Appendf(nil, "%d", i)
-				err := f.Jobs().Update(t.Context(), j)
+				err := f.Jobs().Update(t.Context(), j, 0)
 				if err == nil {
 					won <- string(j.Meta)
 				}

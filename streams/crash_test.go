@@ -225,7 +225,7 @@ func TestCrashWithoutRoute(t *testing.T) {
 			r := f.route("r", job.REST)
 			j := newJob("a", "r", time.Now().Add(50*time.Millisecond))
 			f.create(j)
-			if err := f.Routes().Delete(t.Context(), r.RouteKey); err != nil {
+			if err := f.Routes().Delete(t.Context(), r.RouteKey, 0); err != nil {
 				t.Fatal(err)
 			}
 			f.crashAt(tt.prefix, tt.status, tt.after)
@@ -258,7 +258,7 @@ func TestCrashBetweenRouteAndInbox(t *testing.T) {
 	}
 	f.route("kept", job.REST)
 	deleted := f.route("deleted", job.REST)
-	if err := f.Routes().Delete(t.Context(), deleted.RouteKey); err != nil {
+	if err := f.Routes().Delete(t.Context(), deleted.RouteKey, 0); err != nil {
 		t.Fatal(err)
 	}
 

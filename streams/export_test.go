@@ -258,3 +258,6 @@ var PermitsFrom = permitsFrom
 func (s *Store) ReservePermits(ctx context.Context, k job.RouteKey, limit job.RateLimit, n int) ([]time.Time, error) {
 	return s.rates.reserve(ctx, k, limit, n)
 }
+
+// ReadJobsFor sets how long one request reads jobs.
+func (s *Store) ReadJobsFor(d time.Duration) { s.jobs.readTime = d }

@@ -80,15 +80,15 @@ func TestRetryIsAJob(t *testing.T) {
 		other := j
 		other.Meta = []byte(`"other"`)
 		for name, change := range map[string]func() error{
-			"PUT":    func() error { return f.Jobs().Update(t.Context(), other) },
-			"DELETE": func() error { return f.Jobs().Cancel(t.Context(), j.Key) },
+			"PUT":    func() error { return f.Jobs().Update(t.Context(), other, 0) },
+			"DELETE": func() error { return f.Jobs().Cancel(t.Context(), j.Key, 0) },
 		} {
 			if err := change(); !errors.Is(err, job.ErrFiring) {
 				t.Errorf("%s while it fires: %v, want ErrFiring", name, err)
 			}
 		}
 		// An update that came through without its answer is sent again.
-		if err := f.Jobs().Update(t.Context(), j); err != nil {
+		if err := f.Jobs().Update(t.Context(), j, 0); err != nil {
 			t.Errorf("PUT of what fires: %v, want it to be done", err)
 		}
 		res := job.Result{Status: job.Retrying, RetryAt: again.UnixMilli(), Reason: job.ReasonFailed, Detail: "status 500"}
@@ -111,7 +111,7 @@ func TestRetryIsAJob(t *testing.T) {
 	}
 
 	j = fail("cancelled", time.Now().Add(time.Hour))
-	if err := f.Jobs().Cancel(t.Context(), j.Key); err != nil {
+	if err := f.Jobs().Cancel(t.Context(), j.Key, 0); err != nil {
 		t.Errorf("cancel of a retrying job: %v", err)
 	}
 	if r := f.get(j.Key); r.Status != job.Cancelled {
@@ -147,7 +147,7 @@ func TestGateKeepsJobsCancellable(t *testing.T) {
 	}
 	cancelled := 0
 	for i := range n {
-		if f.Jobs().Cancel(t.Context(), newJob(fmt.Sprint(i), "r", trigger).Key) == nil {
+		if f.Jobs().Cancel(t.Context(), newJob(fmt.Sprint(i), "r", trigger).Key, 0) == nil {
 			cancelled++
 		}
 	}

@@ -38,7 +38,7 @@ func TestPause(t *testing.T) {
 					t.Fatalf("job %d of a paused route is %s", i, got)
 				}
 			}
-			if err := f.Jobs().Cancel(t.Context(), newJob("7", "r", start).Key); err != nil {
+			if err := f.Jobs().Cancel(t.Context(), newJob("7", "r", start).Key, 0); err != nil {
 				t.Errorf("cancel while the route is paused: %v", err)
 			}
 			if err := f.Routes().Resume(t.Context(), k); err != nil {
@@ -222,7 +222,7 @@ func TestConcurrencyOverTwoNodes(t *testing.T) {
 		t.Errorf("after one ack %d fires are handed out, want 1", len(again))
 	}
 	r.Concurrency = 0
-	if err := f.Routes().Replace(t.Context(), r); err != nil {
+	if err := f.Routes().Replace(t.Context(), r, 0); err != nil {
 		t.Fatal(err)
 	}
 	if rest := fetch(other, 14); len(rest) != 14 {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"belfry/internal/job"
 )
 
@@ -15,6 +17,7 @@ import (
 // and the other is told so. Errors are those of the job package. It is safe
 // for concurrent use.
 type Jobs struct {
+	js     jetstream.JetStream
 	w      *writer
 	routes *RouteCache
 	dead   *deadLetters
@@ -22,6 +25,8 @@ type Jobs struct {
 
 	partitions int
 	timers     []*timer // by partition
+
+	readTime time.Duration // that one request may read for
 }
 
 // read returns the job's record as the leader has it. A deleted key is not
@@ -118,12 +123,17 @@ func (s *Jobs) buryBefore(ctx context.Context, r job.Record) error {
 // Update changes a job that waits. It fails with [job.ErrFiring] or
 // [job.ErrFinished] when it is too late: then the job fires, or has fired, as
 // it was. Is that just what was asked for, the update is done: an earlier one
-// may have come through without its answer.
-func (s *Jobs) Update(ctx context.Context, j job.Job) error {
+// may have come through without its answer. An expect that is not 0 is the only
+// revision to change, else it fails with [job.ErrRevision]; repeating a change
+// that was made does nothing.
+func (s *Jobs) Update(ctx context.Context, j job.Job, expect uint64) error {
 	if _, err := s.routes.Get(ctx, j.RouteKey()); err != nil {
 		return err
 	}
 	return s.change(ctx, j.Key, func(r job.Record) (job.Record, error) {
+		if expect != 0 && r.Revision != expect {
+			return r, unlessMade(r, expect, r.Status == job.Scheduled && r.SameContent(j))
+		}
 		n, err := r.Change(j, rand.Text())
 		if err != nil && r.Status != job.Cancelled && r.SameContent(j) {
 			return r, errUnchanged
@@ -134,13 +144,30 @@ func (s *Jobs) Update(ctx context.Context, j job.Job) error {
 
 // Cancel stops a job that waits, with the errors of [Jobs.Update]. Cancelling
 // it again does nothing.
-func (s *Jobs) Cancel(ctx context.Context, k job.Key) error {
+func (s *Jobs) Cancel(ctx context.Context, k job.Key, expect uint64) error {
 	return s.change(ctx, k, func(r job.Record) (job.Record, error) {
+		if expect != 0 && r.Revision != expect {
+			return r, unlessMade(r, expect, r.Status == job.Cancelled)
+		}
 		if r.Status == job.Cancelled {
 			return r, errUnchanged
 		}
 		return r.Cancel(s.cfg.Now())
 	})
+}
+
+// unlessMade is the error of a change that was for the revision expect of r,
+// which is another one now. done says that r is as the change makes it: so it
+// was made, if it was over that revision.
+func unlessMade(r job.Record, expect uint64, done bool) error {
+	if done && r.Replaces.Seq == expect {
+		return errUnchanged
+	}
+	return otherRevision(r.Revision, expect)
+}
+
+func otherRevision(is, expect uint64) error {
+	return fmt.Errorf("%w: its ETag is \"%d\", not \"%d\"", job.ErrRevision, is, expect)
 }
 
 // Fire makes a job that waits due now, with the errors of [Jobs.Update]. All

@@ -33,10 +33,10 @@ func TestCreateIsSafeToRepeat(t *testing.T) {
 		t.Errorf("creating other content over a live job: %v, want ErrJobExists", err)
 	}
 
-	if err := f.Jobs().Cancel(t.Context(), j.Key); err != nil {
+	if err := f.Jobs().Cancel(t.Context(), j.Key, 0); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.Jobs().Cancel(t.Context(), j.Key); err != nil {
+	if err := f.Jobs().Cancel(t.Context(), j.Key, 0); err != nil {
 		t.Errorf("cancelling again: %v", err)
 	}
 	f.create(j)
@@ -48,7 +48,7 @@ func TestCreateIsSafeToRepeat(t *testing.T) {
 	// Now let it fire.
 	past := j
 	past.Trigger = time.Now().Add(-time.Minute).UnixMilli()
-	if err := f.Jobs().Update(t.Context(), past); err != nil {
+	if err := f.Jobs().Update(t.Context(), past, 0); err != nil {
 		t.Fatal(err)
 	}
 	f.run()
@@ -58,8 +58,8 @@ func TestCreateIsSafeToRepeat(t *testing.T) {
 		t.Errorf("creating the same after it has fired wrote revision %d over %d", got.Revision, done.Revision)
 	}
 	for name, change := range map[string]func() error{
-		"PUT":    func() error { return f.Jobs().Update(t.Context(), j) },
-		"DELETE": func() error { return f.Jobs().Cancel(t.Context(), j.Key) },
+		"PUT":    func() error { return f.Jobs().Update(t.Context(), j, 0) },
+		"DELETE": func() error { return f.Jobs().Cancel(t.Context(), j.Key, 0) },
 	} {
 		if err := change(); !errors.Is(err, job.ErrFinished) {
 			t.Errorf("%s of a finished job: %v, want ErrFinished", name, err)
@@ -82,8 +82,8 @@ func TestJobsRefuse(t *testing.T) {
 	j.Route = "r"
 	for name, err := range map[string]error{
 		"get":    func() error { _, err := f.Jobs().Get(t.Context(), j.Key); return err }(),
-		"update": f.Jobs().Update(t.Context(), j),
-		"cancel": f.Jobs().Cancel(t.Context(), j.Key),
+		"update": f.Jobs().Update(t.Context(), j, 0),
+		"cancel": f.Jobs().Cancel(t.Context(), j.Key, 0),
 	} {
 		if !errors.Is(err, job.ErrJobNotFound) {
 			t.Errorf("%s of no job: %v, want ErrJobNotFound", name, err)
@@ -211,14 +211,14 @@ func TestLostAnswers(t *testing.T) {
 			}
 			j.Meta = []byte(`"changed"`)
 			lose = true
-			if err := f.Jobs().Update(t.Context(), j); err != nil {
+			if err := f.Jobs().Update(t.Context(), j, 0); err != nil {
 				t.Errorf("update: %v", err)
 			}
 			if r := f.get(j.Key); string(r.Meta) != `"changed"` {
 				t.Errorf("after update: meta %s", r.Meta)
 			}
 			lose = true
-			if err := f.Jobs().Cancel(t.Context(), j.Key); err != nil {
+			if err := f.Jobs().Cancel(t.Context(), j.Key, 0); err != nil {
 				t.Errorf("cancel: %v", err)
 			}
 			if r := f.get(j.Key); r.Status != job.Cancelled {
@@ -263,7 +263,7 @@ func TestLostAnswerOvertaken(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	if err := f.Jobs().Cancel(t.Context(), j.Key); !errors.Is(err, job.ErrUnknownOutcome) {
+	if err := f.Jobs().Cancel(t.Context(), j.Key, 0); !errors.Is(err, job.ErrUnknownOutcome) {
 		t.Errorf("cancel that was overtaken: %v, want ErrUnknownOutcome", err)
 	}
 }

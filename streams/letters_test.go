@@ -194,7 +194,7 @@ func TestRedriveSkips(t *testing.T) {
 	}
 	f.bury(newJob("routeless", "gone", time.Now()), job.ReasonExhausted)
 	stop()
-	if err := f.Routes().Delete(t.Context(), gone.RouteKey); err != nil {
+	if err := f.Routes().Delete(t.Context(), gone.RouteKey, 0); err != nil {
 		t.Fatal(err)
 	}
 	f.create(newJob("armed", "r", time.Now().Add(time.Hour)))

@@ -37,7 +37,7 @@ func TestMetricsOfATimer(t *testing.T) {
 	f.create(newJob("r", "rest", now))
 	f.create(newJob("later", "nats", now.Add(time.Hour)))
 	f.create(newJob("never", "nats", now.Add(time.Hour)))
-	if err := f.Jobs().Cancel(t.Context(), newJob("never", "", now).Key); err != nil {
+	if err := f.Jobs().Cancel(t.Context(), newJob("never", "", now).Key, 0); err != nil {
 		t.Fatal(err)
 	}
 	for series, want := range map[string]float64{
@@ -117,7 +117,7 @@ func TestMetricsOfALostClaim(t *testing.T) {
 	j := newJob("j", "nats", time.Now())
 	f.create(j)
 	<-claiming
-	if err := f.Jobs().Cancel(t.Context(), j.Key); err != nil {
+	if err := f.Jobs().Cancel(t.Context(), j.Key, 0); err != nil {
 		t.Fatal(err)
 	}
 	close(cancelled)

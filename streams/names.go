@@ -77,6 +77,11 @@ const (
 	hdrRollup           = "Nats-Rollup"
 	hdrMsgID            = "Nats-Msg-Id"
 	hdrKVOperation      = "KV-Operation"
+
+	// Of the answers to direct gets: the message before in the answer, and
+	// how many are left behind it.
+	hdrLastSequence = "Nats-Last-Sequence"
+	hdrNumPending   = "Nats-Num-Pending"
 )
 
 // Keys of a route consumer's metadata.
@@ -96,6 +101,15 @@ func jobSubject(partition int, k job.Key) string { return jobsPrefix(partition) 
 // jobKey is the job's key in its bucket: three escaped tokens.
 func jobKey(k job.Key) string {
 	return Escape(k.DB) + "." + Escape(k.Collection) + "." + Escape(k.ID)
+}
+
+// jobSubjectsOf matches the jobs of a db that are in the partition, of all its
+// collections if collection is empty.
+func jobSubjectsOf(partition int, db, collection string) string {
+	if collection == "" {
+		return jobsPrefix(partition) + Escape(db) + ".*.*"
+	}
+	return jobsPrefix(partition) + Escape(db) + "." + Escape(collection) + ".*"
 }
 
 // parseJobKey undoes jobKey.

@@ -2,6 +2,8 @@ package streams
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"sync"
 
 	"belfry/internal/job"
@@ -59,6 +61,45 @@ func (c *RouteCache) peek(k job.RouteKey) (job.Route, bool) {
 	defer c.mu.RUnlock()
 	r, ok := c.known[k]
 	return r.Route, ok && !r.deleted
+}
+
+// list returns the routes of a db behind the id after, in the order of their
+// ids, up to limit of them and one more if there are more.
+func (c *RouteCache) list(db, after string, limit int) []job.Route {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	var all []job.Route
+	for k, r := range c.known {
+		if k.DB == db && k.ID > after && !r.deleted {
+			all = append(all, r.Route)
+		}
+	}
+	slices.SortFunc(all, func(a, b job.Route) int { return strings.Compare(a.ID, b.ID) })
+	return all[:min(len(all), limit+1)]
+}
+
+// routesOf is how many routes a db has, and the revision of the first.
+type routesOf struct {
+	routes int
+	first  uint64
+}
+
+// census counts the routes of each db.
+func (c *RouteCache) census() map[string]routesOf {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	all := map[string]routesOf{}
+	for k, r := range c.known {
+		if r.deleted {
+			continue
+		}
+		n := all[k.DB]
+		if n.routes++; n.first == 0 || r.Revision < n.first {
+			n.first = r.Revision
+		}
+		all[k.DB] = n
+	}
+	return all
 }
 
 // wait blocks until every route there was is known, or ctx ends.

@@ -58,6 +58,17 @@ func (s *Routes) Get(ctx context.Context, k job.RouteKey) (job.Route, error) {
 	return r, err
 }
 
+// List returns a page of the routes of a db, a moment behind changes made by
+// other processes.
+func (s *Routes) List(ctx context.Context, q job.RouteQuery) (job.RoutePage, error) {
+	if err := s.cache.wait(ctx); err != nil {
+		return job.RoutePage{}, unavailable("couldn't look at the routes", err)
+	}
+	limit := orDefault(q.Limit, job.DefaultJobs)
+	all := s.cache.list(q.DB, q.After, limit)
+	return job.RoutePage{Routes: all[:min(len(all), limit)], More: len(all) > limit}, nil
+}
+
 func isMarker(h nats.Header) bool { return h.Get(hdrKVOperation) != "" }
 
 func (s *Routes) decode(k job.RouteKey, seq uint64, data []byte) (job.Route, error) {
@@ -95,8 +106,10 @@ func (s *Routes) Create(ctx context.Context, r job.Route) error {
 
 // Replace changes a route; its type stays, and so does what the change leaves
 // hidden.
-// Tries that begin after it has returned use the new one.
-func (s *Routes) Replace(ctx context.Context, r job.Route) error {
+// Tries that begin after it has returned use the new one. An expect that is not
+// 0 is the only revision to change, unless the route is as asked already; else
+// it fails with [job.ErrRevision].
+func (s *Routes) Replace(ctx context.Context, r job.Route, expect uint64) error {
 	return s.change(ctx, r.RouteKey, func(old job.Route, exists bool) (*nats.Msg, error) {
 		switch {
 		case !exists:
@@ -107,6 +120,9 @@ func (s *Routes) Replace(ctx context.Context, r job.Route) error {
 		next, err := r.Over(old)
 		if err != nil {
 			return nil, err
+		}
+		if expect != 0 && old.Revision != expect && !old.SameContent(next) {
+			return nil, otherRevision(old.Revision, expect)
 		}
 		// Also of an unchanged route: the last change may have ended halfway.
 		if err := s.inboxes.ensure(ctx, next); err != nil || old.SameContent(next) {
@@ -157,11 +173,14 @@ func (s *Routes) Rotate(ctx context.Context, k job.RouteKey, secret string, grac
 }
 
 // Delete removes the route's record. Its pending jobs die when they come due,
-// and what is left in its inbox goes to DEAD.
-func (s *Routes) Delete(ctx context.Context, k job.RouteKey) error {
-	return s.change(ctx, k, func(_ job.Route, exists bool) (*nats.Msg, error) {
-		if !exists {
+// and what is left in its inbox goes to DEAD. expect is as in [Routes.Replace].
+func (s *Routes) Delete(ctx context.Context, k job.RouteKey, expect uint64) error {
+	return s.change(ctx, k, func(old job.Route, exists bool) (*nats.Msg, error) {
+		switch {
+		case !exists:
 			return nil, fmt.Errorf("%w: %q in db %q", job.ErrRouteNotFound, k.ID, k.DB)
+		case expect != 0 && old.Revision != expect:
+			return nil, otherRevision(old.Revision, expect)
 		}
 		return &nats.Msg{Subject: routeSubject(k), Header: nats.Header{
 			hdrKVOperation: {"PURGE"},

@@ -30,13 +30,13 @@ func TestRoutes(t *testing.T) {
 			t.Errorf("%s: %v, want %v", what, got, want)
 		}
 	}
-	is("replace of no route", f.Routes().Replace(ctx, hook), job.ErrRouteNotFound)
-	is("delete of no route", f.Routes().Delete(ctx, k), job.ErrRouteNotFound)
+	is("replace of no route", f.Routes().Replace(ctx, hook, 0), job.ErrRouteNotFound)
+	is("delete of no route", f.Routes().Delete(ctx, k, 0), job.ErrRouteNotFound)
 	is("create", f.Routes().Create(ctx, hook), nil)
 	is("create the same", f.Routes().Create(ctx, hook), nil)
 	is("create other content", f.Routes().Create(ctx, other), job.ErrRouteExists)
-	is("replace with another type", f.Routes().Replace(ctx, asNATS), job.ErrRouteTypeFixed)
-	is("replace", f.Routes().Replace(ctx, other), nil)
+	is("replace with another type", f.Routes().Replace(ctx, asNATS, 0), job.ErrRouteTypeFixed)
+	is("replace", f.Routes().Replace(ctx, other, 0), nil)
 	for name, get := range map[string]func(context.Context, job.RouteKey) (job.Route, error){
 		"store": f.Routes().Get, "cache": f.RouteCache().Get,
 	} {
@@ -44,7 +44,7 @@ func TestRoutes(t *testing.T) {
 			t.Errorf("after replace the %s says %q, %v; want %q", name, got.WebhookURL, err, other.WebhookURL)
 		}
 	}
-	is("delete", f.Routes().Delete(ctx, k), nil)
+	is("delete", f.Routes().Delete(ctx, k, 0), nil)
 	for name, get := range map[string]func(context.Context, job.RouteKey) (job.Route, error){
 		"store": f.Routes().Get, "cache": f.RouteCache().Get,
 	} {
@@ -54,7 +54,7 @@ func TestRoutes(t *testing.T) {
 	}
 	is("create with another type before the inbox is empty", f.Routes().Create(ctx, asNATS), job.ErrRouteClearing)
 	is("create again", f.Routes().Create(ctx, hook), nil)
-	is("delete again", f.Routes().Delete(ctx, k), nil)
+	is("delete again", f.Routes().Delete(ctx, k, 0), nil)
 	is("remove the inbox", f.Inboxes().Remove(ctx, k), nil)
 	is("create with another type after that", f.Routes().Create(ctx, asNATS), nil)
 }
@@ -82,7 +82,7 @@ func TestRoutesLostAnswers(t *testing.T) {
 			do   func() error
 		}{
 			{"create", func() error { return f.Routes().Create(t.Context(), r) }},
-			{"replace", func() error { r.WebhookURL = "other"; return f.Routes().Replace(t.Context(), r) }},
+			{"replace", func() error { r.WebhookURL = "other"; return f.Routes().Replace(t.Context(), r, 0) }},
 			{"rotate", func() error {
 				got, err := f.Routes().Rotate(t.Context(), r.RouteKey, secretA, time.Hour)
 				if err == nil && (got.Secret != secretA || len(got.OldSecrets) != 0) {
@@ -97,7 +97,7 @@ func TestRoutesLostAnswers(t *testing.T) {
 				}
 				return err
 			}},
-			{"delete", func() error { return f.Routes().Delete(t.Context(), r.RouteKey) }},
+			{"delete", func() error { return f.Routes().Delete(t.Context(), r.RouteKey, 0) }},
 		} {
 			lose = true
 			if err := step.do(); err != nil {
@@ -142,7 +142,7 @@ func TestRouteChangeKeepsSecrets(t *testing.T) {
 	}
 	change := job.Route{RouteKey: r.RouteKey, Type: job.REST, WebhookURL: "other", KeepSecret: true,
 		Policy: job.Policy{Headers: map[string]string{"X-A": job.Hidden}}}
-	if err := f.Routes().Replace(ctx, change); err != nil {
+	if err := f.Routes().Replace(ctx, change, 0); err != nil {
 		t.Fatal(err)
 	}
 	for name, get := range map[string]func(context.Context, job.RouteKey) (job.Route, error){
@@ -154,7 +154,7 @@ func TestRouteChangeKeepsSecrets(t *testing.T) {
 		}
 	}
 	change.Headers["X-B"] = job.Hidden
-	if err := f.Routes().Replace(ctx, change); !errors.Is(err, job.ErrPolicy) {
+	if err := f.Routes().Replace(ctx, change, 0); !errors.Is(err, job.ErrPolicy) {
 		t.Errorf("a placeholder for nothing: %v, want ErrPolicy", err)
 	}
 	if _, err := f.Routes().Rotate(ctx, job.RouteKey{DB: "db", ID: "none"}, secretB, 0); !errors.Is(err, job.ErrRouteNotFound) {
@@ -180,7 +180,7 @@ func TestNativeConsumerFollowsPolicy(t *testing.T) {
 		{job.Policy{}, 30 * time.Second, 12, nil},
 	} {
 		r.Policy = tt.policy
-		write := f.Routes().Replace
+		write := func(ctx context.Context, r job.Route) error { return f.Routes().Replace(ctx, r, 0) }
 		if i == 0 {
 			write = f.Routes().Create
 		}
@@ -220,7 +220,7 @@ func TestFollowTellsConcurrency(t *testing.T) {
 		t.Errorf("the inbox has concurrency %d, want 7", in.Concurrency)
 	}
 	r.Concurrency = 9
-	if err := f.Routes().Replace(ctx, r); err != nil {
+	if err := f.Routes().Replace(ctx, r, 0); err != nil {
 		t.Fatal(err)
 	}
 	if in := <-visits; in.Concurrency != 9 {

@@ -68,9 +68,9 @@ func TestTraceOfANewArming(t *testing.T) {
 	}{
 		{first, func(j job.Job) error { return f.Jobs().Create(t.Context(), j) }, first},
 		{second, func(j job.Job) error { return f.Jobs().Create(t.Context(), j) }, first},
-		{second, func(j job.Job) error { return f.Jobs().Update(t.Context(), j) }, second},
+		{second, func(j job.Job) error { return f.Jobs().Update(t.Context(), j, 0) }, second},
 		{first, func(j job.Job) error { return f.Jobs().Fire(t.Context(), j.Key) }, second},
-		{"", func(j job.Job) error { return f.Jobs().Update(t.Context(), j) }, ""},
+		{"", func(j job.Job) error { return f.Jobs().Update(t.Context(), j, 0) }, ""},
 	}
 	for i, step := range steps {
 		j.Trace = step.trace

@@ -52,9 +52,17 @@ var apiClient = &http.Client{Timeout: patience, Transport: &http.Transport{MaxId
 
 // do sends one request to the process. It is safe for concurrent use.
 func (p *running) do(method, path, body string) (answer, error) {
+	return p.doIfMatch(method, path, "", body)
+}
+
+// doIfMatch is do with the ETag, if it is not empty.
+func (p *running) doIfMatch(method, path, etag, body string) (answer, error) {
 	req, err := http.NewRequest(method, p.ready["api"]+path, strings.NewReader(body))
 	if err != nil {
 		return answer{}, err
+	}
+	if etag != "" {
+		req.Header.Set("If-Match", etag)
 	}
 	rsp, err := apiClient.Do(req)
 	if err != nil {

@@ -230,6 +230,7 @@ func (s *Server) start(ctx context.Context) error {
 		Tracer:      tracer,
 		Scrape:      scrape,
 		Log:         s.log,
+		Version:     version,
 		Ready:       store.Ready,
 	}))
 	return nil

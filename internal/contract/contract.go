@@ -125,6 +125,17 @@ func stringField(name string, required bool, s *string) field {
 	return field{name, required, func(value jsontext.Value) error { return readString(name, value, s) }}
 }
 
+// boolField reads a field that is true or false.
+func boolField(name string, b *bool) field {
+	return field{name, false, func(value jsontext.Value) error {
+		if k := value.Kind(); k != 't' && k != 'f' {
+			return typeError(name, value, "a boolean is accepted")
+		}
+		*b = value.Kind() == 't'
+		return nil
+	}}
+}
+
 func readString(name string, value jsontext.Value, s *string) error {
 	if value.Kind() != '"' {
 		return typeError(name, value, "a string is accepted")

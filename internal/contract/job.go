@@ -78,7 +78,11 @@ func AppendJob(dst []byte, j job.Job) []byte {
 //     robots and for people;
 //   - finished_time, in unix milliseconds, once the status is final.
 func AppendRecord(dst []byte, r job.Record) []byte {
-	dst = appendJobFields(dst, r.Job)
+	return append(appendState(appendJobFields(dst, r.Job), r), '}')
+}
+
+// appendState appends the fields of [AppendRecord] beyond those of [AppendJob].
+func appendState(dst []byte, r job.Record) []byte {
 	dst = appendString(append(dst, `,"db":`...), r.DB)
 	dst = appendString(append(dst, `,"collection":`...), r.Collection)
 	dst = appendString(append(dst, `,"status":`...), string(r.Status))
@@ -95,7 +99,7 @@ func AppendRecord(dst []byte, r job.Record) []byte {
 	if r.Status.Final() {
 		dst = strconv.AppendInt(append(dst, `,"finished_time":`...), r.Finished, 10)
 	}
-	return append(dst, '}')
+	return dst
 }
 
 // appendJobFields leaves the object open.

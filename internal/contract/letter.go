@@ -2,7 +2,6 @@ package contract
 
 import (
 	"fmt"
-	"net/url"
 	"strconv"
 	"strings"
 
@@ -18,17 +17,8 @@ var letterFilters = []string{"route", "reason", "after", "before", "limit", "cur
 // errors wrap [job.ErrFilter] and [job.ErrID].
 func ParseLetterQuery(raw, db string) (job.LetterQuery, error) {
 	q := job.LetterQuery{DB: db}
-	values, err := url.ParseQuery(raw)
-	if err != nil {
-		return q, fmt.Errorf("%w: the query string is not percent-encoded", job.ErrFilter)
-	}
-	for name, given := range values {
-		if len(given) > 1 {
-			return q, fmt.Errorf("%w: %s is given %d times; once is accepted", job.ErrFilter, job.Quote(name), len(given))
-		}
-		if err := setFilter(&q, name, given[0]); err != nil {
-			return q, err
-		}
+	if err := eachParameter(raw, func(name, value string) error { return setFilter(&q, name, value) }); err != nil {
+		return q, err
 	}
 	return q, q.Check()
 }
@@ -38,13 +28,7 @@ func ParseLetterQuery(raw, db string) (job.LetterQuery, error) {
 // either of which it is [job.ErrNoFilter].
 func ParseLetterRun(body []byte, db string) (job.LetterQuery, error) {
 	q, all := job.LetterQuery{DB: db}, false
-	fields := []field{{"all", false, func(value jsontext.Value) error {
-		if k := value.Kind(); k != 't' && k != 'f' {
-			return typeError("all", value, "a boolean is accepted")
-		}
-		all = value.Kind() == 't'
-		return nil
-	}}}
+	fields := []field{boolField("all", &all)}
 	for _, name := range letterFilters {
 		fields = append(fields, field{name, false, func(value jsontext.Value) error {
 			text := string(value)
@@ -76,12 +60,6 @@ func ParseLetterRun(body []byte, db string) (job.LetterQuery, error) {
 // setFilter sets one field of the query. Empty values are refused: they would
 // select everything.
 func setFilter(q *job.LetterQuery, name, value string) error {
-	number := func(least int64) (n int64, err error) {
-		if n, err = strconv.ParseInt(value, 10, 64); err != nil || n < least {
-			return 0, fmt.Errorf("%w: %s is %s; a whole number from %d on is accepted", job.ErrFilter, name, job.Quote(value), least)
-		}
-		return n, nil
-	}
 	var err error
 	switch name {
 	case "route":
@@ -91,19 +69,15 @@ func setFilter(q *job.LetterQuery, name, value string) error {
 			err = fmt.Errorf("%w: reason is empty; accepted are %v", job.ErrFilter, job.Reasons())
 		}
 	case "after":
-		q.After, err = number(0)
+		q.After, err = parseNumber(name, value, 0)
 	case "before":
-		q.Before, err = number(1)
+		q.Before, err = parseNumber(name, value, 1)
 	case "limit":
-		var n int64
-		if n, err = number(1); n > job.MaxLetters {
-			err = fmt.Errorf("%w: limit is %d; 1 to %d are accepted", job.ErrFilter, n, job.MaxLetters)
-		}
-		q.Limit = int(n)
+		q.Limit, err = parseLimit(value, job.MaxLetters)
 	case "cursor":
 		q.Cursor, err = parseCursor(value)
 	default:
-		err = fmt.Errorf("%w: %s is unknown; accepted are %s", job.ErrFilter, job.Quote(name), strings.Join(letterFilters, ", "))
+		err = unknownFilter(name, letterFilters)
 	}
 	return err
 }
@@ -116,7 +90,7 @@ func parseCursor(s string) (c job.LetterCursor, err error) {
 		}
 	}
 	if !ok || err != nil || c.Next == 0 || c.Last == 0 {
-		return job.LetterCursor{}, fmt.Errorf("%w: cursor is %s; what an answer had as its cursor is accepted", job.ErrFilter, job.Quote(s))
+		return job.LetterCursor{}, badCursor(s)
 	}
 	return c, nil
 }

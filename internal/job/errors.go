@@ -33,12 +33,15 @@ var (
 	ErrPolicy = errors.New("bad route policy")
 	// ErrTooLarge: the body or the meta in it is over the limit.
 	ErrTooLarge = errors.New("too large")
-	// ErrFilter: what is to select dead letters is not accepted.
+	// ErrFilter: what is to select jobs or dead letters, or to page through a
+	// list, is not accepted.
 	ErrFilter = errors.New("bad filter")
-	// ErrNoFilter: nothing selects the dead letters to work on.
+	// ErrNoFilter: nothing selects the jobs or dead letters to work on.
 	ErrNoFilter = errors.New("no filter")
 	// ErrToken: a field of a token that is asked for is not accepted.
 	ErrToken = errors.New("bad token request")
+	// ErrIfMatch: the revision that a change is for cannot be read.
+	ErrIfMatch = errors.New("bad If-Match")
 )
 
 // What can stand against a request that is well formed.
@@ -64,6 +67,9 @@ var (
 	// ErrRouteClearing: what a deleted route of the same id and another type
 	// has left is not cleared yet.
 	ErrRouteClearing = errors.New("the id is not free yet")
+	// ErrRevision: the job or route is at another revision than the change is
+	// for.
+	ErrRevision = errors.New("it has changed since")
 	// ErrLetterNotFound: there is no such dead letter, or no longer.
 	ErrLetterNotFound = errors.New("dead letter not found")
 	// ErrTokenNotFound: there is no such token, or no longer.

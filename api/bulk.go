@@ -1,0 +1,217 @@
+package api
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"belfry/internal/contract"
+)
+
+const (
+	// bulkWindow is how many jobs of one bulk are under way at once, so that
+	// their writes share the syncs.
+	bulkWindow = 512
+	// bulkBytes bounds their bodies together; one that is larger is alone.
+	bulkBytes = 16 << 20
+	// bulkIdle is how long a client may take to send the next job, and to take
+	// the next answers, before it is given up.
+	bulkIdle = 30 * time.Second
+)
+
+// bulk is the work on one request for many jobs: they are read one by one,
+// created side by side, and answered in their order, each on a line. A client
+// that does not read its answers is not read from.
+type bulk struct {
+	*api
+	w       http.ResponseWriter
+	r       *http.Request
+	timeout *http.ResponseController
+	read    time.Time // when the deadline of reading was moved last
+	trouble sync.Once // is logged once
+}
+
+// one is a job of the bulk; the rest is there once done is closed.
+type one struct {
+	number int
+	done   chan struct{}
+	id     string
+	err    error
+}
+
+// createJobs creates the jobs of an array, or of NDJSON.
+func (a *api) createJobs(w http.ResponseWriter, r *http.Request) {
+	err := unescapePath(r)
+	if err == nil {
+		err = plainEncoding(r)
+	}
+	if err != nil {
+		a.refuse(w, r, err)
+		return
+	}
+	b := &bulk{api: a, w: w, r: r, timeout: http.NewResponseController(w)}
+	// Where it is not supported, as in HTTP/2, it is not needed.
+	_ = b.timeout.EnableFullDuplex()
+	in := contract.NewBulk(r.Body, a.MaxMeta+bodyAllowance)
+	b.mayRead()
+	first, number, more, err := in.Next()
+	if err != nil && err != io.EOF && !more {
+		w.Header().Set("Connection", "close")
+		a.refuse(w, r, bodyError(err))
+		return
+	}
+
+	ctx, leave := context.WithCancel(r.Context())
+	defer leave()
+	queue := make(chan *one, bulkWindow)
+	written := make(chan error, 1)
+	go func() {
+		err := b.answer(queue)
+		if err != nil {
+			leave()
+		}
+		written <- err
+	}()
+	b.feed(ctx, queue, in, first, number, more, err)
+	close(queue)
+	if <-written != nil || r.Context().Err() != nil {
+		panic(http.ErrAbortHandler) // the client has left, or does not read
+	}
+}
+
+// feed has each job created, from the first on, and queues it for its answer.
+func (b *bulk) feed(ctx context.Context, queue chan<- *one, in *contract.Bulk, object []byte, number int, more bool, err error) {
+	room := semaphore.NewWeighted(max(bulkBytes, int64(b.MaxMeta+bodyAllowance)))
+	for ; err != io.EOF; object, number, more, err = in.Next() {
+		o := &one{number: number, done: make(chan struct{}), err: err}
+		size := int64(len(object))
+		if room.Acquire(ctx, size) != nil {
+			return
+		}
+		select {
+		case queue <- o:
+		case <-ctx.Done():
+			return
+		}
+		if err != nil {
+			o.err = bodyError(err)
+			close(o.done)
+			if !more {
+				return
+			}
+		} else {
+			go func(body []byte) {
+				defer close(o.done)
+				defer room.Release(size)
+				o.id, o.err = b.create(ctx, body)
+			}(object)
+		}
+		b.mayRead()
+	}
+}
+
+// create creates one job.
+func (b *bulk) create(ctx context.Context, body []byte) (id string, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = panicked(v)
+		}
+	}()
+	j, err := contract.ParseJob(body, jobKey(b.r), b.MaxMeta)
+	if err != nil {
+		return "", err
+	}
+	j.Trace = traceOf(b.r)
+	ctx, cancel := context.WithTimeout(ctx, b.Timeout)
+	defer cancel()
+	return j.ID, b.Jobs.Create(ctx, j)
+}
+
+// answer writes the answers as they come, together when they come fast. It
+// returns when the queue is closed, whether the client reads or not.
+func (b *bulk) answer(queue <-chan *one) (failed error) {
+	b.w.Header().Set("Content-Type", "application/x-ndjson")
+	b.w.WriteHeader(http.StatusOK)
+	out := bufio.NewWriterSize(b.w, 16<<10)
+	flush := func() {
+		if failed == nil {
+			_ = b.timeout.SetWriteDeadline(time.Now().Add(bulkIdle)) // or that of the server
+			failed = errors.Join(out.Flush(), b.flush())
+		}
+	}
+	var line []byte
+	for {
+		var o *one
+		open := true
+		select {
+		case o, open = <-queue:
+		default:
+			flush()
+			o, open = <-queue
+		}
+		if !open {
+			flush()
+			return failed
+		}
+		select {
+		case <-o.done:
+		default:
+			flush()
+			<-o.done
+		}
+		if failed != nil {
+			return failed
+		}
+		line = append(b.appendAnswer(line[:0], o), '\n')
+		if out.Available() < len(line) {
+			flush()
+		}
+		_, _ = out.Write(line) // its error is that of the next flush
+	}
+}
+
+func (b *bulk) flush() error {
+	if err := b.timeout.Flush(); !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	return nil
+}
+
+func (b *bulk) appendAnswer(dst []byte, o *one) []byte {
+	if o.err == nil {
+		return contract.AppendCreated(dst, o.number, o.id)
+	}
+	row, reason := reasonOf(o.err, true)
+	if row.Status >= http.StatusInternalServerError && b.r.Context().Err() == nil {
+		b.trouble.Do(func() { b.logTrouble(b.r, row, o.err) })
+	}
+	return contract.AppendNotCreated(dst, o.number, o.id, reason, row.Code)
+}
+
+// mayRead moves the deadline of reading on.
+func (b *bulk) mayRead() {
+	if now := time.Now(); now.Sub(b.read) > time.Second {
+		_ = b.timeout.SetReadDeadline(now.Add(bulkIdle)) // or that of the server
+		b.read = now
+	}
+}
+
+// bodyError says why a body could not be read on. Errors of the contract stay.
+func bodyError(err error) error {
+	for _, row := range errorTable {
+		if errors.Is(err, row.Err) {
+			return err
+		}
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return unread("did not arrive in time")
+	}
+	return unread("could not be read to its end")
+}

@@ -1,0 +1,185 @@
+package contract
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"belfry/internal/job"
+)
+
+// Bulk reads many objects from one body, one after the other: a JSON array of
+// them, or NDJSON, one on each line that is not blank. The first character tells
+// which. It holds one of them in memory.
+type Bulk struct {
+	in     *bufio.Reader
+	limit  int
+	dec    *jsontext.Decoder // of an array
+	began  bool
+	number int
+}
+
+// NewBulk reads from r objects of up to limit bytes each.
+func NewBulk(r io.Reader, limit int) *Bulk {
+	return &Bulk{in: bufio.NewReaderSize(r, 64<<10), limit: limit}
+}
+
+// Next returns the next object, not parsed yet, in memory of its own, and its
+// number: that of its line in NDJSON, its place in an array, from 1. At the end
+// the error is [io.EOF].
+//
+// Other errors wrap a sentinel of package job, or are those of the reader. more
+// says that only this object is lost, as a line of NDJSON that is too long, and
+// the next one can be read.
+func (b *Bulk) Next() (object []byte, number int, more bool, err error) {
+	if !b.began {
+		if err := b.begin(); err != nil {
+			return nil, b.number, false, err
+		}
+	}
+	if b.dec != nil {
+		object, err = b.element()
+		return object, b.number, err == nil, err
+	}
+	for {
+		object, err = b.line()
+		if len(bytes.TrimSpace(object)) > 0 || err != nil {
+			return object, b.number, err == nil || errors.Is(err, job.ErrTooLarge), err
+		}
+	}
+}
+
+// begin finds out what the body is.
+func (b *Bulk) begin() error {
+	b.began = true
+	for range b.limit {
+		c, err := b.in.ReadByte()
+		switch {
+		case err == io.EOF:
+			return fmt.Errorf("%w; a JSON array or NDJSON is accepted", job.ErrEmptyBody)
+		case err != nil:
+			return err
+		case c == '\n':
+			b.number++
+		case c == ' ' || c == '\t' || c == '\r':
+		default:
+			if err := b.in.UnreadByte(); err != nil || c != '[' {
+				return err
+			}
+			b.number = 0
+			guarded := &guard{in: b.in, limit: int64(b.limit)}
+			// As in readObject, names are looked at later.
+			b.dec = jsontext.NewDecoder(guarded, jsontext.AllowDuplicateNames(true))
+			guarded.dec = b.dec
+			_, err := b.dec.ReadToken()
+			return err
+		}
+	}
+	return fmt.Errorf("%w: it begins with more than %d bytes of white space", job.ErrTooLarge, b.limit)
+}
+
+// element reads the next element of the array, and what follows the last one.
+func (b *Bulk) element() ([]byte, error) {
+	b.number++
+	if b.dec.PeekKind() == ']' {
+		if _, err := b.dec.ReadToken(); err != nil {
+			return nil, arrayError(err)
+		}
+		switch _, err := b.dec.ReadToken(); {
+		case err == io.EOF:
+			return nil, io.EOF
+		case err != nil:
+			return nil, arrayError(err)
+		}
+		return nil, fmt.Errorf("%w: something follows the array after byte %d", job.ErrSyntax, b.dec.InputOffset())
+	}
+	value, err := b.dec.ReadValue()
+	switch {
+	case err == io.EOF:
+		return nil, syntaxError(io.ErrUnexpectedEOF)
+	case err != nil:
+		return nil, arrayError(err)
+	case len(value) > b.limit:
+		return nil, b.tooLarge()
+	}
+	return bytes.Clone(value), nil
+}
+
+// arrayError leaves errors of the reader as they are.
+func arrayError(err error) error {
+	var at *jsontext.SyntacticError
+	if errors.As(err, &at) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return syntaxError(err)
+	}
+	return err
+}
+
+// line reads a line of NDJSON, the end of one that is too long included.
+func (b *Bulk) line() ([]byte, error) {
+	var line []byte
+	over := false
+	for {
+		part, err := b.in.ReadSlice('\n')
+		if len(line)+len(part) > b.limit+len("\r\n") {
+			line, over = nil, true
+		} else if !over {
+			line = append(line, part...)
+		}
+		switch {
+		case err == bufio.ErrBufferFull:
+			continue
+		case err == io.EOF && (len(line) > 0 || over):
+		case err != nil:
+			return nil, err
+		}
+		b.number++
+		if over {
+			return nil, b.tooLarge()
+		}
+		return line, nil
+	}
+}
+
+func (b *Bulk) tooLarge() error {
+	return fmt.Errorf("%w: it has more than %d bytes", job.ErrTooLarge, b.limit)
+}
+
+// guard ends the reading of an element that is too long.
+type guard struct {
+	in    io.Reader
+	dec   *jsontext.Decoder
+	read  int64
+	limit int64
+}
+
+func (g *guard) Read(p []byte) (int, error) {
+	if g.read-g.dec.InputOffset() > g.limit {
+		return 0, fmt.Errorf("%w: an element has more than %d bytes", job.ErrTooLarge, g.limit)
+	}
+	n, err := g.in.Read(p)
+	g.read += int64(n)
+	return n, err
+}
+
+// AppendCreated appends the answer to one object of a bulk: its number as line,
+// its id, and that it was created.
+func AppendCreated(dst []byte, number int, id string) []byte {
+	dst = strconv.AppendInt(append(dst, `{"line":`...), int64(number), 10)
+	return append(appendString(append(dst, `,"id":`...), id), `,"status":"ok"}`...)
+}
+
+// AppendNotCreated appends the same of one that was refused: its id, unless it
+// has none that could be read, the reason for people and its code for robots.
+func AppendNotCreated(dst []byte, number int, id, reason, code string) []byte {
+	dst = strconv.AppendInt(append(dst, `{"line":`...), int64(number), 10)
+	if id != "" {
+		dst = appendString(append(dst, `,"id":`...), id)
+	}
+	dst = appendString(append(dst, `,"error":`...), reason)
+	return append(appendString(append(dst, `,"code":`...), code), '}')
+}

@@ -1,0 +1,142 @@
+package job
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Query selects jobs of one db. A zero field selects all.
+type Query struct {
+	DB         string
+	Collection string
+	Status     Status
+	Route      string
+
+	// DueAfter and DueBefore bound the trigger time, in unix milliseconds:
+	// from DueAfter on, up to but without DueBefore.
+	DueAfter, DueBefore int64
+
+	// Prefix is how the id begins.
+	Prefix string
+
+	// Limit is how many jobs are wanted at most; 0 is what suits the request.
+	Limit int
+
+	// Cursor is where to go on; zero is the start.
+	Cursor Cursor
+}
+
+// Cursor is how far a walk over the jobs has come: the part of the store that
+// it is in, and the revision there that it goes on at, 0 being that the part is
+// not begun. Narrow is how it reads the part.
+//
+// A job that changes during the walk gets a higher revision, so that the walk
+// comes to it, maybe for the second time; none is missed.
+type Cursor struct {
+	Part   int
+	Next   uint64
+	Narrow bool
+}
+
+// The number of jobs of one request.
+const (
+	DefaultJobs = 100
+	MaxJobs     = 1000
+	// MaxCancels is that of one request to cancel, which is also what it
+	// does if it does not say.
+	MaxCancels = 10_000
+)
+
+// Filtered reports whether the query has a filter within its db and collection.
+func (q Query) Filtered() bool {
+	return q.Status != "" || q.Route != "" || q.DueAfter != 0 || q.DueBefore != 0 || q.Prefix != ""
+}
+
+// Check validates the query. The errors wrap [ErrFilter] and [ErrID].
+func (q Query) Check() error {
+	if err := CheckID("db", q.DB); err != nil {
+		return err
+	}
+	for _, id := range []struct{ field, value string }{
+		{"collection", q.Collection}, {"route", q.Route}, {"prefix", q.Prefix},
+	} {
+		if id.value == "" {
+			continue
+		}
+		if err := CheckID(id.field, id.value); err != nil {
+			return err
+		}
+	}
+	switch {
+	case q.Status != "" && !q.Status.Known():
+		return fmt.Errorf("%w: status is %s; accepted are %v", ErrFilter, Quote(string(q.Status)), Statuses())
+	case q.DueAfter < 0 || q.DueAfter > MaxTrigger:
+		return fmt.Errorf("%w: due_after is %d; unix milliseconds are accepted", ErrFilter, q.DueAfter)
+	case q.DueBefore < 0 || q.DueBefore > MaxTrigger:
+		return fmt.Errorf("%w: due_before is %d; unix milliseconds are accepted", ErrFilter, q.DueBefore)
+	}
+	return nil
+}
+
+// MatchesKey reports whether the query selects jobs under the key.
+func (q Query) MatchesKey(k Key) bool {
+	return k.DB == q.DB && (q.Collection == "" || k.Collection == q.Collection) && strings.HasPrefix(k.ID, q.Prefix)
+}
+
+// Matches reports whether the query selects the job, whatever its place.
+func (q Query) Matches(r Record) bool {
+	return q.MatchesKey(r.Key) && (q.Status == "" || r.Status == q.Status) && (q.Route == "" || r.Route == q.Route) &&
+		r.Trigger >= q.DueAfter && (q.DueBefore == 0 || r.Trigger < q.DueBefore)
+}
+
+// Page is some of the jobs that a query selects, without their meta. A Cursor
+// that is not zero says that there may be more.
+type Page struct {
+	Jobs   []Record
+	Cursor Cursor
+}
+
+// CancelRun is what became of the jobs that were to be cancelled: Skipped had
+// begun to fire. A Cursor that is not zero says that there may be more.
+type CancelRun struct {
+	Cancelled int
+	Skipped   int
+	Cursor    Cursor
+}
+
+// PlaceQuery asks for the dbs that have jobs or routes, or, with a DB, for the
+// collections in it that have jobs.
+type PlaceQuery struct {
+	DB     string
+	Limit  int // 0 is [DefaultJobs]
+	Cursor Cursor
+}
+
+// Place is a db or a collection, and how much there is in it.
+type Place struct {
+	Name   string
+	Jobs   uint64 // in every state, while they are kept
+	Routes int    // of a db
+}
+
+// Places are some of the places that a query asks for. A Cursor that is not
+// zero says that there may be more.
+type Places struct {
+	Places []Place
+	Cursor Cursor
+}
+
+// RouteQuery asks for the routes of a db, in the order of their ids, behind the
+// id After.
+type RouteQuery struct {
+	DB    string
+	After string
+	Limit int // 0 is [DefaultJobs]
+}
+
+// RoutePage is some of the routes of a db. More says that there are others
+// behind the last one.
+type RoutePage struct {
+	Routes []Route
+	More   bool
+}

@@ -1,0 +1,192 @@
+package streams
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"belfry/internal/job"
+)
+
+// Places returns the dbs that have jobs or routes, or the collections of one
+// db, and how much is in each. Jobs are counted by the server, in every state,
+// and with the mark that `nats kv del` leaves of one. A place is told where the
+// walk over the jobs meets it first, so a page costs no more memory than it has
+// places, and the walk is over as soon as the counts add up. One whose first
+// jobs come while pages are asked for may be left out.
+func (s *Jobs) Places(ctx context.Context, q job.PlaceQuery) (job.Places, error) {
+	t := &tour{Jobs: s, q: q, seen: map[string]bool{}, until: time.Now().Add(s.readTime)}
+	t.q.Limit = orDefault(q.Limit, job.DefaultJobs)
+	if err := s.routes.wait(ctx); err != nil {
+		return t.page, unavailable("couldn't look at the routes", err)
+	}
+	t.census = s.routes.census()
+	at := q.Cursor
+	var err error
+	if at == (job.Cursor{}) {
+		if t.left, err = t.all(ctx); err != nil {
+			return t.page, err
+		}
+	}
+	for ; at.Part < s.partitions && !t.done; at = (job.Cursor{Part: at.Part + 1}) {
+		next, ended, err := t.visitPart(ctx, at)
+		if err != nil {
+			return t.page, err
+		}
+		if !ended && !t.done {
+			t.page.Cursor = next
+			return t.page, nil
+		}
+	}
+	if q.DB == "" {
+		at.Part = max(at.Part, s.partitions)
+		err = t.visitRoutes(ctx, at)
+	}
+	return t.page, err
+}
+
+// tour is the work for one page of places.
+type tour struct {
+	*Jobs
+	q     job.PlaceQuery
+	page  job.Places
+	seen  map[string]bool
+	until time.Time
+	left  uint64 // jobs of places not seen yet; 0 is unknown
+	done  bool   // left came to nothing
+
+	census map[string]routesOf // of the dbs
+}
+
+// subjects matches the jobs in the named place.
+func (t *tour) subjects(part int, name string) string {
+	if t.q.DB == "" {
+		return jobSubjectsOf(part, name, "")
+	}
+	return jobSubjectsOf(part, t.q.DB, name)
+}
+
+// within matches the jobs in all places.
+func (t *tour) within(part int) string {
+	if t.q.DB == "" {
+		return jobsPrefix(part) + "*.*.*"
+	}
+	return jobSubjectsOf(part, t.q.DB, "")
+}
+
+// all counts the jobs in all places.
+func (t *tour) all(ctx context.Context) (total uint64, err error) {
+	for p := range t.partitions {
+		_, n, err := t.w.first(ctx, jobsStream(p), t.within(p))
+		if err != nil {
+			return 0, err
+		}
+		total += n
+	}
+	t.done = total == 0
+	return total, nil
+}
+
+// count returns how many jobs are in the named place, and where the first is.
+func (t *tour) count(ctx context.Context, name string) (n uint64, at job.Cursor, err error) {
+	for p := range t.partitions {
+		seq, some, err := t.w.first(ctx, jobsStream(p), t.subjects(p, name))
+		if err != nil {
+			return 0, at, err
+		}
+		if n == 0 && some > 0 {
+			at = job.Cursor{Part: p, Next: seq}
+		}
+		n += some
+	}
+	return n, at, nil
+}
+
+func (t *tour) visitPart(ctx context.Context, at job.Cursor) (job.Cursor, bool, error) {
+	r := &reader{js: t.js, w: t.w, stream: jobsStream(at.Part), subject: t.within(at.Part)}
+	if at.Next == 0 && t.q.DB != "" {
+		_, n, err := t.w.first(ctx, r.stream, r.subject)
+		if err != nil || n == 0 {
+			return at, n == 0, err
+		}
+		at.Narrow = n < crowd
+	}
+	r.narrow = at.Narrow
+	var failed error
+	next, ended, err := r.read(ctx, at.Next, t.until, func(m stored) bool {
+		failed = t.meet(ctx, at.Part, m)
+		return failed == nil && !t.done && len(t.page.Places) < t.q.Limit
+	})
+	return job.Cursor{Part: at.Part, Next: next, Narrow: at.Narrow}, ended, cmp.Or(err, failed)
+}
+
+// meet takes in the place of a message, if it is a new one.
+func (t *tour) meet(ctx context.Context, part int, m stored) error {
+	k, err := parseJobKey(m.Subject[len(jobsPrefix(part)):])
+	if err != nil || t.q.DB != "" && k.DB != t.q.DB {
+		return nil
+	}
+	name := k.DB
+	if t.q.DB != "" {
+		name = k.Collection
+	}
+	if t.seen[name] {
+		return nil
+	}
+	t.seen[name] = true
+	n, first, err := t.count(ctx, name)
+	if err != nil {
+		return err
+	}
+	// Else an earlier page has it.
+	if begun := t.q.Cursor; first.Part > begun.Part || first.Part == begun.Part && first.Next >= begun.Next {
+		t.tell(name, n)
+	}
+	if t.left > 0 {
+		t.left -= min(n, t.left)
+		t.done = t.left == 0
+	}
+	return nil
+}
+
+func (t *tour) tell(name string, n uint64) {
+	p := job.Place{Name: name, Jobs: n}
+	if t.q.DB == "" {
+		p.Routes = t.census[name].routes
+	}
+	t.page.Places = append(t.page.Places, p)
+}
+
+// visitRoutes adds the dbs that have routes only, in the order of their first
+// ones, as if they were in one more part.
+func (t *tour) visitRoutes(ctx context.Context, at job.Cursor) error {
+	type found struct {
+		db    string
+		first uint64
+	}
+	var all []found
+	for db, c := range t.census {
+		if c.first >= at.Next {
+			all = append(all, found{db, c.first})
+		}
+	}
+	slices.SortFunc(all, func(a, b found) int { return cmp.Compare(a.first, b.first) })
+	for _, f := range all {
+		if len(t.page.Places) >= t.q.Limit {
+			t.page.Cursor = job.Cursor{Part: at.Part, Next: f.first}
+			return nil
+		}
+		if t.seen[f.db] {
+			continue
+		}
+		n, _, err := t.count(ctx, f.db)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			t.tell(f.db, 0)
+		}
+	}
+	return nil
+}
