@@ -52,3 +52,26 @@ func TestLeaderBehindIsNotBelieved(t *testing.T) {
 		})
 	}
 }
+
+func TestMostInTouch(t *testing.T) {
+	peer := func(active time.Duration, offline bool) *jetstream.PeerInfo {
+		return &jetstream.PeerInfo{Active: active, Offline: offline}
+	}
+	for _, c := range []struct {
+		name  string
+		group *jetstream.ClusterInfo
+		want  bool
+	}{
+		{"one server", nil, true},
+		{"one replica", &jetstream.ClusterInfo{}, true},
+		{"all there", &jetstream.ClusterInfo{Replicas: []*jetstream.PeerInfo{peer(0, false), peer(time.Second, false)}}, true},
+		{"one of three away", &jetstream.ClusterInfo{Replicas: []*jetstream.PeerInfo{peer(0, false), peer(time.Minute, false)}}, true},
+		{"both others silent", &jetstream.ClusterInfo{Replicas: []*jetstream.PeerInfo{peer(3*time.Second, false), peer(2*time.Second, false)}}, false},
+		{"both others offline", &jetstream.ClusterInfo{Replicas: []*jetstream.PeerInfo{peer(0, true), peer(0, true)}}, false},
+		{"half of four", &jetstream.ClusterInfo{Replicas: []*jetstream.PeerInfo{peer(0, false), peer(time.Minute, false), peer(time.Minute, false)}}, false},
+	} {
+		if got := streams.MostInTouch(c.group); got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+}

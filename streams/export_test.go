@@ -245,6 +245,9 @@ func Ask(nc *nats.Conn, m *nats.Msg) (*nats.Msg, error) {
 // ReadAck is readAck.
 var ReadAck = readAck
 
+// MostInTouch is mostInTouch.
+var MostInTouch = mostInTouch
+
 // ScanLettersFor sets how long one request reads dead letters.
 func (s *Store) ScanLettersFor(d time.Duration) { s.letters.scanTime = d }
 

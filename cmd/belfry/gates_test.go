@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -16,13 +17,25 @@ func (r *receiver) gated(t *testing.T, p *running, id, fields string) {
 	p.must(t, "POST", "/route/db", fmt.Sprintf(`{"id":%q,"type":"REST","webhook_url":%q,%s}`, id, r.url, fields))
 }
 
+// owned is a partition that a node fires, in its metrics.
+var owned = regexp.MustCompile(`(?m)^belfry_timer_partition_owned\{[^}]*\} 1$`)
+
 // Two nodes share the rate of a route: the receiver sees it, give or take five
 // parts in a hundred.
 func TestRateLimitOverTwoNodes(t *testing.T) {
 	one := startProgram(t, t.TempDir(), "--partitions", "8")
-	two := startProgram(t, t.TempDir(), "--nats-url", one.ready["nats"])
+	two := startBeside(t, one)
+	// A partition that changes hands loses its permits, which makes the route
+	// slower for a moment.
+	eventually(t, func() string {
+		a, err := two.do(http.MethodGet, "/metrics", "")
+		if n := len(owned.FindAllString(a.body, -1)); err != nil || n != 4 {
+			return fmt.Sprintf("the second node owns %d partitions (%v), want 4", n, err)
+		}
+		return ""
+	})
 	r := newReceiver(t, nil)
-	r.gated(t, one, "limited", `"rate_limit":{"per_second":100}`)
+	r.gated(t, one, "limited", `"rate_limit":{"per_second":100,"burst":1}`)
 	jobs := timers(500, time.Now(), time.Millisecond)
 	two.create(t, jobs, "limited")
 	var at []time.Time

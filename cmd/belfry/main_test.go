@@ -177,8 +177,18 @@ type running struct {
 // when the test has.
 func startProgram(t *testing.T, data string, args ...string) *running {
 	t.Helper()
-	cmd := program(t, nil, append([]string{"serve", "--listen", "127.0.0.1:0", "--nats-listen", ":-1",
-		"--data", data, "--log-format", "json"}, args...)...)
+	return startServing(t, append([]string{"--nats-listen", ":-1", "--data", data}, args...)...)
+}
+
+// startBeside is startProgram for a node on the nats-server of another.
+func startBeside(t *testing.T, other *running) *running {
+	t.Helper()
+	return startServing(t, "--nats-url", other.ready["nats"])
+}
+
+func startServing(t *testing.T, args ...string) *running {
+	t.Helper()
+	cmd := program(t, nil, append([]string{"serve", "--listen", "127.0.0.1:0", "--log-format", "json"}, args...)...)
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
