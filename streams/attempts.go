@@ -25,6 +25,7 @@ import (
 // use.
 type Attempts struct {
 	js    jetstream.JetStream
+	w     *writer
 	batch bool // a group is worth an atomic batch
 	log   *slog.Logger
 
@@ -50,10 +51,8 @@ const (
 // job, which may have been tried for hours before.
 const attemptsExtra = 24 * time.Hour
 
-func newAttempts(nc *nats.Conn, batch bool, cfg Config) (*Attempts, error) {
-	// A context of its own, so that it waits for nobody else's publishes.
-	js, err := jetstream.New(nc)
-	return &Attempts{js: js, batch: batch, log: cfg.Log, metrics: cfg.Metrics, queue: make(chan *nats.Msg, attemptsQueued)}, err
+func newAttempts(js jetstream.JetStream, w *writer, batch bool, cfg Config) *Attempts {
+	return &Attempts{js: js, w: w, batch: batch, log: cfg.Log, metrics: cfg.Metrics, queue: make(chan *nats.Msg, attemptsQueued)}
 }
 
 // Keep takes a note of one try of a fire, to be written soon. It never blocks:
@@ -149,27 +148,25 @@ func (s *Attempts) write(ctx context.Context, group []*nats.Msg) {
 func (s *Attempts) writeOnce(ctx context.Context, group []*nats.Msg) error {
 	ctx, cancel := context.WithTimeout(ctx, answerWait)
 	defer cancel()
-	// Copies, since publishing leaves its marks in a message.
-	msgs := make([]*nats.Msg, len(group))
-	for i, m := range group {
-		msgs[i] = &nats.Msg{Subject: m.Subject, Header: nats.Header{}, Data: m.Data}
-	}
-	if s.batch && len(msgs) > 1 {
+	if s.batch && len(group) > 1 {
+		// Copies, since a batch leaves its marks in a message.
+		msgs := make([]*nats.Msg, len(group))
+		for i, m := range group {
+			msgs[i] = &nats.Msg{Subject: m.Subject, Header: nats.Header{}, Data: m.Data}
+		}
 		_, err := jetstreamext.PublishMsgBatch(ctx, s.js, msgs, jetstreamext.BatchFlowControl{})
 		return err
 	}
-	answers := make([]jetstream.PubAckFuture, len(msgs))
-	for i, m := range msgs {
-		var err error
-		if answers[i], err = s.js.PublishMsgAsync(m); err != nil {
-			return err
-		}
+	answers := make(chan error, len(group))
+	for _, m := range group {
+		s.w.trySend(m, func(_ uint64, err error) { answers <- err })
 	}
-	for _, a := range answers {
+	for range group {
 		select {
-		case <-a.Ok():
-		case err := <-a.Err():
-			return err
+		case err := <-answers:
+			if err != nil {
+				return err
+			}
 		case <-ctx.Done():
 			return ctx.Err()
 		}

@@ -60,9 +60,9 @@ func (in *Inboxes) leftBehind(ctx context.Context) (map[job.RouteKey]job.Inbox, 
 
 // find returns the inbox of a route that may be gone.
 func (in *Inboxes) find(ctx context.Context, k job.RouteKey) (job.Inbox, error) {
-	c, err := in.consumer(ctx, k)
+	c, err := in.js.Consumer(ctx, FiresStream, inboxConsumer(k))
 	if err != nil {
-		return job.Inbox{}, err
+		return job.Inbox{}, unavailable("couldn't find the inbox of the route", err)
 	}
 	return job.Inbox{RouteKey: k, Type: job.RouteType(c.CachedInfo().Config.Metadata[metaType])}, nil
 }

@@ -25,13 +25,12 @@ type Inboxes struct {
 	cfg    Config
 	routes *Routes
 
-	mu        sync.Mutex // guards what follows
-	consumers map[job.RouteKey]jetstream.Consumer
-	pullers   []*puller // those without a pull under way
+	mu      sync.Mutex // guards pullers
+	pullers []*puller  // those without a pull under way
 }
 
 func newInboxes(nc *nats.Conn, js jetstream.JetStream, cfg Config) *Inboxes {
-	return &Inboxes{nc: nc, js: js, cfg: cfg, consumers: map[job.RouteKey]jetstream.Consumer{}}
+	return &Inboxes{nc: nc, js: js, cfg: cfg}
 }
 
 // Subscription names what a plain NATS client needs to read the inbox.
@@ -62,11 +61,10 @@ func (in *Inboxes) ensure(ctx context.Context, r job.Route) error {
 		if r.Type == job.REST {
 			is.MaxAckPending = want.MaxAckPending
 		}
-		if c, err = in.js.UpdateConsumer(ctx, FiresStream, is); err != nil {
+		if _, err := in.js.UpdateConsumer(ctx, FiresStream, is); err != nil {
 			return unavailable("couldn't change the inbox of the route", err)
 		}
 	}
-	in.keep(r.RouteKey, c)
 	return nil
 }
 
@@ -97,27 +95,6 @@ func (in *Inboxes) config(r job.Route) jetstream.ConsumerConfig {
 		cfg.MaxAckPending = orDefault(r.Concurrency, -1)
 	}
 	return cfg
-}
-
-func (in *Inboxes) consumer(ctx context.Context, k job.RouteKey) (jetstream.Consumer, error) {
-	in.mu.Lock()
-	c := in.consumers[k]
-	in.mu.Unlock()
-	if c != nil {
-		return c, nil
-	}
-	c, err := in.js.Consumer(ctx, FiresStream, inboxConsumer(k))
-	if err != nil {
-		return nil, unavailable("couldn't find the inbox of the route", err)
-	}
-	in.keep(k, c)
-	return c, nil
-}
-
-func (in *Inboxes) keep(k job.RouteKey, c jetstream.Consumer) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	in.consumers[k] = c
 }
 
 // Fetch hands at most max fires to take, as they come. It returns when max
@@ -210,9 +187,6 @@ func (in *Inboxes) Remove(ctx context.Context, k job.RouteKey) error {
 		case !errors.Is(err, job.ErrRouteNotFound):
 			return err
 		}
-		in.mu.Lock()
-		delete(in.consumers, k)
-		in.mu.Unlock()
 		err := in.js.DeleteConsumer(ctx, FiresStream, inboxConsumer(k))
 		if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 			return unavailable("couldn't delete the inbox of the route", err)

@@ -34,15 +34,14 @@ func TestMetricsOfAJob(t *testing.T) {
 		`belfry_timer_fires_total{type="REST"} 1`,
 		`belfry_api_requests_total{method="POST",path="/job/{db}/{collection}",status="200"} 1`,
 	}
-	var missing []string
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	eventually(t, func() string {
 		_, text := call(t, s, http.MethodGet, "/metrics", "")
-		missing = slices.DeleteFunc(slices.Clone(want), func(line string) bool { return strings.Contains(text, line+"\n") })
-		if len(missing) == 0 {
-			return
+		missing := slices.DeleteFunc(slices.Clone(want), func(line string) bool { return strings.Contains(text, line+"\n") })
+		if len(missing) > 0 {
+			return fmt.Sprintf("missing: %v", missing)
 		}
-	}
-	t.Errorf("not within 20 s: %v", missing)
+		return ""
+	})
 }
 
 // The documents and the dashboard name no metric that there is not.

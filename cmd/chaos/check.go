@@ -106,9 +106,9 @@ func checkJob(t told, arrivals []arrival, fires []fire, putBack bool) []string {
 	}
 	contents, due := t.possible()
 	// A job whose try was refused or put back waits again, and may be changed.
-	early := contents
+	once := contents // what may have been tried before
 	if putBack {
-		early = t.ever()
+		once = t.ever()
 	}
 	accepted := slices.DeleteFunc(slices.Clone(arrivals), func(a arrival) bool { return a.refused })
 	if len(accepted) == 0 && !contents[nothing] {
@@ -120,7 +120,7 @@ func checkJob(t told, arrivals []arrival, fires []fire, putBack bool) []string {
 		possible := contents
 		if a.refused {
 			refusals[a.fireID]++
-			possible = early
+			possible = once
 		}
 		if !a.refused || !putBack {
 			ids[a.fireID], came[a.content] = true, true
@@ -140,14 +140,28 @@ func checkJob(t told, arrivals []arrival, fires []fire, putBack bool) []string {
 	if len(ids) > 1 || len(seqs) > 1 || len(came) > 1 {
 		report("doubled: arrived %s", describe(arrivals))
 	}
-	claims, tries := map[string]int{}, map[string]int{}
-	triesOf := map[string]int{} // by fire id
+	found = append(found, t.checkFires(fires, once, refusals, putBack)...)
+	if len(arrivals) > 0 && len(fires) == 0 {
+		report("arrived without a message in FIRES")
+	}
+	return append(found, checkFinal(t, contents, len(accepted) > 0)...)
+}
+
+// checkFires looks at what is in FIRES of one job. contents are those that may be
+// there, and refusals counts them by fire id.
+func (t told) checkFires(fires []fire, contents map[int]bool, refusals map[string]int, putBack bool) []string {
+	var found []string
+	report := func(format string, args ...any) { found = append(found, fmt.Sprintf(format, args...)) }
+
+	claims := map[string]int{}
+	tries := map[string]map[string]int{} // by fire id, and by attempt
 	for _, f := range fires {
 		claims[f.claim]++
-		if tries[f.fireID+" attempt "+f.attempt]++; tries[f.fireID+" attempt "+f.attempt] == 1 {
-			triesOf[f.fireID]++
+		if tries[f.fireID] == nil {
+			tries[f.fireID] = map[string]int{}
 		}
-		if !early[f.content] {
+		tries[f.fireID][f.attempt]++
+		if !contents[f.content] {
 			report("in FIRES (%d) with content %d, which was cancelled or replaced; it was %s", f.seq, f.content, t.story())
 		}
 	}
@@ -156,24 +170,23 @@ func checkJob(t told, arrivals []arrival, fires []fire, putBack bool) []string {
 			report("claim %s is in FIRES %d times", claim, claims[claim])
 		}
 	}
-	for _, try := range slices.Sorted(maps.Keys(tries)) {
-		if tries[try] > 1 && !putBack {
-			report("fire %s is in FIRES %d times", try, tries[try])
+	all, refused := 0, 0
+	for _, id := range slices.Sorted(maps.Keys(tries)) {
+		for _, attempt := range slices.Sorted(maps.Keys(tries[id])) {
+			if n := tries[id][attempt]; n > 1 && !putBack {
+				report("fire %s attempt %s is in FIRES %d times", id, attempt, n)
+			}
 		}
-	}
-	if !putBack { // then there is one fire id
-		triesOf = map[string]int{t.id: len(tries)}
-		refusals = map[string]int{t.id: len(arrivals) - len(accepted)}
-	}
-	for _, id := range slices.Sorted(maps.Keys(triesOf)) {
-		if most := 1 + refusals[id]; triesOf[id] > most {
-			report("%d tries are in FIRES, want at most %d", triesOf[id], most)
+		if most := 1 + refusals[id]; putBack && len(tries[id]) > most {
+			report("%d tries are in FIRES, want at most %d", len(tries[id]), most)
 		}
+		all, refused = all+len(tries[id]), refused+refusals[id]
 	}
-	if len(arrivals) > 0 && len(fires) == 0 {
-		report("arrived without a message in FIRES")
+	// Without a change after a try there is one fire id.
+	if most := 1 + refused; !putBack && all > most {
+		report("%d tries are in FIRES, want at most %d", all, most)
 	}
-	return append(found, checkFinal(t, contents, len(accepted) > 0)...)
+	return found
 }
 
 // checkFinal compares the status at the end with what the client knows.
