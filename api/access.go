@@ -97,7 +97,7 @@ func AccessMarkdown() string {
 	var b strings.Builder
 	b.WriteString("| endpoint | needs |\n|---|---|\n")
 	for _, row := range accessTable {
-		if strings.HasSuffix(row.endpoint, "/") {
+		if path := strings.Fields(row.endpoint)[1]; path != "/" && strings.HasSuffix(path, "/") {
 			continue
 		}
 		needs := string(row.need.role)

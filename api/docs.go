@@ -97,6 +97,7 @@ type (
 		Parameters           []struct{ Name, In, Description string }
 		RequestBody          content
 		Responses            map[string]content
+		Security             []map[string][]string
 
 		Method, Path string
 	}
@@ -209,6 +210,16 @@ func (o operation) Query() (all []field) {
 // Body and Answer name the objects that the operation takes and gives.
 func (o operation) Body() []string   { return o.RequestBody.names() }
 func (o operation) Answer() []string { return o.Responses["200"].names() }
+
+// Role is the role of the token that the operation needs; empty for none.
+func (o operation) Role() string {
+	for _, scheme := range o.Security {
+		for _, role := range scheme["bearer"] {
+			return role
+		}
+	}
+	return ""
+}
 
 func (c content) names() (all []string) {
 	for _, media := range c.Content {

@@ -302,6 +302,33 @@ func TestOpenAPIHasAllNames(t *testing.T) {
 	}
 }
 
+// It has the access of each operation as the code has it.
+func TestOpenAPIHasTheAccess(t *testing.T) {
+	t.Parallel()
+	want, got := map[string]string{}, map[string]string{}
+	for line := range strings.Lines(api.AccessMarkdown()) {
+		if cells := strings.Split(line, "`"); len(cells) == 3 && cells[1] != "GET /metrics" {
+			want[cells[1]] = strings.Trim(cells[2], " |\n")
+		}
+	}
+	for path, methods := range at(spec(), "paths").(map[string]any) {
+		for method := range methods.(map[string]any) {
+			endpoint := strings.ToUpper(method) + " " + path
+			switch security := string(mustJSON(at(spec(), "paths", path, method, "security"))); security {
+			case `[]`:
+				got[endpoint] = "nothing"
+			case `[{"bearer":["reader"]},{}]`, `[{"bearer":["writer"]},{}]`, `[{"bearer":["admin"]},{}]`:
+				got[endpoint] = strings.Split(security, `"`)[3]
+			default:
+				got[endpoint] = security
+			}
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("what the endpoints need by the table (-) and by openapi.json (+) differs:\n%s", diff)
+	}
+}
+
 func TestDocs(t *testing.T) {
 	t.Parallel()
 	cfg := config(newStore())
