@@ -11,6 +11,10 @@ PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
 CC_FOUND := $(shell test "$$(go env CGO_ENABLED)" = 1 && command -v "$$(go env CC | cut -d ' ' -f 1)")
 RACE := $(if $(CC_FOUND),-race)
 
+# How many inputs make fuzz gives each decoder. With a time instead, as in 1h, go
+# now and then takes its end for a failure.
+FUZZTIME := 5000x
+
 # Of make chaos; 0 draws one.
 SEED := 0
 
@@ -49,6 +53,13 @@ run: build ## build and run the service, with data in ./data
 test: ## run the tests, shuffled and under the race detector
 	$(if $(RACE),,@echo "no C compiler found: the tests run without the race detector")
 	go test $(RACE) -shuffle=on ./...
+
+.PHONY: fuzz
+fuzz: ## fuzz every decoder of outside bytes, seconds each; FUZZTIME=1h
+	@set -e; grep -r '^func Fuzz' --include='*_test.go' . | sed 's|/[^/]*:func | |; s|(.*||' | sort | while read -r package target; do \
+		echo "$$package $$target"; \
+		go test "$$package" -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x; \
+	done
 
 .PHONY: load
 load: build ## measure 1,000 webhooks over 5 s on a belfry of its own

@@ -74,3 +74,15 @@ func TestRetryAfterHeader(t *testing.T) {
 		}
 	}
 }
+
+func FuzzRetryAfter(f *testing.F) {
+	for _, header := range []string{"120", "Sat, 05 Nov 2022 14:44:22 GMT", "-1", "99999999999999999999"} {
+		f.Add(header)
+	}
+	now := time.Date(2022, 11, 5, 14, 42, 22, 0, time.UTC)
+	f.Fuzz(func(t *testing.T, header string) {
+		if got := delivery.RetryAfter(429, header, now); got < 0 || got > 24*time.Hour {
+			t.Errorf("Retry-After %q: got %v", header, got)
+		}
+	})
+}

@@ -16,7 +16,9 @@ var (
 	ParseJobKey   = parseJobKey
 	InboxConsumer = inboxConsumer
 	PartitionOf   = partitionOf
+	EncodeRecord  = encodeRecord
 	DecodeRecord  = decodeRecord
+	EncodeFire    = encodeFire
 	DecodeFire    = decodeFire
 	Balance       = balance
 )

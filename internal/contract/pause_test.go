@@ -31,3 +31,15 @@ func TestParsePause(t *testing.T) {
 		}
 	}
 }
+
+func FuzzParsePause(f *testing.F) {
+	for _, body := range []string{"", "{}", `{"paused_until":4102444800000}`, `{"paused_until":-1}`, "["} {
+		f.Add(body)
+	}
+	f.Fuzz(func(t *testing.T, body string) {
+		until, err := contract.ParsePause([]byte(body))
+		if err == nil && until != 0 && (until < job.MinTrigger || until > job.MaxTrigger) {
+			t.Errorf("%q is read as %d", body, until)
+		}
+	})
+}

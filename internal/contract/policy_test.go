@@ -274,3 +274,15 @@ func FuzzPolicy(f *testing.F) {
 		}
 	})
 }
+
+func FuzzParseRotation(f *testing.F) {
+	for _, body := range []string{"", "{}", `{"secret":"` + job.EncodeSecret(make([]byte, 24)) + `","grace_ms":5}`, `{"grace_ms":1e3}`, "["} {
+		f.Add(body)
+	}
+	f.Fuzz(func(t *testing.T, body string) {
+		secret, grace, err := contract.ParseRotation([]byte(body))
+		if err == nil && (grace < 0 || grace > job.MaxGrace || secret != "" && job.CheckSecret(secret) != nil) {
+			t.Errorf("%q is read as %q, %v", body, secret, grace)
+		}
+	})
+}

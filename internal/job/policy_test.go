@@ -221,3 +221,16 @@ func TestCanonicalHeader(t *testing.T) {
 		}
 	}
 }
+
+// What is accepted as a private key has a public one.
+func FuzzCheckSecret(f *testing.F) {
+	f.Add(job.EncodeSecret(make([]byte, 24)))
+	f.Add(job.PrivatePrefix + "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
+	f.Add("whpk_")
+	f.Fuzz(func(t *testing.T, secret string) {
+		private := strings.HasPrefix(secret, job.PrivatePrefix)
+		if err := job.CheckSecret(secret); (err == nil && private) != (job.PublicKey(secret) != "") {
+			t.Errorf("CheckSecret(%q) = %v, and its public key is %q", secret, err, job.PublicKey(secret))
+		}
+	})
+}

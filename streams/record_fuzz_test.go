@@ -1,0 +1,88 @@
+package streams_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go"
+
+	"belfry/internal/job"
+	"belfry/streams"
+)
+
+// headersOf reads a header a line, as in a=b.
+func headersOf(lines string) nats.Header {
+	h := nats.Header{}
+	for line := range strings.Lines(lines) {
+		name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
+		h[name] = append(h[name], value)
+	}
+	return h
+}
+
+// linesOf writes headers as headersOf reads them.
+func linesOf(h nats.Header) string {
+	var b strings.Builder
+	for name, values := range h {
+		b.WriteString(name + "=" + values[0] + "\n")
+	}
+	return b.String()
+}
+
+// Anybody can put anything under the key of a job. What is read as a record of
+// Belfry's is written as it was read.
+func FuzzDecodeRecord(f *testing.F) {
+	k := job.Key{DB: "db", Collection: "c", ID: "id"}
+	const value = `{"id":"id","trigger_time":1893456000000,"meta":{"a":1},"route":"r"}`
+	f.Add("", value)
+	f.Add("KV-Operation=DEL", "")
+	for _, r := range []job.Record{
+		{Status: job.Scheduled, FireID: "f", Due: 5, Op: "op"},
+		{Status: job.Firing, FireID: "f", Due: 5, Epoch: 7, FiresAfter: 9, Attempt: 3, Replaces: job.Position{Due: 4, Seq: 2}},
+		{Status: job.Dead, FireID: "f", Finished: 8, Reason: job.ReasonUnread, Detail: "so it was"},
+	} {
+		r.Job = job.Job{Key: k, Trigger: job.MinTrigger, Route: "r.1", Meta: []byte("1")}
+		m := streams.EncodeRecord("s", r, time.Hour)
+		f.Add(linesOf(m.Header), string(m.Data))
+	}
+	f.Fuzz(func(t *testing.T, headers, value string) {
+		first, err := streams.DecodeRecord(k, 1, headersOf(headers), []byte(value))
+		if err != nil {
+			if !errors.Is(err, job.ErrNotAJob) && headersOf(headers).Get("KV-Operation") == "" {
+				t.Errorf("%q %q: got %v, want it to wrap ErrNotAJob", headers, value, err)
+			}
+			return
+		}
+		again := func(r job.Record) job.Record {
+			m := streams.EncodeRecord("s", r, time.Hour)
+			got, err := streams.DecodeRecord(k, 1, m.Header, m.Data)
+			if err != nil {
+				t.Fatalf("%q %q is read as %+v, whose own record is not read: %v", headers, value, r, err)
+			}
+			return got
+		}
+		second := again(first)
+		if diff := cmp.Diff(second, again(second)); diff != "" {
+			t.Errorf("%q %q: a record changes when it is written as it was read (-before, +after):\n%s", headers, value, diff)
+		}
+	})
+}
+
+// Anybody with the permission can publish anything where the fires are.
+func FuzzDecodeFire(f *testing.F) {
+	m := streams.EncodeFire(job.Record{
+		Job:    job.Job{Key: job.Key{DB: "db", Collection: "c", ID: "i.d"}, Trigger: job.MinTrigger, Route: "r", Meta: []byte("1")},
+		FireID: "f", Attempt: 2, Revision: 3,
+	}, time.UnixMilli(job.MinTrigger))
+	f.Add(linesOf(m.Header), "1")
+	f.Add("", "")
+	f.Fuzz(func(t *testing.T, headers, value string) {
+		got, err := streams.DecodeFire(headersOf(headers), []byte(value), 1, time.Time{})
+		if err == nil && (got.Key.Check() != nil || got.ID == "" || got.Claim == 0 || got.Attempt < 0 || got.Trigger < 0) {
+			t.Errorf("%q is read as %+v", headers, got)
+		}
+	})
+}
