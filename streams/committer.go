@@ -30,9 +30,13 @@ type committer struct {
 	maxPlain int
 	// batchFrom is how many waiting writes are worth a batch.
 	batchFrom int
+	// replicated streams may have taken what one server refused, so nothing is
+	// sent twice from here.
+	replicated bool
 
 	mu       sync.Mutex // guards what follows
 	queue    []*pendingWrite
+	limit    int  // of a batch
 	plain    int  // single writes under way
 	batching bool // a batch is under way
 }
@@ -51,6 +55,14 @@ const (
 	maxBatch      = 1000
 	maxBatchBytes = 4 << 20
 )
+
+func newCommitter(js jetstream.JetStream, a *asker, m *metrics.Streams, replicated bool) *committer {
+	c := &committer{js: js, asker: a, metrics: m, maxPlain: 2, batchFrom: 8, limit: maxBatch}
+	if replicated {
+		c.replicated, c.maxPlain, c.batchFrom = true, 1, 2
+	}
+	return c
+}
 
 // submit sends m, alone or with others, and has done called once with the
 // answer, as [asker.publish] does. Until then m is not the caller's. withdraw
@@ -85,7 +97,12 @@ func (c *committer) withdraw(w *pendingWrite) bool {
 func (c *committer) alone(w *pendingWrite) {
 	c.metrics.SentAlone()
 	c.asker.publish(w.msg, func(seq uint64, err error) {
-		c.ended(func() { c.plain-- })
+		c.ended(func() {
+			c.plain--
+			if err == nil {
+				c.written(1)
+			}
+		})
 		w.done(seq, err)
 	})
 }
@@ -112,7 +129,7 @@ func (c *committer) ended(count func()) {
 func (c *committer) next() (batch, alone []*pendingWrite) {
 	switch {
 	case c.batching:
-	case len(c.queue) >= c.batchFrom:
+	case min(len(c.queue), c.limit) >= c.batchFrom:
 		if c.maxPlain > 1 || c.plain == 0 {
 			c.batching = true
 			batch = c.takeBatch()
@@ -133,7 +150,7 @@ func (c *committer) takeBatch() []*pendingWrite {
 	subjects := make(map[string]bool, min(len(c.queue), maxBatch))
 	bytes := 0
 	for i, w := range c.queue {
-		if len(batch) == maxBatch || bytes >= maxBatchBytes {
+		if len(batch) == c.limit || bytes >= maxBatchBytes {
 			rest = append(rest, c.queue[i:]...)
 			break
 		}
@@ -149,8 +166,18 @@ func (c *committer) takeBatch() []*pendingWrite {
 	return batch
 }
 
+// written has batches grow again that a refusal has made smaller, once one is
+// through that was as large as they may be; c.mu is held.
+func (c *committer) written(n int) {
+	if n >= c.limit {
+		c.limit = min(2*c.limit, maxBatch)
+	}
+}
+
 // commit writes the batch as one. When it is refused, which does not tell for
-// whose sake, its halves are tried, down to single writes.
+// whose sake, its halves are tried, down to single writes. Of a replicated stream
+// each caller is told of the refusal instead, and the next batches are smaller, so
+// that a write that spoils its batch is alone at last.
 func (c *committer) commit(batch []*pendingWrite, halved bool) {
 	if len(batch) < c.batchFrom || halved && len(batch) <= worthHalving {
 		c.eachAlone(batch)
@@ -167,19 +194,41 @@ func (c *committer) commit(batch []*pendingWrite, halved bool) {
 	var refused *jetstream.APIError
 	switch {
 	case err == nil:
+		c.mu.Lock()
+		c.written(len(batch))
+		c.mu.Unlock()
 		first := ack.Sequence - uint64(len(batch)) + 1
 		for i, w := range batch {
 			w.done(first+uint64(i), nil)
 		}
+	case errors.As(err, &refused) && c.replicated:
+		c.metrics.BatchRefused()
+		c.mu.Lock()
+		c.limit = max(len(batch)/2, 1)
+		c.mu.Unlock()
+		failed(batch, err)
 	case errors.As(err, &refused):
 		c.metrics.BatchRefused()
 		c.commit(batch[:len(batch)/2], true)
 		c.commit(batch[len(batch)/2:], true)
 	default:
 		// Each caller finds out for itself what became of its write.
-		for _, w := range batch {
-			w.done(0, err)
-		}
+		failed(batch, err)
+	}
+}
+
+// failed answers all members of a batch; they may send their messages again.
+func failed(batch []*pendingWrite, err error) {
+	for _, w := range batch {
+		unbatch(w.msg)
+		w.done(0, err)
+	}
+}
+
+// unbatch takes the marks of a batch off a message.
+func unbatch(m *nats.Msg) {
+	for _, name := range []string{jetstreamext.BatchIDHeader, jetstreamext.BatchSeqHeader, jetstreamext.BatchCommitHeader} {
+		m.Header.Del(name)
 	}
 }
 
@@ -189,9 +238,7 @@ func (c *committer) eachAlone(batch []*pendingWrite) {
 	var all errgroup.Group
 	all.SetLimit(c.maxPlain)
 	for _, w := range batch {
-		for _, name := range []string{jetstreamext.BatchIDHeader, jetstreamext.BatchSeqHeader, jetstreamext.BatchCommitHeader} {
-			w.msg.Header.Del(name)
-		}
+		unbatch(w.msg)
 		all.Go(func() error {
 			c.metrics.SentAlone()
 			through := make(chan struct{})

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 
 	"belfry/internal/job"
@@ -121,5 +123,65 @@ func TestGroupedWriteGivenUp(t *testing.T) {
 	}
 	if err := g.Wait(); err != nil {
 		t.Error(err)
+	}
+}
+
+// What one server of several refuses, another may have taken. So no member of a
+// refused batch is sent again by the committer; but when their callers do so, one
+// that spoils each batch is alone at last.
+func TestRefusedBatchOfReplicas(t *testing.T) {
+	f := open(t, streams.Config{})
+	fence, err := f.js.Publish(t.Context(), "fence.9", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := streams.NewReplicatedCommitter(f.nc, f.js)
+	if err != nil {
+		t.Fatal(err)
+	}
+	type answer struct {
+		id  int
+		err error
+	}
+	const n, spoiler = 40, 17
+	answers := make(chan answer, n)
+	submit := func(id int) {
+		m := nats.NewMsg(fmt.Sprintf("fires.db.%d", id))
+		m.Header.Set(jetstream.ExpectedLastSubjSeqSubjHeader, "fence.9")
+		m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, fmt.Sprint(fence.Sequence))
+		if id == spoiler {
+			m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, fmt.Sprint(fence.Sequence+1))
+		}
+		c.Submit(m, func(_ uint64, err error) { answers <- answer{id, err} })
+	}
+	left := make([]int, n)
+	for i := range left {
+		left[i] = i
+	}
+	for round := 0; len(left) > 1; round++ {
+		if round == 10 {
+			t.Fatalf("after %d rounds %d of %d are not written", round, len(left), n)
+		}
+		stored := len(f.messages("FIRES", "fires.>"))
+		for _, id := range left {
+			submit(id)
+		}
+		var refused []int
+		for range left {
+			var is *jetstream.APIError
+			switch a := <-answers; {
+			case errors.As(a.err, &is):
+				refused = append(refused, a.id)
+			case a.err != nil:
+				t.Fatalf("write %d: %v, want written or refused", a.id, a.err)
+			}
+		}
+		if got, want := len(f.messages("FIRES", "fires.>")), stored+len(left)-len(refused); got != want {
+			t.Fatalf("FIRES holds %d, want the %d that were answered so", got, want)
+		}
+		left = refused
+	}
+	if len(left) != 1 || left[0] != spoiler {
+		t.Errorf("left are %v, want [%d]", left, spoiler)
 	}
 }

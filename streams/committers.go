@@ -56,14 +56,10 @@ func (c *committers) committer(lane string) *committer {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.lanes[lane] == nil {
-		one := &committer{js: c.js, asker: c.asker, metrics: c.metrics, maxPlain: 2, batchFrom: 8}
-		if c.replicated {
-			one.maxPlain, one.batchFrom = 1, 2
-		}
 		if c.lanes == nil {
 			c.lanes = map[string]*committer{}
 		}
-		c.lanes[lane] = one
+		c.lanes[lane] = newCommitter(c.js, c.asker, c.metrics, c.replicated)
 	}
 	return c.lanes[lane]
 }

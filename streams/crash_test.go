@@ -291,29 +291,47 @@ func TestCrashBetweenRouteAndInbox(t *testing.T) {
 	}
 }
 
+// What a writer can be told of a write that was applied.
+var (
+	noAnswer  = context.DeadlineExceeded
+	oldLeader = &jetstream.APIError{Code: 400, ErrorCode: jetstream.JSErrCodeStreamWrongLastSequence}
+	stalled   = &jetstream.APIError{Code: 503, ErrorCode: 10008}
+)
+
 // Rows 13 and 14: answers to the timer's own writes that get lost while it
 // lives. It takes a new fence, and looks.
+//
+// An old leader that wakes up, or was cut off, gets what the new one gets, and
+// refuses it by what it last knew before the new one has stored it.
 func TestLostAnswersOfTheTimer(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		prefix  string
 		status  job.Status
 		applied bool
+		answer  error
 	}{
-		{"claim applied", jobWrites, job.Firing, true},
-		{"claim not applied", jobWrites, job.Firing, false},
-		{"fire applied", fireWrites, "", true},
-		{"fire not applied", fireWrites, "", false},
-		{"final applied", jobWrites, job.Published, true},
-		{"final not applied", jobWrites, job.Published, false},
-		{"fence applied", "fence.", "", true},
-		{"fence not applied", "fence.", "", false},
-		{"mark applied", "$KV.jobs_0.epoch", "", true},
-		{"mark not applied", "$KV.jobs_0.epoch", "", false},
+		{"claim applied", jobWrites, job.Firing, true, noAnswer},
+		{"claim not applied", jobWrites, job.Firing, false, noAnswer},
+		{"claim applied, refused by an old leader", jobWrites, job.Firing, true, oldLeader},
+		{"fire applied", fireWrites, "", true, noAnswer},
+		{"fire not applied", fireWrites, "", false, noAnswer},
+		{"fire applied, refused by an old leader", fireWrites, "", true, oldLeader},
+		{"fire applied, not taken by an old leader", fireWrites, "", true, stalled},
+		{"fire not applied, refused by an old leader", fireWrites, "", false, oldLeader},
+		{"final applied", jobWrites, job.Published, true, noAnswer},
+		{"final not applied", jobWrites, job.Published, false, noAnswer},
+		{"final applied, refused by an old leader", jobWrites, job.Published, true, oldLeader},
+		{"fence applied", "fence.", "", true, noAnswer},
+		{"fence not applied", "fence.", "", false, noAnswer},
+		{"fence applied, refused by an old leader", "fence.", "", true, oldLeader},
+		{"mark applied", "$KV.jobs_0.epoch", "", true, noAnswer},
+		{"mark not applied", "$KV.jobs_0.epoch", "", false, noAnswer},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			f := open(t, streams.Config{})
+			f.AsReplicated()
 			lost := 0
 			f.route("r", job.NATS)
 			keys := make([]job.Key, 20)
@@ -339,7 +357,7 @@ func TestLostAnswersOfTheTimer(t *testing.T) {
 						t.Errorf("the write was not applied: %v", err)
 					}
 				}
-				return nil, context.DeadlineExceeded
+				return nil, tt.answer
 			})
 			f.run()
 			for _, k := range keys {

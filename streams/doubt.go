@@ -3,6 +3,7 @@ package streams
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // The routine for doubt, which is the routine for taking over: a new fence, a
@@ -10,9 +11,15 @@ import (
 // earlier epoch is settled by what FIRES holds. It serves start, takeover, a
 // missing answer and a reconnect alike.
 
-// take begins the routine beside the loop.
-func (t *timer) take(ctx context.Context) {
+// calmTenure is how long a tenure lasts that is no sign of trouble.
+const calmTenure = 10 * time.Second
+
+// take begins the routine beside the loop, after a while.
+func (t *timer) take(ctx context.Context, after time.Duration) {
 	t.start(func(context.Context) {
+		if !sleep(ctx, after) {
+			return
+		}
 		if ten, ok := t.own(ctx); ok {
 			select {
 			case t.tenures <- ten:
@@ -34,7 +41,7 @@ func (t *timer) obey(ctx context.Context, o order) {
 	case o.own && !t.wanted:
 		t.wanted = true
 		t.replaced.Store(false)
-		t.take(ctx)
+		t.take(ctx, 0)
 	case !o.own:
 		t.wanted = false
 		t.tenure, t.next = tenure{}, nil
@@ -91,7 +98,8 @@ func (t *timer) inDoubt(why string, ten tenure) {
 	}
 }
 
-// doubt ends the tenure and begins the routine, unless it is under way.
+// doubt ends the tenure and begins the routine, unless it is under way. What ends
+// one tenure soon may end the next one too, so they are spaced out.
 func (t *timer) doubt(ctx context.Context, why string) {
 	if t.tenure.fence == 0 {
 		return // on standby, or about to own under a new fence anyway
@@ -100,12 +108,15 @@ func (t *timer) doubt(ctx context.Context, why string) {
 	t.meter.Doubted()
 	t.tenure = tenure{}
 	t.owning.Store(false)
-	t.take(ctx)
+	if time.Since(t.began) > calmTenure {
+		t.pace.Reset()
+	}
+	t.take(ctx, t.pace.NextBackOff())
 }
 
 // begin starts the tenure, now that the tail has reached its mark.
 func (t *timer) begin(ten tenure) {
-	t.tenure = ten
+	t.tenure, t.began = ten, time.Now()
 	t.owning.Store(true)
 	t.saw(ten.fence)
 	t.log.Info("firing", "partition", t.partition, "fence", ten.fence)
@@ -137,7 +148,7 @@ func (t *timer) refused(ctx context.Context, ten tenure) bool {
 		}
 		return true
 	case forUnknown:
-		t.inDoubt("a fire was refused, and not for another fence", ten)
+		t.inDoubt("a fire was refused, and not for a newer fence", ten)
 		return true
 	}
 	return false

@@ -65,6 +65,26 @@ func (s *Store) InterceptReads(f func(*nats.Msg) *nats.Msg) {
 	}
 }
 
+// AsReplicated has the timers believe of the server what they may believe of one
+// of several; call it before Run.
+func (s *Store) AsReplicated() {
+	for _, t := range s.timers {
+		t.replicated = true
+	}
+}
+
+// Committer is the committer of a lane for tests outside the package.
+type Committer struct{ c *committer }
+
+// NewReplicatedCommitter makes one that believes of the server what it may believe
+// of one of several.
+func NewReplicatedCommitter(nc *nats.Conn, js jetstream.JetStream) (Committer, error) {
+	a, err := newAsker(nc)
+	return Committer{newCommitter(js, a, nil, true)}, err
+}
+
+func (c Committer) Submit(m *nats.Msg, done func(seq uint64, err error)) { c.c.submit(m, done) }
+
 // Crash ends all that Run has begun where it stands.
 func (s *Store) Crash() {
 	for _, t := range s.timers {

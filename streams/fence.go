@@ -85,13 +85,19 @@ const (
 	forNothing refusal = iota
 	// forFence: another fence is the last.
 	forFence
-	// forUnknown: the fence is gone, or cannot be read.
+	// forUnknown: the fence is gone or cannot be read, or another server may
+	// have taken the fire.
 	forUnknown
 )
 
 // whyRefused finds out why a fire under our fence was refused. The server gives
 // the same answer for a fence that differs, for one that it could not read,
 // and on replicas while another fire is under way.
+//
+// On replicas two servers can take themselves for the leader, when one of them
+// wakes up or was cut off. Both get the fire then; the old leader refuses it at
+// once, by what it last knew, while the new one is about to store it. So only
+// a newer fence is a reason that can be believed.
 func (t *timer) whyRefused(ctx context.Context, fence uint64) refusal {
 	last, found, err := t.w.lastOnLeader(ctx, FiresStream, fenceSubject(t.partition))
 	switch {
@@ -99,6 +105,8 @@ func (t *timer) whyRefused(ctx context.Context, fence uint64) refusal {
 		return forUnknown
 	case last.Seq > fence:
 		return forFence
+	case t.replicated:
+		return forUnknown
 	}
 	return forNothing
 }

@@ -19,7 +19,7 @@ func (c *modelCall) settled() bool { return c.answered || c.missing }
 func (p *modelProcess) send(apply func() (uint64, bool)) *modelCall {
 	p.step()
 	c := &modelCall{apply: apply}
-	p.w.carry(c)
+	p.w.carry(c, p.server)
 	return c
 }
 
@@ -30,8 +30,10 @@ func (p *modelProcess) ask(apply func() (uint64, bool)) *modelCall {
 	return c
 }
 
-// carry is the network: it decides what becomes of a request.
-func (w *modelWorld) carry(c *modelCall) {
+// carry is the network: it decides what becomes of a request. Those of the
+// processes may meet two leaders: the old one refuses at once, by what it last
+// knew, what the new one applies, then or later.
+func (w *modelWorld) carry(c *modelCall, ofProcess bool) {
 	fate := 0
 	if !w.calm {
 		fate = w.rng.IntN(100)
@@ -48,6 +50,14 @@ func (w *modelWorld) carry(c *modelCall) {
 		c.apply()
 		c.missing = true
 		w.tally[modelLostAnswers]++
+	case fate < 92 && ofProcess:
+		c.apply()
+		c.answered = true
+		w.tally[modelOldLeaders]++
+	case fate < 94 && ofProcess:
+		c.answered = true
+		w.net = append(w.net, &modelCall{apply: c.apply, missing: true})
+		w.tally[modelOldLeaders]++
 	default: // late: the sender gives up, the request goes on
 		c.missing = true
 		w.net = append(w.net, c)

@@ -22,6 +22,11 @@ type modelRules struct {
 	// first was applied, or still will be: a double.
 	publishesAgain bool
 
+	// A publish that is refused while its owner's fence stands is sent again, as if
+	// it was refused by mistake. The refusal is an old leader's, and the new one
+	// has taken the fire: a double.
+	believesRefusals bool
+
 	// A takeover reads FIRES from the fence before its own, not from the lowest
 	// fires_after. A fire before that one, whose worker has not finished, is
 	// not found and published again: a double.

@@ -88,7 +88,7 @@ func (o *modelOwner) writeEpoch() {
 			w.note("%s: epoch record of fence %d: revision %d", o.name, m.epoch, revision)
 			return revision, ok
 		})
-		if call.answered {
+		if call.answered && call.ok {
 			o.boundary = call.seq
 			return
 		}

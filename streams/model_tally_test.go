@@ -35,6 +35,7 @@ const (
 	modelLostRequests
 	modelLostAnswers
 	modelLateRequests
+	modelOldLeaders
 )
 
 var modelCounters = [...]string{
@@ -62,6 +63,7 @@ var modelCounters = [...]string{
 	modelLostRequests: "lost requests",
 	modelLostAnswers:  "lost answers",
 	modelLateRequests: "late requests",
+	modelOldLeaders:   "refusals by an old leader",
 }
 
 func (t *modelTally) add(other modelTally) {

@@ -66,6 +66,12 @@ func (o *modelOwner) advance(t *modelTask) {
 		o.publish(t)
 	case t.stage == modelPublishing && answer.missing: // in doubt
 		o.owning = o.takeOver()
+	case t.stage == modelPublishing && !answer.ok && o.stands():
+		if o.w.rules.believesRefusals {
+			o.publish(t)
+			return
+		}
+		o.owning = o.takeOver() // an old leader says so: in doubt
 	case t.stage == modelPublishing && !answer.ok: // deposed
 		o.w.note("%s: refused by the fence", o.name)
 		o.w.tally[modelRefusals]++
@@ -81,6 +87,12 @@ func (o *modelOwner) advance(t *modelTask) {
 	default:
 		o.settle(t)
 	}
+}
+
+// stands reports whether the newest fence is the owner's.
+func (o *modelOwner) stands() bool {
+	o.step()
+	return o.w.fires.fence == o.fence
 }
 
 // settle learns from the leader what became of a claim or a finish.

@@ -152,6 +152,7 @@ func TestModelNeedsEveryRule(t *testing.T) {
 		{"late claims are left to their owner", modelRules{leavesLateClaims: true}, modelLoss},
 		{"a missing claim answer counts as lost", modelRules{believesMissing: true}, modelLoss},
 		{"a missing publish answer is sent again", modelRules{publishesAgain: true}, modelDouble},
+		{"a publish that is refused under a fence that stands is sent again", modelRules{believesRefusals: true}, modelDouble},
 		{"fires_after is ignored", modelRules{readsFromLastFence: true}, modelDouble},
 		{"the takeover does not wait for L", modelRules{skipsTail: true}, modelDouble},
 		{"only a refusal deposes", modelRules{heedsOnlyRefusal: true}, modelLoss},

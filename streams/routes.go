@@ -231,10 +231,10 @@ func (s *Routes) tryChange(ctx context.Context, k job.RouteKey, next func(old jo
 			r, err := s.decode(k, seq, m.Data)
 			s.cache.set(r)
 			return err
-		case errors.Is(err, errNoAnswer):
+		case errors.Is(err, errNoAnswer), errors.Is(err, errConflict):
+			// Also refused it may be written: a leader that was cut off refuses
+			// what the new one takes.
 			*sent = true
-			fallthrough
-		case errors.Is(err, errConflict):
 			if !sleep(ctx, pause.NextBackOff()) {
 				return fmt.Errorf("%w: the store did not answer in time", job.ErrUnknownOutcome)
 			}

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cenkalti/backoff/v4"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -16,7 +17,8 @@ import (
 // timer owns a partition and fires its jobs: it follows the jobs bucket, keeps
 // an agenda, and sleeps until the next job is due.
 type timer struct {
-	partition int
+	partition  int
+	replicated bool // the streams have more than one replica
 
 	cfg    Config
 	log    *slog.Logger
@@ -38,9 +40,11 @@ type timer struct {
 	seen     uint64 // the last sequence that the tail brought
 	tailed   <-chan tailed
 	stopTail context.CancelFunc
-	state    leaderState // as of the last check of the tail
-	checked  uint64      // what was seen then
-	tenure   tenure      // zero while we are not the owner
+	state    leaderState     // as of the last check of the tail
+	checked  uint64          // what was seen then
+	tenure   tenure          // zero while we are not the owner
+	began    time.Time       // the last tenure did
+	pace     backoff.BackOff // of tenures that end in doubt at once
 	// unsettled are the claims of other epochs that are being looked into.
 	unsettled map[uint64]struct{}
 	next      *tenure // taken, but the tail has not reached its mark
@@ -84,8 +88,8 @@ const shutdownPatience = 2 * time.Second
 
 func newTimer(s *Store, partition int) *timer {
 	t := &timer{
-		partition: partition,
-		cfg:       s.cfg, log: s.cfg.Log, now: s.cfg.Now, js: s.js, w: s.jobs.w,
+		partition: partition, replicated: s.replicas > 1,
+		cfg: s.cfg, log: s.cfg.Log, now: s.cfg.Now, js: s.js, w: s.jobs.w,
 		jobs: s.jobs, routes: s.routes.cache, dead: s.dead, inboxes: s.inboxes,
 		breakers: s.breakers, rates: s.rates,
 		meter:   newMeter(s.cfg.Metrics, partition, s.cfg.Now()),
@@ -99,6 +103,7 @@ func newTimer(s *Store, partition int) *timer {
 		ended:   make(chan struct{}, 1),
 		orders:  make(chan order),
 		states:  make(chan leaderState),
+		pace:    newBackOff(10*time.Millisecond, 2*time.Second),
 	}
 	t.newAgenda()
 	return t

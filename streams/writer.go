@@ -116,6 +116,12 @@ func (w *writer) sendOnce(ctx context.Context, m *nats.Msg) (seq uint64, err err
 	return a.seq, a.err
 }
 
+// isRefusal reports whether a server answered, and took nothing.
+func isRefusal(err error) bool {
+	var refused *jetstream.APIError
+	return errors.As(err, &refused)
+}
+
 // errCodeInFlight is the refusal of a replicated stream while another write to
 // the same subject is under way.
 const errCodeInFlight = 10164
