@@ -108,9 +108,10 @@ func rowOf(err error, write bool) ErrorRow {
 	return rowOf(errInternal, write)
 }
 
-// reasonOf returns what to answer to err. The client's own mistakes are told in
+// ReasonOf returns what to answer to err, which a request ended with; write says
+// whether it could have changed anything. The client's own mistakes are told in
 // full. Of Belfry's trouble the client learns the kind, and the log the cause.
-func reasonOf(err error, write bool) (ErrorRow, string) {
+func ReasonOf(err error, write bool) (ErrorRow, string) {
 	row := rowOf(err, write)
 	switch {
 	case row.Status >= 500 && row.Err != errNotReady:
@@ -124,7 +125,7 @@ func reasonOf(err error, write bool) (ErrorRow, string) {
 // refuse answers err by its row. That Belfry is not ready is an answer, not
 // trouble: it was asked.
 func (a *api) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	row, reason := reasonOf(err, r.Method != http.MethodGet && r.Method != http.MethodHead)
+	row, reason := ReasonOf(err, r.Method != http.MethodGet && r.Method != http.MethodHead)
 	switch {
 	case row.Err == errNotReady:
 		a.Log.Debug("not ready", "error", err)
