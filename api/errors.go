@@ -42,7 +42,7 @@ var errorTable = []ErrorRow{
 	{"E009", 400, job.ErrTriggerTime, "`trigger_time` is not a unix time in milliseconds up to the year 9999."},
 	{"E010", 400, job.ErrRouteType, "`type` is neither `REST` nor `NATS`."},
 	{"E011", 400, job.ErrWebhookURL, "`webhook_url` cannot be called, or is given for a route of type `NATS`."},
-	{"E012", 413, job.ErrTooLarge, "The body or its `meta` is over the limit."},
+	{"E012", 413, job.ErrTooLarge, "The body or its `meta` is over the limit; or, over NATS, the answer over the server's `max_payload`."},
 	{"E013", 400, job.ErrPolicy, "A field about a route's delivery has a value that is not accepted, or is for routes of the other type."},
 	{"E021", 400, job.ErrFilter, "What is to select jobs or dead letters, or to page through a list, in the query string or in the body, is unknown, given twice, or not accepted."},
 	{"E022", 400, job.ErrNoFilter, "Cancelling by filter, redriving and discarding need a filter, or `\"all\": true`."},

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"belfry/api"
+	"belfry/api/service"
 	"belfry/delivery"
 	"belfry/internal/metrics"
 	"belfry/internal/tracing"
@@ -59,7 +60,8 @@ type step struct {
 // the store is left time to close.
 const (
 	stopLimit     = 28 * time.Second
-	httpLimit     = 4 * time.Second  // requests under way
+	serviceLimit  = 2 * time.Second  // requests under way over NATS
+	httpLimit     = 2 * time.Second  // and over HTTP
 	timerLimit    = 3 * time.Second  // publishes under way
 	deliveryGrace = 16 * time.Second // webhooks under way, each of which may take 15 s
 	deliveryLimit = deliveryGrace + time.Second
@@ -136,7 +138,7 @@ func (s *Server) start(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		natsUp = func(ctx context.Context) (*nats.Conn, error) { return s.embedNATS(ctx, opts) }
+		natsUp = func(ctx context.Context) (dial, error) { return s.embedNATS(ctx, opts) }
 	}
 	admin, err := s.cfg.adminToken()
 	if err != nil {
@@ -170,7 +172,11 @@ func (s *Server) start(ctx context.Context) error {
 	if tracer != nil {
 		s.done("traces", tracesLimit, tracer.Shutdown)
 	}
-	nc, err := natsUp(ctx)
+	dial, err := natsUp(ctx)
+	if err != nil {
+		return err
+	}
+	nc, err := dial(storeConn)
 	if err != nil {
 		return err
 	}
@@ -231,6 +237,29 @@ func (s *Server) start(ctx context.Context) error {
 		Version:     version,
 		Ready:       store.Ready,
 	}))
+	return s.serveNATS(ctx, dial, service.Config{
+		Operations: api.Operations{Jobs: store.Jobs(), Routes: store.Routes(), MaxMeta: s.cfg.MaxMeta},
+		Unescape:   streams.Unescape,
+		Version:    version,
+		Metrics:    counts.API,
+		Tracer:     tracer,
+		Log:        s.log,
+	})
+}
+
+// serveNATS serves the NATS service, on a connection of its own.
+func (s *Server) serveNATS(ctx context.Context, dial dial, cfg service.Config) error {
+	nc, err := dial(serviceConn)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, serviceLimit)
+	defer cancel()
+	served, err := service.Start(ctx, nc, cfg)
+	if err != nil {
+		return err
+	}
+	s.done("NATS service", serviceLimit, served.Stop)
 	return nil
 }
 
