@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	"github.com/synadia-io/orbit.go/natscontext"
 )
 
 // The names of Belfry's connections, as NATS tools show them.
@@ -46,27 +47,80 @@ func (s *Server) embedNATS(ctx context.Context, opts *server.Options) (dial, err
 		if err != nil {
 			return nil, err
 		}
-		nc, err := s.connect("", name, conn...)
+		nc, err := nats.Connect("", append(conn, s.connOptions(name)...)...)
 		if err != nil {
 			return nil, fmt.Errorf("couldn't connect to the embedded nats-server: %w", err)
+		}
+		s.closeLater(nc, name)
+		return nc, nil
+	}, nil
+}
+
+// useNATS is for a server of others.
+func (s *Server) useNATS(context.Context) (dial, error) {
+	open := s.openURL
+	if s.cfg.NATSContext != "" {
+		open = s.openContext
+	}
+	return func(name string) (*nats.Conn, error) {
+		nc, err := open(s.connOptions(name)...)
+		if err != nil {
+			return nil, fmt.Errorf("couldn't connect to %s: %w", s.otherServer(), err)
+		}
+		s.closeLater(nc, name)
+		if err := checkPayload(nc.MaxPayload(), s.cfg); err != nil {
+			return nil, fmt.Errorf("%s: %w", s.otherServer(), err)
+		}
+		if name == storeConn {
+			s.setPlace(&s.natsURL, "nats://"+nc.ConnectedAddr())
 		}
 		return nc, nil
 	}, nil
 }
 
-// useNATS is for the server of --nats-url.
-func (s *Server) useNATS(context.Context) (dial, error) {
-	return func(name string) (*nats.Conn, error) {
-		nc, err := s.connect(s.cfg.NATSURL, name)
+// otherServer names the server of others, without credentials.
+func (s *Server) otherServer() string {
+	if s.cfg.NATSContext != "" {
+		return fmt.Sprintf("the server of the context %q", s.cfg.NATSContext)
+	}
+	return "the server of --nats-url at " + natsHosts(s.cfg.NATSURL)
+}
+
+// openURL connects to the server of --nats-url, as the user of the flags.
+func (s *Server) openURL(opts ...nats.Option) (*nats.Conn, error) {
+	if s.cfg.NATSCreds != "" {
+		opts = append(opts, nats.UserCredentials(s.cfg.NATSCreds))
+	}
+	if s.cfg.NATSNKey != "" {
+		nkey, err := nats.NkeyOptionFromSeed(s.cfg.NATSNKey)
 		if err != nil {
-			return nil, fmt.Errorf("couldn't connect to the server of --nats-url at %s: %w", natsHosts(s.cfg.NATSURL), err)
+			return nil, fmt.Errorf("--nkey: %w", err)
 		}
-		if err := checkPayload(nc.MaxPayload(), s.cfg); err != nil {
-			return nil, fmt.Errorf("the server of --nats-url: %w", err)
-		}
-		s.setPlace(&s.natsURL, "nats://"+nc.ConnectedAddr())
-		return nc, nil
-	}, nil
+		opts = append(opts, nkey)
+	}
+	if s.cfg.NATSCert != "" {
+		opts = append(opts, nats.ClientCert(s.cfg.NATSCert, s.cfg.NATSKey))
+	}
+	if s.cfg.NATSCA != "" {
+		opts = append(opts, nats.RootCAs(s.cfg.NATSCA))
+	}
+	return nats.Connect(s.cfg.NATSURL, opts...)
+}
+
+// openContext connects as the context says.
+func (s *Server) openContext(opts ...nats.Option) (*nats.Conn, error) {
+	nc, settings, err := natscontext.Connect(s.cfg.NATSContext, opts...)
+	var bad *url.Error
+	switch {
+	case errors.As(err, &bad):
+		return nil, fmt.Errorf("its url: %w", bad.Err) // without the URL, which may have a password
+	case err != nil:
+		return nil, err
+	case settings.JSDomain != "" || settings.JSAPIPrefix != "":
+		nc.Close()
+		return nil, errors.New("it has a jetstream_domain or a jetstream_api_prefix; Belfry works where it connects to: a context without either is accepted")
+	}
+	return nc, nil
 }
 
 // natsHosts is what is left of the value of --nats-url, which is a valid one,
@@ -81,11 +135,14 @@ func natsHosts(list string) string {
 	return strings.Join(hosts, ",")
 }
 
-// connect opens a connection. It comes back by itself whenever it is lost.
-func (s *Server) connect(urls, name string, opts ...nats.Option) (*nats.Conn, error) {
-	opts = append(opts,
+// connOptions are those of every connection: it comes back by itself whenever it
+// is lost, also when the server refuses its user for a while, whose credentials
+// may be renewed.
+func (s *Server) connOptions(name string) []nats.Option {
+	return []nats.Option{
 		nats.Name(name),
 		nats.MaxReconnects(-1),
+		nats.IgnoreAuthErrorAbort(),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil { // nil when we close it
 				s.log.Warn("lost the connection to NATS", "connection", name, "error", err)
@@ -99,11 +156,11 @@ func (s *Server) connect(urls, name string, opts ...nats.Option) (*nats.Conn, er
 			}
 			s.log.Warn("NATS reports an error", "subject", subject, "error", err)
 		}),
-	)
-	nc, err := nats.Connect(urls, opts...)
-	if err != nil {
-		return nil, err
 	}
+}
+
+// closeLater has a connection closed when the server stops.
+func (s *Server) closeLater(nc *nats.Conn, name string) {
 	s.done("NATS connection "+name, flushLimit, func(ctx context.Context) error {
 		defer nc.Close()
 		err := nc.FlushWithContext(ctx) // the last acks
@@ -112,5 +169,4 @@ func (s *Server) connect(urls, name string, opts ...nats.Option) (*nats.Conn, er
 		}
 		return err
 	})
-	return nc, nil
 }

@@ -56,7 +56,11 @@ func flagsMarkdown() string {
 		if s.def != "" {
 			def = "`" + s.def + "`"
 		}
-		fmt.Fprintf(&b, "| `--%s` | %s | %s |\n", s.name, def, strings.ReplaceAll(s.usage, "`", ""))
+		usage := strings.ReplaceAll(s.usage, "`", "")
+		if s.common != "" {
+			usage += "; else `" + s.common + "`"
+		}
+		fmt.Fprintf(&b, "| `--%s` | %s | %s |\n", s.name, def, usage)
 	}
 	return b.String()
 }

@@ -133,7 +133,7 @@ func (s *Server) start(ctx context.Context) error {
 		return err
 	}
 	natsUp := s.useNATS
-	if s.cfg.NATSURL == "" {
+	if s.cfg.embedded() {
 		opts, err := natsOptions(ctx, s.cfg)
 		if err != nil {
 			return err
@@ -187,7 +187,7 @@ func (s *Server) start(ctx context.Context) error {
 		HistoryTTL:  s.cfg.HistoryTTL,
 		FiresMaxAge: s.cfg.FiresMaxAge,
 		DeadMaxAge:  s.cfg.DeadMaxAge,
-		OnlyNode:    s.cfg.NATSURL == "",
+		OnlyNode:    s.cfg.embedded(),
 		SyncAlways:  s.syncAlways,
 		Metrics:     counts.Streams,
 		Log:         s.log,
@@ -285,7 +285,7 @@ func (s *Server) warnIfPlain(ctx context.Context, auth bool) {
 // spread returns the partitions and replicas to ask for.
 func (s *Server) spread(nc *nats.Conn) (partitions, replicas int) {
 	partitions, replicas = 1, 1
-	if s.cfg.NATSURL != "" {
+	if !s.cfg.embedded() {
 		partitions = 8
 		if nc.ConnectedClusterName() != "" && len(nc.Servers()) >= 3 {
 			replicas = 3
@@ -386,8 +386,8 @@ func (s *Server) scheme() string {
 
 // dataPlace says for people where the data is.
 func (s *Server) dataPlace() string {
-	if s.cfg.NATSURL != "" {
-		return "on the server of --nats-url"
+	if !s.cfg.embedded() {
+		return "on " + s.otherServer()
 	}
 	if abs, err := filepath.Abs(s.cfg.Data); err == nil {
 		return abs
