@@ -69,6 +69,7 @@ func TestLikeREST(t *testing.T) {
 	for _, tt := range []struct{ subject, body, method, path, restBody string }{
 		{"job.get.games.c", `{"id":"1"}`, "GET", "/job/games/c/1", ""},
 		{"job.get.games.c", `{"id":"none"}`, "GET", "/job/games/c/none", ""},
+		{"job.get.games.c", `{"id":"é \r\nX: y\u0000"}`, "GET", "/job/games/c/%C3%A9%20%0D%0AX:%20y%00", ""},
 		{"route.get.games", `{"id":"r"}`, "GET", "/route/games/r", ""},
 		{"route.get.games", `{"id":"none"}`, "GET", "/route/games/none", ""},
 		{"job.list.games", `{"limit":1}`, "GET", "/job/games?limit=1", ""},
