@@ -1,5 +1,5 @@
 // Package api is the REST API over chi; it knows HTTP and the domain, not
-// NATS.
+// NATS. What can be asked in other ways than over HTTP is in [Operations].
 //
 // Success is 200, with {"status":"ok"} for every write. Everything else is
 // {"error","code"}: the reason for people, and one of the stable codes of
@@ -110,13 +110,18 @@ type Config struct {
 	Ready func(context.Context) error
 }
 
-// bodyAllowance is room for everything in a body but meta: ids written wholly
-// in \u escapes, a long webhook URL, the headers of a route, and generous white space.
-const bodyAllowance = 16 << 10
+// MaxBody is the longest body of anything but a job, in bytes, and of a job what
+// there may be beside its meta: ids written wholly in \u escapes, a long webhook
+// URL, the headers of a route, and generous white space.
+const MaxBody = 16 << 10
+
+// DefaultTimeout is how long the store may take for one request by default.
+const DefaultTimeout = 5 * time.Second
 
 // api is the handler; its fields are only read.
 type api struct {
 	Config
+	ops  Operations
 	auth auth
 	mux  *chi.Mux
 }
@@ -127,7 +132,7 @@ func New(cfg Config) http.Handler {
 		cfg.MaxMeta = 512 << 10
 	}
 	if cfg.Timeout == 0 {
-		cfg.Timeout = 5 * time.Second
+		cfg.Timeout = DefaultTimeout
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
@@ -136,6 +141,7 @@ func New(cfg Config) http.Handler {
 		cfg.Ready = func(context.Context) error { return nil }
 	}
 	a := &api{Config: cfg, mux: chi.NewRouter()}
+	a.ops = Operations{Jobs: cfg.Jobs, Routes: cfg.Routes, MaxMeta: cfg.MaxMeta}
 	a.auth = auth{tokens: cfg.Tokens, requests: newLimiter(cfg.RequestRate)}
 	if cfg.AdminToken != "" {
 		sum := sha256.Sum256([]byte(cfg.AdminToken))
@@ -146,22 +152,22 @@ func New(cfg Config) http.Handler {
 	a.mux.NotFound(a.notFound)
 	a.mux.MethodNotAllowed(a.methodNotAllowed)
 
-	jobBody := int64(cfg.MaxMeta) + bodyAllowance
-	a.mux.Post("/job/{db}/{collection}", a.serve(a.createJob, jobBody))
-	a.mux.Get("/job/{db}/{collection}/{id}", a.serveTagged(a.getJob))
-	a.mux.Put("/job/{db}/{collection}/{id}", a.serve(a.updateJob, jobBody))
-	a.mux.Delete("/job/{db}/{collection}/{id}", a.serve(a.cancelJob, noBody))
+	jobBody := int64(a.ops.MaxJobBody())
+	a.mux.Post("/job/{db}/{collection}", a.operation(a.ops.CreateJob, jobBody))
+	a.mux.Get("/job/{db}/{collection}/{id}", a.operation(a.ops.GetJob, noBody))
+	a.mux.Put("/job/{db}/{collection}/{id}", a.operation(a.ops.UpdateJob, jobBody))
+	a.mux.Delete("/job/{db}/{collection}/{id}", a.operation(a.ops.CancelJob, noBody))
 
-	a.mux.Post("/job/{db}/{collection}/{id}/fire", a.serve(a.fireJob, noBody))
+	a.mux.Post("/job/{db}/{collection}/{id}/fire", a.operation(a.ops.FireJob, noBody))
 	a.mux.Get("/job/{db}/{collection}/{id}/attempts", a.serve(a.jobAttempts, noBody))
 
-	a.mux.Post("/route/{db}", a.serve(a.createRoute, bodyAllowance))
-	a.mux.Get("/route/{db}/{id}", a.serveTagged(a.getRoute))
-	a.mux.Put("/route/{db}/{id}", a.serve(a.replaceRoute, bodyAllowance))
-	a.mux.Delete("/route/{db}/{id}", a.serve(a.deleteRoute, noBody))
-	a.mux.Post("/route/{db}/{id}/rotate", a.serve(a.rotateSecret, bodyAllowance))
-	a.mux.Post("/route/{db}/{id}/pause", a.serve(a.pauseRoute, bodyAllowance))
-	a.mux.Post("/route/{db}/{id}/resume", a.serve(a.resumeRoute, noBody))
+	a.mux.Post("/route/{db}", a.operation(a.ops.CreateRoute, MaxBody))
+	a.mux.Get("/route/{db}/{id}", a.operation(a.ops.GetRoute, noBody))
+	a.mux.Put("/route/{db}/{id}", a.operation(a.ops.ReplaceRoute, MaxBody))
+	a.mux.Delete("/route/{db}/{id}", a.operation(a.ops.DeleteRoute, noBody))
+	a.mux.Post("/route/{db}/{id}/rotate", a.serve(a.rotateSecret, MaxBody))
+	a.mux.Post("/route/{db}/{id}/pause", a.operation(a.ops.PauseRoute, MaxBody))
+	a.mux.Post("/route/{db}/{id}/resume", a.operation(a.ops.ResumeRoute, noBody))
 
 	// chi gives a last parameter no empty value.
 	for _, path := range []string{"/job/{db}/{collection}/", "/route/{db}/"} {
@@ -175,7 +181,7 @@ func New(cfg Config) http.Handler {
 	a.routeDead(a.mux)
 	a.routeDocs(a.mux)
 
-	a.mux.Post("/token", a.serve(a.createToken, bodyAllowance))
+	a.mux.Post("/token", a.serve(a.createToken, MaxBody))
 	a.mux.Get("/token", a.serve(a.listTokens, noBody))
 	a.mux.Delete("/token/{id}", a.serve(a.deleteToken, noBody))
 	a.mux.Delete("/token/", a.serve(emptyID, noBody))

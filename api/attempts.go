@@ -26,8 +26,3 @@ func (a *api) jobAttempts(ctx context.Context, r *http.Request, _ []byte) ([]byt
 	}
 	return contract.AppendAttempts(nil, all), nil
 }
-
-// fireJob makes a job that waits due now.
-func (a *api) fireJob(ctx context.Context, r *http.Request, _ []byte) ([]byte, error) {
-	return ok, a.Jobs.Fire(ctx, jobKey(r))
-}

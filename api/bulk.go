@@ -59,7 +59,7 @@ func (a *api) createJobs(w http.ResponseWriter, r *http.Request) {
 	b := &bulk{api: a, w: w, r: r, timeout: http.NewResponseController(w)}
 	// Where it is not supported, as in HTTP/2, it is not needed.
 	_ = b.timeout.EnableFullDuplex()
-	in := contract.NewBulk(r.Body, a.MaxMeta+bodyAllowance)
+	in := contract.NewBulk(r.Body, a.MaxMeta+MaxBody)
 	b.mayRead()
 	first, number, more, err := in.Next()
 	if err != nil && err != io.EOF && !more {
@@ -88,7 +88,7 @@ func (a *api) createJobs(w http.ResponseWriter, r *http.Request) {
 
 // feed has each job created, from the first on, and queues it for its answer.
 func (b *bulk) feed(ctx context.Context, queue chan<- *one, in *contract.Bulk, object []byte, number int, more bool, err error) {
-	room := semaphore.NewWeighted(max(bulkBytes, int64(b.MaxMeta+bodyAllowance)))
+	room := semaphore.NewWeighted(max(bulkBytes, int64(b.MaxMeta+MaxBody)))
 	for ; err != io.EOF; object, number, more, err = in.Next() {
 		o := &one{number: number, done: make(chan struct{}), err: err}
 		size := int64(len(object))
@@ -188,7 +188,7 @@ func (b *bulk) appendAnswer(dst []byte, o *one) []byte {
 	if o.err == nil {
 		return contract.AppendCreated(dst, o.number, o.id)
 	}
-	row, reason := reasonOf(o.err, true)
+	row, reason := ReasonOf(o.err, true)
 	if row.Status >= http.StatusInternalServerError && b.r.Context().Err() == nil {
 		b.trouble.Do(func() { b.logTrouble(b.r, row, o.err) })
 	}

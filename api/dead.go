@@ -33,8 +33,8 @@ const (
 
 func (a *api) routeDead(mux *chi.Mux) {
 	mux.Get("/dead/{db}", a.serve(a.listDead, noBody))
-	mux.Post("/dead/{db}/redrive", a.serve(forEach(a.Letters.RedriveEach, redriven), bodyAllowance))
-	mux.Post("/dead/{db}/discard", a.serve(forEach(a.Letters.DiscardEach, discarded), bodyAllowance))
+	mux.Post("/dead/{db}/redrive", a.serve(forEach(a.Letters.RedriveEach, redriven), MaxBody))
+	mux.Post("/dead/{db}/discard", a.serve(forEach(a.Letters.DiscardEach, discarded), MaxBody))
 	mux.Get("/dead/{db}/{sequence}", a.serve(a.showDead, noBody))
 	mux.Delete("/dead/{db}/{sequence}", a.serve(forOne(a.Letters.Discard, discarded), noBody))
 	mux.Post("/dead/{db}/{sequence}/redrive", a.serve(forOne(a.Letters.Redrive, redriven), noBody))

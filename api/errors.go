@@ -42,7 +42,7 @@ var errorTable = []ErrorRow{
 	{"E009", 400, job.ErrTriggerTime, "`trigger_time` is not a unix time in milliseconds up to the year 9999."},
 	{"E010", 400, job.ErrRouteType, "`type` is neither `REST` nor `NATS`."},
 	{"E011", 400, job.ErrWebhookURL, "`webhook_url` cannot be called, or is given for a route of type `NATS`."},
-	{"E012", 413, job.ErrTooLarge, "The body or its `meta` is over the limit."},
+	{"E012", 413, job.ErrTooLarge, "The body or its `meta` is over the limit; or, over NATS, the answer over the server's `max_payload`."},
 	{"E013", 400, job.ErrPolicy, "A field about a route's delivery has a value that is not accepted, or is for routes of the other type."},
 	{"E021", 400, job.ErrFilter, "What is to select jobs or dead letters, or to page through a list, in the query string or in the body, is unknown, given twice, or not accepted."},
 	{"E022", 400, job.ErrNoFilter, "Cancelling by filter, redriving and discarding need a filter, or `\"all\": true`."},
@@ -108,9 +108,10 @@ func rowOf(err error, write bool) ErrorRow {
 	return rowOf(errInternal, write)
 }
 
-// reasonOf returns what to answer to err. The client's own mistakes are told in
+// ReasonOf returns what to answer to err, which a request ended with; write says
+// whether it could have changed anything. The client's own mistakes are told in
 // full. Of Belfry's trouble the client learns the kind, and the log the cause.
-func reasonOf(err error, write bool) (ErrorRow, string) {
+func ReasonOf(err error, write bool) (ErrorRow, string) {
 	row := rowOf(err, write)
 	switch {
 	case row.Status >= 500 && row.Err != errNotReady:
@@ -124,7 +125,7 @@ func reasonOf(err error, write bool) (ErrorRow, string) {
 // refuse answers err by its row. That Belfry is not ready is an answer, not
 // trouble: it was asked.
 func (a *api) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	row, reason := reasonOf(err, r.Method != http.MethodGet && r.Method != http.MethodHead)
+	row, reason := ReasonOf(err, r.Method != http.MethodGet && r.Method != http.MethodHead)
 	switch {
 	case row.Err == errNotReady:
 		a.Log.Debug("not ready", "error", err)

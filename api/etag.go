@@ -1,33 +1,19 @@
 package api
 
 import (
-	"context"
 	"fmt"
-	"net/http"
 	"strconv"
 	"strings"
 
 	"belfry/internal/job"
 )
 
-// serveTagged is [api.serve] for an endpoint that shows a job or a route, whose
-// revision is the ETag of the answer.
-func (a *api) serveTagged(e func(context.Context, *http.Request) (body []byte, revision uint64, err error)) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		a.serve(func(ctx context.Context, r *http.Request, _ []byte) ([]byte, error) {
-			body, revision, err := e(ctx, r)
-			if err == nil {
-				w.Header().Set("ETag", `"`+strconv.FormatUint(revision, 10)+`"`)
-			}
-			return body, err
-		}, noBody)(w, r)
-	}
-}
+// ETag writes the revision of a job or route as its ETag.
+func ETag(revision uint64) string { return `"` + strconv.FormatUint(revision, 10) + `"` }
 
-// ifMatch returns the revision that a change is for; 0 is any. The error is a
-// [job.ErrIfMatch].
-func ifMatch(r *http.Request) (uint64, error) {
-	given := r.Header.Values("If-Match")
+// ifMatch returns the revision that a change is for, by the values of its header
+// If-Match; 0 is any. The error is a [job.ErrIfMatch].
+func ifMatch(given []string) (uint64, error) {
 	tag := strings.Trim(strings.Join(given, ","), " \t")
 	if len(given) == 0 || tag == "*" {
 		return 0, nil

@@ -13,25 +13,13 @@ import (
 // jobs that a filter selects. Ids may be any text, so what is no id stands
 // first in these paths.
 func (a *api) routeLists(mux *chi.Mux) {
-	mux.Get("/job/{db}", a.serve(a.listJobs, noBody))
-	mux.Get("/job/{db}/{collection}", a.serve(a.listJobs, noBody))
-	mux.Get("/route/{db}", a.serve(a.listRoutes, noBody))
+	mux.Get("/job/{db}", a.operation(a.ops.ListJobs, noBody))
+	mux.Get("/job/{db}/{collection}", a.operation(a.ops.ListJobs, noBody))
+	mux.Get("/route/{db}", a.operation(a.ops.ListRoutes, noBody))
 	mux.Get("/db", a.serve(a.listDBs, noBody))
 	mux.Get("/db/{db}", a.serve(a.listCollections, noBody))
-	mux.Post("/cancel/{db}", a.serve(a.cancelJobs, bodyAllowance))
-	mux.Post("/cancel/{db}/{collection}", a.serve(a.cancelJobs, bodyAllowance))
-}
-
-func (a *api) listJobs(ctx context.Context, r *http.Request, _ []byte) ([]byte, error) {
-	q, err := contract.ParseQuery(r.URL.RawQuery, r.PathValue("db"), r.PathValue("collection"))
-	if err != nil {
-		return nil, err
-	}
-	page, err := a.Jobs.List(ctx, q)
-	if err != nil {
-		return nil, err
-	}
-	return contract.AppendPage(nil, page), nil
+	mux.Post("/cancel/{db}", a.serve(a.cancelJobs, MaxBody))
+	mux.Post("/cancel/{db}/{collection}", a.serve(a.cancelJobs, MaxBody))
 }
 
 func (a *api) cancelJobs(ctx context.Context, r *http.Request, body []byte) ([]byte, error) {
@@ -44,18 +32,6 @@ func (a *api) cancelJobs(ctx context.Context, r *http.Request, body []byte) ([]b
 		return nil, err
 	}
 	return contract.AppendCancelRun(nil, run, dry), nil
-}
-
-func (a *api) listRoutes(ctx context.Context, r *http.Request, _ []byte) ([]byte, error) {
-	q, err := contract.ParseRouteQuery(r.URL.RawQuery, r.PathValue("db"))
-	if err != nil {
-		return nil, err
-	}
-	page, err := a.Routes.List(ctx, q)
-	if err != nil {
-		return nil, err
-	}
-	return contract.AppendRoutes(nil, page), nil
 }
 
 func (a *api) listDBs(ctx context.Context, r *http.Request, _ []byte) ([]byte, error) {

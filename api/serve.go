@@ -56,6 +56,27 @@ func (a *api) serve(e endpoint, limit int64) http.HandlerFunc {
 	}
 }
 
+// operation is [api.serve] for what can also be asked in other ways.
+func (a *api) operation(do func(context.Context, Request) (Answer, error), limit int64) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		a.serve(func(ctx context.Context, r *http.Request, body []byte) ([]byte, error) {
+			answer, err := do(ctx, Request{
+				DB:         r.PathValue("db"),
+				Collection: r.PathValue("collection"),
+				ID:         r.PathValue("id"),
+				Body:       body,
+				Query:      r.URL.RawQuery,
+				IfMatch:    r.Header.Values("If-Match"),
+				Trace:      traceOf(r),
+			})
+			if err == nil && answer.Revision != 0 {
+				w.Header().Set("ETag", ETag(answer.Revision))
+			}
+			return answer.Body, err
+		}, limit)(w, r)
+	}
+}
+
 // routeEscapedPath has chi route on the path as the client escaped it, always.
 // By itself it does so only when the escapes are unusual ones, and a parameter
 // would not tell whether it is still escaped.

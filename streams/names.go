@@ -91,6 +91,12 @@ const (
 	metaType  = "belfry.type"
 )
 
+// WriteSubjects match every subject on which a message changes something that
+// Belfry keeps: those of its streams and buckets, and of JetStream's API.
+func WriteSubjects() []string {
+	return []string{firesSubjects, fenceSubjects, deadSubjects, attemptsSubjects, "$KV.>", "$JS.>"}
+}
+
 func jobsBucket(partition int) string   { return "jobs_" + strconv.Itoa(partition) }
 func jobsStream(partition int) string   { return "KV_" + jobsBucket(partition) }
 func jobsPrefix(partition int) string   { return "$KV." + jobsBucket(partition) + "." }

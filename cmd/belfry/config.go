@@ -62,12 +62,29 @@ type Config struct {
 	// credentials, which are never logged. Zero is the embedded server.
 	NATSURL string
 
+	// NATSContext is a context of the nats command, by its name or the absolute
+	// path of its file, which says all that NATSURL and the fields below do, in
+	// their place. Zero is none.
+	NATSContext string
+
+	// NATSCreds is a file with a JWT and its key, and NATSNKey one with the seed
+	// of an nkey, of the user to be at the server of NATSURL. Zero is none.
+	NATSCreds string
+	NATSNKey  string
+
+	// NATSCert and NATSKey are PEM files of the certificate to show to that
+	// server. NATSCA is a PEM file of whom it is trusted by; without one that
+	// is those of the system. Zero is none.
+	NATSCert string
+	NATSKey  string
+	NATSCA   string
+
 	// Partitions is how many parts the jobs are spread over, fixed at the
 	// first start. Zero is 1 with the embedded server, else 8.
 	Partitions int
 
 	// Replicas is the number of copies of each stream that is made. Zero is 3
-	// with NATSURL on a cluster of three or more servers, else 1.
+	// on a cluster of three or more servers of others, else 1.
 	Replicas int
 
 	// MaxMeta is the largest meta of a job, in bytes. Zero is 512 KiB.
@@ -114,6 +131,9 @@ type Config struct {
 	// has no flag. Zero is [job.DefaultRetry].
 	Retry job.RetryPolicy
 }
+
+// embedded reports whether the NATS server is the embedded one.
+func (c Config) embedded() bool { return c.NATSURL == "" && c.NATSContext == "" }
 
 // withDefaults returns c with its zero fields filled in.
 func (c Config) withDefaults() Config {

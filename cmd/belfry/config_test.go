@@ -77,6 +77,12 @@ func TestFlagTable(t *testing.T) {
 			[]string{"4222", "127.0.0.1", ":-2", ":65536", ":nats"}},
 		{"nats-url", "nats://a", "tls://b:1,tls://c:2", func(c Config) any { return c.NATSURL }, "nats://a", "tls://b:1,tls://c:2",
 			[]string{"hunter2", "http://u:hunter2@h", "nats://", "nats://u:hunter2@", "nats://u:hunter2@h:x", "nats://h,"}},
+		{"context", "a", "/b.json", func(c Config) any { return c.NATSContext }, "a", "/b.json", nil},
+		{"creds", "a", "b", func(c Config) any { return c.NATSCreds }, "a", "b", nil},
+		{"nkey", "a", "b", func(c Config) any { return c.NATSNKey }, "a", "b", nil},
+		{"tlscert", "a", "b", func(c Config) any { return c.NATSCert }, "a", "b", nil},
+		{"tlskey", "a", "b", func(c Config) any { return c.NATSKey }, "a", "b", nil},
+		{"tlsca", "a", "b", func(c Config) any { return c.NATSCA }, "a", "b", nil},
 		{"partitions", "8", "50", func(c Config) any { return c.Partitions }, 8, 50, []string{"", "-1", "51", "1.5", "many"}},
 		{"replicas", "3", "5", func(c Config) any { return c.Replicas }, 3, 5, []string{"", "-1", "2", "4", "6"}},
 		{"max-meta", "1MiB", "1024", func(c Config) any { return c.MaxMeta }, 1 << 20, 1024,
@@ -102,6 +108,11 @@ func TestFlagTable(t *testing.T) {
 		{"insecure", "true", "false", func(c Config) any { return c.Insecure }, true, false,
 			[]string{"maybe", "2"}},
 	}
+	// What flags are nothing without.
+	with := map[string][]string{
+		"creds": {"--nats-url=nats://h"}, "nkey": {"--nats-url=nats://h"}, "tlsca": {"--nats-url=nats://h"},
+		"tlscert": {"--nats-url=nats://h", "--tlskey=k"}, "tlskey": {"--nats-url=nats://h", "--tlscert=c"},
+	}
 	var names, tested []string
 	for _, s := range flagTable() {
 		names = append(names, s.name)
@@ -125,10 +136,10 @@ func TestFlagTable(t *testing.T) {
 				t.Errorf("%s is empty: (-unset +empty):\n%s", s.env(), diff)
 			}
 			env := map[string]string{s.env(): tc.env}
-			if c, err := parse(env); err != nil || tc.get(c) != tc.fromEnv {
+			if c, err := parse(env, with[tc.flag]...); err != nil || tc.get(c) != tc.fromEnv {
 				t.Errorf("%s=%s: %v, %v, want %v", s.env(), tc.env, tc.get(c), err, tc.fromEnv)
 			}
-			if c, err := parse(env, "--"+tc.flag+"="+tc.arg); err != nil || tc.get(c) != tc.fromArg {
+			if c, err := parse(env, append(with[tc.flag], "--"+tc.flag+"="+tc.arg)...); err != nil || tc.get(c) != tc.fromArg {
 				t.Errorf("%s=%s --%s=%s: %v, %v, want %v", s.env(), tc.env, tc.flag, tc.arg, tc.get(c), err, tc.fromArg)
 			}
 			for _, bad := range tc.bad {

@@ -9,11 +9,21 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	"github.com/synadia-io/orbit.go/natscontext"
 )
 
-// embedNATS takes the data folder, starts the embedded server on it, and
-// connects. What it has done is taken back by Stop, a failure or not.
-func (s *Server) embedNATS(ctx context.Context, opts *server.Options) (*nats.Conn, error) {
+// The names of Belfry's connections, as NATS tools show them.
+const (
+	storeConn   = "belfry"         // of the store
+	serviceConn = "belfry service" // of the NATS service, whose requests delay no ack
+)
+
+// dial opens the connection of that name to the NATS server in use.
+type dial func(name string) (*nats.Conn, error)
+
+// embedNATS takes the data folder and starts the embedded server on it. What it
+// has done is taken back by Stop, a failure or not.
+func (s *Server) embedNATS(ctx context.Context, opts *server.Options) (dial, error) {
 	if err := checkPortFree(opts); err != nil {
 		return nil, err
 	}
@@ -32,27 +42,84 @@ func (s *Server) embedNATS(ctx context.Context, opts *server.Options) (*nats.Con
 	}
 	s.done("nats-server", stopLimit, e.stop)
 	s.setPlace(&s.natsURL, e.server.ClientURL())
-	conn, err := e.connection()
-	if err != nil {
-		return nil, err
-	}
-	nc, err := s.connect("", conn...)
-	if err != nil {
-		return nil, fmt.Errorf("couldn't connect to the embedded nats-server: %w", err)
-	}
-	return nc, nil
+	return func(name string) (*nats.Conn, error) {
+		conn, err := e.connection(name)
+		if err != nil {
+			return nil, err
+		}
+		nc, err := nats.Connect("", append(conn, s.connOptions(name)...)...)
+		if err != nil {
+			return nil, fmt.Errorf("couldn't connect to the embedded nats-server: %w", err)
+		}
+		s.closeLater(nc, name)
+		return nc, nil
+	}, nil
 }
 
-// useNATS connects to the server of --nats-url.
-func (s *Server) useNATS(context.Context) (*nats.Conn, error) {
-	nc, err := s.connect(s.cfg.NATSURL)
-	if err != nil {
-		return nil, fmt.Errorf("couldn't connect to the server of --nats-url at %s: %w", natsHosts(s.cfg.NATSURL), err)
+// useNATS is for a server of others.
+func (s *Server) useNATS(context.Context) (dial, error) {
+	open := s.openURL
+	if s.cfg.NATSContext != "" {
+		open = s.openContext
 	}
-	if err := checkPayload(nc.MaxPayload(), s.cfg); err != nil {
-		return nil, fmt.Errorf("the server of --nats-url: %w", err)
+	return func(name string) (*nats.Conn, error) {
+		nc, err := open(s.connOptions(name)...)
+		if err != nil {
+			return nil, fmt.Errorf("couldn't connect to %s: %w", s.otherServer(), err)
+		}
+		s.closeLater(nc, name)
+		if err := checkPayload(nc.MaxPayload(), s.cfg); err != nil {
+			return nil, fmt.Errorf("%s: %w", s.otherServer(), err)
+		}
+		if name == storeConn {
+			s.setPlace(&s.natsURL, "nats://"+nc.ConnectedAddr())
+		}
+		return nc, nil
+	}, nil
+}
+
+// otherServer names the server of others, without credentials.
+func (s *Server) otherServer() string {
+	if s.cfg.NATSContext != "" {
+		return fmt.Sprintf("the server of the context %q", s.cfg.NATSContext)
 	}
-	s.setPlace(&s.natsURL, "nats://"+nc.ConnectedAddr())
+	return "the server of --nats-url at " + natsHosts(s.cfg.NATSURL)
+}
+
+// openURL connects to the server of --nats-url, as the user of the flags.
+func (s *Server) openURL(opts ...nats.Option) (*nats.Conn, error) {
+	if s.cfg.NATSCreds != "" {
+		opts = append(opts, nats.UserCredentials(s.cfg.NATSCreds))
+	}
+	if s.cfg.NATSNKey != "" {
+		nkey, err := nats.NkeyOptionFromSeed(s.cfg.NATSNKey)
+		if err != nil {
+			return nil, fmt.Errorf("--nkey: %w", err)
+		}
+		opts = append(opts, nkey)
+	}
+	if s.cfg.NATSCert != "" {
+		opts = append(opts, nats.ClientCert(s.cfg.NATSCert, s.cfg.NATSKey))
+	}
+	if s.cfg.NATSCA != "" {
+		opts = append(opts, nats.RootCAs(s.cfg.NATSCA))
+	}
+	return nats.Connect(s.cfg.NATSURL, opts...)
+}
+
+// openContext connects as the context says.
+func (s *Server) openContext(opts ...nats.Option) (*nats.Conn, error) {
+	nc, settings, err := natscontext.Connect(s.cfg.NATSContext, opts...)
+	var bad *url.Error
+	switch {
+	case errors.As(err, &bad):
+		return nil, fmt.Errorf("its url: %w", bad.Err) // without the URL, which may have a password
+	case err != nil:
+		return nil, err
+	case settings.JSDomain != "" || settings.JSAPIPrefix != "":
+		nc.Close()
+		return nil, errors.New("it has a jetstream_domain or a jetstream_api_prefix; Belfry works where it connects to: a context without either is accepted")
+	}
 	return nc, nil
 }
 
@@ -68,18 +135,20 @@ func natsHosts(list string) string {
 	return strings.Join(hosts, ",")
 }
 
-// connect opens the one connection of this server. It comes back by itself
-// whenever it is lost.
-func (s *Server) connect(urls string, opts ...nats.Option) (*nats.Conn, error) {
-	opts = append(opts,
-		nats.Name("belfry"),
+// connOptions are those of every connection: it comes back by itself whenever it
+// is lost, also when the server refuses its user for a while, whose credentials
+// may be renewed.
+func (s *Server) connOptions(name string) []nats.Option {
+	return []nats.Option{
+		nats.Name(name),
 		nats.MaxReconnects(-1),
+		nats.IgnoreAuthErrorAbort(),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil { // nil when we close it
-				s.log.Warn("lost the connection to NATS", "error", err)
+				s.log.Warn("lost the connection to NATS", "connection", name, "error", err)
 			}
 		}),
-		nats.ReconnectHandler(func(*nats.Conn) { s.log.Info("connected to NATS again") }),
+		nats.ReconnectHandler(func(*nats.Conn) { s.log.Info("connected to NATS again", "connection", name) }),
 		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
 			subject := ""
 			if sub != nil {
@@ -87,12 +156,12 @@ func (s *Server) connect(urls string, opts ...nats.Option) (*nats.Conn, error) {
 			}
 			s.log.Warn("NATS reports an error", "subject", subject, "error", err)
 		}),
-	)
-	nc, err := nats.Connect(urls, opts...)
-	if err != nil {
-		return nil, err
 	}
-	s.done("NATS connection", flushLimit, func(ctx context.Context) error {
+}
+
+// closeLater has a connection closed when the server stops.
+func (s *Server) closeLater(nc *nats.Conn, name string) {
+	s.done("NATS connection "+name, flushLimit, func(ctx context.Context) error {
 		defer nc.Close()
 		err := nc.FlushWithContext(ctx) // the last acks
 		if errors.Is(err, nats.ErrConnectionClosed) || !nc.IsConnected() {
@@ -100,5 +169,4 @@ func (s *Server) connect(urls string, opts ...nats.Option) (*nats.Conn, error) {
 		}
 		return err
 	})
-	return nc, nil
 }

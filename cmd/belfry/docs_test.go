@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"belfry/api"
+	"belfry/api/service"
 	"belfry/internal/job"
 	"belfry/internal/metrics"
 )
@@ -21,6 +22,7 @@ func TestDocumentedTables(t *testing.T) {
 		{"../../docs/operations.md", "flags", flagsMarkdown()},
 		{"../../docs/operations.md", "metrics", metrics.New(metrics.Build{}).Markdown()},
 		{"../../docs/operations.md", "access", api.AccessMarkdown()},
+		{"../../docs/nats.md", "nats endpoints", service.Markdown()},
 	} {
 		data, err := os.ReadFile(tt.file)
 		if err != nil {
@@ -54,7 +56,11 @@ func flagsMarkdown() string {
 		if s.def != "" {
 			def = "`" + s.def + "`"
 		}
-		fmt.Fprintf(&b, "| `--%s` | %s | %s |\n", s.name, def, strings.ReplaceAll(s.usage, "`", ""))
+		usage := strings.ReplaceAll(s.usage, "`", "")
+		if s.common != "" {
+			usage += "; else `" + s.common + "`"
+		}
+		fmt.Fprintf(&b, "| `--%s` | %s | %s |\n", s.name, def, usage)
 	}
 	return b.String()
 }
@@ -76,24 +82,19 @@ func routeFieldsMarkdown() string {
 	return b.String()
 }
 
-// README shows the example programs as they compile.
+// The documents show the example programs as they compile.
 func TestDocumentedPrograms(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var shown []string
-	for _, rest := range strings.Split(string(readme), "```go\n")[1:] {
-		program, _, _ := strings.Cut(rest, "```\n")
-		shown = append(shown, program)
-	}
-	for _, name := range []string{"receiver", "subscriber"} {
+	for name, file := range map[string]string{"receiver": "README.md", "subscriber": "README.md", "service": "docs/nats.md"} {
+		text, err := os.ReadFile("../../" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
 		program, err := os.ReadFile("../../docs/examples/" + name + "/main.go")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !slices.Contains(shown, string(program)) {
-			t.Errorf("README.md does not show docs/examples/%s/main.go as it is, which is\n%s", name, program)
+		if !strings.Contains(string(text), "```go\n"+string(program)+"```\n") {
+			t.Errorf("%s does not show docs/examples/%s/main.go as it is, which is\n%s", file, name, program)
 		}
 	}
 }

@@ -13,7 +13,11 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
 	"github.com/nats-io/nkeys"
+
+	"belfry/api/service"
+	"belfry/streams"
 )
 
 // recordOverhead is the room a stored job or fire needs beside its meta, in
@@ -127,15 +131,15 @@ func checkPortFree(opts *server.Options) error {
 // embedded is a running nats-server inside this process.
 type embedded struct {
 	server *server.Server
-	key    nkeys.KeyPair // Belfry's own user, when the server asks for one
+	keys   map[string]nkeys.KeyPair // of Belfry's own users, by connection, when the server asks for one
 }
 
 // startEmbedded starts the server and returns when it takes connections.
 // Reading a large store may take long; ctx can end it.
 func startEmbedded(ctx context.Context, opts *server.Options, log *slog.Logger) (*embedded, error) {
-	e := &embedded{}
+	e := &embedded{keys: map[string]nkeys.KeyPair{}}
 	if hasAuth(opts) {
-		if err := e.addUser(opts); err != nil {
+		if err := errors.Join(e.addUser(opts, storeConn, nil), e.addUser(opts, serviceConn, servicePermissions())); err != nil {
 			return nil, fmt.Errorf("couldn't make a user for the embedded nats-server: %w", err)
 		}
 	}
@@ -171,9 +175,10 @@ func startEmbedded(ctx context.Context, opts *server.Options, log *slog.Logger) 
 	return e, nil
 }
 
-// addUser gives Belfry a user of its own, with a key that nobody else has, so
-// that it gets into a server whose passwords it need not know.
-func (e *embedded) addUser(opts *server.Options) error {
+// addUser gives a connection of Belfry a user of its own, with a key that nobody
+// else has, so that it gets into a server whose passwords it need not know. nil
+// permissions are all.
+func (e *embedded) addUser(opts *server.Options, connection string, may *server.Permissions) error {
 	key, err := nkeys.CreateUser()
 	if err != nil {
 		return err
@@ -182,22 +187,34 @@ func (e *embedded) addUser(opts *server.Options) error {
 	if err != nil {
 		return err
 	}
-	e.key = key
-	opts.Nkeys = append(opts.Nkeys, &server.NkeyUser{Nkey: public})
+	e.keys[connection] = key
+	opts.Nkeys = append(opts.Nkeys, &server.NkeyUser{Nkey: public, Permissions: may})
 	return nil
 }
 
-// connection returns what a client in this process needs to connect.
-func (e *embedded) connection() ([]nats.Option, error) {
+// servicePermissions keep the NATS service from being made to write where its
+// callers may not: they choose the subject that an answer goes to, also that of
+// $SRV, which micro answers by itself.
+func servicePermissions() *server.Permissions {
+	return &server.Permissions{
+		Publish:   &server.SubjectPermission{Deny: streams.WriteSubjects()},
+		Subscribe: &server.SubjectPermission{Allow: []string{service.Name + ".>", micro.APIPrefix + ".>"}},
+	}
+}
+
+// connection returns what a client in this process needs for the connection of
+// that name.
+func (e *embedded) connection(name string) ([]nats.Option, error) {
 	opts := []nats.Option{nats.InProcessServer(e.server)}
-	if e.key == nil {
+	key := e.keys[name]
+	if key == nil {
 		return opts, nil
 	}
-	public, err := e.key.PublicKey()
+	public, err := key.PublicKey()
 	if err != nil {
 		return nil, err
 	}
-	return append(opts, nats.Nkey(public, e.key.Sign)), nil
+	return append(opts, nats.Nkey(public, key.Sign)), nil
 }
 
 // stop ends the server; its data stays. It fails if the server is still busy

@@ -143,7 +143,7 @@ func TestEmbeddedServerAsksForCredentials(t *testing.T) {
 			}
 			defer e.stop(t.Context())
 
-			own, err := e.connection()
+			own, err := e.connection(storeConn)
 			if err != nil {
 				t.Fatal(err)
 			}

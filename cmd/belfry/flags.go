@@ -29,15 +29,24 @@ type setting struct {
 	secret  bool   // the value stays out of errors
 	toggle  bool   // the flag alone means true
 	list    bool   // the flag may be repeated; its values get commas between them
+	common  string // a variable of all NATS tools, used where nothing else speaks
 
 	set   func(*Config, string) bool // false: the value is not accepted
 	valid func(Config) bool
 	zero  func(Config) bool
 }
 
-// env is the name of the setting's environment variable.
+// env is the name of the setting's own environment variable.
 func (s setting) env() string {
 	return "BELFRY_" + strings.ToUpper(strings.ReplaceAll(s.name, "-", "_"))
+}
+
+// help is the usage, with the variables.
+func (s setting) help() string {
+	if s.common != "" {
+		return s.usage + " [$" + s.env() + ", $" + s.common + "]"
+	}
+	return s.usage + " [$" + s.env() + "]"
 }
 
 // flagTable lists every setting of `belfry serve`. The flags, their help, the
@@ -94,19 +103,49 @@ func flagTable() []setting {
 			usage:   "where the embedded nats-server listens; port 0 or -1 takes a free one; without it what --nats-config says, or 127.0.0.1:4222",
 			accepts: "host:port with a port from -1 to 65535 is accepted, as in 127.0.0.1:4222",
 		}, func(c *Config) *string { return &c.NATSListen }, text, orEmpty(hostPort(-1))),
-		field(setting{name: "nats-url", secret: true,
+		field(setting{name: "nats-url", secret: true, common: "NATS_URL",
 			value:   "URL",
 			usage:   "an existing NATS server to use instead of the embedded one",
 			accepts: "URLs with the scheme nats, tls, ws or wss and a host are accepted, with commas between them, as in nats://127.0.0.1:4222",
 		}, func(c *Config) *string { return &c.NATSURL }, text, orEmpty(natsURLs)),
+		field(setting{name: "context", common: "NATS_CONTEXT",
+			value:   "NAME",
+			usage:   "the context of the nats command that says which NATS server to use instead of the embedded one, and how, or the absolute path of its file",
+			accepts: "the name of a context is accepted, as nats context ls shows it, or the absolute path of its file",
+		}, func(c *Config) *string { return &c.NATSContext }, text, func(string) bool { return true }),
+		field(setting{name: "creds", common: "NATS_CREDS",
+			value:   "FILE",
+			usage:   "the credentials for the server of --nats-url, a JWT and its key, read again for each connection",
+			accepts: "the path of a file is accepted, as in belfry.creds",
+		}, func(c *Config) *string { return &c.NATSCreds }, text, func(string) bool { return true }),
+		field(setting{name: "nkey", common: "NATS_NKEY",
+			value:   "FILE",
+			usage:   "the seed of the nkey to show to the server of --nats-url",
+			accepts: "the path of a file is accepted, as in belfry.nk",
+		}, func(c *Config) *string { return &c.NATSNKey }, text, func(string) bool { return true }),
+		field(setting{name: "tlscert", common: "NATS_CERT",
+			value:   "FILE",
+			usage:   "the certificate to show to the server of --nats-url, in PEM (that of the HTTP API is --tls-cert)",
+			accepts: "the path of a PEM file is accepted, as in client.crt",
+		}, func(c *Config) *string { return &c.NATSCert }, text, func(string) bool { return true }),
+		field(setting{name: "tlskey", common: "NATS_KEY",
+			value:   "FILE",
+			usage:   "the private key of --tlscert, in PEM",
+			accepts: "the path of a PEM file is accepted, as in client.key",
+		}, func(c *Config) *string { return &c.NATSKey }, text, func(string) bool { return true }),
+		field(setting{name: "tlsca", common: "NATS_CA",
+			value:   "FILE",
+			usage:   "the certificates that the server of --nats-url is trusted by, in PEM, in place of those of the system",
+			accepts: "the path of a PEM file is accepted, as in ca.crt",
+		}, func(c *Config) *string { return &c.NATSCA }, text, func(string) bool { return true }),
 		field(setting{name: "partitions", def: "0",
 			value:   "NUMBER",
-			usage:   "how many parts the jobs are spread over, fixed at the first start; 0 is 1 embedded, and 8 with --nats-url",
+			usage:   "how many parts the jobs are spread over, fixed at the first start; 0 is 1 embedded, and 8 on another NATS server",
 			accepts: "0 to 50 is accepted",
 		}, func(c *Config) *int { return &c.Partitions }, number, between(0, streams.MaxPartitions)),
 		field(setting{name: "replicas", def: "0",
 			value:   "NUMBER",
-			usage:   "how many copies are made of each stream; 0 is 3 with --nats-url on a cluster of three or more, else 1",
+			usage:   "how many copies are made of each stream; 0 is 3 on a NATS cluster of three or more, else 1",
 			accepts: "0, 1, 3 and 5 are accepted",
 		}, func(c *Config) *int { return &c.Replicas }, number, oneOf(0, 1, 3, 5)),
 		field(setting{name: "max-meta", def: "512KiB",
@@ -190,10 +229,10 @@ func serveFlags() []cli.Flag {
 	var flags []cli.Flag
 	for _, s := range flagTable() {
 		if s.list {
-			flags = append(flags, list{&cli.StringSliceFlag{Name: s.name, Usage: s.usage + " [$" + s.env() + "]"}, s.value})
+			flags = append(flags, list{&cli.StringSliceFlag{Name: s.name, Usage: s.help()}, s.value})
 			continue
 		}
-		f := flag{&cli.StringFlag{Name: s.name, Value: s.def, Usage: s.usage + " [$" + s.env() + "]"}, s.value}
+		f := flag{&cli.StringFlag{Name: s.name, Value: s.def, Usage: s.help()}, s.value}
 		if s.toggle {
 			flags = append(flags, toggle{f})
 		} else {
@@ -204,12 +243,16 @@ func serveFlags() []cli.Flag {
 }
 
 // configFrom reads the settings: a flag beats the environment, which beats the
-// default. Those of the embedded server and of another exclude each other.
+// default. Those that do not go together are errors, see [givenSettings.check].
 func configFrom(cmd *cli.Command, getenv func(string) string) (Config, error) {
 	var c Config
-	given := map[string]string{} // the flag or the variable, by setting
+	given := givenSettings{}
+	silent := silenced(cmd, getenv)
 	for _, s := range flagTable() {
 		from, value := "", s.def
+		if v := getenv(s.common); s.common != "" && v != "" && !silent[s.name] {
+			from, value = s.common, v
+		}
 		if v := getenv(s.env()); v != "" {
 			from, value = s.env(), v
 		}
@@ -230,10 +273,8 @@ func configFrom(cmd *cli.Command, getenv func(string) string) (Config, error) {
 		}
 		return Config{}, fmt.Errorf("%s %q: %s", from, value, s.accepts)
 	}
-	for _, name := range []string{"data", "nats-config", "nats-listen"} {
-		if other, embedded := given["nats-url"], given[name]; other != "" && embedded != "" {
-			return Config{}, fmt.Errorf("%s and %s exclude each other: the first uses an existing server, the second is about the embedded one", other, embedded)
-		}
+	if err := given.check(c); err != nil {
+		return Config{}, err
 	}
 	return c, nil
 }

@@ -15,6 +15,7 @@ import (
 func TestLayers(t *testing.T) {
 	forbidden := map[string][]string{
 		"belfry/api":               {"belfry/streams", "belfry/delivery", "github.com/nats-io/", "github.com/prometheus/", "go.opentelemetry.io/"},
+		"belfry/api/service":       {"belfry/streams", "belfry/delivery", "github.com/nats-io/nats-server", "github.com/nats-io/nats.go/jetstream", "github.com/prometheus/", "go.opentelemetry.io/"},
 		"belfry/delivery":          {"belfry/streams", "belfry/api", "github.com/nats-io/", "github.com/prometheus/", "go.opentelemetry.io/"},
 		"belfry/streams":           {"belfry/api", "belfry/delivery", "net/http", "github.com/nats-io/nats-server", "github.com/prometheus/", "go.opentelemetry.io/"},
 		"belfry/internal/tracing":  {"belfry/", "github.com/nats-io/"},

@@ -32,8 +32,38 @@ func shippedCredentials(t *testing.T, password string) string {
 	for i := first; i <= last; i++ {
 		lines[i] = strings.TrimPrefix(lines[i], "#")
 	}
-	conf := strings.Replace(strings.Join(lines, "\n"), "$TURNS_PASSWORD", `"`+password+`"`, 1)
+	conf := strings.NewReplacer("$TURNS_PASSWORD", `"`+password+`"`, "$GAMES_PASSWORD", `"`+password+`"`).Replace(strings.Join(lines, "\n"))
 	return strings.Replace(conf, "users: [", `users: [ {user: ops, password: "`+password+`"}`, 1)
+}
+
+// watched is a connection, and a check that something it has just tried violates
+// its permissions.
+func watched(t *testing.T, url, inbox string) (nc *nats.Conn, violates func(what, subject string, err error)) {
+	t.Helper()
+	violations := make(chan string, 100)
+	nc, err := nats.Connect(url, nats.CustomInboxPrefix(inbox),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { violations <- err.Error() }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	return nc, func(what, subject string, err error) {
+		t.Helper()
+		if err == nil {
+			err = nc.Flush()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case said := <-violations:
+			if !strings.Contains(strings.ToLower(said), "permissions violation") || !strings.Contains(said, `"`+subject+`"`) {
+				t.Errorf("%s %s: the server says %q, want a violation of permissions", what, subject, said)
+			}
+		case <-time.After(patience):
+			t.Errorf("it may %s %s", what, subject)
+		}
+	}
 }
 
 // The subscriber of one route, with the permissions that nats.conf shows, reads
@@ -54,13 +84,7 @@ func TestSubscriberOfOneRoute(t *testing.T) {
 		t.Fatal(err)
 	}
 	with.User = url.UserPassword("turns", password)
-	violations := make(chan string, 100)
-	nc, err := nats.Connect(with.String(), nats.CustomInboxPrefix("_INBOX_turns"),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { violations <- err.Error() }))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
+	nc, violates := watched(t, with.String(), "_INBOX_turns")
 	js, err := jetstream.New(nc)
 	if err != nil {
 		t.Fatal(err)
@@ -80,23 +104,6 @@ func TestSubscriberOfOneRoute(t *testing.T) {
 		t.Errorf("it cannot ack: %v", err)
 	}
 
-	violates := func(what, subject string, err error) {
-		t.Helper()
-		if err == nil {
-			err = nc.Flush()
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		select {
-		case said := <-violations:
-			if !strings.Contains(strings.ToLower(said), "permissions violation") || !strings.Contains(said, `"`+subject+`"`) {
-				t.Errorf("%s %s: the server says %q, want a violation of permissions", what, subject, said)
-			}
-		case <-time.After(patience):
-			t.Errorf("it may %s %s", what, subject)
-		}
-	}
 	for _, subject := range []string{
 		"fires.games.turns", "fires.games.other", "fence.0", "dead.games.turns", "attempts.games.c.turns",
 		"$KV.jobs_0.games.c.byhand", "$KV.routes.games.turns", "$KV.tokens.x", "$KV.belfry.lease.0",
@@ -105,10 +112,11 @@ func TestSubscriberOfOneRoute(t *testing.T) {
 		"$JS.API.CONSUMER.CREATE.FIRES.mine", "$JS.API.CONSUMER.DELETE.FIRES.games_turns",
 		"$JS.API.STREAM.MSG.GET.FIRES", "$JS.API.DIRECT.GET.FIRES", "$JS.API.STREAM.PURGE.FIRES", "$JS.API.STREAM.DELETE.KV_jobs_0",
 		"$JS.API.DIRECT.GET.KV_tokens", "_INBOX.x",
+		"belfry.job.create.games.c", "belfry.job.get.games.c", "belfry.job.list.games", "belfry.route.get.games", "$SRV.PING", "$SRV.INFO.belfry",
 	} {
 		violates("publish to", subject, nc.Publish(subject, []byte("{}")))
 	}
-	for _, subject := range []string{"fires.>", ">", "_INBOX.>", "$JS.ACK.>", "$KV.>"} {
+	for _, subject := range []string{"fires.>", ">", "_INBOX.>", "$JS.ACK.>", "$KV.>", "belfry.>", "belfry.job.create.games.c"} {
 		_, err := nc.Subscribe(subject, func(*nats.Msg) {})
 		violates("subscribe to", subject, err)
 	}

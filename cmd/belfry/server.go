@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"belfry/api"
+	"belfry/api/service"
 	"belfry/delivery"
 	"belfry/internal/metrics"
 	"belfry/internal/tracing"
@@ -59,7 +60,8 @@ type step struct {
 // the store is left time to close.
 const (
 	stopLimit     = 28 * time.Second
-	httpLimit     = 4 * time.Second  // requests under way
+	serviceLimit  = 2 * time.Second  // requests under way over NATS
+	httpLimit     = 2 * time.Second  // and over HTTP
 	timerLimit    = 3 * time.Second  // publishes under way
 	deliveryGrace = 16 * time.Second // webhooks under way, each of which may take 15 s
 	deliveryLimit = deliveryGrace + time.Second
@@ -131,12 +133,12 @@ func (s *Server) start(ctx context.Context) error {
 		return err
 	}
 	natsUp := s.useNATS
-	if s.cfg.NATSURL == "" {
+	if s.cfg.embedded() {
 		opts, err := natsOptions(ctx, s.cfg)
 		if err != nil {
 			return err
 		}
-		natsUp = func(ctx context.Context) (*nats.Conn, error) { return s.embedNATS(ctx, opts) }
+		natsUp = func(ctx context.Context) (dial, error) { return s.embedNATS(ctx, opts) }
 	}
 	admin, err := s.cfg.adminToken()
 	if err != nil {
@@ -170,7 +172,11 @@ func (s *Server) start(ctx context.Context) error {
 	if tracer != nil {
 		s.done("traces", tracesLimit, tracer.Shutdown)
 	}
-	nc, err := natsUp(ctx)
+	dial, err := natsUp(ctx)
+	if err != nil {
+		return err
+	}
+	nc, err := dial(storeConn)
 	if err != nil {
 		return err
 	}
@@ -181,7 +187,7 @@ func (s *Server) start(ctx context.Context) error {
 		HistoryTTL:  s.cfg.HistoryTTL,
 		FiresMaxAge: s.cfg.FiresMaxAge,
 		DeadMaxAge:  s.cfg.DeadMaxAge,
-		OnlyNode:    s.cfg.NATSURL == "",
+		OnlyNode:    s.cfg.embedded(),
 		SyncAlways:  s.syncAlways,
 		Metrics:     counts.Streams,
 		Log:         s.log,
@@ -231,6 +237,29 @@ func (s *Server) start(ctx context.Context) error {
 		Version:     version,
 		Ready:       store.Ready,
 	}))
+	return s.serveNATS(ctx, dial, service.Config{
+		Operations: api.Operations{Jobs: store.Jobs(), Routes: store.Routes(), MaxMeta: s.cfg.MaxMeta},
+		Unescape:   streams.Unescape,
+		Version:    version,
+		Metrics:    counts.API,
+		Tracer:     tracer,
+		Log:        s.log,
+	})
+}
+
+// serveNATS serves the NATS service, on a connection of its own.
+func (s *Server) serveNATS(ctx context.Context, dial dial, cfg service.Config) error {
+	nc, err := dial(serviceConn)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, serviceLimit)
+	defer cancel()
+	served, err := service.Start(ctx, nc, cfg)
+	if err != nil {
+		return err
+	}
+	s.done("NATS service", serviceLimit, served.Stop)
 	return nil
 }
 
@@ -256,7 +285,7 @@ func (s *Server) warnIfPlain(ctx context.Context, auth bool) {
 // spread returns the partitions and replicas to ask for.
 func (s *Server) spread(nc *nats.Conn) (partitions, replicas int) {
 	partitions, replicas = 1, 1
-	if s.cfg.NATSURL != "" {
+	if !s.cfg.embedded() {
 		partitions = 8
 		if nc.ConnectedClusterName() != "" && len(nc.Servers()) >= 3 {
 			replicas = 3
@@ -357,8 +386,8 @@ func (s *Server) scheme() string {
 
 // dataPlace says for people where the data is.
 func (s *Server) dataPlace() string {
-	if s.cfg.NATSURL != "" {
-		return "on the server of --nats-url"
+	if !s.cfg.embedded() {
+		return "on " + s.otherServer()
 	}
 	if abs, err := filepath.Abs(s.cfg.Data); err == nil {
 		return abs

@@ -120,6 +120,13 @@ func idField(id *string) field {
 	}}
 }
 
+// ParseID reads the body of a request that only names a resource: an object with
+// its id.
+func ParseID(body []byte) (id string, err error) {
+	err = readObject(body, idField(&id))
+	return id, err
+}
+
 // stringField reads a field that is a string.
 func stringField(name string, required bool, s *string) field {
 	return field{name, required, func(value jsontext.Value) error { return readString(name, value, s) }}

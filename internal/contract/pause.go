@@ -11,17 +11,19 @@ import (
 // ParsePause reads the body of a request to pause a route: an object with
 // paused_until, the end of the pause in unix milliseconds. It may be left out, and
 // so may the object: then the pause lasts until somebody ends it, and until is 0.
-func ParsePause(body []byte) (until int64, err error) {
-	if len(bytes.TrimSpace(body)) == 0 {
-		return 0, nil
+// The id is treated like that of [ParseJob]; without one the object is needed.
+func ParsePause(body []byte, path string) (id string, until int64, err error) {
+	id = path
+	if id != "" && len(bytes.TrimSpace(body)) == 0 {
+		return id, 0, nil
 	}
 	const name = "paused_until"
-	err = readObject(body, field{name, false, func(value jsontext.Value) (err error) {
+	err = readObject(body, idField(&id), field{name, false, func(value jsontext.Value) (err error) {
 		until, err = readInt(name, value)
 		if err == nil && (until < job.MinTrigger || until > job.MaxTrigger) {
 			err = job.BadPolicy(name, string(value))
 		}
 		return err
 	}})
-	return until, err
+	return id, until, err
 }

@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"bytes"
 	"fmt"
 	"net/url"
 	"strconv"
@@ -49,8 +50,43 @@ func eachParameter(raw string, set func(name, value string) error) error {
 func ParseCancel(body []byte, db, collection string) (q job.Query, dry bool, err error) {
 	q = job.Query{DB: db, Collection: collection}
 	all := false
-	fields := []field{boolField("all", &all), boolField("dry_run", &dry)}
-	for _, name := range jobFilters {
+	fields := append([]field{boolField("all", &all), boolField("dry_run", &dry)}, jobFilterFields(&q, job.MaxCancels)...)
+	if err := readObject(body, fields...); err != nil {
+		return q, dry, err
+	}
+	switch {
+	case !q.Filtered() && !all:
+		return q, dry, fmt.Errorf(`%w: one or more of status, route, due_after, due_before, prefix are accepted, or "all": true`, job.ErrNoFilter)
+	case q.Filtered() && all:
+		return q, dry, fmt.Errorf(`%w: "all": true stands beside a filter; either is accepted`, job.ErrFilter)
+	}
+	return q, dry, q.Check()
+}
+
+// ParseFind reads the body that says which jobs to list, of a whole db if
+// collection is empty: the filters of [ParseQuery], none of which is needed, nor
+// is the object.
+func ParseFind(body []byte, db, collection string) (job.Query, error) {
+	q := job.Query{DB: db, Collection: collection}
+	if len(bytes.TrimSpace(body)) == 0 {
+		return q, nil
+	}
+	if err := readObject(body, jobFilterFields(&q, job.MaxJobs)...); err != nil {
+		return q, err
+	}
+	return q, q.Check()
+}
+
+// jobFilterFields reads the filters of jobs as fields of a body.
+func jobFilterFields(q *job.Query, maxLimit int) []field {
+	return parameterFields(jobFilters, func(name, value string) error { return setJobFilter(q, name, value, maxLimit) })
+}
+
+// parameterFields reads what are parameters in a query string as fields of a
+// body: numbers are numbers there, and all else is strings.
+func parameterFields(names []string, set func(name, value string) error) []field {
+	var fields []field
+	for _, name := range names {
 		fields = append(fields, field{name, false, func(value jsontext.Value) error {
 			text := string(value)
 			switch name {
@@ -63,19 +99,10 @@ func ParseCancel(body []byte, db, collection string) (q job.Query, dry bool, err
 					return err
 				}
 			}
-			return setJobFilter(&q, name, text, job.MaxCancels)
+			return set(name, text)
 		}})
 	}
-	if err := readObject(body, fields...); err != nil {
-		return q, dry, err
-	}
-	switch {
-	case !q.Filtered() && !all:
-		return q, dry, fmt.Errorf(`%w: one or more of status, route, due_after, due_before, prefix are accepted, or "all": true`, job.ErrNoFilter)
-	case q.Filtered() && all:
-		return q, dry, fmt.Errorf(`%w: "all": true stands beside a filter; either is accepted`, job.ErrFilter)
-	}
-	return q, dry, q.Check()
+	return fields
 }
 
 // setJobFilter sets one field of the query. Empty values are refused: they
@@ -193,19 +220,33 @@ var pageParameters = []string{"limit", "cursor"}
 // [ParseQuery].
 func ParseRouteQuery(raw, db string) (job.RouteQuery, error) {
 	q := job.RouteQuery{DB: db}
-	return q, eachParameter(raw, func(name, value string) (err error) {
-		switch name {
-		case "limit":
-			q.Limit, err = parseLimit(value, job.MaxJobs)
-		case "cursor":
-			if q.After = value; job.CheckID("cursor", value) != nil {
-				err = badCursor(value)
-			}
-		default:
-			err = unknownFilter(name, pageParameters)
+	return q, eachParameter(raw, func(name, value string) error { return setRouteFilter(&q, name, value) })
+}
+
+// ParseRouteFind reads the body of a list of routes: what [ParseRouteQuery] reads
+// of a query string, none of which is needed, nor is the object.
+func ParseRouteFind(body []byte, db string) (job.RouteQuery, error) {
+	q := job.RouteQuery{DB: db}
+	if len(bytes.TrimSpace(body)) == 0 {
+		return q, nil
+	}
+	return q, readObject(body, parameterFields(pageParameters, func(name, value string) error {
+		return setRouteFilter(&q, name, value)
+	})...)
+}
+
+func setRouteFilter(q *job.RouteQuery, name, value string) (err error) {
+	switch name {
+	case "limit":
+		q.Limit, err = parseLimit(value, job.MaxJobs)
+	case "cursor":
+		if q.After = value; job.CheckID("cursor", value) != nil {
+			err = badCursor(value)
 		}
-		return err
-	})
+	default:
+		err = unknownFilter(name, pageParameters)
+	}
+	return err
 }
 
 // ParsePlaceQuery reads the query string of a list of dbs, or of the

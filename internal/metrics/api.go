@@ -9,7 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// API records the requests of the HTTP API.
+// API records the requests of the HTTP API and of the NATS service.
 type API struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
@@ -20,10 +20,14 @@ type API struct {
 // answer.
 const StatusLeft = 499
 
+// MethodNATS stands for the method of a request to the NATS service, whose path
+// is the subject that it listens on.
+const MethodNATS = "NATS"
+
 func newAPI(s *set) *API {
 	return &API{
-		requests: s.counters("belfry_api_requests_total", "Requests that were answered; the status 499 is one whose client left before.", "method", "path", "status"),
-		duration: s.histograms("belfry_api_request_seconds", "From the headers of a request to the end of its answer.", callBuckets, "method", "path"),
+		requests: s.counters("belfry_api_requests_total", "Requests that were answered; the status 499 is one whose client left before. The method NATS is the NATS service, whose path is a subject.", "method", "path", "status"),
+		duration: s.histograms("belfry_api_request_seconds", "From the headers of a request to the end of its answer; over NATS, from when it is taken up.", callBuckets, "method", "path"),
 		inFlight: s.gauge("belfry_api_requests_in_flight", "Requests under way."),
 	}
 }
@@ -36,7 +40,7 @@ func (a *API) RequestBegan() {
 }
 
 // methods are those that have series of their own.
-var methods = []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions}
+var methods = []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions, MethodNATS}
 
 // RequestEnded records the answer to a request: path is the pattern that it
 // matched, empty if there is none.

@@ -22,10 +22,14 @@ type Server struct {
 // Start runs a server that syncs when it likes, as fast tests want it.
 func Start(t testing.TB) *Server {
 	t.Helper()
-	return start(t, &server.Options{
-		Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(),
-		NoLog: true, NoSigs: true,
-	})
+	return StartWith(t, &server.Options{})
+}
+
+// StartWith is Start with options of the test's own, which say who may connect.
+func StartWith(t testing.TB, opts *server.Options) *Server {
+	t.Helper()
+	opts.Host, opts.Port, opts.JetStream, opts.StoreDir, opts.NoLog, opts.NoSigs = "127.0.0.1", -1, true, t.TempDir(), true, true
+	return start(t, opts)
 }
 
 func start(t testing.TB, opts *server.Options) *Server {

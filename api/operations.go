@@ -1,0 +1,161 @@
+package api
+
+import (
+	"context"
+
+	"belfry/internal/contract"
+	"belfry/internal/job"
+)
+
+// Operations are what can be asked about jobs and routes one by one, and their
+// lists: each reads the body, has the store do it, and makes the body of the
+// answer. They know no carrier: REST and the NATS service are two ways to them.
+// The errors wrap what the rows of [ErrorTable] do.
+type Operations struct {
+	Jobs   Jobs
+	Routes Routes
+
+	// MaxMeta is the longest meta of a job, in bytes.
+	MaxMeta int
+}
+
+// Request is what is asked, without what only its carrier needs to know.
+type Request struct {
+	// DB and Collection are checked. A route has no collection, nor has a list
+	// of a whole db.
+	DB         string
+	Collection string
+
+	// ID names the job or route, checked. When it is empty, the body does.
+	ID string
+
+	Body []byte
+
+	// Query is the query string of a list that has one.
+	Query string
+
+	// IfMatch is the values of that header, of which one is accepted.
+	IfMatch []string
+
+	// Trace is the traceparent that a job is to keep, or empty.
+	Trace string
+}
+
+// Answer is the body of a 200, and of a job or route that is shown the revision,
+// as [ETag] writes it; else that is 0.
+type Answer struct {
+	Body     []byte
+	Revision uint64
+}
+
+var done = Answer{Body: []byte(contract.OK)}
+
+// answered is the answer to a write.
+func answered(err error) (Answer, error) {
+	if err != nil {
+		return Answer{}, err
+	}
+	return done, nil
+}
+
+// MaxJobBody is the longest body of a job, in bytes.
+func (o Operations) MaxJobBody() int { return o.MaxMeta + MaxBody }
+
+// CreateJob creates the job in the body.
+func (o Operations) CreateJob(ctx context.Context, r Request) (Answer, error) {
+	j, err := o.parseJob(r)
+	if err != nil {
+		return Answer{}, err
+	}
+	return answered(o.Jobs.Create(ctx, j))
+}
+
+// GetJob shows a job.
+func (o Operations) GetJob(ctx context.Context, r Request) (Answer, error) {
+	key, err := r.jobKey()
+	if err != nil {
+		return Answer{}, err
+	}
+	rec, err := o.Jobs.Get(ctx, key)
+	if err != nil {
+		return Answer{}, err
+	}
+	return Answer{contract.AppendRecord(nil, rec), rec.Revision}, nil
+}
+
+// UpdateJob replaces a job by that in the body.
+func (o Operations) UpdateJob(ctx context.Context, r Request) (Answer, error) {
+	j, err := o.parseJob(r)
+	if err != nil {
+		return Answer{}, err
+	}
+	expect, err := ifMatch(r.IfMatch)
+	if err != nil {
+		return Answer{}, err
+	}
+	return answered(o.Jobs.Update(ctx, j, expect))
+}
+
+// CancelJob cancels a job.
+func (o Operations) CancelJob(ctx context.Context, r Request) (Answer, error) {
+	key, err := r.jobKey()
+	if err != nil {
+		return Answer{}, err
+	}
+	expect, err := ifMatch(r.IfMatch)
+	if err != nil {
+		return Answer{}, err
+	}
+	return answered(o.Jobs.Cancel(ctx, key, expect))
+}
+
+// FireJob makes a job that waits due now.
+func (o Operations) FireJob(ctx context.Context, r Request) (Answer, error) {
+	key, err := r.jobKey()
+	if err != nil {
+		return Answer{}, err
+	}
+	return answered(o.Jobs.Fire(ctx, key))
+}
+
+// ListJobs lists the jobs that the query string selects.
+func (o Operations) ListJobs(ctx context.Context, r Request) (Answer, error) {
+	q, err := contract.ParseQuery(r.Query, r.DB, r.Collection)
+	return o.listJobs(ctx, q, err)
+}
+
+// FindJobs lists the jobs that the body selects.
+func (o Operations) FindJobs(ctx context.Context, r Request) (Answer, error) {
+	q, err := contract.ParseFind(r.Body, r.DB, r.Collection)
+	return o.listJobs(ctx, q, err)
+}
+
+func (o Operations) listJobs(ctx context.Context, q job.Query, err error) (Answer, error) {
+	if err != nil {
+		return Answer{}, err
+	}
+	page, err := o.Jobs.List(ctx, q)
+	if err != nil {
+		return Answer{}, err
+	}
+	return Answer{Body: contract.AppendPage(nil, page)}, nil
+}
+
+func (o Operations) parseJob(r Request) (job.Job, error) {
+	j, err := contract.ParseJob(r.Body, job.Key{DB: r.DB, Collection: r.Collection, ID: r.ID}, o.MaxMeta)
+	j.Trace = r.Trace
+	return j, err
+}
+
+// jobKey is the key of a job that only has to be named.
+func (r Request) jobKey() (job.Key, error) {
+	id, err := r.id()
+	return job.Key{DB: r.DB, Collection: r.Collection, ID: id}, err
+}
+
+func (r Request) id() (string, error) {
+	if r.ID != "" {
+		return r.ID, nil
+	}
+	return contract.ParseID(r.Body)
+}

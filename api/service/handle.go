@@ -1,0 +1,163 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
+	"belfry/api"
+	"belfry/internal/contract"
+	"belfry/internal/job"
+	"belfry/internal/metrics"
+)
+
+// handler works on the requests of an endpoint side by side: micro itself waits
+// for each before the next.
+func (s *Service) handler(e *endpoint) micro.Handler {
+	free := make(chan struct{}, maxUnderWay)
+	return micro.HandlerFunc(func(r micro.Request) {
+		if !mayAnswer(r.Reply()) {
+			s.stranger.Do(func() {
+				s.cfg.Log.Warn("a request was left undone: where its answer should go is no inbox", "subject", r.Subject(), "reply", r.Reply())
+			})
+			return
+		}
+		s.underWay.Add(1)
+		free <- struct{}{}
+		go func() {
+			defer s.underWay.Done()
+			defer func() { <-free }()
+			s.handle(e, r)
+		}()
+	})
+}
+
+// mayAnswer reports whether answers may go to a reply subject: to those that
+// clients make for them, which begin with an underscore, as _INBOX does. Who sends
+// a request chooses it freely, and Belfry may publish where its clients may not:
+// into a bucket, for one. Without one the request wants no answer.
+func mayAnswer(reply string) bool { return reply == "" || strings.HasPrefix(reply, "_") }
+
+// handle does what is asked, and answers.
+func (s *Service) handle(e *endpoint, r micro.Request) {
+	began := time.Now()
+	s.cfg.Metrics.RequestBegan()
+	trace := ""
+	if given := r.Headers().Values(job.HeaderTrace); len(given) == 1 {
+		trace = job.ParseTrace(given[0])
+	}
+	span := s.cfg.Tracer.Server(trace, e.name)
+	span.Text("rpc.system", "nats")
+	span.Text("rpc.method", e.name)
+
+	answer, err := s.do(e, r, span.Traceparent())
+	row := api.ErrorRow{Status: http.StatusOK}
+	if err == nil {
+		err = s.reply(r, answer)
+	}
+	if err != nil {
+		row = s.refuse(e, r, err)
+	}
+
+	failure := ""
+	if row.Status >= http.StatusInternalServerError {
+		failure = http.StatusText(row.Status)
+	}
+	span.Number("http.response.status_code", int64(row.Status))
+	span.End(failure)
+	took := time.Since(began)
+	s.cfg.Metrics.RequestEnded(metrics.MethodNATS, e.pattern(), row.Status, took)
+	s.stats[e.name].add(row.Code, took)
+}
+
+// do calls the operation with the ids of the subject.
+func (s *Service) do(e *endpoint, r micro.Request, trace string) (a api.Answer, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+		}
+	}()
+	limit := api.MaxBody
+	if e.large {
+		limit = s.cfg.Operations.MaxJobBody()
+	}
+	if len(r.Data()) > limit {
+		return api.Answer{}, fmt.Errorf("%w: the body has more than %d bytes", job.ErrTooLarge, limit)
+	}
+	asked := api.Request{Body: r.Data(), IfMatch: r.Headers().Values("If-Match"), Trace: trace}
+	dbToken, collectionToken := e.ids(r.Subject())
+	if asked.DB, err = s.id("db", dbToken); err != nil {
+		return api.Answer{}, err
+	}
+	if collectionToken != "" {
+		if asked.Collection, err = s.id("collection", collectionToken); err != nil {
+			return api.Answer{}, err
+		}
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.Timeout)
+	defer cancel()
+	a, err = e.do(s.cfg.Operations, ctx, asked)
+	if errors.Is(err, context.Canceled) {
+		err = fmt.Errorf("%w: Belfry is stopping", context.DeadlineExceeded) // as if its time were over
+	}
+	return a, err
+}
+
+// id reads an id from a subject.
+func (s *Service) id(name, token string) (string, error) {
+	id, err := s.cfg.Unescape(token)
+	if err != nil {
+		return "", fmt.Errorf("%w: %s in the subject: %w", job.ErrID, name, err)
+	}
+	return id, job.CheckID(name, id)
+}
+
+// reply answers with 200.
+func (s *Service) reply(r micro.Request, a api.Answer) error {
+	m := &nats.Msg{Data: a.Body}
+	if a.Revision != 0 {
+		m.Header = nats.Header{"ETag": {api.ETag(a.Revision)}}
+	}
+	err := s.send(r, m)
+	if errors.Is(err, nats.ErrMaxPayload) {
+		return fmt.Errorf("%w: the answer has %d bytes, and the NATS server takes %d; lists take a smaller limit",
+			job.ErrTooLarge, len(a.Body), s.nc.MaxPayload())
+	}
+	return err
+}
+
+// refuse answers err by its row.
+func (s *Service) refuse(e *endpoint, r micro.Request, err error) api.ErrorRow {
+	row, reason := api.ReasonOf(err, e.write)
+	if row.Status >= http.StatusInternalServerError {
+		s.cfg.Log.Error("request failed", "code", row.Code, "subject", r.Subject(), "error", err)
+	}
+	m := &nats.Msg{Data: contract.AppendRefusal(nil, reason, row.Code), Header: nats.Header{
+		micro.ErrorHeader:     {reason},
+		micro.ErrorCodeHeader: {strconv.Itoa(row.Status)},
+	}}
+	if row.Status == http.StatusServiceUnavailable {
+		m.Header.Set("Retry-After", "1")
+	}
+	if err := s.send(r, m); err != nil {
+		s.cfg.Log.Warn("couldn't answer a request", "subject", r.Subject(), "error", err)
+	}
+	return row
+}
+
+// send answers by itself, since micro reads what its own answering writes
+// without a lock, as soon as the handler is back.
+func (s *Service) send(r micro.Request, m *nats.Msg) error {
+	if m.Subject = r.Reply(); m.Subject == "" {
+		return nil
+	}
+	return s.nc.PublishMsg(m)
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/urfave/cli/v3"
+)
+
+// Settings that say where NATS is, and who Belfry is there.
+var (
+	embeddedSettings = []string{"data", "nats-config", "nats-listen"}
+	placeSettings    = []string{"nats-url", "context"}
+	userSettings     = []string{"creds", "nkey"}
+	tlsSettings      = []string{"tlscert", "tlskey", "tlsca"}
+)
+
+// silenced returns the settings whose common variable does not count, since
+// something was said to Belfry itself, by a flag or a variable of its own, that
+// speaks of the same: a shell may have the variables for other tools.
+func silenced(cmd *cli.Command, getenv func(string) string) map[string]bool {
+	said := map[string]bool{}
+	for _, s := range flagTable() {
+		said[s.name] = cmd.IsSet(s.name) || getenv(s.env()) != ""
+	}
+	any := func(groups ...[]string) bool {
+		for _, names := range groups {
+			for _, name := range names {
+				if said[name] {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	silent := map[string]bool{}
+	silence := func(names []string, when bool) {
+		for _, name := range names {
+			silent[name] = when
+		}
+	}
+	elsewhere := any(embeddedSettings) || said["context"] // which has all of its own
+	silence(placeSettings, any(embeddedSettings, placeSettings))
+	silence(userSettings, elsewhere || any(userSettings))
+	silence(tlsSettings, elsewhere)
+	return silent
+}
+
+// givenSettings has the flag or the variable that each setting came from.
+type givenSettings map[string]string
+
+// check refuses settings that do not go together. Common variables about a user
+// mean nothing to the embedded server.
+func (g givenSettings) check(c Config) error {
+	for _, place := range placeSettings {
+		for _, name := range embeddedSettings {
+			if g[place] != "" && g[name] != "" {
+				return fmt.Errorf("%s and %s exclude each other: the first uses an existing server, the second is about the embedded one", g[place], g[name])
+			}
+		}
+	}
+	for _, name := range append([]string{"nats-url"}, append(userSettings, tlsSettings...)...) {
+		switch from := g[name]; {
+		case from == "":
+		case g["context"] != "":
+			return fmt.Errorf("%s and %s exclude each other: a context says all about its server", g["context"], from)
+		case name != "nats-url" && c.embedded() && !strings.HasPrefix(from, "NATS_"):
+			return fmt.Errorf("%s needs --nats-url: Belfry lets itself into the embedded server", from)
+		}
+	}
+	switch creds, nkey := g["creds"], g["nkey"]; {
+	case c.embedded():
+	case creds != "" && nkey != "":
+		return fmt.Errorf("%s and %s exclude each other: Belfry is one user", creds, nkey)
+	case creds+nkey != "" && hasUser(c.NATSURL):
+		return fmt.Errorf("%s and %s exclude each other: the URL has a user, and Belfry is one", g["nats-url"], creds+nkey)
+	case (c.NATSCert == "") != (c.NATSKey == ""):
+		return fmt.Errorf("%s is alone: --tlscert and --tlskey belong together, give both, or neither", g["tlscert"]+g["tlskey"])
+	}
+	return nil
+}
+
+// hasUser reports whether URLs of NATS servers have credentials in them.
+func hasUser(urls string) bool {
+	for one := range strings.SplitSeq(urls, ",") {
+		if u, err := url.Parse(strings.TrimSpace(one)); err == nil && u.User != nil {
+			return true
+		}
+	}
+	return false
+}
