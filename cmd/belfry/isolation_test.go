@@ -8,7 +8,7 @@ import (
 )
 
 // A route whose endpoint hangs does not delay another route.
-func TestHangingRouteDelaysNobody(t *testing.T) {
+func TestHangingEndpointDelaysNoOtherRoute(t *testing.T) {
 	p := startProgram(t, t.TempDir())
 	over := make(chan struct{})
 	hanging := newReceiver(t, func(*http.Request, post) int {
