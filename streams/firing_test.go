@@ -52,6 +52,9 @@ func TestForgottenClaimIsMadeAnew(t *testing.T) {
 	f.create(j)
 	first := f.fetch("r")
 	again := f.fetch("r")
+	if _, rec, err := f.Jobs().Standing(t.Context(), again.Fire); err != nil || rec.Replaces.Due != j.Trigger {
+		t.Errorf("the new claim is for a try due at %d (%v), want %d", rec.Replaces.Due, err, j.Trigger)
+	}
 	if again.ID != first.ID || again.Attempt != 1 || again.Claim == first.Claim {
 		t.Errorf("second fire %q attempt %d claim %d; want the same id and attempt for another claim than %d",
 			again.ID, again.Attempt, again.Claim, first.Claim)
