@@ -50,6 +50,11 @@ test: ## run the tests, shuffled and under the race detector
 	$(if $(RACE),,@echo "no C compiler found: the tests run without the race detector")
 	go test $(RACE) -shuffle=on ./...
 
+.PHONY: shows
+shows: ## play a hanging and a dead endpoint in full size, on a quiet machine
+	mkdir -p bin
+	go test -count=1 -timeout 20m -v -artifacts -outputdir bin -run '^(TestHangingEndpointDelaysNoOtherRoute|TestEndpointDown)$$' ./cmd/belfry -full
+
 .PHONY: load
 load: build ## measure 1,000 webhooks over 5 s on a belfry of its own
 	go build -trimpath -o bin/loadgen ./cmd/loadgen

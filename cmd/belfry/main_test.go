@@ -169,6 +169,7 @@ func TestRestartOnTheSameDataAfterKill(t *testing.T) {
 type running struct {
 	cmd   *exec.Cmd
 	ready map[string]string // the fields of the line that said so
+	admin string            // the URL of its admin listener, if it has one
 	rest  func() string     // waits for its end; the log after that line
 	err   error             // of Wait
 }
@@ -198,6 +199,7 @@ func startServing(t *testing.T, args ...string) *running {
 	}
 	lines := bufio.NewReader(stderr)
 	var before strings.Builder
+	var admin string
 	for {
 		line, err := lines.ReadBytes('\n')
 		if err != nil {
@@ -206,13 +208,15 @@ func startServing(t *testing.T, args ...string) *running {
 		}
 		before.Write(line)
 		fields := map[string]string{}
-		if json.Unmarshal(line, &fields) == nil && fields["msg"] == "belfry is listening" {
+		err = json.Unmarshal(line, &fields)
+		admin += fields["admin"] // in the line before, with --admin-listen
+		if err == nil && fields["msg"] == "belfry is listening" {
 			log := make(chan string, 1)
 			go func() {
 				rest, _ := io.ReadAll(lines)
 				log <- string(rest)
 			}()
-			p := &running{cmd: cmd, ready: fields}
+			p := &running{cmd: cmd, ready: fields, admin: admin}
 			p.rest = sync.OnceValue(func() string {
 				rest := <-log // Wait closes the pipe, so it comes second
 				p.err = cmd.Wait()
