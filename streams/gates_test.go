@@ -132,6 +132,39 @@ func TestBreakerShutsGates(t *testing.T) {
 	becomes(t, m, state, 0)
 }
 
+// A retry that is put back is as it was before its claim.
+func TestRetryIsPutBack(t *testing.T) {
+	t.Parallel()
+	f := open(t, streams.Config{})
+	f.route("r", job.REST)
+	f.run()
+	j := newJob("a", "r", time.Now())
+	f.create(j)
+	h := f.fetch("r")
+	due := time.Now().UnixMilli()
+	failed := job.Result{Status: job.Retrying, RetryAt: due, Reason: job.ReasonFailed, Detail: "status 500"}
+	if err := f.Jobs().Finish(t.Context(), h.Fire, failed); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Ack(); err != nil {
+		t.Fatal(err)
+	}
+	h = f.fetch("r")
+	st, rec, err := f.Jobs().Standing(t.Context(), h.Fire)
+	if err != nil || st != job.Valid || rec.Replaces.Due != due || rec.Reason != job.ReasonFailed || rec.Detail != "status 500" {
+		t.Errorf("the claim of the retry: %v, %+v, %v; want it valid, due at %d, and to say what the last try did", st, rec, err, due)
+	}
+	later := time.Now().Add(time.Hour).UnixMilli() // else it would be claimed again
+	back := job.Result{Status: job.Scheduled, RetryAt: later, Reason: rec.Reason, Detail: rec.Detail}
+	if err := f.Jobs().Finish(t.Context(), h.Fire, back); err != nil {
+		t.Fatal(err)
+	}
+	r := f.get(j.Key)
+	if r.Status != job.Retrying || r.Due != later || r.Attempt != 1 || r.Reason != job.ReasonFailed || r.Detail != "status 500" || r.FireID != h.ID {
+		t.Errorf("put back as %+v, want it retrying after one try that failed", r)
+	}
+}
+
 // What is known of a breaker goes with its route, on each node.
 func TestBreakerOfADeletedRoute(t *testing.T) {
 	t.Parallel()

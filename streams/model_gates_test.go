@@ -42,7 +42,7 @@ func (w *modelWorld) looksShut(route string) bool {
 // modelPutBack returns the record that puts a claim back untried.
 func modelPutBack(p *modelProcess, f job.Fire, r job.Record) job.Record {
 	p.step()
-	res := job.Result{Status: job.Scheduled, RetryAt: cmp.Or(r.Replaces.Due, f.Trigger)}
+	res := job.Result{Status: job.Scheduled, RetryAt: cmp.Or(r.Replaces.Due, f.Trigger), Reason: r.Reason}
 	next := r.Finish(res, time.UnixMilli(p.w.clock))
 	if p.w.rules.putsBackCounted {
 		next.Attempt = r.Attempt
@@ -53,5 +53,5 @@ func modelPutBack(p *modelProcess, f job.Fire, r job.Record) job.Record {
 
 // isPutBack reports whether a record that was written over old puts it back.
 func isPutBack(old, r job.Record) bool {
-	return old.Status == job.Firing && r.Status.Waiting() && r.FireID == old.FireID && r.Reason == ""
+	return old.Status == job.Firing && (r.Status == job.Scheduled || r.Status == job.Retrying && r.Attempt < old.Attempt)
 }

@@ -96,15 +96,15 @@ func (r Record) Finish(res Result, now time.Time) Record {
 	if !r.Status.CanBecome(res.Status) || res.Status == Firing {
 		panic(fmt.Sprintf("job: no transition from %q to %q", r.Status, res.Status))
 	}
+	var n Record
 	switch res.Status {
 	case Retrying:
-		n := r.wait(Retrying, res.RetryAt)
-		n.Reason, n.Detail = res.Reason, res.Detail
-		return n
+		n = r.wait(Retrying, res.RetryAt)
 	case Scheduled:
-		return r.putBack(res.RetryAt)
+		n = r.putBack(res.RetryAt)
+	default:
+		n = r.final(res.Status, now)
 	}
-	n := r.final(res.Status, now)
 	n.Reason, n.Detail = res.Reason, res.Detail
 	return n
 }

@@ -94,7 +94,10 @@ func TestFinish(t *testing.T) {
 	}
 	for attempt, want := range map[int]job.Status{1: job.Scheduled, 2: job.Retrying} {
 		r.Attempt = attempt
-		n = r.Finish(job.Result{Status: job.Scheduled, RetryAt: 99}, now)
+		n = r.Finish(job.Result{Status: job.Scheduled, RetryAt: 99, Reason: job.ReasonFailed, Detail: "status 500"}, now)
+		if n.Reason != job.ReasonFailed || n.Detail != "status 500" {
+			t.Errorf("try %d put back says %q, %q; want what it said before", attempt, n.Reason, n.Detail)
+		}
 		if n.Status != want || n.Due != 99 || n.Attempt != attempt-1 || n.FireID != r.FireID || n.Replaces != r.Position() {
 			t.Errorf("try %d put back makes %+v, want it %s", attempt, n, want)
 		}
