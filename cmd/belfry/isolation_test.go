@@ -15,7 +15,7 @@ import (
 func TestHangingEndpointDelaysNoOtherRoute(t *testing.T) {
 	rounds, stuck, jobs, span := 1, 300, 400, 2*time.Second
 	if *full {
-		rounds, stuck, jobs, span = 3, 1000, 4000, 20*time.Second
+		rounds, stuck, jobs, span = 3, 1000, 6400, 32*time.Second
 	}
 	p := startProgram(t, t.TempDir())
 	var round atomic.Pointer[context.Context] // ends with the round
