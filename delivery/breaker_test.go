@@ -116,8 +116,12 @@ func TestPausedRoute(t *testing.T) {
 		rec := newReceiver(t, nil)
 		s := newStore(t)
 		s.run(delivery.Config{}, rec.dial)
+		s.standing = func(job.Fire) (job.Standing, job.Record, error) {
+			return job.Valid, job.Record{Reason: job.ReasonFailed, Detail: "status 500"}, nil
+		}
 		f := s.fire(s.addPolicy("r", "http://h.example/", job.Policy{Paused: true}))
-		if got, want := s.awaitResult(1), (job.Result{Status: job.Scheduled, RetryAt: f.Trigger}); got != want {
+		want := job.Result{Status: job.Scheduled, RetryAt: f.Trigger, Reason: job.ReasonFailed, Detail: "status 500"}
+		if got := s.awaitResult(1); got != want {
 			t.Errorf("a fire of a paused route ends with %+v, want %+v", got, want)
 		}
 		until := time.Now().Add(time.Minute)

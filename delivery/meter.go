@@ -44,6 +44,8 @@ func outcomeOf(res job.Result) metrics.Outcome {
 	switch {
 	case res.Status == job.Delivered:
 		return metrics.Delivered
+	case res.Status == job.Scheduled:
+		return metrics.PutBack
 	case res.Status == job.Expired:
 		return metrics.Expired
 	case res.Reason == job.ReasonNoRoute:

@@ -33,6 +33,7 @@ func TestMetricsOfOutcomes(t *testing.T) {
 		{outcome: metrics.Gone, answer: status(410)},
 		{outcome: metrics.Final, answer: status(418), policy: job.Policy{FinalStatuses: []job.StatusRange{{First: 400, Last: 499}}}},
 		{outcome: metrics.Expired, policy: job.Policy{MaxLateness: time.Second}, norun: true},
+		{outcome: metrics.PutBack, policy: job.Policy{Paused: true}, norun: true},
 		{outcome: metrics.Unrouted, change: func(h *job.Handover) { h.Route = "deleted" }, norun: true},
 	} {
 		t.Run(string(tt.outcome), func(t *testing.T) {

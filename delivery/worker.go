@@ -121,7 +121,7 @@ func (w *worker) try(lookups context.Context, h job.Handover, rec job.Record, b 
 	started := w.Now()
 	due := cmp.Or(rec.Replaces.Due, h.Trigger)
 	if route.PausedAt(started) || !w.mayTry(b) {
-		w.settle(h, job.Result{Status: job.Scheduled, RetryAt: due})
+		w.settle(h, job.Result{Status: job.Scheduled, RetryAt: due, Reason: rec.Reason, Detail: rec.Detail})
 		return
 	}
 	late := max(started.Sub(time.UnixMilli(due)), 0)

@@ -82,6 +82,7 @@ func (b *Breakers) see(k job.RouteKey, t trippedBreaker) {
 	b.mu.Lock()
 	if t.revision >= b.tripped[k].revision || t.revision == 0 {
 		b.tripped[k] = t
+		b.cfg.Metrics.BreakerTripped(k, t.until)
 	}
 	b.mu.Unlock()
 	b.changed()
@@ -90,6 +91,7 @@ func (b *Breakers) see(k job.RouteKey, t trippedBreaker) {
 func (b *Breakers) forget(k job.RouteKey) {
 	b.mu.Lock()
 	delete(b.tripped, k)
+	b.cfg.Metrics.BreakerReset(k)
 	b.mu.Unlock()
 	b.changed()
 }

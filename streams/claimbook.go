@@ -19,6 +19,8 @@ type standingClaim struct {
 	fireID   string
 	due      int64
 	replaces job.Position
+	reason   job.Reason // of the last try
+	detail   string
 }
 
 func newClaimBook() *claimBook { return &claimBook{claims: map[uint64]standingClaim{}} }
@@ -26,7 +28,7 @@ func newClaimBook() *claimBook { return &claimBook{claims: map[uint64]standingCl
 func (b *claimBook) add(r job.Record) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.claims[r.Revision] = standingClaim{fireID: r.FireID, due: r.Due, replaces: r.Replaces}
+	b.claims[r.Revision] = standingClaim{fireID: r.FireID, due: r.Due, replaces: r.Replaces, reason: r.Reason, detail: r.Detail}
 }
 
 func (b *claimBook) drop(revision uint64) {
@@ -43,6 +45,6 @@ func (b *claimBook) record(f job.Fire) (job.Record, bool) {
 	return job.Record{
 		Job:    job.Job{Key: f.Key, Route: f.Route, Trigger: f.Trigger, Meta: f.Meta},
 		Status: job.Firing, Due: c.due, FireID: c.fireID, Attempt: f.Attempt, Revision: f.Claim,
-		Replaces: c.replaces,
+		Replaces: c.replaces, Reason: c.reason, Detail: c.detail,
 	}, ok && c.fireID == f.ID
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
+	"belfry/internal/metrics"
 )
 
 // Names for the tests outside the package.
@@ -121,13 +122,14 @@ func NewAgenda(gated func(job.RouteKey) bool) Agenda {
 type Opening struct {
 	Out       int
 	PerSecond float64
+	Held      bool
 	Again     time.Time
 }
 
 func NewAgendaWith(openings func(job.RouteKey) Opening) Agenda {
 	return Agenda{newAgenda(func(k job.RouteKey) opening {
 		o := openings(k)
-		return opening{out: o.Out, perSecond: o.PerSecond, again: o.Again}
+		return opening{out: o.Out, perSecond: o.PerSecond, held: o.Held, again: o.Again}
 	})}
 }
 
@@ -154,9 +156,7 @@ func (a Agenda) Failed(seq uint64, again time.Time)         { a.a.failed(seq, ag
 func (a Agenda) ToFire(now time.Time, max int) []job.Record { return a.a.toFire(now, max) }
 func (a Agenda) NextLoad() time.Time                        { return a.a.nextLoad() }
 func (a Agenda) NextFire() time.Time                        { return a.a.nextFire() }
-func (a Agenda) Counts(now time.Time) (waiting, overdue, firing int) {
-	return a.a.counts(now)
-}
+func (a Agenda) Counts(now time.Time) metrics.Counts        { return a.a.counts(now) }
 
 // Entries counts all that the agenda holds.
 func (a Agenda) Entries() int {

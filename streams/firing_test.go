@@ -52,6 +52,9 @@ func TestForgottenClaimIsMadeAnew(t *testing.T) {
 	f.create(j)
 	first := f.fetch("r")
 	again := f.fetch("r")
+	if _, rec, err := f.Jobs().Standing(t.Context(), again.Fire); err != nil || rec.Replaces.Due != j.Trigger {
+		t.Errorf("the new claim is for a try due at %d (%v), want %d", rec.Replaces.Due, err, j.Trigger)
+	}
 	if again.ID != first.ID || again.Attempt != 1 || again.Claim == first.Claim {
 		t.Errorf("second fire %q attempt %d claim %d; want the same id and attempt for another claim than %d",
 			again.ID, again.Attempt, again.Claim, first.Claim)
@@ -190,5 +193,40 @@ func TestDoubtWhileFiring(t *testing.T) {
 	}
 	if len(seen) != n {
 		t.Errorf("%d jobs in FIRES, want %d", len(seen), n)
+	}
+}
+
+// Jobs that are weeks, years and millennia ahead stay where they are, also over
+// a restart.
+func TestFarFutureNeverFiresNow(t *testing.T) {
+	f := open(t, streams.Config{})
+	f.route("r", job.NATS)
+	stop := f.run()
+	const day = 24 * time.Hour
+	var far []job.Job
+	for i, due := range []time.Time{
+		time.Now().Add(25 * day), time.Now().Add(30 * day), time.Now().Add(400 * day), time.UnixMilli(job.MaxTrigger),
+	} {
+		j := newJob(fmt.Sprint("far-", i), "r", due)
+		f.create(j)
+		far = append(far, j)
+	}
+	for i := range 2 {
+		now := newJob(fmt.Sprint("now-", i), "r", time.Now())
+		f.create(now)
+		f.reaches(now.Key, job.Published)
+		for _, j := range far {
+			if got := f.get(j.Key); got.Status != job.Scheduled || got.Due != j.Trigger {
+				t.Errorf("the job for %v is %s and due at %d, want scheduled for its time", time.UnixMilli(j.Trigger), got.Status, got.Due)
+			}
+		}
+		if got := len(f.messages("FIRES", "fires.>")); got != i+1 {
+			t.Errorf("%d fires, want %d", got, i+1)
+		}
+		if i == 0 {
+			stop()
+			f.reopen(streams.Config{})
+			f.run()
+		}
 	}
 }

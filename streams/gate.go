@@ -24,6 +24,10 @@ type opening struct {
 	// 0 is any number, without.
 	perSecond float64
 
+	// held says that the route is paused, or its endpoint down: those who wait
+	// are meant to.
+	held bool
+
 	// again is when it opens further by itself, if that is known.
 	again time.Time
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"belfry/internal/job"
+	"belfry/internal/metrics/metricstest"
 	"belfry/streams"
 )
 
@@ -17,7 +18,8 @@ func TestPause(t *testing.T) {
 	for _, kind := range []job.RouteType{job.REST, job.NATS} {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
-			f := open(t, streams.Config{})
+			m := metricstest.New()
+			f := open(t, streams.Config{Metrics: m.Streams})
 			f.route("r", kind)
 			f.route("other", kind)
 			f.run()
@@ -38,6 +40,8 @@ func TestPause(t *testing.T) {
 					t.Fatalf("job %d of a paused route is %s", i, got)
 				}
 			}
+			becomes(t, m, `belfry_jobs_held{partition="0"}`, n)
+			becomes(t, m, `belfry_jobs_overdue{partition="0"}`, 0)
 			if err := f.Jobs().Cancel(t.Context(), newJob("7", "r", start).Key, 0); err != nil {
 				t.Errorf("cancel while the route is paused: %v", err)
 			}
@@ -87,7 +91,8 @@ func TestPauseEndsByItself(t *testing.T) {
 // A breaker that tripped on one node shuts the gates on the other.
 func TestBreakerShutsGates(t *testing.T) {
 	t.Parallel()
-	f := open(t, streams.Config{})
+	m := metricstest.New()
+	f := open(t, streams.Config{Metrics: m.Streams})
 	f.route("r", job.REST)
 	f.run()
 	other, err := streams.Open(t.Context(), f.server.Connect(), streams.Config{})
@@ -105,6 +110,9 @@ func TestBreakerShutsGates(t *testing.T) {
 	for i := range 3 {
 		f.create(newJob(fmt.Sprint(i), "r", time.Now()))
 	}
+	const state = `belfry_breaker_state{db="db",route="r"}`
+	becomes(t, m, state, 2)
+	becomes(t, m, `belfry_jobs_held{partition="0"}`, 3)
 	if err := other.Breakers().Trip(t.Context(), k, time.Now()); err != nil {
 		t.Fatal(err)
 	}
@@ -112,6 +120,8 @@ func TestBreakerShutsGates(t *testing.T) {
 	if got := f.get(newJob("1", "r", time.Now()).Key).Status; got != job.Scheduled {
 		t.Errorf("beside the probe another job is %s", got)
 	}
+	becomes(t, m, state, 1)
+	becomes(t, m, `belfry_jobs_held{partition="0"}`, 2)
 	if r, err := f.Routes().Get(t.Context(), k); err != nil || r.Breaker.State != job.BreakerHalfOpen {
 		t.Errorf("the breaker is %q (%v), want half-open", r.Breaker.State, err)
 	}
@@ -119,6 +129,58 @@ func TestBreakerShutsGates(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "all fire", func() bool { return len(f.messages("FIRES", "fires.>")) == 3 })
+	becomes(t, m, state, 0)
+}
+
+// A retry that is put back is as it was before its claim.
+func TestRetryIsPutBack(t *testing.T) {
+	t.Parallel()
+	f := open(t, streams.Config{})
+	f.route("r", job.REST)
+	f.run()
+	j := newJob("a", "r", time.Now())
+	f.create(j)
+	h := f.fetch("r")
+	due := time.Now().UnixMilli()
+	failed := job.Result{Status: job.Retrying, RetryAt: due, Reason: job.ReasonFailed, Detail: "status 500"}
+	if err := f.Jobs().Finish(t.Context(), h.Fire, failed); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Ack(); err != nil {
+		t.Fatal(err)
+	}
+	h = f.fetch("r")
+	st, rec, err := f.Jobs().Standing(t.Context(), h.Fire)
+	if err != nil || st != job.Valid || rec.Replaces.Due != due || rec.Reason != job.ReasonFailed || rec.Detail != "status 500" {
+		t.Errorf("the claim of the retry: %v, %+v, %v; want it valid, due at %d, and to say what the last try did", st, rec, err, due)
+	}
+	later := time.Now().Add(time.Hour).UnixMilli() // else it would be claimed again
+	back := job.Result{Status: job.Scheduled, RetryAt: later, Reason: rec.Reason, Detail: rec.Detail}
+	if err := f.Jobs().Finish(t.Context(), h.Fire, back); err != nil {
+		t.Fatal(err)
+	}
+	r := f.get(j.Key)
+	if r.Status != job.Retrying || r.Due != later || r.Attempt != 1 || r.Reason != job.ReasonFailed || r.Detail != "status 500" || r.FireID != h.ID {
+		t.Errorf("put back as %+v, want it retrying after one try that failed", r)
+	}
+}
+
+// What is known of a breaker goes with its route, on each node.
+func TestBreakerOfADeletedRoute(t *testing.T) {
+	t.Parallel()
+	m := metricstest.New()
+	f := open(t, streams.Config{Metrics: m.Streams})
+	f.route("r", job.REST)
+	f.run()
+	k := job.RouteKey{DB: "db", ID: "r"}
+	if err := f.Breakers().Trip(t.Context(), k, time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	becomes(t, m, `belfry_breaker_state{db="db",route="r"}`, 2)
+	if err := f.Routes().Delete(t.Context(), k, 0); err != nil {
+		t.Fatal(err)
+	}
+	becomes(t, m, `belfry_breaker_state{db="db",route="r"}`, 0)
 }
 
 func TestPermitsFrom(t *testing.T) {

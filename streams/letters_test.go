@@ -148,8 +148,9 @@ func TestListStopsInTime(t *testing.T) {
 	}
 }
 
-// "Manual retry of a delivered/dead job is not swallowed by dedup": outpost#670.
-func TestRedrive(t *testing.T) {
+// A job that is redriven fires, and a letter is written again, as often as it
+// dies.
+func TestManualRetryIsNotSwallowedByDedup(t *testing.T) {
 	f := open(t, streams.Config{})
 	f.route("r", job.REST)
 	f.run()

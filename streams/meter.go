@@ -54,14 +54,23 @@ func (m *meter) look(a *agenda, owned bool, now time.Time) {
 	m.partition.Stands(a.counts(now))
 }
 
-// counts returns how many jobs wait, how many of those are due, and how many
-// are firing. It takes some microseconds however many there are, and leaves out
-// of the due ones those few that are being loaded or claimed.
-func (a *agenda) counts(now time.Time) (waiting, overdue, firing int) {
-	firing = len(a.firing)
-	// Firing records are in far, or near, too.
-	waiting = max(a.far.Len()+len(a.near)+len(a.parked)-firing, 0)
-	return waiting, len(a.parked) + dueIn(a.far, now) + dueIn(a.ready, now), firing
+// counts returns how many jobs there are. It takes some microseconds however
+// many there are, and leaves out of the due ones those few that are being loaded
+// or claimed.
+func (a *agenda) counts(now time.Time) metrics.Counts {
+	held := 0
+	for g := range a.queues {
+		if a.opening(g.route).held {
+			held += g.waiting.Len()
+		}
+	}
+	return metrics.Counts{
+		// Firing records are in far, or near, too.
+		Waiting: max(a.far.Len()+len(a.near)+len(a.parked)-len(a.firing), 0),
+		Overdue: len(a.parked) - held + dueIn(a.far, now) + dueIn(a.ready, now),
+		Held:    held,
+		Firing:  len(a.firing),
+	}
 }
 
 // dueIn counts the positions that are due.

@@ -28,7 +28,7 @@ const (
 
 // check holds a schedule that has come to rest against the promises.
 func (w *modelWorld) check() []modelFault {
-	c := &modelCheck{w: w, ops: map[string]bool{}, disarmed: map[string]int{}, fired: map[string]int{}, perClaim: map[uint64]int{}}
+	c := &modelCheck{w: w, ops: map[string]bool{}, disarmed: map[string]uint64{}, fired: map[string]int{}, perClaim: map[uint64]int{}, voided: map[uint64]bool{}}
 	c.history()
 	c.fires()
 	c.posts()
@@ -40,11 +40,12 @@ func (w *modelWorld) check() []modelFault {
 type modelCheck struct {
 	w        *modelWorld
 	faults   []modelFault
-	ops      map[string]bool // writes that were applied
-	disarmed map[string]int  // cancelled and replaced fire ids: the tries begun before
-	ended    []job.Record    // claims that were finished, not claimed anew
-	fired    map[string]int  // fires per fire id
-	perClaim map[uint64]int  // fires per claim
+	ops      map[string]bool   // writes that were applied
+	disarmed map[string]uint64 // cancelled and replaced fire ids: the revision that did it
+	ended    []job.Record      // claims that were finished, not claimed anew
+	fired    map[string]int    // fires per fire id
+	perClaim map[uint64]int    // fires per claim
+	voided   map[uint64]bool   // claims that were put back by a worker that had died
 }
 
 func (c *modelCheck) fault(kind modelKind, format string, args ...any) {
@@ -68,10 +69,20 @@ func (c *modelCheck) history() {
 			c.ended = append(c.ended, old)
 		}
 		if old.Status.Waiting() && (r.Status == job.Cancelled || r.FireID != old.FireID) {
-			c.disarmed[old.FireID] = old.Attempt
+			c.disarmed[old.FireID] = r.Revision
 		}
-		if r.Status == job.Firing && (m.at < r.Trigger || m.at < r.Replaces.Due) {
-			c.fault(modelEarly, "revision %d claims %s at %d, due %d", r.Revision, r.ID, m.at, r.Replaces.Due)
+		if r.Status == job.Firing && (m.at < r.Trigger || m.at < old.Due) {
+			c.fault(modelEarly, "revision %d claims %s at %d, due %d", r.Revision, r.ID, m.at, old.Due)
+		}
+		if old.Status == job.Firing && r.Status == job.Firing && r.Replaces.Due != old.Replaces.Due {
+			c.fault(modelInvalid, "revision %d claims %s anew, for a try due at %d, not %d", r.Revision, r.ID, r.Replaces.Due, old.Replaces.Due)
+		}
+		if isPutBack(old, r) && m.late {
+			c.voided[old.Revision] = true
+		}
+		if isPutBack(old, r) && (r.Attempt != old.Attempt-1 || r.Due != old.Replaces.Due) {
+			c.fault(modelInvalid, "revision %d puts %s (%s) back to attempt %d, due %d; its try was number %d, due %d",
+				r.Revision, r.ID, r.FireID, r.Attempt, r.Due, old.Attempt, old.Replaces.Due)
 		}
 	}
 }
@@ -99,14 +110,15 @@ func (c *modelCheck) fires() {
 		if m.at < f.Trigger {
 			c.fault(modelEarly, "fire %d of %s (%s) at %d, trigger time %d", f.Seq, f.Key.ID, f.ID, m.at, f.Trigger)
 		}
-		if tries, gone := c.disarmed[f.ID]; gone && f.Attempt > tries {
-			c.fault(modelUntruth, "%s (%s) was disarmed after %d tries, fire %d is try %d", f.Key.ID, f.ID, tries, f.Seq, f.Attempt)
+		if by, gone := c.disarmed[f.ID]; gone && f.Claim > by {
+			c.fault(modelUntruth, "%s (%s) was disarmed by revision %d, fire %d is of claim %d", f.Key.ID, f.ID, by, f.Seq, f.Claim)
 		}
 	}
 }
 
-// posts: one per try, and one more for each worker that died over it. Its
-// repeat is all that a receiver may see of a job that was disarmed meanwhile.
+// posts: one per try, and one more for each worker that died over it, and none
+// of a job that was disarmed. A worker that died may have put back the fire, and
+// its write may arrive in the middle of the next worker's post.
 func (c *modelCheck) posts() {
 	type try struct {
 		arm     string
@@ -115,11 +127,14 @@ func (c *modelCheck) posts() {
 	whole := map[try]int{}
 	for _, p := range c.w.posts {
 		f := p.fire
-		if !p.cut {
+		if !p.cut && !c.voided[f.Claim] {
 			whole[try{f.ID, f.Attempt}]++
 		}
 		if n := whole[try{f.ID, f.Attempt}]; n > 1 {
 			c.fault(modelDouble, "%s (%s) try %d was posted %d times by workers that lived", f.Key.ID, f.ID, f.Attempt, n)
+		}
+		if by, gone := c.disarmed[f.ID]; gone && p.behind >= by {
+			c.fault(modelUntruth, "%s (%s) was disarmed by revision %d, and posted behind %d", f.Key.ID, f.ID, by, p.behind)
 		}
 		if p.at < f.Trigger {
 			c.fault(modelEarly, "%s (%s) posted at %d, trigger time %d", f.Key.ID, f.ID, p.at, f.Trigger)

@@ -99,9 +99,9 @@ const (
 
 // put is one compare-and-set request for a record.
 func (p *modelProcess) put(rec job.Record, expected uint64) func() (uint64, bool) {
-	m := modelWrite{key: modelKeyOf(rec.Key), rec: rec}
+	m, life := modelWrite{key: modelKeyOf(rec.Key), rec: rec}, p.lives
 	return func() (uint64, bool) {
-		m.at = p.w.clock
+		m.at, m.late = p.w.clock, !p.alive() || p.lives != life
 		revision, ok := p.w.jobs.put(m, expected)
 		p.w.note("%s: %s %s attempt %d fire %s (%s) over %d: revision %d, applied %t",
 			p.name, rec.Status, rec.ID, rec.Attempt, rec.FireID, rec.Op, rec.Replaces.Seq, revision, ok)
@@ -124,11 +124,13 @@ func (p *modelProcess) write(rec job.Record, tries int) (modelOutcome, job.Recor
 		switch {
 		case now.Op == rec.Op:
 			return modelApplied, now
-		case rec.Status == job.Scheduled && now.FireID == rec.FireID:
-			return modelApplied, now // it has been claimed meanwhile
 		case now.Revision == expected:
 			continue
-		case !doubt || now.Replaces.Seq == expected:
+		case doubt && now.Replaces.Seq == expected:
+			return modelLost, now
+		case rec.Status == job.Scheduled && now.FireID == rec.FireID:
+			return modelApplied, now // it has been claimed meanwhile
+		case !doubt:
 			return modelLost, now
 		}
 		return modelUnknown, now

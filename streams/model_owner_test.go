@@ -21,14 +21,15 @@ type modelOwner struct {
 	pos  uint64                // how far it has followed the bucket
 	seen [modelKeys]job.Record // the newest record of each key that it knows of
 
-	fence     uint64 // its fence
-	boundary  uint64 // its epoch record, L
-	firesSeen uint64 // the highest sequence of FIRES it has seen
+	fence     uint64     // its fence
+	boundary  uint64     // its epoch record, L
+	firesSeen uint64     // the highest sequence of FIRES it has seen
+	gates     modelGates // as far as it knows
 	tasks     []*modelTask
 }
 
 func modelOwnerMain(p *modelProcess) {
-	o := &modelOwner{modelProcess: p}
+	o := &modelOwner{modelProcess: p, gates: p.w.gates}
 	for {
 		for !o.mayTry() { // a warm standby
 			o.wait(func() bool { return o.behind() || o.mayTry() })
@@ -54,7 +55,9 @@ func (o *modelOwner) behind() bool { return o.pos < o.w.jobs.last() }
 
 // work does one thing of an owner's many.
 func (o *modelOwner) work() {
-	o.wait(func() bool { return o.lapsed || o.behind() || o.anyDone() != nil || o.anyDue() >= 0 })
+	o.wait(func() bool {
+		return o.lapsed || o.behind() || o.gates != o.w.gates || o.anyDone() != nil || o.anyDue() >= 0
+	})
 	due, done := o.anyDue(), o.anyDone()
 	switch o.w.rng.IntN(3) { // none of the three comes before the others
 	case 0:
@@ -65,6 +68,8 @@ func (o *modelOwner) work() {
 	switch {
 	case o.lapsed: // a reconnect leaves in doubt too
 		o.owning = o.takeOver()
+	case o.gates != o.w.gates && o.w.rng.IntN(2) == 0:
+		o.gates = o.w.gates
 	case due >= 0:
 		o.claim(o.seen[due])
 	case done != nil:
@@ -74,7 +79,8 @@ func (o *modelOwner) work() {
 	}
 }
 
-// anyDue returns a key that is due and not in hand, or -1. A firing record is
+// anyDue returns a key that is due, not in hand, and not behind a shut gate, or
+// -1. A firing record is
 // due too, once its claim counts as lost; but not before the tail has brought
 // it, or it would be published as a late claim and claimed anew as well.
 func (o *modelOwner) anyDue() int {
@@ -86,7 +92,7 @@ func (o *modelOwner) anyDue() int {
 		if o.w.rules.claimsAhead {
 			ahead = 2
 		}
-		ready := r.Status.Waiting() || r.Status == job.Firing && r.Revision <= o.pos
+		ready := r.Status.Waiting() && !o.gates.shut(r.Route) || r.Status == job.Firing && r.Revision <= o.pos
 		if ready && r.Due <= o.w.clock+ahead && !o.inHand(key) {
 			return key
 		}

@@ -23,6 +23,7 @@ type modelProcess struct {
 	lapsed  bool        // its clock says that the lease has lapsed, or its connection broke
 	resume  func() (struct{}, bool)
 	kill    func()
+	lives   int // how often it was started
 	handoff func()
 }
 
@@ -31,6 +32,7 @@ var errModelCrash = errors.New("crashed")
 // boot starts the process from nothing.
 func (p *modelProcess) boot() {
 	p.ready = nil
+	p.lives++
 	p.resume, p.kill = iter.Pull(func(yield func(struct{}) bool) {
 		defer func() {
 			if r := recover(); r != nil && r != errModelCrash {

@@ -58,4 +58,11 @@ type modelRules struct {
 	// owner claims the job anew in the middle of the post, and another worker
 	// posts the new fire: a double.
 	deliversOverdue bool
+
+	// A try that is not made counts as one: a job may die of a pause.
+	putsBackCounted bool
+
+	// A fire is acked before it is put back. Its worker dies in between, and
+	// nothing comes back to the claim: a loss.
+	acksFirst bool
 }

@@ -17,6 +17,8 @@ type modelWorld struct {
 	calm  bool // no faults from now on
 	ids   int
 
+	gates, gatesBefore modelGates // as they are, and before the last turn
+
 	jobs  modelJobs
 	fires modelFires
 	net   []*modelCall
@@ -88,7 +90,7 @@ func (w *modelWorld) turmoil() {
 	if p == nil || w.rng.IntN(2) == 0 {
 		p = w.all[w.rng.IntN(4)]
 	}
-	switch n := w.rng.IntN(400); {
+	switch n := w.rng.IntN(424); {
 	case n < 304:
 		w.moveOne()
 	case n < 350:
@@ -110,8 +112,10 @@ func (w *modelWorld) turmoil() {
 		w.tally[modelPauses]++
 	case n < 398:
 		w.owners[w.rng.IntN(2)].lapsed = true
-	default:
+	case n < 400:
 		w.passDays()
+	default:
+		w.turnGate()
 	}
 }
 
@@ -157,10 +161,11 @@ func (w *modelWorld) passDays() {
 	w.note("days pass: %d", w.clock)
 }
 
-// settleDown ends the faults: who sleeps wakes up, and of each kind at least
-// one is up. What is still in the network may yet arrive.
+// settleDown ends the faults: who sleeps wakes up, of each kind at least one is
+// up, and the gates open. What is still in the network may yet arrive.
 func (w *modelWorld) settleDown() {
 	w.calm = true
+	w.gates = modelGates{}
 	w.note("calm")
 	for _, p := range w.all {
 		p.asleep = 0

@@ -31,6 +31,7 @@ type modelWrite struct {
 	rec   job.Record
 	epoch uint64 // the fence, of an epoch record
 	at    int64
+	late  bool // its writer has died meanwhile
 }
 
 // put writes m if the key is at revision expected, and returns m's revision.

@@ -20,6 +20,7 @@ const (
 	modelCancels
 	modelChanges
 	modelRearms
+	modelPutBacks
 	modelTooLates
 	modelUnknowns
 	modelDeaths
@@ -32,6 +33,7 @@ const (
 	modelCrashes
 	modelPauses
 	modelDays
+	modelTurnedGates
 	modelLostRequests
 	modelLostAnswers
 	modelLateRequests
@@ -48,6 +50,7 @@ var modelCounters = [...]string{
 	modelCancels:      "cancels",
 	modelChanges:      "changes",
 	modelRearms:       "finished jobs armed again",
+	modelPutBacks:     "fires put back",
 	modelTooLates:     "answers: too late",
 	modelUnknowns:     "answers: outcome unknown",
 	modelDeaths:       "deaths",
@@ -60,6 +63,7 @@ var modelCounters = [...]string{
 	modelCrashes:      "crashes",
 	modelPauses:       "pauses",
 	modelDays:         "long silences",
+	modelTurnedGates:  "gates shut or opened",
 	modelLostRequests: "lost requests",
 	modelLostAnswers:  "lost answers",
 	modelLateRequests: "late requests",
@@ -84,23 +88,27 @@ func (t modelTally) String() string {
 func (w *modelWorld) count() modelTally {
 	t := w.tally
 	t[modelSchedules], t[modelSteps], t[modelPosts] = 1, w.steps, len(w.posts)
-	var last [modelKeys]job.Status
+	var last [modelKeys]job.Record
 	for _, m := range w.jobs.log {
 		if m.key == modelEpochKey {
 			continue
 		}
 		old := last[m.key]
-		last[m.key] = m.rec.Status
+		last[m.key] = m.rec
+		if isPutBack(old, m.rec) {
+			t[modelPutBacks]++
+			continue
+		}
 		switch m.rec.Status {
 		case job.Firing:
 			t[modelClaims]++
-			if old == job.Firing {
+			if old.Status == job.Firing {
 				t[modelAnew]++
 			}
 		case job.Scheduled:
-			if old.Final() {
+			if old.Status.Final() {
 				t[modelRearms]++
-			} else if old.Live() {
+			} else if old.Status.Live() {
 				t[modelChanges]++
 			}
 		case job.Cancelled:

@@ -2,8 +2,8 @@
 // through in random schedules.
 //
 // A schedule has a bucket, a FIRES stream, a few jobs, clients that create,
-// repeat, change and cancel them, two processes that may own the partition, and
-// two workers. They run the protocol of docs/design.md with the transitions and
+// repeat, change and cancel them, two processes that may own the partition, two
+// workers, and gates that shut and open. They run the protocol of docs/design.md with the transitions and
 // the worker's rule of internal/job themselves. A seed decides whose turn it
 // is, what the network does to each request (answered, slow, lost, applied with
 // the answer lost, applied long after the sender has given up), who crashes,
@@ -160,6 +160,8 @@ func TestModelNeedsEveryRule(t *testing.T) {
 		{"a claim comes early", modelRules{claimsAhead: true}, modelEarly},
 		{"a redelivered fire is judged by a replica", modelRules{trustsReplicas: true}, modelDouble},
 		{"an overdue claim is delivered", modelRules{deliversOverdue: true}, modelDouble},
+		{"a try that is not made is counted", modelRules{putsBackCounted: true}, modelInvalid},
+		{"a fire is acked before it is put back", modelRules{acksFirst: true}, modelLoss},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -23,6 +23,7 @@ type modelPost struct {
 	fire    job.Fire
 	holder  *modelProcess
 	at      int64
+	behind  uint64 // the last revision in the bucket then
 	success bool
 	open    bool // the worker does not know yet that the try is finished
 	cut     bool // the worker died before the try was finished
@@ -78,7 +79,15 @@ func modelWork(p *modelProcess, h *modelHandout) bool {
 			// a last word of the worker before may still make it a dead one.
 			return false
 		}
-		next := modelTry(p, h.fire, r)
+		var next job.Record
+		if p.w.looksShut(r.Route) {
+			next = modelPutBack(p, h.fire, r)
+			if h.acked = p.w.rules.acksFirst; h.acked {
+				p.step()
+			}
+		} else {
+			next = modelTry(p, h.fire, r)
+		}
 		outcome, _ := p.write(next, math.MaxInt)
 		p.w.closePosts(p)
 		if outcome == modelApplied && next.Status != job.Dead {
@@ -111,7 +120,7 @@ func modelLook(p *modelProcess, h *modelHandout) job.Record {
 func modelTry(p *modelProcess, f job.Fire, r job.Record) job.Record {
 	p.step()
 	w := p.w
-	post := &modelPost{fire: f, holder: p, at: w.clock, success: w.rng.IntN(10) < 6, open: true}
+	post := &modelPost{fire: f, holder: p, at: w.clock, behind: w.jobs.last(), success: w.rng.IntN(10) < 6, open: true}
 	w.posts = append(w.posts, post)
 	w.note("%s: post %s attempt %d fire %s claim %d: success %t", p.name, f.Key.ID, f.Attempt, f.ID, f.Claim, post.success)
 	res := job.Result{Status: job.Delivered}

@@ -22,15 +22,15 @@ func (t *timer) opening(k job.RouteKey) opening {
 	now := t.now()
 	switch until := time.UnixMilli(r.PausedUntil); {
 	case r.Paused:
-		return opening{}
+		return opening{held: true}
 	case now.Before(until):
-		return opening{again: until}
+		return opening{held: true, again: until}
 	case r.Type == job.NATS:
 		return opening{out: unlimited}
 	}
 	open := opening{out: gateLimit, perSecond: r.RateLimit.PerSecond}
 	if until, tripped := t.breakers.Tripped(k); tripped {
-		open.out = 1
+		open.out, open.held = 1, true
 		if now.Before(until) {
 			open.out, open.again = 0, until
 		}

@@ -144,6 +144,7 @@ func (c *RouteCache) follow(ctx context.Context) {
 		case exists:
 			c.set(*r)
 		default:
+			c.routes.breakers.forget(r.RouteKey)
 			c.mu.Lock()
 			defer c.mu.Unlock()
 			c.deletions++

@@ -2,7 +2,12 @@ package main
 
 import (
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -125,4 +130,62 @@ func TestDocumentedNames(t *testing.T) {
 			t.Errorf("README.md does not mention `%s`", name)
 		}
 	}
+}
+
+// Each failure story of docs/testing.md has a test of its own, which is there.
+func TestDocumentedStories(t *testing.T) {
+	data, err := os.ReadFile("../../docs/testing.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(data), "## Failure stories\n")
+	section, _, _ := strings.Cut(rest, "\n## ")
+	test := regexp.MustCompile("^\\| .+ \\| .+ \\| `([a-z/]+)\\.(Test\\w+)` \\|$")
+	tests := map[string]bool{}
+	rows := 0
+	for line := range strings.Lines(section) {
+		if !strings.HasPrefix(line, "|") {
+			continue
+		}
+		if rows++; rows <= 2 {
+			continue // the head
+		}
+		named := test.FindStringSubmatch(strings.TrimSpace(line))
+		if named == nil {
+			t.Errorf("the row names no test as in `streams.TestX`: %s", line)
+			continue
+		}
+		dir, name := named[1], named[2]
+		if tests[dir+"."+name] {
+			t.Errorf("%s.%s is named twice", dir, name)
+		}
+		tests[dir+"."+name] = true
+		if !slices.Contains(testsIn(t, "../../"+dir), name) {
+			t.Errorf("there is no %s in %s", name, dir)
+		}
+	}
+	if len(tests) < 15 {
+		t.Errorf("%d stories have tests, want 15 at least", len(tests))
+	}
+}
+
+// testsIn lists the test functions of a folder.
+func testsIn(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	files, err := filepath.Glob(dir + "/*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range f.Decls {
+			if fn, ok := d.(*ast.FuncDecl); ok && fn.Recv == nil && strings.HasPrefix(fn.Name.Name, "Test") {
+				names = append(names, fn.Name.Name)
+			}
+		}
+	}
+	return names
 }

@@ -206,6 +206,21 @@ func (p *running) create(t *testing.T, jobs []timer, route string) {
 	t.Logf("created %d jobs in %v", len(jobs), time.Since(began).Round(time.Millisecond))
 }
 
+// createBulk is create in one request.
+func (p *running) createBulk(t *testing.T, jobs []timer, route string) {
+	t.Helper()
+	began := time.Now()
+	var lines strings.Builder
+	for _, j := range jobs {
+		lines.WriteString(j.body(route) + "\n")
+	}
+	answers := p.must(t, http.MethodPost, "/bulk/db/coll", lines.String())
+	if stored := strings.Count(answers, `"status":"ok"`); stored != len(jobs) {
+		t.Fatalf("%d of %d jobs were stored: %.2000s", stored, len(jobs), answers)
+	}
+	t.Logf("created %d jobs in %v", len(jobs), time.Since(began).Round(time.Millisecond))
+}
+
 // inParallel calls do with every number below n, from that many workers, and
 // returns when all is done.
 func inParallel(n, workers int, do func(i int)) {

@@ -59,44 +59,75 @@ func TestRateLimitOverTwoNodes(t *testing.T) {
 	t.Logf("%d fires at %.1f/s", len(at), float64(to-from)/at[to].Sub(at[from]).Seconds())
 }
 
-// An endpoint that is down gets a probe now and then, no job dies of it, and all
-// arrive when it is back.
+// An endpoint that is down gets a probe now and then, no job dies of it, nothing
+// spins, and all arrive when it is back.
 func TestEndpointDown(t *testing.T) {
-	const n = 2000
-	p := startProgram(t, t.TempDir())
-	var down atomic.Bool
-	down.Store(true)
+	n, perSecond, down := 2000, 2000, 2*time.Second
+	if *full {
+		n, perSecond, down = 20_000, 1000, 40*time.Second
+	}
+	p := startProgram(t, t.TempDir(), "--admin-listen", "127.0.0.1:0")
+	var up atomic.Bool
 	r := newReceiver(t, func(*http.Request, post) int {
-		if down.Load() {
+		if !up.Load() {
 			return http.StatusBadGateway
 		}
 		return http.StatusOK
 	})
-	r.route(t, p, "hook")
+	r.gated(t, p, "hook", fmt.Sprintf(`"rate_limit":{"per_second":%d}`, perSecond))
 	jobs := timers(n, time.Now(), time.Millisecond)
-	p.create(t, jobs, "hook")
+	p.createBulk(t, jobs, "hook")
 	eventually(t, func() string {
 		if a := p.must(t, "GET", "/route/db/hook", ""); !strings.Contains(a, `"breaker":{"state":"open"`) {
 			return "the route shows " + a + ", want an open breaker"
 		}
 		return ""
 	})
+	eventually(t, func() string {
+		a := p.must(t, "GET", "/metrics", "")
+		if !strings.Contains(a, "\nbelfry_jobs_firing{partition=\"0\"} 0\n") {
+			return "jobs are firing still"
+		}
+		return ""
+	})
+
+	before, used := time.Now(), p.cpu(t)
+	p.profile(t, "down.pprof", down)
+	took := time.Since(before)
+	share := float64(p.cpu(t)-used) / float64(took)
 	tried := 0
 	for _, posts := range r.jobs() {
 		tried += len(posts)
 	}
-	// Those that are under way as it trips may be, and those that fail while
-	// others do.
-	if most := 3 * triesPerRoute; tried > most {
+	t.Logf("down for %v: %d tries in all, %.3f of a processor", took.Round(time.Second), tried, share)
+	// Those that are under way as it trips may be, those that fail while others
+	// do, and the probes.
+	if most := 3*triesPerRoute + int(took/(5*time.Second)); tried > most {
 		t.Errorf("%d of %d jobs were tried at an endpoint that is down, want at most %d", tried, n, most)
 	}
-	down.Store(false)
+	if *full && share > 0.1 {
+		t.Errorf("while the endpoint was down belfry used %.3f of a processor, want at most 0.1", share)
+	}
+
+	up.Store(true)
 	back := time.Now()
 	r.wait(t, func() string {
 		for _, j := range jobs {
 			if posts := r.byJob[j.id]; len(posts) == 0 || posts[len(posts)-1].at.Before(back) {
 				return "job " + j.id + " has not arrived"
 			}
+		}
+		return ""
+	})
+	took = time.Since(back)
+	t.Logf("all %d arrived within %v of its recovery, at %d a second at most", n, took.Round(time.Millisecond), perSecond)
+	if *full && took > time.Minute {
+		t.Errorf("all had arrived %v after the recovery, want them within a minute", took)
+	}
+	eventually(t, func() string {
+		a := p.must(t, "GET", "/metrics", "")
+		if want := fmt.Sprintf("\nbelfry_jobs_finished_total{status=\"delivered\"} %d\n", n); !strings.Contains(a, want) {
+			return "not all jobs are delivered"
 		}
 		return ""
 	})

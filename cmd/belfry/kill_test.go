@@ -18,15 +18,15 @@ import (
 // result is stored.
 const triesPerRoute = 64
 
-// A belfry is killed in the middle of firing 5,000 jobs, and started again.
+// A belfry is killed in the middle of firing 10,000 jobs, and started again.
 //
 // The repeats that a receiver may see are of POSTs that were in flight at the
 // kill as Belfry sees it: made, their result not yet stored. The bound is exact
 // rather than a guess at how long storing takes: the result of a POST that was
 // repeated must have been stored by the second process, so after the first had
 // ended.
-func TestKillWhileFiring(t *testing.T) {
-	const n = 5000
+func TestKillWithTenThousandDue(t *testing.T) {
+	const n = 10_000
 	data := t.TempDir()
 	var arrived atomic.Int64
 	created := make(chan struct{})
@@ -40,7 +40,7 @@ func TestKillWhileFiring(t *testing.T) {
 	first := startProgram(t, data)
 	in.route(t, first, "r")
 	jobs := timers(n, time.Now().Add(4*time.Second), 5*time.Second)
-	first.create(t, jobs, "r")
+	first.createBulk(t, jobs, "r")
 	close(created)
 
 	in.waitFor(t, n/2)

@@ -33,7 +33,11 @@ func TestMain(m *testing.M) {
 // program is a belfry process that ends with its test at the latest.
 func program(t *testing.T, env []string, args ...string) *exec.Cmd {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	limit := 5 * time.Minute
+	if *full {
+		limit = 20 * time.Minute
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, os.Args[0], args...)
 	cmd.Env = append([]string{asBelfry + "=1", "PATH=" + os.Getenv("PATH"), "GOCOVERDIR=" + t.TempDir()}, env...)
@@ -169,6 +173,7 @@ func TestRestartOnTheSameDataAfterKill(t *testing.T) {
 type running struct {
 	cmd   *exec.Cmd
 	ready map[string]string // the fields of the line that said so
+	admin string            // the URL of its admin listener, if it has one
 	rest  func() string     // waits for its end; the log after that line
 	err   error             // of Wait
 }
@@ -198,6 +203,7 @@ func startServing(t *testing.T, args ...string) *running {
 	}
 	lines := bufio.NewReader(stderr)
 	var before strings.Builder
+	var admin string
 	for {
 		line, err := lines.ReadBytes('\n')
 		if err != nil {
@@ -206,13 +212,15 @@ func startServing(t *testing.T, args ...string) *running {
 		}
 		before.Write(line)
 		fields := map[string]string{}
-		if json.Unmarshal(line, &fields) == nil && fields["msg"] == "belfry is listening" {
+		err = json.Unmarshal(line, &fields)
+		admin += fields["admin"] // in the line before, with --admin-listen
+		if err == nil && fields["msg"] == "belfry is listening" {
 			log := make(chan string, 1)
 			go func() {
 				rest, _ := io.ReadAll(lines)
 				log <- string(rest)
 			}()
-			p := &running{cmd: cmd, ready: fields}
+			p := &running{cmd: cmd, ready: fields, admin: admin}
 			p.rest = sync.OnceValue(func() string {
 				rest := <-log // Wait closes the pipe, so it comes second
 				p.err = cmd.Wait()

@@ -82,7 +82,7 @@ func (p *running) finish(t *testing.T, all []raced, want func(raced) job.Status)
 
 // A DELETE at the very moment is either in time, and the job never arrives, or
 // too late, and it does.
-func TestDeleteRacesTheTimer(t *testing.T) {
+func TestCancelRacesFire(t *testing.T) {
 	p := startProgram(t, t.TempDir())
 	in := newReceiver(t, nil)
 	in.route(t, p, "r")
@@ -112,7 +112,7 @@ func TestDeleteRacesTheTimer(t *testing.T) {
 
 // A PUT to a later time is either in time, and the job arrives only then and
 // with its new meta, or too late, and it arrives as it was.
-func TestPutRacesTheTimer(t *testing.T) {
+func TestRescheduleLeavesNoGhost(t *testing.T) {
 	p := startProgram(t, t.TempDir())
 	in := newReceiver(t, nil)
 	in.route(t, p, "r")

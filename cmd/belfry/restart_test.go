@@ -80,7 +80,7 @@ func TestStopWithAnUnusedConnection(t *testing.T) {
 }
 
 // The pending jobs of a deleted route die when they come due, and say so.
-func TestDeletedRoute(t *testing.T) {
+func TestRouteDeletedWithPendingJobs(t *testing.T) {
 	t.Parallel()
 	p := startProgram(t, t.TempDir())
 	in := newReceiver(t, nil)

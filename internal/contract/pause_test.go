@@ -43,7 +43,7 @@ func FuzzParsePause(f *testing.F) {
 		f.Add(body)
 	}
 	f.Fuzz(func(t *testing.T, body string) {
-		until, err := contract.ParsePause([]byte(body), "r")
+		_, until, err := contract.ParsePause([]byte(body), "r")
 		if err == nil && until != 0 && (until < job.MinTrigger || until > job.MaxTrigger) {
 			t.Errorf("%q is read as %d", body, until)
 		}

@@ -45,14 +45,16 @@ type Handover struct {
 
 // Result is how a try ended: the status the job gets, and why.
 type Result struct {
-	// Status is one that a firing job can become.
+	// Status is one that a firing job can become. [Scheduled] is a try that was
+	// not made: the job waits as before.
 	Status Status
 
 	// RetryAt is when the next try is due, in unix milliseconds; only for
-	// [Retrying].
+	// [Retrying] and [Scheduled].
 	RetryAt int64
 
-	// Reason and Detail say what went wrong; empty for a success.
+	// Reason and Detail say what went wrong; empty for a success, and of a try
+	// that was not made those of the last one.
 	Reason Reason
 	Detail string
 }

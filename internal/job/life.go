@@ -72,14 +72,16 @@ func (r Record) mayChange() error {
 // firesAfter the highest fire it has seen, and patience how long the claim may
 // stay unfinished before it is made anew. A record that came without a fire id
 // gets fireID. Claiming a firing record again does not count a new attempt:
-// its try was never finished.
+// its try was never finished, and is as late as it is.
 func (r Record) Claim(now time.Time, epoch, firesAfter uint64, patience time.Duration, fireID string) Record {
 	n := r
 	n.Status = Firing
 	n.Due = now.Add(patience).UnixMilli()
 	n.Epoch, n.FiresAfter = epoch, firesAfter
 	n.Replaces = r.Position()
-	if r.Status != Firing {
+	if r.Status == Firing {
+		n.Replaces.Due = r.Replaces.Due
+	} else {
 		n.Attempt++
 	}
 	if n.FireID == "" {
@@ -94,15 +96,15 @@ func (r Record) Finish(res Result, now time.Time) Record {
 	if !r.Status.CanBecome(res.Status) || res.Status == Firing {
 		panic(fmt.Sprintf("job: no transition from %q to %q", r.Status, res.Status))
 	}
+	var n Record
 	switch res.Status {
 	case Retrying:
-		n := r.wait(Retrying, res.RetryAt)
-		n.Reason, n.Detail = res.Reason, res.Detail
-		return n
+		n = r.wait(Retrying, res.RetryAt)
 	case Scheduled:
-		return r.putBack(res.RetryAt)
+		n = r.putBack(res.RetryAt)
+	default:
+		n = r.final(res.Status, now)
 	}
-	n := r.final(res.Status, now)
 	n.Reason, n.Detail = res.Reason, res.Detail
 	return n
 }

@@ -66,8 +66,15 @@ func TestLife(t *testing.T) {
 			t.Errorf("rearmed %s job has fire id %q and attempt %d, want a new start", tt.from, n.FireID, n.Attempt)
 		}
 		if tt.from.Live() {
+			r.Replaces = job.Position{Due: 99, Seq: 6}
 			n := r.Claim(now, 5, 6, time.Hour, "unused")
-			is("claim", n, nil, nil, job.Firing)
+			due := r.Due
+			if tt.from == job.Firing {
+				due = 99
+			}
+			if want := (job.Position{Due: due, Seq: 7}); n.Status != job.Firing || n.Replaces != want || !tt.from.CanBecome(job.Firing) {
+				t.Errorf("claim of a %s job makes %s replacing %v; want it firing and replacing %v", tt.from, n.Status, n.Replaces, want)
+			}
 			if n.Attempt != tt.attempt || n.FireID != "fire-1" || n.Due != now.Add(time.Hour).UnixMilli() {
 				t.Errorf("claimed %s job: attempt %d, fire id %q, due %d", tt.from, n.Attempt, n.FireID, n.Due)
 			}
@@ -87,7 +94,10 @@ func TestFinish(t *testing.T) {
 	}
 	for attempt, want := range map[int]job.Status{1: job.Scheduled, 2: job.Retrying} {
 		r.Attempt = attempt
-		n = r.Finish(job.Result{Status: job.Scheduled, RetryAt: 99}, now)
+		n = r.Finish(job.Result{Status: job.Scheduled, RetryAt: 99, Reason: job.ReasonFailed, Detail: "status 500"}, now)
+		if n.Reason != job.ReasonFailed || n.Detail != "status 500" {
+			t.Errorf("try %d put back says %q, %q; want what it said before", attempt, n.Reason, n.Detail)
+		}
 		if n.Status != want || n.Due != 99 || n.Attempt != attempt-1 || n.FireID != r.FireID || n.Replaces != r.Position() {
 			t.Errorf("try %d put back makes %+v, want it %s", attempt, n, want)
 		}

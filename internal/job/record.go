@@ -32,7 +32,8 @@ type Record struct {
 	Revision uint64
 
 	// Replaces is what this record was written over, so that the timer can
-	// forget it.
+	// forget it. Of a claim it says when the try was due, also of one that was
+	// made anew.
 	Replaces Position
 
 	// Op identifies the write that made the record, so that a write whose

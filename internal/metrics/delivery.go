@@ -21,11 +21,12 @@ const (
 	Interrupted Outcome = "interrupted" // a shutdown cut the try off
 	Expired     Outcome = "expired"     // no try: too late for its route
 	Unrouted    Outcome = "unrouted"    // no try: its route is deleted
+	PutBack     Outcome = "put_back"    // no try: its route is paused, or its breaker open; the job waits again
 )
 
 // Outcomes lists every outcome.
 func Outcomes() []Outcome {
-	return []Outcome{Delivered, Failed, Gone, Final, Interrupted, Expired, Unrouted}
+	return []Outcome{Delivered, Failed, Gone, Final, Interrupted, Expired, Unrouted, PutBack}
 }
 
 // MaxRoutes is how many routes have series of their own. Those that come later
@@ -56,7 +57,7 @@ type route struct {
 
 func newDelivery(s *set) *Delivery {
 	return &Delivery{
-		tries:    s.counters("belfry_delivery_tries_total", "Fires that a worker took up, by what became of them: `delivered`, `failed`, `gone` (410), `final`, `interrupted` by a shutdown, and without a try `expired` and `unrouted`.", "db", "route", "outcome"),
+		tries:    s.counters("belfry_delivery_tries_total", "Fires that a worker took up, by what became of them: `delivered`, `failed`, `gone` (410), `final`, `interrupted` by a shutdown, and without a try `expired`, `unrouted`, and `put_back` while the route is paused or its breaker open.", "db", "route", "outcome"),
 		retries:  s.counters("belfry_delivery_retries_total", "Tries that failed and are to be made again.", "db", "route"),
 		seconds:  s.counters("belfry_delivery_try_seconds_total", "How long tries took together.", "db", "route"),
 		inFlight: s.gauges("belfry_delivery_tries_in_flight", "Tries under way.", "db", "route"),

@@ -22,7 +22,7 @@ import (
 // all records something in every metric.
 func all(m *metrics.Metrics) {
 	p := m.Streams.Partition(0)
-	p.Stands(3, 2, 1)
+	p.Stands(metrics.Counts{Waiting: 4, Overdue: 3, Held: 2, Firing: 1})
 	m.Streams.Claimed(time.Millisecond)
 	m.Streams.Published(job.NATS, time.Millisecond)
 	m.Streams.ClaimLost()
@@ -37,6 +37,7 @@ func all(m *metrics.Metrics) {
 	m.Streams.SentBatch(8)
 	m.Streams.BatchRefused()
 	k := job.RouteKey{DB: "db", ID: "route"}
+	m.Streams.BreakerTripped(k, time.Now().Add(time.Hour))
 	m.Delivery.TryBegan(k, time.Millisecond)
 	m.Delivery.TryEnded(k, time.Second)
 	m.Delivery.Came(k, metrics.Failed, true)
@@ -155,6 +156,41 @@ func TestRoutesAreBounded(t *testing.T) {
 	}
 }
 
+// A breaker shows as it stands when it is scraped; however many have tripped,
+// so many have series.
+func TestBreakers(t *testing.T) {
+	t.Parallel()
+	m := metrics.New(metrics.Build{})
+	route := func(n int) job.RouteKey { return job.RouteKey{DB: "db", ID: fmt.Sprint("r", n)} }
+	states := func() map[string]float64 {
+		all := map[string]float64{}
+		for _, series := range family(t, m, "belfry_breaker_state").Metric {
+			all[label(series, "route")] = series.Gauge.GetValue()
+		}
+		return all
+	}
+	m.Streams.BreakerTripped(route(0), time.Now().Add(time.Hour))
+	m.Streams.BreakerTripped(route(1), time.Now().Add(-time.Second))
+	m.Streams.BreakerTripped(route(2), time.Now().Add(time.Hour))
+	m.Streams.BreakerReset(route(2))
+	m.Streams.BreakerReset(route(3)) // was not tripped
+	if diff := cmp.Diff(map[string]float64{"r0": 2, "r1": 1, "r2": 0}, states()); diff != "" {
+		t.Errorf("breakers (-want +got):\n%s", diff)
+	}
+	for n := range metrics.MaxRoutes + 2 {
+		m.Streams.BreakerTripped(route(n), time.Now().Add(time.Hour))
+	}
+	if got := states(); len(got) != metrics.MaxRoutes+1 || got["other"] != 2 {
+		t.Errorf("%d breakers have %d series, and the others are at %v; want %d and 2", metrics.MaxRoutes+2, len(got), got["other"], metrics.MaxRoutes+1)
+	}
+	for n := range metrics.MaxRoutes + 2 {
+		m.Streams.BreakerReset(route(n))
+	}
+	if got := states(); got["other"] != 0 || got["r7"] != 0 {
+		t.Errorf("after all were reset, r7 is at %v and the others at %v", got["r7"], got["other"])
+	}
+}
+
 func label(series *dto.Metric, name string) string {
 	for _, l := range series.Label {
 		if l.GetName() == name {
@@ -200,9 +236,9 @@ func TestPartition(t *testing.T) {
 	t.Parallel()
 	m := metrics.New(metrics.Build{})
 	p := m.Streams.Partition(7)
-	p.Stands(30, 20, 10)
+	p.Stands(metrics.Counts{Waiting: 30, Overdue: 20, Held: 5, Firing: 10})
 	want := map[string]float64{
-		"belfry_timer_partition_owned": 1, "belfry_jobs_waiting": 30, "belfry_jobs_overdue": 20, "belfry_jobs_firing": 10,
+		"belfry_timer_partition_owned": 1, "belfry_jobs_waiting": 30, "belfry_jobs_overdue": 20, "belfry_jobs_held": 5, "belfry_jobs_firing": 10,
 	}
 	for name, value := range want {
 		series := family(t, m, name).Metric[0]

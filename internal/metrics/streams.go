@@ -11,7 +11,9 @@ import (
 
 // Streams records what the store and the timer do.
 type Streams struct {
-	owned, waiting, overdue, firing *prometheus.GaugeVec
+	owned, waiting, overdue, held, firing *prometheus.GaugeVec
+
+	breakers *breakers
 
 	finished   map[job.Status]prometheus.Counter
 	lateness   prometheus.Observer
@@ -40,10 +42,12 @@ func newStreams(s *set) *Streams {
 	return &Streams{
 		owned:   s.gauges("belfry_timer_partition_owned", "1 if this process fires the jobs of the partition, else 0.", "partition"),
 		waiting: s.gauges("belfry_jobs_waiting", "Jobs that are scheduled or retrying, in the partitions that this process owns; as of the last second.", "partition"),
-		overdue: s.gauges("belfry_jobs_overdue", "Those of them that are due already: a REST route has too many fires out, or the timer is behind.", "partition"),
+		overdue: s.gauges("belfry_jobs_overdue", "Those of them that are due already and not held: a REST route has too many fires out or reaches its rate limit, or the timer is behind.", "partition"),
+		held:    s.gauges("belfry_jobs_held", "Those of them that are due already and wait because their route is paused, or its breaker is not closed.", "partition"),
 		firing:  s.gauges("belfry_jobs_firing", "Jobs that are firing: claimed, and their end not yet written.", "partition"),
 		finished: each(s.counters("belfry_jobs_finished_total",
 			"Jobs that reached a final status, as the owner of their partition saw it.", "status"), final),
+		breakers: newBreakers(s),
 
 		lateness:   s.histogram("belfry_timer_lateness_seconds", "From when a job was due until its claim was stored.", lateBuckets),
 		publish:    s.histogram("belfry_timer_publish_seconds", "From then until its fire was stored in FIRES, where workers and subscribers get it.", lateBuckets),
@@ -158,7 +162,7 @@ func (s *Streams) BatchRefused() {
 }
 
 // Partition records how one partition stands; nil records nothing.
-type Partition struct{ owned, waiting, overdue, firing prometheus.Gauge }
+type Partition struct{ owned, waiting, overdue, held, firing prometheus.Gauge }
 
 // Partition returns the recorder of a partition.
 func (s *Streams) Partition(number int) *Partition {
@@ -167,25 +171,33 @@ func (s *Streams) Partition(number int) *Partition {
 	}
 	n := strconv.Itoa(number)
 	return &Partition{
-		s.owned.WithLabelValues(n), s.waiting.WithLabelValues(n), s.overdue.WithLabelValues(n), s.firing.WithLabelValues(n),
+		s.owned.WithLabelValues(n), s.waiting.WithLabelValues(n), s.overdue.WithLabelValues(n), s.held.WithLabelValues(n), s.firing.WithLabelValues(n),
 	}
 }
 
-// Stands records how many jobs of a partition that this process owns wait, how
-// many of those are overdue, and how many are firing.
-func (p *Partition) Stands(waiting, overdue, firing int) {
+// Counts are how many live jobs a partition has.
+type Counts struct {
+	Waiting int
+	Overdue int // those of them that are due, and not held
+	Held    int // those that are due, and whose route is paused or down
+	Firing  int
+}
+
+// Stands records the jobs of a partition that this process owns.
+func (p *Partition) Stands(c Counts) {
 	if p != nil {
 		p.owned.Set(1)
-		p.waiting.Set(float64(waiting))
-		p.overdue.Set(float64(overdue))
-		p.firing.Set(float64(firing))
+		p.waiting.Set(float64(c.Waiting))
+		p.overdue.Set(float64(c.Overdue))
+		p.held.Set(float64(c.Held))
+		p.firing.Set(float64(c.Firing))
 	}
 }
 
 // NotOwned records that another process has the partition, and counts its jobs.
 func (p *Partition) NotOwned() {
 	if p != nil {
-		for _, g := range []prometheus.Gauge{p.owned, p.waiting, p.overdue, p.firing} {
+		for _, g := range []prometheus.Gauge{p.owned, p.waiting, p.overdue, p.held, p.firing} {
 			g.Set(0)
 		}
 	}
