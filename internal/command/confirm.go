@@ -33,15 +33,19 @@ func (r remote) confirm(ctx context.Context, cmd *cli.Command, question string, 
 	answer := make(chan string, 1)
 	go func() { // stays behind when a signal ends the program instead
 		line, _ := bufio.NewReader(r.Stdin).ReadString('\n') // none is no
-		answer <- strings.ToLower(strings.TrimSpace(line))
+		answer <- line
 	}()
 	select {
 	case a := <-answer:
-		if a == "y" || a == "yes" {
-			return nil
+		if !strings.HasSuffix(a, "\n") {
+			fmt.Fprintln(r.Stderr)
 		}
-		return errDeclined
+		if a = strings.ToLower(strings.TrimSpace(a)); a != "y" && a != "yes" {
+			return errDeclined
+		}
+		return nil
 	case <-ctx.Done():
+		fmt.Fprintln(r.Stderr)
 		return ctx.Err()
 	}
 }

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,27 +19,29 @@ const maxInput = 64 << 20
 
 // value returns the text of a flag; @FILE is the content of a file and - that
 // of standard input, which keep it out of lists of processes.
-func (r remote) value(cmd *cli.Command, name string) (string, error) {
+func (r remote) value(ctx context.Context, cmd *cli.Command, name string) (string, error) {
 	given := cmd.String(name)
 	file, fromFile := strings.CutPrefix(given, "@")
 	switch {
 	case given == "-" || file == "-":
-		return r.content("--"+name, "-")
+		return r.content(ctx, "--"+name, "-")
 	case fromFile:
-		return r.content("--"+name, file)
+		return r.content(ctx, "--"+name, file)
 	}
 	return given, nil
 }
 
 // content reads a file, or standard input if it is -. what names it in errors.
-func (r remote) content(what, file string) (string, error) {
-	in, err := r.open(file)
+func (r remote) content(ctx context.Context, what, file string) (string, error) {
+	in, err := r.open(ctx, file)
 	if err != nil {
 		return "", usagef("%s: %w", what, err)
 	}
 	defer in.Close()
 	data, err := io.ReadAll(io.LimitReader(in, maxInput+1))
 	switch {
+	case ctx.Err() != nil:
+		return "", ctx.Err()
 	case err != nil:
 		return "", usagef("%s: %w", what, err)
 	case len(data) > maxInput:
@@ -48,22 +51,34 @@ func (r remote) content(what, file string) (string, error) {
 }
 
 // open opens a file, or standard input if it is -.
-func (r remote) open(file string) (io.ReadCloser, error) {
+func (r remote) open(ctx context.Context, file string) (io.ReadCloser, error) {
 	switch file {
 	case "-":
-		return io.NopCloser(r.Stdin), nil
+		return interruptible(ctx, r.Stdin), nil
 	case "":
 		return nil, errors.New("the name of the file is empty; FILE is accepted, and - for standard input")
 	}
 	return os.Open(file)
 }
 
+// interruptible reads what in has until ctx ends. A read of a terminal ends when
+// somebody types, so that one stays behind.
+func interruptible(ctx context.Context, in io.Reader) io.ReadCloser {
+	out, feed := io.Pipe()
+	go func() {
+		_, err := io.Copy(feed, in)
+		feed.CloseWithError(err)
+	}()
+	context.AfterFunc(ctx, func() { feed.CloseWithError(ctx.Err()) })
+	return out
+}
+
 // meta is the --data of a job, byte for byte; false if there is none.
-func (r remote) meta(cmd *cli.Command) (json.RawMessage, bool, error) {
+func (r remote) meta(ctx context.Context, cmd *cli.Command) (json.RawMessage, bool, error) {
 	if !cmd.IsSet("data") {
 		return nil, false, nil
 	}
-	data, err := r.value(cmd, "data")
+	data, err := r.value(ctx, cmd, "data")
 	if err != nil {
 		return nil, false, err
 	}

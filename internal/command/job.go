@@ -87,7 +87,7 @@ func (r remote) addJob(ctx context.Context, cmd *cli.Command, c *client.Client) 
 		return err
 	}
 	j.Trigger = due
-	if meta, given, err := r.meta(cmd); err != nil {
+	if meta, given, err := r.meta(ctx, cmd); err != nil {
 		return err
 	} else if given {
 		j.Meta = meta
@@ -151,7 +151,7 @@ func (r remote) editJob(ctx context.Context, cmd *cli.Command, c *client.Client)
 	if err != nil {
 		return err
 	}
-	meta, newMeta, err := r.meta(cmd)
+	meta, newMeta, err := r.meta(ctx, cmd)
 	if err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ func partly(err error, done string, n int) error {
 // to people: those that failed on standard error. It holds one answer at a time.
 func (r remote) importJobs(ctx context.Context, cmd *cli.Command, c *client.Client) error {
 	args := cmd.Args()
-	file, err := r.open(args.Get(2))
+	file, err := r.open(ctx, args.Get(2))
 	if err != nil {
 		return Usage(err)
 	}

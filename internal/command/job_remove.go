@@ -99,7 +99,7 @@ func (c cancelRun) skipped() string {
 }
 
 // runCancel repeats the request to the end. With asJSON each answer is printed.
-func (r remote) runCancel(ctx context.Context, cmd *cli.Command, c *client.Client, body map[string]any, bar progress, asJSON bool) (cancelRun, error) {
+func (r remote) runCancel(ctx context.Context, cmd *cli.Command, c *client.Client, body map[string]any, bar *progress, asJSON bool) (cancelRun, error) {
 	defer bar.end()
 	var sum cancelRun
 	path := client.Path(append([]string{"cancel"}, cmd.Args().Slice()...)...)

@@ -57,7 +57,7 @@ func routePath(cmd *cli.Command, more ...string) string {
 func (r remote) addRoute(ctx context.Context, cmd *cli.Command, c *client.Client) error {
 	route := map[string]any{}
 	if cmd.IsSet("file") {
-		content, err := r.content("--file", cmd.String("file"))
+		content, err := r.content(ctx, "--file", cmd.String("file"))
 		if err != nil {
 			return err
 		}
@@ -73,7 +73,7 @@ func (r remote) addRoute(ctx context.Context, cmd *cli.Command, c *client.Client
 		return err
 	}
 	route["id"] = id
-	if err := r.setFields(cmd, route); err != nil {
+	if err := r.setFields(ctx, cmd, route); err != nil {
 		return err
 	}
 	if cmd.IsSet("type") {
@@ -98,7 +98,7 @@ var readOnly = []string{"stream", "subject", "consumer", "public_key", "breaker"
 // nobody has changed it in between. Secrets that are not given stay.
 func (r remote) editRoute(ctx context.Context, cmd *cli.Command, c *client.Client) error {
 	given := map[string]any{}
-	if err := r.setFields(cmd, given); err != nil {
+	if err := r.setFields(ctx, cmd, given); err != nil {
 		return err
 	}
 	if len(given) == 0 && !cmd.IsSet("unset") {
@@ -120,7 +120,7 @@ func (r remote) editRoute(ctx context.Context, cmd *cli.Command, c *client.Clien
 			return usagef("--unset %q: the route does not have it; a field that \"belfry route get\" shows is accepted", name)
 		}
 	}
-	if err := r.setFields(cmd, route); err != nil {
+	if err := r.setFields(ctx, cmd, route); err != nil {
 		return err
 	}
 	if answer, err = c.Change(ctx, http.MethodPut, routePath(cmd), etag, route); err != nil {
@@ -184,7 +184,7 @@ func (r remote) resumeRoute(ctx context.Context, cmd *cli.Command, c *client.Cli
 // rotateSecret prints a secret that was made up, and never one that was given.
 func (r remote) rotateSecret(ctx context.Context, cmd *cli.Command, c *client.Client) error {
 	body := map[string]any{}
-	secret, err := r.secret(cmd)
+	secret, err := r.secret(ctx, cmd)
 	if err != nil {
 		return err
 	}
@@ -238,11 +238,11 @@ func hideSecret(answer json.RawMessage) (json.RawMessage, error) {
 }
 
 // secret is the --secret of a command; empty is none.
-func (r remote) secret(cmd *cli.Command) (string, error) {
+func (r remote) secret(ctx context.Context, cmd *cli.Command) (string, error) {
 	if !cmd.IsSet("secret") {
 		return "", nil
 	}
-	secret, err := r.value(cmd, "secret")
+	secret, err := r.value(ctx, cmd, "secret")
 	if secret = strings.TrimSpace(secret); err == nil && secret == "" {
 		err = usagef("--secret is empty; %s", job.AcceptedIn("secret"))
 	}

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"context"
 	"encoding/json"
 	"strconv"
 	"strings"
@@ -15,7 +16,7 @@ type fieldFlag struct {
 	field       string // of [job.PolicyFields]
 	name        string // of the flag
 	placeholder string
-	read        func(remote, *cli.Command, string) (any, error) // nil for a flag without a value
+	read        func(context.Context, remote, *cli.Command, string) (any, error) // nil for a flag without a value
 }
 
 // fieldFlagTable has a flag for every field. What the values may be is the
@@ -33,7 +34,9 @@ var fieldFlagTable = []fieldFlag{
 	{"content_type", "content-type", "TYPE", word},
 	{"headers", "header", "'NAME: VALUE'", headers},
 	{"final_statuses", "final-statuses", "STATUSES", statuses},
-	{"secret", "secret", "SECRET", func(r remote, cmd *cli.Command, _ string) (any, error) { return r.secret(cmd) }},
+	{"secret", "secret", "SECRET", func(ctx context.Context, r remote, cmd *cli.Command, _ string) (any, error) {
+		return r.secret(ctx, cmd)
+	}},
 	{"concurrency", "concurrency", "NUMBER", number},
 	{"rate_limit.per_second", "rate", "NUMBER", number},
 	{"rate_limit.burst", "burst", "NUMBER", number},
@@ -42,7 +45,9 @@ var fieldFlagTable = []fieldFlag{
 	{"max_deliver", "max-deliver", "NUMBER", number},
 	{"backoff_ms", "backoff", "DURATIONS", eachInMillis},
 	{"paused", "paused", "", nil},
-	{"paused_until", "paused-until", "TIME", func(r remote, cmd *cli.Command, name string) (any, error) { return r.moment(cmd, name) }},
+	{"paused_until", "paused-until", "TIME", func(_ context.Context, r remote, cmd *cli.Command, name string) (any, error) {
+		return r.moment(cmd, name)
+	}},
 }
 
 // fieldFlags makes the flags of the table.
@@ -83,7 +88,7 @@ func usageOf(f job.PolicyField) string {
 }
 
 // setFields sets the fields of a route whose flags are given.
-func (r remote) setFields(cmd *cli.Command, route map[string]any) error {
+func (r remote) setFields(ctx context.Context, cmd *cli.Command, route map[string]any) error {
 	if cmd.IsSet("url") {
 		route["webhook_url"] = cmd.String("url")
 	}
@@ -94,7 +99,7 @@ func (r remote) setFields(cmd *cli.Command, route map[string]any) error {
 		value := any(cmd.Bool(f.name))
 		if f.read != nil {
 			var err error
-			if value, err = f.read(r, cmd, f.name); err != nil {
+			if value, err = f.read(ctx, r, cmd, f.name); err != nil {
 				return err
 			}
 		}
@@ -136,9 +141,11 @@ func unset(o map[string]any, name string) bool {
 	return true
 }
 
-func word(_ remote, cmd *cli.Command, name string) (any, error) { return cmd.String(name), nil }
+func word(_ context.Context, _ remote, cmd *cli.Command, name string) (any, error) {
+	return cmd.String(name), nil
+}
 
-func number(_ remote, cmd *cli.Command, name string) (any, error) {
+func number(_ context.Context, _ remote, cmd *cli.Command, name string) (any, error) {
 	n := json.Number(cmd.String(name))
 	if _, err := n.Float64(); err != nil || !json.Valid([]byte(n)) {
 		return nil, usagef("--%s %q: a number is accepted", name, cmd.String(name))
@@ -146,7 +153,7 @@ func number(_ remote, cmd *cli.Command, name string) (any, error) {
 	return n, nil
 }
 
-func inMillis(_ remote, cmd *cli.Command, name string) (any, error) {
+func inMillis(_ context.Context, _ remote, cmd *cli.Command, name string) (any, error) {
 	d, ok := parseDuration(cmd.String(name))
 	if !ok {
 		return nil, usagef("--%s %q: %s", name, cmd.String(name), durationAccepts)
@@ -154,7 +161,7 @@ func inMillis(_ remote, cmd *cli.Command, name string) (any, error) {
 	return d.Milliseconds(), nil
 }
 
-func eachInMillis(_ remote, cmd *cli.Command, name string) (any, error) {
+func eachInMillis(_ context.Context, _ remote, cmd *cli.Command, name string) (any, error) {
 	all := []int64{}
 	for one := range strings.SplitSeq(cmd.String(name), ",") {
 		d, ok := parseDuration(strings.TrimSpace(one))
@@ -167,7 +174,7 @@ func eachInMillis(_ remote, cmd *cli.Command, name string) (any, error) {
 }
 
 // headers quotes no value.
-func headers(_ remote, cmd *cli.Command, name string) (any, error) {
+func headers(_ context.Context, _ remote, cmd *cli.Command, name string) (any, error) {
 	all := map[string]string{}
 	for i, one := range cmd.StringSlice(name) {
 		header, value, ok := strings.Cut(one, ":")
@@ -180,7 +187,7 @@ func headers(_ remote, cmd *cli.Command, name string) (any, error) {
 }
 
 // statuses are numbers and classes as in 5xx; "" is none.
-func statuses(_ remote, cmd *cli.Command, name string) (any, error) {
+func statuses(_ context.Context, _ remote, cmd *cli.Command, name string) (any, error) {
 	all := []any{}
 	if cmd.String(name) == "" {
 		return all, nil

@@ -83,12 +83,14 @@ func moment(ms int64, now time.Time) string {
 	return time.UnixMilli(ms).In(now.Location()).Format("2006-01-02 15:04:05.000")
 }
 
-// distance is how far a time is from now, as in "in 9m59s" and "2d3h ago"; ""
-// for none.
+// distance is how far a time is from now, as in "in 9m59s", "now" and "2d3h
+// ago"; "" for none.
 func distance(ms int64, now time.Time) string {
 	switch away := ms - now.UnixMilli(); {
 	case ms == 0:
 		return ""
+	case away == 0:
+		return "now"
 	case away > 0:
 		return "in " + roughly(away)
 	default:

@@ -56,7 +56,7 @@ func TestParseMoment(t *testing.T) {
 func TestTimesAreShown(t *testing.T) {
 	t.Parallel()
 	for away, want := range map[time.Duration]string{
-		0: "0ms ago", 250 * time.Millisecond: "in 250ms", 9*time.Minute + 59*time.Second: "in 9m59s", time.Hour: "in 1h",
+		0: "now", 250 * time.Millisecond: "in 250ms", 9*time.Minute + 59*time.Second: "in 9m59s", time.Hour: "in 1h",
 		-90 * time.Minute: "1h30m ago", 51*time.Hour + 59*time.Minute: "in 2d3h", 24*time.Hour + time.Second: "in 1d", -5 * time.Second: "5s ago",
 	} {
 		if got := distance(now.Add(away).UnixMilli(), now); got != want {
