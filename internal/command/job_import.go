@@ -40,10 +40,12 @@ func (r remote) importJobs(ctx context.Context, cmd *cli.Command, c *client.Clie
 	bar := r.progress("importing", size(file), progressbar.OptionShowBytes(true))
 	defer bar.end()
 	done, failed := 0, 0
-	for answer, err := range c.Stream(ctx, client.Path("bulk", args.Get(0), args.Get(1)), bar.reading(file)) {
+	in := &counter{ReadCloser: file}
+	for answer, err := range c.Stream(ctx, client.Path("bulk", args.Get(0), args.Get(1)), in) {
 		if err != nil {
 			return partly(err, "created", done)
 		}
+		bar.reach(in.n.Load())
 		var one created
 		if err := json.Unmarshal(answer, &one); err != nil {
 			return unreadable(err)

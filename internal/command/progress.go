@@ -2,6 +2,7 @@ package command
 
 import (
 	"io"
+	"sync/atomic"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -43,19 +44,30 @@ func (p *progress) end() {
 	}
 }
 
-// aside prints something else to w while the bar is there.
-func (p *progress) aside(w func()) {
+// aside prints something else where the bar is.
+func (p *progress) aside(print func()) {
 	if p.bar != nil {
 		_ = p.bar.Clear()
 	}
-	w()
+	print()
 }
 
-// reading moves the bar by what is read from in.
-func (p *progress) reading(in io.Reader) io.Reader {
-	if p.bar == nil {
-		return in
+// reach says that so many are done in all.
+func (p *progress) reach(n int64) {
+	if p.bar != nil {
+		_ = p.bar.Set64(n)
 	}
-	r := progressbar.NewReader(in, p.bar)
-	return &r
+}
+
+// counter counts what is read, which may be beside whoever looks at the count:
+// a bar is not to be drawn beside other output.
+type counter struct {
+	io.ReadCloser
+	n atomic.Int64
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.ReadCloser.Read(p)
+	c.n.Add(int64(n))
+	return n, err
 }
