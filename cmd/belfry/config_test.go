@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/urfave/cli/v3"
 
+	"belfry/internal/command"
 	"belfry/internal/job"
 )
 
@@ -19,7 +20,7 @@ import (
 func parse(env map[string]string, args ...string) (Config, error) {
 	var c Config
 	getenv := func(name string) string { return env[name] }
-	cmd := newCommand(getenv, io.Discard, io.Discard)
+	cmd := newCommand(command.Env{Getenv: getenv, Stdout: io.Discard, Stderr: io.Discard})
 	cmd.Command("serve").Action = func(_ context.Context, cmd *cli.Command) (err error) {
 		c, err = configFrom(cmd, getenv)
 		return err

@@ -12,8 +12,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/urfave/cli/v3"
+
 	"belfry/api"
 	"belfry/api/service"
+	"belfry/internal/command"
 	"belfry/internal/job"
 	"belfry/internal/metrics"
 )
@@ -28,6 +31,8 @@ func TestDocumentedTables(t *testing.T) {
 		{"../../docs/operations.md", "metrics", metrics.New(metrics.Build{}).Markdown()},
 		{"../../docs/operations.md", "access", api.AccessMarkdown()},
 		{"../../docs/nats.md", "nats endpoints", service.Markdown()},
+		{"../../docs/cli.md", "commands", commandsMarkdown()},
+		{"../../docs/cli.md", "exit codes", exitsMarkdown()},
 	} {
 		data, err := os.ReadFile(tt.file)
 		if err != nil {
@@ -66,6 +71,81 @@ func flagsMarkdown() string {
 			usage += "; else `" + s.common + "`"
 		}
 		fmt.Fprintf(&b, "| `--%s` | %s | %s |\n", s.name, def, usage)
+	}
+	return b.String()
+}
+
+// commandsMarkdown lists the commands, and the flags that not all of a server
+// have, with the commands that have them.
+func commandsMarkdown() string {
+	var b strings.Builder
+	root := newCommand(command.Env{})
+	for _, group := range root.Commands {
+		commands := group.Commands
+		if len(commands) == 0 {
+			commands = []*cli.Command{group}
+		}
+		if group.Name == "serve" || group.Name == "help" {
+			continue
+		}
+		fmt.Fprintf(&b, "### belfry %s\n\n| command | does |\n|---|---|\n", group.Name)
+		var flags []string // their rows, without the commands that have them
+		having := map[string][]string{}
+		for _, cmd := range commands {
+			line := "belfry " + group.Name
+			if cmd != group {
+				line += " " + cmd.Name
+			}
+			fmt.Fprintf(&b, "| `%s` | %s |\n", strings.TrimSpace(line+" "+cmd.ArgsUsage), cmd.Usage)
+			for _, f := range cmd.Flags {
+				row := flagRow(f)
+				if slices.Contains([]string{"server", "token", "json"}, f.Names()[0]) {
+					continue
+				}
+				if having[row] == nil {
+					flags = append(flags, row)
+				}
+				having[row] = append(having[row], "`"+cmd.Name+"`")
+			}
+		}
+		b.WriteString("\n")
+		if len(flags) == 0 {
+			continue
+		}
+		b.WriteString("| flag | of | meaning |\n|---|---|---|\n")
+		for _, row := range flags {
+			name, usage, _ := strings.Cut(row, "|")
+			fmt.Fprintf(&b, "| %s | %s | %s |\n", name, strings.Join(having[row], ", "), usage)
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+// flagRow is a flag and its meaning, with a bar between them.
+func flagRow(f cli.Flag) string {
+	d := f.(cli.DocGenerationFlag)
+	usage, placeholder := d.GetUsage(), d.TypeName()
+	if before, rest, ok := strings.Cut(usage, "`"); ok {
+		placeholder, rest, _ = strings.Cut(rest, "`")
+		usage = before + placeholder + rest
+	}
+	name := "--" + f.Names()[0]
+	if d.TakesValue() {
+		name += " " + placeholder
+	}
+	return "`" + name + "`|" + usage
+}
+
+func exitsMarkdown() string {
+	var b strings.Builder
+	b.WriteString("| exit code | meaning | of the error codes |\n|---|---|---|\n")
+	for _, e := range command.Exits() {
+		codes := "–"
+		if len(e.Errors) > 0 {
+			codes = strings.Join(e.Errors, ", ")
+		}
+		fmt.Fprintf(&b, "| %d | %s | %s |\n", e.Code, e.Meaning, codes)
 	}
 	return b.String()
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"belfry/internal/command"
 	"belfry/internal/job"
 	"belfry/streams"
 )
@@ -229,10 +230,10 @@ func serveFlags() []cli.Flag {
 	var flags []cli.Flag
 	for _, s := range flagTable() {
 		if s.list {
-			flags = append(flags, list{&cli.StringSliceFlag{Name: s.name, Usage: s.help()}, s.value})
+			flags = append(flags, list{StringSliceFlag: &cli.StringSliceFlag{Name: s.name, Usage: s.help()}, Placeholder: s.value})
 			continue
 		}
-		f := flag{&cli.StringFlag{Name: s.name, Value: s.def, Usage: s.help()}, s.value}
+		f := flag{StringFlag: &cli.StringFlag{Name: s.name, Value: s.def, Usage: s.help()}, Placeholder: s.value}
 		if s.toggle {
 			flags = append(flags, toggle{f})
 		} else {
@@ -279,14 +280,11 @@ func configFrom(cmd *cli.Command, getenv func(string) string) (Config, error) {
 	return c, nil
 }
 
-// flag is a flag that shows in the help what stands for its value.
-type flag struct {
-	*cli.StringFlag
-	value string
-}
-
-func (f flag) TypeName() string { return f.value }
-func (f flag) String() string   { return cli.FlagStringer(f) }
+// flag and list show in the help what stands for their values.
+type (
+	flag = command.Flag
+	list = command.List
+)
 
 // toggle is a flag that may stand alone, meaning true.
 type toggle struct{ flag }
@@ -294,15 +292,6 @@ type toggle struct{ flag }
 func (toggle) IsBoolFlag() bool { return true }
 func (toggle) TakesValue() bool { return false }
 func (t toggle) String() string { return cli.FlagStringer(t) }
-
-// list is a flag that may be repeated.
-type list struct {
-	*cli.StringSliceFlag
-	value string
-}
-
-func (l list) TypeName() string { return l.value }
-func (l list) String() string   { return cli.FlagStringer(l) }
 
 func text(s string) (string, bool) { return s, true }
 

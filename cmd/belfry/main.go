@@ -14,35 +14,46 @@ import (
 	"syscall"
 
 	"github.com/urfave/cli/v3"
+	"golang.org/x/term"
+
+	"belfry/internal/command"
 )
 
 func main() {
 	// A second signal finds the default handling again and ends the process.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
-	if err := newCommand(os.Getenv, os.Stdout, os.Stderr).Run(ctx, os.Args); err != nil {
-		fmt.Fprintln(os.Stderr, "belfry:", err)
-		os.Exit(1)
+	env := command.Env{
+		Getenv: os.Getenv, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		Terminal: term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stderr.Fd())),
+	}
+	if err := newCommand(env).Run(ctx, os.Args); err != nil {
+		fmt.Fprintln(os.Stderr, "belfry:", command.Message(err))
+		os.Exit(command.ExitCode(err))
 	}
 }
 
 // newCommand returns the whole command line. Its Run reports every mistake by
 // the error it returns.
-func newCommand(getenv func(string) string, stdout, stderr io.Writer) *cli.Command {
+func newCommand(env command.Env) *cli.Command {
 	root := &cli.Command{
 		Name:           "belfry",
 		Usage:          "a durable timer service on NATS JetStream",
-		Writer:         stdout,
-		ErrWriter:      stderr,
+		Writer:         env.Stdout,
+		ErrWriter:      env.Stderr,
 		ExitErrHandler: func(context.Context, *cli.Command, error) {}, // main exits
 		OnUsageError:   usageError,
-		Flags:          []cli.Flag{&cli.BoolFlag{Name: "version", Usage: "print the version", Local: true, HideDefault: true}},
+
+		EnableShellCompletion:           true,
+		ConfigureShellCompletionCommand: completionCommand,
+
+		Flags: []cli.Flag{&cli.BoolFlag{Name: "version", Usage: "print the version", Local: true, HideDefault: true}},
 		Action: func(_ context.Context, cmd *cli.Command) error {
 			switch {
 			case cmd.Args().Present():
-				return fmt.Errorf("unknown command %q; see \"belfry --help\"", cmd.Args().First())
+				return command.Usage(fmt.Errorf("unknown command %q; see \"belfry --help\"", cmd.Args().First()))
 			case cmd.Bool("version"):
-				return printVersion(stdout)
+				return printVersion(env.Stdout)
 			}
 			return cli.ShowRootCommandHelp(cmd)
 		},
@@ -52,34 +63,34 @@ func newCommand(getenv func(string) string, stdout, stderr io.Writer) *cli.Comma
 				Usage: "run the service until SIGINT or SIGTERM",
 				Flags: serveFlags(),
 				Action: func(ctx context.Context, cmd *cli.Command) error {
-					cfg, err := configFrom(cmd, getenv)
+					cfg, err := configFrom(cmd, env.Getenv)
 					if err != nil {
-						return err
+						return command.Usage(err)
 					}
-					return serve(ctx, cfg, stderr)
+					return serve(ctx, cfg, env.Stderr)
 				},
 			},
 			{
 				Name:  "receive",
 				Usage: "print the webhooks that arrive, to try things out",
 				Flags: []cli.Flag{
-					flag{&cli.StringFlag{Name: "listen", Value: "127.0.0.1:9099", Usage: "where to wait for them"}, "HOST:PORT"},
-					flag{&cli.StringFlag{Name: "secret", Usage: "refuse those that the route's secret has not signed"}, "SECRET"},
+					flag{StringFlag: &cli.StringFlag{Name: "listen", Value: "127.0.0.1:9099", Usage: "where to wait for them"}, Placeholder: "HOST:PORT"},
+					flag{StringFlag: &cli.StringFlag{Name: "secret", Usage: "refuse those that the route's secret has not signed"}, Placeholder: "SECRET"},
 				},
 				Action: func(ctx context.Context, cmd *cli.Command) error {
-					return receive(ctx, cmd.String("listen"), cmd.String("secret"), stdout)
-				},
-			},
-			tokenCommand(remote{getenv, stdout, stderr}),
-			{
-				Name:  "version",
-				Usage: "print the version",
-				Action: func(context.Context, *cli.Command) error {
-					return printVersion(stdout)
+					return receive(ctx, cmd.String("listen"), cmd.String("secret"), env.Stdout)
 				},
 			},
 		},
 	}
+	root.Commands = append(root.Commands, command.Commands(env)...)
+	root.Commands = append(root.Commands, &cli.Command{
+		Name:  "version",
+		Usage: "print the version",
+		Action: func(context.Context, *cli.Command) error {
+			return printVersion(env.Stdout)
+		},
+	})
 	for _, cmd := range root.Commands {
 		complete(cmd)
 	}
@@ -94,7 +105,7 @@ func complete(cmd *cli.Command) {
 	if len(cmd.Commands) > 0 {
 		cmd.Action = func(_ context.Context, cmd *cli.Command) error {
 			if cmd.Args().Present() {
-				return fmt.Errorf("unknown command %q; see \"%s --help\"", cmd.Args().First(), cmd.FullName())
+				return command.Usage(fmt.Errorf("unknown command %q; see \"%s --help\"", cmd.Args().First(), cmd.FullName()))
 			}
 			return cli.ShowSubcommandHelp(cmd)
 		}
@@ -106,6 +117,20 @@ func complete(cmd *cli.Command) {
 	}
 }
 
+// completionCommand makes the library's command for completion scripts one of
+// ours.
+func completionCommand(cmd *cli.Command) {
+	cmd.Hidden = false
+	cmd.Usage = "print a script that has the shell complete belfry's commands and flags"
+	complete(cmd)
+	for _, shell := range cmd.Commands {
+		shell.Usage = "print the script for " + shell.Name
+		if shell.Name == "pwsh" {
+			shell.Aliases = []string{"powershell"}
+		}
+	}
+}
+
 // helpCommand stands in for the library's, which does not read like the rest.
 func helpCommand() *cli.Command {
 	return &cli.Command{
@@ -114,7 +139,10 @@ func helpCommand() *cli.Command {
 		HideHelpCommand: true,
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			if cmd.Args().Present() {
-				return cli.ShowCommandHelp(ctx, cmd.Root(), cmd.Args().First())
+				if err := cli.ShowCommandHelp(ctx, cmd.Root(), cmd.Args().First()); err != nil {
+					return command.Usage(err)
+				}
+				return nil
 			}
 			return cli.ShowRootCommandHelp(cmd.Root())
 		},
@@ -122,12 +150,12 @@ func helpCommand() *cli.Command {
 }
 
 func usageError(_ context.Context, cmd *cli.Command, err error, _ bool) error {
-	return fmt.Errorf("%w; see \"%s --help\"", err, cmd.FullName())
+	return command.Usage(fmt.Errorf("%w; see \"%s --help\"", err, cmd.FullName()))
 }
 
 func noArgs(_ context.Context, cmd *cli.Command) error {
 	if cmd.Args().Present() {
-		return fmt.Errorf("unexpected argument %q; see \"%s --help\"", cmd.Args().First(), cmd.FullName())
+		return command.Usage(fmt.Errorf("unexpected argument %q; see \"%s --help\"", cmd.Args().First(), cmd.FullName()))
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -21,7 +22,12 @@ type Client struct {
 	base  string // without a slash at its end
 	token string
 	http  *http.Client
+	// streams has no timeout: what it carries may be of any length.
+	streams *http.Client
 }
+
+// ErrUnreachable is what an error wraps when no answer came, or not all of it.
+var ErrUnreachable = errors.New("couldn't reach the server")
 
 // Error is an answer that is no success.
 type Error struct {
@@ -38,8 +44,9 @@ func (e *Error) Error() string {
 }
 
 const (
-	timeout   = time.Minute
+	timeout   = time.Minute // of one request, but a stream
 	maxAnswer = 64 << 20
+	maxTries  = 10
 )
 
 // New returns a client of the server at a URL, as in http://127.0.0.1:8080. An
@@ -52,11 +59,13 @@ func New(server, token string) (*Client, error) {
 	if strings.ContainsFunc(token, func(c rune) bool { return c <= ' ' || c > '~' }) {
 		return nil, errors.New("the token: printable ASCII characters without spaces are accepted")
 	}
+	// A redirect would show the token to wherever it leads.
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &Client{
-		base:  strings.TrimSuffix(u.String(), "/"),
-		token: token,
-		// A redirect would show the token to wherever it leads.
-		http: &http.Client{Timeout: timeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
+		base:    strings.TrimSuffix(u.String(), "/"),
+		token:   token,
+		http:    &http.Client{Timeout: timeout, CheckRedirect: stay},
+		streams: &http.Client{CheckRedirect: stay},
 	}, nil
 }
 
@@ -70,31 +79,107 @@ func Path(segments ...string) string {
 }
 
 // Do sends a request, with body as JSON unless it is nil, and returns the JSON
-// of a 200. Every other answer is an [*Error].
+// of a 200. Every other answer is an [*Error]. A [json.RawMessage] is sent byte
+// for byte.
 func (c *Client) Do(ctx context.Context, method, path string, body any) (json.RawMessage, error) {
-	var sent io.Reader
-	if body != nil {
-		data, err := json.Marshal(body)
-		if err != nil {
-			return nil, err
-		}
-		sent = bytes.NewReader(data)
+	return c.Change(ctx, method, path, "", body)
+}
+
+// Change is like [Client.Do], with the ETag of what is to be changed in
+// If-Match, unless it is empty.
+func (c *Client) Change(ctx context.Context, method, path, etag string, body any) (json.RawMessage, error) {
+	answer, _, err := c.exchange(ctx, method, path, etag, body)
+	return answer, err
+}
+
+// Get returns the JSON of a resource and its ETag.
+func (c *Client) Get(ctx context.Context, path string) (answer json.RawMessage, etag string, err error) {
+	answer, header, err := c.exchange(ctx, http.MethodGet, path, "", nil)
+	return answer, header.Get("ETag"), err
+}
+
+// exchange sends a request, again when the server says that there are too many
+// of them: then it has done nothing.
+func (c *Client) exchange(ctx context.Context, method, path, etag string, body any) (json.RawMessage, http.Header, error) {
+	data, err := encode(body)
+	if err != nil {
+		return nil, nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, method, c.base+path, sent)
+	for try := 1; ; try++ {
+		var sent io.Reader
+		if data != nil {
+			sent = bytes.NewReader(data)
+		}
+		header := http.Header{}
+		if etag != "" {
+			header.Set("If-Match", etag)
+		}
+		rsp, err := c.send(ctx, c.http, method, path, header, sent)
+		if err != nil {
+			return nil, nil, err
+		}
+		answer, err := read(rsp)
+		wait := retryAfter(rsp)
+		if rsp.StatusCode != http.StatusTooManyRequests || wait == 0 || try == maxTries {
+			return answer, rsp.Header, err
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return nil, nil, ctx.Err()
+		}
+	}
+}
+
+func encode(body any) ([]byte, error) {
+	if raw, ok := body.(json.RawMessage); ok || body == nil {
+		return raw, nil
+	}
+	return json.Marshal(body)
+}
+
+// retryAfter is how long the answer asks to wait, 0 if it does not or if that
+// is too long to do so unasked.
+func retryAfter(rsp *http.Response) time.Duration {
+	seconds, err := strconv.Atoi(rsp.Header.Get("Retry-After"))
+	if err != nil || seconds < 0 || seconds > 10 {
+		return 0
+	}
+	return time.Duration(seconds) * time.Second
+}
+
+// send sends one request; with an error there is no response.
+func (c *Client) send(ctx context.Context, with *http.Client, method, path string, header http.Header, body io.Reader) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
 	if err != nil {
 		return nil, err
 	}
+	req.Header = header
 	if c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token)
 	}
-	rsp, err := c.http.Do(req)
+	rsp, err := with.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("couldn't reach the server: %w", err)
+		return nil, unreachable(err)
 	}
+	return rsp, nil
+}
+
+// unreachable leaves out the method and URL that [url.Error] would add.
+func unreachable(err error) error {
+	var cause *url.Error
+	if errors.As(err, &cause) {
+		err = cause.Err
+	}
+	return fmt.Errorf("%w: %w", ErrUnreachable, err)
+}
+
+// read reads an answer to its end.
+func read(rsp *http.Response) (json.RawMessage, error) {
 	defer rsp.Body.Close()
 	answer, err := io.ReadAll(http.MaxBytesReader(nil, rsp.Body, maxAnswer))
 	if err != nil {
-		return nil, fmt.Errorf("couldn't read the answer of the server: %w", err)
+		return nil, fmt.Errorf("%w: couldn't read its answer: %w", ErrUnreachable, err)
 	}
 	if rsp.StatusCode == http.StatusOK && json.Valid(answer) {
 		return bytes.TrimSpace(answer), nil

@@ -1,12 +1,9 @@
-package main
+package command
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/urfave/cli/v3"
 
@@ -41,11 +38,11 @@ func tokenCommand(r remote) *cli.Command {
 		Usage: "make, list and revoke bearer tokens",
 		Commands: []*cli.Command{
 			r.command("create", "make a token and print it, this once", nil, []cli.Flag{
-				flag{&cli.StringFlag{Name: "role", Usage: "what it may do: reader, writer or admin"}, "ROLE"},
-				list{&cli.StringSliceFlag{Name: "db", Usage: "a db that it is for; may be repeated"}, "DB"},
-				&cli.BoolFlag{Name: "all-dbs", Usage: "it is for all dbs, as an admin's always is", HideDefault: true},
-				flag{&cli.StringFlag{Name: "expires", Usage: "how long it is good, as in 720h; for ever if it is left out"}, "DURATION"},
-				flag{&cli.StringFlag{Name: "description", Usage: "what it is for"}, "TEXT"},
+				text("role", "ROLE", "what it may do: reader, writer or admin"),
+				texts("db", "DB", "a db that it is for"),
+				yes("all-dbs", "it is for all dbs, as an admin's always is"),
+				text("expires", "DURATION", "how long it is good, as in 30d; for ever if it is left out"),
+				text("description", "TEXT", "what it is for"),
 			}, r.createToken),
 			r.command("ls", "list the tokens", nil, nil, r.listTokens),
 			r.command("rm", "revoke a token", []string{"ID"}, nil, r.revokeToken),
@@ -65,11 +62,11 @@ func (r remote) createToken(ctx context.Context, cmd *cli.Command, c *client.Cli
 		asked["description"] = text
 	}
 	if text := cmd.String("expires"); text != "" {
-		d, ok := duration(text)
+		d, ok := parseDuration(text)
 		if !ok || d <= 0 {
-			return fmt.Errorf("--expires %q: a duration above zero is accepted, as in 720h", text)
+			return usagef("--expires %q: a duration above zero is accepted, as in 720h or 30d", text)
 		}
-		asked["expires_time"] = time.Now().Add(d).UnixMilli()
+		asked["expires_time"] = r.now().Add(d).UnixMilli()
 	}
 	answer, err := c.Do(ctx, http.MethodPost, client.Path("token"), asked)
 	if err != nil {
@@ -78,38 +75,27 @@ func (r remote) createToken(ctx context.Context, cmd *cli.Command, c *client.Cli
 	var t listedToken
 	return r.show(cmd, answer, &t, func() error {
 		// Apart from the token, so that a script can take that alone.
-		_, err := fmt.Fprintf(r.stderr, "token %s: %s of %s; it is not shown again\n", t.ID, t.Role, t.dbs())
-		_, err2 := fmt.Fprintln(r.stdout, t.Token)
-		return errors.Join(err, err2)
+		r.note("token %s: %s of %s; it is not shown again", t.ID, t.Role, t.dbs())
+		return r.line("%s", t.Token)
 	})
 }
 
 func (r remote) listTokens(ctx context.Context, cmd *cli.Command, c *client.Client) error {
-	answer, err := c.Do(ctx, http.MethodGet, client.Path("token"), nil)
-	if err != nil {
-		return err
-	}
-	var all struct{ Tokens []listedToken }
-	return r.show(cmd, answer, &all, func() error {
-		rows := [][]string{{"ID", "ROLE", "DBS", "ENDS WITH", "CREATED", "EXPIRES", "DESCRIPTION"}}
-		for _, t := range all.Tokens {
-			rows = append(rows, []string{t.ID, string(t.Role), t.dbs(), t.EndsWith, moment(t.Created), moment(t.Expires), t.Description})
-		}
-		return r.table(rows)
-	})
+	now := r.now()
+	return list(ctx, r, cmd, c, listing[listedToken]{
+		path: client.Path("token"), field: "tokens", what: "tokens",
+		header: []string{"ID", "ROLE", "DBS", "ENDS WITH", "CREATED", "EXPIRES", "DESCRIPTION"},
+		row: func(t listedToken) []string {
+			return []string{t.ID, string(t.Role), t.dbs(), t.EndsWith, moment(t.Created, now), moment(t.Expires, now), t.Description}
+		},
+	}, 0)
 }
 
 func (r remote) revokeToken(ctx context.Context, cmd *cli.Command, c *client.Client) error {
 	id := cmd.Args().First()
-	if id == "" {
-		return errors.New("ID is empty; \"belfry token ls\" shows them")
-	}
 	answer, err := c.Do(ctx, http.MethodDelete, client.Path("token", id), nil)
 	if err != nil {
 		return err
 	}
-	return r.show(cmd, answer, &struct{}{}, func() error {
-		_, err := fmt.Fprintln(r.stdout, "revoked", id)
-		return err
-	})
+	return r.done(cmd, answer, "revoked %s", id)
 }

@@ -1,0 +1,108 @@
+package command
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strconv"
+
+	"github.com/urfave/cli/v3"
+
+	"belfry/internal/client"
+	"belfry/internal/job"
+)
+
+// letter is a dead letter as the API shows it; a list leaves out the meta.
+type letter struct {
+	Sequence   uint64          `json:"sequence"`
+	DB         string          `json:"db"`
+	Collection string          `json:"collection"`
+	ID         string          `json:"id"`
+	Route      string          `json:"route"`
+	Reason     job.Reason      `json:"reason"`
+	Detail     string          `json:"detail"`
+	Trigger    int64           `json:"trigger_time"`
+	Died       int64           `json:"died_at"`
+	Attempts   int             `json:"attempts"`
+	Meta       json.RawMessage `json:"meta"`
+}
+
+// deadCommand has the commands about dead letters.
+func deadCommand(r remote) *cli.Command {
+	filters := []cli.Flag{
+		text("route", "ROUTE", "of this route"),
+		text("reason", "REASON", "that died so: "+words(job.Reasons())),
+		text("after", "TIME", "that died from then on; TIME as in 2026-12-24T18:00, or now, -2d"),
+		text("before", "TIME", "that died before then"),
+	}
+	many := append(filters,
+		yes("all", "all of the db, instead of a filter"),
+		yes("dry-run", "only count them"),
+	)
+	return &cli.Command{
+		Name:  "dead",
+		Usage: "look at dead letters, redrive and discard them",
+		Commands: []*cli.Command{
+			r.command("ls", "list the dead letters of a db, oldest first", []string{"DB"}, append(filters[:len(filters):len(filters)], limitFlag()), r.listLetters),
+			r.command("show", "show a dead letter", []string{"DB", "SEQUENCE"}, nil, r.showLetter),
+			r.command("redrive", "arm the job of a letter again, due now, or of those that a filter selects", []string{"DB", "[SEQUENCE]"}, many[:len(many):len(many)],
+				r.onLetters(letterWork{verb: "redrive", done: "redriven", doing: "redriving", method: http.MethodPost, under: []string{"redrive"}})),
+			r.command("discard", "remove a letter, or those that a filter selects", []string{"DB", "[SEQUENCE]"}, append(many[:len(many):len(many)], yes("force", forceUsage)),
+				r.onLetters(letterWork{verb: "discard", done: "discarded", doing: "discarding", method: http.MethodDelete, asks: true})),
+		},
+	}
+}
+
+func (r remote) letterFilters(cmd *cli.Command) (map[string]any, error) {
+	return r.filters(cmd, []string{"route", "reason"}, []string{"after", "before"})
+}
+
+func (r remote) listLetters(ctx context.Context, cmd *cli.Command, c *client.Client) error {
+	filters, err := r.letterFilters(cmd)
+	if err != nil {
+		return err
+	}
+	most, err := limit(cmd)
+	if err != nil {
+		return err
+	}
+	return list(ctx, r, cmd, c, listing[letter]{
+		path: deadPath(cmd), query: query(filters, most), field: "dead", what: "dead letters",
+		header: []string{"SEQUENCE", "DIED", "", "COLLECTION", "ID", "ROUTE", "TRIES", "REASON", "DETAIL"},
+		row: func(l letter) []string {
+			now := r.now()
+			return []string{strconv.FormatUint(l.Sequence, 10), moment(l.Died, now), distance(l.Died, now), l.Collection, l.ID, l.Route,
+				strconv.Itoa(l.Attempts), string(l.Reason), excerpt(l.Detail)}
+		},
+	}, most)
+}
+
+func (r remote) showLetter(ctx context.Context, cmd *cli.Command, c *client.Client) error {
+	answer, err := c.Do(ctx, http.MethodGet, deadPath(cmd), nil)
+	if err != nil {
+		return err
+	}
+	var l letter
+	return r.show(cmd, answer, &l, func() error {
+		now := r.now()
+		return r.facts([][]string{
+			{"Sequence", strconv.FormatUint(l.Sequence, 10)},
+			{"DB", l.DB},
+			{"Collection", l.Collection},
+			{"ID", l.ID},
+			{"Route", l.Route},
+			{"Died", momentAndDistance(l.Died, now)},
+			{"Reason", string(l.Reason)},
+			{"Detail", l.Detail},
+			{"Tries begun", strconv.Itoa(l.Attempts)},
+			{"Due", momentAndDistance(l.Trigger, now)},
+			{"Data", string(harmless(l.Meta))},
+		})
+	})
+}
+
+// deadPath is the path of the letter, or db, that the arguments name, and of
+// what is under it.
+func deadPath(cmd *cli.Command, more ...string) string {
+	return client.Path(append(append([]string{"dead"}, cmd.Args().Slice()...), more...)...)
+}

@@ -1,0 +1,122 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"belfry/internal/client"
+)
+
+// The exit codes of the program.
+const (
+	exitOK          = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitNotFound    = 3
+	exitForbidden   = 4
+	exitConflict    = 5
+	exitUnavailable = 6
+	exitInterrupted = 130 // as shells report SIGINT
+)
+
+// Exit is a row of the table of exit codes.
+type Exit struct {
+	Code    int
+	Meaning string
+
+	// Errors are the error codes of the API that end in it. One that ends in
+	// an x stands for all that begin so.
+	Errors []string
+}
+
+// exits is the one list of the exit codes. An error code that it leaves out
+// ends in [exitFailed].
+var exits = []Exit{
+	{exitOK, "Done.", nil},
+	{exitFailed, "Failed, also if some of many things failed, or for a reason that has no code here.", nil},
+	{exitUsage, "The command line, a file, or what the server was asked for is not accepted; nothing was done.", []string{"E0xx"}},
+	{exitNotFound, "There is no such job, route, dead letter or token.", []string{"E101", "E106", "E121", "E131"}},
+	{exitForbidden, "The token is absent or may not do this.", []string{"E401", "E402", "E403"}},
+	{exitConflict, "It stands as it is: the id is taken, it is too late, or it has changed meanwhile.",
+		[]string{"E102", "E103", "E104", "E105", "E107", "E108", "E109", "E110"}},
+	{exitUnavailable, "The server cannot be reached, or cannot do it now. It is safe to try again.", []string{"E302", "E303", "E304", "E429"}},
+	{exitInterrupted, "Interrupted by a signal.", nil},
+}
+
+// Exits lists the exit codes in their order.
+func Exits() []Exit { return slices.Clone(exits) }
+
+// has reports whether the row is that of an error code of the API.
+func (e Exit) has(code string) bool {
+	return slices.ContainsFunc(e.Errors, func(row string) bool {
+		prefix, all := strings.CutSuffix(row, "xx")
+		return row == code || all && strings.HasPrefix(code, prefix)
+	})
+}
+
+// coded is an error that has its exit code with it.
+type coded struct {
+	error
+	code int
+}
+
+func (c coded) Unwrap() error { return c.error }
+
+// Usage marks an error as one of the command line.
+func Usage(err error) error { return coded{err, exitUsage} }
+
+// usagef is [Usage] of a new error.
+func usagef(format string, args ...any) error { return Usage(fmt.Errorf(format, args...)) }
+
+// conflict is an error about something that stands against a good request.
+func conflict(format string, args ...any) error {
+	return coded{fmt.Errorf(format, args...), exitConflict}
+}
+
+// ExitCode is the exit code for what a command returned.
+func ExitCode(err error) int {
+	var own coded
+	var refused *client.Error
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, context.Canceled):
+		return exitInterrupted
+	case errors.As(err, &own):
+		return own.code
+	case errors.As(err, &refused):
+		return exitOfAnswer(refused)
+	case errors.Is(err, client.ErrUnreachable):
+		return exitUnavailable
+	}
+	return exitFailed
+}
+
+// exitOfAnswer is the exit code for an answer that is no success, also for one
+// of a proxy, which has no code of Belfry.
+func exitOfAnswer(e *client.Error) int {
+	for _, row := range exits {
+		if row.has(e.Code) {
+			return row.Code
+		}
+	}
+	switch {
+	case e.Code != "":
+	case e.Status == 401 || e.Status == 403:
+		return exitForbidden
+	case e.Status == 429 || e.Status >= 502 && e.Status <= 504:
+		return exitUnavailable
+	}
+	return exitFailed
+}
+
+// Message is the one line that tells people why a command failed.
+func Message(err error) string {
+	if ExitCode(err) == exitInterrupted {
+		return "interrupted"
+	}
+	return printable(err.Error())
+}

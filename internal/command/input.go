@@ -1,0 +1,165 @@
+package command
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v3"
+)
+
+// maxInput bounds what is read of a file for one request. The server accepts
+// less.
+const maxInput = 64 << 20
+
+// value returns the text of a flag; @FILE is the content of a file and - that
+// of standard input, which keep it out of lists of processes.
+func (r remote) value(ctx context.Context, cmd *cli.Command, name string) (string, error) {
+	given := cmd.String(name)
+	file, fromFile := strings.CutPrefix(given, "@")
+	switch {
+	case given == "-" || file == "-":
+		return r.content(ctx, "--"+name, "-")
+	case fromFile:
+		return r.content(ctx, "--"+name, file)
+	}
+	return given, nil
+}
+
+// content reads a file, or standard input if it is -. what names it in errors.
+func (r remote) content(ctx context.Context, what, file string) (string, error) {
+	in, err := r.open(ctx, file)
+	if err != nil {
+		return "", usagef("%s: %w", what, err)
+	}
+	defer in.Close()
+	data, err := io.ReadAll(io.LimitReader(in, maxInput+1))
+	switch {
+	case ctx.Err() != nil:
+		return "", ctx.Err()
+	case err != nil:
+		return "", usagef("%s: %w", what, err)
+	case len(data) > maxInput:
+		return "", usagef("%s: %q has more than %d bytes, which no server accepts", what, file, maxInput)
+	}
+	return string(data), nil
+}
+
+// open opens a file, or standard input if it is -.
+func (r remote) open(ctx context.Context, file string) (io.ReadCloser, error) {
+	switch file {
+	case "-":
+		return interruptible(ctx, r.Stdin), nil
+	case "":
+		return nil, errors.New("the name of the file is empty; FILE is accepted, and - for standard input")
+	}
+	return os.Open(file)
+}
+
+// interruptible reads what in has until ctx ends. A read of a terminal ends when
+// somebody types, so that one stays behind.
+func interruptible(ctx context.Context, in io.Reader) io.ReadCloser {
+	out, feed := io.Pipe()
+	go func() {
+		_, err := io.Copy(feed, in)
+		feed.CloseWithError(err)
+	}()
+	context.AfterFunc(ctx, func() { feed.CloseWithError(ctx.Err()) })
+	return out
+}
+
+// meta is the --data of a job, byte for byte; false if there is none.
+func (r remote) meta(ctx context.Context, cmd *cli.Command) (json.RawMessage, bool, error) {
+	if !cmd.IsSet("data") {
+		return nil, false, nil
+	}
+	data, err := r.value(ctx, cmd, "data")
+	if err != nil {
+		return nil, false, err
+	}
+	data = strings.TrimSpace(data)
+	if !json.Valid([]byte(data)) {
+		return nil, false, usagef(`--data is no JSON; JSON is accepted, as in '{"a":1}' and '"text"', @FILE, and - for standard input`)
+	}
+	return json.RawMessage(data), true, nil
+}
+
+// due is the time of --in or --at, in unix milliseconds; false if neither is
+// given.
+func (r remote) due(cmd *cli.Command, now time.Time) (int64, bool, error) {
+	in, at := cmd.IsSet("in"), cmd.IsSet("at")
+	switch {
+	case in && at:
+		return 0, false, usagef("--in and --at exclude each other")
+	case in:
+		d, ok := parseDuration(cmd.String("in"))
+		if !ok {
+			return 0, false, usagef("--in %q: %s", cmd.String("in"), durationAccepts)
+		}
+		return now.Add(d).UnixMilli(), true, nil
+	case at:
+		ms, err := r.moment(cmd, "at")
+		return ms, err == nil, err
+	}
+	return 0, false, nil
+}
+
+// moment is the time of a flag that is given, in unix milliseconds.
+func (r remote) moment(cmd *cli.Command, name string) (int64, error) {
+	ms, ok := parseMoment(cmd.String(name), r.now())
+	if !ok {
+		return 0, usagef("--%s %q: %s", name, cmd.String(name), momentAccepts)
+	}
+	return ms, nil
+}
+
+// filters returns the fields of a filter by the flags that are given: those of
+// moments as unix milliseconds, the others as text.
+func (r remote) filters(cmd *cli.Command, texts, moments []string) (map[string]any, error) {
+	given := map[string]any{}
+	for _, name := range texts {
+		if !cmd.IsSet(name) {
+			continue
+		}
+		if cmd.String(name) == "" {
+			return nil, usagef("--%s is empty; leave it out to select all", name)
+		}
+		given[name] = cmd.String(name)
+	}
+	for _, name := range moments {
+		if !cmd.IsSet(name) {
+			continue
+		}
+		ms, err := r.moment(cmd, name)
+		if err != nil {
+			return nil, err
+		}
+		given[strings.ReplaceAll(name, "-", "_")] = ms
+	}
+	return given, nil
+}
+
+// limit is the number of --limit; 0 is all.
+func limit(cmd *cli.Command) (int, error) {
+	if n := cmd.Int("limit"); !cmd.IsSet("limit") || n > 0 {
+		return n, nil
+	}
+	return 0, usagef("--limit %d: 1 or more is accepted; without it all are listed", cmd.Int("limit"))
+}
+
+func limitFlag() cli.Flag {
+	return &cli.IntFlag{Name: "limit", Usage: "list `NUMBER` at most", HideDefault: true}
+}
+
+// counted is a number of things, with an s for all numbers but one.
+func counted(n int, s string) string {
+	if n == 1 {
+		return "1 " + s
+	}
+	return fmt.Sprintf("%d %ss", n, s)
+}

@@ -1,0 +1,97 @@
+package command
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/urfave/cli/v3"
+
+	"belfry/internal/client"
+)
+
+// created is what became of one job of an import.
+type created struct {
+	Line  int    `json:"line"`
+	ID    string `json:"id"`
+	Error string `json:"error"`
+	Code  string `json:"code"`
+}
+
+// partly says of work that broke off how much of it was done.
+func partly(err error, done string, n int) error {
+	if n == 0 {
+		return err
+	}
+	return fmt.Errorf("%w; %d were %s before that, and it is safe to repeat", err, n, done)
+}
+
+// importJobs streams a file to the server, and what the server says of each job
+// to people: those that failed on standard error. It holds one answer at a time.
+func (r remote) importJobs(ctx context.Context, cmd *cli.Command, c *client.Client) error {
+	args := cmd.Args()
+	file, err := r.open(ctx, args.Get(2))
+	if err != nil {
+		return Usage(err)
+	}
+	defer file.Close()
+	bar := r.progress("importing", size(file), progressbar.OptionShowBytes(true))
+	defer bar.end()
+	done, failed := 0, 0
+	in := &counter{ReadCloser: file}
+	for answer, err := range c.Stream(ctx, client.Path("bulk", args.Get(0), args.Get(1)), in) {
+		if err != nil {
+			return partly(err, "created", done)
+		}
+		bar.reach(in.n.Load())
+		var one created
+		if err := json.Unmarshal(answer, &one); err != nil {
+			return unreadable(err)
+		}
+		switch {
+		case one.Error == "":
+			done++
+		default:
+			failed++
+			if !cmd.Bool("quiet") {
+				bar.aside(func() { r.note("%s", one) })
+			}
+		}
+		if cmd.Bool("json") {
+			if err := r.raw(answer); err != nil {
+				return err
+			}
+		}
+	}
+	bar.end()
+	if !cmd.Bool("json") {
+		if err := r.line("created %s, %d failed", counted(done, "job"), failed); err != nil {
+			return err
+		}
+	}
+	if failed > 0 {
+		return fmt.Errorf("%d of %s failed", failed, counted(done+failed, "job"))
+	}
+	return nil
+}
+
+// String is the line for people about a job that failed.
+func (c created) String() string {
+	id := ""
+	if c.ID != "" {
+		id = fmt.Sprintf(" (%q)", c.ID)
+	}
+	return fmt.Sprintf("line %d%s: %s (%s)", c.Line, id, c.Error, c.Code)
+}
+
+// size is how long a file is, -1 if that is unknown, as of a pipe.
+func size(file any) int64 {
+	if f, ok := file.(*os.File); ok {
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			return info.Size()
+		}
+	}
+	return -1
+}

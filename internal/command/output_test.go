@@ -1,0 +1,58 @@
+package command
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestTablesKeepTheirColumns(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	table := table{w: &out}
+	for _, page := range [][][]string{
+		{{"ID", "ROUTE", "REASON"}, {"日本", "r", ""}},
+		{{"a", "a longer one", "x"}},
+		{{"b", "r", "y\nz"}},
+		nil,
+	} {
+		if err := table.print(page); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const want = `ID    ROUTE  REASON
+日本  r
+a     a longer one  x
+b     r             y�z
+`
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// JSON that is made harmless is the same JSON, on one line.
+func FuzzHarmless(f *testing.F) {
+	for _, s := range []string{`{"a":[1, "é"]}`, "{\n\"a\":\t1}", "\"\x7f\u009b\u202e\"", "\"\U000e0001\"", `"\u001b"`, "\"\u2028\"", "\"\xff\""} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if !json.Valid(data) {
+			return
+		}
+		got := harmless(data)
+		if i := strings.IndexFunc(string(got), func(c rune) bool { return !unicode.IsGraphic(c) }); i >= 0 {
+			t.Errorf("%q became %q, with a character that a terminal may obey", data, got)
+		}
+		var want, is any
+		if err := json.Unmarshal(data, &want); err != nil {
+			return // a number too large to compare
+		}
+		if err := json.Unmarshal(got, &is); err != nil || !cmp.Equal(want, is) {
+			t.Errorf("%q became %q (%v), which is not the same", data, got, err)
+		}
+	})
+}

@@ -1,0 +1,73 @@
+package command
+
+import (
+	"io"
+	"sync/atomic"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+)
+
+// progress shows how far long work has come, at a terminal only. Without a bar
+// it shows nothing.
+type progress struct{ bar *progressbar.ProgressBar }
+
+// progress begins work of a length; -1 is unknown.
+func (r remote) progress(what string, length int64, more ...progressbar.Option) *progress {
+	if !r.Terminal {
+		return &progress{}
+	}
+	return &progress{progressbar.NewOptions64(length, append([]progressbar.Option{
+		progressbar.OptionSetWriter(r.Stderr),
+		progressbar.OptionSetDescription(what),
+		progressbar.OptionShowCount(),
+		progressbar.OptionSetWidth(30),
+		progressbar.OptionThrottle(100 * time.Millisecond),
+		progressbar.OptionSetSpinnerChangeInterval(0), // or it draws beside us, and over a question
+		progressbar.OptionSetRenderBlankState(true),
+		progressbar.OptionClearOnFinish(),
+	}, more...)...)}
+}
+
+// add says that n more are done.
+func (p *progress) add(n int) {
+	if p.bar != nil {
+		_ = p.bar.Add(n) // a bar that cannot be drawn is no loss
+	}
+}
+
+// end takes the bar away, for good.
+func (p *progress) end() {
+	if p.bar != nil {
+		_ = p.bar.Clear()
+		p.bar = nil
+	}
+}
+
+// aside prints something else where the bar is.
+func (p *progress) aside(print func()) {
+	if p.bar != nil {
+		_ = p.bar.Clear()
+	}
+	print()
+}
+
+// reach says that so many are done in all.
+func (p *progress) reach(n int64) {
+	if p.bar != nil {
+		_ = p.bar.Set64(n)
+	}
+}
+
+// counter counts what is read, which may be beside whoever looks at the count:
+// a bar is not to be drawn beside other output.
+type counter struct {
+	io.ReadCloser
+	n atomic.Int64
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.ReadCloser.Read(p)
+	c.n.Add(int64(n))
+	return n, err
+}

@@ -1,0 +1,81 @@
+package command
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+
+	"github.com/urfave/cli/v3"
+
+	"belfry/internal/client"
+	"belfry/internal/job"
+)
+
+// rotateSecret prints a secret that was made up, and never one that was given.
+func (r remote) rotateSecret(ctx context.Context, cmd *cli.Command, c *client.Client) error {
+	body := map[string]any{}
+	secret, err := r.secret(ctx, cmd)
+	if err != nil {
+		return err
+	}
+	if secret != "" {
+		body["secret"] = secret
+	}
+	if cmd.IsSet("grace") {
+		d, ok := parseDuration(cmd.String("grace"))
+		if !ok {
+			return usagef("--grace %q: %s", cmd.String("grace"), durationAccepts)
+		}
+		body["grace_ms"] = d.Milliseconds()
+	}
+	answer, err := c.Do(ctx, http.MethodPost, routePath(cmd, "rotate"), body)
+	if err != nil {
+		return err
+	}
+	if secret != "" && cmd.Bool("json") {
+		if answer, err = hideSecret(answer); err != nil {
+			return err
+		}
+	}
+	var rotated struct {
+		Secret    string `json:"secret"`
+		PublicKey string `json:"public_key"`
+		OldUntil  int64  `json:"old_secrets_until"`
+	}
+	return r.show(cmd, answer, &rotated, func() error {
+		if rotated.OldUntil != 0 {
+			r.note("the old secret signs, too, until %s", momentAndDistance(rotated.OldUntil, r.now()))
+		}
+		if rotated.PublicKey != "" {
+			r.note("receivers verify with the public key %s", rotated.PublicKey)
+		}
+		if secret != "" {
+			return r.line("rotated %s", cmd.Args().Get(1))
+		}
+		// Apart from the secret, so that a script can take that alone.
+		r.note("the new secret of %s, which is not shown again:", cmd.Args().Get(1))
+		return r.line("%s", rotated.Secret)
+	})
+}
+
+func hideSecret(answer json.RawMessage) (json.RawMessage, error) {
+	o, err := object(answer)
+	if err != nil {
+		return nil, unreadable(err)
+	}
+	o["secret"] = job.Hidden
+	return json.Marshal(o)
+}
+
+// secret is the --secret of a command; empty is none.
+func (r remote) secret(ctx context.Context, cmd *cli.Command) (string, error) {
+	if !cmd.IsSet("secret") {
+		return "", nil
+	}
+	secret, err := r.value(ctx, cmd, "secret")
+	if secret = strings.TrimSpace(secret); err == nil && secret == "" {
+		err = usagef("--secret is empty; %s", job.AcceptedIn("secret"))
+	}
+	return secret, err
+}

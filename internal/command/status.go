@@ -1,0 +1,99 @@
+package command
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+
+	"github.com/urfave/cli/v3"
+
+	"belfry/internal/client"
+)
+
+// about is what the server says of itself.
+type about struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+}
+
+// place is a db or a collection, with how much is in it.
+type place struct {
+	DB         string `json:"db"`
+	Collection string `json:"collection"`
+	Jobs       uint64 `json:"jobs"`
+	Routes     int    `json:"routes"`
+}
+
+func statusCommand(r remote) *cli.Command {
+	return r.command("status", "show the server, whether it can store and fire, and how much is in its dbs, or in the collections of one",
+		[]string{"[DB]"}, nil, r.status)
+}
+
+// status ends with an error if the server is not ready, after it has shown what
+// there is.
+func (r remote) status(ctx context.Context, cmd *cli.Command, c *client.Client) error {
+	answer, err := c.Do(ctx, http.MethodGet, "/", nil)
+	if err != nil {
+		return err
+	}
+	var server about
+	if err := json.Unmarshal(answer, &server); err != nil {
+		return unreadable(err)
+	}
+	_, notReady := c.Do(ctx, http.MethodGet, client.Path("readyz"), nil)
+	if cmd.Bool("json") {
+		said := map[string]any{"version": server.Version, "ready": notReady == nil}
+		if notReady != nil {
+			said["reason"] = notReady.Error()
+		}
+		line, err := json.Marshal(said)
+		if err != nil {
+			return err
+		}
+		if err := r.raw(line); err != nil {
+			return err
+		}
+	} else {
+		ready := "yes"
+		if notReady != nil {
+			ready = "no: " + notReady.Error()
+		}
+		if err := r.facts([][]string{{"Server", server.Name + " " + server.Version}, {"Ready", ready}}); err != nil {
+			return err
+		}
+	}
+	if notReady != nil {
+		return notReady
+	}
+	err = r.listPlaces(ctx, cmd, c)
+	var refused *client.Error
+	if errors.As(err, &refused) && refused.Status == http.StatusForbidden && !cmd.Args().Present() {
+		r.note("the token is not for all dbs; \"%s DB\" shows one of its own", cmd.FullName())
+		return nil
+	}
+	return err
+}
+
+// listPlaces lists the dbs, or the collections of the db that is named.
+func (r remote) listPlaces(ctx context.Context, cmd *cli.Command, c *client.Client) error {
+	l := listing[place]{
+		path: client.Path("db"), query: query(nil, 0), field: "dbs", what: "dbs",
+		header: []string{"DB", "JOBS", "ROUTES"},
+		row: func(p place) []string {
+			return []string{p.DB, strconv.FormatUint(p.Jobs, 10), strconv.Itoa(p.Routes)}
+		},
+	}
+	if db := cmd.Args().First(); db != "" {
+		l.path, l.field, l.what = client.Path("db", db), "collections", "collections"
+		l.header = []string{"COLLECTION", "JOBS"}
+		l.row = func(p place) []string { return []string{p.Collection, strconv.FormatUint(p.Jobs, 10)} }
+	}
+	if !cmd.Bool("json") {
+		if err := r.line(""); err != nil {
+			return err
+		}
+	}
+	return list(ctx, r, cmd, c, l, 0)
+}
