@@ -39,7 +39,7 @@ release: ## build dist/: an archive for each platform, and their checksums
 		name="belfry_$(VERSION)_$$(echo $$platform | tr / _)"; mkdir "dist/$$name"; \
 		CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/} go build -trimpath -buildvcs=false \
 			-ldflags "-s -w $(LDFLAGS)" -o "dist/$$name/belfry" ./cmd/belfry; \
-		cp LICENSE README.md CHANGELOG.md nats.conf packaging/belfry.service docs/operations.md docs/grafana.json "dist/$$name/"; \
+		cp LICENSE README.md CHANGELOG.md nats.conf packaging/belfry.service docs/operations.md docs/nats.md docs/grafana.json "dist/$$name/"; \
 		tar -C dist --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -cf - "$$name" | gzip -n > "dist/$$name.tar.gz"; \
 		rm -r "dist/$$name"; \
 	done
