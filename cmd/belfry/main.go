@@ -70,6 +70,8 @@ func newCommand(getenv func(string) string, stdout, stderr io.Writer) *cli.Comma
 					return receive(ctx, cmd.String("listen"), cmd.String("secret"), stdout)
 				},
 			},
+			backupCommand(remote{getenv, stdout, stderr}),
+			restoreCommand(remote{getenv, stdout, stderr}),
 			tokenCommand(remote{getenv, stdout, stderr}),
 			{
 				Name:  "version",

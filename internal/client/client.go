@@ -21,6 +21,7 @@ type Client struct {
 	base  string // without a slash at its end
 	token string
 	http  *http.Client
+	long  *http.Client // without a timeout
 }
 
 // Error is an answer that is no success.
@@ -52,11 +53,13 @@ func New(server, token string) (*Client, error) {
 	if strings.ContainsFunc(token, func(c rune) bool { return c <= ' ' || c > '~' }) {
 		return nil, errors.New("the token: printable ASCII characters without spaces are accepted")
 	}
+	// A redirect would show the token to wherever it leads.
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &Client{
 		base:  strings.TrimSuffix(u.String(), "/"),
 		token: token,
-		// A redirect would show the token to wherever it leads.
-		http: &http.Client{Timeout: timeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
+		http:  &http.Client{Timeout: timeout, CheckRedirect: stay},
+		long:  &http.Client{CheckRedirect: stay},
 	}, nil
 }
 
@@ -80,17 +83,30 @@ func (c *Client) Do(ctx context.Context, method, path string, body any) (json.Ra
 		}
 		sent = bytes.NewReader(data)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, c.base+path, sent)
+	rsp, err := c.send(ctx, c.http, method, path, sent)
+	if err != nil {
+		return nil, err
+	}
+	return answerOf(rsp)
+}
+
+func (c *Client) send(ctx context.Context, by *http.Client, method, path string, body io.Reader) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
 	if err != nil {
 		return nil, err
 	}
 	if c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token)
 	}
-	rsp, err := c.http.Do(req)
+	rsp, err := by.Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("couldn't reach the server: %w", err)
 	}
+	return rsp, nil
+}
+
+// answerOf reads and closes an answer of JSON.
+func answerOf(rsp *http.Response) (json.RawMessage, error) {
 	defer rsp.Body.Close()
 	answer, err := io.ReadAll(http.MaxBytesReader(nil, rsp.Body, maxAnswer))
 	if err != nil {
