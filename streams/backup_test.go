@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -258,5 +260,76 @@ func TestRestoreAgain(t *testing.T) {
 	page, err := g.Letters().List(t.Context(), job.LetterQuery{DB: "db"})
 	if err != nil || len(page.Letters) != 2 {
 		t.Errorf("%d letters (%v), want the two of jobs that do not wait", len(page.Letters), err)
+	}
+}
+
+// Jobs that change all the time are in a backup all the same, none older than
+// when it began.
+func TestBackupWhileJobsChange(t *testing.T) {
+	t.Parallel()
+	f := open(t, streams.Config{Partitions: 2})
+	f.route("n", job.NATS)
+	const n, writers = 400, 8
+	base := time.Now().Add(time.Hour).Truncate(time.Millisecond)
+	for i := range n {
+		f.create(newJob(fmt.Sprint(i), "n", base))
+	}
+	var acked [n]atomic.Int64 // milliseconds that the job was put off by
+	ctx, stop := context.WithCancel(t.Context())
+	var load sync.WaitGroup
+	defer load.Wait()
+	defer stop()
+	rounds := make(chan struct{}, 1000)
+	for w := range writers {
+		load.Go(func() {
+			for by := int64(1); ; by++ {
+				for i := w; i < n; i += writers {
+					if err := f.Jobs().Update(ctx, newJob(fmt.Sprint(i), "n", base.Add(time.Duration(by)*time.Millisecond)), 0); err != nil {
+						if ctx.Err() == nil {
+							t.Errorf("couldn't change a job: %v", err)
+						}
+						return
+					}
+					acked[i].Store(by)
+				}
+				select {
+				case rounds <- struct{}{}:
+				default:
+				}
+			}
+		})
+	}
+	for range writers {
+		<-rounds
+	}
+	for range 5 {
+		var before [n]int64
+		for i := range before {
+			before[i] = acked[i].Load()
+		}
+		newest := map[string]job.Record{}
+		entries := 0
+		err := f.Backups().Each(t.Context(), func(e job.Entry) error {
+			if e.Job == nil {
+				return nil
+			}
+			if entries++; entries%50 == 0 {
+				<-rounds // whoever takes the backup is slow
+			}
+			if e.Job.Revision > newest[e.Job.ID].Revision {
+				newest[e.Job.ID] = *e.Job
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range n {
+			r, ok := newest[fmt.Sprint(i)]
+			if by := r.Trigger - base.UnixMilli(); !ok || by < before[i] {
+				t.Errorf("job %d was put off by %d ms when the backup began; in it: %t, by %d ms", i, before[i], ok, by)
+			}
+		}
+		t.Logf("%d entries of %d jobs", entries, n)
 	}
 }
