@@ -217,7 +217,7 @@ func TestRestoreAgain(t *testing.T) {
 		all = append(all, job.Entry{Fire: &f})
 	}
 	broken := errors.New("broken off")
-	for _, upTo := range []int{1, n / 2, n + 1, n + 3, len(all)} {
+	for _, upTo := range []int{0, 1, n / 2, n + 1, n + 3, len(all)} {
 		if err := g.Backups().Restore(t.Context(), "b", reader(all[:upTo], broken)); !errors.Is(err, broken) {
 			t.Fatalf("a restore that breaks off: %v, want its error", err)
 		}
