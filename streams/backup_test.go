@@ -14,6 +14,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
 	"belfry/streams"
@@ -184,12 +186,15 @@ func sortKey(e job.Entry) string {
 	return fmt.Sprint(e.Kind(), key)
 }
 
-// Nothing fires before all is there. What broke off is restored again, on top of
-// what is there, and everything fires once.
+// Nothing fires before all is there, on no node. What broke off is restored
+// again, on top of what is there, and everything fires once.
 func TestRestoreAgain(t *testing.T) {
 	t.Parallel()
-	g := open(t, streams.Config{Partitions: 2})
-	g.run()
+	g := open(t, streams.Config{Partitions: 4})
+	nodes := []*node{g.node(), g.node()}
+	for _, node := range nodes {
+		eventually(t, "each node owns its part", func() bool { return node.Owned() == 2 })
+	}
 	var all []job.Entry
 	const n = 1000
 	due := time.Now().Add(-time.Minute)
@@ -225,7 +230,9 @@ func TestRestoreAgain(t *testing.T) {
 			t.Errorf("another backup meanwhile: %v, want that one broke off", err)
 		}
 	}
-	eventually(t, "the timers know of the restore", func() bool { return g.Ready(t.Context()) != nil })
+	for _, node := range nodes {
+		eventually(t, "a node knows of the restore", func() bool { return node.Ready(t.Context()) != nil })
+	}
 	changed := newJob("5", "n", time.Now().Add(time.Hour))
 	if err := g.Jobs().Update(t.Context(), changed, 0); err != nil {
 		t.Fatal(err)
@@ -332,4 +339,59 @@ func TestBackupWhileJobsChange(t *testing.T) {
 		}
 		t.Logf("%d entries of %d jobs", entries, n)
 	}
+}
+
+// Whatever answers are lost, and writes with them, all of a backup is there once.
+func TestRestoreWithoutAnswers(t *testing.T) {
+	t.Parallel()
+	g := open(t, streams.Config{})
+	var all []job.Entry
+	const jobs, others = 100, 15
+	due := time.Now().Add(time.Hour)
+	for i := range jobs {
+		r := job.New(newJob(fmt.Sprint(i), "n", due), fmt.Sprint("F", i))
+		r.Revision = uint64(i + 1)
+		all = append(all, job.Entry{Job: &r})
+	}
+	all = append(all, job.Entry{Route: &job.Route{RouteKey: job.RouteKey{DB: "db", ID: "n"}, Type: job.NATS}})
+	fire := func(kind string, i int) job.Fire {
+		return job.Fire{Key: newJob(fmt.Sprint(kind, i), "n", due).Key, Route: "n", Trigger: due.UnixMilli(), ID: fmt.Sprint(kind, i), Attempt: 1, Meta: []byte("1"), Claim: 1}
+	}
+	for i := range others {
+		all = append(all, job.Entry{Letter: &job.Letter{Fire: fire("L", i), Died: due, Reason: job.ReasonUnread}})
+	}
+	for i := range others {
+		f := fire("Q", i)
+		all = append(all, job.Entry{Fire: &f})
+	}
+	var writes atomic.Int64
+	g.Intercept(func(ctx context.Context, m *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {
+		switch n := writes.Add(1); {
+		case n%3 == 0: // lost on the way there
+			return nil, nats.ErrTimeout
+		case n%3 == 1: // or back
+			_, _ = send(ctx, m)
+			return nil, nats.ErrTimeout
+		}
+		return send(ctx, m)
+	})
+	g.restore(all)
+	count := func(stream, subject string, want int) {
+		t.Helper()
+		ids := map[string]int{}
+		for _, m := range g.messages(stream, subject) {
+			ids[m.Subject()+m.Headers().Get("Belfry-Fire-Id")]++
+		}
+		for id, times := range ids {
+			if times != 1 {
+				t.Errorf("%s has %s %d times, want once", stream, id, times)
+			}
+		}
+		if len(ids) != want {
+			t.Errorf("%s has %d of the backup, want %d", stream, len(ids), want)
+		}
+	}
+	count("KV_jobs_0", "$KV.jobs_0.*.*.*", jobs)
+	count("DEAD", "dead.>", others)
+	count("FIRES", "fires.>", others)
 }

@@ -81,8 +81,17 @@ func (b *Backups) beginRestore(ctx context.Context, backup string) (run string, 
 		}
 		return "", false, err
 	}
-	mark = restoreMark{Backup: backup, Run: rand.Text(), Begun: b.s.cfg.Now().UnixMilli()}
-	return mark.Run, false, b.w.writeRestoreMark(ctx, mark, revision)
+	begun := restoreMark{Backup: backup, Run: rand.Text(), Begun: b.s.cfg.Now().UnixMilli()}
+	return begun.Run, false, until(ctx, func(ctx context.Context) (bool, error) {
+		if err := b.w.writeRestoreMark(ctx, begun, revision); !errors.Is(err, job.ErrUnknownOutcome) {
+			return err == nil, err
+		}
+		now, at, err := b.w.readRestoreMark(ctx)
+		if err == nil && at != revision && now.Run != begun.Run {
+			err = fmt.Errorf("%w: another restore has begun", job.ErrNotEmpty)
+		}
+		return now.Run == begun.Run, err
+	})
 }
 
 // endRestore lets the timers fire.
