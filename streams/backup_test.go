@@ -137,7 +137,7 @@ func TestBackupAndRestore(t *testing.T) {
 	if diff := cmp.Diff(all, counts); diff != "" {
 		t.Fatalf("the entries wanted (-) and there (+) differ:\n%s", diff)
 	}
-	g := open(t, streams.Config{Partitions: 2})
+	g := open(t, streams.Config{Partitions: 2, SyncAlways: true})
 	g.restore(want)
 	got := g.backup()
 	for _, e := range want {
