@@ -20,6 +20,7 @@ func TestLayers(t *testing.T) {
 		"belfry/internal/tracing":  {"belfry/", "github.com/nats-io/"},
 		"belfry/internal/metrics":  {"belfry/api", "belfry/streams", "belfry/delivery", "github.com/nats-io/"},
 		"belfry/internal/contract": {"belfry/api", "belfry/streams", "belfry/delivery", "github.com/nats-io/", "net/http"},
+		"belfry/internal/backup":   {"belfry/api", "belfry/streams", "belfry/delivery", "github.com/nats-io/", "net/http"},
 		"belfry/internal/client":   {"belfry/", "github.com/", "golang.org/"},
 		"belfry/internal/job":      {"belfry/", "github.com/", "golang.org/", "net/http"},
 	}
