@@ -73,6 +73,9 @@ var accessTable = []accessRow{
 	{"GET /token", admin},
 	{"DELETE /token/{id}", admin},
 
+	{"GET /backup", admin},
+	{"POST /restore", admin},
+
 	// Those that only say that an id is empty.
 	{"GET /job/{db}/{collection}/", reader},
 	{"PUT /job/{db}/{collection}/", writer},

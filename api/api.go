@@ -71,6 +71,7 @@ type Config struct {
 	Letters  Letters
 	Attempts Attempts
 	Tokens   Tokens
+	Backups  Backups
 
 	// AdminToken is a token that may do everything, to begin with; empty is
 	// none. It is never logged.
@@ -185,6 +186,9 @@ func New(cfg Config) http.Handler {
 	a.mux.Get("/token", a.serve(a.listTokens, noBody))
 	a.mux.Delete("/token/{id}", a.serve(a.deleteToken, noBody))
 	a.mux.Delete("/token/", a.serve(emptyID, noBody))
+
+	a.mux.Get("/backup", a.makeBackup)
+	a.mux.Post("/restore", a.restoreBackup)
 
 	a.mux.Get("/healthz", a.serve(a.healthz, noBody))
 	a.mux.Get("/readyz", a.serve(a.readyz, noBody))

@@ -35,6 +35,8 @@ type store struct {
 	tokens   map[string]job.Token
 	inUse    bool // there was a token
 	unknown  bool // the tokens cannot be told yet
+
+	backups backups
 }
 
 func newStore() *store {
@@ -314,7 +316,7 @@ func (s routes) Delete(ctx context.Context, key job.RouteKey, expect uint64) err
 // config is an API over the store, silent.
 func config(s *store) api.Config {
 	return api.Config{
-		Jobs: jobs{s}, Routes: routes{s}, Letters: letters{s}, Attempts: attempts{s}, Tokens: tokens{s},
+		Jobs: jobs{s}, Routes: routes{s}, Letters: letters{s}, Attempts: attempts{s}, Tokens: tokens{s}, Backups: &s.backups,
 		Metrics: metricstest.New().API,
 		Log:     slog.New(slog.DiscardHandler),
 	}
@@ -356,7 +358,11 @@ func send(t *testing.T, srv *httptest.Server, req *http.Request) answer {
 	if err != nil {
 		t.Fatalf("%s %s: reading the answer: %v", req.Method, req.URL, err)
 	}
-	if ct := resp.Header.Get("Content-Type"); ct != "application/json" {
+	ct := resp.Header.Get("Content-Type")
+	if ct == "application/gzip" && resp.StatusCode == http.StatusOK {
+		return answer{resp.StatusCode, resp.Header, string(got)}
+	}
+	if ct != "application/json" {
 		t.Errorf("%s %s: Content-Type: got %q, want application/json", req.Method, req.URL, ct)
 	}
 	body, ended := strings.CutSuffix(string(got), "\n")

@@ -44,6 +44,7 @@ var errorTable = []ErrorRow{
 	{"E011", 400, job.ErrWebhookURL, "`webhook_url` cannot be called, or is given for a route of type `NATS`."},
 	{"E012", 413, job.ErrTooLarge, "The body or its `meta` is over the limit; or, over NATS, the answer over the server's `max_payload`."},
 	{"E013", 400, job.ErrPolicy, "A field about a route's delivery has a value that is not accepted, or is for routes of the other type."},
+	{"E014", 400, job.ErrBackup, "What is to be restored is no backup, or one that was cut off or altered, or of a version that this Belfry does not read."},
 	{"E021", 400, job.ErrFilter, "What is to select jobs or dead letters, or to page through a list, in the query string or in the body, is unknown, given twice, or not accepted."},
 	{"E022", 400, job.ErrNoFilter, "Cancelling by filter, redriving and discarding need a filter, or `\"all\": true`."},
 	{"E023", 400, job.ErrIfMatch, "`If-Match` is not one `ETag` as a GET has it, nor `*`."},
@@ -61,6 +62,7 @@ var errorTable = []ErrorRow{
 	{"E110", 412, job.ErrRevision, "The job or route has changed since the `ETag` in `If-Match`; nothing was done."},
 	{"E121", 400, job.ErrLetterNotFound, "There is no such dead letter, or it was redriven or discarded."},
 	{"E131", 400, job.ErrTokenNotFound, "There is no such token, or it was revoked."},
+	{"E141", 409, job.ErrNotEmpty, "A backup is restored into an empty server only, or once more after its restore broke off; one at a time."},
 
 	{"E201", 404, errNoPath, "There is no such path."},
 	{"E202", 405, errMethod, "The path does not have this method; `Allow` lists those it has."},

@@ -98,6 +98,12 @@ var refusals = []refusal{
 	{"PUT", "/job/db/coll/waiting", strings.Repeat(" ", 528<<10+1), nil, 413, "E012", "540672"},
 	{"POST", "/route/db", strings.Repeat(" ", 16<<10+1), nil, 413, "E012", "the body has more than 16384 bytes"},
 	{"PUT", "/route/db/r", strings.Repeat(" ", 16<<10+1), nil, 413, "E012", "16384"},
+	{"POST", "/restore", ``, nil, 400, "E014", "it is empty"},
+	{"POST", "/restore", `{"id":"x"}`, nil, 400, "E014", "its first line is not that of a backup"},
+	{"POST", "/restore", strings.Replace(emptyBackup, `"version":1`, `"version":2`, 1), nil, 400, "E014", "its version is 2; this Belfry reads version 1"},
+	{"POST", "/restore", strings.SplitAfter(emptyBackup, "\n")[0], nil, 400, "E014", "it was cut off"},
+	{"POST", "/restore", emptyBackup, fmt.Errorf("%w: there are jobs", job.ErrNotEmpty), 409, "E141", "the server is not empty: there are jobs"},
+	{"GET", "/restore", ``, nil, 405, "E202", "POST is allowed"},
 	{"GET", "/dead/db?rout=r", ``, nil, 400, "E021", `"rout" is unknown; accepted are route, reason, after, before, limit, cursor`},
 	{"GET", "/dead/db?limit=1001", ``, nil, 400, "E021", "limit is 1001; 1 to 1000"},
 	{"GET", "/dead/db?route=", ``, nil, 400, "E007", "route is empty"},
@@ -202,6 +208,7 @@ func TestRefusals(t *testing.T) {
 	s := newStore()
 	var fail error
 	s.fail = func(context.Context) error { return fail }
+	s.backups.fail = s.fail
 	for id, typ := range map[string]job.RouteType{"r": job.REST, "n": job.NATS} {
 		key := job.RouteKey{DB: "db", ID: id}
 		s.routes[key] = job.Route{RouteKey: key, Type: typ}

@@ -27,9 +27,15 @@ func encodeDead(f job.Fire, reason job.Reason, detail string, now time.Time) *na
 	return m
 }
 
-// decodeDead reads a message of DEAD.
-func decodeDead(h nats.Header, data []byte, seq uint64, died time.Time) (job.Letter, error) {
+// decodeDead reads a message of DEAD that was stored at a time: then its fire
+// died, unless a restore has stored it.
+func decodeDead(h nats.Header, data []byte, seq uint64, stored time.Time) (job.Letter, error) {
 	f, err := decodeFire(h, data, 0, time.Time{})
+	died := stored
+	if h.Get(hdrDied) != "" {
+		p := headerParser{h: h}
+		died = time.UnixMilli(int64(p.uint(hdrDied)))
+	}
 	return job.Letter{
 		Fire: f, Number: seq, Died: died,
 		Reason: job.Reason(h.Get(hdrReason)), Detail: h.Get(hdrDetail),

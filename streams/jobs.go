@@ -150,6 +150,9 @@ func (s *Jobs) buryBefore(ctx context.Context, r job.Record) error {
 	if r.Status != job.Dead || s.cfg.Now().UnixMilli()-r.Finished > deadRepeats.Milliseconds() {
 		return nil
 	}
+	if r.Replaces.Seq == 0 { // restored, as was its letter
+		return nil
+	}
 	f := job.Fire{
 		Key: r.Key, Route: r.Route, Trigger: r.Trigger, ID: r.FireID,
 		Attempt: r.Attempt, Meta: r.Meta, Trace: r.Trace, Claim: r.Replaces.Seq,

@@ -119,8 +119,6 @@ func (s *Letters) scan(ctx context.Context, stream jetstream.Stream, q job.Lette
 		if err != nil {
 			return false, err
 		}
-		end := at.NumPending == 0 || at.Sequence.Stream >= last ||
-			q.Before > 0 && at.Timestamp.UnixMilli() >= q.Before
 		if at.Sequence.Stream > last {
 			return false, nil
 		}
@@ -128,6 +126,9 @@ func (s *Letters) scan(ctx context.Context, stream jetstream.Stream, q job.Lette
 		if err != nil {
 			l = job.Letter{Number: at.Sequence.Stream} // put there by hand; no query selects it
 		}
+		// Letters are in the order of their deaths, restored ones too.
+		end := at.NumPending == 0 || at.Sequence.Stream >= last ||
+			q.Before > 0 && l.Died.UnixMilli() >= q.Before
 		if !visit(l) || end || time.Since(begun) > s.scanTime {
 			return !end, nil
 		}

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/nats-io/nats.go"
+
 	"belfry/internal/job"
 )
 
@@ -41,6 +43,7 @@ const (
 	epochKey = "epoch"
 
 	partitionsKey = "partitions"
+	restoreKey    = "restore"
 	leasePrefix   = "lease."
 	nodePrefix    = "node."
 
@@ -67,6 +70,12 @@ const (
 	hdrClaim   = "Belfry-Claim" // a fire's: the revision it was published for
 	hdrRoute   = job.HeaderRoute
 	hdrAttempt = job.HeaderAttempt
+
+	// Of what a restore has written: "<run>:<number>", see restoreTag.
+	hdrRestore = "Belfry-Restore"
+	// Of a dead letter that a restore has written: when the fire died, in unix
+	// milliseconds.
+	hdrDied = "Belfry-Died"
 )
 
 // Headers that JetStream gives a meaning to.
@@ -146,12 +155,30 @@ func leaseKey(partition int) string     { return leasePrefix + strconv.Itoa(part
 func nodeKey(node string) string        { return nodePrefix + node }
 func settingsSubject(key string) string { return "$KV." + settingsBucket + "." + key }
 
+// restoreTag marks what a restore has written, with a number that orders it: of
+// a job the revision that it had when it was backed up, of others the place in
+// the backup among those of the kind.
+func restoreTag(run string, number uint64) string { return run + ":" + formatUint(number) }
+
+// parseRestoreTag undoes restoreTag; without one run is empty.
+func parseRestoreTag(h nats.Header) (run string, number uint64) {
+	run, n, _ := strings.Cut(h.Get(hdrRestore), ":")
+	number, err := strconv.ParseUint(n, 10, 64)
+	if err != nil {
+		return "", 0
+	}
+	return run, number
+}
+
 // Keys of the gates bucket.
 func breakerKey(k job.RouteKey) string { return breakerPrefix + routeToken(k) }
 func rateKey(k job.RouteKey) string    { return ratePrefix + routeToken(k) }
 func gatesSubject(key string) string   { return "$KV." + gatesBucket + "." + key }
 
-const gatesStream = "KV_" + gatesBucket
+const (
+	gatesStream    = "KV_" + gatesBucket
+	settingsStream = "KV_" + settingsBucket
+)
 
 func tokenSubject(id string) string { return "$KV." + tokensBucket + "." + id }
 
@@ -178,6 +205,11 @@ func deadSubject(k job.RouteKey) string { return "dead." + routeToken(k) }
 
 // attemptSubject is that of all tries of a job.
 func attemptSubject(k job.Key) string { return "attempts." + jobKey(k) }
+
+// parseAttemptSubject undoes attemptSubject.
+func parseAttemptSubject(subject string) (job.Key, error) {
+	return parseJobKey(strings.TrimPrefix(subject, "attempts."))
+}
 
 // deadSubjectsOf matches the dead letters of a db, of all its routes if route
 // is empty.

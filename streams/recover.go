@@ -144,9 +144,11 @@ func (t *timer) scanFires(ctx context.Context, from, to uint64, found map[uint64
 
 func (t *timer) scanFiresOnce(ctx context.Context, from, to uint64, found map[uint64]bool) error {
 	return t.readOrdered(ctx, FiresStream, from, func(m jetstream.Msg, at *jetstream.MsgMetadata) bool {
-		// Revisions of different partitions are different things.
+		// Revisions of different partitions are different things, and so are
+		// those of the server that a restored fire is from.
 		f, err := decodeFire(m.Headers(), nil, at.Sequence.Stream, at.Timestamp)
-		if err == nil && partitionOf(f.Key, t.jobs.partitions) == t.partition {
+		restored := m.Headers().Get(hdrRestore) != ""
+		if err == nil && !restored && partitionOf(f.Key, t.jobs.partitions) == t.partition {
 			found[f.Claim] = true
 		}
 		// The message at to, or one behind it, is there: our fence, or the one

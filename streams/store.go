@@ -111,6 +111,7 @@ type Store struct {
 	breakers *Breakers
 	rates    *rates
 	tokens   *Tokens
+	backups  *Backups
 	timers   []*timer // by partition
 	leases   *leases
 
@@ -149,6 +150,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	s.letters = &Letters{js: js, w: w, jobs: s.jobs, cfg: s.cfg, scanTime: scanTime}
 	s.attempts = newAttempts(js, w, s.cfg.SyncAlways && s.replicas == 1, s.cfg)
 	s.tokens = newTokens(w, js, s.cfg)
+	s.backups = newBackups(s)
 	s.leases = newLeases(s)
 	if s.cfg.OnlyNode {
 		return s, s.inboxes.handOutAgain(ctx)
@@ -188,6 +190,9 @@ func (s *Store) gatesChanged() {
 // Tokens returns the bearer tokens. Its own Run is to end after the API.
 func (s *Store) Tokens() *Tokens { return s.tokens }
 
+// Backups returns what makes backups and restores them.
+func (s *Store) Backups() *Backups { return s.backups }
+
 // Run follows the routes, fires due jobs and buries what subscribers could not
 // take, until ctx ends; then it finishes the fires it has begun. Trouble with
 // JetStream it waits out. The error is always nil.
@@ -208,6 +213,11 @@ func (s *Store) Ready(ctx context.Context) error {
 	for _, stream := range []string{jobsStream(0), FiresStream} {
 		if _, err := s.js.Stream(ctx, stream); err != nil {
 			return fmt.Errorf("%w: stream %s: %v", job.ErrUnavailable, stream, err)
+		}
+	}
+	for _, t := range s.timers {
+		if t.holds.any() {
+			return errRestoring
 		}
 	}
 	return s.leases.ready()

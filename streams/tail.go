@@ -16,6 +16,8 @@ type tailed struct {
 	seq  uint64
 	rec  job.Record // headers only
 	kind tailKind
+
+	restore string // the one that wrote the record, if any
 }
 
 type tailKind int
@@ -85,7 +87,8 @@ func (t *timer) glimpse(m jetstream.Msg, seq uint64) tailed {
 	case !written:
 		return tailed{seq: seq, rec: r, kind: isUnknown}
 	}
-	return tailed{seq: seq, rec: r, kind: isRecord}
+	run, _ := parseRestoreTag(m.Headers())
+	return tailed{seq: seq, rec: r, kind: isRecord, restore: run}
 }
 
 // leaveAlone logs a stored record that is no job of this partition. The timer

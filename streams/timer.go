@@ -49,6 +49,7 @@ type timer struct {
 	unsettled map[uint64]struct{}
 	next      *tenure // taken, but the tail has not reached its mark
 	wanted    bool    // we are to own the partition, and do or try to
+	holds     holds   // for the sake of restores
 
 	releases []chan struct{} // closed once the last fires are through
 
@@ -70,6 +71,7 @@ type timer struct {
 	ended   chan struct{} // a fire came to its end, or its final state is written
 	orders  chan order
 	states  chan leaderState
+	freed   chan string // restores that are through
 
 	work     context.Context // of all that start begins
 	stopWork context.CancelFunc
@@ -104,6 +106,7 @@ func newTimer(s *Store, partition int) *timer {
 		orders:  make(chan order),
 		states:  make(chan leaderState),
 		pace:    newBackOff(10*time.Millisecond, 2*time.Second),
+		freed:   make(chan string),
 	}
 	t.newAgenda()
 	return t
@@ -172,6 +175,8 @@ func (t *timer) run(ctx context.Context) {
 			t.depose(ten)
 		case o := <-t.orders:
 			t.obey(ctx, o)
+		case run := <-t.freed:
+			t.holds.end(run)
 		case seq := <-t.settled:
 			delete(t.unsettled, seq)
 		case <-t.ended:
@@ -197,7 +202,7 @@ func (t *timer) step(ctx context.Context) {
 	for _, seq := range t.agenda.toLoad(t.now()) {
 		t.beginLoad(seq)
 	}
-	if t.tenure.fence == 0 {
+	if !t.mayFire() {
 		return
 	}
 	t.askPermits()
@@ -219,6 +224,9 @@ func (t *timer) finishSome(hurry bool) {
 	}
 }
 
+// mayFire reports whether claims may be made.
+func (t *timer) mayFire() bool { return t.tenure.fence > 0 && !t.holds.any() }
+
 // room is how many more fires may begin.
 func (t *timer) room() int { return maxFiring - int(t.firing.Load()) }
 
@@ -230,10 +238,10 @@ func (t *timer) untilNext() time.Duration {
 	if at := t.agenda.nextLoad(); t.wanted && !at.IsZero() {
 		wait = min(wait, at.Sub(now))
 	}
-	if at := t.agenda.nextFire(); !at.IsZero() && t.tenure.fence > 0 && t.room() > 0 {
+	if at := t.agenda.nextFire(); !at.IsZero() && t.mayFire() && t.room() > 0 {
 		wait = min(wait, at.Sub(now))
 	}
-	if at := t.agenda.nextOpening(now); !at.IsZero() && t.tenure.fence > 0 {
+	if at := t.agenda.nextOpening(now); !at.IsZero() && t.mayFire() {
 		wait = min(wait, at.Sub(now))
 	}
 	if at := t.finisher.next(); !at.IsZero() && t.firing.Load() < maxFiring/4 {
@@ -252,6 +260,7 @@ func (t *timer) observe(m tailed) {
 	case isUnknown:
 		t.agenda.observeUnknown(m.rec)
 	case isRecord:
+		t.holdFor(m.restore)
 		t.agenda.observe(m.rec)
 		t.meter.ended(m.rec, t.wanted)
 		// Behind our mark a claim of an earlier epoch has no fire yet, and

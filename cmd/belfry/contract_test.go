@@ -115,9 +115,9 @@ func TestContractIsComplete(t *testing.T) {
 			codes[m[1]] = true
 		}
 	}
-	for _, resource := range []string{"job", "route", "dead", "db", "cancel", "bulk"} {
+	for _, resource := range []string{"job", "route", "dead", "db", "cancel", "bulk", "backup", "restore"} {
 		for _, method := range []string{http.MethodPost, http.MethodGet, http.MethodPut, http.MethodDelete} {
-			if only := map[string]string{"dead": "GET POST", "db": "GET", "cancel": "POST", "bulk": "POST"}[resource]; only != "" && !strings.Contains(only, method) {
+			if only := map[string]string{"dead": "GET POST", "db": "GET", "cancel": "POST", "bulk": "POST", "backup": "GET", "restore": "POST"}[resource]; only != "" && !strings.Contains(only, method) {
 				continue // of the dead letters the contract redrives the only one
 			}
 			if !answered[method+" "+resource] {

@@ -22,6 +22,7 @@ func TestLayers(t *testing.T) {
 		"belfry/internal/metrics":  {"belfry/api", "belfry/streams", "belfry/delivery", "github.com/nats-io/"},
 		"belfry/internal/contract": {"belfry/api", "belfry/streams", "belfry/delivery", "github.com/nats-io/", "net/http"},
 		"belfry/internal/command":  {"belfry/api", "belfry/streams", "belfry/delivery", "github.com/nats-io/", "github.com/prometheus/", "go.opentelemetry.io/"},
+		"belfry/internal/backup":   {"belfry/api", "belfry/streams", "belfry/delivery", "github.com/nats-io/", "net/http"},
 		"belfry/internal/client":   {"belfry/", "github.com/", "golang.org/"},
 		"belfry/internal/job":      {"belfry/", "github.com/", "golang.org/", "net/http"},
 	}

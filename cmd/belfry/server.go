@@ -227,6 +227,7 @@ func (s *Server) start(ctx context.Context) error {
 		Letters:     store.Letters(),
 		Attempts:    store.Attempts(),
 		Tokens:      store.Tokens(),
+		Backups:     store.Backups(),
 		AdminToken:  admin,
 		RequestRate: s.cfg.RequestRate,
 		MaxMeta:     s.cfg.MaxMeta,

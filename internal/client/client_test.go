@@ -72,3 +72,57 @@ func TestNew(t *testing.T) {
 		t.Errorf("a token with a newline: error %v, want one without the token", err)
 	}
 }
+
+// Streams go both ways, and are refused as other requests are.
+func TestStreams(t *testing.T) {
+	t.Parallel()
+	const long = 1 << 20
+	status := 200
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n, err := io.Copy(io.Discard, r.Body)
+		w.WriteHeader(status)
+		switch {
+		case status != 200:
+			io.WriteString(w, `{"error":"no","code":"E141"}`)
+		case r.Method == "GET":
+			io.WriteString(w, strings.Repeat("x", long))
+			if r.URL.Path == "/cut" {
+				panic(http.ErrAbortHandler)
+			}
+		default:
+			fmt.Fprintf(w, `{"read":%d,"ok":%t,"as":%q}`, n, err == nil, r.Header.Get("Authorization"))
+		}
+	}))
+	defer srv.Close()
+	c, err := client.New(srv.URL, "secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	download := func(path string) (int, error) {
+		body, err := c.Download(t.Context(), path)
+		if err != nil {
+			return 0, err
+		}
+		defer body.Close()
+		got, err := io.ReadAll(body)
+		return len(got), err
+	}
+	if n, err := download("/x"); n != long || err != nil {
+		t.Errorf("the download has %d bytes, %v; want %d", n, err, long)
+	}
+	if _, err := download("/cut"); err == nil || !strings.Contains(err.Error(), "to its end") {
+		t.Errorf("a download that is cut: %v, want that it did not come to its end", err)
+	}
+	want := fmt.Sprintf(`{"read":%d,"ok":true,"as":"Bearer secret"}`, long)
+	if got, err := c.Upload(t.Context(), "/x", strings.NewReader(strings.Repeat("x", long))); string(got) != want || err != nil {
+		t.Errorf("the answer to an upload is %s, %v; want %s", got, err, want)
+	}
+	status = 409
+	var refused *client.Error
+	if _, err := download("/x"); !errors.As(err, &refused) || refused.Code != "E141" {
+		t.Errorf("a download that is refused: %v, want E141", err)
+	}
+	if _, err := c.Upload(t.Context(), "/x", strings.NewReader("x")); !errors.As(err, &refused) || refused.Code != "E141" {
+		t.Errorf("an upload that is refused: %v, want E141", err)
+	}
+}

@@ -2,6 +2,7 @@ package command
 
 import (
 	"io"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -9,15 +10,19 @@ import (
 )
 
 // progress shows how far long work has come, at a terminal only. Without a bar
-// it shows nothing.
-type progress struct{ bar *progressbar.ProgressBar }
+// it shows nothing. It is safe for concurrent use, and what comes behind the end
+// is not shown.
+type progress struct {
+	mu  sync.Mutex // guards bar
+	bar *progressbar.ProgressBar
+}
 
 // progress begins work of a length; -1 is unknown.
 func (r remote) progress(what string, length int64, more ...progressbar.Option) *progress {
 	if !r.Terminal {
 		return &progress{}
 	}
-	return &progress{progressbar.NewOptions64(length, append([]progressbar.Option{
+	return &progress{bar: progressbar.NewOptions64(length, append([]progressbar.Option{
 		progressbar.OptionSetWriter(r.Stderr),
 		progressbar.OptionSetDescription(what),
 		progressbar.OptionShowCount(),
@@ -31,13 +36,23 @@ func (r remote) progress(what string, length int64, more ...progressbar.Option) 
 
 // add says that n more are done.
 func (p *progress) add(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.bar != nil {
 		_ = p.bar.Add(n) // a bar that cannot be drawn is no loss
 	}
 }
 
+// Write says that so many bytes more are done.
+func (p *progress) Write(data []byte) (int, error) {
+	p.add(len(data))
+	return len(data), nil
+}
+
 // end takes the bar away, for good.
 func (p *progress) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.bar != nil {
 		_ = p.bar.Clear()
 		p.bar = nil
@@ -46,6 +61,8 @@ func (p *progress) end() {
 
 // aside prints something else where the bar is.
 func (p *progress) aside(print func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.bar != nil {
 		_ = p.bar.Clear()
 	}
@@ -54,6 +71,8 @@ func (p *progress) aside(print func()) {
 
 // reach says that so many are done in all.
 func (p *progress) reach(n int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.bar != nil {
 		_ = p.bar.Set64(n)
 	}

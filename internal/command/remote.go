@@ -44,7 +44,7 @@ func (e Env) now() time.Time {
 // Commands returns the commands of this package.
 func Commands(env Env) []*cli.Command {
 	r := remote{env}
-	return []*cli.Command{jobCommand(r), routeCommand(r), deadCommand(r), tokenCommand(r), statusCommand(r)}
+	return []*cli.Command{jobCommand(r), routeCommand(r), deadCommand(r), tokenCommand(r), statusCommand(r), backupCommand(r), restoreCommand(r)}
 }
 
 // remote is what commands need that talk to a running service.

@@ -42,6 +42,8 @@ var (
 	ErrToken = errors.New("bad token request")
 	// ErrIfMatch: the revision that a change is for cannot be read.
 	ErrIfMatch = errors.New("bad If-Match")
+	// ErrBackup: what is to be restored is no backup, or not a whole one.
+	ErrBackup = errors.New("not a good backup")
 )
 
 // What can stand against a request that is well formed.
@@ -74,6 +76,8 @@ var (
 	ErrLetterNotFound = errors.New("dead letter not found")
 	// ErrTokenNotFound: there is no such token, or no longer.
 	ErrTokenNotFound = errors.New("token not found")
+	// ErrNotEmpty: there is something already where a backup is to be restored.
+	ErrNotEmpty = errors.New("the server is not empty")
 )
 
 // What can be wrong with Belfry itself.

@@ -1,0 +1,123 @@
+package api
+
+import (
+	"context"
+	"crypto/rand"
+	"io"
+	"net/http"
+	"time"
+
+	"belfry/internal/backup"
+	"belfry/internal/contract"
+	"belfry/internal/job"
+)
+
+// Backups is the store as a whole. Its errors are like those of [Jobs].
+type Backups interface {
+	// Each hands all there is to visit, and ends with its error.
+	Each(ctx context.Context, visit func(job.Entry) error) error
+
+	// Restore stores what next returns, until its error is [io.EOF]. It is of
+	// the backup with that id; other errors of next come back.
+	Restore(ctx context.Context, id string, next func() (job.Entry, error)) error
+}
+
+// backupType is the media type of the file of a backup.
+const backupType = "application/gzip"
+
+// makeBackup sends a backup while it is made. One that fails halfway ends
+// without its last line, and the connection is cut.
+func (a *api) makeBackup(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", backupType)
+	if r.Method == http.MethodHead {
+		return
+	}
+	out := &download{w: w, timeout: http.NewResponseController(w)}
+	begun := time.Now()
+	file, err := backup.NewWriter(out, backup.Header{ID: rand.Text(), Made: begun.UnixMilli(), Belfry: a.Version})
+	if err == nil {
+		err = a.Backups.Each(r.Context(), file.Write)
+	}
+	if err == nil {
+		err = file.Close()
+	}
+	switch {
+	case err == nil:
+		a.Log.Info("backup made", "jobs", file.Counts()[job.JobEntry], "seconds", time.Since(begun).Seconds())
+	case r.Context().Err() != nil:
+		panic(http.ErrAbortHandler)
+	case out.begun:
+		a.logTrouble(r, rowOf(err, false), err)
+		panic(http.ErrAbortHandler)
+	default:
+		a.refuse(w, r, err)
+	}
+}
+
+// restoreBackup reads a backup and stores it as it comes.
+func (a *api) restoreBackup(w http.ResponseWriter, r *http.Request) {
+	counts, err := a.restore(w, r)
+	switch {
+	case err == nil:
+		a.moveWriteDeadline(w)
+		reply(w, http.StatusOK, contract.AppendRestored(nil, counts))
+	case r.Context().Err() != nil:
+		panic(http.ErrAbortHandler) // the client has left
+	default:
+		a.moveWriteDeadline(w)
+		w.Header().Set("Connection", "close") // the rest is not read
+		a.refuse(w, r, err)
+	}
+}
+
+func (a *api) restore(w http.ResponseWriter, r *http.Request) (job.EntryCounts, error) {
+	if err := plainEncoding(r); err != nil {
+		return nil, err
+	}
+	file, err := backup.NewReader(&upload{body: r.Body, timeout: http.NewResponseController(w)})
+	if err != nil {
+		return nil, bodyError(err)
+	}
+	err = a.Backups.Restore(r.Context(), file.Header().ID, func() (job.Entry, error) {
+		e, err := file.Next()
+		switch {
+		case err == io.EOF:
+			return e, err
+		case err != nil:
+			return e, bodyError(err)
+		case e.Token != nil || e.Revoked != "":
+			return e, a.checkAuthOn()
+		}
+		return e, nil
+	})
+	return file.Counts(), err
+}
+
+// moveWriteDeadline gives the answer its time after a long request.
+func (a *api) moveWriteDeadline(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(bulkIdle)) // or that of the server
+}
+
+// download is a response of any length: each write has its own time.
+type download struct {
+	w       http.ResponseWriter
+	timeout *http.ResponseController
+	begun   bool
+}
+
+func (d *download) Write(p []byte) (int, error) {
+	d.begun = true
+	_ = d.timeout.SetWriteDeadline(time.Now().Add(bulkIdle)) // or that of the server
+	return d.w.Write(p)
+}
+
+// upload is a body of any length: each read has its own time.
+type upload struct {
+	body    io.Reader
+	timeout *http.ResponseController
+}
+
+func (u *upload) Read(p []byte) (int, error) {
+	_ = u.timeout.SetReadDeadline(time.Now().Add(bulkIdle)) // or that of the server
+	return u.body.Read(p)
+}

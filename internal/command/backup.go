@@ -1,0 +1,155 @@
+package command
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/urfave/cli/v3"
+
+	"belfry/internal/backup"
+	"belfry/internal/client"
+	"belfry/internal/job"
+)
+
+// backupCommand makes a backup of a running server.
+func backupCommand(r remote) *cli.Command {
+	return r.command("backup", "write all that the server knows, secrets too, to a file; - is standard output", []string{"FILE"}, nil, r.backup)
+}
+
+// restoreCommand brings one back into an empty server.
+func restoreCommand(r remote) *cli.Command {
+	return r.command("restore", "bring a backup back into an empty server", []string{"FILE"}, nil, r.restore)
+}
+
+func (r remote) backup(ctx context.Context, cmd *cli.Command, c *client.Client) error {
+	name := cmd.Args().First()
+	body, err := c.Download(ctx, client.Path("backup"))
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	bar := r.progress("receiving", -1, progressbar.OptionShowBytes(true))
+	defer bar.end()
+	from := io.TeeReader(body, bar)
+	var counts job.EntryCounts
+	if name == "-" {
+		counts, err = check(io.TeeReader(from, r.Stdout))
+	} else {
+		counts, err = keep(from, name)
+	}
+	bar.end()
+	if err != nil {
+		return fmt.Errorf("no backup was made: %w", err)
+	}
+	if name == "-" {
+		r.note("backed up %s", describe(counts))
+		return nil
+	}
+	answer, err := json.Marshal(map[string]any{"status": "ok", "backed_up": counts})
+	if err != nil {
+		return err
+	}
+	return r.done(cmd, answer, "backed up %s in %s", describe(counts), name)
+}
+
+// check reads a backup to its end.
+func check(from io.Reader) (job.EntryCounts, error) {
+	file, err := backup.NewReader(from)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		if _, err := file.Next(); err == io.EOF {
+			return file.Counts(), nil
+		} else if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// keep writes a backup to a file that is there whole and checked, or as it was
+// before. Only its owner can read it.
+func keep(from io.Reader, name string) (counts job.EntryCounts, err error) {
+	temp, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(temp.Name()))
+		}
+	}()
+	counts, err = check(io.TeeReader(from, temp))
+	if err == nil {
+		err = temp.Sync()
+	}
+	if err = errors.Join(err, temp.Close()); err != nil {
+		return nil, err
+	}
+	if err := os.Rename(temp.Name(), name); err != nil {
+		return nil, err
+	}
+	return counts, syncFolder(filepath.Dir(name))
+}
+
+// syncFolder makes sure that the name of a new file is on disk.
+func syncFolder(name string) error {
+	folder, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
+}
+
+func (r remote) restore(ctx context.Context, cmd *cli.Command, c *client.Client) error {
+	file, err := os.Open(cmd.Args().First())
+	if err != nil {
+		return usagef("couldn't read the backup: %w", err)
+	}
+	defer file.Close()
+	// All of it, before anything of it is sent.
+	counts, err := check(file)
+	if err == nil {
+		_, err = file.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return usagef("nothing was restored from %s: %w", file.Name(), err)
+	}
+	bar := r.progress("sending", size(file), progressbar.OptionShowBytes(true))
+	defer bar.end()
+	answer, err := c.Upload(ctx, client.Path("restore"), io.TeeReader(file, bar))
+	bar.end()
+	var refused *client.Error
+	switch {
+	case errors.As(err, &refused):
+		return err
+	case err != nil:
+		return fmt.Errorf("%w; the restore can be repeated with the same file", err)
+	}
+	return r.done(cmd, answer, "restored %s", describe(counts))
+}
+
+// describe says for people how much there is of each kind.
+func describe(counts job.EntryCounts) string {
+	all := []string{}
+	for _, kind := range job.EntryKinds() {
+		n, name := counts[kind], strings.ReplaceAll(string(kind), "_", " ")
+		switch {
+		case n == 1:
+			all = append(all, "1 "+name)
+		case n > 1:
+			all = append(all, fmt.Sprintf("%d %ss", n, name))
+		}
+	}
+	if len(all) == 0 {
+		return "nothing, since there is nothing"
+	}
+	return strings.Join(all, ", ")
+}

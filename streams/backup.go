@@ -1,0 +1,230 @@
+package streams
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"math"
+	"strings"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/internal/contract"
+	"belfry/internal/job"
+)
+
+// Backups read all that Belfry knows, while it works, and bring it back into an
+// empty one. What belongs to the running is left out: leases, breakers, rates,
+// and the fires of REST routes, which the timer makes anew. It is safe for
+// concurrent use.
+type Backups struct {
+	s *Store
+	w *writer
+
+	restoring chan struct{} // holds a token while this node restores
+}
+
+func newBackups(s *Store) *Backups {
+	return &Backups{s: s, w: s.jobs.w, restoring: make(chan struct{}, 1)}
+}
+
+// Each hands all that there is to visit, which is not called twice at once and
+// ends the walk with an error. It holds little of it in memory. Tokens and routes
+// are as they are when they are read. Each job is as it was at one moment of the
+// walk, and one that changes in it may come more than once; then the entry with
+// the highest revision is the newest. The order is one in which nothing is
+// missed: a job before its route, a dead or published one before its letter or
+// its fire, which are left out in restoring if the job waits.
+func (b *Backups) Each(ctx context.Context, visit func(job.Entry) error) error {
+	if err := b.eachToken(ctx, visit); err != nil {
+		return err
+	}
+	for p := range b.s.partitions {
+		if err := b.eachJob(ctx, p, visit); err != nil {
+			return err
+		}
+	}
+	routes, err := b.routes(ctx)
+	if err != nil {
+		return err
+	}
+	for _, r := range routes {
+		if err := visit(job.Entry{Route: &r}); err != nil {
+			return err
+		}
+	}
+	if err := b.eachLetter(ctx, visit); err != nil {
+		return err
+	}
+	if err := b.eachAttempt(ctx, visit); err != nil {
+		return err
+	}
+	for _, r := range routes {
+		if r.Type != job.NATS {
+			continue
+		}
+		if err := b.eachFire(ctx, r.RouteKey, visit); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// eachToken reads the tokens that there are, and the marks of those that there
+// were.
+func (b *Backups) eachToken(ctx context.Context, visit func(job.Entry) error) error {
+	all, err := b.lastOfEach(ctx, tokensStream, tokenSubject(">"))
+	if err != nil {
+		return err
+	}
+	for _, m := range all {
+		id := m.Subject[len(tokenSubject("")):]
+		if isMarker(m.Header) {
+			if job.IsTokenID(id) {
+				err = visit(job.Entry{Revoked: id})
+			}
+		} else if t, bad := contract.ParseStoredToken(m.Data, id); bad != nil {
+			b.leaveOut(tokensBucket, bad)
+		} else {
+			err = visit(job.Entry{Token: &t})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *Backups) routes(ctx context.Context) (all []job.Route, err error) {
+	const prefix = "$KV." + routesBucket + "."
+	stored, err := b.lastOfEach(ctx, routesStream, prefix+">")
+	for _, m := range stored {
+		if isMarker(m.Header) {
+			continue
+		}
+		k, err := parseRouteToken(m.Subject[len(prefix):])
+		if err != nil {
+			b.leaveOut(routesBucket, err)
+			continue
+		}
+		r, err := b.s.routes.decode(k, m.Seq, m.Data)
+		if err != nil {
+			b.leaveOut(routesBucket, err)
+			continue
+		}
+		all = append(all, r)
+	}
+	return all, err
+}
+
+// lastOfEach returns the last message on each subject of a bucket that is held
+// in memory anyway.
+func (b *Backups) lastOfEach(ctx context.Context, stream, subject string) ([]stored, error) {
+	var all []stored
+	place := map[string]int{}
+	err := b.readToEnd(ctx, stream, subject, 1, math.MaxUint64, func(m stored) error {
+		if i, again := place[m.Subject]; again {
+			all[i] = m
+			return nil
+		}
+		place[m.Subject] = len(all)
+		all = append(all, m)
+		return nil
+	})
+	return all, err
+}
+
+// eachJob walks one partition, in the order of its sequences. A record that
+// changes gets a higher one, so what is there all the time is met.
+func (b *Backups) eachJob(ctx context.Context, partition int, visit func(job.Entry) error) error {
+	return b.readToEnd(ctx, jobsStream(partition), jobsPrefix(partition)+"*.*.*", 1, math.MaxUint64, func(m stored) error {
+		k, err := parseJobKey(strings.TrimPrefix(m.Subject, jobsPrefix(partition)))
+		if err != nil || partitionOf(k, b.s.partitions) != partition {
+			return nil // as the timer leaves it alone
+		}
+		r, err := decodeRecord(k, m.Seq, m.Header, m.Data)
+		if err != nil {
+			return nil
+		}
+		switch {
+		case r.Status == job.Firing:
+			// Its try is not over: it will be made again.
+			r = r.Finish(job.Result{Status: job.Scheduled, RetryAt: min(r.Trigger, b.s.cfg.Now().UnixMilli())}, b.s.cfg.Now())
+		case r.Status == job.Dead:
+			// The letters are read later, and this one may not be written yet.
+			if err := b.s.jobs.buryBefore(ctx, r); err != nil {
+				return err
+			}
+		}
+		return visit(job.Entry{Job: &r})
+	})
+}
+
+func (b *Backups) eachLetter(ctx context.Context, visit func(job.Entry) error) error {
+	last, err := b.lastOf(ctx, DeadStream)
+	if err != nil {
+		return err
+	}
+	return b.readToEnd(ctx, DeadStream, deadSubjects, 1, last, func(m stored) error {
+		l, err := decodeDead(m.Header, m.Data, m.Seq, m.Time)
+		if err != nil || !l.Reason.Known() {
+			b.leaveOut(DeadStream, cmp.Or(err, errors.New("its reason is none")))
+			return nil
+		}
+		return visit(job.Entry{Letter: &l})
+	})
+}
+
+func (b *Backups) eachAttempt(ctx context.Context, visit func(job.Entry) error) error {
+	last, err := b.lastOf(ctx, attemptsStream)
+	if err != nil {
+		return err
+	}
+	return b.readToEnd(ctx, attemptsStream, attemptsSubjects, 1, last, func(m stored) error {
+		k, err := parseAttemptSubject(m.Subject)
+		if err != nil {
+			b.leaveOut(attemptsStream, err)
+			return nil
+		}
+		a, err := contract.ParseAttempt(m.Data)
+		if err != nil {
+			b.leaveOut(attemptsStream, err)
+			return nil
+		}
+		return visit(job.Entry{Attempt: &job.KeptAttempt{Key: k, Attempt: a}})
+	})
+}
+
+// eachFire reads the fires of a NATS route behind the first one that its
+// subscribers have not acked. Of those behind it some may be acked; they come
+// again, as an ack that was lost has them come again.
+func (b *Backups) eachFire(ctx context.Context, k job.RouteKey, visit func(job.Entry) error) error {
+	c, err := b.s.js.Consumer(ctx, FiresStream, inboxConsumer(k))
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return nil
+	}
+	if err != nil {
+		return unavailable("couldn't look into the inbox of a route", err)
+	}
+	last, err := b.lastOf(ctx, FiresStream)
+	if err != nil {
+		return err
+	}
+	info := c.CachedInfo()
+	if info.NumPending == 0 && info.NumAckPending == 0 {
+		return nil
+	}
+	return b.readToEnd(ctx, FiresStream, fireSubject(k), info.AckFloor.Stream+1, last, func(m stored) error {
+		f, err := decodeFire(m.Header, m.Data, m.Seq, m.Time)
+		if err != nil {
+			b.leaveOut(FiresStream, err)
+			return nil
+		}
+		return visit(job.Entry{Fire: &f})
+	})
+}
+
+// leaveOut tells of something that Belfry has not written, or not so.
+func (b *Backups) leaveOut(place string, err error) {
+	b.s.cfg.Log.Warn("message left out of the backup", "place", place, "error", err)
+}

@@ -1,0 +1,81 @@
+package streams
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"belfry/internal/job"
+)
+
+// holds are the restores that a timer waits for: it fires nothing while there is
+// one. A job that was restored says so itself, so no node can fire it before it
+// has asked whether that restore is through; and a restore that broke off finds
+// every job as it left it. It is safe for concurrent use.
+type holds struct {
+	mu    sync.Mutex      // guards what follows
+	under map[string]bool // by run: true while it holds, false once it is through
+}
+
+// begin reports whether it is new that there is this restore.
+func (h *holds) begin(run string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if _, known := h.under[run]; known {
+		return false
+	}
+	if h.under == nil {
+		h.under = map[string]bool{}
+	}
+	h.under[run] = true
+	return true
+}
+
+func (h *holds) end(run string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.under[run] = false
+}
+
+func (h *holds) any() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, holds := range h.under {
+		if holds {
+			return true
+		}
+	}
+	return false
+}
+
+// holdPoll is how often a timer asks whether a restore is through.
+const holdPoll = 500 * time.Millisecond
+
+// holdFor keeps the timer from firing until the restore is through.
+func (t *timer) holdFor(run string) {
+	if run == "" || !t.holds.begin(run) {
+		return
+	}
+	t.start(func(ctx context.Context) {
+		for told := false; ; {
+			through, err := t.w.restored(ctx, run)
+			if through {
+				select {
+				case t.freed <- run:
+				case <-ctx.Done():
+				}
+				return
+			}
+			if !told && err == nil {
+				t.log.Info("nothing fires until the backup is restored", "partition", t.partition)
+				told = true
+			}
+			if !sleep(ctx, holdPoll) {
+				return
+			}
+		}
+	})
+}
+
+var errRestoring = fmt.Errorf("%w: a backup is being restored, or that broke off; nothing fires before all of it is there", job.ErrUnavailable)

@@ -1,0 +1,113 @@
+package streams
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	// catchUps is how often a walk looks for what has come while it went on,
+	// until it accepts that there is always something.
+	catchUps = 100
+	// readBytes bounds what of a walk is read ahead; it is more than one
+	// message can have.
+	readBytes = 16 << 20
+	// readWait is how long the next message may take, of which the server has
+	// said that it is there.
+	readWait = time.Second
+)
+
+// lastOf returns the last sequence of a stream, as its leader has it.
+func (b *Backups) lastOf(ctx context.Context, stream string) (uint64, error) {
+	s, err := b.s.js.Stream(ctx, stream)
+	if err != nil {
+		return 0, unavailable("couldn't look at the stream "+stream, err)
+	}
+	return s.CachedInfo().State.LastSeq, nil
+}
+
+// readToEnd hands the messages on a subject to visit, in the order of their
+// sequences, from one up to another, or until the leader has no more. Where more
+// comes all the time it goes after that for so many times: what is missed then is
+// what has changed in between each time.
+func (b *Backups) readToEnd(ctx context.Context, stream, subject string, from, until uint64, visit func(stored) error) error {
+	next := max(from, 1)
+	pause := newBackOff(50*time.Millisecond, time.Second)
+	for rounds, failures := 0, 0; next <= until; {
+		before := next
+		failed, err := b.readSome(ctx, stream, subject, &next, until, visit)
+		if err != nil {
+			return err
+		}
+		if next > before {
+			failures = 0
+			pause.Reset()
+		}
+		if failed == nil {
+			var found bool
+			_, found, failed = b.w.nextOnLeader(ctx, stream, subject, next)
+			if rounds++; failed == nil && (!found || rounds > catchUps) {
+				return nil
+			}
+		}
+		if failed != nil {
+			const most = 10
+			if failures++; failures > most || !sleep(ctx, pause.NextBackOff()) {
+				return unavailable("couldn't read "+stream, failed)
+			}
+		}
+	}
+	return nil
+}
+
+// readSome reads until it is told that there is no more, and moves next on. A
+// failure is one of reading, err that of visit.
+func (b *Backups) readSome(ctx context.Context, stream, subject string, next *uint64, until uint64, visit func(stored) error) (failed, err error) {
+	c, err := b.s.js.OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{
+		FilterSubjects:   []string{subject},
+		DeliverPolicy:    jetstream.DeliverByStartSequencePolicy,
+		OptStartSeq:      *next,
+		MaxResetAttempts: 1,
+	})
+	if err != nil {
+		return err, nil
+	}
+	defer func() { _ = b.s.js.DeleteConsumer(ctx, stream, c.CachedInfo().Name) }() // else it ends by itself
+	if c.CachedInfo().NumPending == 0 {
+		return nil, nil
+	}
+	messages, err := c.Messages(jetstream.PullHeartbeat(tailHeartbeat), jetstream.PullMaxMessagesWithBytesLimit(readAtOnce, readBytes))
+	if err != nil {
+		return err, nil
+	}
+	defer messages.Stop()
+	for {
+		// The server counts what is left; should that be wrong, the wait ends.
+		m, err := messages.Next(jetstream.NextMaxWait(readWait))
+		if err != nil {
+			if ctx.Err() == nil && errors.Is(err, nats.ErrTimeout) {
+				return nil, nil
+			}
+			return err, nil
+		}
+		at, err := m.Metadata()
+		if err != nil {
+			return err, nil
+		}
+		if at.Sequence.Stream > until {
+			*next = at.Sequence.Stream
+			return nil, nil
+		}
+		if err := visit(stored{Subject: m.Subject(), Seq: at.Sequence.Stream, Header: m.Headers(), Data: m.Data(), Time: at.Timestamp}); err != nil {
+			return nil, err
+		}
+		*next = at.Sequence.Stream + 1
+		if at.NumPending == 0 {
+			return nil, nil
+		}
+	}
+}

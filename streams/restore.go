@@ -1,0 +1,201 @@
+package streams
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
+
+	"belfry/internal/contract"
+	"belfry/internal/job"
+)
+
+const (
+	// restoresBeside is how many jobs are written side by side, so that their
+	// writes share the syncs, and restoreBytes bounds what they take.
+	restoresBeside = 512
+	restoreBytes   = 16 << 20
+	// restorePatience is how long one write of a restore is tried: longer than
+	// a cluster is without a leader.
+	restorePatience = 30 * time.Second
+)
+
+// Restore writes the entries that next returns, until that is [io.EOF], into a
+// store that has none, and then lets them fire; before that nothing fires. Where
+// there is something it is [job.ErrNotEmpty]. After any other error the same
+// backup can be restored again, and only that one: what is there of it stays,
+// and what was changed by others meanwhile, too. Errors of next are returned as
+// they are.
+func (b *Backups) Restore(ctx context.Context, backup string, next func() (job.Entry, error)) error {
+	select {
+	case b.restoring <- struct{}{}:
+		defer func() { <-b.restoring }()
+	default:
+		return fmt.Errorf("%w: a restore is under way", job.ErrNotEmpty)
+	}
+	run, again, err := b.beginRestore(ctx, backup)
+	if err != nil {
+		return err
+	}
+	b.s.cfg.Log.Info("restoring a backup", "backup", backup, "again", again)
+	if err := newRestoration(ctx, b, run, again).all(next); err != nil {
+		return err
+	}
+	if err := b.endRestore(ctx, run); err != nil {
+		return err
+	}
+	b.s.cfg.Log.Info("the backup is restored", "backup", backup)
+	return nil
+}
+
+// restoration is the work of one restore. But for the jobs it goes entry by
+// entry.
+type restoration struct {
+	*Backups
+	run   string
+	again bool // an earlier restore has left something
+	ctx   context.Context
+
+	writing *errgroup.Group // the jobs under way; nil is none
+	failed  context.Context // ends with the first of them that fails
+	bytes   *semaphore.Weighted
+
+	tries []*nats.Msg // attempts to be written together
+
+	letters, fires *series
+}
+
+func newRestoration(ctx context.Context, b *Backups, run string, again bool) *restoration {
+	r := &restoration{Backups: b, run: run, again: again, ctx: ctx, bytes: semaphore.NewWeighted(restoreBytes)}
+	r.letters = &series{restoration: r, stream: DeadStream, subject: deadSubjects}
+	r.fires = &series{restoration: r, stream: FiresStream, subject: firesSubjects}
+	return r
+}
+
+func (r *restoration) all(next func() (job.Entry, error)) error {
+	err := r.each(next)
+	// A job that could not be written has ended the rest, and says why.
+	return cmp.Or(r.settleJobs(), err)
+}
+
+func (r *restoration) each(next func() (job.Entry, error)) error {
+	for {
+		e, err := next()
+		if err == io.EOF {
+			return r.writeTries()
+		}
+		if err != nil {
+			return err
+		}
+		if e.Job == nil {
+			// What follows the jobs looks at them.
+			if err := r.settleJobs(); err != nil {
+				return err
+			}
+		}
+		if err := r.one(e); err != nil {
+			return err
+		}
+	}
+}
+
+func (r *restoration) one(e job.Entry) error {
+	switch {
+	case e.Job != nil:
+		return r.startJob(*e.Job)
+	case e.Token != nil:
+		return r.token(e.Token.ID, &nats.Msg{Header: nats.Header{}, Data: contract.AppendToken(nil, *e.Token)})
+	case e.Revoked != "":
+		return r.token(e.Revoked, &nats.Msg{Header: nats.Header{hdrKVOperation: {"DEL"}}})
+	case e.Route != nil:
+		return r.route(*e.Route)
+	case e.Letter != nil:
+		l := *e.Letter
+		m := encodeDead(l.Fire, l.Reason, l.Detail, l.Died)
+		m.Header[hdrDied] = []string{formatInt(l.Died.UnixMilli())}
+		return r.letters.put(l.Fire, m)
+	case e.Fire != nil:
+		f := *e.Fire
+		return r.fires.put(f, fireMessage(fireSubject(f.RouteKey()), f, r.s.cfg.Now()))
+	case e.Attempt != nil:
+		r.tries = append(r.tries, &nats.Msg{Subject: attemptSubject(e.Attempt.Key), Data: contract.AppendAttempt(nil, e.Attempt.Attempt)})
+		if len(r.tries) >= attemptsGroup {
+			return r.writeTries()
+		}
+	}
+	return nil
+}
+
+// token writes a token, or that it was revoked, unless its key has something:
+// a revocation most of all.
+func (r *restoration) token(id string, m *nats.Msg) error {
+	m.Subject = tokenSubject(id)
+	m.Header[hdrExpectSubjectSeq] = []string{"0"}
+	return until(r.ctx, func(ctx context.Context) (bool, error) {
+		_, err := r.w.send(ctx, m)
+		if errors.Is(err, errConflict) {
+			_, found, err := r.w.lastOnLeader(ctx, tokensStream, m.Subject)
+			return found, err
+		}
+		return err == nil, err
+	})
+}
+
+// route writes a route unless it is there.
+func (r *restoration) route(route job.Route) error {
+	return until(r.ctx, func(ctx context.Context) (bool, error) {
+		err := r.s.routes.change(ctx, route.RouteKey, func(_ job.Route, exists bool) (*nats.Msg, error) {
+			if exists {
+				return nil, nil
+			}
+			if err := r.s.inboxes.ensure(ctx, route); err != nil {
+				return nil, err
+			}
+			return routeMessage(route), nil
+		})
+		return err == nil, err
+	})
+}
+
+// writeTries writes the attempts that have gathered. Those that are written
+// twice show once.
+func (r *restoration) writeTries() error {
+	if len(r.tries) == 0 {
+		return nil
+	}
+	err := until(r.ctx, func(ctx context.Context) (bool, error) {
+		err := r.s.attempts.writeOnce(ctx, r.tries)
+		if err != nil && !errors.Is(err, job.ErrUnavailable) {
+			err = fmt.Errorf("%w: couldn't write attempts: %v", job.ErrUnavailable, err)
+		}
+		return err == nil, err
+	})
+	r.tries = r.tries[:0]
+	return err
+}
+
+// until repeats do, which says whether it is done, while the store has trouble,
+// for a bounded time.
+func until(ctx context.Context, do func(context.Context) (bool, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, restorePatience)
+	defer cancel()
+	pause := newBackOff(10*time.Millisecond, time.Second)
+	for {
+		done, err := do(ctx)
+		switch {
+		case done:
+			return nil
+		case err != nil && !errors.Is(err, job.ErrUnavailable) && !errors.Is(err, job.ErrUnknownOutcome) &&
+			!errors.Is(err, errConflict) && !errors.Is(err, errNoAnswer):
+			return err
+		case !sleep(ctx, pause.NextBackOff()):
+			return fmt.Errorf("%w: the store did not answer in time; the restore can be repeated: %v", job.ErrUnknownOutcome, err)
+		}
+	}
+}

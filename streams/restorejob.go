@@ -1,0 +1,75 @@
+package streams
+
+import (
+	"cmp"
+	"context"
+	"errors"
+
+	"golang.org/x/sync/errgroup"
+
+	"belfry/internal/job"
+)
+
+// startJob begins to write a job, when there is room for it.
+func (r *restoration) startJob(rec job.Record) error {
+	if r.writing == nil {
+		r.writing, r.failed = errgroup.WithContext(r.ctx)
+		r.writing.SetLimit(restoresBeside)
+	}
+	weight := min(int64(size(rec)), restoreBytes)
+	if r.bytes.Acquire(r.failed, weight) != nil {
+		return cmp.Or(r.settleJobs(), r.ctx.Err())
+	}
+	ctx := r.failed
+	r.writing.Go(func() error {
+		defer r.bytes.Release(weight)
+		return r.job(ctx, rec)
+	})
+	return nil
+}
+
+// settleJobs waits until the jobs so far are written.
+func (r *restoration) settleJobs() error {
+	if r.writing == nil {
+		return nil
+	}
+	err := r.writing.Wait()
+	r.writing = nil
+	return err
+}
+
+// job writes a job unless there is something on its key that counts for more: a
+// newer entry of this backup, or whatever others have made of it since. Of the
+// entries of one job the newest stays, in whatever order and however often they
+// come, so a restore can be repeated, and a lost answer settles itself.
+func (r *restoration) job(ctx context.Context, rec job.Record) error {
+	order := rec.Revision
+	rec.Revision = 0
+	p := partitionOf(rec.Key, r.s.partitions)
+	var over job.Record // what it is written over
+	look := r.again     // most of it is there
+	return until(ctx, func(ctx context.Context) (bool, error) {
+		if look {
+			m, found, err := r.w.lastOnLeader(ctx, jobsStream(p), jobSubject(p, rec.Key))
+			if err != nil {
+				return false, err
+			}
+			if run, number := parseRestoreTag(m.Header); found && !isMarker(m.Header) && (run != r.run || number >= order) {
+				return true, nil
+			}
+			over, _, err = decodeHeaders(rec.Key, m.Seq, m.Header)
+			if err != nil && !errors.Is(err, errNoRecord) {
+				return false, err
+			}
+		}
+		look = true
+		rec.Replaces = job.Position{}
+		if over.Revision > 0 {
+			rec.Replaces = over.Position()
+		}
+		m := r.s.jobs.newPut(rec, over.Revision).msg
+		m.Header[hdrRestore] = []string{restoreTag(r.run, order)}
+		_, err := r.w.send(ctx, m)
+		return err == nil, err
+	})
+}

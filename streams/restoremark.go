@@ -1,0 +1,144 @@
+package streams
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"belfry/internal/job"
+)
+
+// restoreMark is the one key of the settings bucket that tells of a restore: it
+// is there before anything of the backup is, and says at the end that all of it
+// is. It stays, for the timers to read.
+type restoreMark struct {
+	Backup string `json:"backup"`
+	Run    string `json:"run"` // this restore, and its repeats
+	Begun  int64  `json:"begun_time"`
+	Ended  int64  `json:"ended_time,omitempty"`
+}
+
+// readRestoreMark returns the mark as the leader has it, and its revision, 0 if
+// there never was one.
+func (w *writer) readRestoreMark(ctx context.Context) (mark restoreMark, revision uint64, err error) {
+	m, found, err := w.lastOnLeader(ctx, settingsStream, settingsSubject(restoreKey))
+	if err != nil || !found || isMarker(m.Header) {
+		return mark, m.Seq, err
+	}
+	if err := json.Unmarshal(m.Data, &mark); err != nil {
+		return mark, 0, fmt.Errorf("couldn't read the key %s of bucket %s: %w", restoreKey, settingsBucket, err)
+	}
+	return mark, m.Seq, nil
+}
+
+func (w *writer) writeRestoreMark(ctx context.Context, mark restoreMark, expect uint64) error {
+	data, err := json.Marshal(mark)
+	if err != nil {
+		return err
+	}
+	m := &nats.Msg{Subject: settingsSubject(restoreKey), Header: nats.Header{hdrExpectSubjectSeq: {formatUint(expect)}}, Data: data}
+	_, err = w.send(ctx, m)
+	if errors.Is(err, errConflict) || errors.Is(err, errNoAnswer) {
+		return fmt.Errorf("%w: %v", job.ErrUnknownOutcome, err)
+	}
+	return err
+}
+
+// restored reports whether a restore is through. That there is no mark is not
+// believed: it was written before all else.
+func (w *writer) restored(ctx context.Context, run string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWait)
+	defer cancel()
+	mark, _, err := w.readRestoreMark(ctx)
+	if err != nil || mark.Run == "" {
+		return false, err
+	}
+	return mark.Run != run || mark.Ended != 0, nil
+}
+
+// beginRestore makes sure that this backup may be restored here: that there is
+// nothing yet, or only what an earlier restore of it has left, as again says.
+func (b *Backups) beginRestore(ctx context.Context, backup string) (run string, again bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWait)
+	defer cancel()
+	mark, revision, err := b.w.readRestoreMark(ctx)
+	switch {
+	case err != nil:
+		return "", false, err
+	case mark.Run != "" && mark.Ended == 0 && mark.Backup == backup:
+		return mark.Run, true, nil
+	case mark.Run != "" && mark.Ended == 0:
+		return "", false, fmt.Errorf("%w: the restore of another backup broke off; that one, whose id is %s, is accepted, or a new server", job.ErrNotEmpty, job.Quote(mark.Backup))
+	}
+	if err := b.checkEmpty(ctx); err != nil {
+		if mark.Backup == backup && errors.Is(err, job.ErrNotEmpty) {
+			err = fmt.Errorf("%w; this very backup was restored here at %s", err, time.UnixMilli(mark.Ended).UTC().Format(time.RFC3339))
+		}
+		return "", false, err
+	}
+	begun := restoreMark{Backup: backup, Run: rand.Text(), Begun: b.s.cfg.Now().UnixMilli()}
+	return begun.Run, false, until(ctx, func(ctx context.Context) (bool, error) {
+		if err := b.w.writeRestoreMark(ctx, begun, revision); !errors.Is(err, job.ErrUnknownOutcome) {
+			return err == nil, err
+		}
+		now, at, err := b.w.readRestoreMark(ctx)
+		if err == nil && at != revision && now.Run != begun.Run {
+			err = fmt.Errorf("%w: another restore has begun", job.ErrNotEmpty)
+		}
+		return now.Run == begun.Run, err
+	})
+}
+
+// endRestore lets the timers fire.
+func (b *Backups) endRestore(ctx context.Context, run string) error {
+	return until(ctx, func(ctx context.Context) (bool, error) {
+		mark, revision, err := b.w.readRestoreMark(ctx)
+		switch {
+		case err != nil:
+			return false, err
+		case mark.Run != run:
+			return false, fmt.Errorf("%w: another restore has begun meanwhile", job.ErrNotEmpty)
+		case mark.Ended != 0:
+			return true, nil
+		}
+		mark.Ended = b.s.cfg.Now().UnixMilli()
+		err = b.w.writeRestoreMark(ctx, mark, revision)
+		return err == nil, err
+	})
+}
+
+// checkEmpty refuses to restore where there is anything of what a backup holds.
+func (b *Backups) checkEmpty(ctx context.Context) error {
+	type place struct{ what, stream, subject string }
+	places := []place{
+		{"routes", routesStream, ">"},
+		{"tokens", tokensStream, ">"},
+		{"dead letters", DeadStream, ">"},
+		{"attempts", attemptsStream, ">"},
+		{"fires", FiresStream, firesSubjects},
+	}
+	for p := range b.s.partitions {
+		places = append(places, place{"jobs", jobsStream(p), jobsPrefix(p) + "*.*.*"})
+	}
+	for _, p := range places {
+		for next := uint64(1); ; {
+			m, found, err := b.w.nextOnLeader(ctx, p.stream, p.subject, next)
+			if err != nil {
+				return err
+			}
+			if !found {
+				break
+			}
+			if !isMarker(m.Header) {
+				return fmt.Errorf("%w: there are %s; a server without jobs, routes, dead letters and tokens is accepted, or one where the restore of this backup broke off", job.ErrNotEmpty, p.what)
+			}
+			next = m.Seq + 1
+		}
+	}
+	return nil
+}

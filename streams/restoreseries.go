@@ -1,0 +1,67 @@
+package streams
+
+import (
+	"context"
+	"math"
+
+	"github.com/nats-io/nats.go"
+
+	"belfry/internal/job"
+)
+
+// series restores messages of a stream that has no keys, each once: they are
+// numbered by their place in the backup, and written one after the other, so the
+// last that is there tells how far an earlier restore has come.
+type series struct {
+	*restoration
+	stream  string
+	subject string
+
+	number uint64 // of this entry
+	there  uint64 // the highest number that is known to be stored
+	last   uint64 // the sequence that was looked up to
+}
+
+// put writes the message of a fire, unless it is there, or the fire's job comes
+// back as one that waits: then the job makes all of it anew.
+func (s *series) put(f job.Fire, m *nats.Msg) error {
+	if s.number++; s.number == 1 && s.again {
+		if err := s.look(s.ctx); err != nil {
+			return err
+		}
+	}
+	m.Header[hdrRestore] = []string{restoreTag(s.run, s.number)}
+	sent := false
+	return until(s.ctx, func(ctx context.Context) (bool, error) {
+		if sent { // without an answer
+			if err := s.look(ctx); err != nil {
+				return false, err
+			}
+		}
+		if s.number <= s.there {
+			return true, nil
+		}
+		r, found, err := s.s.jobs.read(ctx, f.Key)
+		if err != nil || found && r.Status.Live() && r.FireID == f.ID {
+			return err == nil, err
+		}
+		sent = true
+		seq, err := s.w.send(ctx, m)
+		if err != nil {
+			return false, err
+		}
+		s.there, s.last = s.number, seq
+		return true, nil
+	})
+}
+
+// look finds the highest number that is stored.
+func (s *series) look(ctx context.Context) error {
+	return s.readToEnd(ctx, s.stream, s.subject, s.last+1, math.MaxUint64, func(m stored) error {
+		if run, number := parseRestoreTag(m.Header); run == s.run {
+			s.there = max(s.there, number)
+		}
+		s.last = m.Seq
+		return nil
+	})
+}
