@@ -421,10 +421,10 @@ func TestAgendaPermits(t *testing.T) {
 	if got := fire(at(10)); got != nil {
 		t.Fatalf("%v fire without permits", got)
 	}
-	if got := a.ToPermit()[k]; got != 3 {
+	if got := a.ToPermit(at(10))[k]; got != 3 {
 		t.Errorf("asks for %d permits, want 3: those of a quarter of a second", got)
 	}
-	if got := a.ToPermit(); len(got) != 0 {
+	if got := a.ToPermit(at(10)); len(got) != 0 {
 		t.Errorf("asks again for %v before there is an answer", got)
 	}
 	a.Permitted(k, at(20), at(120), at(220))
@@ -434,17 +434,63 @@ func TestAgendaPermits(t *testing.T) {
 	for _, c := range []struct {
 		now  int
 		want []uint64
-	}{{10, nil}, {20, []uint64{1}}, {119, nil}, {120, []uint64{2}}, {500, []uint64{3}}, {600, nil}} {
+	}{{10, nil}, {20, []uint64{1}}, {119, nil}, {120, []uint64{2}}, {400, []uint64{3}}, {600, nil}} {
 		if got := fire(at(c.now)); !slices.Equal(got, c.want) {
 			t.Errorf("at %d ms %v fire, want %v", c.now, got, c.want)
 		}
 	}
-	if got := a.ToPermit()[k]; got != 2 {
+	if got := a.ToPermit(at(600))[k]; got != 2 {
 		t.Errorf("asks for %d permits, want 2 for those that are left", got)
 	}
 	a.Permitted(k) // it failed
-	if got := a.ToPermit()[k]; got != 2 {
+	if got := a.ToPermit(at(600))[k]; got != 2 {
 		t.Errorf("asks for %d permits after a failure, want 2 again", got)
+	}
+}
+
+// Permits that a shut gate has left unused are not added to those of the time when
+// it opens.
+func TestAgendaForgetsPermits(t *testing.T) {
+	k := job.RouteKey{DB: "db", ID: "r"}
+	out := streams.GateLimit
+	a := streams.NewAgendaWith(func(job.RouteKey) streams.Opening {
+		return streams.Opening{Out: out, PerSecond: 100}
+	})
+	records := map[uint64]job.Record{}
+	for i := range uint64(30) {
+		r := scheduled(i+1, at(0), job.Position{})
+		records[r.Revision] = r
+		a.Observe(r)
+	}
+	fire := func(now time.Time) int {
+		n := 0
+		for range 2 { // what is called up fires the next time
+			for _, seq := range a.ToLoad(now) {
+				a.Took(records[seq], now)
+			}
+			n += len(a.ToFire(now, 100))
+		}
+		return n
+	}
+	fire(at(0))
+	if got := a.ToPermit(at(0))[k]; got != 25 {
+		t.Fatalf("asks for %d permits, want 25", got)
+	}
+	var permits []time.Time
+	for i := range 25 {
+		permits = append(permits, at(10*i))
+	}
+	a.Permitted(k, permits...)
+	out = 0
+	if got := fire(at(400)); got != 0 {
+		t.Fatalf("%d fire through a shut gate", got)
+	}
+	out = streams.GateLimit
+	if got := fire(at(400)); got != 10 {
+		t.Errorf("%d fire at once when it opens, want the 10 of the last quarter of a second", got)
+	}
+	if got := a.ToPermit(at(400))[k]; got != 20 {
+		t.Errorf("asks for %d permits, want 20 for those that are left", got)
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 // write. Such a server syncs once a message, but an atomic batch costs about
 // four syncs whatever its size (docs/design.md has the figures). So a few
 // writes go out at once and by themselves; when many wait, they go as one
-// batch. Each caller gets the true answer of its own write. It is safe for
+// batch. Each caller gets the answer to its own write. It is safe for
 // concurrent use.
 type committer struct {
 	js      jetstream.JetStream

@@ -14,8 +14,11 @@ import (
 // calmTenure is how long a tenure lasts that is no sign of trouble.
 const calmTenure = 10 * time.Second
 
-// take begins the routine beside the loop, after a while.
+// take begins the routine beside the loop, after a while, in place of one that is
+// under way.
 func (t *timer) take(ctx context.Context, after time.Duration) {
+	t.stopTake()
+	ctx, t.stopTake = context.WithCancel(ctx)
 	t.start(func(context.Context) {
 		if !sleep(ctx, after) {
 			return
@@ -44,6 +47,7 @@ func (t *timer) obey(ctx context.Context, o order) {
 		t.take(ctx, 0)
 	case !o.own:
 		t.wanted = false
+		t.stopTake()
 		t.tenure, t.next = tenure{}, nil
 		t.owning.Store(false)
 		t.releases = append(t.releases, o.done)
@@ -108,7 +112,7 @@ func (t *timer) doubt(ctx context.Context, why string) {
 	t.meter.Doubted()
 	t.tenure = tenure{}
 	t.owning.Store(false)
-	if time.Since(t.began) > calmTenure {
+	if t.now().Sub(t.began) > calmTenure {
 		t.pace.Reset()
 	}
 	t.take(ctx, t.pace.NextBackOff())
@@ -116,7 +120,7 @@ func (t *timer) doubt(ctx context.Context, why string) {
 
 // begin starts the tenure, now that the tail has reached its mark.
 func (t *timer) begin(ten tenure) {
-	t.tenure, t.began = ten, time.Now()
+	t.tenure, t.began = ten, t.now()
 	t.owning.Store(true)
 	t.saw(ten.fence)
 	t.log.Info("firing", "partition", t.partition, "fence", ten.fence)
@@ -140,7 +144,9 @@ func (t *timer) begin(ten tenure) {
 // claim is somebody else's to deal with now: the routine's, under a newer fence
 // of our own, or that of another owner.
 func (t *timer) refused(ctx context.Context, ten tenure) bool {
-	switch t.whyRefused(ctx, ten.fence) {
+	// All fires of a batch ask the same.
+	why, _, _ := t.asking.Do(formatUint(ten.fence), func() (any, error) { return t.whyRefused(ctx, ten.fence), nil })
+	switch why {
 	case forFence:
 		select {
 		case t.lost <- ten:
@@ -171,6 +177,7 @@ func (t *timer) depose(ten tenure) {
 }
 
 func (t *timer) stopOwning() {
+	t.stopTake()
 	t.tenure, t.next = tenure{}, nil
 	t.wanted = false
 	t.owning.Store(false)

@@ -139,9 +139,9 @@ func (a Agenda) Permitted(k job.RouteKey, permits ...time.Time) {
 }
 
 // ToPermit returns for how many jobs of each route permits are to be asked for.
-func (a Agenda) ToPermit() map[job.RouteKey]int {
+func (a Agenda) ToPermit(now time.Time) map[job.RouteKey]int {
 	all := map[job.RouteKey]int{}
-	for _, r := range a.a.toPermit() {
+	for _, r := range a.a.toPermit(now) {
 		all[r.route] = r.n
 	}
 	return all

@@ -148,7 +148,7 @@ func (t *timer) published(ctx context.Context, claim job.Record, ten tenure, rou
 			t.finish(ctx, claim, job.Result{Status: job.Published})
 		}
 		return true
-	case errors.Is(err, errConflict), t.replicated && isRefusal(err):
+	case errors.Is(err, errConflict), t.replicated && mayBeStored(err):
 		return t.refused(ctx, ten)
 	case errors.Is(err, errNoAnswer):
 		t.inDoubt("a fire was not answered", ten)

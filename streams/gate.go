@@ -85,11 +85,20 @@ func (g *gate) spend(open opening, now time.Time) bool {
 	if open.perSecond == 0 {
 		return true
 	}
+	g.forget(now)
 	if g.ripe(now) == 0 {
 		return false
 	}
 	g.permits = g.permits[1:]
 	return true
+}
+
+// forget drops the permits that were not used in time, as of a gate that was shut
+// or full: used later they would come on top of those for then.
+func (g *gate) forget(now time.Time) {
+	for len(g.permits) > 0 && g.permits[0].Add(permitsAhead).Before(now) {
+		g.permits = g.permits[1:]
+	}
 }
 
 // ripe counts the permits for now.
@@ -105,6 +114,7 @@ func (g *gate) ripe(now time.Time) int {
 func (g *gate) mayCall(open opening, now time.Time) int {
 	n := open.out - g.out
 	if open.perSecond > 0 {
+		g.forget(now)
 		n = min(n, g.ripe(now))
 	}
 	return n - g.called

@@ -46,7 +46,7 @@ type permitted struct {
 
 // askPermits asks for the permits that the agenda wants.
 func (t *timer) askPermits() {
-	for _, ask := range t.agenda.toPermit() {
+	for _, ask := range t.agenda.toPermit(t.now()) {
 		r, known := t.routes.peek(ask.route)
 		t.start(func(ctx context.Context) {
 			answer := permitted{route: ask.route}

@@ -10,7 +10,8 @@ import (
 
 // permitsAhead is for how long permits are asked for at once: long enough that
 // asking costs little, and short enough that the partitions of a route take
-// turns.
+// turns. One that is older is not used any more, so what can come at once behind a
+// delay is what this time has permits for, over all partitions.
 const permitsAhead = 250 * time.Millisecond
 
 // permitRequest is for how many permits to ask.
@@ -21,13 +22,14 @@ type permitRequest struct {
 
 // toPermit returns what to ask permits for: jobs that wait at a gate for no other
 // reason. It counts on each being answered with permitted.
-func (a *agenda) toPermit() []permitRequest {
+func (a *agenda) toPermit(now time.Time) []permitRequest {
 	var all []permitRequest
 	for g := range a.queues {
 		open := a.opening(g.route)
 		if open.perSecond == 0 || g.asking {
 			continue
 		}
+		g.forget(now)
 		most := max(1, int(math.Ceil(open.perSecond*permitsAhead.Seconds())))
 		n := min(g.waiting.Len(), most, open.out-g.out) - len(g.permits)
 		if n > most/2 || n > 0 && len(g.permits) == 0 {

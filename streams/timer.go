@@ -10,6 +10,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/singleflight"
 
 	"belfry/internal/job"
 )
@@ -44,6 +45,7 @@ type timer struct {
 	checked  uint64          // what was seen then
 	tenure   tenure          // zero while we are not the owner
 	began    time.Time       // the last tenure did
+	stopTake func()          // ends the routine that is under way, if one is
 	pace     backoff.BackOff // of tenures that end in doubt at once
 	// unsettled are the claims of other epochs that are being looked into.
 	unsettled map[uint64]struct{}
@@ -58,6 +60,7 @@ type timer struct {
 	book      atomic.Pointer[claimBook] // the agenda's
 	owning    atomic.Bool               // whether tenure is set, for others to ask
 	doubts    doubts                    // about our fires
+	asking    singleflight.Group        // for what a fire was refused
 	replaced  atomic.Bool               // somebody else took the partition from us
 	firesSeen atomic.Uint64             // the highest sequence seen in FIRES
 
@@ -106,7 +109,9 @@ func newTimer(s *Store, partition int) *timer {
 		orders:  make(chan order),
 		states:  make(chan leaderState),
 		pace:    newBackOff(10*time.Millisecond, 2*time.Second),
-		freed:   make(chan string),
+
+		stopTake: func() {},
+		freed:    make(chan string),
 	}
 	t.newAgenda()
 	return t

@@ -35,8 +35,9 @@ func newWriter(nc *nats.Conn, a *asker, c *committers) *writer {
 
 // What the answer to one send can be, besides success.
 var (
-	// errConflict: the server refused the write, since the subject it
-	// compared has another last sequence. Nothing was written.
+	// errConflict: a server refused the write, since the subject it compared
+	// has another last sequence there. It wrote nothing; on replicas another
+	// one may have.
 	errConflict = errors.New("another write came first")
 	// errNoAnswer: the write may or may not have been applied, or may yet be.
 	errNoAnswer = errors.New("no answer")
@@ -116,11 +117,18 @@ func (w *writer) sendOnce(ctx context.Context, m *nats.Msg) (seq uint64, err err
 	return a.seq, a.err
 }
 
-// isRefusal reports whether a server answered, and took nothing.
-func isRefusal(err error) bool {
+// mayBeStored reports whether one of several servers refused what another may have
+// stored. What is wrong with the message itself all of them refuse.
+func mayBeStored(err error) bool {
 	var refused *jetstream.APIError
-	return errors.As(err, &refused)
+	return errors.As(err, &refused) &&
+		refused.ErrorCode != errCodeMessageTooLarge && refused.ErrorCode != errCodeHeaderTooLarge
 }
+
+const (
+	errCodeMessageTooLarge = 10054
+	errCodeHeaderTooLarge  = 10097
+)
 
 // errCodeInFlight is the refusal of a replicated stream while another write to
 // the same subject is under way.

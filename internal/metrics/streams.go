@@ -63,7 +63,7 @@ func newStreams(s *set) *Streams {
 		write:   s.histogram("belfry_commit_write_seconds", "From when a write was asked for until its answer came, or the wait for it was over.", callBuckets),
 		single:  s.counter("belfry_commit_single_writes_total", "Writes that went out by themselves, those of refused batches among them."),
 		batch:   s.histogram("belfry_commit_batch_size", "Writes that went out as one atomic batch.", prometheus.ExponentialBuckets(2, 2, 10)),
-		refused: s.counter("belfry_commit_batches_refused_total", "Batches that JetStream refused for the sake of one member; their halves are tried."),
+		refused: s.counter("belfry_commit_batches_refused_total", "Batches that JetStream refused for the sake of one member. Their halves are tried; on replicas each fire is looked up instead."),
 	}
 }
 
