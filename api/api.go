@@ -13,7 +13,8 @@
 //
 // While authentication is on, which is while an admin token is configured and
 // ever after the first token was made, each request needs a bearer token with
-// the role and the db that the access table says.
+// the role and the db that the access table says. A write that a browser sends
+// for a page of another origin is refused in any case.
 package api
 
 import (
@@ -76,6 +77,11 @@ type Config struct {
 	// AdminToken is a token that may do everything, to begin with; empty is
 	// none. It is never logged.
 	AdminToken string
+
+	// LoopbackHost is the host that the API listens on, if that is a loopback
+	// address or a name of one. While authentication is off a request must be
+	// for it, for localhost, or for a loopback address. Empty is any host.
+	LoopbackHost string
 
 	// RequestRate is how many requests each token, or without one each remote
 	// address, may make in a second; 0 is no limit.
@@ -148,7 +154,7 @@ func New(cfg Config) http.Handler {
 		sum := sha256.Sum256([]byte(cfg.AdminToken))
 		a.auth.admin = &sum
 	}
-	a.mux.Use(a.watch, a.recoverPanic, routeEscapedPath, middleware.GetHead)
+	a.mux.Use(a.watch, a.recoverPanic, a.fromHere, routeEscapedPath, middleware.GetHead)
 	a.mux.Use(a.authorize)
 	a.mux.NotFound(a.notFound)
 	a.mux.MethodNotAllowed(a.methodNotAllowed)

@@ -75,6 +75,8 @@ var errorTable = []ErrorRow{
 	{"E401", 401, errNoToken, "The request has no valid token: `Authorization: Bearer <token>` is needed."},
 	{"E402", 403, errAuthOff, "Tokens cannot be made while authentication is off: run Belfry with `--admin-token`."},
 	{"E403", 403, errForbidden, "The token may not do this: its role, or its dbs, do not reach so far."},
+	{"E411", 403, errCrossOrigin, "A browser sent the request for a web page of another origin, as `Sec-Fetch-Site` or `Origin` says. Only GET is accepted from there."},
+	{"E412", 403, errHost, "While authentication is off, `Host` must be `localhost` or a loopback address: another name may be that of a web page which leads here (DNS rebinding)."},
 	{"E429", 429, errTooFast, "Too many requests in a second with this token, or from this address; try again after `Retry-After` seconds."},
 }
 
