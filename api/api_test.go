@@ -317,7 +317,8 @@ func (s routes) Delete(ctx context.Context, key job.RouteKey, expect uint64) err
 func config(s *store) api.Config {
 	m, log := metricstest.New(), slog.New(slog.DiscardHandler)
 	return api.Config{
-		Jobs: jobs{s}, Routes: routes{s}, Letters: letters{s}, Attempts: attempts{s}, Tokens: tokens{s}, Backups: &s.backups,
+		Operations: api.Operations{Jobs: jobs{s}, Routes: routes{s}},
+		Letters:    letters{s}, Attempts: attempts{s}, Tokens: tokens{s}, Backups: &s.backups,
 		Metrics: m.API,
 		Scrape:  m.Handler(log),
 		Log:     log,

@@ -42,9 +42,6 @@ func start(t testing.TB, ops api.Operations, edit func(*service.Config)) *site {
 		ops.Jobs, ops.Routes = store.Jobs(), store.Routes()
 		go func() { _ = store.Run(t.Context()) }() // ends with the test
 	}
-	if ops.MaxMeta == 0 {
-		ops.MaxMeta = 512 << 10
-	}
 	s.cfg = service.Config{Operations: ops, Unescape: streams.Unescape, Version: "v1.2.3", Log: slog.New(slog.DiscardHandler)}
 	if edit != nil {
 		edit(&s.cfg)

@@ -244,6 +244,10 @@ func TestTraceparent(t *testing.T) {
 	if got := <-kept; strings.Contains(got, "nonsense") {
 		t.Errorf("the job keeps the trace %q", got)
 	}
+	s.expect(t, "belfry.job.create.games.c", newJob(1), ok, job.HeaderTrace, parent, job.HeaderTrace, parent)
+	if got := <-kept; strings.Contains(got, "0af7651916cd43dd8448eb211c80319c") {
+		t.Errorf("of two traces the job keeps %q, want one of its own", got)
+	}
 }
 
 func FuzzRequest(f *testing.F) {

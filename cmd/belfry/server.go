@@ -222,9 +222,9 @@ func (s *Server) start(ctx context.Context) error {
 	s.awaitTokens(ctx, store)
 	loopback := s.loopbackHost(ctx)
 	s.warnIfPlain(admin != "" && loopback == "")
+	ops := api.Operations{Jobs: store.Jobs(), Routes: store.Routes(), MaxMeta: s.cfg.MaxMeta}
 	s.serveHTTP(listener, cert, api.New(api.Config{
-		Jobs:         store.Jobs(),
-		Routes:       store.Routes(),
+		Operations:   ops,
 		Letters:      store.Letters(),
 		Attempts:     store.Attempts(),
 		Tokens:       store.Tokens(),
@@ -232,7 +232,6 @@ func (s *Server) start(ctx context.Context) error {
 		AdminToken:   admin,
 		LoopbackHost: loopback,
 		RequestRate:  s.cfg.RequestRate,
-		MaxMeta:      s.cfg.MaxMeta,
 		Metrics:      counts.API,
 		Tracer:       tracer,
 		Scrape:       scrape,
@@ -241,7 +240,7 @@ func (s *Server) start(ctx context.Context) error {
 		Ready:        store.Ready,
 	}))
 	return s.serveNATS(ctx, dial, service.Config{
-		Operations: api.Operations{Jobs: store.Jobs(), Routes: store.Routes(), MaxMeta: s.cfg.MaxMeta},
+		Operations: ops,
 		Unescape:   streams.Unescape,
 		Version:    version,
 		Metrics:    counts.API,
