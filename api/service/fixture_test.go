@@ -25,6 +25,7 @@ const patience = time.Minute
 type site struct {
 	server  *natstest.Server
 	service *service.Service
+	conn    *nats.Conn // of the service that was started last
 	client  *nats.Conn
 	cfg     service.Config
 }
@@ -61,6 +62,7 @@ func (s *site) more(t testing.TB) *service.Service {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
+	s.conn = nc
 	running, err := service.Start(ctx, nc, s.cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -29,7 +29,10 @@ func (s *Service) handler(e *endpoint) micro.Handler {
 			})
 			return
 		}
-		s.underWay.Add(1)
+		if !s.begin() {
+			s.refuse(e, r, fmt.Errorf("%w: Belfry is stopping", job.ErrUnavailable))
+			return
+		}
 		free <- struct{}{}
 		go func() {
 			defer s.underWay.Done()
