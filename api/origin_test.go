@@ -38,6 +38,7 @@ func TestPagesOfOtherOrigins(t *testing.T) {
 		cfg := config(s)
 		cfg.AdminToken = admin
 		h := held(t, api.New(cfg))
+		all := endpoints(t, api.New(cfg))
 		for _, tt := range []struct {
 			header  []string
 			refused bool
@@ -52,7 +53,7 @@ func TestPagesOfOtherOrigins(t *testing.T) {
 			{[]string{"Origin", "null"}, true},
 		} {
 			header := append([]string{"Authorization", "Bearer " + admin}, tt.header...)
-			for _, e := range endpoints(t, api.New(cfg)) {
+			for _, e := range all {
 				if e.path == "/docs" || e.path == "/" || e.path == "/metrics" {
 					continue // they are read only, as another walk shows
 				}
@@ -104,15 +105,16 @@ func TestHosts(t *testing.T) {
 	local.LoopbackHost = "timers.test"
 	withToken := local
 	withToken.AdminToken = adminToken
+	onLoopback, beyond, authenticated := api.New(local), api.New(cfg), api.New(withToken)
 	for host, accepted := range hosts {
 		for _, path := range paths {
-			if status, code := asked(t, api.New(local), "GET", host, path, ""); (code == "E412") == accepted || (status == 403) == accepted {
+			if status, code := asked(t, onLoopback, "GET", host, path, ""); (code == "E412") == accepted || (status == 403) == accepted {
 				t.Errorf("GET %s for the host %q: %d %s, want it accepted: %v", path, host, status, code, accepted)
 			}
-			if _, code := asked(t, api.New(cfg), "GET", host, path, ""); code == "E412" {
+			if _, code := asked(t, beyond, "GET", host, path, ""); code == "E412" {
 				t.Errorf("GET %s for the host %q beyond loopback: %s, want it accepted", path, host, code)
 			}
-			if status, _ := asked(t, api.New(withToken), "GET", host, path, "", "Authorization", "Bearer "+adminToken); status == 403 {
+			if status, _ := asked(t, authenticated, "GET", host, path, "", "Authorization", "Bearer "+adminToken); status == 403 {
 				t.Errorf("GET %s for the host %q with authentication: 403, want it accepted", path, host)
 			}
 		}
@@ -122,9 +124,8 @@ func TestHosts(t *testing.T) {
 		}
 	}
 	// A token in the store turns authentication on, also for who runs already.
-	running := api.New(local)
 	s.issue(t, job.Token{Role: job.Reader, AllDBs: true})
-	if _, code := asked(t, running, "GET", "timers.example", "/db", ""); code != "E401" {
+	if _, code := asked(t, onLoopback, "GET", "timers.example", "/db", ""); code != "E401" {
 		t.Errorf("GET /db for another host with a token in the store: %s, want E401", code)
 	}
 }
