@@ -4,8 +4,10 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 COMMIT := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 LDFLAGS := -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 
-# What make release builds for.
+# What make release builds for, and what it ships beside the binary. Paths stay as
+# they are, so that the links between the documents lead somewhere.
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
+SHIPPED := LICENSE README.md CHANGELOG.md nats.conf packaging/belfry.service docs/*.md docs/grafana.json
 
 # The race detector needs a C compiler.
 CC_FOUND := $(shell test "$$(go env CGO_ENABLED)" = 1 && command -v "$$(go env CC | cut -d ' ' -f 1)")
@@ -31,7 +33,7 @@ help: ## list the targets
 build: ## build bin/belfry
 	CGO_ENABLED=0 go build -trimpath -ldflags "$(LDFLAGS)" -o bin/belfry ./cmd/belfry
 
-# The same sources, version and Go make the same bytes. It needs GNU tar.
+# The same sources, version and Go make the same bytes. It needs GNU tar and cp.
 .PHONY: release
 release: ## build dist/: an archive for each platform, and their checksums
 	rm -rf dist && mkdir dist
@@ -39,7 +41,7 @@ release: ## build dist/: an archive for each platform, and their checksums
 		name="belfry_$(VERSION)_$$(echo $$platform | tr / _)"; mkdir "dist/$$name"; \
 		CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/} go build -trimpath -buildvcs=false \
 			-ldflags "-s -w $(LDFLAGS)" -o "dist/$$name/belfry" ./cmd/belfry; \
-		cp LICENSE README.md CHANGELOG.md nats.conf packaging/belfry.service docs/operations.md docs/nats.md docs/grafana.json "dist/$$name/"; \
+		cp --parents $(SHIPPED) "dist/$$name/"; \
 		tar -C dist --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -cf - "$$name" | gzip -n > "dist/$$name.tar.gz"; \
 		rm -r "dist/$$name"; \
 	done

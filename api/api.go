@@ -13,7 +13,8 @@
 //
 // While authentication is on, which is while an admin token is configured and
 // ever after the first token was made, each request needs a bearer token with
-// the role and the db that the access table says.
+// the role and the db that the access table says. A write that a browser sends
+// for a page of another origin is refused in any case.
 package api
 
 import (
@@ -66,8 +67,9 @@ type Routes interface {
 
 // Config is what the API is made of. The stores are needed.
 type Config struct {
-	Jobs     Jobs
-	Routes   Routes
+	// Operations has the stores of jobs and routes.
+	Operations Operations
+
 	Letters  Letters
 	Attempts Attempts
 	Tokens   Tokens
@@ -77,14 +79,14 @@ type Config struct {
 	// none. It is never logged.
 	AdminToken string
 
+	// LoopbackHost is the host that the API listens on, if that is a loopback
+	// address or a name of one. While authentication is off a request must be
+	// for it, for localhost, or for a loopback address. Empty is any host.
+	LoopbackHost string
+
 	// RequestRate is how many requests each token, or without one each remote
 	// address, may make in a second; 0 is no limit.
 	RequestRate int
-
-	// MaxMeta is the longest meta of a job, in bytes; 0 means 512 KiB. The
-	// body around it may have 16 KiB more, which is also the limit of a
-	// route's body.
-	MaxMeta int
 
 	// Timeout is how long the store may take for one request; 0 means 5 s.
 	Timeout time.Duration
@@ -122,16 +124,12 @@ const DefaultTimeout = 5 * time.Second
 // api is the handler; its fields are only read.
 type api struct {
 	Config
-	ops  Operations
 	auth auth
 	mux  *chi.Mux
 }
 
 // New returns the API, safe for concurrent use.
 func New(cfg Config) http.Handler {
-	if cfg.MaxMeta == 0 {
-		cfg.MaxMeta = 512 << 10
-	}
 	if cfg.Timeout == 0 {
 		cfg.Timeout = DefaultTimeout
 	}
@@ -142,33 +140,33 @@ func New(cfg Config) http.Handler {
 		cfg.Ready = func(context.Context) error { return nil }
 	}
 	a := &api{Config: cfg, mux: chi.NewRouter()}
-	a.ops = Operations{Jobs: cfg.Jobs, Routes: cfg.Routes, MaxMeta: cfg.MaxMeta}
 	a.auth = auth{tokens: cfg.Tokens, requests: newLimiter(cfg.RequestRate)}
 	if cfg.AdminToken != "" {
 		sum := sha256.Sum256([]byte(cfg.AdminToken))
 		a.auth.admin = &sum
 	}
-	a.mux.Use(a.watch, a.recoverPanic, routeEscapedPath, middleware.GetHead)
+	a.mux.Use(a.watch, a.recoverPanic, a.fromHere, routeEscapedPath, middleware.GetHead)
 	a.mux.Use(a.authorize)
 	a.mux.NotFound(a.notFound)
 	a.mux.MethodNotAllowed(a.methodNotAllowed)
 
-	jobBody := int64(a.ops.MaxJobBody())
-	a.mux.Post("/job/{db}/{collection}", a.operation(a.ops.CreateJob, jobBody))
-	a.mux.Get("/job/{db}/{collection}/{id}", a.operation(a.ops.GetJob, noBody))
-	a.mux.Put("/job/{db}/{collection}/{id}", a.operation(a.ops.UpdateJob, jobBody))
-	a.mux.Delete("/job/{db}/{collection}/{id}", a.operation(a.ops.CancelJob, noBody))
+	ops := a.Operations
+	jobBody := int64(ops.MaxJobBody())
+	a.mux.Post("/job/{db}/{collection}", a.operation(ops.CreateJob, jobBody))
+	a.mux.Get("/job/{db}/{collection}/{id}", a.operation(ops.GetJob, noBody))
+	a.mux.Put("/job/{db}/{collection}/{id}", a.operation(ops.UpdateJob, jobBody))
+	a.mux.Delete("/job/{db}/{collection}/{id}", a.operation(ops.CancelJob, noBody))
 
-	a.mux.Post("/job/{db}/{collection}/{id}/fire", a.operation(a.ops.FireJob, noBody))
+	a.mux.Post("/job/{db}/{collection}/{id}/fire", a.operation(ops.FireJob, noBody))
 	a.mux.Get("/job/{db}/{collection}/{id}/attempts", a.serve(a.jobAttempts, noBody))
 
-	a.mux.Post("/route/{db}", a.operation(a.ops.CreateRoute, MaxBody))
-	a.mux.Get("/route/{db}/{id}", a.operation(a.ops.GetRoute, noBody))
-	a.mux.Put("/route/{db}/{id}", a.operation(a.ops.ReplaceRoute, MaxBody))
-	a.mux.Delete("/route/{db}/{id}", a.operation(a.ops.DeleteRoute, noBody))
+	a.mux.Post("/route/{db}", a.operation(ops.CreateRoute, MaxBody))
+	a.mux.Get("/route/{db}/{id}", a.operation(ops.GetRoute, noBody))
+	a.mux.Put("/route/{db}/{id}", a.operation(ops.ReplaceRoute, MaxBody))
+	a.mux.Delete("/route/{db}/{id}", a.operation(ops.DeleteRoute, noBody))
 	a.mux.Post("/route/{db}/{id}/rotate", a.serve(a.rotateSecret, MaxBody))
-	a.mux.Post("/route/{db}/{id}/pause", a.operation(a.ops.PauseRoute, MaxBody))
-	a.mux.Post("/route/{db}/{id}/resume", a.operation(a.ops.ResumeRoute, noBody))
+	a.mux.Post("/route/{db}/{id}/pause", a.operation(ops.PauseRoute, MaxBody))
+	a.mux.Post("/route/{db}/{id}/resume", a.operation(ops.ResumeRoute, noBody))
 
 	// chi gives a last parameter no empty value.
 	for _, path := range []string{"/job/{db}/{collection}/", "/route/{db}/"} {

@@ -315,10 +315,13 @@ func (s routes) Delete(ctx context.Context, key job.RouteKey, expect uint64) err
 
 // config is an API over the store, silent.
 func config(s *store) api.Config {
+	m, log := metricstest.New(), slog.New(slog.DiscardHandler)
 	return api.Config{
-		Jobs: jobs{s}, Routes: routes{s}, Letters: letters{s}, Attempts: attempts{s}, Tokens: tokens{s}, Backups: &s.backups,
-		Metrics: metricstest.New().API,
-		Log:     slog.New(slog.DiscardHandler),
+		Operations: api.Operations{Jobs: jobs{s}, Routes: routes{s}},
+		Letters:    letters{s}, Attempts: attempts{s}, Tokens: tokens{s}, Backups: &s.backups,
+		Metrics: m.API,
+		Scrape:  m.Handler(log),
+		Log:     log,
 	}
 }
 
@@ -359,7 +362,8 @@ func send(t *testing.T, srv *httptest.Server, req *http.Request) answer {
 		t.Fatalf("%s %s: reading the answer: %v", req.Method, req.URL, err)
 	}
 	ct := resp.Header.Get("Content-Type")
-	if ct == "application/gzip" && resp.StatusCode == http.StatusOK {
+	media, _, _ := strings.Cut(ct, ";")
+	if resp.StatusCode == http.StatusOK && (media == "application/gzip" || media == "text/plain") { // a backup, metrics
 		return answer{resp.StatusCode, resp.Header, string(got)}
 	}
 	if ct != "application/json" {

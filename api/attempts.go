@@ -19,7 +19,7 @@ type Attempts interface {
 func (a *api) jobAttempts(ctx context.Context, r *http.Request, _ []byte) ([]byte, error) {
 	all, err := a.Attempts.Of(ctx, jobKey(r))
 	if err == nil && len(all) == 0 {
-		_, err = a.Jobs.Get(ctx, jobKey(r)) // it may be that there is no such job
+		_, err = a.Operations.Jobs.Get(ctx, jobKey(r)) // it may be that there is no such job
 	}
 	if err != nil {
 		return nil, err

@@ -118,8 +118,8 @@ func endpoints(t *testing.T, handler http.Handler) []endpoint {
 	return all
 }
 
-// Every endpoint has its row, is closed to a token of another db, and to
-// readers, unless it only looks.
+// Every endpoint has its row, is closed to a token of another db, or of any one
+// db if it has none in its path, and to readers, unless it only looks.
 func TestEveryEndpointIsGuarded(t *testing.T) {
 	t.Parallel()
 	s := newStore()
@@ -130,6 +130,8 @@ func TestEveryEndpointIsGuarded(t *testing.T) {
 	other := s.issue(t, job.Token{Role: job.Writer, DBs: []string{"other", "min", "mine2", "Mine", "*"}})
 	mine := s.issue(t, job.Token{Role: job.Writer, DBs: []string{"mine"}})
 	reads := s.issue(t, job.Token{Role: job.Reader, DBs: []string{"mine"}})
+	admin := s.issue(t, job.Token{Role: job.Admin, DBs: []string{"mine"}})
+	allDBs := s.issue(t, job.Token{Role: job.Reader, AllDBs: true})
 	expired := s.issue(t, job.Token{Role: job.Admin, AllDBs: true, Expires: 1})
 	for _, e := range endpoints(t, api.New(cfg)) {
 		if e.pattern == "/docs" {
@@ -149,7 +151,15 @@ func TestEveryEndpointIsGuarded(t *testing.T) {
 		if got, code := as(t, srv, adminToken, e.method, e.path, ""); got.status == 401 || got.status == 403 || code == "E301" {
 			t.Errorf("%s as admin: %d %s; has it a row in the access table?", name, got.status, got.body)
 		}
-		if slices.Contains(open, e.pattern) {
+		role, ok := api.Needs(name)
+		if !ok {
+			t.Errorf("%s has no row in the access table", name)
+			continue
+		}
+		if open := slices.Contains(open, e.pattern); open != (role == "") {
+			t.Errorf("%s needs the role %q by the access table; is it to be open: %v", name, role, open)
+		}
+		if role == "" {
 			must("nobody", "", "")
 			continue
 		}
@@ -162,12 +172,16 @@ func TestEveryEndpointIsGuarded(t *testing.T) {
 			if got, code := as(t, srv, mine, e.method, e.path, ""); got.status == 401 || got.status == 403 {
 				t.Errorf("%s as a writer of the db: %d %s", name, got.status, code)
 			}
-			if got, code := as(t, srv, reads, e.method, e.path, ""); (code == "E403") != (e.method != "GET") {
-				t.Errorf("%s as a reader of the db: %d %s, want E403 unless it is a GET", name, got.status, got.body)
+			if got, code := as(t, srv, reads, e.method, e.path, ""); (code == "E403") != (role != job.Reader) || (role == job.Reader) != (e.method == "GET") {
+				t.Errorf("%s, for the role %s, as a reader of the db: %d %s, want E403 unless it is a GET", name, role, got.status, got.body)
 			}
-		case strings.HasPrefix(e.pattern, "/token"):
-			for _, token := range []string{other, mine, reads} {
-				must("no admin", token, "E403")
+		default:
+			// What has no db is for all of them, so no token of some will do.
+			for _, token := range []string{other, mine, reads, admin} {
+				must("somebody of one db", token, "E403")
+			}
+			if got, code := as(t, srv, allDBs, e.method, e.path, ""); (code == "E403") != (role != job.Reader) {
+				t.Errorf("%s as a reader of all dbs: %d %s, want E403 unless readers may", name, got.status, got.body)
 			}
 		}
 	}

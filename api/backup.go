@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"io"
 	"net/http"
 	"time"
@@ -47,6 +48,7 @@ func (a *api) makeBackup(w http.ResponseWriter, r *http.Request) {
 	case r.Context().Err() != nil:
 		panic(http.ErrAbortHandler)
 	case out.begun:
+		err = fmt.Errorf("%w: the backup broke off: %w", errInternal, err) // whatever it is, the log has it
 		a.logTrouble(r, rowOf(err, false), err)
 		panic(http.ErrAbortHandler)
 	default:

@@ -59,7 +59,7 @@ func (a *api) createJobs(w http.ResponseWriter, r *http.Request) {
 	b := &bulk{api: a, w: w, r: r, timeout: http.NewResponseController(w)}
 	// Where it is not supported, as in HTTP/2, it is not needed.
 	_ = b.timeout.EnableFullDuplex()
-	in := contract.NewBulk(r.Body, a.MaxMeta+MaxBody)
+	in := contract.NewBulk(r.Body, a.Operations.MaxJobBody())
 	b.mayRead()
 	first, number, more, err := in.Next()
 	if err != nil && err != io.EOF && !more {
@@ -88,7 +88,7 @@ func (a *api) createJobs(w http.ResponseWriter, r *http.Request) {
 
 // feed has each job created, from the first on, and queues it for its answer.
 func (b *bulk) feed(ctx context.Context, queue chan<- *one, in *contract.Bulk, object []byte, number int, more bool, err error) {
-	room := semaphore.NewWeighted(max(bulkBytes, int64(b.MaxMeta+MaxBody)))
+	room := semaphore.NewWeighted(max(bulkBytes, int64(b.Operations.MaxJobBody())))
 	for ; err != io.EOF; object, number, more, err = in.Next() {
 		o := &one{number: number, done: make(chan struct{}), err: err}
 		size := int64(len(object))
@@ -121,17 +121,16 @@ func (b *bulk) feed(ctx context.Context, queue chan<- *one, in *contract.Bulk, o
 func (b *bulk) create(ctx context.Context, body []byte) (id string, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = panicked(v)
+			err = Panicked(v)
 		}
 	}()
-	j, err := contract.ParseJob(body, jobKey(b.r), b.MaxMeta)
+	j, err := b.Operations.parseJob(Request{DB: b.r.PathValue("db"), Collection: b.r.PathValue("collection"), Body: body, Trace: traceOf(b.r)})
 	if err != nil {
 		return "", err
 	}
-	j.Trace = traceOf(b.r)
 	ctx, cancel := context.WithTimeout(ctx, b.Timeout)
 	defer cancel()
-	return j.ID, b.Jobs.Create(ctx, j)
+	return j.ID, b.Operations.Jobs.Create(ctx, j)
 }
 
 // answer writes the answers as they come, together when they come fast. It

@@ -54,7 +54,7 @@ func bulkStore(t *testing.T) *store {
 func TestBulk(t *testing.T) {
 	t.Parallel()
 	cfg := config(bulkStore(t))
-	cfg.MaxMeta = 1000
+	cfg.Operations.MaxMeta = 1000
 	srv := server(t, cfg)
 	one := func(id string) string { return fmt.Sprintf(`{"id":"%s","trigger_time":1667659342626,"route":"r"}`, id) }
 	created := func(line int, id string) string {
@@ -132,7 +132,7 @@ func TestBulkWindow(t *testing.T) {
 	t.Parallel()
 	s := &slow{jobs: jobs{bulkStore(t)}, tokens: make(chan struct{}), begins: make(chan struct{}, 512)}
 	cfg := config(s.store)
-	cfg.Jobs = s
+	cfg.Operations.Jobs = s
 	cfg.Timeout = time.Hour
 	srv := server(t, cfg)
 	body := &lines{}

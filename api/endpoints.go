@@ -27,7 +27,7 @@ func (a *api) rotateSecret(ctx context.Context, r *http.Request, body []byte) ([
 		rand.Read(random) // never fails
 		secret = job.EncodeSecret(random)
 	}
-	route, err := a.Routes.Rotate(ctx, routeKey(r), secret, grace)
+	route, err := a.Operations.Routes.Rotate(ctx, routeKey(r), secret, grace)
 	if err != nil {
 		return nil, err
 	}

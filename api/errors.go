@@ -75,6 +75,8 @@ var errorTable = []ErrorRow{
 	{"E401", 401, errNoToken, "The request has no valid token: `Authorization: Bearer <token>` is needed."},
 	{"E402", 403, errAuthOff, "Tokens cannot be made while authentication is off: run Belfry with `--admin-token`."},
 	{"E403", 403, errForbidden, "The token may not do this: its role, or its dbs, do not reach so far."},
+	{"E411", 403, errCrossOrigin, "A browser sent the request for a web page of another origin, as `Sec-Fetch-Site` or `Origin` says. Only GET is accepted from there."},
+	{"E412", 403, errHost, "While authentication is off, `Host` must be `localhost` or a loopback address: another name may be that of a web page which leads here (DNS rebinding)."},
 	{"E429", 429, errTooFast, "Too many requests in a second with this token, or from this address; try again after `Retry-After` seconds."},
 }
 
@@ -124,25 +126,19 @@ func ReasonOf(err error, write bool) (ErrorRow, string) {
 	return row, err.Error()
 }
 
-// refuse answers err by its row. That Belfry is not ready is an answer, not
-// trouble: it was asked.
+// refuse answers err by its row.
 func (a *api) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	row, reason := ReasonOf(err, r.Method != http.MethodGet && r.Method != http.MethodHead)
-	switch {
-	case row.Err == errNotReady:
-		a.Log.Debug("not ready", "error", err)
-	case row.Status >= 500:
-		a.logTrouble(r, row, err)
+	a.logTrouble(r, row, err)
+	if after := row.RetryAfter(); after != "" {
+		w.Header().Set("Retry-After", after)
 	}
-	switch row.Status {
-	case http.StatusServiceUnavailable:
-		w.Header().Set("Retry-After", "1")
-	case http.StatusUnauthorized:
+	if row.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", "Bearer")
 	}
 	reply(w, row.Status, contract.AppendRefusal(nil, reason, row.Code))
 }
 
 func (a *api) logTrouble(r *http.Request, row ErrorRow, err error) {
-	a.Log.Error("request failed", "code", row.Code, "method", r.Method, "path", escapedPath(r), "error", err)
+	row.Log(a.Log, err, "method", r.Method, "path", escapedPath(r))
 }

@@ -1,6 +1,17 @@
 package api
 
-import "time"
+import (
+	"time"
+
+	"belfry/internal/job"
+)
+
+// Needs returns the role that an endpoint needs by the access table, or "" if it
+// is open to all.
+func Needs(endpoint string) (role job.Role, ok bool) {
+	n, ok := access[endpoint]
+	return n.role, ok
+}
 
 // Limiter is for its test.
 type Limiter struct{ *limiter }

@@ -13,9 +13,9 @@ import (
 // jobs that a filter selects. Ids may be any text, so what is no id stands
 // first in these paths.
 func (a *api) routeLists(mux *chi.Mux) {
-	mux.Get("/job/{db}", a.operation(a.ops.ListJobs, noBody))
-	mux.Get("/job/{db}/{collection}", a.operation(a.ops.ListJobs, noBody))
-	mux.Get("/route/{db}", a.operation(a.ops.ListRoutes, noBody))
+	mux.Get("/job/{db}", a.operation(a.Operations.ListJobs, noBody))
+	mux.Get("/job/{db}/{collection}", a.operation(a.Operations.ListJobs, noBody))
+	mux.Get("/route/{db}", a.operation(a.Operations.ListRoutes, noBody))
 	mux.Get("/db", a.serve(a.listDBs, noBody))
 	mux.Get("/db/{db}", a.serve(a.listCollections, noBody))
 	mux.Post("/cancel/{db}", a.serve(a.cancelJobs, MaxBody))
@@ -27,7 +27,7 @@ func (a *api) cancelJobs(ctx context.Context, r *http.Request, body []byte) ([]b
 	if err != nil {
 		return nil, err
 	}
-	run, err := a.Jobs.CancelEach(ctx, q, dry)
+	run, err := a.Operations.Jobs.CancelEach(ctx, q, dry)
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +39,7 @@ func (a *api) listDBs(ctx context.Context, r *http.Request, _ []byte) ([]byte, e
 	if err != nil {
 		return nil, err
 	}
-	page, err := a.Jobs.Places(ctx, q)
+	page, err := a.Operations.Jobs.Places(ctx, q)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +51,7 @@ func (a *api) listCollections(ctx context.Context, r *http.Request, _ []byte) ([
 	if err != nil {
 		return nil, err
 	}
-	page, err := a.Jobs.Places(ctx, q)
+	page, err := a.Operations.Jobs.Places(ctx, q)
 	if err != nil {
 		return nil, err
 	}

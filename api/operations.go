@@ -15,7 +15,7 @@ type Operations struct {
 	Jobs   Jobs
 	Routes Routes
 
-	// MaxMeta is the longest meta of a job, in bytes.
+	// MaxMeta is the longest meta of a job, in bytes; 0 means 512 KiB.
 	MaxMeta int
 }
 
@@ -59,7 +59,14 @@ func answered(err error) (Answer, error) {
 }
 
 // MaxJobBody is the longest body of a job, in bytes.
-func (o Operations) MaxJobBody() int { return o.MaxMeta + MaxBody }
+func (o Operations) MaxJobBody() int { return o.maxMeta() + MaxBody }
+
+func (o Operations) maxMeta() int {
+	if o.MaxMeta == 0 {
+		return 512 << 10
+	}
+	return o.MaxMeta
+}
 
 // CreateJob creates the job in the body.
 func (o Operations) CreateJob(ctx context.Context, r Request) (Answer, error) {
@@ -142,7 +149,7 @@ func (o Operations) listJobs(ctx context.Context, q job.Query, err error) (Answe
 }
 
 func (o Operations) parseJob(r Request) (job.Job, error) {
-	j, err := contract.ParseJob(r.Body, job.Key{DB: r.DB, Collection: r.Collection, ID: r.ID}, o.MaxMeta)
+	j, err := contract.ParseJob(r.Body, job.Key{DB: r.DB, Collection: r.Collection, ID: r.ID}, o.maxMeta())
 	j.Trace = r.Trace
 	return j, err
 }

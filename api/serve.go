@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"runtime/debug"
 	"strconv"
 	"strings"
 
@@ -191,15 +190,12 @@ func (a *api) recoverPanic(next http.Handler) http.Handler {
 			case http.ErrAbortHandler:
 				panic(v)
 			default:
-				a.refuse(w, r, panicked(v))
+				a.refuse(w, r, Panicked(v))
 			}
 		}()
 		next.ServeHTTP(w, r)
 	})
 }
-
-// panicked is the error of what a part of Belfry panicked with.
-func panicked(v any) error { return fmt.Errorf("panic: %v\n%s", v, debug.Stack()) }
 
 // reply answers with a body and a newline, for people at a terminal.
 func reply(w http.ResponseWriter, status int, body []byte) {

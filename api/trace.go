@@ -16,24 +16,15 @@ func traceOf(r *http.Request) string {
 	if span, ok := r.Context().Value(spanKey{}).(tracing.Span); ok {
 		return span.Traceparent()
 	}
-	if values := r.Header.Values(job.HeaderTrace); len(values) == 1 {
-		return job.ParseTrace(values[0])
-	}
-	return ""
+	return Traceparent(r.Header.Values(job.HeaderTrace))
 }
 
-// endSpan ends the span of a request, in the names of OpenTelemetry's semantic
-// conventions.
+// endSpan is [EndSpan] with what is known of HTTP alone.
 func endSpan(span tracing.Span, method, pattern string, status int) {
 	if pattern != "" {
 		span.Name(method + " " + pattern)
 		span.Text("http.route", pattern)
 	}
 	span.Text("http.request.method", method)
-	span.Number("http.response.status_code", int64(status))
-	failure := ""
-	if status >= http.StatusInternalServerError {
-		failure = http.StatusText(status)
-	}
-	span.End(failure)
+	EndSpan(span, status)
 }

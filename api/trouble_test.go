@@ -28,7 +28,7 @@ func (e *endless) Read(p []byte) (int, error) {
 func TestLargeBodiesAreNotReadToTheEnd(t *testing.T) {
 	t.Parallel()
 	cfg := config(newStore())
-	cfg.MaxMeta = 1000
+	cfg.Operations.MaxMeta = 1000
 	handler := api.New(cfg)
 	const limit = 1000 + 16<<10
 	for _, tt := range []struct {

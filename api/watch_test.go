@@ -4,12 +4,10 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
-	"belfry/api"
 	"belfry/internal/metrics/metricstest"
 )
 
@@ -20,8 +18,7 @@ func TestMetrics(t *testing.T) {
 	s := newStore()
 	cfg := config(s)
 	cfg.Metrics, cfg.Scrape = m.API, m.Handler(cfg.Log)
-	srv := httptest.NewServer(api.New(cfg)) // its answers are for Prometheus
-	t.Cleanup(srv.Close)
+	srv := server(t, cfg)
 	for _, r := range []struct{ method, path, body string }{
 		{"POST", "/route/db", `{"id":"r","type":"NATS"}`},
 		{"GET", "/route/db/r", ""},
@@ -69,7 +66,7 @@ func TestMetrics(t *testing.T) {
 func TestNoMetrics(t *testing.T) {
 	t.Parallel()
 	cfg := config(newStore())
-	cfg.Metrics = nil
+	cfg.Metrics, cfg.Scrape = nil, nil
 	if got := do(t, server(t, cfg), "GET", "/metrics", ""); got.status != 404 {
 		t.Errorf("GET /metrics without metrics: %d, want 404", got.status)
 	}

@@ -65,11 +65,44 @@ type advisory struct {
 	Reason     string `json:"reason"`
 }
 
+// readAdvisory reads one. Only one that names a consumer and a message is about a
+// fire.
+func readAdvisory(data []byte) (advisory, error) {
+	var a advisory
+	if err := json.Unmarshal(data, &a); err != nil {
+		return advisory{}, err
+	}
+	if a.Consumer == "" || a.StreamSeq == 0 {
+		return advisory{}, errors.New("it names no message of a consumer")
+	}
+	return a, nil
+}
+
+// maxTold is how much is kept of why a subscriber refused a fire, in bytes: it
+// may be as long as a message, and what is too long for DEAD would never get in.
+const maxTold = 1 << 10
+
+// why says why the fire is buried.
+func (a advisory) why() (reason job.Reason, detail string) {
+	if !strings.HasSuffix(a.Type, ".terminated") {
+		return job.ReasonUnacked, fmt.Sprintf("delivered %d times without an ack", a.Deliveries)
+	}
+	detail = "refused by its subscriber"
+	switch told := a.Reason; {
+	case told == "":
+	case len(told) > maxTold:
+		detail += ": " + strings.ToValidUTF8(told[:maxTold], "") + "…"
+	default:
+		detail += ": " + told
+	}
+	return job.ReasonTerminated, detail
+}
+
 // actOn buries the fire that an advisory is about. Advisories about anything
 // but the fires of NATS routes mean nothing.
 func (s *Store) actOn(ctx context.Context, data []byte) error {
-	var a advisory
-	if err := json.Unmarshal(data, &a); err != nil {
+	a, err := readAdvisory(data)
+	if err != nil {
 		s.cfg.Log.Warn("advisory dropped", "error", err)
 		return nil
 	}
@@ -91,12 +124,6 @@ func (s *Store) actOn(ctx context.Context, data []byte) error {
 	if err != nil {
 		return err
 	}
-	reason, detail := job.ReasonUnacked, fmt.Sprintf("delivered %d times without an ack", a.Deliveries)
-	if strings.HasSuffix(a.Type, ".terminated") {
-		reason, detail = job.ReasonTerminated, "refused by its subscriber"
-		if a.Reason != "" {
-			detail += ": " + a.Reason
-		}
-	}
+	reason, detail := a.why()
 	return s.dead.bury(ctx, f, reason, detail)
 }

@@ -25,6 +25,7 @@ const patience = time.Minute
 type site struct {
 	server  *natstest.Server
 	service *service.Service
+	conn    *nats.Conn // of the service that was started last
 	client  *nats.Conn
 	cfg     service.Config
 }
@@ -41,9 +42,6 @@ func start(t testing.TB, ops api.Operations, edit func(*service.Config)) *site {
 		}
 		ops.Jobs, ops.Routes = store.Jobs(), store.Routes()
 		go func() { _ = store.Run(t.Context()) }() // ends with the test
-	}
-	if ops.MaxMeta == 0 {
-		ops.MaxMeta = 512 << 10
 	}
 	s.cfg = service.Config{Operations: ops, Unescape: streams.Unescape, Version: "v1.2.3", Log: slog.New(slog.DiscardHandler)}
 	if edit != nil {
@@ -64,6 +62,7 @@ func (s *site) more(t testing.TB) *service.Service {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
+	s.conn = nc
 	running, err := service.Start(ctx, nc, s.cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -30,7 +29,10 @@ func (s *Service) handler(e *endpoint) micro.Handler {
 			})
 			return
 		}
-		s.underWay.Add(1)
+		if !s.begin() {
+			s.refuse(e, r, fmt.Errorf("%w: Belfry is stopping", job.ErrUnavailable))
+			return
+		}
 		free <- struct{}{}
 		go func() {
 			defer s.underWay.Done()
@@ -50,11 +52,7 @@ func mayAnswer(reply string) bool { return reply == "" || strings.HasPrefix(repl
 func (s *Service) handle(e *endpoint, r micro.Request) {
 	began := time.Now()
 	s.cfg.Metrics.RequestBegan()
-	trace := ""
-	if given := r.Headers().Values(job.HeaderTrace); len(given) == 1 {
-		trace = job.ParseTrace(given[0])
-	}
-	span := s.cfg.Tracer.Server(trace, e.name)
+	span := s.cfg.Tracer.Server(api.Traceparent(r.Headers().Values(job.HeaderTrace)), e.name)
 	span.Text("rpc.system", "nats")
 	span.Text("rpc.method", e.name)
 
@@ -67,12 +65,7 @@ func (s *Service) handle(e *endpoint, r micro.Request) {
 		row = s.refuse(e, r, err)
 	}
 
-	failure := ""
-	if row.Status >= http.StatusInternalServerError {
-		failure = http.StatusText(row.Status)
-	}
-	span.Number("http.response.status_code", int64(row.Status))
-	span.End(failure)
+	api.EndSpan(span, row.Status)
 	took := time.Since(began)
 	s.cfg.Metrics.RequestEnded(metrics.MethodNATS, e.pattern(), row.Status, took)
 	s.stats[e.name].add(row.Code, took)
@@ -82,7 +75,7 @@ func (s *Service) handle(e *endpoint, r micro.Request) {
 func (s *Service) do(e *endpoint, r micro.Request, trace string) (a api.Answer, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+			err = api.Panicked(v)
 		}
 	}()
 	limit := api.MaxBody
@@ -137,15 +130,13 @@ func (s *Service) reply(r micro.Request, a api.Answer) error {
 // refuse answers err by its row.
 func (s *Service) refuse(e *endpoint, r micro.Request, err error) api.ErrorRow {
 	row, reason := api.ReasonOf(err, e.write)
-	if row.Status >= http.StatusInternalServerError {
-		s.cfg.Log.Error("request failed", "code", row.Code, "subject", r.Subject(), "error", err)
-	}
+	row.Log(s.cfg.Log, err, "subject", r.Subject())
 	m := &nats.Msg{Data: contract.AppendRefusal(nil, reason, row.Code), Header: nats.Header{
 		micro.ErrorHeader:     {reason},
 		micro.ErrorCodeHeader: {strconv.Itoa(row.Status)},
 	}}
-	if row.Status == http.StatusServiceUnavailable {
-		m.Header.Set("Retry-After", "1")
+	if after := row.RetryAfter(); after != "" {
+		m.Header.Set("Retry-After", after)
 	}
 	if err := s.send(r, m); err != nil {
 		s.cfg.Log.Warn("couldn't answer a request", "subject", r.Subject(), "error", err)

@@ -76,9 +76,15 @@ type Service struct {
 	micro micro.Service
 	stats map[string]*stats // by the name of the endpoint
 
-	ctx      context.Context // of the requests; ended when Stop gives them up
-	giveUp   context.CancelFunc
+	ctx    context.Context // of the requests; ended when Stop gives them up
+	giveUp context.CancelFunc
+
+	// mu guards closed, and that nothing is added to underWay once it is set:
+	// messages that have come are handed on whether the server is there or not.
+	mu       sync.Mutex
+	closed   bool
 	underWay sync.WaitGroup
+
 	stranger rate.Sometimes // bounds what is logged of requests with a strange reply subject
 }
 
@@ -121,8 +127,26 @@ func Start(ctx context.Context, nc *nats.Conn, cfg Config) (*Service, error) {
 	return s, nil
 }
 
+// begin reports whether one more request may be worked on; it is under way then.
+func (s *Service) begin() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.underWay.Add(1)
+	return true
+}
+
+func (s *Service) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+}
+
 // Stop takes no new requests and returns when those that came are answered. When
-// ctx ends sooner they are given up.
+// ctx ends sooner they are given up. Without the server those that are not under
+// way yet are refused.
 func (s *Service) Stop(ctx context.Context) error {
 	defer s.giveUp()
 	if err := s.micro.Stop(); err != nil {
@@ -139,6 +163,7 @@ func (s *Service) Stop(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
+	s.close()
 	idle := make(chan struct{})
 	go func() {
 		s.underWay.Wait()

@@ -61,7 +61,7 @@ func TestLikeREST(t *testing.T) {
 	t.Parallel()
 	s := start(t, api.Operations{}, nil)
 	ops := s.cfg.Operations
-	srv := httptest.NewServer(api.New(api.Config{Jobs: ops.Jobs, Routes: ops.Routes, Tokens: noTokens{}, Letters: struct{ api.Letters }{}, Log: s.cfg.Log}))
+	srv := httptest.NewServer(api.New(api.Config{Operations: ops, Tokens: noTokens{}, Letters: struct{ api.Letters }{}, Log: s.cfg.Log}))
 	t.Cleanup(srv.Close)
 	s.expect(t, "belfry.route.create.games", `{"id":"r","type":"NATS"}`, ok)
 	s.expect(t, "belfry.job.create.games.c", newJob(1), ok)

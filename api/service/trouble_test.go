@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -184,6 +185,47 @@ func TestStop(t *testing.T) {
 	}
 }
 
+// Without the server what has come cannot drain, and must not begin behind Stop's
+// back.
+func TestStopWithoutServer(t *testing.T) {
+	t.Parallel()
+	const asked = 2 * service.MaxUnderWay
+	var done atomic.Int64
+	begun, over := make(chan struct{}, asked), make(chan struct{})
+	s := start(t, api.Operations{Jobs: jobs{create: func(context.Context, job.Job) error {
+		begun <- struct{}{}
+		<-over
+		done.Add(1)
+		return nil
+	}}, Routes: noRoutes{}}, nil)
+	for i := range asked {
+		if err := s.client.Publish("belfry.job.create.games.c", []byte(newJob(i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.expect(t, "belfry.route.list.games", "", `{"routes":[]}`) // so all of them have come
+	for range service.MaxUnderWay {
+		<-begun
+	}
+	s.server.Stop()
+	for s.conn.IsConnected() {
+		time.Sleep(time.Millisecond)
+	}
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.service.Stop(t.Context()) }()
+	for !s.service.Closed() {
+		time.Sleep(time.Millisecond)
+	}
+	close(over)
+	if err := <-stopped; err != nil {
+		t.Errorf("Stop: %v", err)
+	}
+	// One more had its turn already, and waited for a free place.
+	if n := done.Load(); n != service.MaxUnderWay && n != service.MaxUnderWay+1 {
+		t.Errorf("%d of %d requests were worked on, want the %d under way", n, asked, service.MaxUnderWay)
+	}
+}
+
 // Whoever sends a request cannot have Belfry write its answer into a stream.
 func TestAnswersGoToInboxes(t *testing.T) {
 	t.Parallel()
@@ -243,6 +285,10 @@ func TestTraceparent(t *testing.T) {
 	s.expect(t, "belfry.job.create.games.c", newJob(1), ok, job.HeaderTrace, "nonsense")
 	if got := <-kept; strings.Contains(got, "nonsense") {
 		t.Errorf("the job keeps the trace %q", got)
+	}
+	s.expect(t, "belfry.job.create.games.c", newJob(1), ok, job.HeaderTrace, parent, job.HeaderTrace, parent)
+	if got := <-kept; strings.Contains(got, "0af7651916cd43dd8448eb211c80319c") {
+		t.Errorf("of two traces the job keeps %q, want one of its own", got)
 	}
 }
 

@@ -6,14 +6,20 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+
+	"belfry/api"
 )
 
 // serveAdmin serves what is for the people who run this process: profiles, and
 // the metrics again. A profile shows what is in memory, so there is no way to
-// have it anywhere but on loopback.
+// have it anywhere but on loopback, nor for a web page that leads there.
 func (s *Server) serveAdmin(scrape http.Handler) error {
 	if s.cfg.AdminListen == "" {
 		return nil
+	}
+	host, _, err := net.SplitHostPort(s.cfg.AdminListen)
+	if err != nil {
+		return err // was checked
 	}
 	listener, err := net.Listen("tcp", s.cfg.AdminListen)
 	if err != nil {
@@ -27,7 +33,7 @@ func (s *Server) serveAdmin(scrape http.Handler) error {
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	srv := s.newHTTPServer(mux)
+	srv := s.newHTTPServer(api.Local(host, s.log, mux))
 	srv.WriteTimeout = 0 // profiles take as long as is asked for
 	s.serveOn(listener, srv.Serve, "admin listener")
 	// Nobody waits for a profile that is under way.

@@ -74,3 +74,54 @@ func TestNoAdminListener(t *testing.T) {
 		t.Errorf("the admin listener is at %q, want none", addr)
 	}
 }
+
+// Nothing is for web pages: not by a name of their own that leads here, and not
+// across origins.
+func TestNothingForPages(t *testing.T) {
+	t.Parallel()
+	cfg := freePorts(t)
+	cfg.AdminListen = "127.0.0.1:0"
+	s := startServer(t, cfg)
+	for _, tt := range []struct{ addr, path string }{
+		{s.Addr(), "/backup"},
+		{s.Addr(), "/db"},
+		{s.AdminAddr(), "/metrics"},
+		{s.AdminAddr(), "/debug/pprof/cmdline"},
+	} {
+		_, port, err := net.SplitHostPort(tt.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for host, want := range map[string]int{"rebound.example:" + port: 403, "localhost:" + port: 200} {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+tt.addr+tt.path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Host = host
+			rsp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(rsp.Body)
+			rsp.Body.Close()
+			if err != nil || rsp.StatusCode != want || (want == 403) != strings.Contains(string(body), `"code":"E412"`) {
+				t.Errorf("GET %s for the host %s: %d %.200q, %v, want %d", tt.path, host, rsp.StatusCode, body, err, want)
+			}
+		}
+	}
+	// Nor can it have it send what a form may.
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+s.Addr()+"/cancel/games", strings.NewReader(`{"all":true}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "text/plain")
+	req.Header.Set("Sec-Fetch-Site", "cross-site")
+	rsp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rsp.Body.Close()
+	if body, err := io.ReadAll(rsp.Body); err != nil || rsp.StatusCode != 403 || !strings.Contains(string(body), `"code":"E411"`) {
+		t.Errorf("POST /cancel for a page: %d %s, %v, want 403 and E411", rsp.StatusCode, body, err)
+	}
+}

@@ -79,6 +79,11 @@ type Config struct {
 	NATSKey  string
 	NATSCA   string
 
+	// NATSTLSFirst begins with TLS, before the server says anything, as one with
+	// handshake_first wants it. Zero is that the server says first whether it
+	// has TLS.
+	NATSTLSFirst bool
+
 	// Partitions is how many parts the jobs are spread over, fixed at the
 	// first start. Zero is 1 with the embedded server, else 8.
 	Partitions int

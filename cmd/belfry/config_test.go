@@ -84,6 +84,7 @@ func TestFlagTable(t *testing.T) {
 		{"tlscert", "a", "b", func(c Config) any { return c.NATSCert }, "a", "b", nil},
 		{"tlskey", "a", "b", func(c Config) any { return c.NATSKey }, "a", "b", nil},
 		{"tlsca", "a", "b", func(c Config) any { return c.NATSCA }, "a", "b", nil},
+		{"tlsfirst", "true", "false", func(c Config) any { return c.NATSTLSFirst }, true, false, []string{"maybe", "2"}},
 		{"partitions", "8", "50", func(c Config) any { return c.Partitions }, 8, 50, []string{"", "-1", "51", "1.5", "many"}},
 		{"replicas", "3", "5", func(c Config) any { return c.Replicas }, 3, 5, []string{"", "-1", "2", "4", "6"}},
 		{"max-meta", "1MiB", "1024", func(c Config) any { return c.MaxMeta }, 1 << 20, 1024,
@@ -111,7 +112,7 @@ func TestFlagTable(t *testing.T) {
 	}
 	// What flags are nothing without.
 	with := map[string][]string{
-		"creds": {"--nats-url=nats://h"}, "nkey": {"--nats-url=nats://h"}, "tlsca": {"--nats-url=nats://h"},
+		"creds": {"--nats-url=nats://h"}, "nkey": {"--nats-url=nats://h"}, "tlsca": {"--nats-url=nats://h"}, "tlsfirst": {"--nats-url=nats://h"},
 		"tlscert": {"--nats-url=nats://h", "--tlskey=k"}, "tlskey": {"--nats-url=nats://h", "--tlscert=c"},
 	}
 	var names, tested []string

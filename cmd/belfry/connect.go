@@ -104,6 +104,9 @@ func (s *Server) openURL(opts ...nats.Option) (*nats.Conn, error) {
 	if s.cfg.NATSCA != "" {
 		opts = append(opts, nats.RootCAs(s.cfg.NATSCA))
 	}
+	if s.cfg.NATSTLSFirst {
+		opts = append(opts, nats.TLSHandshakeFirst())
+	}
 	return nats.Connect(s.cfg.NATSURL, opts...)
 }
 

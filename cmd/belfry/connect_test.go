@@ -29,7 +29,7 @@ func inFile(t *testing.T, name string, data []byte) string {
 }
 
 // natsContext is a context of the nats command in a file.
-func natsContext(t *testing.T, settings map[string]string) string {
+func natsContext(t *testing.T, settings map[string]any) string {
 	t.Helper()
 	data, err := json.Marshal(settings)
 	if err != nil {
@@ -114,9 +114,9 @@ func TestConnectAsNATSDoes(t *testing.T) {
 	}
 	known := x509.NewCertPool()
 	known.AppendCertsFromPEM(cert)
-	withTLS := natstest.StartWith(t, &server.Options{TLSVerify: true, TLSConfig: &tls.Config{
-		Certificates: []tls.Certificate{pair}, ClientCAs: known, ClientAuth: tls.RequireAndVerifyClientCert,
-	}})
+	mutual := &tls.Config{Certificates: []tls.Certificate{pair}, ClientCAs: known, ClientAuth: tls.RequireAndVerifyClientCert}
+	withTLS := natstest.StartWith(t, &server.Options{TLSVerify: true, TLSConfig: mutual})
+	tlsFirst := natstest.StartWith(t, &server.Options{TLSVerify: true, TLSHandshakeFirst: true, TLSConfig: mutual})
 	jwtUser, err := jwt.ParseDecoratedUserNKey(creds)
 	if err != nil {
 		t.Fatal(err)
@@ -132,13 +132,15 @@ func TestConnectAsNATSDoes(t *testing.T) {
 		name string
 		cfg  Config
 	}{
-		{"a user in a context", Config{NATSContext: natsContext(t, map[string]string{"url": withPassword.ClientURL(), "user": "belfry", "password": "hunter2"})}},
+		{"a user in a context", Config{NATSContext: natsContext(t, map[string]any{"url": withPassword.ClientURL(), "user": "belfry", "password": "hunter2"})}},
 		{"an nkey", Config{NATSURL: withNKey.ClientURL(), NATSNKey: nkeyFile}},
-		{"an nkey in a context", Config{NATSContext: natsContext(t, map[string]string{"url": withNKey.ClientURL(), "nkey": nkeyFile})}},
+		{"an nkey in a context", Config{NATSContext: natsContext(t, map[string]any{"url": withNKey.ClientURL(), "nkey": nkeyFile})}},
 		{"a JWT", Config{NATSURL: withJWT.ClientURL(), NATSCreds: credsFile}},
-		{"a JWT in a context", Config{NATSContext: natsContext(t, map[string]string{"url": withJWT.ClientURL(), "creds": credsFile})}},
+		{"a JWT in a context", Config{NATSContext: natsContext(t, map[string]any{"url": withJWT.ClientURL(), "creds": credsFile})}},
 		{"certificates", Config{NATSURL: withTLS.ClientURL(), NATSCert: certFile, NATSKey: keyFile, NATSCA: certFile}},
-		{"certificates in a context", Config{NATSContext: natsContext(t, map[string]string{"url": withTLS.ClientURL(), "cert": certFile, "key": keyFile, "ca": certFile})}},
+		{"TLS first", Config{NATSURL: tlsFirst.ClientURL(), NATSCert: certFile, NATSKey: keyFile, NATSCA: certFile, NATSTLSFirst: true}},
+		{"TLS first in a context", Config{NATSContext: natsContext(t, map[string]any{"url": tlsFirst.ClientURL(), "cert": certFile, "key": keyFile, "ca": certFile, "tls_first": true})}},
+		{"certificates in a context", Config{NATSContext: natsContext(t, map[string]any{"url": withTLS.ClientURL(), "cert": certFile, "key": keyFile, "ca": certFile})}},
 	} {
 		t.Run(tt.name, func(t *testing.T) { // one after the other, on the same streams
 			tt.cfg.Listen, tt.cfg.Partitions = "127.0.0.1:0", 1
@@ -178,7 +180,7 @@ func TestConnectRefused(t *testing.T) {
 		cfg  Config
 		want string
 	}{
-		{"wrong password", Config{NATSContext: natsContext(t, map[string]string{"url": at, "user": "belfry", "password": "hunter2"})}, "nats: Authorization Violation"},
+		{"wrong password", Config{NATSContext: natsContext(t, map[string]any{"url": at, "user": "belfry", "password": "hunter2"})}, "nats: Authorization Violation"},
 		{"unknown nkey", Config{NATSURL: withNKey.ClientURL(), NATSNKey: inFile(t, "x.nk", seed)}, "nats: Authorization Violation"},
 		{"no nkey", Config{NATSURL: at, NATSNKey: garbage}, "--nkey: "},
 		{"no credentials", Config{NATSURL: at, NATSCreds: garbage}, "couldn't connect to the server of --nats-url at 127.0.0.1:"},
@@ -186,9 +188,9 @@ func TestConnectRefused(t *testing.T) {
 		{"no certificate", Config{NATSURL: at, NATSCert: garbage, NATSKey: garbage}, "certificate"},
 		{"no authority", Config{NATSURL: at, NATSCA: garbage}, "root certificate"},
 		{"no such context", Config{NATSContext: "nowhere-to-be-found"}, `the server of the context "nowhere-to-be-found": unknown context`},
-		{"bad URL in a context", Config{NATSContext: natsContext(t, map[string]string{"url": "nats://u:hunter2@h:x"})}, `its url: invalid port ":x" after host`},
+		{"bad URL in a context", Config{NATSContext: natsContext(t, map[string]any{"url": "nats://u:hunter2@h:x"})}, `its url: invalid port ":x" after host`},
 		{"context is no JSON", Config{NATSContext: garbage}, "invalid character"},
-		{"a domain", Config{NATSContext: natsContext(t, map[string]string{"url": at, "user": "belfry", "password": "correct horse", "jetstream_domain": "leaf"})}, "it has a jetstream_domain"},
+		{"a domain", Config{NATSContext: natsContext(t, map[string]any{"url": at, "user": "belfry", "password": "correct horse", "jetstream_domain": "leaf"})}, "it has a jetstream_domain"},
 	} {
 		tt.cfg.Listen = "127.0.0.1:0"
 		err := newServer(tt.cfg).Start(t.Context())

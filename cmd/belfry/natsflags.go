@@ -13,7 +13,7 @@ var (
 	embeddedSettings = []string{"data", "nats-config", "nats-listen"}
 	placeSettings    = []string{"nats-url", "context"}
 	userSettings     = []string{"creds", "nkey"}
-	tlsSettings      = []string{"tlscert", "tlskey", "tlsca"}
+	tlsSettings      = []string{"tlscert", "tlskey", "tlsca", "tlsfirst"}
 )
 
 // silenced returns the settings whose common variable does not count, since

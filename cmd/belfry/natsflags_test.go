@@ -62,6 +62,8 @@ func TestNATSFlagsThatDoNotGoTogether(t *testing.T) {
 		{map[string]string{"NATS_CONTEXT": "c", "NATS_URL": "nats://a"}, nil, "NATS_CONTEXT and NATS_URL exclude each other"},
 		{nil, []string{"--creds", "f"}, "--creds needs --nats-url: Belfry lets itself into the embedded server"},
 		{nil, []string{"--tlsca", "f", "--data", "d"}, "--tlsca needs --nats-url"},
+		{nil, []string{"--tlsfirst"}, "--tlsfirst needs --nats-url"},
+		{nil, []string{"--context", "c", "--tlsfirst"}, "--context and --tlsfirst exclude each other"},
 		{nil, []string{"--nats-url", "nats://a", "--creds", "f", "--nkey", "g"}, "--creds and --nkey exclude each other: Belfry is one user"},
 		{map[string]string{"NATS_CREDS": "f", "NATS_NKEY": "g"}, []string{"--nats-url", "nats://a"}, "NATS_CREDS and NATS_NKEY exclude each other"},
 		{nil, []string{"--nats-url", "nats://u:hunter2@a", "--creds", "f"}, "--nats-url and --creds exclude each other: the URL has a user"},

@@ -220,26 +220,27 @@ func (s *Server) start(ctx context.Context) error {
 	s.spawn("timer", timerLimit, store.Run)
 	s.spawn("tokens", stopLimit, store.Tokens().Run)
 	s.awaitTokens(ctx, store)
-	s.warnIfPlain(ctx, admin != "")
+	loopback := s.loopbackHost(ctx)
+	s.warnIfPlain(admin != "" && loopback == "")
+	ops := api.Operations{Jobs: store.Jobs(), Routes: store.Routes(), MaxMeta: s.cfg.MaxMeta}
 	s.serveHTTP(listener, cert, api.New(api.Config{
-		Jobs:        store.Jobs(),
-		Routes:      store.Routes(),
-		Letters:     store.Letters(),
-		Attempts:    store.Attempts(),
-		Tokens:      store.Tokens(),
-		Backups:     store.Backups(),
-		AdminToken:  admin,
-		RequestRate: s.cfg.RequestRate,
-		MaxMeta:     s.cfg.MaxMeta,
-		Metrics:     counts.API,
-		Tracer:      tracer,
-		Scrape:      scrape,
-		Log:         s.log,
-		Version:     version,
-		Ready:       store.Ready,
+		Operations:   ops,
+		Letters:      store.Letters(),
+		Attempts:     store.Attempts(),
+		Tokens:       store.Tokens(),
+		Backups:      store.Backups(),
+		AdminToken:   admin,
+		LoopbackHost: loopback,
+		RequestRate:  s.cfg.RequestRate,
+		Metrics:      counts.API,
+		Tracer:       tracer,
+		Scrape:       scrape,
+		Log:          s.log,
+		Version:      version,
+		Ready:        store.Ready,
 	}))
 	return s.serveNATS(ctx, dial, service.Config{
-		Operations: api.Operations{Jobs: store.Jobs(), Routes: store.Routes(), MaxMeta: s.cfg.MaxMeta},
+		Operations: ops,
 		Unescape:   streams.Unescape,
 		Version:    version,
 		Metrics:    counts.API,
@@ -276,9 +277,18 @@ func (s *Server) awaitTokens(ctx context.Context, store *streams.Store) {
 	}
 }
 
+// loopbackHost is the host of --listen if it is a loopback one, else empty.
+func (s *Server) loopbackHost(ctx context.Context) string {
+	host, _, err := net.SplitHostPort(s.cfg.Listen)
+	if err != nil || checkLoopback(ctx, s.cfg.Listen) != nil {
+		return ""
+	}
+	return host
+}
+
 // warnIfPlain tells that tokens travel where others may read them.
-func (s *Server) warnIfPlain(ctx context.Context, auth bool) {
-	if auth && s.cfg.TLSCert == "" && checkLoopback(ctx, s.cfg.Listen) != nil {
+func (s *Server) warnIfPlain(exposed bool) {
+	if exposed && s.cfg.TLSCert == "" {
 		s.log.Warn("tokens are sent to the API in the clear: set --tls-cert and --tls-key, unless a proxy in front of it has TLS")
 	}
 }
