@@ -86,7 +86,7 @@ var policyFields = []PolicyField{
 	{"retry.schedule_ms", restOnly, "", "1 to 100 waits of 1 to 2592000000", "The waits themselves, in place of all the above: one more try than waits, without jitter.",
 		func(p Policy) bool { return p.Retry.Schedule != nil },
 		func(p Policy) string { return waitsInRange(p.Retry.Schedule) }},
-	{"retry.max_age_ms", restOnly, "", "1 to 31622400000", "No retry later than this after `trigger_time`: the job dies with the reason `max_age_reached`.",
+	{"retry.max_age_ms", restOnly, "", "1 to 31622400000", "No retry later than this after `trigger_time`, or after the job was redriven: the job dies with the reason `max_age_reached`.",
 		given(func(p Policy) time.Duration { return p.Retry.MaxAge }),
 		func(p Policy) string { return millisInRange(p.Retry.MaxAge, time.Millisecond, maxAge) }},
 	{"timeout_ms", restOnly, "15000", "100 to 300000", "How long one try may take, to the end of the answer.",

@@ -16,6 +16,9 @@ type Fire struct {
 	Meta    []byte
 	Trace   string // the job's
 
+	// Redriven is the record's.
+	Redriven int64
+
 	// Claim is the revision of the record that this fire was published for.
 	// The fire is valid while the record is at that revision.
 	Claim uint64
@@ -23,6 +26,10 @@ type Fire struct {
 	// Seq is the fire's place in FIRES, Published when it got there.
 	Seq       uint64
 	Published time.Time
+
+	// Fired is when the timer published it, by the clock of its node, which is
+	// the one that opens gates. It is zero if that is not known.
+	Fired time.Time
 
 	// Times counts how often this fire was handed out, this time included.
 	Times int
