@@ -62,9 +62,9 @@ fuzz: ## fuzz every decoder of outside bytes, seconds each; FUZZTIME=1h
 	done
 
 .PHONY: shows
-shows: ## play a hanging and a dead endpoint in full size, on a quiet machine
+shows: ## play a hanging and a dead endpoint, and a rate limit, in full size
 	mkdir -p bin
-	go test -count=1 -timeout 20m -v -artifacts -outputdir bin -run '^(TestHangingEndpointDelaysNoOtherRoute|TestEndpointDown)$$' ./cmd/belfry -full
+	go test -count=1 -timeout 20m -v -artifacts -outputdir bin -run '^(TestHangingEndpointDelaysNoOtherRoute|TestEndpointDown|TestRateLimitOverTwoNodes)$$' ./cmd/belfry -full
 
 .PHONY: load
 load: build ## measure 1,000 webhooks over 5 s on a belfry of its own
