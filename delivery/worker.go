@@ -129,8 +129,7 @@ func (w *worker) try(lookups context.Context, h job.Handover, rec job.Record, b 
 	}
 	late := max(started.Sub(time.UnixMilli(due)), 0)
 	if h.Attempt == 1 && route.MaxLateness > 0 && late > route.MaxLateness {
-		w.settle(h, job.Result{Status: job.Expired, Reason: job.ReasonTooLate,
-			Detail: fmt.Sprintf("%d ms late, of %d at most", late.Milliseconds(), route.MaxLateness.Milliseconds())})
+		w.settle(h, job.TooLate(late, route.MaxLateness))
 		return
 	}
 	stuck := fmt.Sprintf("handed out %d times without a result", h.Times)

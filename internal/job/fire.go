@@ -1,6 +1,7 @@
 package job
 
 import (
+	"fmt"
 	"slices"
 	"time"
 )
@@ -64,6 +65,13 @@ type Result struct {
 	// that was not made those of the last one.
 	Reason Reason
 	Detail string
+}
+
+// TooLate is the result of a first try that would begin so late, where at most
+// most is wanted.
+func TooLate(late, most time.Duration) Result {
+	return Result{Status: Expired, Reason: ReasonTooLate,
+		Detail: fmt.Sprintf("%d ms late, of %d at most", late.Milliseconds(), most.Milliseconds())}
 }
 
 // Reason is why a try failed or a job died, for robots. [Record.Detail] says
