@@ -37,7 +37,7 @@ func (f *faulter) run(ctx context.Context, faults []fault) ([]window, error) {
 		}
 		w := window{kind: one.name(), from: time.Now()}
 		if err := f.apply(ctx, one); err != nil {
-			return all, fmt.Errorf("%s %d: %w", one.name(), one.which+1, err)
+			return all, fmt.Errorf("%s %d: %w", one.name(), one.number(), err)
 		}
 		ended := time.Now()
 		err := f.waitUp(ctx, append(f.servers[:len(f.servers):len(f.servers)], f.nodes...))
@@ -47,7 +47,7 @@ func (f *faulter) run(ctx context.Context, faults []fault) ([]window, error) {
 		w.to = time.Now()
 		all = append(all, w)
 		f.say("%6.1fs  %s %d for %.1f s; all up again after %.1f s", w.from.Sub(f.start).Seconds(),
-			one.name(), one.which+1, ended.Sub(w.from).Seconds(), w.to.Sub(ended).Seconds())
+			one.name(), one.number(), ended.Sub(w.from).Seconds(), w.to.Sub(ended).Seconds())
 	}
 	return all, nil
 }

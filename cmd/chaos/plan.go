@@ -69,6 +69,15 @@ func (f fault) name() faultKind {
 	return f.kind
 }
 
+// number is that of the node or server, from 1, which the routes and the webhook
+// are not.
+func (f fault) number() int {
+	if f.within != nil {
+		return f.within.number()
+	}
+	return f.which + 1
+}
+
 // gates reports whether fires of the REST route may be put back for it.
 func (k faultKind) gates() bool { return k == pauseRoutes || k == failHook }
 
