@@ -64,9 +64,9 @@ fuzz: ## fuzz every decoder of outside bytes, seconds each; FUZZTIME=1h
 	done
 
 .PHONY: shows
-shows: ## play a hanging and a dead endpoint and a million jobs, on a quiet machine
+shows: ## play bad endpoints, a rate limit and a million jobs in full size
 	mkdir -p bin
-	go test -count=1 -timeout 20m -v -artifacts -outputdir bin -run '^(TestHangingEndpointDelaysNoOtherRoute|TestEndpointDown|TestListingManyJobsUsesBoundedMemory)$$' ./cmd/belfry -full
+	go test -count=1 -timeout 20m -v -artifacts -outputdir bin -run '^(TestHangingEndpointDelaysNoOtherRoute|TestEndpointDown|TestRateLimitOverTwoNodes|TestListingManyJobsUsesBoundedMemory)$$' ./cmd/belfry -full
 
 .PHONY: load
 load: build ## measure 1,000 webhooks over 5 s on a belfry of its own

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -90,6 +91,34 @@ func TestAttemptHidesSecrets(t *testing.T) {
 			t.Errorf("kept of the answer:\n got %s\nwant %s", got, want)
 		}
 	})
+}
+
+// What a URL has of secrets, in the forms in which a receiver may repeat them.
+func TestSecretsOfURL(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		url, body, want string
+	}{
+		{"http://h.example/", "plain", "plain"},
+		{"http://h.example/?token=abcd", "token abcd", "token ********"},
+		{"http://h.example/?token=abcd&v=1", "?token=abcd&v=1 v1 abcd", "?******** v1 ********"},
+		{"http://h.example/?a=%2Fsesame%2F", "%2Fsesame%2F is /sesame/", "******** is ********"},
+		{"http://h.example/?a=open+up", "open+up is open up", "******** is ********"},
+		{"http://h.example/?sesame&v=1", "it is sesame", "it is ********"},
+		{"http://h.example/?a=50%zz", "it is 50%zz", "it is ********"},
+		{"http://h.example/?a=123&b=1234", "123 1234", "123 ********"},
+		{"http://user:hunter3@h.example/", "Basic dXNlcjpodW50ZXIz of user hunter3", "Basic ******** of user ********"},
+		{"http://sesame@h.example/", "Basic c2VzYW1lOg== of sesame", "Basic ******** of ********"},
+	} {
+		target, err := url.Parse(tt.url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := delivery.Excerpt(strings.NewReader(tt.body), delivery.SecretsOf(job.Policy{}, target))
+		if string(got) != tt.want {
+			t.Errorf("%s, answered with %q: kept %q, want %q", tt.url, tt.body, got, tt.want)
+		}
+	}
 }
 
 func TestExcerpt(t *testing.T) {

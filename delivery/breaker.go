@@ -76,15 +76,14 @@ func (b *breaker) note(alive bool) (trip bool) {
 }
 
 // mayTry reports whether the breaker lets a try through.
-func (w *worker) mayTry(b *breaker) bool {
+func (w *worker) mayTry(b *breaker, now time.Time) bool {
 	until, tripped := w.Breakers.Tripped(b.route)
-	return !tripped || !w.Now().Before(until)
+	return !tripped || !now.Before(until)
 }
 
-// tried tells the breaker how a try went. One that fails after the pause begins
+// tried tells the breaker how a try went that ended now. One that fails after the pause begins
 // the next one; one that the endpoint answers ends it.
-func (w *worker) tried(b *breaker, alive bool) {
-	now := w.Now()
+func (w *worker) tried(b *breaker, alive bool, now time.Time) {
 	until, tripped := w.Breakers.Tripped(b.route)
 	trip := b.note(alive) || tripped && !alive
 	if tripped && now.Before(until) {
@@ -97,7 +96,8 @@ func (w *worker) tried(b *breaker, alive bool) {
 	defer cancel()
 	err := error(nil)
 	if trip {
-		err = w.Breakers.Trip(ctx, b.route, now.Add(tripPause))
+		// In milliseconds, as other nodes are told, and fires tell.
+		err = w.Breakers.Trip(ctx, b.route, time.UnixMilli(now.Add(tripPause).UnixMilli()))
 		w.Log.Warn("the endpoint of a route is down", "db", b.route.DB, "route", b.route.ID, "next_try", tripPause)
 	} else {
 		err = w.Breakers.Reset(ctx, b.route)

@@ -141,6 +141,74 @@ func TestPausedRoute(t *testing.T) {
 	})
 }
 
+// A timer whose clock is ahead opens a gate before the worker would. The worker
+// goes by it, or it would put each fire back and get it again at once. What the
+// timer fired before it shut the gate is put back, and so is all if its clock is
+// behind.
+func TestGatesGoByTheClockOfTheTimer(t *testing.T) {
+	t.Parallel()
+	const skew = 3 * time.Second
+	for name, shut := range map[string]func(s *store, key job.RouteKey, until time.Time){
+		"pause": func(s *store, _ job.RouteKey, until time.Time) {
+			s.addPolicy("r", "http://h.example/", job.Policy{PausedUntil: until.UnixMilli()})
+		},
+		"breaker": func(s *store, key job.RouteKey, until time.Time) { s.Trip(s.t.Context(), key, until) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				rec := newReceiver(t, nil)
+				s := newStore(t)
+				s.run(delivery.Config{}, rec.dial)
+				key := s.addRoute("r", "http://h.example/")
+				until := time.Now().Add(skew)
+				shut(s, key, until)
+				for i, step := range []struct {
+					wait  time.Duration
+					fired time.Time // by the clock of the timer
+					want  job.Status
+				}{
+					{0, time.Time{}, job.Scheduled}, // not known
+					{0, until.Add(-time.Millisecond), job.Scheduled},
+					{0, until.Add(-time.Hour), job.Scheduled},
+					{0, until, job.Delivered},
+					{skew, until.Add(-time.Hour), job.Delivered},
+				} {
+					time.Sleep(step.wait)
+					s.fire(key, func(h *job.Handover) { h.Fired = step.fired })
+					if got := s.awaitResult(i + 1); got.Status != step.want {
+						t.Errorf("fired at %v of the pause, %v before its end here: %s, want %s",
+							step.fired.Sub(until), time.Until(until), got.Status, step.want)
+					}
+				}
+			})
+		})
+	}
+}
+
+// The pause after a probe that failed counts by the clock of the timer, too: by
+// another one it could be over before it began, and the timer would go on.
+func TestBreakerTripsByTheClockOfTheTimer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		rec := newReceiver(t, status(500))
+		s := newStore(t)
+		s.run(delivery.Config{}, rec.dial)
+		key := s.addRoute("r", "http://h.example/")
+		timer := func() time.Time { return time.Now().Add(time.Minute) }
+		s.Trip(t.Context(), key, timer())
+		s.fire(key, func(h *job.Handover) { h.Fired = timer() })
+		s.awaitResult(1)
+		if until, tripped := s.Tripped(key); !tripped || !until.Equal(timer().Add(10*time.Second)) {
+			t.Errorf("after a probe that failed the breaker is open until %v, by the clock of the timer now is %v; want 10 s later", until, timer())
+		}
+		s.fire(key, func(h *job.Handover) { h.Fired = timer() })
+		if got := s.awaitResult(2); got.Status != job.Scheduled || len(rec.requests()) != 1 {
+			t.Errorf("the fire after the probe ends as %s after %d tries in all, want it put back", got.Status, len(rec.requests()))
+		}
+	})
+}
+
 func (s *store) Tripped(k job.RouteKey) (time.Time, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -101,8 +101,9 @@ type Config struct {
 	Retry job.RetryPolicy
 
 	// Timeout is how long one try may take, from the name lookup to the end
-	// of the answer, if its route does not say; zero is 15 s. Meanwhile the fire is held on to each
-	// second, so that it need not wait as long when its worker dies.
+	// of the answer, if its route does not say; zero is 15 s. Meanwhile the fire
+	// is held on to each second, so that it need not wait as long when its
+	// worker dies.
 	Timeout time.Duration
 
 	// Concurrency is how many tries of one route are under way at once, if it

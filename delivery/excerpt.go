@@ -3,6 +3,7 @@ package delivery
 import (
 	"bytes"
 	"cmp"
+	"encoding/base64"
 	"io"
 	"net/url"
 	"slices"
@@ -53,10 +54,14 @@ func secretAt(text []byte, secrets []string) int {
 // itself, as the token after "Bearer".
 const minWord = 6
 
+// minValue is how long a value in the query is that may be a secret: without a
+// limit, ?v=1 would hide every 1.
+const minValue = 4
+
 // secretsOf lists what a receiver knows of a route that nobody who reads its
 // answer is to see, the longest first, since one may begin with another: the
-// values of headers, the secrets that sign, and the password and query of the
-// URL.
+// values of headers, the secrets that sign, and the credentials and query of
+// the URL.
 func secretsOf(p job.Policy, target *url.URL) []string {
 	var all []string
 	for _, value := range p.Headers {
@@ -75,11 +80,46 @@ func secretsOf(p job.Policy, target *url.URL) []string {
 		_, key, _ := strings.Cut(s, "_")
 		all = append(all, s, key)
 	}
-	if password, ok := target.User.Password(); ok {
-		all = append(all, password, url.QueryEscape(password), url.PathEscape(password))
-	}
-	all = append(all, target.RawQuery)
+	all = append(all, inUser(target.User)...)
+	all = append(all, inQuery(target.RawQuery)...)
 	all = slices.DeleteFunc(all, func(s string) bool { return s == "" })
 	slices.SortFunc(all, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) })
 	return slices.Compact(all)
+}
+
+// inUser lists what of a URL's credentials is secret, and the form in which
+// they are sent. A name without a password is one itself.
+func inUser(user *url.Userinfo) []string {
+	if user == nil {
+		return nil
+	}
+	name := user.Username()
+	password, _ := user.Password()
+	secret := cmp.Or(password, name)
+	return []string{
+		secret, url.QueryEscape(secret), url.PathEscape(secret),
+		base64.StdEncoding.EncodeToString([]byte(name + ":" + password)),
+	}
+}
+
+// inQuery lists a query and the values in it, as they are written and as they
+// are meant. What has no "=" may be a value by itself.
+func inQuery(raw string) []string {
+	all := []string{raw}
+	for pair := range strings.SplitSeq(raw, "&") {
+		name, value, found := strings.Cut(pair, "=")
+		if !found {
+			value = name
+		}
+		meant, err := url.QueryUnescape(value)
+		if err != nil {
+			meant = value // it is no query as we know them, but still sent
+		}
+		for _, s := range []string{value, meant} {
+			if len(s) >= minValue {
+				all = append(all, s)
+			}
+		}
+	}
+	return all
 }

@@ -21,6 +21,7 @@ var (
 	RetryDelay    = retryDelay
 	RetryAfter    = retryAfter
 	Excerpt       = excerpt
+	SecretsOf     = secretsOf
 )
 
 type Outcome = outcome

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -142,7 +143,7 @@ func (o outcome) result(f job.Fire, p job.RetryPolicy, now time.Time) job.Result
 		return job.Result{Status: job.Dead, Reason: job.ReasonExhausted, Detail: o.detail}
 	}
 	at := now.Add(max(retryDelay(f.Attempt, p), o.retryAfter))
-	if p.MaxAge > 0 && at.Sub(time.UnixMilli(f.Trigger)) > p.MaxAge {
+	if age := at.Sub(time.UnixMilli(cmp.Or(f.Redriven, f.Trigger))); p.MaxAge > 0 && age > p.MaxAge {
 		return job.Result{Status: job.Dead, Reason: job.ReasonMaxAge, Detail: o.detail}
 	}
 	return job.Result{Status: job.Retrying, RetryAt: at.UnixMilli(), Reason: job.ReasonFailed, Detail: o.detail}

@@ -158,5 +158,10 @@ func TestResult(t *testing.T) {
 		if got := delivery.Result(tt.outcome, f, tt.policy, now); got != tt.want {
 			t.Errorf("%s: %+v of attempt %d: got %+v, want %+v", tt.name, tt.outcome, tt.attempt, got, tt.want)
 		}
+		// Of one that was redriven the age counts from then.
+		f.Redriven, f.Trigger = f.Trigger, now.Add(-30*24*time.Hour).UnixMilli()
+		if got := delivery.Result(tt.outcome, f, tt.policy, now); got != tt.want {
+			t.Errorf("%s, redriven: %+v of attempt %d: got %+v, want %+v", tt.name, tt.outcome, tt.attempt, got, tt.want)
+		}
 	}
 }

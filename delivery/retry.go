@@ -12,8 +12,9 @@ import (
 )
 
 // retryDelay is how long to wait after failed try number attempt, which counts
-// from 1: what the schedule says, if there is one, or else First, times Multiplier for each try before it, give or take Jitter,
-// at most Max. By default, in seconds:
+// from 1: what the schedule says, if there is one, or else First, times
+// Multiplier for each try before it, give or take Jitter, at most Max. By
+// default, in seconds:
 //
 //	after try   1    2    3     4     5      6      7       8       9…11
 //	wait        1    3    9    27    81    243    729    2187       3600

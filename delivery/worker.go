@@ -120,14 +120,16 @@ func (w *worker) try(lookups context.Context, h job.Handover, rec job.Record, b 
 	}
 	started := w.Now()
 	due := cmp.Or(rec.Replaces.Due, h.Trigger)
-	if route.PausedAt(started) || !w.mayTry(b) {
+	// Gates open by the clock of the timer's node. If that is ahead of ours, the
+	// fire would be put back, and fired again at once, until ours agrees.
+	ahead := max(h.Fired.Sub(started), 0)
+	if at := started.Add(ahead); route.PausedAt(at) || !w.mayTry(b, at) {
 		w.settle(h, job.Result{Status: job.Scheduled, RetryAt: due, Reason: rec.Reason, Detail: rec.Detail})
 		return
 	}
 	late := max(started.Sub(time.UnixMilli(due)), 0)
 	if h.Attempt == 1 && route.MaxLateness > 0 && late > route.MaxLateness {
-		w.settle(h, job.Result{Status: job.Expired, Reason: job.ReasonTooLate,
-			Detail: fmt.Sprintf("%d ms late, of %d at most", late.Milliseconds(), route.MaxLateness.Milliseconds())})
+		w.settle(h, job.TooLate(late, route.MaxLateness))
 		return
 	}
 	stuck := fmt.Sprintf("handed out %d times without a result", h.Times)
@@ -135,7 +137,7 @@ func (w *worker) try(lookups context.Context, h job.Handover, rec job.Record, b 
 	if h.Times < maxTimes {
 		out, attempt = w.post(route, h.Fire, started, late)
 		if out.verdict != interrupted {
-			w.tried(b, endpointAlive(attempt.Status))
+			w.tried(b, endpointAlive(attempt.Status), w.Now().Add(ahead))
 		}
 	}
 	switch out.verdict {

@@ -56,7 +56,7 @@ var same = cmp.Options{
 	cmpopts.IgnoreFields(job.Record{}, "Revision", "Replaces", "Op"),
 	cmpopts.IgnoreFields(job.Route{}, "Revision"),
 	cmpopts.IgnoreFields(job.Letter{}, "Number"),
-	cmpopts.IgnoreFields(job.Fire{}, "Seq", "Published"),
+	cmpopts.IgnoreFields(job.Fire{}, "Seq", "Published", "Fired"),
 	cmpopts.EquateApproxTime(time.Millisecond),
 }
 

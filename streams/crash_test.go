@@ -108,6 +108,31 @@ func TestCrashWhileFiring(t *testing.T) {
 	}
 }
 
+// A job of a NATS route that is too late expires, wherever the crash is.
+func TestCrashWhileExpiring(t *testing.T) {
+	for _, after := range []bool{false, true} {
+		t.Run(fmt.Sprintf("after=%v", after), func(t *testing.T) {
+			t.Parallel()
+			f := open(t, streams.Config{OnlyNode: true})
+			r := f.route("r", job.NATS)
+			r.MaxLateness = time.Second
+			if err := f.Routes().Replace(t.Context(), r, 0); err != nil {
+				t.Fatal(err)
+			}
+			j := newJob("a", "r", time.Now().Add(-time.Minute))
+			f.create(j)
+			f.crashAt(jobWrites, job.Expired, after)
+
+			f.reopen(streams.Config{OnlyNode: true})
+			f.run()
+			f.reaches(j.Key, job.Expired)
+			if got := f.messages("FIRES", "fires.>"); len(got) != 0 {
+				t.Errorf("%d fires in FIRES, want none", len(got))
+			}
+		})
+	}
+}
+
 // fetch takes the one fire from a REST route's inbox.
 func (f *fixture) fetch(route string) job.Handover {
 	f.t.Helper()

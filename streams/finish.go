@@ -66,6 +66,7 @@ func (s *Jobs) Finish(ctx context.Context, f job.Fire, res job.Result) error {
 		Status:   job.Firing,
 		FireID:   f.ID,
 		Attempt:  f.Attempt,
+		Redriven: f.Redriven,
 		Revision: f.Claim,
 	}
 	_, err := s.write(ctx, claim.Finish(res, s.cfg.Now()), f.Claim)

@@ -11,10 +11,13 @@ import (
 
 // encodeFire makes the message that asks for one try of the claimed record r.
 func encodeFire(r job.Record, now time.Time) *nats.Msg {
-	return fireMessage(fireSubject(r.RouteKey()), job.Fire{
+	m := fireMessage(fireSubject(r.RouteKey()), job.Fire{
 		Key: r.Key, Route: r.Route, Trigger: r.Trigger, ID: r.FireID,
 		Attempt: r.Attempt, Meta: r.Meta, Trace: r.Trace, Claim: r.Revision,
 	}, now)
+	m.Header[hdrFired] = []string{formatInt(now.UnixMilli())}
+	setRedriven(m.Header, r.Redriven)
+	return m
 }
 
 // encodeDead makes the message that keeps an undeliverable fire, with the
@@ -79,9 +82,13 @@ func decodeFire(h nats.Header, data []byte, seq uint64, published time.Time) (jo
 		Attempt:   int(p.uint(job.HeaderAttempt)),
 		Meta:      data,
 		Trace:     job.ParseTrace(h.Get(job.HeaderTrace)),
+		Redriven:  int64(p.uint(hdrRedriven)),
 		Claim:     p.uint(hdrClaim),
 		Seq:       seq,
 		Published: published,
+	}
+	if fired := p.uint(hdrFired); fired > 0 {
+		f.Fired = time.UnixMilli(int64(fired))
 	}
 	if f.ID == "" {
 		p.fail(hdrFireID)

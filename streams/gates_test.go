@@ -3,6 +3,7 @@ package streams_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -85,6 +86,78 @@ func TestPauseEndsByItself(t *testing.T) {
 	at, err := m.Metadata()
 	if err != nil || at.Timestamp.Before(until) {
 		t.Errorf("fired at %v (%v), paused until %v", at.Timestamp, err, until)
+	}
+}
+
+// The rate limit of a NATS route holds back its fires, in due order, and what it
+// holds back can be cancelled. Without one nothing waits.
+func TestRateLimitOfNATSRoute(t *testing.T) {
+	t.Parallel()
+	m := metricstest.New()
+	f := open(t, streams.Config{Metrics: m.Streams})
+	r := f.route("r", job.NATS)
+	r.RateLimit = job.RateLimit{PerSecond: 50, Burst: 1}
+	if err := f.Routes().Replace(t.Context(), r, 0); err != nil {
+		t.Fatal(err)
+	}
+	f.run()
+	const n = 20
+	start := time.Now()
+	for i := range n {
+		f.create(newJob(fmt.Sprint(i), "r", start.Add(time.Duration(i-n)*time.Millisecond)))
+	}
+	last := newJob("last", "r", start)
+	f.create(last)
+	if err := f.Jobs().Cancel(t.Context(), last.Key, 0); err != nil {
+		t.Errorf("cancel of what waits for the rate limit: %v", err)
+	}
+	for i := range n {
+		f.reaches(newJob(fmt.Sprint(i), "r", start).Key, job.Published)
+	}
+	fires := f.messages("FIRES", "fires.>")
+	if len(fires) != n {
+		t.Fatalf("%d fires, want %d", len(fires), n)
+	}
+	for i, msg := range fires {
+		fire, err := streams.DecodeFire(msg.Headers(), msg.Data(), 1, time.Time{})
+		if err != nil || fire.Key.ID != fmt.Sprint(i) && i > 0 { // the first was there before the others
+			t.Errorf("fire %d is of job %s (%v)", i, fire.Key.ID, err)
+		}
+		if earliest := start.Add(time.Duration(i) * 20 * time.Millisecond); fire.Fired.Before(earliest.Truncate(time.Millisecond)) {
+			t.Errorf("fire %d came %v too early for 50/s", i, earliest.Sub(fire.Fired))
+		}
+	}
+	r.RateLimit = job.RateLimit{}
+	if err := f.Routes().Replace(t.Context(), r, 0); err != nil {
+		t.Fatal(err)
+	}
+	f.create(newJob("free", "r", time.Now()))
+	f.reaches(newJob("free", "r", start).Key, job.Published)
+}
+
+// A job of a NATS route that would fire too late expires without a claim.
+func TestNATSJobExpires(t *testing.T) {
+	t.Parallel()
+	m := metricstest.New()
+	f := open(t, streams.Config{Metrics: m.Streams})
+	r := f.route("r", job.NATS)
+	r.MaxLateness = time.Minute
+	if err := f.Routes().Replace(t.Context(), r, 0); err != nil {
+		t.Fatal(err)
+	}
+	f.run()
+	late, inTime := newJob("late", "r", time.Now().Add(-2*time.Minute)), newJob("in time", "r", time.Now().Add(-time.Second))
+	f.create(late)
+	f.create(inTime)
+	f.reaches(inTime.Key, job.Published)
+	got := f.reaches(late.Key, job.Expired)
+	if got.Reason != job.ReasonTooLate || !strings.HasSuffix(got.Detail, "ms late, of 60000 at most") || got.Attempt != 0 {
+		t.Errorf("the late job is %+v, want it expired as too late, without an attempt", got)
+	}
+	becomes(t, m, `belfry_jobs_finished_total{status="expired"}`, 1)
+	becomes(t, m, `belfry_jobs_waiting{partition="0"}`, 0)
+	if n := len(f.messages("FIRES", "fires.>")); n != 1 {
+		t.Errorf("%d fires, want that of the job in time", n)
 	}
 }
 

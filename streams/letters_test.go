@@ -171,6 +171,19 @@ func TestManualRetryIsNotSwallowedByDedup(t *testing.T) {
 			t.Errorf("redriven as %+v; want the same job with a new fire id and a first attempt", h.Fire)
 		}
 		dead = f.get(j.Key)
+		if h.Redriven == 0 || h.Redriven != dead.Redriven {
+			t.Errorf("the fire was redriven at %d and its record at %d, want the same time", h.Redriven, dead.Redriven)
+		}
+		// A retry remembers it.
+		if err := f.Jobs().Finish(t.Context(), h.Fire, job.Result{Status: job.Retrying, RetryAt: time.Now().UnixMilli(), Reason: job.ReasonFailed}); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.Ack(); err != nil {
+			t.Fatal(err)
+		}
+		if h = f.fetch("r"); h.Attempt != 2 || h.Redriven != dead.Redriven {
+			t.Errorf("retried as attempt %d, redriven at %d; want 2 and %d", h.Attempt, h.Redriven, dead.Redriven)
+		}
 		res := job.Result{Status: job.Dead, Reason: job.ReasonGone}
 		if err := f.Jobs().Finish(t.Context(), h.Fire, res); err != nil {
 			t.Fatal(err)

@@ -71,6 +71,11 @@ const (
 	hdrRoute   = job.HeaderRoute
 	hdrAttempt = job.HeaderAttempt
 
+	// Of records and fires: when the job was redriven, if it was, and of fires
+	// when they were published by the timer's clock; in unix milliseconds.
+	hdrRedriven = "Belfry-Redriven"
+	hdrFired    = "Belfry-Fired"
+
 	// Of what a restore has written: "<run>:<number>", see restoreTag.
 	hdrRestore = "Belfry-Restore"
 	// Of a dead letter that a restore has written: when the fire died, in unix

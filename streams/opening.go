@@ -7,10 +7,13 @@ import (
 	"belfry/internal/job"
 )
 
+// anyNumber is how far a gate is open that is there for the rate alone.
+const anyNumber = unlimited - 1
+
 // opening says how far the gate of a route is open:
 //
 //	paused                      shut
-//	a NATS route                no gate: its fires wait for nobody
+//	a NATS route                no gate: its fires wait for nobody, or for its limit
 //	its breaker is open         shut, until it is time for a probe
 //	its breaker lets one probe  one fire, of each partition
 //	a REST route                gateLimit fires, and no faster than its limit
@@ -25,8 +28,10 @@ func (t *timer) opening(k job.RouteKey) opening {
 		return opening{held: true}
 	case now.Before(until):
 		return opening{held: true, again: until}
-	case r.Type == job.NATS:
+	case r.Type == job.NATS && r.RateLimit.PerSecond == 0:
 		return opening{out: unlimited}
+	case r.Type == job.NATS:
+		return opening{out: anyNumber, perSecond: r.RateLimit.PerSecond}
 	}
 	open := opening{out: gateLimit, perSecond: r.RateLimit.PerSecond}
 	if until, tripped := t.breakers.Tripped(k); tripped {

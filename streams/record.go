@@ -45,6 +45,7 @@ func encodeRecord(subject string, r job.Record, ttl time.Duration) *nats.Msg {
 		h[hdrReason] = []string{string(r.Reason)}
 		h[hdrDetail] = []string{r.Detail}
 	}
+	setRedriven(h, r.Redriven)
 	setTrace(h, r.Trace)
 	const idsAndNames = 256 // more or less: so much room saves growing
 	value := contract.AppendJob(make([]byte, 0, len(r.Meta)+idsAndNames), r.Job)
@@ -95,6 +96,7 @@ func decodeHeaders(k job.Key, seq uint64, h nats.Header) (r job.Record, written 
 	r.Finished = int64(p.uint(hdrFinished))
 	r.Epoch, r.FiresAfter = p.uint(hdrEpoch), p.uint(hdrFiresAfter)
 	r.Reason, r.Detail = job.Reason(h.Get(hdrReason)), h.Get(hdrDetail)
+	r.Redriven = int64(p.uint(hdrRedriven))
 	r.Replaces = p.position(hdrReplaces)
 	r.Trace = job.ParseTrace(h.Get(job.HeaderTrace))
 	if p.bad != "" {
@@ -107,6 +109,13 @@ func decodeHeaders(k job.Key, seq uint64, h nats.Header) (r job.Record, written 
 func setTrace(h nats.Header, trace string) {
 	if trace != "" {
 		h[job.HeaderTrace] = []string{trace}
+	}
+}
+
+// setRedriven adds when the job was redriven, if it was.
+func setRedriven(h nats.Header, at int64) {
+	if at != 0 {
+		h[hdrRedriven] = []string{formatInt(at)}
 	}
 }
 

@@ -42,6 +42,7 @@ func FuzzDecodeRecord(f *testing.F) {
 	for _, r := range []job.Record{
 		{Status: job.Scheduled, FireID: "f", Due: 5, Op: "op"},
 		{Status: job.Firing, FireID: "f", Due: 5, Epoch: 7, FiresAfter: 9, Attempt: 3, Replaces: job.Position{Due: 4, Seq: 2}},
+		{Status: job.Retrying, FireID: "f", Due: 5, Redriven: 4, Attempt: 1},
 		{Status: job.Dead, FireID: "f", Finished: 8, Reason: job.ReasonUnread, Detail: "so it was"},
 	} {
 		r.Job = job.Job{Key: k, Trigger: job.MinTrigger, Route: "r.1", Meta: []byte("1")}

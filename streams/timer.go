@@ -217,6 +217,10 @@ func (t *timer) step(ctx context.Context) {
 			t.agenda.failed(r.Revision, t.now().Add(time.Second))
 			continue
 		}
+		if end, late := t.tooLate(r); late {
+			t.expire(r, end)
+			continue
+		}
 		t.fire(r, ten)
 	}
 }

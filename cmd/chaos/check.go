@@ -19,6 +19,7 @@ import (
 //   - in FIRES each claim stands once, and each try once, but for those that were
 //     put back untried;
 //   - a receiver sees one webhook-id for one job, however often it is posted;
+//   - what is posted is signed, so that the library of Standard Webhooks takes it;
 //   - in the end every job is in a final state.
 //
 // A request whose outcome stayed unknown may have been applied or not, but not
@@ -127,6 +128,9 @@ func checkJob(t told, arrivals []arrival, fires []fire, putBack bool) []string {
 		}
 		if a.seq != 0 {
 			seqs[a.seq] = true
+		}
+		if a.forged {
+			report("arrived with a signature that is not its route's: %s", describe([]arrival{a}))
 		}
 		if !possible[a.content] {
 			report("arrived with content %d, which was cancelled or replaced; it was %s", a.content, t.story())

@@ -108,6 +108,8 @@ func TestCheck(t *testing.T) {
 		{"arrived, but never finished", final(created(routeREST, acked), "firing"), []arrival{came(0, 0)}, []fire{stored(0, 1)},
 			[]string{"its status is firing after it arrived"}},
 		{"arrived from nowhere", created(routeREST, acked), []arrival{came(0, 0)}, nil, []string{"arrived without a message in FIRES"}},
+		{"with another signature", created(routeREST, acked), []arrival{with(came(0, 0), func(a *arrival) { a.forged = true })}, []fire{stored(0, 1)},
+			[]string{"arrived with a signature that is not its route's: at "}},
 		{"garbled", created(routeREST, acked), []arrival{with(came(0, 0), func(a *arrival) { a.content = garbled })}, []fire{stored(0, 1)},
 			[]string{"arrived with content -2"}},
 		{"not found though acknowledged", final(created(routeREST, acked, asked{op: opCancel, outcome: wrong, detail: "400 E101"}), notFound), nil, nil,

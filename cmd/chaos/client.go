@@ -124,11 +124,20 @@ const db, collection = "chaos", "jobs"
 
 func jobPath(id string) string { return "/job/" + db + "/" + collection + "/" + id }
 
+// The policies of the routes. The rate is three times that of the workload, but
+// not of what comes due together; and no job dies of a webhook that fails for a
+// while. There is no max_lateness_ms: what expires cannot be told from what is
+// lost, without a notion of how late Belfry may be.
+const (
+	rateLimit  = `"rate_limit":{"per_second":100,"burst":20}`
+	restPolicy = `"retry":{"max_attempts":100,"min_backoff_ms":200,"max_backoff_ms":2000,"multiplier":2,"jitter":0.5},"concurrency":16,` + rateLimit
+)
+
 // createRoutes makes the two routes, and returns the consumer of the NATS one.
-func (c *client) createRoutes(ctx context.Context, r *rand.Rand, webhook string) (consumer string, err error) {
+func (c *client) createRoutes(ctx context.Context, r *rand.Rand, in *receiver) (consumer string, err error) {
 	for _, body := range []string{
-		fmt.Sprintf(`{"id":%q,"type":"REST","webhook_url":%q}`, routeREST, webhook),
-		fmt.Sprintf(`{"id":%q,"type":"NATS"}`, routeNATS),
+		fmt.Sprintf(`{"id":%q,"type":"REST","webhook_url":%q,"secret":%q,%s}`, routeREST, in.url(), in.secret, restPolicy),
+		fmt.Sprintf(`{"id":%q,"type":"NATS",%s}`, routeNATS, rateLimit),
 	} {
 		if a := c.do(ctx, r, patience, http.MethodPost, "/route/"+db, body); a.status != http.StatusOK {
 			return "", fmt.Errorf("couldn't create a route: %d %s", a.status, a.body)
@@ -151,6 +160,12 @@ func (c *client) eachRoute(ctx context.Context, what string) error {
 		}
 	}
 	return nil
+}
+
+// tripped reports whether the breaker of the REST route is shown as open.
+func (c *client) tripped(ctx context.Context) bool {
+	a := c.do(ctx, rand.New(rand.NewPCG(0, 0)), patience, http.MethodGet, "/route/"+db+"/"+routeREST, "")
+	return a.status == http.StatusOK && strings.Contains(a.body, `"breaker":{"state":"open"`)
 }
 
 // status returns the status that the API shows of a job.

@@ -35,9 +35,9 @@ func (f *faulter) run(ctx context.Context, faults []fault) ([]window, error) {
 		case <-ctx.Done():
 			return all, ctx.Err()
 		}
-		w := window{kind: one.kind, from: time.Now()}
+		w := window{kind: one.name(), from: time.Now()}
 		if err := f.apply(ctx, one); err != nil {
-			return all, fmt.Errorf("%s %d: %w", one.kind, one.which+1, err)
+			return all, fmt.Errorf("%s %d: %w", one.name(), one.number(), err)
 		}
 		ended := time.Now()
 		err := f.waitUp(ctx, append(f.servers[:len(f.servers):len(f.servers)], f.nodes...))
@@ -47,7 +47,7 @@ func (f *faulter) run(ctx context.Context, faults []fault) ([]window, error) {
 		w.to = time.Now()
 		all = append(all, w)
 		f.say("%6.1fs  %s %d for %.1f s; all up again after %.1f s", w.from.Sub(f.start).Seconds(),
-			one.kind, one.which+1, ended.Sub(w.from).Seconds(), w.to.Sub(ended).Seconds())
+			one.name(), one.number(), ended.Sub(w.from).Seconds(), w.to.Sub(ended).Seconds())
 	}
 	return all, nil
 }
@@ -74,21 +74,32 @@ func (f *faulter) apply(ctx context.Context, one fault) error {
 		}
 		return f.interrupt(ctx, links, one)
 	}
+	begin := time.Now()
 	switch one.kind {
 	case pauseRoutes:
-		return f.pauseRoutes(ctx, one.lasts)
+		err := f.client.eachRoute(ctx, "pause")
+		return errors.Join(err, f.lastWith(ctx, one, begin), f.client.eachRoute(ctx, "resume"))
 	case failHook:
 		f.receiver.failing.Store(true)
 		defer f.receiver.failing.Store(false)
-		return wait(ctx, one.lasts)
+		return f.lastWith(ctx, one, begin)
 	}
 	return errors.New("no such fault")
 }
 
-// pauseRoutes pauses the routes of the workload and lets them go on again.
-func (f *faulter) pauseRoutes(ctx context.Context, paused time.Duration) error {
-	err := f.client.eachRoute(ctx, "pause")
-	return errors.Join(err, wait(ctx, paused), f.client.eachRoute(ctx, "resume"))
+// lastWith waits until a fault that has begun is over, and makes what is within
+// it: of a webhook that fails, when its breaker is open.
+func (f *faulter) lastWith(ctx context.Context, one fault, begin time.Time) error {
+	if one.within != nil {
+		err := wait(ctx, one.within.at-one.at)
+		for err == nil && one.kind == failHook && time.Since(begin) < one.lasts && !f.client.tripped(ctx) {
+			err = wait(ctx, 50*time.Millisecond)
+		}
+		if err := errors.Join(err, f.apply(ctx, *one.within)); err != nil {
+			return err
+		}
+	}
+	return wait(ctx, time.Until(begin.Add(one.lasts)))
 }
 
 func (f *faulter) kill(ctx context.Context, p *proc.Process, down time.Duration) error {

@@ -57,6 +57,7 @@ type arrival struct {
 	seq     uint64 // of the message in FIRES; 0 over HTTP
 	at      time.Time
 	refused bool // the receiver answered 503
+	forged  bool // its signature is not that of the route's secret
 }
 
 // fire is one message in FIRES.

@@ -134,7 +134,7 @@ func perform(ctx context.Context, o options, dir string, stdout io.Writer) (h hi
 	defer in.close()
 	c := newClient(s.apis)
 	r := rand.New(rand.NewPCG(o.seed, 1))
-	consumer, err := c.createRoutes(ctx, r, in.url())
+	consumer, err := c.createRoutes(ctx, r, in)
 	if err != nil {
 		return h, nil, err
 	}
@@ -150,7 +150,7 @@ func perform(ctx context.Context, o options, dir string, stdout io.Writer) (h hi
 	done := make(chan []told, 1)
 	go func() { done <- (&workload{client: c, seed: o.seed, start: start}).run(working, p.stories) }()
 	for _, one := range p.faults {
-		h.putBack = h.putBack || one.kind == pauseRoutes || one.kind == failHook
+		h.putBack = h.putBack || one.kind.gates()
 	}
 	windows, err = f.run(ctx, p.faults)
 	if err != nil {

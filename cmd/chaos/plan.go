@@ -55,7 +55,31 @@ type fault struct {
 	kind  faultKind
 	which int // the node or server, from 0
 	lasts time.Duration
+
+	// within goes wrong while the routes are paused, or the breaker is open; it
+	// is over before this is. Nil is nothing.
+	within *fault
 }
+
+// name tells the fault from others, as it is reported.
+func (f fault) name() faultKind {
+	if f.within != nil {
+		return f.kind + ", " + f.within.kind + " meanwhile"
+	}
+	return f.kind
+}
+
+// number is that of the node or server, from 1, which the routes and the webhook
+// are not.
+func (f fault) number() int {
+	if f.within != nil {
+		return f.within.number()
+	}
+	return f.which + 1
+}
+
+// gates reports whether fires of the REST route may be put back for it.
+func (k faultKind) gates() bool { return k == pauseRoutes || k == failHook }
 
 // faultKind says what goes wrong.
 type faultKind string
@@ -111,8 +135,9 @@ const storiesPerSecond = 60
 func newPlan(seed uint64, s setting, duration time.Duration) plan {
 	r := rand.New(rand.NewPCG(seed, 0))
 	p := plan{faults: newFaults(r, s, duration)}
+	moments := slices.DeleteFunc(begins(p.faults), func(at time.Duration) bool { return at > duration })
 	for i := range int(storiesPerSecond * duration.Seconds()) {
-		p.stories = append(p.stories, newStory(r, fmt.Sprintf("%d", i), duration, p.faults))
+		p.stories = append(p.stories, newStory(r, fmt.Sprintf("%d", i), duration, moments))
 	}
 	slices.SortFunc(p.stories, func(a, b story) int { return int(a.steps[0].at - b.steps[0].at) })
 	return p
@@ -128,23 +153,13 @@ func newFaults(r *rand.Rand, s setting, duration time.Duration) []fault {
 			kinds = slices.Clone(s.kinds)
 			r.Shuffle(len(kinds), func(i, j int) { kinds[i], kinds[j] = kinds[j], kinds[i] })
 		}
-		f := fault{at: at, kind: kinds[0], which: r.IntN(s.nodes)}
+		f := newFault(r, s, kinds[0], at)
 		kinds = kinds[1:]
-		switch f.kind {
-		case killServer, pauseServer, cutServer:
-			f.which = r.IntN(s.servers)
-		}
-		switch f.kind {
-		case killNode:
-			f.lasts = in(r, span{0, 3 * time.Second})
-		case killServer, cutServer:
-			f.lasts = in(r, span{time.Second, 6 * time.Second})
-		case pauseRoutes:
-			f.lasts = in(r, span{time.Second, 4 * time.Second})
-		case pauseServer:
-			f.lasts = in(r, span{4 * time.Second, 10 * time.Second})
-		default: // longer than the lease of 3 s
-			f.lasts = in(r, span{4 * time.Second, 6 * time.Second})
+		if f.kind.gates() && r.IntN(3) > 0 {
+			breaks := slices.DeleteFunc(slices.Clone(s.kinds), faultKind.gates)
+			within := newFault(r, s, breaks[r.IntN(len(breaks))], at+in(r, span{time.Second, 3 * time.Second}))
+			f.within = &within
+			f.lasts = max(f.lasts, within.at+within.lasts-at+in(r, span{0, 2 * time.Second}))
 		}
 		all = append(all, f)
 		at += f.lasts + in(r, s.pause)
@@ -152,9 +167,42 @@ func newFaults(r *rand.Rand, s setting, duration time.Duration) []fault {
 	return all
 }
 
-// newStory makes a story of one to four steps. One job in three comes due just
-// when a fault begins, to be caught half done.
-func newStory(r *rand.Rand, id string, duration time.Duration, faults []fault) story {
+func newFault(r *rand.Rand, s setting, kind faultKind, at time.Duration) fault {
+	f := fault{at: at, kind: kind, which: r.IntN(s.nodes)}
+	switch kind {
+	case killServer, pauseServer, cutServer:
+		f.which = r.IntN(s.servers)
+	}
+	switch kind {
+	case killNode:
+		f.lasts = in(r, span{0, 3 * time.Second})
+	case killServer, cutServer:
+		f.lasts = in(r, span{time.Second, 6 * time.Second})
+	case pauseRoutes:
+		f.lasts = in(r, span{time.Second, 4 * time.Second})
+	case pauseServer:
+		f.lasts = in(r, span{4 * time.Second, 10 * time.Second})
+	default: // longer than the lease of 3 s
+		f.lasts = in(r, span{4 * time.Second, 6 * time.Second})
+	}
+	return f
+}
+
+// begins returns when each of the faults begins, those within others too.
+func begins(faults []fault) []time.Duration {
+	var all []time.Duration
+	for _, f := range faults {
+		all = append(all, f.at)
+		if f.within != nil {
+			all = append(all, f.within.at)
+		}
+	}
+	return all
+}
+
+// newStory makes a story of one to four steps. One job in three comes due at
+// one of the moments when a fault begins, to be caught half done.
+func newStory(r *rand.Rand, id string, duration time.Duration, moments []time.Duration) story {
 	s := story{id: id, route: routeREST, impatient: r.IntN(2) == 0}
 	if r.IntN(2) == 0 {
 		s.route = routeNATS
@@ -169,7 +217,7 @@ func newStory(r *rand.Rand, id string, duration time.Duration, faults []fault) s
 	}
 	due := func() time.Duration { return min(at+in(r, ahead), duration) }
 	if r.IntN(3) == 0 {
-		begin := faults[r.IntN(len(faults))].at
+		begin := moments[r.IntN(len(moments))]
 		at = max(0, begin-in(r, span{0, 3 * time.Second}))
 		due = func() time.Duration {
 			about := begin + in(r, span{-50 * time.Millisecond, 100 * time.Millisecond})

@@ -25,10 +25,16 @@ func TestPlan(t *testing.T) {
 	t.Parallel()
 	for _, s := range settings() {
 		kinds, ops := map[faultKind]int{}, map[op]int{}
-		for seed := range uint64(20) {
+		for seed := range uint64(60) {
 			p := newPlan(seed, s, s.duration)
 			for i, f := range p.faults {
 				kinds[f.kind]++
+				if w := f.within; w != nil {
+					kinds[f.name()]++
+					if !f.kind.gates() || w.kind.gates() || w.within != nil || w.at < f.at || w.at+w.lasts > f.at+f.lasts {
+						t.Errorf("%s, seed %d: %+v within %+v", s.name, seed, *w, f)
+					}
+				}
 				if f.at >= s.duration || i > 0 && f.at < p.faults[i-1].at+p.faults[i-1].lasts {
 					t.Errorf("%s, seed %d: fault %+v comes after the end, or within the one before", s.name, seed, f)
 				}
@@ -47,12 +53,17 @@ func TestPlan(t *testing.T) {
 		}
 		for _, k := range s.kinds {
 			if kinds[k] == 0 {
-				t.Errorf("%s: no %q in 20 plans", s.name, k)
+				t.Errorf("%s: no %q in 60 plans", s.name, k)
+			}
+			for _, gate := range []faultKind{pauseRoutes, failHook} {
+				if both := (fault{kind: gate, within: &fault{kind: k}}).name(); !k.gates() && kinds[both] == 0 {
+					t.Errorf("%s: no %q in 60 plans", s.name, both)
+				}
 			}
 		}
 		for _, o := range []op{opCreate, opChange, opCancel} {
 			if ops[o] == 0 {
-				t.Errorf("%s: no %s in 20 plans", s.name, o)
+				t.Errorf("%s: no %s in 60 plans", s.name, o)
 			}
 		}
 	}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 )
 
 // receiver takes the fires of both routes: an HTTP server, and a subscriber
@@ -22,6 +25,8 @@ type receiver struct {
 	server   *http.Server
 	listener net.Listener
 	failing  atomic.Bool // every POST is answered 503
+	secret   string      // signs every POST
+	verifier *standardwebhooks.Webhook
 	nc       *nats.Conn
 	js       jetstream.JetStream
 
@@ -31,8 +36,13 @@ type receiver struct {
 }
 
 func newReceiver(natsURL string) (*receiver, error) {
-	r := &receiver{refused: map[string]bool{}}
+	secret := make([]byte, 32)
+	rand.Read(secret) // it never returns an error
+	r := &receiver{refused: map[string]bool{}, secret: "whsec_" + base64.StdEncoding.EncodeToString(secret)}
 	var err error
+	if r.verifier, err = standardwebhooks.NewWebhook(r.secret); err != nil {
+		return nil, err
+	}
 	if r.nc, err = nats.Connect(natsURL, nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond)); err != nil {
 		return nil, err
 	}
@@ -72,6 +82,7 @@ func (r *receiver) post(w http.ResponseWriter, req *http.Request) {
 		return // the sender died within it
 	}
 	a := newArrival(body, req.Header.Get, at)
+	a.forged = r.verifier.Verify(body, req.Header) != nil
 	if r.note(a, body) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}

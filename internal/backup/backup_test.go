@@ -35,7 +35,7 @@ func entries() []job.Entry {
 		{Token: &token},
 		{Revoked: token.ID},
 		{Job: &job.Record{Job: j, Status: job.Scheduled, Due: 1667659342626, FireID: "F1", Revision: 1}},
-		{Job: &job.Record{Job: lines, Status: job.Retrying, Due: 1667659349999, FireID: "F2", Attempt: 2, Reason: job.ReasonFailed, Detail: "it\nsaid no", Revision: 2}},
+		{Job: &job.Record{Job: lines, Status: job.Retrying, Due: 1667659349999, FireID: "F2", Attempt: 2, Redriven: 1667659343333, Reason: job.ReasonFailed, Detail: "it\nsaid no", Revision: 2}},
 		{Job: &job.Record{Job: j, Status: job.Dead, Finished: 1667659349999, FireID: "F1", Attempt: 12, Reason: job.ReasonExhausted, Revision: 3}},
 		{Route: &route},
 		{Letter: &job.Letter{Fire: fire, Died: time.UnixMilli(1667659349999), Reason: job.ReasonGone, Detail: "410"}},

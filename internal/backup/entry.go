@@ -65,7 +65,7 @@ func (l line) record(key job.Key) (job.Record, error) {
 	j.Trace = job.ParseTrace(l.Trace)
 	r := job.Record{
 		Job: j, Status: l.Status, Due: l.Due, Finished: l.Finished, FireID: l.FireID, Attempt: l.Attempts,
-		Reason: l.Reason, Detail: l.Detail, Revision: l.Revision,
+		Redriven: l.Redriven, Reason: l.Reason, Detail: l.Detail, Revision: l.Revision,
 	}
 	switch {
 	case !r.Status.Waiting() && !r.Status.Final():
@@ -73,8 +73,8 @@ func (l line) record(key job.Key) (job.Record, error) {
 	case r.Status.Waiting() && (r.Due <= 0 || r.Due > job.MaxTrigger || r.Finished != 0),
 		r.Status.Final() && (r.Finished <= 0 || r.Due != 0):
 		return r, fmt.Errorf("its due or finished_time is not that of a job that is %s", r.Status)
-	case r.Revision == 0, r.Attempt < 0, r.Reason != "" && !r.Reason.Known():
-		return r, errors.New("its revision, attempts or reason is none")
+	case r.Revision == 0, r.Attempt < 0, r.Redriven < 0, r.Reason != "" && !r.Reason.Known():
+		return r, errors.New("its revision, attempts, redriven_at or reason is none")
 	}
 	return r, nil
 }

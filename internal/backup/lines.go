@@ -36,6 +36,7 @@ type line struct {
 
 	FireID   string     `json:"fire_id"`
 	Attempts int        `json:"attempts"`
+	Redriven int64      `json:"redriven_at"`
 	Reason   job.Reason `json:"reason"`
 	Detail   string     `json:"detail"`
 	Trace    string     `json:"traceparent"`
@@ -62,6 +63,7 @@ func appendEntry(dst []byte, e job.Entry) []byte {
 		dst = appendNumber(dst, "due", r.Due)
 		dst = appendNumber(dst, "finished_time", r.Finished)
 		dst = appendTry(dst, r.FireID, r.Attempt, r.Reason, r.Detail, r.Trace)
+		dst = appendNumber(dst, "redriven_at", r.Redriven)
 		dst = appendNumber(dst, "revision", int64(r.Revision))
 	case e.Route != nil:
 		dst = appendWord(appendWord(dst, "db", e.Route.DB), "id", e.Route.ID)

@@ -1,6 +1,7 @@
 package job
 
 import (
+	"fmt"
 	"slices"
 	"time"
 )
@@ -16,6 +17,9 @@ type Fire struct {
 	Meta    []byte
 	Trace   string // the job's
 
+	// Redriven is the record's.
+	Redriven int64
+
 	// Claim is the revision of the record that this fire was published for.
 	// The fire is valid while the record is at that revision.
 	Claim uint64
@@ -23,6 +27,10 @@ type Fire struct {
 	// Seq is the fire's place in FIRES, Published when it got there.
 	Seq       uint64
 	Published time.Time
+
+	// Fired is when the timer published it, by the clock of its node, which is
+	// the one that opens gates. It is zero if that is not known.
+	Fired time.Time
 
 	// Times counts how often this fire was handed out, this time included.
 	Times int
@@ -57,6 +65,13 @@ type Result struct {
 	// that was not made those of the last one.
 	Reason Reason
 	Detail string
+}
+
+// TooLate is the result of a first try that would begin so late, where at most
+// most is wanted.
+func TooLate(late, most time.Duration) Result {
+	return Result{Status: Expired, Reason: ReasonTooLate,
+		Detail: fmt.Sprintf("%d ms late, of %d at most", late.Milliseconds(), most.Milliseconds())}
 }
 
 // Reason is why a try failed or a job died, for robots. [Record.Detail] says

@@ -39,6 +39,7 @@ func RedriveID(fireID string) string {
 func (l Letter) Redrive(r Record, found bool, now time.Time) (Record, Skip) {
 	n := New(Job{Key: l.Key, Trigger: l.Trigger, Meta: l.Meta, Route: l.Route, Trace: l.Trace}, RedriveID(l.ID))
 	n.Due = now.UnixMilli()
+	n.Redriven = n.Due
 	switch {
 	case !found:
 		return n, ""

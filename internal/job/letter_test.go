@@ -45,7 +45,7 @@ func TestRedrive(t *testing.T) {
 		if skip != "" {
 			continue
 		}
-		if n.Status != job.Scheduled || n.Due != now.UnixMilli() || n.Trigger != 5 || n.Attempt != 0 || n.FireID != again || n.Route != "r" || string(n.Meta) != "1" {
+		if n.Status != job.Scheduled || n.Due != now.UnixMilli() || n.Redriven != n.Due || n.Trigger != 5 || n.Attempt != 0 || n.FireID != again || n.Route != "r" || string(n.Meta) != "1" {
 			t.Errorf("%s: redriven as %+v; want the same job with a new start, due now", tt.name, n)
 		}
 		if want := r.Position(); tt.status != "" && n.Replaces != want {

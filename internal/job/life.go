@@ -58,6 +58,14 @@ func (r Record) Hasten(now time.Time) (Record, error) {
 	return n, nil
 }
 
+// Expire returns the scheduled record r ended by a result of [TooLate], before any
+// try.
+func (r Record) Expire(res Result, now time.Time) Record {
+	n := r.final(res.Status, now)
+	n.Reason, n.Detail = res.Reason, res.Detail
+	return n
+}
+
 func (r Record) mayChange() error {
 	switch {
 	case r.Status == Firing:

@@ -82,6 +82,17 @@ func TestLife(t *testing.T) {
 	}
 }
 
+func TestExpire(t *testing.T) {
+	r := record(job.Scheduled)
+	n := r.Expire(job.TooLate(1500*time.Millisecond, time.Second), now)
+	if n.Status != job.Expired || n.Replaces != r.Position() || !r.Status.CanBecome(n.Status) || n.Finished != now.UnixMilli() || n.Due != 0 {
+		t.Errorf("expired as %+v, want it final, over the scheduled one, and the arrow", n)
+	}
+	if n.Reason != job.ReasonTooLate || n.Detail != "1500 ms late, of 1000 at most" {
+		t.Errorf("expired with %q, %q", n.Reason, n.Detail)
+	}
+}
+
 func TestFinish(t *testing.T) {
 	r := record(job.Firing)
 	n := r.Finish(job.Result{Status: job.Retrying, RetryAt: 99, Reason: job.ReasonFailed, Detail: "status 500"}, now)

@@ -21,6 +21,10 @@ type Record struct {
 	// Attempt counts the tries begun so far.
 	Attempt int
 
+	// Redriven is when the job's dead letter was redriven, in unix
+	// milliseconds; 0 is never. The age of its tries counts from then.
+	Redriven int64
+
 	// Reason and Detail say why the job died, or why the last try failed.
 	Reason Reason
 	Detail string

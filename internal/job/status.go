@@ -8,6 +8,7 @@ package job
 //	    │                ├──try failed────▶ retrying ──due──▶ firing …
 //	    │                ├──gave up───────▶ dead         (then also in DEAD)
 //	    │                └──too late──────▶ expired      (the route's staleness limit)
+//	    ├──too late, NATS──────────────────────▶ expired
 //	    └──DELETE──▶ cancelled
 //
 // A retrying job can be changed and cancelled like a scheduled one, and both
@@ -30,7 +31,7 @@ const (
 
 // next is the one table of allowed transitions; see the diagram at [Status].
 var next = map[Status][]Status{
-	Scheduled: {Scheduled, Firing, Cancelled},
+	Scheduled: {Scheduled, Firing, Expired, Cancelled},
 	Retrying:  {Scheduled, Retrying, Firing, Cancelled},
 	Firing:    {Firing, Scheduled, Delivered, Published, Retrying, Dead, Expired},
 	Delivered: {Scheduled},

@@ -42,7 +42,7 @@ func newStreams(s *set) *Streams {
 	return &Streams{
 		owned:   s.gauges("belfry_timer_partition_owned", "1 if this process fires the jobs of the partition, else 0.", "partition"),
 		waiting: s.gauges("belfry_jobs_waiting", "Jobs that are scheduled or retrying, in the partitions that this process owns; as of the last second.", "partition"),
-		overdue: s.gauges("belfry_jobs_overdue", "Those of them that are due already and not held: a REST route has too many fires out or reaches its rate limit, or the timer is behind.", "partition"),
+		overdue: s.gauges("belfry_jobs_overdue", "Those of them that are due already and not held: a REST route has too many fires out, a route reaches its rate limit, or the timer is behind.", "partition"),
 		held:    s.gauges("belfry_jobs_held", "Those of them that are due already and wait because their route is paused, or its breaker is not closed.", "partition"),
 		firing:  s.gauges("belfry_jobs_firing", "Jobs that are firing: claimed, and their end not yet written.", "partition"),
 		finished: each(s.counters("belfry_jobs_finished_total",

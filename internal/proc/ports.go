@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"strconv"
+	"sync"
 )
 
 // The ports that are handed out are below those that systems take for outgoing
@@ -14,8 +15,12 @@ const (
 	lastPort  = 32000
 )
 
+// handedOut are the addresses that were, to be handed out once: those who asked
+// may not listen yet.
+var handedOut sync.Map
+
 // FreeAddrs returns n different loopback addresses, as "127.0.0.1:port", on
-// which nobody listens now.
+// which nobody listens now, and that it has not returned before.
 func FreeAddrs(n int) ([]string, error) {
 	var addrs []string
 	for range 100 * n {
@@ -27,8 +32,10 @@ func FreeAddrs(n int) ([]string, error) {
 		if err != nil {
 			continue
 		}
-		// Until all are found, so that none is found twice.
 		defer l.Close()
+		if _, twice := handedOut.LoadOrStore(addr, nil); twice {
+			continue
+		}
 		addrs = append(addrs, addr)
 	}
 	if len(addrs) == n {

@@ -144,3 +144,21 @@ func TestNATSServerConfig(t *testing.T) {
 		t.Errorf("the server reads %v, want %v, in\n%s", got, want, s.Config())
 	}
 }
+
+// No address is handed out twice, also not to one who asks later: the first may
+// not listen yet.
+func TestFreeAddrs(t *testing.T) {
+	seen := map[string]bool{}
+	for range 200 {
+		addrs, err := proc.FreeAddrs(5)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range addrs {
+			if seen[a] {
+				t.Fatalf("%s is handed out twice", a)
+			}
+			seen[a] = true
+		}
+	}
+}

@@ -1,0 +1,42 @@
+package streams
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"belfry/internal/job"
+)
+
+// tooLate reports whether the due record r is of a NATS route that wants it no
+// more, and how it ends then. Of REST routes the worker decides, which knows when
+// a try begins; here that is now.
+func (t *timer) tooLate(r job.Record) (job.Result, bool) {
+	route, known := t.routes.peek(r.RouteKey())
+	if !known || route.Type != job.NATS || route.MaxLateness == 0 || r.Status != job.Scheduled {
+		return job.Result{}, false
+	}
+	late := t.now().Sub(time.UnixMilli(r.Due))
+	return job.TooLate(late, route.MaxLateness), late > route.MaxLateness
+}
+
+// expire ends a due record without a claim, so that a crash leaves nothing that
+// could be published still.
+func (t *timer) expire(r job.Record, res job.Result) {
+	t.firing.Add(1)
+	p := t.jobs.newPut(r.Expire(res, t.now()), r.Revision)
+	t.w.trySend(p.msg, func(seq uint64, err error) {
+		if err == nil || t.work.Err() != nil {
+			t.fireEnded()
+			return
+		}
+		t.carryOn(func(ctx context.Context) {
+			tryCtx, cancel := context.WithTimeout(ctx, claimPatience)
+			defer cancel()
+			if _, err := p.conclude(tryCtx, seq, err); err != nil {
+				// What was not written is due again; what was, is found gone.
+				t.report(ctx, claimResult{seq: r.Revision, moved: errors.Is(err, job.ErrMoved)})
+			}
+		})
+	})
+}
