@@ -185,6 +185,8 @@ func harmless(answer json.RawMessage) []byte {
 	for rest := line.Bytes(); len(rest) > 0; {
 		c, size := utf8.DecodeRune(rest)
 		switch {
+		case c == utf8.RuneError: // also in the place of bytes that are no UTF-8
+			out = utf8.AppendRune(out, c)
 		case unicode.IsGraphic(c):
 			out = append(out, rest[:size]...)
 		case c > 0xffff:
