@@ -30,7 +30,10 @@ func (r remote) rotateSecret(ctx context.Context, cmd *cli.Command, c *client.Cl
 		body["grace_ms"] = d.Milliseconds()
 	}
 	answer, err := c.Do(ctx, http.MethodPost, routePath(cmd, "rotate"), body)
-	if err != nil {
+	switch {
+	case err != nil && secret == "":
+		return advise(err, "the route may have a secret now that nobody has seen: rotating once more makes one up that is shown")
+	case err != nil:
 		return err
 	}
 	if secret != "" && cmd.Bool("json") {
