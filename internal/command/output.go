@@ -164,10 +164,16 @@ func (r remote) facts(rows [][]string) error {
 
 // printable has U+FFFD for what a terminal would obey: control characters, and
 // those that change the direction of the text.
-func printable(s string) string {
+func printable(s string) string { return filter(s, "") }
+
+// Printable is text with U+FFFD for what a terminal would obey, except the ends
+// of lines and tabs.
+func Printable(s string) string { return filter(s, "\n\t") }
+
+func filter(s, keep string) string {
 	const zeroWidthJoiner = '\u200d' // of emojis
 	return strings.Map(func(c rune) rune {
-		if unicode.IsGraphic(c) || c == zeroWidthJoiner {
+		if unicode.IsGraphic(c) || c == zeroWidthJoiner || strings.ContainsRune(keep, c) {
 			return c
 		}
 		return unicode.ReplacementChar

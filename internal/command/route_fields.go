@@ -36,7 +36,7 @@ var fieldFlagTable = []fieldFlag{
 	{"headers", "header", "'NAME: VALUE'", headers},
 	{"final_statuses", "final-statuses", "STATUSES", statuses},
 	{"secret", "secret", "SECRET", func(ctx context.Context, r remote, cmd *cli.Command, _ string) (any, error) {
-		return r.secret(ctx, cmd)
+		return r.Secret(ctx, cmd)
 	}},
 	{"concurrency", "concurrency", "NUMBER", number},
 	{"rate_limit.per_second", "rate", "NUMBER", number},
