@@ -11,9 +11,9 @@ import (
 )
 
 // uploadIdle is how long a server may take nothing of an upload, or think about
-// its answer. It is long since networks hold megabytes of it, which a slow
-// server works through unseen.
-const uploadIdle = 5 * time.Minute
+// its answer. It is long since networks hold megabytes of it, a hundred thousand
+// entries of a backup, which a slow server works through unseen.
+const uploadIdle = 30 * time.Minute
 
 var errCut = errors.New("the connection was cut")
 
@@ -98,7 +98,7 @@ func (d *download) Close() error {
 }
 
 // Upload sends a POST with a body of any length and returns the JSON of a 200,
-// however long that takes, unless the server stands still for five minutes.
+// however long that takes, unless the server stands still for half an hour.
 // Every other answer is an [*Error].
 func (c *Client) Upload(ctx context.Context, path string, body io.Reader) (json.RawMessage, error) {
 	s := newStall(ctx, uploadIdle)

@@ -73,15 +73,15 @@ func TestStalls(t *testing.T) {
 			http.NewResponseController(w).Flush()
 			<-gone
 		}, false, time.Minute},
-		{"nothing is taken", func(_ http.ResponseWriter, _ *http.Request, gone <-chan struct{}) { <-gone }, true, 5 * time.Minute},
+		{"nothing is taken", func(_ http.ResponseWriter, _ *http.Request, gone <-chan struct{}) { <-gone }, true, 30 * time.Minute},
 		{"half is taken", func(_ http.ResponseWriter, r *http.Request, gone <-chan struct{}) {
 			io.CopyN(io.Discard, r.Body, 1<<19)
 			<-gone
-		}, true, 5 * time.Minute},
+		}, true, 30 * time.Minute},
 		{"all is taken and not answered", func(_ http.ResponseWriter, r *http.Request, gone <-chan struct{}) {
 			io.Copy(io.Discard, r.Body)
 			<-gone
-		}, true, 5 * time.Minute},
+		}, true, 30 * time.Minute},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
