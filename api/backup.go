@@ -58,6 +58,8 @@ func (a *api) makeBackup(w http.ResponseWriter, r *http.Request) {
 
 // restoreBackup reads a backup and stores it as it comes.
 func (a *api) restoreBackup(w http.ResponseWriter, r *http.Request) {
+	// To linger, where it is supported.
+	_ = http.NewResponseController(w).EnableFullDuplex()
 	counts, err := a.restore(w, r)
 	switch {
 	case err == nil:
@@ -67,8 +69,22 @@ func (a *api) restoreBackup(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler) // the client has left
 	default:
 		a.moveWriteDeadline(w)
-		w.Header().Set("Connection", "close") // the rest is not read
+		w.Header().Set("Connection", "close") // the rest is not wanted
 		a.refuse(w, r, err)
+		linger(w, r)
+	}
+}
+
+// lingerTime is how long a client may take to notice that it is refused.
+const lingerTime = 5 * time.Second
+
+// linger sends what is answered and reads on, for a bounded time, until the
+// client has left: a connection that is closed while it sends is reset, and the
+// answer may be lost with it. HTTP/2 ends a request without that.
+func linger(w http.ResponseWriter, r *http.Request) {
+	conn := http.NewResponseController(w)
+	if r.ProtoMajor == 1 && conn.Flush() == nil && conn.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
+		_, _ = io.Copy(io.Discard, r.Body) // ends with an error, or there is none of it
 	}
 }
 

@@ -69,7 +69,7 @@ var errorTable = []ErrorRow{
 
 	{"E301", 500, errInternal, "Something went wrong inside Belfry; its log says what."},
 	{"E302", 503, job.ErrUnavailable, "The store does not answer; nothing was changed. Try again after `Retry-After` seconds."},
-	{"E303", 503, job.ErrUnknownOutcome, "The store did not say whether it applied the write. Every request is safe to repeat."},
+	{"E303", 503, job.ErrUnknownOutcome, "The store did not say whether it applied the write. It is safe to repeat, except `POST /token` and a rotation without a `secret`: each makes up a new one."},
 	{"E304", 503, errNotReady, "Only of `/readyz`: Belfry cannot store and fire jobs now; the reason says why."},
 
 	{"E401", 401, errNoToken, "The request has no valid token: `Authorization: Bearer <token>` is needed."},

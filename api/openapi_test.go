@@ -287,6 +287,14 @@ func TestOpenAPIHasAllNames(t *testing.T) {
 			}
 			if v == nil {
 				t.Errorf("openapi.json has no field %s of %s", f.Name, name)
+				continue
+			}
+			want := strings.ReplaceAll(f.Meaning, ", see below", "")
+			if len(f.For) == 1 {
+				want += fmt.Sprintf(" Of %s routes.", f.For[0])
+			}
+			if got := at(v, "description"); got != want {
+				t.Errorf("openapi.json says of %s of %s\n%s, want\n%s", f.Name, name, got, want)
 			}
 		}
 	}

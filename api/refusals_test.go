@@ -194,8 +194,8 @@ var refusals = []refusal{
 	{"DELETE", "/route/db/r", ``, job.ErrMoved, 500, "E301", "internal error"},
 	{"POST", "/job/db/coll", goodJob, fmt.Errorf("%w: secret cause", job.ErrUnavailable), 503, "E302", "unavailable"},
 	{"GET", "/job/db/coll/waiting", ``, context.DeadlineExceeded, 503, "E302", "unavailable"},
-	{"PUT", "/route/db/r", `{"type":"NATS"}`, fmt.Errorf("%w: secret cause", job.ErrUnknownOutcome), 503, "E303", "outcome unknown, safe to repeat"},
-	{"DELETE", "/job/db/coll/waiting", ``, fmt.Errorf("secret cause: %w", context.DeadlineExceeded), 503, "E303", "outcome unknown, safe to repeat"},
+	{"PUT", "/route/db/r", `{"type":"NATS"}`, fmt.Errorf("%w: secret cause", job.ErrUnknownOutcome), 503, "E303", "outcome unknown, safe to repeat except where something is made up"},
+	{"DELETE", "/job/db/coll/waiting", ``, fmt.Errorf("secret cause: %w", context.DeadlineExceeded), 503, "E303", "outcome unknown, safe to repeat except where something is made up"},
 	{"POST", "/route/db", `{"id":"x","type":"NATS"}`, fmt.Errorf("%w: %w", job.ErrUnavailable, context.DeadlineExceeded), 503, "E302", "unavailable"},
 	{"GET", "/readyz", ``, nil, 503, "E304", "not ready: no timer yet"},
 

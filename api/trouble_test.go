@@ -115,7 +115,7 @@ func TestTimeout(t *testing.T) {
 	cfg.Timeout = time.Millisecond
 	srv := server(t, cfg)
 	expect(t, srv, "GET", "/job/db/coll/x", "", 503, `{"error":"the store is unavailable","code":"E302"}`)
-	expect(t, srv, "POST", "/job/db/coll", goodJob, 503, `{"error":"outcome unknown, safe to repeat","code":"E303"}`)
+	expect(t, srv, "POST", "/job/db/coll", goodJob, 503, `{"error":"outcome unknown, safe to repeat except where something is made up","code":"E303"}`)
 }
 
 func TestTroubleIsLoggedOnce(t *testing.T) {

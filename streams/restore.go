@@ -27,10 +27,11 @@ const (
 )
 
 // Restore writes the entries that next returns, until that is [io.EOF], into a
-// store that has none, and then lets them fire; before that nothing fires. Where
-// there is something it is [job.ErrNotEmpty]. After any other error the same
-// backup can be restored again, and only that one: what is there of it stays,
-// and what was changed by others meanwhile, too. Errors of next are returned as
+// store that has none, and then lets the jobs fire; before that none does.
+// Fires of NATS routes reach their subscribers as they are read. Where there
+// is something it is [job.ErrNotEmpty]. After any other error the same backup
+// can be restored again, and only that one: what is there of it stays, and
+// what was changed by others meanwhile, too. Errors of next are returned as
 // they are.
 func (b *Backups) Restore(ctx context.Context, backup string, next func() (job.Entry, error)) error {
 	select {

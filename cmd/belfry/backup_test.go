@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -18,6 +19,7 @@ import (
 
 	"belfry/internal/backup"
 	"belfry/internal/client"
+	"belfry/internal/command"
 	"belfry/internal/job"
 )
 
@@ -447,6 +449,15 @@ func TestBadBackups(t *testing.T) {
 	_ = os.WriteFile(kept, []byte("an earlier one"), 0o600)
 	if _, _, err := belfryCommand(t, map[string]string{"BELFRY_SERVER": cut.url}, "backup", kept); err == nil || !strings.Contains(err.Error(), "no backup was made") {
 		t.Errorf("of a server that sends nothing: %v, want that no backup was made", err)
+	}
+	cutting := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Write(file[:len(file)/2])
+		http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	}))
+	defer cutting.Close()
+	if _, _, err := belfryCommand(t, map[string]string{"BELFRY_SERVER": cutting.URL}, "backup", kept); command.ExitCode(err) != 6 || !strings.Contains(err.Error(), "no backup was made") {
+		t.Errorf("of a server that ends in the middle: exit code %d, %v; want 6, and that no backup was made", command.ExitCode(err), err)
 	}
 	if got, err := os.ReadFile(kept); string(got) != "an earlier one" || err != nil {
 		t.Errorf("the earlier backup is %q, %v", got, err)

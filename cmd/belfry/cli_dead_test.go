@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -10,7 +11,7 @@ import (
 
 func TestDeadCommands(t *testing.T) {
 	t.Parallel()
-	s, _ := shellAt(t)
+	s, srv := shellAt(t)
 	s.must(t, "route", "add", "games", "down", "--url", "http://127.0.0.1:1/", "--schedule", "1ms")
 	die := func(id string) {
 		t.Helper()
@@ -87,6 +88,11 @@ Data         {"n":1}
 	if out, _, err := s.run(t, "yes\n", "dead", "discard", "games", "--all"); err != nil || out != "discarded 1 letter of games\n" {
 		t.Errorf("belfry dead discard, and yes: %q, %v", out, err)
 	}
+
+	// What nobody was asked about is not discarded.
+	proxy := proxyTo(t, "http://"+srv.Addr(), http.MethodPost, func() { t.Error("letters are discarded though 0 were counted") })
+	s.prints(t, "discarded 0 letters of games\n", "dead", "discard", "games", "--all", "--server", proxy)
+	s.prints(t, `{"discarded":0,"skipped":0}`+"\n", "dead", "discard", "games", "--all", "--json", "--server", proxy)
 	s.env.Terminal = false
 	s.prints(t, "discarded 0 letters of games\n", "dead", "discard", "games", "--all", "--force")
 }

@@ -201,6 +201,8 @@ func TestManyJobs(t *testing.T) {
 	if stdout, stderr, err = s.run(t, "y\n", "job", "rm", "db", "c", "--prefix", "job-1"); err != nil || stdout != "cancelled 1111 jobs of db/c\n" {
 		t.Errorf("after the answer yes: %q, %q, %v", stdout, stderr, err)
 	}
+	s.prints(t, "cancelled 0 jobs of db\n", "job", "rm", "db", "--prefix", "none")
+	s.prints(t, `{"cancelled":0,"skipped":0}`+"\n", "job", "rm", "db", "--prefix", "none", "--json")
 	s.env.Terminal = false
 	if got := sumOf(t, s.must(t, "job", "rm", "db", "--all", "--force", "--json"), "cancelled"); got != 1389 {
 		t.Errorf("%d jobs are cancelled, want 1389", got)

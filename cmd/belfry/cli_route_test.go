@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -85,6 +86,25 @@ state                 fires
 `, "route", "get", "games", "hook")
 	if key := routeInStore(t, srv, "games.hook"); key.Secret != anySecret || key.Headers["X-Key"] != "a, b" {
 		t.Errorf("after the edit the store has %+v, want the secrets as they were", key)
+	}
+
+	// Headers are changed one by one: what the others are nobody can read back.
+	for _, tt := range []struct {
+		args []string
+		want map[string]string
+	}{
+		{[]string{"--header", "x-key: c", "--header", "X.Three: 3"}, map[string]string{"X-Key": "c", "X-Two": "2", "X.three": "3"}},
+		{[]string{"--unset", "headers.x-two"}, map[string]string{"X-Key": "c", "X.three": "3"}},
+		{[]string{"--unset", "headers.X.Three", "--header", "X-Two: 4"}, map[string]string{"X-Key": "c", "X-Two": "4"}},
+		{[]string{"--unset", "headers", "--header", "X-Two: 5"}, map[string]string{"X-Two": "5"}},
+		{[]string{"--unset", "headers.X-Two"}, nil},
+		{[]string{"--header", "X-Two: 6"}, map[string]string{"X-Two": "6"}},
+		{[]string{"--unset", "headers"}, nil},
+	} {
+		s.prints(t, "changed hook\n", append([]string{"route", "edit", "games", "hook"}, tt.args...)...)
+		if got := routeInStore(t, srv, "games.hook").Headers; !maps.Equal(got, tt.want) {
+			t.Errorf("after an edit with %q the store has the headers %q, want %q", tt.args, got, tt.want)
+		}
 	}
 	s.prints(t, "changed hook\n", "route", "edit", "games", "hook", "--unset", "secret")
 	if key := routeInStore(t, srv, "games.hook"); key.Secret != "" {
@@ -170,11 +190,11 @@ func TestRouteSecrets(t *testing.T) {
 func TestRouteFromAFile(t *testing.T) {
 	t.Parallel()
 	s, _ := shellAt(t)
-	const route = `{"type":"REST","webhook_url":"http://127.0.0.1:9/","retry":{"max_attempts":3},"timeout_ms":1000}`
-	if _, _, err := s.run(t, route, "route", "add", "db", "r", "--file", "-", "--timeout", "2s", "--multiplier", "2"); err != nil {
+	const route = `{"type":"REST","webhook_url":"http://127.0.0.1:9/","retry":{"max_attempts":3},"timeout_ms":1000,"headers":{"x-a":"0","x-b":"0"}}`
+	if _, _, err := s.run(t, route, "route", "add", "db", "r", "--file", "-", "--timeout", "2s", "--multiplier", "2", "--header", "X-A: 1"); err != nil {
 		t.Fatal(err)
 	}
-	s.prints(t, `..."max_attempts":3,..."multiplier":2,..."timeout_ms":2000}`+"\n", "route", "get", "db", "r", "--json")
+	s.prints(t, `..."max_attempts":3,..."multiplier":2,..."timeout_ms":2000,"headers":{"X-A":"********","X-B":"********"}}`+"\n", "route", "get", "db", "r", "--json")
 	for file, want := range map[string]string{
 		`[]`: "--file: ", `null`: "it is null", `{} {}`: "behind the object", `{"id":"other"}`: `its id is not "r"`, `{"nope":1,"type":"NATS"}`: "(E004)",
 	} {
@@ -206,6 +226,8 @@ func TestRouteMistakes(t *testing.T) {
 		{[]string{"route", "edit", "db", "r"}, "nothing to change"},
 		{[]string{"route", "edit", "db", "r", "--unset", "timeout_ms"}, `--unset "timeout_ms": the route does not have it`},
 		{[]string{"route", "edit", "db", "r", "--unset", "id"}, `--unset "id"`},
+		{[]string{"route", "edit", "db", "r", "--unset", "headers.X"}, `--unset "headers.X": the route does not have it`},
+		{[]string{"route", "edit", "db", "r", "--header", "X: 1", "--header", "x: 2"}, "--header number 2 has the name of an earlier one"},
 		{[]string{"route", "pause", "db", "r", "--for", "1h", "--until", "+1h"}, "exclude each other"},
 		{[]string{"route", "pause", "db", "r", "--for", "0s"}, `--for "0s"`},
 		{[]string{"route", "rotate", "db", "r", "--secret", ""}, "--secret is empty"},

@@ -122,6 +122,61 @@ func TestCommandsCannotReachTheServer(t *testing.T) {
 	}
 }
 
+// What may have been done, and would be done twice, comes with how to go on.
+func TestCommandsThatAreNotSafeToRepeat(t *testing.T) {
+	t.Parallel()
+	unknown := fakeServer(t, http.StatusServiceUnavailable, `{"error":"outcome unknown","code":"E303"}`)
+	undone := fakeServer(t, http.StatusServiceUnavailable, `{"error":"the store does not answer","code":"E302"}`)
+	refused := fakeServer(t, http.StatusBadRequest, `{"error":"no such route","code":"E106"}`)
+	for _, tt := range []struct {
+		args   []string
+		advice string // after "; "
+	}{
+		{[]string{"job", "add", "db", "c", "--in", "1h", "--route", "r"}, "repeat with ID ..., or there may be two jobs"},
+		{[]string{"job", "add", "db", "c", "mine", "--in", "1h", "--route", "r"}, ""},
+		{[]string{"token", "create", "--role", "reader", "--all-dbs"}, `there may be a token now that nobody has seen: "belfry token ls" shows it, and "belfry token rm" revokes it`},
+		{[]string{"route", "rotate", "db", "r"}, "the route may have a secret now that nobody has seen: rotating once more makes one up that is shown"},
+		{[]string{"route", "rotate", "db", "r", "--secret", anySecret}, ""},
+	} {
+		advice := ""
+		if tt.advice != "" {
+			advice = "; " + tt.advice
+		}
+		s := newShell(nil)
+		for _, at := range []struct {
+			server string
+			code   int
+			want   string
+		}{
+			{unknown, 6, "outcome unknown (E303)" + advice},
+			{"http://127.0.0.1:1", 6, "couldn't reach the server: ..." + advice + "; --server or BELFRY_SERVER says where it is"},
+			{undone, 6, "the store does not answer (E302)"},
+			{refused, 3, "no such route (E106)"},
+		} {
+			_, _, err := s.run(t, "", append(tt.args, "--server", at.server)...)
+			if code, message := command.ExitCode(err), command.Message(err); code != at.code || !matches(message, at.want) {
+				t.Errorf("belfry %q: exit code %d, %q; want %d, %q", tt.args, code, message, at.code, at.want)
+			}
+		}
+
+		// A person who waits no longer is told, too.
+		ctx, interrupt := context.WithCancel(t.Context())
+		left := make(chan struct{})
+		hangs := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+			interrupt()
+			<-left
+		}))
+		env := s.env
+		env.Stdout, env.Stderr = &bytes.Buffer{}, &bytes.Buffer{}
+		err := newCommand(env).Run(ctx, append([]string{"belfry"}, append(tt.args, "--server", hangs.URL)...))
+		if message := command.Message(err); command.ExitCode(err) != 130 || !matches(message, "interrupted"+advice) {
+			t.Errorf("belfry %q, interrupted: exit code %d, %q; want 130, %q", tt.args, command.ExitCode(err), message, "interrupted"+advice)
+		}
+		close(left)
+		hangs.Close()
+	}
+}
+
 // fakeServer answers everything so.
 func fakeServer(t *testing.T, status int, body string) string {
 	t.Helper()

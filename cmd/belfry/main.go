@@ -75,10 +75,14 @@ func newCommand(env command.Env) *cli.Command {
 				Usage: "print the webhooks that arrive, to try things out",
 				Flags: []cli.Flag{
 					flag{StringFlag: &cli.StringFlag{Name: "listen", Value: "127.0.0.1:9099", Usage: "where to wait for them"}, Placeholder: "HOST:PORT"},
-					flag{StringFlag: &cli.StringFlag{Name: "secret", Usage: "refuse those that the route's secret has not signed"}, Placeholder: "SECRET"},
+					flag{StringFlag: &cli.StringFlag{Name: "secret", Usage: "refuse those that the route's secret has not signed; @FILE and - for standard input keep it out of lists of processes"}, Placeholder: "SECRET"},
 				},
 				Action: func(ctx context.Context, cmd *cli.Command) error {
-					return receive(ctx, cmd.String("listen"), cmd.String("secret"), env.Stdout)
+					secret, err := env.Secret(ctx, cmd)
+					if err != nil {
+						return err
+					}
+					return receive(ctx, cmd.String("listen"), secret, env.Stdout)
 				},
 			},
 		},

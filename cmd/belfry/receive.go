@@ -13,6 +13,7 @@ import (
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
+	"belfry/internal/command"
 	"belfry/internal/job"
 )
 
@@ -21,7 +22,8 @@ const receiveLimit = 1 << 20
 
 // receive prints the webhooks that arrive at addr until ctx ends, and answers
 // each with 200; with a secret, those that it has not signed with 401, unprinted.
-// It is for trying things out, and listens on loopback only.
+// It is for trying things out, and listens on loopback only. What a terminal would
+// obey is not printed: anybody on this machine can send it.
 func receive(ctx context.Context, addr, secret string, stdout io.Writer) error {
 	verify, err := verifier(secret)
 	if err != nil {
@@ -46,11 +48,11 @@ func receive(ctx context.Context, addr, secret string, stdout io.Writer) error {
 				return
 			}
 			if err := verify(body, r.Header); err != nil {
-				fmt.Fprintf(stdout, "\nrefused: %v\n", err)
+				fmt.Fprintf(stdout, "\nrefused: %s\n", command.Printable(err.Error()))
 				http.Error(w, err.Error(), http.StatusUnauthorized)
 				return
 			}
-			io.WriteString(stdout, webhookText(r, body)) // to a terminal, at best effort
+			io.WriteString(stdout, command.Printable(webhookText(r, body))) // at best effort
 		}),
 	}
 	context.AfterFunc(ctx, func() { srv.Close() })

@@ -5,6 +5,8 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -27,12 +29,13 @@ func TestReceivePrintsWebhooks(t *testing.T) {
 	if !ok {
 		t.Fatalf("first line %q", first)
 	}
-	req, err := http.NewRequestWithContext(ctx, "POST", url+"/hook?a=b", strings.NewReader(`{"n":1}`))
+	req, err := http.NewRequestWithContext(ctx, "POST", url+"/hook?a=b", strings.NewReader("{\"n\":\t1,\n\"evil\":\"\x1b[2J\x9b\u202e\"}"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	req.Header.Set("webhook-id", "an-id")
 	req.Header.Set("Belfry-Attempt", "1")
+	req.Header.Set("Belfry-Route", "\u009b2J")
 	answered := make(chan string, 1)
 	go func() {
 		resp, err := http.DefaultClient.Do(req)
@@ -44,11 +47,11 @@ func TestReceivePrintsWebhooks(t *testing.T) {
 		answered <- resp.Status
 	}()
 	var got []string
-	for range 6 {
+	for range 8 {
 		got = append(got, line())
 	}
 	text := strings.Join(got, "\n")
-	for _, want := range []string{"POST /hook?a=b at ", "Webhook-Id: an-id", "Belfry-Attempt: 1", `{"n":1}`} {
+	for _, want := range []string{"POST /hook?a=b at ", "Webhook-Id: an-id", "Belfry-Attempt: 1", "Belfry-Route: \ufffd2J", "{\"n\":\t1,\n\"evil\":\"\ufffd[2J\ufffd\ufffd\"}"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("printed\n%s\nwant %q in it", text, want)
 		}
@@ -62,5 +65,30 @@ func TestReceivePrintsWebhooks(t *testing.T) {
 	}
 	if err := receive(t.Context(), "0.0.0.0:0", "", io.Discard); err == nil {
 		t.Error("listens on all interfaces")
+	}
+}
+
+// The secret comes from where it shows in no list of processes.
+func TestReceiveReadsItsSecret(t *testing.T) {
+	t.Parallel()
+	name := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(name, []byte(anySecret+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := newShell(nil)
+	for _, tt := range []struct {
+		secret, stdin, want string // that the secret is taken shows in that the address is what is wrong
+	}{
+		{anySecret, "", "--listen"},
+		{"@" + name, "", "--listen"},
+		{"-", anySecret + "\n", "--listen"},
+		{"@" + name + "x", "", "--secret: open "},
+		{"-", "hunter2", "--secret: \"whsec_\" and the base64"},
+		{"", "", "--secret is empty"},
+	} {
+		_, _, err := s.run(t, tt.stdin, "receive", "--listen", "0.0.0.0:0", "--secret", tt.secret)
+		if err == nil || !strings.HasPrefix(err.Error(), tt.want) {
+			t.Errorf("belfry receive --secret %q with %q on standard input: %v, want %s", tt.secret, tt.stdin, err, tt.want)
+		}
 	}
 }

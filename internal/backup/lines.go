@@ -2,7 +2,6 @@ package backup
 
 import (
 	"bytes"
-	"strconv"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -49,33 +48,33 @@ type line struct {
 
 // appendEntry leaves the object of the line open.
 func appendEntry(dst []byte, e job.Entry) []byte {
-	dst = appendText(append(dst, `{"kind":`...), string(e.Kind()))
+	dst = contract.AppendString(append(dst, `{"kind":`...), string(e.Kind()))
 	switch {
 	case e.Token != nil:
-		dst = appendWord(dst, "id", e.Token.ID)
+		dst = contract.AppendWord(dst, "id", e.Token.ID)
 		dst = contract.AppendToken(append(dst, `,"token":`...), *e.Token)
 	case e.Revoked != "":
-		dst = appendWord(dst, "id", e.Revoked)
+		dst = contract.AppendWord(dst, "id", e.Revoked)
 	case e.Job != nil:
 		r := e.Job
 		dst = appendJob(dst, r.Job)
-		dst = appendWord(dst, "status", string(r.Status))
-		dst = appendNumber(dst, "due", r.Due)
-		dst = appendNumber(dst, "finished_time", r.Finished)
+		dst = contract.AppendWord(dst, "status", string(r.Status))
+		dst = contract.AppendInt(dst, "due", r.Due)
+		dst = contract.AppendInt(dst, "finished_time", r.Finished)
 		dst = appendTry(dst, r.FireID, r.Attempt, r.Reason, r.Detail, r.Trace)
-		dst = appendNumber(dst, "redriven_at", r.Redriven)
-		dst = appendNumber(dst, "revision", int64(r.Revision))
+		dst = contract.AppendInt(dst, "redriven_at", r.Redriven)
+		dst = contract.AppendInt(dst, "revision", int64(r.Revision))
 	case e.Route != nil:
-		dst = appendWord(appendWord(dst, "db", e.Route.DB), "id", e.Route.ID)
+		dst = contract.AppendWord(contract.AppendWord(dst, "db", e.Route.DB), "id", e.Route.ID)
 		dst = contract.AppendRoute(append(dst, `,"route":`...), *e.Route)
 	case e.Letter != nil:
 		dst = appendFire(dst, e.Letter.Fire, e.Letter.Reason, e.Letter.Detail)
-		dst = appendNumber(dst, "died_at", e.Letter.Died.UnixMilli())
+		dst = contract.AppendInt(dst, "died_at", e.Letter.Died.UnixMilli())
 	case e.Fire != nil:
 		dst = appendFire(dst, *e.Fire, "", "")
 	case e.Attempt != nil:
-		dst = appendWord(appendWord(dst, "db", e.Attempt.DB), "collection", e.Attempt.Collection)
-		dst = appendWord(dst, "id", e.Attempt.ID)
+		dst = contract.AppendWord(contract.AppendWord(dst, "db", e.Attempt.DB), "collection", e.Attempt.Collection)
+		dst = contract.AppendWord(dst, "id", e.Attempt.ID)
 		dst = contract.AppendAttempt(append(dst, `,"attempt":`...), e.Attempt.Attempt)
 	}
 	return dst
@@ -84,7 +83,7 @@ func appendEntry(dst []byte, e job.Entry) []byte {
 // appendJob appends a job with its meta byte for byte. A newline in that, which
 // would end the line, has it written as text.
 func appendJob(dst []byte, j job.Job) []byte {
-	dst = appendWord(appendWord(dst, "db", j.DB), "collection", j.Collection)
+	dst = contract.AppendWord(contract.AppendWord(dst, "db", j.DB), "collection", j.Collection)
 	text := bytes.IndexByte(j.Meta, '\n') >= 0
 	meta := string(j.Meta)
 	if text {
@@ -92,7 +91,7 @@ func appendJob(dst []byte, j job.Job) []byte {
 	}
 	dst = contract.AppendJob(append(dst, `,"job":`...), j)
 	if text {
-		dst = appendWord(dst, "meta_text", meta)
+		dst = contract.AppendWord(dst, "meta_text", meta)
 	}
 	return dst
 }
@@ -100,42 +99,15 @@ func appendJob(dst []byte, j job.Job) []byte {
 func appendFire(dst []byte, f job.Fire, reason job.Reason, detail string) []byte {
 	dst = appendJob(dst, job.Job{Key: f.Key, Trigger: f.Trigger, Meta: f.Meta, Route: f.Route})
 	dst = appendTry(dst, f.ID, f.Attempt, reason, detail, f.Trace)
-	return appendNumber(dst, "claim", int64(f.Claim))
+	return contract.AppendInt(dst, "claim", int64(f.Claim))
 }
 
 func appendTry(dst []byte, fireID string, attempts int, reason job.Reason, detail, trace string) []byte {
-	dst = appendWord(dst, "fire_id", fireID)
-	dst = appendNumber(dst, "attempts", int64(attempts))
-	dst = appendWord(dst, "reason", string(reason))
-	dst = appendWord(dst, "detail", detail)
-	return appendWord(dst, "traceparent", trace)
-}
-
-// appendWord and appendNumber append a field that is not zero.
-
-func appendWord(dst []byte, name, s string) []byte {
-	if s == "" {
-		return dst
-	}
-	return appendText(appendName(dst, name), s)
-}
-
-func appendNumber(dst []byte, name string, n int64) []byte {
-	if n == 0 {
-		return dst
-	}
-	return strconv.AppendInt(appendName(dst, name), n, 10)
-}
-
-func appendName(dst []byte, name string) []byte {
-	return append(append(append(dst, `,"`...), name...), `":`...)
-}
-
-// appendText appends a JSON string. What is not UTF-8 becomes U+FFFD, which is
-// all that the error says.
-func appendText(dst []byte, s string) []byte {
-	dst, _ = jsontext.AppendQuote(dst, s)
-	return dst
+	dst = contract.AppendWord(dst, "fire_id", fireID)
+	dst = contract.AppendInt(dst, "attempts", int64(attempts))
+	dst = contract.AppendWord(dst, "reason", string(reason))
+	dst = contract.AppendWord(dst, "detail", detail)
+	return contract.AppendWord(dst, "traceparent", trace)
 }
 
 // parseLine reads a line; what is in meta is the client's business.

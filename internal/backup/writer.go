@@ -10,6 +10,7 @@ import (
 	"io"
 	"strconv"
 
+	"belfry/internal/contract"
 	"belfry/internal/job"
 )
 
@@ -34,11 +35,11 @@ func NewWriter(w io.Writer, h Header) (*Writer, error) {
 	if b.zip, err = gzip.NewWriterLevel(b.out, gzip.BestSpeed); err != nil {
 		return nil, err
 	}
-	b.line = appendText(append(b.line, `{"format":`...), format)
+	b.line = contract.AppendString(append(b.line, `{"format":`...), format)
 	b.line = strconv.AppendInt(append(b.line, `,"version":`...), Version, 10)
-	b.line = appendText(append(b.line, `,"id":`...), h.ID)
+	b.line = contract.AppendString(append(b.line, `,"id":`...), h.ID)
 	b.line = strconv.AppendInt(append(b.line, `,"made_at":`...), h.Made, 10)
-	b.line = appendText(append(b.line, `,"belfry":`...), h.Belfry)
+	b.line = contract.AppendString(append(b.line, `,"belfry":`...), h.Belfry)
 	return b, b.endLine()
 }
 
@@ -56,20 +57,8 @@ func (b *Writer) Write(e job.Entry) error {
 func (b *Writer) Close() error {
 	sum := b.sum.Sum(nil)
 	b.line = append(append(b.line[:0], `{"kind":"`...), endKind...)
-	b.line = append(b.line, `","counts":{`...)
-	first := true
-	for _, kind := range job.EntryKinds() {
-		if b.counts[kind] == 0 {
-			continue
-		}
-		if !first {
-			b.line = append(b.line, ',')
-		}
-		first = false
-		b.line = append(appendText(b.line, string(kind)), ':')
-		b.line = strconv.AppendInt(b.line, int64(b.counts[kind]), 10)
-	}
-	b.line = appendText(append(b.line, `},"sha256":`...), hex.EncodeToString(sum))
+	b.line = contract.AppendCounts(append(b.line, `","counts":`...), b.counts)
+	b.line = contract.AppendWord(b.line, "sha256", hex.EncodeToString(sum))
 	if err := b.endLine(); err != nil {
 		return err
 	}

@@ -10,70 +10,125 @@ import (
 	"time"
 )
 
-// errStalled: nothing has come or gone for so long as a request may take.
-var errStalled = errors.New("the server has been silent for a minute")
+// uploadIdle is how long a server may take nothing of an upload, or think about
+// its answer. It is long since networks hold megabytes of it, a hundred thousand
+// entries of a backup, which a slow server works through unseen.
+const uploadIdle = 30 * time.Minute
 
-// Download sends a GET and returns the body of a 200, however long it is and
-// takes, unless it stands still for a minute; the caller closes it. Every other
-// answer is an [*Error].
-func (c *Client) Download(ctx context.Context, path string) (io.ReadCloser, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	d := &download{idle: time.AfterFunc(timeout, func() { cancel(errStalled) }), ctx: ctx, cancel: cancel}
-	rsp, err := c.send(ctx, c.streams, http.MethodGet, path, http.Header{}, nil)
-	if err != nil {
-		defer d.end()
-		return nil, d.why(err)
-	}
-	if rsp.StatusCode != http.StatusOK {
-		defer d.end()
-		_, err := read(rsp)
-		return nil, err
-	}
-	d.body = rsp.Body
-	return d, nil
-}
+var errCut = errors.New("the connection was cut")
 
-type download struct {
-	body   io.ReadCloser
-	idle   *time.Timer
-	ctx    context.Context
+// stall ends a request that stands still for too long. Its timer runs while the
+// server is to do something, and rests while the caller is.
+type stall struct {
+	limit  time.Duration
+	timer  *time.Timer
+	ctx    context.Context // of the request
 	cancel context.CancelCauseFunc
 }
 
+// errStalled is the cause of a context that a stall has ended.
+var errStalled = errors.New("the server stood still for too long")
+
+func newStall(ctx context.Context, limit time.Duration) *stall {
+	ctx, cancel := context.WithCancelCause(ctx)
+	return &stall{limit, time.AfterFunc(limit, func() { cancel(errStalled) }), ctx, cancel}
+}
+
+// resume lets the timer begin anew, unless the request has ended.
+func (s *stall) resume() {
+	if s.ctx.Err() == nil {
+		s.timer.Reset(s.limit)
+	}
+}
+
+func (s *stall) end() {
+	s.cancel(nil)
+	s.timer.Stop()
+}
+
+// why is an error of the request, with its true cause if that is a stall.
+func (s *stall) why(err error) error {
+	switch {
+	case errors.Is(context.Cause(s.ctx), errStalled):
+		return fmt.Errorf("%w: nothing has moved for %v", ErrUnreachable, s.limit)
+	case errors.Is(err, io.ErrUnexpectedEOF): // which would be the caller's own
+		return fmt.Errorf("%w: %w", ErrUnreachable, errCut)
+	case !errors.Is(err, ErrUnreachable):
+		return fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
+	return err
+}
+
+// Download sends a GET and returns the body of a 200, however long it is and
+// takes, unless it stands still for a minute; the caller closes it. Every other
+// answer is an [*Error]. Errors of the body wrap [ErrUnreachable].
+func (c *Client) Download(ctx context.Context, path string) (io.ReadCloser, error) {
+	s := newStall(ctx, timeout)
+	rsp, err := c.send(s.ctx, c.streams, http.MethodGet, path, http.Header{}, nil)
+	if err != nil {
+		defer s.end()
+		return nil, s.why(err)
+	}
+	if rsp.StatusCode != http.StatusOK {
+		defer s.end()
+		_, err := s.read(rsp)
+		return nil, err
+	}
+	return &download{rsp.Body, s}, nil
+}
+
+type download struct {
+	body  io.ReadCloser
+	stall *stall
+}
+
 func (d *download) Read(p []byte) (int, error) {
-	d.idle.Reset(timeout)
+	d.stall.resume()
 	n, err := d.body.Read(p)
-	d.idle.Stop() // what the caller does in between takes its own time
+	d.stall.timer.Stop() // what the caller does in between takes its own time
 	if err != nil && err != io.EOF {
-		err = fmt.Errorf("couldn't read the answer of the server to its end: %w", d.why(err))
+		err = fmt.Errorf("couldn't read the answer to its end: %w", d.stall.why(err))
 	}
 	return n, err
 }
 
 func (d *download) Close() error {
-	d.end()
+	d.stall.end()
 	return d.body.Close()
 }
 
-func (d *download) end() {
-	d.idle.Stop()
-	d.cancel(nil)
-}
-
-// why is the cause of an error that a stall has brought about.
-func (d *download) why(err error) error {
-	if errors.Is(context.Cause(d.ctx), errStalled) {
-		return errStalled
-	}
-	return err
-}
-
 // Upload sends a POST with a body of any length and returns the JSON of a 200,
-// however long that takes. Every other answer is an [*Error].
+// however long that takes, unless the server stands still for half an hour.
+// Every other answer is an [*Error].
 func (c *Client) Upload(ctx context.Context, path string, body io.Reader) (json.RawMessage, error) {
-	rsp, err := c.send(ctx, c.streams, http.MethodPost, path, http.Header{}, body)
+	s := newStall(ctx, uploadIdle)
+	defer s.end()
+	// So that a refusal comes before the body is sent, and is read.
+	header := http.Header{"Expect": {"100-continue"}}
+	rsp, err := c.send(s.ctx, c.streams, http.MethodPost, path, header, &upload{body, s})
 	if err != nil {
-		return nil, err
+		return nil, s.why(err)
 	}
-	return read(rsp)
+	return s.read(rsp)
+}
+
+type upload struct {
+	body  io.Reader
+	stall *stall
+}
+
+func (u *upload) Read(p []byte) (int, error) {
+	u.stall.timer.Stop() // what the caller does takes its own time
+	defer u.stall.resume()
+	return u.body.Read(p)
+}
+
+// read is [read] of an answer that may come too late.
+func (s *stall) read(rsp *http.Response) (json.RawMessage, error) {
+	answer, err := read(rsp)
+	var refused *Error
+	if err != nil && !errors.As(err, &refused) {
+		err = s.why(err)
+	}
+	return answer, err
 }

@@ -42,10 +42,14 @@ func (r remote) backup(ctx context.Context, cmd *cli.Command, c *client.Client) 
 	if name == "-" {
 		counts, err = check(io.TeeReader(from, r.Stdout))
 	} else {
-		counts, err = keep(from, name)
+		counts, err = keep(from, name, syncFolder)
 	}
 	bar.end()
-	if err != nil {
+	var unsure *unsynced
+	switch {
+	case errors.As(err, &unsure):
+		return err
+	case err != nil:
 		return fmt.Errorf("no backup was made: %w", err)
 	}
 	if name == "-" {
@@ -74,29 +78,40 @@ func check(from io.Reader) (job.EntryCounts, error) {
 	}
 }
 
+// unsynced: the backup is there, but a power failure may take its name away.
+type unsynced struct {
+	name string
+	error
+}
+
+func (u *unsynced) Error() string {
+	return fmt.Sprintf("the backup is in %s, whole and checked, but may be gone after a power failure: %v", u.name, u.error)
+}
+
+func (u *unsynced) Unwrap() error { return u.error }
+
 // keep writes a backup to a file that is there whole and checked, or as it was
-// before. Only its owner can read it.
-func keep(from io.Reader, name string) (counts job.EntryCounts, err error) {
+// before. Only its owner can read it. An error of sync, which is
+// handed its folder, is [unsynced].
+func keep(from io.Reader, name string, sync func(folder string) error) (counts job.EntryCounts, err error) {
 	temp, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(temp.Name()))
-		}
-	}()
 	counts, err = check(io.TeeReader(from, temp))
 	if err == nil {
 		err = temp.Sync()
 	}
-	if err = errors.Join(err, temp.Close()); err != nil {
-		return nil, err
+	if err = errors.Join(err, temp.Close()); err == nil {
+		err = os.Rename(temp.Name(), name)
 	}
-	if err := os.Rename(temp.Name(), name); err != nil {
-		return nil, err
+	if err != nil {
+		return nil, errors.Join(err, os.Remove(temp.Name()))
 	}
-	return counts, syncFolder(filepath.Dir(name))
+	if err := sync(filepath.Dir(name)); err != nil {
+		return counts, &unsynced{name, err}
+	}
+	return counts, nil
 }
 
 // syncFolder makes sure that the name of a new file is on disk.

@@ -83,10 +83,12 @@ func (r remote) onEachLetter(ctx context.Context, cmd *cli.Command, c *client.Cl
 			return r.raw(fmt.Appendf(nil, `{"would_%s":%d}`, w.verb, selected))
 		case cmd.Bool("dry-run"):
 			return r.line("would %s %s of %s", w.verb, counted(selected, "letter"), db)
-		case selected > 0:
-			if err := r.confirm(ctx, cmd, "%s %s of %s?", w.verb, counted(selected, "letter"), db); err != nil {
-				return err
-			}
+		case selected == 0: // what dies from now on was not asked about
+			answer := fmt.Appendf(nil, `{%q:0,"skipped":0}`, w.done)
+			return r.done(cmd, answer, "%s 0 letters of %s", w.done, db)
+		}
+		if err := r.confirm(ctx, cmd, "%s %s of %s?", w.verb, counted(selected, "letter"), db); err != nil {
+			return err
 		}
 	}
 	bar := r.progress(w.doing, int64(selected))

@@ -42,7 +42,7 @@ var exits = []Exit{
 	{exitForbidden, "The token is absent or may not do this; or there is no authentication, and the server was asked by a name that is not of its machine.", []string{"E401", "E402", "E403", "E411", "E412"}},
 	{exitConflict, "It stands as it is: the id is taken, it is too late, or it has changed meanwhile.",
 		[]string{"E102", "E103", "E104", "E105", "E107", "E108", "E109", "E110", "E141"}},
-	{exitUnavailable, "The server cannot be reached, or cannot do it now. It is safe to try again.", []string{"E302", "E303", "E304", "E429"}},
+	{exitUnavailable, "The server cannot be reached, or cannot do it now. It is safe to try again; where a second try would make a second thing, the error says what to do.", []string{"E302", "E303", "E304", "E429"}},
 	{exitInterrupted, "Interrupted by a signal.", nil},
 }
 
@@ -74,6 +74,29 @@ func usagef(format string, args ...any) error { return Usage(fmt.Errorf(format, 
 // conflict is an error about something that stands against a good request.
 func conflict(format string, args ...any) error {
 	return coded{fmt.Errorf(format, args...), exitConflict}
+}
+
+// advised is an error that leaves open whether what was asked for was done, and
+// says how to go on.
+type advised struct {
+	error
+	advice string
+}
+
+func (a advised) Error() string { return a.error.Error() + "; " + a.advice }
+func (a advised) Unwrap() error { return a.error }
+
+// advise adds how to go on to an error of a request whose repeat would make a
+// second thing, unless the server has said that there is no first one.
+func advise(err error, advice string, args ...any) error {
+	var refused *client.Error
+	switch {
+	case errors.As(err, &refused) && (refused.Status < 500 || refused.Code == "E302"):
+		return err
+	case refused == nil && !errors.Is(err, client.ErrUnreachable):
+		return err
+	}
+	return advised{err, fmt.Sprintf(advice, args...)}
 }
 
 // ExitCode is the exit code for what a command returned.
@@ -115,7 +138,11 @@ func exitOfAnswer(e *client.Error) int {
 
 // Message is the one line that tells people why a command failed.
 func Message(err error) string {
-	if ExitCode(err) == exitInterrupted {
+	var open advised
+	switch interrupted := ExitCode(err) == exitInterrupted; {
+	case interrupted && errors.As(err, &open):
+		return printable("interrupted; " + open.advice)
+	case interrupted:
 		return "interrupted"
 	}
 	return printable(err.Error())

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v3"
+
+	"belfry/internal/job"
 )
 
 // maxInput bounds what is read of a file for one request. The server accepts
@@ -19,21 +21,33 @@ const maxInput = 64 << 20
 
 // value returns the text of a flag; @FILE is the content of a file and - that
 // of standard input, which keep it out of lists of processes.
-func (r remote) value(ctx context.Context, cmd *cli.Command, name string) (string, error) {
+func (e Env) value(ctx context.Context, cmd *cli.Command, name string) (string, error) {
 	given := cmd.String(name)
 	file, fromFile := strings.CutPrefix(given, "@")
 	switch {
 	case given == "-" || file == "-":
-		return r.content(ctx, "--"+name, "-")
+		return e.content(ctx, "--"+name, "-")
 	case fromFile:
-		return r.content(ctx, "--"+name, file)
+		return e.content(ctx, "--"+name, file)
 	}
 	return given, nil
 }
 
+// Secret reads the --secret of a command; empty is none.
+func (e Env) Secret(ctx context.Context, cmd *cli.Command) (string, error) {
+	if !cmd.IsSet("secret") {
+		return "", nil
+	}
+	secret, err := e.value(ctx, cmd, "secret")
+	if secret = strings.TrimSpace(secret); err == nil && secret == "" {
+		err = usagef("--secret is empty; %s", job.AcceptedIn("secret"))
+	}
+	return secret, err
+}
+
 // content reads a file, or standard input if it is -. what names it in errors.
-func (r remote) content(ctx context.Context, what, file string) (string, error) {
-	in, err := r.open(ctx, file)
+func (e Env) content(ctx context.Context, what, file string) (string, error) {
+	in, err := e.open(ctx, file)
 	if err != nil {
 		return "", usagef("%s: %w", what, err)
 	}
@@ -51,10 +65,10 @@ func (r remote) content(ctx context.Context, what, file string) (string, error) 
 }
 
 // open opens a file, or standard input if it is -.
-func (r remote) open(ctx context.Context, file string) (io.ReadCloser, error) {
+func (e Env) open(ctx context.Context, file string) (io.ReadCloser, error) {
 	switch file {
 	case "-":
-		return interruptible(ctx, r.Stdin), nil
+		return interruptible(ctx, e.Stdin), nil
 	case "":
 		return nil, errors.New("the name of the file is empty; FILE is accepted, and - for standard input")
 	}

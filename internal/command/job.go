@@ -70,7 +70,8 @@ func jobPath(cmd *cli.Command, more ...string) string {
 
 func (r remote) addJob(ctx context.Context, cmd *cli.Command, c *client.Client) error {
 	j := job.Job{Key: job.Key{ID: cmd.Args().Get(2)}, Route: cmd.String("route"), Meta: []byte("null")}
-	if j.ID == "" {
+	madeUp := j.ID == ""
+	if madeUp {
 		j.ID = rand.Text()
 	}
 	now := r.now()
@@ -93,7 +94,11 @@ func (r remote) addJob(ctx context.Context, cmd *cli.Command, c *client.Client) 
 		j.Meta = meta
 	}
 	path := client.Path("job", cmd.Args().Get(0), cmd.Args().Get(1))
-	if _, err := c.Do(ctx, http.MethodPost, path, json.RawMessage(contract.AppendJob(nil, j))); err != nil {
+	_, err = c.Do(ctx, http.MethodPost, path, json.RawMessage(contract.AppendJob(nil, j)))
+	switch {
+	case err != nil && madeUp:
+		return advise(err, "repeat with ID %s, or there may be two jobs", j.ID)
+	case err != nil:
 		return err
 	}
 	if cmd.Bool("json") {

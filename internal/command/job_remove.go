@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -69,7 +70,8 @@ func (r remote) cancelEach(ctx context.Context, cmd *cli.Command, c *client.Clie
 		case dry:
 			return r.line("would cancel %s of %s%s", counted(count.WouldCancel, "job"), place, count.skipped())
 		case count.WouldCancel == 0:
-			return r.line("cancelled 0 jobs of %s%s", place, count.skipped())
+			answer := fmt.Appendf(nil, `{"cancelled":0,"skipped":%d}`, count.Skipped)
+			return r.done(cmd, answer, "cancelled 0 jobs of %s%s", place, count.skipped())
 		}
 		delete(filters, "dry_run")
 		selected = count.WouldCancel

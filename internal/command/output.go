@@ -164,10 +164,16 @@ func (r remote) facts(rows [][]string) error {
 
 // printable has U+FFFD for what a terminal would obey: control characters, and
 // those that change the direction of the text.
-func printable(s string) string {
+func printable(s string) string { return filter(s, "") }
+
+// Printable is text with U+FFFD for what a terminal would obey, except the ends
+// of lines and tabs.
+func Printable(s string) string { return filter(s, "\n\t") }
+
+func filter(s, keep string) string {
 	const zeroWidthJoiner = '\u200d' // of emojis
 	return strings.Map(func(c rune) rune {
-		if unicode.IsGraphic(c) || c == zeroWidthJoiner {
+		if unicode.IsGraphic(c) || c == zeroWidthJoiner || strings.ContainsRune(keep, c) {
 			return c
 		}
 		return unicode.ReplacementChar
@@ -185,6 +191,8 @@ func harmless(answer json.RawMessage) []byte {
 	for rest := line.Bytes(); len(rest) > 0; {
 		c, size := utf8.DecodeRune(rest)
 		switch {
+		case c == utf8.RuneError: // also in the place of bytes that are no UTF-8
+			out = utf8.AppendRune(out, c)
 		case unicode.IsGraphic(c):
 			out = append(out, rest[:size]...)
 		case c > 0xffff:

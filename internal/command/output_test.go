@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -36,7 +37,7 @@ b     r             y�z
 
 // JSON that is made harmless is the same JSON, on one line.
 func FuzzHarmless(f *testing.F) {
-	for _, s := range []string{`{"a":[1, "é"]}`, "{\n\"a\":\t1}", "\"\x7f\u009b\u202e\"", "\"\U000e0001\"", `"\u001b"`, "\"\u2028\"", "\"\xff\""} {
+	for _, s := range []string{`{"a":[1, "é"]}`, "{\n\"a\":\t1}", "\"\x7f\u009b\u202e\"", "\"\U000e0001\"", `"\u001b"`, "\"\u2028\"", "\"\xff\"", "\"\x9b2J\"", "\"\ufffd\""} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -44,6 +45,10 @@ func FuzzHarmless(f *testing.F) {
 			return
 		}
 		got := harmless(data)
+		// A terminal may read bytes, of which 0x9b is a control character.
+		if !utf8.Valid(got) {
+			t.Errorf("%q became %q, which is no UTF-8", data, got)
+		}
 		if i := strings.IndexFunc(string(got), func(c rune) bool { return !unicode.IsGraphic(c) }); i >= 0 {
 			t.Errorf("%q became %q, with a character that a terminal may obey", data, got)
 		}

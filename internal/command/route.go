@@ -32,7 +32,7 @@ func routeCommand(r remote) *cli.Command {
 			r.command("get", "show a route", aRoute, nil, r.getRoute),
 			r.command("ls", "list the routes of a db", []string{"DB"}, []cli.Flag{limitFlag()}, r.listRoutes),
 			r.command("edit", "change the fields of a route that are given", aRoute, append([]cli.Flag{
-				texts("unset", "FIELD", "a field of the JSON to remove, as in secret or retry.max_age_ms"),
+				texts("unset", "FIELD", "a field of the JSON to remove, as in secret, headers, headers.X-Key or retry.max_age_ms"),
 			}, fields...), r.editRoute),
 			r.command("rm", "delete a route; its jobs die when they come due", aRoute, []cli.Flag{yes("force", forceUsage)}, r.deleteRoute),
 			r.command("pause", "keep the jobs of a route from firing", aRoute, []cli.Flag{

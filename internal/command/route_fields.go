@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"strconv"
 	"strings"
 
@@ -35,7 +36,7 @@ var fieldFlagTable = []fieldFlag{
 	{"headers", "header", "'NAME: VALUE'", headers},
 	{"final_statuses", "final-statuses", "STATUSES", statuses},
 	{"secret", "secret", "SECRET", func(ctx context.Context, r remote, cmd *cli.Command, _ string) (any, error) {
-		return r.secret(ctx, cmd)
+		return r.Secret(ctx, cmd)
 	}},
 	{"concurrency", "concurrency", "NUMBER", number},
 	{"rate_limit.per_second", "rate", "NUMBER", number},
@@ -108,8 +109,13 @@ func (r remote) setFields(ctx context.Context, cmd *cli.Command, route map[strin
 	return nil
 }
 
-// set sets a field, which may be in an object.
+// set sets a field, which may be in an object. Headers are set one by one: what
+// the others have cannot be read back, to be given again.
 func set(o map[string]any, name string, value any) {
+	if given, ok := value.(map[string]string); ok {
+		setHeaders(o, name, given)
+		return
+	}
 	outer, inner, nested := strings.Cut(name, ".")
 	if !nested {
 		o[name] = value
@@ -123,10 +129,32 @@ func set(o map[string]any, name string, value any) {
 	set(in, inner, value)
 }
 
+func setHeaders(o map[string]any, field string, given map[string]string) {
+	all, ok := o[field].(map[string]any)
+	if !ok {
+		all = map[string]any{}
+		o[field] = all
+	}
+	for name, value := range given {
+		unsetHeader(all, name)
+		all[name] = value
+	}
+}
+
+// unsetHeader removes a header that is there, however its name is written.
+func unsetHeader(all map[string]any, name string) bool {
+	was := len(all)
+	maps.DeleteFunc(all, func(is string, _ any) bool { return job.CanonicalHeader(is) == job.CanonicalHeader(name) })
+	return len(all) < was
+}
+
 // unset removes a field that is there. A secret stays unless it is null.
 func unset(o map[string]any, name string) bool {
 	if outer, inner, nested := strings.Cut(name, "."); nested {
 		in, ok := o[outer].(map[string]any)
+		if outer == "headers" { // whose names may have dots
+			return unsetHeader(in, inner)
+		}
 		return ok && unset(in, inner)
 	}
 	_, ok := o[name]
@@ -181,7 +209,11 @@ func headers(_ context.Context, _ remote, cmd *cli.Command, name string) (any, e
 		if !ok {
 			return nil, usagef("--%s number %d has no colon; a name and a value are accepted, as in 'Authorization: Bearer x'", name, i+1)
 		}
-		all[strings.TrimSpace(header)] = strings.TrimSpace(value)
+		header = job.CanonicalHeader(strings.TrimSpace(header))
+		if _, twice := all[header]; twice {
+			return nil, usagef("--%s number %d has the name of an earlier one; each name is accepted once", name, i+1)
+		}
+		all[header] = strings.TrimSpace(value)
 	}
 	return all, nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"strings"
 
 	"github.com/urfave/cli/v3"
 
@@ -15,7 +14,7 @@ import (
 // rotateSecret prints a secret that was made up, and never one that was given.
 func (r remote) rotateSecret(ctx context.Context, cmd *cli.Command, c *client.Client) error {
 	body := map[string]any{}
-	secret, err := r.secret(ctx, cmd)
+	secret, err := r.Secret(ctx, cmd)
 	if err != nil {
 		return err
 	}
@@ -30,7 +29,10 @@ func (r remote) rotateSecret(ctx context.Context, cmd *cli.Command, c *client.Cl
 		body["grace_ms"] = d.Milliseconds()
 	}
 	answer, err := c.Do(ctx, http.MethodPost, routePath(cmd, "rotate"), body)
-	if err != nil {
+	switch {
+	case err != nil && secret == "":
+		return advise(err, "the route may have a secret now that nobody has seen: rotating once more makes one up that is shown")
+	case err != nil:
 		return err
 	}
 	if secret != "" && cmd.Bool("json") {
@@ -66,16 +68,4 @@ func hideSecret(answer json.RawMessage) (json.RawMessage, error) {
 	}
 	o["secret"] = job.Hidden
 	return json.Marshal(o)
-}
-
-// secret is the --secret of a command; empty is none.
-func (r remote) secret(ctx context.Context, cmd *cli.Command) (string, error) {
-	if !cmd.IsSet("secret") {
-		return "", nil
-	}
-	secret, err := r.value(ctx, cmd, "secret")
-	if secret = strings.TrimSpace(secret); err == nil && secret == "" {
-		err = usagef("--secret is empty; %s", job.AcceptedIn("secret"))
-	}
-	return secret, err
 }

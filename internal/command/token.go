@@ -70,7 +70,7 @@ func (r remote) createToken(ctx context.Context, cmd *cli.Command, c *client.Cli
 	}
 	answer, err := c.Do(ctx, http.MethodPost, client.Path("token"), asked)
 	if err != nil {
-		return err
+		return advise(err, `there may be a token now that nobody has seen: "belfry token ls" shows it, and "belfry token rm" revokes it`)
 	}
 	var t listedToken
 	return r.show(cmd, answer, &t, func() error {

@@ -6,7 +6,7 @@ const OK = `{"status":"ok"}`
 // AppendRefusal appends the answer to every request that did not succeed: the
 // reason for people, and its code for robots.
 func AppendRefusal(dst []byte, reason, code string) []byte {
-	dst = appendString(append(dst, `{"error":`...), reason)
-	dst = appendString(append(dst, `,"code":`...), code)
+	dst = AppendString(append(dst, `{"error":`...), reason)
+	dst = AppendString(append(dst, `,"code":`...), code)
 	return append(dst, '}')
 }

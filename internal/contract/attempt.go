@@ -32,7 +32,7 @@ func AppendAttempts(dst []byte, all []job.Attempt) []byte {
 // reads it back.
 func AppendAttempt(dst []byte, a job.Attempt) []byte {
 	dst = strconv.AppendInt(append(dst, `{"attempt":`...), int64(a.Number), 10)
-	dst = appendString(append(dst, `,"webhook_id":`...), a.FireID)
+	dst = AppendString(append(dst, `,"webhook_id":`...), a.FireID)
 	dst = strconv.AppendInt(append(dst, `,"started_time":`...), a.Started.UnixMilli(), 10)
 	dst = appendFraction(append(dst, `,"duration_ms":`...), a.Duration)
 	dst = appendFraction(append(dst, `,"lateness_ms":`...), a.Lateness)
@@ -40,10 +40,10 @@ func AppendAttempt(dst []byte, a job.Attempt) []byte {
 		dst = strconv.AppendInt(append(dst, `,"status":`...), int64(a.Status), 10)
 	}
 	if a.Error != "" {
-		dst = appendString(append(dst, `,"error":`...), a.Error)
+		dst = AppendString(append(dst, `,"error":`...), a.Error)
 	}
 	if len(a.Response) > 0 {
-		dst = appendString(append(dst, `,"response":`...), string(a.Response))
+		dst = AppendString(append(dst, `,"response":`...), string(a.Response))
 	}
 	return append(dst, '}')
 }

@@ -170,7 +170,7 @@ func (g *guard) Read(p []byte) (int, error) {
 // its id, and that it was created.
 func AppendCreated(dst []byte, number int, id string) []byte {
 	dst = strconv.AppendInt(append(dst, `{"line":`...), int64(number), 10)
-	return append(appendString(append(dst, `,"id":`...), id), `,"status":"ok"}`...)
+	return append(AppendString(append(dst, `,"id":`...), id), `,"status":"ok"}`...)
 }
 
 // AppendNotCreated appends the same of one that was refused: its id, unless it
@@ -178,8 +178,8 @@ func AppendCreated(dst []byte, number int, id string) []byte {
 func AppendNotCreated(dst []byte, number int, id, reason, code string) []byte {
 	dst = strconv.AppendInt(append(dst, `{"line":`...), int64(number), 10)
 	if id != "" {
-		dst = appendString(append(dst, `,"id":`...), id)
+		dst = AppendString(append(dst, `,"id":`...), id)
 	}
-	dst = appendString(append(dst, `,"error":`...), reason)
-	return append(appendString(append(dst, `,"code":`...), code), '}')
+	dst = AppendString(append(dst, `,"error":`...), reason)
+	return append(AppendString(append(dst, `,"code":`...), code), '}')
 }

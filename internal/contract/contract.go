@@ -186,11 +186,3 @@ func names(fields []field) string {
 func required(fields []field) []field {
 	return slices.DeleteFunc(slices.Clone(fields), func(f field) bool { return !f.required })
 }
-
-// appendString appends s as a JSON string, escaping nothing that need not be.
-// What is not UTF-8 in it, as a receiver's answer in a detail may be, becomes
-// U+FFFD; that is all that the ignored error says.
-func appendString(dst []byte, s string) []byte {
-	dst, _ = jsontext.AppendQuote(dst, s)
-	return dst
-}

@@ -83,18 +83,18 @@ func AppendRecord(dst []byte, r job.Record) []byte {
 
 // appendState appends the fields of [AppendRecord] beyond those of [AppendJob].
 func appendState(dst []byte, r job.Record) []byte {
-	dst = appendString(append(dst, `,"db":`...), r.DB)
-	dst = appendString(append(dst, `,"collection":`...), r.Collection)
-	dst = appendString(append(dst, `,"status":`...), string(r.Status))
+	dst = AppendString(append(dst, `,"db":`...), r.DB)
+	dst = AppendString(append(dst, `,"collection":`...), r.Collection)
+	dst = AppendString(append(dst, `,"status":`...), string(r.Status))
 	dst = strconv.AppendInt(append(dst, `,"attempt":`...), int64(r.Attempt), 10)
 	if r.Status == job.Retrying {
 		dst = strconv.AppendInt(append(dst, `,"next_attempt_time":`...), r.Due, 10)
 	}
 	if r.Reason != "" {
-		dst = appendString(append(dst, `,"reason":`...), string(r.Reason))
+		dst = AppendString(append(dst, `,"reason":`...), string(r.Reason))
 	}
 	if r.Detail != "" {
-		dst = appendString(append(dst, `,"detail":`...), r.Detail)
+		dst = AppendString(append(dst, `,"detail":`...), r.Detail)
 	}
 	if r.Status.Final() {
 		dst = strconv.AppendInt(append(dst, `,"finished_time":`...), r.Finished, 10)
@@ -104,8 +104,8 @@ func appendState(dst []byte, r job.Record) []byte {
 
 // appendJobFields leaves the object open.
 func appendJobFields(dst []byte, j job.Job) []byte {
-	dst = appendString(append(dst, `{"id":`...), j.ID)
+	dst = AppendString(append(dst, `{"id":`...), j.ID)
 	dst = strconv.AppendInt(append(dst, `,"trigger_time":`...), j.Trigger, 10)
 	dst = append(append(dst, `,"meta":`...), j.Meta...)
-	return appendString(append(dst, `,"route":`...), j.Route)
+	return AppendString(append(dst, `,"route":`...), j.Route)
 }

@@ -5,8 +5,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"belfry/internal/job"
 )
 
@@ -28,24 +26,8 @@ func ParseLetterQuery(raw, db string) (job.LetterQuery, error) {
 // either of which it is [job.ErrNoFilter].
 func ParseLetterRun(body []byte, db string) (job.LetterQuery, error) {
 	q, all := job.LetterQuery{DB: db}, false
-	fields := []field{boolField("all", &all)}
-	for _, name := range letterFilters {
-		fields = append(fields, field{name, false, func(value jsontext.Value) error {
-			text := string(value)
-			switch name {
-			case "after", "before", "limit":
-				if value.Kind() != '0' {
-					return typeError(name, value, "a number is accepted")
-				}
-			default:
-				if err := readString(name, value, &text); err != nil {
-					return err
-				}
-			}
-			return setFilter(&q, name, text)
-		}})
-	}
-	if err := readObject(body, fields...); err != nil {
+	filters := parameterFields(letterFilters, func(name, value string) error { return setFilter(&q, name, value) })
+	if err := readObject(body, append([]field{boolField("all", &all)}, filters...)...); err != nil {
 		return q, err
 	}
 	switch {
@@ -132,18 +114,18 @@ func AppendLetter(dst []byte, l job.Letter) []byte {
 func appendLetterFields(dst []byte, l job.Letter) []byte {
 	dst = strconv.AppendUint(append(dst, `{"sequence":`...), l.Number, 10)
 	dst = appendKey(dst, l.Key)
-	dst = appendString(append(dst, `,"route":`...), l.Route)
-	dst = appendString(append(dst, `,"reason":`...), string(l.Reason))
-	dst = appendString(append(dst, `,"detail":`...), l.Detail)
+	dst = AppendString(append(dst, `,"route":`...), l.Route)
+	dst = AppendString(append(dst, `,"reason":`...), string(l.Reason))
+	dst = AppendString(append(dst, `,"detail":`...), l.Detail)
 	dst = strconv.AppendInt(append(dst, `,"trigger_time":`...), l.Trigger, 10)
 	dst = strconv.AppendInt(append(dst, `,"died_at":`...), l.Died.UnixMilli(), 10)
 	return strconv.AppendInt(append(dst, `,"attempts":`...), int64(l.Attempt), 10)
 }
 
 func appendKey(dst []byte, k job.Key) []byte {
-	dst = appendString(append(dst, `,"db":`...), k.DB)
-	dst = appendString(append(dst, `,"collection":`...), k.Collection)
-	return appendString(append(dst, `,"id":`...), k.ID)
+	dst = AppendString(append(dst, `,"db":`...), k.DB)
+	dst = AppendString(append(dst, `,"collection":`...), k.Collection)
+	return AppendString(append(dst, `,"id":`...), k.ID)
 }
 
 // AppendLetterRun appends the answer to redriving or discarding: how many
@@ -161,7 +143,7 @@ func AppendLetterRun(dst []byte, done string, run job.LetterRun) []byte {
 			}
 			dst = strconv.AppendUint(append(dst, `{"sequence":`...), s.Number, 10)
 			dst = appendKey(dst, s.Key)
-			dst = append(appendString(append(dst, `,"why":`...), string(s.Why)), '}')
+			dst = append(AppendString(append(dst, `,"why":`...), string(s.Why)), '}')
 		}
 		dst = append(dst, ']')
 	}

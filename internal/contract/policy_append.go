@@ -16,13 +16,13 @@ func appendPolicy(dst []byte, p job.Policy, show func(string) string) []byte {
 		dst = appendRetry(append(dst, `,"retry":`...), p.Retry)
 	}
 	dst = appendMillis(dst, "timeout_ms", p.Timeout)
-	dst = appendWord(dst, "method", p.Method)
-	dst = appendWord(dst, "content_type", p.ContentType)
+	dst = AppendWord(dst, "method", p.Method)
+	dst = AppendWord(dst, "content_type", p.ContentType)
 	if len(p.Headers) > 0 {
 		dst = append(dst, `,"headers":`...)
 		for i, name := range slices.Sorted(maps.Keys(p.Headers)) {
-			dst = append(appendString(append(dst, comma('{', i)), name), ':')
-			dst = appendString(dst, show(p.Headers[name]))
+			dst = append(AppendString(append(dst, comma('{', i)), name), ':')
+			dst = AppendString(dst, show(p.Headers[name]))
 		}
 		dst = append(dst, '}')
 	}
@@ -35,27 +35,27 @@ func appendPolicy(dst []byte, p job.Policy, show func(string) string) []byte {
 			if r.First == r.Last {
 				dst = strconv.AppendInt(dst, int64(r.First), 10)
 			} else {
-				dst = appendString(dst, strconv.Itoa(r.First/100)+"xx")
+				dst = AppendString(dst, strconv.Itoa(r.First/100)+"xx")
 			}
 		}
 		dst = append(dst, ']')
 	}
 	if p.Secret != "" {
-		dst = appendWord(dst, "secret", show(p.Secret))
+		dst = AppendWord(dst, "secret", show(p.Secret))
 	}
-	dst = appendInt(dst, "concurrency", int64(p.Concurrency))
+	dst = AppendInt(dst, "concurrency", int64(p.Concurrency))
 	if p.RateLimit != (job.RateLimit{}) {
 		dst = appendFloat(append(dst, `,"rate_limit":{"per_second":`...), p.RateLimit.PerSecond)
-		dst = append(appendInt(dst, "burst", int64(p.RateLimit.Burst)), '}')
+		dst = append(AppendInt(dst, "burst", int64(p.RateLimit.Burst)), '}')
 	}
 	dst = appendMillis(dst, "max_lateness_ms", p.MaxLateness)
 	dst = appendMillis(dst, "ack_wait_ms", p.AckWait)
-	dst = appendInt(dst, "max_deliver", int64(p.MaxDeliver))
+	dst = AppendInt(dst, "max_deliver", int64(p.MaxDeliver))
 	dst = appendWaits(dst, `,"backoff_ms":`, p.BackOff)
 	if p.Paused {
 		dst = append(dst, `,"paused":true`...)
 	}
-	return appendInt(dst, "paused_until", p.PausedUntil)
+	return AppendInt(dst, "paused_until", p.PausedUntil)
 }
 
 func appendRetry(dst []byte, r job.RetryPolicy) []byte {
@@ -77,32 +77,18 @@ func appendOldSecrets(dst []byte, old []job.OldSecret) []byte {
 	}
 	dst = append(dst, `,"old_secrets":`...)
 	for i, o := range old {
-		dst = appendString(append(append(dst, comma('[', i)), `{"secret":`...), o.Secret)
-		dst = append(appendInt(dst, "until", o.Until), '}')
+		dst = AppendString(append(append(dst, comma('[', i)), `{"secret":`...), o.Secret)
+		dst = append(AppendInt(dst, "until", o.Until), '}')
 	}
 	return append(dst, ']')
 }
 
 func appendPublicKey(dst []byte, secret string) []byte {
-	return appendWord(dst, "public_key", job.PublicKey(secret))
-}
-
-func appendWord(dst []byte, name, s string) []byte {
-	if s == "" {
-		return dst
-	}
-	return appendString(appendName(dst, name), s)
-}
-
-func appendInt(dst []byte, name string, n int64) []byte {
-	if n == 0 {
-		return dst
-	}
-	return strconv.AppendInt(appendName(dst, name), n, 10)
+	return AppendWord(dst, "public_key", job.PublicKey(secret))
 }
 
 func appendMillis(dst []byte, name string, d time.Duration) []byte {
-	return appendInt(dst, name, d.Milliseconds())
+	return AppendInt(dst, name, d.Milliseconds())
 }
 
 func appendFloat(dst []byte, v float64) []byte { return strconv.AppendFloat(dst, v, 'f', -1, 64) }
@@ -116,16 +102,4 @@ func appendWaits(dst []byte, before string, waits []time.Duration) []byte {
 		dst = strconv.AppendInt(append(dst, comma('[', i)), d.Milliseconds(), 10)
 	}
 	return append(dst, ']')
-}
-
-func appendName(dst []byte, name string) []byte {
-	return append(append(append(dst, `,"`...), name...), `":`...)
-}
-
-// comma is what stands before element i of what begins with open.
-func comma(open byte, i int) byte {
-	if i == 0 {
-		return open
-	}
-	return ','
 }

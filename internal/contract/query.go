@@ -90,7 +90,7 @@ func parameterFields(names []string, set func(name, value string) error) []field
 		fields = append(fields, field{name, false, func(value jsontext.Value) error {
 			text := string(value)
 			switch name {
-			case "due_after", "due_before", "limit":
+			case "due_after", "due_before", "after", "before", "limit":
 				if value.Kind() != '0' {
 					return typeError(name, value, "a number is accepted")
 				}
@@ -191,9 +191,9 @@ func AppendPage(dst []byte, page job.Page) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = appendString(append(dst, `{"id":`...), r.Key.ID)
+		dst = AppendString(append(dst, `{"id":`...), r.Key.ID)
 		dst = strconv.AppendInt(append(dst, `,"trigger_time":`...), r.Trigger, 10)
-		dst = appendString(append(dst, `,"route":`...), r.Route)
+		dst = AppendString(append(dst, `,"route":`...), r.Route)
 		dst = append(appendState(dst, r), '}')
 	}
 	return append(appendJobCursor(append(dst, ']'), page.Cursor), '}')
@@ -279,7 +279,7 @@ func AppendRoutes(dst []byte, page job.RoutePage) []byte {
 	}
 	dst = append(dst, ']')
 	if page.More {
-		dst = appendString(append(dst, `,"cursor":`...), page.Routes[len(page.Routes)-1].ID)
+		dst = AppendString(append(dst, `,"cursor":`...), page.Routes[len(page.Routes)-1].ID)
 	}
 	return append(dst, '}')
 }
@@ -293,7 +293,7 @@ func AppendDBs(dst []byte, page job.Places) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = appendString(append(dst, `{"db":`...), p.Name)
+		dst = AppendString(append(dst, `{"db":`...), p.Name)
 		dst = strconv.AppendUint(append(dst, `,"jobs":`...), p.Jobs, 10)
 		dst = append(strconv.AppendInt(append(dst, `,"routes":`...), int64(p.Routes), 10), '}')
 	}
@@ -308,7 +308,7 @@ func AppendCollections(dst []byte, page job.Places) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = appendString(append(dst, `{"collection":`...), p.Name)
+		dst = AppendString(append(dst, `{"collection":`...), p.Name)
 		dst = append(strconv.AppendUint(append(dst, `,"jobs":`...), p.Jobs, 10), '}')
 	}
 	return append(appendJobCursor(append(dst, ']'), page.Cursor), '}')

@@ -43,11 +43,11 @@ func ParseRotation(body []byte) (secret string, grace time.Duration, err error) 
 // shown again, the public_key of an ed25519 key, and old_secrets_until, in unix
 // milliseconds, when an earlier secret still signs until then.
 func AppendRotation(dst []byte, r job.Route) []byte {
-	dst = appendString(append(dst, `{"status":"ok","secret":`...), r.Secret)
+	dst = AppendString(append(dst, `{"status":"ok","secret":`...), r.Secret)
 	dst = appendPublicKey(dst, r.Secret)
 	var until int64
 	for _, old := range r.OldSecrets {
 		until = max(until, old.Until)
 	}
-	return append(appendInt(dst, "old_secrets_until", until), '}')
+	return append(AppendInt(dst, "old_secrets_until", until), '}')
 }

@@ -70,23 +70,23 @@ func AppendRoute(dst []byte, r job.Route) []byte {
 func AppendRouteAnswer(dst []byte, r job.Route) []byte {
 	dst = appendPolicy(appendRouteFields(dst, r), r.Policy, func(string) string { return job.Hidden })
 	if r.Type == job.NATS {
-		dst = appendString(append(dst, `,"stream":`...), r.Subscription.Stream)
-		dst = appendString(append(dst, `,"subject":`...), r.Subscription.Subject)
-		dst = appendString(append(dst, `,"consumer":`...), r.Subscription.Consumer)
+		dst = AppendString(append(dst, `,"stream":`...), r.Subscription.Stream)
+		dst = AppendString(append(dst, `,"subject":`...), r.Subscription.Subject)
+		dst = AppendString(append(dst, `,"consumer":`...), r.Subscription.Consumer)
 	}
 	if r.Breaker.State != "" {
-		dst = appendString(append(dst, `,"breaker":{"state":`...), string(r.Breaker.State))
-		dst = append(appendInt(dst, "until", r.Breaker.Until), '}')
+		dst = AppendString(append(dst, `,"breaker":{"state":`...), string(r.Breaker.State))
+		dst = append(AppendInt(dst, "until", r.Breaker.Until), '}')
 	}
 	return append(appendPublicKey(dst, r.Secret), '}')
 }
 
 // appendRouteFields leaves the object open.
 func appendRouteFields(dst []byte, r job.Route) []byte {
-	dst = appendString(append(dst, `{"id":`...), r.ID)
-	dst = appendString(append(dst, `,"type":`...), string(r.Type))
+	dst = AppendString(append(dst, `{"id":`...), r.ID)
+	dst = AppendString(append(dst, `,"type":`...), string(r.Type))
 	if r.WebhookURL != "" {
-		dst = appendString(append(dst, `,"webhook_url":`...), r.WebhookURL)
+		dst = AppendString(append(dst, `,"webhook_url":`...), r.WebhookURL)
 	}
 	return dst
 }

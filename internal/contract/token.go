@@ -88,13 +88,13 @@ func timeField(name string, required bool, ms *int64) field {
 // [ParseStoredToken] reads it back.
 func AppendToken(dst []byte, t job.Token) []byte {
 	dst = appendTokenFields(append(dst, '{'), t)
-	return append(appendString(appendName(dst, "sha256"), hex.EncodeToString(t.Sum[:])), '}')
+	return append(AppendString(appendName(dst, "sha256"), hex.EncodeToString(t.Sum[:])), '}')
 }
 
 // AppendIssued appends the answer to a request for a token: its text, which is
 // not shown again, and what a list shows of it.
 func AppendIssued(dst []byte, t job.Token, text string) []byte {
-	dst = appendString(append(dst, `{"status":"ok","token":`...), text)
+	dst = AppendString(append(dst, `{"status":"ok","token":`...), text)
 	return append(appendListed(append(dst, ','), t), '}')
 }
 
@@ -111,24 +111,24 @@ func AppendTokens(dst []byte, all []job.Token) []byte {
 }
 
 func appendListed(dst []byte, t job.Token) []byte {
-	dst = appendString(append(dst, `"id":`...), t.ID)
+	dst = AppendString(append(dst, `"id":`...), t.ID)
 	return appendTokenFields(append(dst, ','), t)
 }
 
 // appendTokenFields leaves the object open.
 func appendTokenFields(dst []byte, t job.Token) []byte {
-	dst = appendString(append(dst, `"role":`...), string(t.Role))
+	dst = AppendString(append(dst, `"role":`...), string(t.Role))
 	if t.AllDBs {
 		dst = append(dst, `,"all_dbs":true`...)
 	} else {
 		dst = appendName(dst, "dbs")
 		for i, db := range t.DBs {
-			dst = appendString(append(dst, comma('[', i)), db)
+			dst = AppendString(append(dst, comma('[', i)), db)
 		}
 		dst = append(dst, ']')
 	}
-	dst = appendWord(dst, "description", t.Description)
-	dst = appendInt(dst, "created_time", t.Created)
-	dst = appendInt(dst, "expires_time", t.Expires)
-	return appendWord(dst, "ends_with", t.Tail)
+	dst = AppendWord(dst, "description", t.Description)
+	dst = AppendInt(dst, "created_time", t.Created)
+	dst = AppendInt(dst, "expires_time", t.Expires)
+	return AppendWord(dst, "ends_with", t.Tail)
 }

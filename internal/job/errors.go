@@ -85,8 +85,9 @@ var (
 	// ErrUnavailable: the store does not answer; nothing was changed.
 	ErrUnavailable = errors.New("the store is unavailable")
 	// ErrUnknownOutcome: the store did not tell whether it applied the write.
-	// Every request is safe to repeat.
-	ErrUnknownOutcome = errors.New("outcome unknown, safe to repeat")
+	// Every request is safe to repeat, except those that make up a token or a
+	// secret: each makes another one.
+	ErrUnknownOutcome = errors.New("outcome unknown, safe to repeat except where something is made up")
 	// ErrMoved: the record changed under the writer; a normal result of a
 	// race, for the caller to look again.
 	ErrMoved = errors.New("the record has changed")
