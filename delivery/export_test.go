@@ -13,6 +13,8 @@ const (
 	Gone        = gone
 	Final       = final
 	Interrupted = interrupted
+
+	StoringPerSlot = storingPerSlot
 )
 
 var (

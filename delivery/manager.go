@@ -114,6 +114,7 @@ func (r *run) visit(ctx context.Context, in job.Inbox) {
 		r.running.Go(func() { defer stop(); p.loop(poolCtx) })
 	}
 	p.resize(cmp.Or(in.Concurrency, r.worker.Concurrency))
+	p.limited = in.Concurrency > 0
 	p.orphaned = in.Orphaned
 	if !in.Orphaned {
 		p.settledSince = time.Time{}

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"belfry/internal/job"
 )
 
@@ -20,15 +22,20 @@ type pool struct {
 	run    *run
 	inbox  job.Inbox
 	log    *slog.Logger
-	handle func(job.Handover)
+	handle func(h job.Handover, posted func())
 
 	ctx   context.Context // of the pool, here to make rounds of it
 	stop  context.CancelFunc
 	slots *slots // one for each fire asked for or worked on
 
+	// storing has a place for each result that is being stored while the slot of
+	// its fire works on the next one.
+	storing *semaphore.Weighted
+
 	trouble atomic.Bool // the last fetch failed
 
 	// Guarded by run.mu.
+	limited      bool      // the route says how many tries are under way
 	orphaned     bool      // the route is deleted
 	settledSince time.Time // since when the orphaned inbox was seen settled
 
@@ -46,11 +53,13 @@ func newPool(ctx context.Context, r *run, in job.Inbox, stop context.CancelFunc)
 		log:   r.worker.Log.With("db", in.DB, "route", in.ID),
 		stop:  stop,
 		slots: newSlots(),
+
+		storing: semaphore.NewWeighted(int64(storingPerSlot * r.worker.Concurrency)),
 	}
 	breaker := newBreaker(in.RouteKey)
-	p.handle = func(h job.Handover) { r.worker.deliver(h, breaker) }
+	p.handle = func(h job.Handover, posted func()) { r.worker.deliver(h, breaker, posted) }
 	if in.Type == job.NATS {
-		p.handle = r.worker.buryOrphan
+		p.handle = func(h job.Handover, _ func()) { r.worker.buryOrphan(h) }
 	}
 	p.round, p.endRound = context.WithCancel(ctx)
 	return p
@@ -124,12 +133,43 @@ func (p *pool) fetch(ctx context.Context, free int) error {
 		}
 		taken++
 		p.run.running.Go(func() {
-			// Until the result is stored, since a crash before that has the
-			// POST repeated.
-			defer p.slots.release(1)
-			p.handle(h)
+			w := &work{pool: p}
+			defer w.done()
+			p.handle(h, w.posted)
 		})
 	})
+}
+
+// storingPerSlot is how many results may be stored beside each try. A crash has
+// all of their POSTs repeated, so there is a bound; but storing takes longer than
+// many a POST, as the disk is shared with all that fires.
+const storingPerSlot = 3
+
+// work is one fire that the pool works on.
+type work struct {
+	*pool
+	storing bool // it has a place there instead of its slot
+}
+
+// posted frees the slot, now that the POST is over and its result is stored. The
+// limit of a route is one over all nodes, and lasts until then.
+func (w *work) posted() {
+	w.run.mu.Lock()
+	limited := w.limited
+	w.run.mu.Unlock()
+	if !limited && w.pool.storing.TryAcquire(1) {
+		w.storing = true
+		w.slots.release(1)
+	}
+}
+
+// done frees what posted has not.
+func (w *work) done() {
+	if w.storing {
+		w.pool.storing.Release(1)
+	} else {
+		w.slots.release(1)
+	}
 }
 
 func pause(ctx context.Context, d time.Duration) {

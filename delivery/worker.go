@@ -47,8 +47,9 @@ type worker struct {
 	cut atomic.Int64 // how many tries a shutdown has cut off
 }
 
-// deliver does with a fire what its standing asks for.
-func (w *worker) deliver(h job.Handover, b *breaker) {
+// deliver does with a fire what its standing asks for. It calls posted when the
+// POST is over and only the result is to be stored.
+func (w *worker) deliver(h job.Handover, b *breaker, posted func()) {
 	// A worker cut off from the store may have lost its hold on the fire
 	// while it still means to write the result. One POST is enough.
 	if _, busy := w.busy.LoadOrStore(h.Seq, nil); busy {
@@ -66,7 +67,7 @@ func (w *worker) deliver(h job.Handover, b *breaker) {
 	}
 	switch standing {
 	case job.Valid:
-		w.try(ctx, h, rec, b)
+		w.try(ctx, h, rec, b, posted)
 	case job.Superseded:
 		w.ack(h)
 	case job.Buried:
@@ -108,7 +109,7 @@ func (w *worker) buryOrphan(h job.Handover) {
 
 // try makes the one try that a valid fire stands for and settles its result.
 // rec is the record of the fire's claim.
-func (w *worker) try(lookups context.Context, h job.Handover, rec job.Record, b *breaker) {
+func (w *worker) try(lookups context.Context, h job.Handover, rec job.Record, b *breaker, posted func()) {
 	route, err := w.Routes.Get(lookups, h.RouteKey())
 	if errors.Is(err, job.ErrRouteNotFound) {
 		w.settle(h, job.Result{Status: job.Dead, Reason: job.ReasonNoRoute})
@@ -140,6 +141,7 @@ func (w *worker) try(lookups context.Context, h job.Handover, rec job.Record, b 
 			w.tried(b, endpointAlive(attempt.Status), w.Now().Add(ahead))
 		}
 	}
+	posted()
 	switch out.verdict {
 	case interrupted:
 		w.cut.Add(1)

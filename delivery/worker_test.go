@@ -132,6 +132,49 @@ func TestRetryAtCountsFromEndOfTry(t *testing.T) {
 	})
 }
 
+// Results that are being stored hold up the next POSTs only when they are many,
+// or when the route has a limit of its own.
+func TestStoringHoldsNoSlot(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		policy job.Policy
+		posts  int
+	}{
+		{"4 slots", job.Policy{}, 4 * (1 + delivery.StoringPerSlot)},
+		{"limit of 4", job.Policy{Concurrency: 4}, 4},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				const fires = 40
+				rec := newReceiver(t, status(200))
+				s := newStore(t)
+				begin := time.Now()
+				s.finishErr = func(int) error {
+					if time.Since(begin) < 10*time.Second {
+						return job.ErrUnavailable
+					}
+					return nil
+				}
+				s.run(delivery.Config{}, rec.dial)
+				key := s.addPolicy("r", "http://h.example/", tt.policy)
+				for range fires {
+					s.fire(key)
+				}
+				synctest.Wait()
+				if got := len(rec.requests()); got != tt.posts {
+					t.Errorf("%d POSTs while no result can be stored, want %d", got, tt.posts)
+				}
+				s.awaitAcks(fires)
+				if got := len(rec.requests()); got != fires {
+					t.Errorf("%d POSTs in all, want %d", got, fires)
+				}
+			})
+		})
+	}
+}
+
 // TestStoreDownAfterPOST keeps the store down for some minutes after a POST
 // that the receiver accepted: one POST, one result, and a held fire.
 func TestStoreDownAfterPOST(t *testing.T) {
