@@ -427,7 +427,7 @@ func TestAgendaPermits(t *testing.T) {
 	if got := a.ToPermit(at(10)); len(got) != 0 {
 		t.Errorf("asks again for %v before there is an answer", got)
 	}
-	a.Permitted(k, at(20), at(120), at(220))
+	a.Permitted(k, at(10), at(20), at(120), at(220))
 	if got := a.NextOpening(at(10)); !got.Equal(at(20)) {
 		t.Errorf("the first permit is for %v, want %v", got, at(20))
 	}
@@ -442,7 +442,7 @@ func TestAgendaPermits(t *testing.T) {
 	if got := a.ToPermit(at(600))[k]; got != 2 {
 		t.Errorf("asks for %d permits, want 2 for those that are left", got)
 	}
-	a.Permitted(k) // it failed
+	a.Permitted(k, at(600)) // it failed
 	if got := a.ToPermit(at(600))[k]; got != 2 {
 		t.Errorf("asks for %d permits after a failure, want 2 again", got)
 	}
@@ -480,7 +480,7 @@ func TestAgendaForgetsPermits(t *testing.T) {
 	for i := range 25 {
 		permits = append(permits, at(10*i))
 	}
-	a.Permitted(k, permits...)
+	a.Permitted(k, at(0), permits...)
 	out = 0
 	if got := fire(at(400)); got != 0 {
 		t.Fatalf("%d fire through a shut gate", got)
@@ -491,6 +491,43 @@ func TestAgendaForgetsPermits(t *testing.T) {
 	}
 	if got := a.ToPermit(at(400))[k]; got != 20 {
 		t.Errorf("asks for %d permits, want 20 for those that are left", got)
+	}
+	// Those of a burst are for a time that is long past.
+	a.Permitted(k, at(500), at(-500), at(-490))
+	if got := fire(at(600)); got != 2 {
+		t.Errorf("%d fire with two permits of a burst, want both", got)
+	}
+}
+
+// A record that was called up is ahead of those that come due while it is loaded.
+func TestAgendaKeepsTheOrderOfTheCalled(t *testing.T) {
+	k := job.RouteKey{DB: "db", ID: "r"}
+	a := streams.NewAgendaWith(func(job.RouteKey) streams.Opening {
+		return streams.Opening{Out: streams.GateLimit, PerSecond: 100}
+	})
+	first, second := scheduled(1, at(0), job.Position{}), scheduled(2, at(1), job.Position{})
+	load := func(r job.Record, now time.Time) {
+		t.Helper()
+		if got := a.ToLoad(now); !slices.Equal(got, []uint64{r.Revision}) {
+			t.Fatalf("loads %v, want %d", got, r.Revision)
+		}
+	}
+	a.Observe(first)
+	load(first, at(2))
+	a.Took(first, at(2))
+	a.ToFire(at(2), 10) // parks it
+	a.ToPermit(at(2))
+	a.Permitted(k, at(2), at(2))
+	load(first, at(3))
+	a.Observe(second)
+	load(second, at(3))
+	a.Took(second, at(3))
+	if got := seqs(a.ToFire(at(3), 10)); got != nil {
+		t.Errorf("%v fire, want none before the first one", got)
+	}
+	a.Took(first, at(4))
+	if got := seqs(a.ToFire(at(4), 10)); !slices.Equal(got, []uint64{1}) {
+		t.Errorf("%v fire, want the first one", got)
 	}
 }
 

@@ -144,8 +144,8 @@ func NewAgendaWith(openings func(job.RouteKey) Opening) Agenda {
 }
 
 func (a Agenda) NextOpening(now time.Time) time.Time { return a.a.nextOpening(now) }
-func (a Agenda) Permitted(k job.RouteKey, permits ...time.Time) {
-	a.a.permitted(k, permits)
+func (a Agenda) Permitted(k job.RouteKey, now time.Time, permits ...time.Time) {
+	a.a.permitted(k, permits, now)
 }
 
 // ToPermit returns for how many jobs of each route permits are to be asked for.

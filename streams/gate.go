@@ -44,13 +44,15 @@ type gate struct {
 }
 
 // admit lets a due record through its route's gate, or parks it there: when
-// the gate is shut, or when others that wait there have not been called yet.
+// the gate is shut, or when it is not its turn: others wait there, or were called
+// up and are being loaded.
 func (a *agenda) admit(n *nearRecord, now time.Time) bool {
 	g, open := a.enter(n.rec.RouteKey())
 	if g == nil {
 		return true
 	}
-	if g.out <= open.out && (n.from == g || g.waiting.Len() == 0) && g.spend(open, now) {
+	inTurn := n.from == g || g.waiting.Len() == 0 && g.called == 0
+	if g.out <= open.out && inTurn && g.spend(open, now) {
 		n.in = g
 		if n.from != nil {
 			n.from = nil

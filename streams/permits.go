@@ -2,7 +2,6 @@ package streams
 
 import (
 	"math"
-	"slices"
 	"time"
 
 	"belfry/internal/job"
@@ -40,11 +39,19 @@ func (a *agenda) toPermit(now time.Time) []permitRequest {
 	return all
 }
 
-// permitted takes in permits. Those for jobs that are gone meanwhile are lost.
-func (a *agenda) permitted(k job.RouteKey, permits []time.Time) {
-	if g := a.gates[k]; g != nil {
-		g.asking = false
-		g.permits = slices.Concat(g.permits, permits)
+// permitted takes in permits. Those for jobs that are gone meanwhile are lost. Those
+// of a burst are for a time that is past, and begin to grow old now.
+func (a *agenda) permitted(k job.RouteKey, permits []time.Time, now time.Time) {
+	g := a.gates[k]
+	if g == nil {
+		return
+	}
+	g.asking = false
+	for _, at := range permits {
+		if at.Before(now) {
+			at = now
+		}
+		g.permits = append(g.permits, at)
 	}
 }
 

@@ -159,7 +159,7 @@ func (t *timer) run(ctx context.Context) {
 				t.took(<-t.loads)
 			}
 		case p := <-t.permits:
-			t.agenda.permitted(p.route, p.permits)
+			t.agenda.permitted(p.route, p.permits, t.now())
 		case c := <-t.claims:
 			if c.moved {
 				t.agenda.gone(c.seq)
