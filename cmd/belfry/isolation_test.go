@@ -11,11 +11,12 @@ import (
 )
 
 // A route whose endpoint hangs does not delay another route. What the other one
-// is like with it and without it is measured in turns.
+// is like with it and without it is measured in turns, and the median rounds are
+// compared: what else a machine does, as its disk when a sync is due, spoils some.
 func TestHangingEndpointDelaysNoOtherRoute(t *testing.T) {
 	rounds, stuck, jobs, span := 1, 300, 400, 2*time.Second
 	if *full {
-		rounds, stuck, jobs, span = 3, 1000, 6400, 32*time.Second
+		rounds, stuck, jobs, span = 5, 1000, 6400, 32*time.Second
 	}
 	p := startProgram(t, t.TempDir())
 	var round atomic.Pointer[context.Context] // ends with the round
@@ -46,7 +47,7 @@ func TestHangingEndpointDelaysNoOtherRoute(t *testing.T) {
 		})
 	}
 	// measure sends jobs to the healthy route alone.
-	measure := func(name string) []time.Duration {
+	measure := func(name string) time.Duration {
 		all := timers(jobs, time.Now().Add(2*time.Second), span)
 		for i := range all {
 			all[i].id = name + "-" + all[i].id
@@ -55,11 +56,11 @@ func TestHangingEndpointDelaysNoOtherRoute(t *testing.T) {
 		arrive(healthy, all)
 		late := lateness(t, all, healthy.jobs())
 		t.Logf("%s: p50 %v, p99 %v", name, late[len(late)/2].Round(10*time.Microsecond), p99(late).Round(10*time.Microsecond))
-		return late
+		return p99(late)
 	}
-	var without, with []time.Duration
+	var without, with []time.Duration // the p99 of each round
 	for i := range rounds {
-		without = append(without, measure(fmt.Sprint("without-", i))...)
+		without = append(without, measure(fmt.Sprint("without-", i)))
 
 		end := begin()
 		all := timers(stuck, time.Now(), time.Second)
@@ -73,7 +74,7 @@ func TestHangingEndpointDelaysNoOtherRoute(t *testing.T) {
 			}
 			return ""
 		})
-		with = append(with, measure(fmt.Sprint("with-", i))...)
+		with = append(with, measure(fmt.Sprint("with-", i)))
 		if n := len(hanging.jobs()) - i*stuck; n == stuck {
 			t.Errorf("all %d jobs of the hanging route have arrived meanwhile, want some to wait", n)
 		}
@@ -83,13 +84,14 @@ func TestHangingEndpointDelaysNoOtherRoute(t *testing.T) {
 
 	slices.Sort(without)
 	slices.Sort(with)
-	t.Logf("lateness p99 of the healthy route: %v without a hanging one, %v with it",
-		p99(without).Round(10*time.Microsecond), p99(with).Round(10*time.Microsecond))
-	limit := max(10*p99(without), time.Second)
+	usual, beside := without[rounds/2], with[rounds/2]
+	t.Logf("lateness p99 of the healthy route in the median round: %v without a hanging one, %v with it",
+		usual.Round(10*time.Microsecond), beside.Round(10*time.Microsecond))
+	limit := max(10*usual, time.Second)
 	if *full {
-		limit = p99(without) * 6 / 5
+		limit = usual * 6 / 5
 	}
-	if p99(with) > limit {
-		t.Errorf("p99 with a hanging route is %v, want at most %v", p99(with), limit)
+	if beside > limit {
+		t.Errorf("p99 with a hanging route is %v, want at most %v", beside, limit)
 	}
 }
