@@ -81,8 +81,8 @@ func (w *worker) mayTry(b *breaker, now time.Time) bool {
 	return !tripped || !now.Before(until)
 }
 
-// tried tells the breaker how a try went that ended now. One that fails after the pause begins
-// the next one; one that the endpoint answers ends it.
+// tried tells the breaker how a try went that ended now. One that fails after the
+// pause begins the next one; one that the endpoint answers ends it.
 func (w *worker) tried(b *breaker, alive bool, now time.Time) {
 	until, tripped := w.Breakers.Tripped(b.route)
 	trip := b.note(alive) || tripped && !alive

@@ -26,7 +26,7 @@ type pool struct {
 
 	ctx   context.Context // of the pool, here to make rounds of it
 	stop  context.CancelFunc
-	slots *slots // one for each fire asked for or worked on
+	slots *slots // one for each fire asked for or worked on, until its POST is over
 
 	// storing has a place for each result that is being stored while the slot of
 	// its fire works on the next one.

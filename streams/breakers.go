@@ -21,6 +21,9 @@ type Breakers struct {
 	cfg     Config
 	changed func() // tells the timers
 
+	loading sync.Once
+	loaded  chan struct{} // closed once what other processes said before is known
+
 	mu      sync.Mutex // guards what follows
 	tripped map[job.RouteKey]trippedBreaker
 }
@@ -31,7 +34,7 @@ type trippedBreaker struct {
 }
 
 func newBreakers(w *writer, js jetstream.JetStream, cfg Config, changed func()) *Breakers {
-	return &Breakers{w: w, js: js, cfg: cfg, changed: changed, tripped: map[job.RouteKey]trippedBreaker{}}
+	return &Breakers{w: w, js: js, cfg: cfg, changed: changed, loaded: make(chan struct{}), tripped: map[job.RouteKey]trippedBreaker{}}
 }
 
 // Tripped reports whether the route's breaker has tripped. Until then nothing is
@@ -96,6 +99,16 @@ func (b *Breakers) forget(k job.RouteKey) {
 	b.changed()
 }
 
+// wait blocks until the breakers that tripped before are known, or ctx ends.
+func (b *Breakers) wait(ctx context.Context) error {
+	select {
+	case <-b.loaded:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // follow takes in what other nodes say, until ctx ends.
 func (b *Breakers) follow(ctx context.Context) {
 	watchKeys(ctx, b.js, b.cfg.Log, gatesBucket, breakerPrefix+">", b.take)
@@ -103,6 +116,7 @@ func (b *Breakers) follow(ctx context.Context) {
 
 func (b *Breakers) take(e jetstream.KeyValueEntry) {
 	if e == nil {
+		b.loading.Do(func() { close(b.loaded) })
 		return
 	}
 	k, err := parseRouteToken(strings.TrimPrefix(e.Key(), breakerPrefix))

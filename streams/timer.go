@@ -130,7 +130,7 @@ func (t *timer) owns() bool { return t.owning.Load() }
 func (t *timer) run(ctx context.Context) {
 	t.work, t.stopWork = context.WithCancel(context.WithoutCancel(ctx))
 	defer t.drain()
-	if t.routes.wait(ctx) != nil {
+	if t.routes.wait(ctx) != nil || t.breakers.wait(ctx) != nil {
 		return // stopped before it began
 	}
 	following, stop := context.WithCancel(ctx)

@@ -38,19 +38,6 @@ func readBackup(from io.Reader) error {
 // at is the environment of a command for a server.
 func (p *running) at() map[string]string { return map[string]string{"BELFRY_SERVER": p.ready["api"]} }
 
-// bulk creates jobs in one request.
-func (p *running) bulk(t *testing.T, jobs []timer, route string) {
-	t.Helper()
-	var body strings.Builder
-	for _, j := range jobs {
-		body.WriteString(j.body(route) + "\n")
-	}
-	answers := p.must(t, http.MethodPost, "/bulk/db/coll", body.String())
-	if n := strings.Count(answers, `"status":"ok"`); n != len(jobs) {
-		t.Fatalf("%d of %d jobs were created in bulk", n, len(jobs))
-	}
-}
-
 // named gives timers ids of their own.
 func named(name string, jobs []timer) []timer {
 	for i := range jobs {
@@ -69,21 +56,21 @@ func TestBackupUnderLoad(t *testing.T) {
 	in.route(t, first, "r")
 	now := time.Now()
 	done := named("done", timers(100, now, time.Millisecond))
-	first.bulk(t, done, "r")
+	first.createBulk(t, done, "r")
 	in.waitFor(t, len(done))
 	settled(t, first.jetStream(t), "db_r")
 	later := now.Add(30 * time.Second)
 	pending := named("pending", timers(n, later, time.Second))
-	first.bulk(t, pending, "r")
+	first.createBulk(t, pending, "r")
 	cancelled := named("cancelled", timers(50, later, time.Second))
-	first.bulk(t, cancelled, "r")
+	first.createBulk(t, cancelled, "r")
 	for _, j := range cancelled {
 		first.must(t, http.MethodDelete, "/job/db/coll/"+j.id, "")
 	}
 	moved := named("moved", timers(20, later, time.Second))
-	first.bulk(t, moved, "r")
+	first.createBulk(t, moved, "r")
 	toCancel := named("tocancel", timers(5000, later, time.Second))
-	first.bulk(t, toCancel, "r")
+	first.createBulk(t, toCancel, "r")
 
 	// The load, from before the backup until after it.
 	var load sync.WaitGroup

@@ -224,9 +224,12 @@ func TestBreakerOutlivesKill(t *testing.T) {
 	before := tries()
 	p.kill(t)
 	p = startProgram(t, data)
-	if state, again := breaker(); time.Now().Before(until) && (state != "open" || !again.Equal(until)) {
-		t.Errorf("after kill -9 the breaker is %q until %v, want it open until %v", state, again, until)
-	}
+	eventually(t, func() string { // it is read beside the first requests
+		if state, again := breaker(); time.Now().Before(until) && (state != "open" || !again.Equal(until)) {
+			return fmt.Sprintf("after kill -9 the breaker is %q until %v, want it open until %v", state, again, until)
+		}
+		return ""
+	})
 	for _, j := range jobs[:5] {
 		p.must(t, "DELETE", "/job/db/coll/"+j.id, "")
 	}
