@@ -2,7 +2,11 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"io"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -18,6 +22,44 @@ func TestMain(m *testing.M) {
 		return
 	}
 	os.Exit(m.Run())
+}
+
+// Each contestant does its work, however little, and is measured. The rows that
+// kill something are left to the run itself: they take half a minute however small.
+func TestRowsRun(t *testing.T) {
+	t.Parallel()
+	belfry := filepath.Join(t.TempDir(), "belfry")
+	if out, err := exec.Command("go", "build", "-o", belfry, "belfry/cmd/belfry").CombinedOutput(); err != nil {
+		t.Fatalf("building belfry: %v\n%s", err, out)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, measure := range map[string]func(context.Context, *bench) (outcome, error){
+		"NATS route": measureNATS(always, plan{10_000, 1000}),
+		"webhooks":   measureWebhooks(relaxed, plan{10_000, 0}),
+		"create":     measureCreate(always, 64),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := &bench{belfry: belfry, self: self, dir: t.TempDir(), part: 500, log: io.Discard}
+			got, err := measure(t.Context(), b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range []figures{got.belfry, got.native, got.bare} {
+				for i, x := range f {
+					if x <= 0 {
+						t.Errorf("figure %d of %v is not positive", i, got)
+					}
+				}
+			}
+			if len(got.belfry) == 0 {
+				t.Errorf("belfry has no figures: %v", got)
+			}
+		})
+	}
 }
 
 func TestMetaRoundTrip(t *testing.T) {

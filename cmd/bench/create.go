@@ -69,7 +69,7 @@ func (n *node) restClient(due time.Time) (func(i int) error, error) {
 	in := bufio.NewReader(c)
 	return func(i int) error {
 		body := fmt.Appendf(nil, `{"id":%q,"trigger_time":%d,"meta":%s,"route":%q}`, jobID(i), due.UnixMilli(), meta(i, due), benchRoute)
-		req := fmt.Appendf(nil, "POST /job/%s/c HTTP/1.1\r\nHost: belfry\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", benchDB, len(body), body)
+		req := fmt.Appendf(nil, "POST /job/%s/c HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", benchDB, n.api, len(body), body)
 		if _, err := c.Write(req); err != nil {
 			return err
 		}
@@ -92,10 +92,7 @@ func (n *node) restClient(due time.Time) (func(i int) error, error) {
 // after the other.
 func measureCreate(synced string, clients int) func(context.Context, *bench) (outcome, error) {
 	return func(ctx context.Context, b *bench) (o outcome, err error) {
-		span := 5 * time.Second
-		if b.quick {
-			span = time.Second
-		}
+		span := 5 * time.Second / time.Duration(max(b.part, 1))
 		due := time.Now().Add(time.Hour)
 		o.belfry, err = b.withBelfry(ctx, synced, func(n *node) (figures, error) {
 			if err := n.createRoute(ctx, ""); err != nil {

@@ -52,8 +52,8 @@ type bench struct {
 	belfry string // the binary
 	self   string // this one, for the plain nats-server
 	dir    string // of all data, on the disk of the binary
-	quick  bool
-	traced bool // children report their garbage collections
+	part   int    // of the work is done, as in 1/part; 0 is all of it
+	traced bool   // children report their garbage collections
 	log    io.Writer
 }
 
@@ -62,13 +62,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.SetOutput(stderr)
 	f.StringVar(&b.belfry, "belfry", "bin/belfry", "the belfry `binary` to measure")
-	f.BoolVar(&b.quick, "quick", false, "a tenth of the work, to see that all runs")
+	quick := f.Bool("quick", false, "a tenth of the work, to see that all runs")
 	only := f.String("only", "", "run the rows whose names match this `regexp`")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
 	if f.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q; see bench --help", f.Arg(0))
+	}
+	if *quick {
+		b.part = 10
 	}
 	wanted, err := regexp.Compile(*only)
 	if err != nil {
@@ -114,8 +117,5 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 
 // scaled is how much of n to do.
 func (b *bench) scaled(n int) int {
-	if b.quick {
-		return max(n/10, 1)
-	}
-	return n
+	return max(n/max(b.part, 1), 1)
 }
