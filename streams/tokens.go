@@ -39,8 +39,6 @@ type Tokens struct {
 	changed chan struct{} // closed, and another made, with each change of these
 }
 
-const tokensStream = "KV_" + tokensBucket
-
 func newTokens(w *writer, js jetstream.JetStream, cfg Config) *Tokens {
 	return &Tokens{w: w, js: js, cfg: cfg, known: map[string]job.Token{}, changed: make(chan struct{})}
 }
