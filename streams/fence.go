@@ -45,7 +45,7 @@ func (t *timer) tryOwn(ctx context.Context) (ten tenure, err error) {
 	}
 	// A second mark after a lost answer does no harm: the last one counts.
 	ten.mark, err = t.w.send(ctx, &nats.Msg{
-		Subject: jobsPrefix(t.partition) + epochKey,
+		Subject: markSubject(t.partition),
 		Header:  nats.Header{hdrEpoch: {formatUint(ten.fence)}},
 	})
 	return ten, err

@@ -14,7 +14,8 @@ import (
 )
 
 // Every bucket, stream, subject, consumer and header name that Belfry uses in
-// JetStream is built and parsed in this file.
+// JetStream is built and parsed in this file. How the ids in them are escaped is
+// in escape.go.
 
 // The assets.
 const (
@@ -27,6 +28,7 @@ const (
 	settingsBucket = "belfry"     // what was fixed at first start
 	gatesBucket    = "gates"      // what holds routes back for a while
 
+	jobsBucketPrefix  = "jobs_" // a bucket per partition
 	fireSubjectPrefix = "fires."
 
 	firesSubjects = fireSubjectPrefix + ">"
@@ -34,6 +36,10 @@ const (
 	deadSubjects  = "dead.>"
 
 	attemptsSubjects = "attempts.>"
+
+	// What JetStream says of the fires that subscribers let pass or refused.
+	unackedSubjects = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES." + FiresStream + ".*"
+	refusedSubjects = "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED." + FiresStream + ".*"
 
 	// buryConsumer reads advisoryStream.
 	buryConsumer = "bury"
@@ -111,17 +117,31 @@ func WriteSubjects() []string {
 	return []string{firesSubjects, fenceSubjects, deadSubjects, attemptsSubjects, "$KV.>", "$JS.>"}
 }
 
-func jobsBucket(partition int) string   { return "jobs_" + strconv.Itoa(partition) }
+// Where JetStream is asked: the leader of a stream or any replica for messages,
+// and for the next ones of a consumer.
+func leaderGet(stream string) string  { return "$JS.API.STREAM.MSG.GET." + stream }
+func replicaGet(stream string) string { return "$JS.API.DIRECT.GET." + stream }
+func nextOf(stream, consumer string) string {
+	return "$JS.API.CONSUMER.MSG.NEXT." + stream + "." + consumer
+}
+
+func jobsBucket(partition int) string   { return jobsBucketPrefix + strconv.Itoa(partition) }
 func jobsStream(partition int) string   { return "KV_" + jobsBucket(partition) }
 func jobsPrefix(partition int) string   { return "$KV." + jobsBucket(partition) + "." }
 func fenceSubject(partition int) string { return "fence." + strconv.Itoa(partition) }
 
 func jobSubject(partition int, k job.Key) string { return jobsPrefix(partition) + jobKey(k) }
+func markSubject(partition int) string           { return jobsPrefix(partition) + epochKey }
+
+// parseJobSubject undoes jobSubject.
+func parseJobSubject(partition int, subject string) (job.Key, error) {
+	return parseJobKey(strings.TrimPrefix(subject, jobsPrefix(partition)))
+}
 
 // jobsBucketOf names the jobs bucket that a subject belongs to, if any.
 func jobsBucketOf(subject string) string {
 	rest, ok := strings.CutPrefix(subject, "$KV.")
-	if !ok || !strings.HasPrefix(rest, "jobs_") {
+	if !ok || !strings.HasPrefix(rest, jobsBucketPrefix) {
 		return ""
 	}
 	bucket, _, _ := strings.Cut(rest, ".")
@@ -132,6 +152,9 @@ func jobsBucketOf(subject string) string {
 func jobKey(k job.Key) string {
 	return Escape(k.DB) + "." + Escape(k.Collection) + "." + Escape(k.ID)
 }
+
+// allJobs matches the jobs in the partition, and not the owner's mark.
+func allJobs(partition int) string { return jobsPrefix(partition) + "*.*.*" }
 
 // jobSubjectsOf matches the jobs of a db that are in the partition, of all its
 // collections if collection is empty.
@@ -170,6 +193,13 @@ func leaseKey(partition int) string     { return leasePrefix + strconv.Itoa(part
 func nodeKey(node string) string        { return nodePrefix + node }
 func settingsSubject(key string) string { return "$KV." + settingsBucket + "." + key }
 
+// parseLeaseKey undoes leaseKey.
+func parseLeaseKey(key string) (partition int, ok bool) {
+	number, ok := strings.CutPrefix(key, leasePrefix)
+	partition, err := strconv.Atoi(number)
+	return partition, ok && err == nil
+}
+
 // restoreTag marks what a restore has written, with a number that orders it: of
 // a job the revision that it had when it was backed up, of others the place in
 // the backup among those of the kind.
@@ -190,16 +220,31 @@ func breakerKey(k job.RouteKey) string { return breakerPrefix + routeToken(k) }
 func rateKey(k job.RouteKey) string    { return ratePrefix + routeToken(k) }
 func gatesSubject(key string) string   { return "$KV." + gatesBucket + "." + key }
 
+// parseBreakerKey undoes breakerKey.
+func parseBreakerKey(key string) (job.RouteKey, error) {
+	return parseRouteToken(strings.TrimPrefix(key, breakerPrefix))
+}
+
 const (
 	gatesStream    = "KV_" + gatesBucket
 	settingsStream = "KV_" + settingsBucket
 	routesStream   = "KV_" + routesBucket
 	tokensStream   = "KV_" + tokensBucket
+
+	routesPrefix = "$KV." + routesBucket + "."
+	tokensPrefix = "$KV." + tokensBucket + "."
 )
 
-func routeSubject(k job.RouteKey) string { return "$KV." + routesBucket + "." + routeToken(k) }
+func routeSubject(k job.RouteKey) string { return routesPrefix + routeToken(k) }
+func tokenSubject(id string) string      { return tokensPrefix + id }
 
-func tokenSubject(id string) string { return "$KV." + tokensBucket + "." + id }
+// parseRouteSubject undoes routeSubject.
+func parseRouteSubject(subject string) (job.RouteKey, error) {
+	return parseRouteToken(strings.TrimPrefix(subject, routesPrefix))
+}
+
+// parseTokenSubject undoes tokenSubject.
+func parseTokenSubject(subject string) (id string) { return strings.TrimPrefix(subject, tokensPrefix) }
 
 func routeToken(k job.RouteKey) string { return Escape(k.DB) + "." + Escape(k.ID) }
 
