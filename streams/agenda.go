@@ -8,15 +8,14 @@ import (
 	"belfry/internal/job"
 )
 
-// The limits of the timer.
+// The limits of what is loaded.
 const (
 	// loadAhead is how long before their time records are loaded.
 	loadAhead = 3 * time.Second
 	// maxLoaded bounds the meta held in memory, in bytes.
 	maxLoaded = 64 << 20
-	// maxLoading and maxFiring bound the reads and the fires under way.
+	// maxLoading bounds the reads under way.
 	maxLoading = 256
-	maxFiring  = 1024
 )
 
 // agenda decides what the timer does next: which records to load, and which to

@@ -85,6 +85,9 @@ type claimResult struct {
 	moved bool // the record has another revision; else try again
 }
 
+// maxFiring bounds the fires under way.
+const maxFiring = 1024
+
 // shutdownPatience is how long begun fires may take when the timer stops.
 const shutdownPatience = 2 * time.Second
 
