@@ -8,15 +8,14 @@ import (
 	"belfry/internal/job"
 )
 
-// The limits of the timer.
+// The limits of what is loaded.
 const (
 	// loadAhead is how long before their time records are loaded.
 	loadAhead = 3 * time.Second
 	// maxLoaded bounds the meta held in memory, in bytes.
 	maxLoaded = 64 << 20
-	// maxLoading and maxFiring bound the reads and the fires under way.
+	// maxLoading bounds the reads under way.
 	maxLoading = 256
-	maxFiring  = 1024
 )
 
 // agenda decides what the timer does next: which records to load, and which to
@@ -184,132 +183,4 @@ func (a *agenda) dropNear(n *nearRecord) {
 		a.loaded -= size(n.rec)
 	}
 	a.release(n)
-}
-
-// toLoad returns the records to load now, and counts on each being answered
-// with took, gone or failed.
-func (a *agenda) toLoad(now time.Time) []uint64 {
-	soon := now.Add(loadAhead).UnixMilli()
-	var seqs []uint64
-	load := func(p job.Position, from *gate) {
-		a.near[p.Seq] = &nearRecord{at: p, stage: isLoading, from: from}
-		a.loading++
-		seqs = append(seqs, p.Seq)
-	}
-	for g := range a.queues {
-		for range g.mayCall(a.opening(g.route), now) {
-			p, ok := g.waiting.Min()
-			if !ok || !a.roomFor(p) {
-				break
-			}
-			g.waiting.Delete(p)
-			delete(a.parked, p.Seq)
-			a.makeRoom()
-			g.called++
-			load(p, g)
-		}
-		a.tidy(g)
-	}
-	for {
-		p, ok := a.far.Min()
-		if !ok || p.Due > soon || !a.roomFor(p) {
-			break
-		}
-		a.makeRoom()
-		a.far.Delete(p)
-		load(p, nil)
-	}
-	return seqs
-}
-
-// roomFor reports whether the record at p may be loaded now: if there is room,
-// or if something is loaded that is due later.
-func (a *agenda) roomFor(p job.Position) bool {
-	if a.loading >= maxLoading {
-		return false
-	}
-	last, ok := a.ready.Max()
-	return a.loaded < maxLoaded || ok && p.Due < last.Due
-}
-
-// makeRoom puts the loaded record that is due last back into the far future,
-// if too much is loaded.
-func (a *agenda) makeRoom() {
-	if last, ok := a.ready.Max(); ok && a.loaded >= maxLoaded {
-		a.dropNear(a.near[last.Seq])
-		a.far.Set(last)
-	}
-}
-
-// took takes in a loaded record. Its own due time counts: one that is due much
-// later goes back to the far future.
-func (a *agenda) took(r job.Record, now time.Time) {
-	n, ok := a.near[r.Revision]
-	if !ok || n.stage != isLoading {
-		return // replaced meanwhile
-	}
-	a.loading--
-	n.at.Due = r.Due
-	if r.Due > now.Add(2*loadAhead).UnixMilli() {
-		delete(a.near, r.Revision)
-		a.release(n)
-		a.far.Set(n.at)
-		return
-	}
-	n.stage, n.rec = isReady, r
-	a.loaded += size(r)
-	a.ready.Set(n.at)
-}
-
-// failed puts back a record that could not be loaded or claimed, to be tried
-// again at the given time.
-func (a *agenda) failed(seq uint64, again time.Time) {
-	n, ok := a.near[seq]
-	if !ok {
-		return
-	}
-	a.dropNear(n)
-	a.far.Set(job.Position{Due: again.Add(loadAhead).UnixMilli(), Seq: seq})
-}
-
-// toFire returns at most max of the records that are due, in due order. Each
-// stays until its claim is observed, or until gone or failed is called.
-func (a *agenda) toFire(now time.Time, max int) []job.Record {
-	ms := now.UnixMilli()
-	var due []job.Record
-	for len(due) < max {
-		p, ok := a.ready.Min()
-		if !ok || p.Due > ms {
-			break
-		}
-		a.ready.Delete(p)
-		n := a.near[p.Seq]
-		// A firing record that is claimed anew is already counted.
-		if n.rec.Status != job.Firing && !a.admit(n, now) {
-			continue
-		}
-		n.stage = isClaiming
-		a.claims[n.rec.Key] = p.Seq
-		due = append(due, n.rec)
-	}
-	return due
-}
-
-// nextLoad returns when toLoad will have something; zero is not before
-// something else happens.
-func (a *agenda) nextLoad() time.Time {
-	p, ok := a.far.Min()
-	if !ok || !a.roomFor(p) {
-		return time.Time{}
-	}
-	return time.UnixMilli(p.Due).Add(-loadAhead)
-}
-
-// nextFire is the same for toFire.
-func (a *agenda) nextFire() time.Time {
-	p, ok := a.ready.Min()
-	if !ok {
-		return time.Time{}
-	}
-	return time.UnixMilli(p.Due)
 }

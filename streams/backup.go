@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"math"
-	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -73,12 +72,12 @@ func (b *Backups) Each(ctx context.Context, visit func(job.Entry) error) error {
 // eachToken reads the tokens that there are, and the marks of those that there
 // were.
 func (b *Backups) eachToken(ctx context.Context, visit func(job.Entry) error) error {
-	all, err := b.lastOfEach(ctx, tokensStream, tokenSubject(">"))
+	all, err := b.lastOfEach(ctx, tokensStream, tokensPrefix+">")
 	if err != nil {
 		return err
 	}
 	for _, m := range all {
-		id := m.Subject[len(tokenSubject("")):]
+		id := parseTokenSubject(m.Subject)
 		if isMarker(m.Header) {
 			if job.IsTokenID(id) {
 				err = visit(job.Entry{Revoked: id})
@@ -96,13 +95,12 @@ func (b *Backups) eachToken(ctx context.Context, visit func(job.Entry) error) er
 }
 
 func (b *Backups) routes(ctx context.Context) (all []job.Route, err error) {
-	const prefix = "$KV." + routesBucket + "."
-	stored, err := b.lastOfEach(ctx, routesStream, prefix+">")
+	stored, err := b.lastOfEach(ctx, routesStream, routesPrefix+">")
 	for _, m := range stored {
 		if isMarker(m.Header) {
 			continue
 		}
-		k, err := parseRouteToken(m.Subject[len(prefix):])
+		k, err := parseRouteSubject(m.Subject)
 		if err != nil {
 			b.leaveOut(routesBucket, err)
 			continue
@@ -137,8 +135,8 @@ func (b *Backups) lastOfEach(ctx context.Context, stream, subject string) ([]sto
 // eachJob walks one partition, in the order of its sequences. A record that
 // changes gets a higher one, so what is there all the time is met.
 func (b *Backups) eachJob(ctx context.Context, partition int, visit func(job.Entry) error) error {
-	return b.readToEnd(ctx, jobsStream(partition), jobsPrefix(partition)+"*.*.*", 1, math.MaxUint64, func(m stored) error {
-		k, err := parseJobKey(strings.TrimPrefix(m.Subject, jobsPrefix(partition)))
+	return b.readToEnd(ctx, jobsStream(partition), allJobs(partition), 1, math.MaxUint64, func(m stored) error {
+		k, err := parseJobSubject(partition, m.Subject)
 		if err != nil || partitionOf(k, b.s.partitions) != partition {
 			return nil // as the timer leaves it alone
 		}

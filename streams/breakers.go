@@ -3,7 +3,6 @@ package streams
 import (
 	"context"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -119,7 +118,7 @@ func (b *Breakers) take(e jetstream.KeyValueEntry) {
 		b.loading.Do(func() { close(b.loaded) })
 		return
 	}
-	k, err := parseRouteToken(strings.TrimPrefix(e.Key(), breakerPrefix))
+	k, err := parseBreakerKey(e.Key())
 	if err != nil {
 		return // somebody else's
 	}

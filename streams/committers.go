@@ -1,7 +1,6 @@
 package streams
 
 import (
-	"strings"
 	"sync"
 
 	"github.com/nats-io/nats.go"
@@ -62,14 +61,4 @@ func (c *committers) committer(lane string) *committer {
 		c.lanes[lane] = newCommitter(c.js, c.asker, c.metrics, c.replicated)
 	}
 	return c.lanes[lane]
-}
-
-// jobsBucketOf names the jobs bucket that a subject belongs to, if any.
-func jobsBucketOf(subject string) string {
-	rest, ok := strings.CutPrefix(subject, "$KV.")
-	if !ok || !strings.HasPrefix(rest, "jobs_") {
-		return ""
-	}
-	bucket, _, _ := strings.Cut(rest, ".")
-	return bucket
 }

@@ -32,40 +32,6 @@ func (t *timer) take(ctx context.Context, after time.Duration) {
 	})
 }
 
-// order makes the timer take its partition, or let go of it.
-type order struct {
-	own  bool
-	done chan struct{} // for a release: closed once the last fires are through
-}
-
-// obey carries out an order, in the loop.
-func (t *timer) obey(ctx context.Context, o order) {
-	switch {
-	case o.own && !t.wanted:
-		t.wanted = true
-		t.replaced.Store(false)
-		t.take(ctx, 0)
-	case !o.own:
-		t.wanted = false
-		t.stopTake()
-		t.tenure, t.next = tenure{}, nil
-		t.owning.Store(false)
-		t.releases = append(t.releases, o.done)
-	}
-}
-
-// letGo answers releases once no fire is under way, so that the successor
-// finds nothing half done.
-func (t *timer) letGo() {
-	if len(t.releases) == 0 || t.firing.Load() > 0 || !t.finisher.idle() {
-		return
-	}
-	for _, done := range t.releases {
-		close(done)
-	}
-	t.releases = nil
-}
-
 // doubts are those that fires have left: of the newest tenure, since the routine
 // of a newer one has looked into all that came before. It is safe for concurrent
 // use.
@@ -118,28 +84,6 @@ func (t *timer) doubt(ctx context.Context, why string) {
 	t.take(ctx, t.pace.NextBackOff())
 }
 
-// begin starts the tenure, now that the tail has reached its mark.
-func (t *timer) begin(ten tenure) {
-	t.tenure, t.began = ten, t.now()
-	t.owning.Store(true)
-	t.saw(ten.fence)
-	t.log.Info("firing", "partition", t.partition, "fence", ten.fence)
-	t.unsettled = map[uint64]struct{}{}
-	var claims []doubtful
-	for seq, c := range t.agenda.firing {
-		// A higher epoch than ours is that of a FIRES which was lost. Should
-		// it be a successor's, then its fence refuses what we publish.
-		if c.epoch == ten.fence {
-			continue
-		}
-		t.unsettled[seq] = struct{}{}
-		claims = append(claims, doubtful{
-			seq: seq, due: c.due, route: c.route, firesAfter: c.firesAfter, behind: seq > ten.mark,
-		})
-	}
-	t.start(func(ctx context.Context) { t.settleClaims(ctx, ten, claims) })
-}
-
 // refused deals with a fire that the server refused, and reports whether its
 // claim is somebody else's to deal with now: the routine's, under a newer fence
 // of our own, or that of another owner.
@@ -158,29 +102,4 @@ func (t *timer) refused(ctx context.Context, ten tenure) bool {
 		return true
 	}
 	return false
-}
-
-// marked takes in an owner's mark. One under a newer fence than ours is that of
-// our successor, who may learn of our last claims only if we make no more: to
-// be refused is not enough, since an owner without fires to publish never is.
-func (t *timer) marked(epoch uint64) {
-	if t.next != nil && epoch > t.next.fence || t.tenure.fence > 0 && epoch > t.tenure.fence {
-		t.stopOwning()
-	}
-}
-
-// depose ends the tenure if it is still the one that was refused.
-func (t *timer) depose(ten tenure) {
-	if t.tenure == ten {
-		t.stopOwning()
-	}
-}
-
-func (t *timer) stopOwning() {
-	t.stopTake()
-	t.tenure, t.next = tenure{}, nil
-	t.wanted = false
-	t.owning.Store(false)
-	t.replaced.Store(true)
-	t.log.Warn("another process fires this partition now; this one has stopped", "partition", t.partition)
 }

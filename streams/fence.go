@@ -9,20 +9,6 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// tenure is the ownership of the partition from one fence to the next.
-type tenure struct {
-	// fence is the sequence of our message on fence.<p> in FIRES. While it is
-	// the last there, we are the owner: every fire is published on that
-	// condition, so an owner that was replaced is refused by the server,
-	// whenever it wakes.
-	fence uint64
-
-	// mark is the sequence of our epoch record in the jobs bucket, written
-	// after the fence. A claim of an older epoch behind it was acked when the
-	// fence stood already, so its fire cannot be in FIRES.
-	mark uint64
-}
-
 // own takes the partition: first the fence, then the mark. It goes on until it
 // has both, or ctx ends.
 func (t *timer) own(ctx context.Context) (tenure, bool) {
@@ -45,7 +31,7 @@ func (t *timer) tryOwn(ctx context.Context) (ten tenure, err error) {
 	}
 	// A second mark after a lost answer does no harm: the last one counts.
 	ten.mark, err = t.w.send(ctx, &nats.Msg{
-		Subject: jobsPrefix(t.partition) + epochKey,
+		Subject: markSubject(t.partition),
 		Header:  nats.Header{hdrEpoch: {formatUint(ten.fence)}},
 	})
 	return ten, err

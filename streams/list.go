@@ -2,7 +2,6 @@ package streams
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"belfry/internal/job"
@@ -71,7 +70,7 @@ func (s *Jobs) walk(ctx context.Context, q job.Query, visit func(job.Record) (mo
 // jobOf reads a job whose key the query selects. What else there is in the
 // bucket is passed over, as the timer leaves it alone.
 func (s *Jobs) jobOf(partition int, q job.Query, m stored) (job.Record, bool) {
-	k, err := parseJobKey(strings.TrimPrefix(m.Subject, jobsPrefix(partition)))
+	k, err := parseJobSubject(partition, m.Subject)
 	if err != nil || !q.MatchesKey(k) || partitionOf(k, s.partitions) != partition {
 		return job.Record{}, false
 	}

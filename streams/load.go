@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/nats-io/nats.go"
 
@@ -66,7 +65,7 @@ func (t *timer) load(ctx context.Context, seq uint64) loaded {
 
 // loadedFrom reads a stored record; what is none counts as gone.
 func (t *timer) loadedFrom(m stored) loaded {
-	k, err := parseJobKey(strings.TrimPrefix(m.Subject, jobsPrefix(t.partition)))
+	k, err := parseJobSubject(t.partition, m.Subject)
 	if err != nil {
 		return loaded{seq: m.Seq, gone: true}
 	}

@@ -14,7 +14,8 @@ import (
 )
 
 // Every bucket, stream, subject, consumer and header name that Belfry uses in
-// JetStream is built and parsed in this file.
+// JetStream is built and parsed in this file. How the ids in them are escaped is
+// in escape.go.
 
 // The assets.
 const (
@@ -27,6 +28,7 @@ const (
 	settingsBucket = "belfry"     // what was fixed at first start
 	gatesBucket    = "gates"      // what holds routes back for a while
 
+	jobsBucketPrefix  = "jobs_" // a bucket per partition
 	fireSubjectPrefix = "fires."
 
 	firesSubjects = fireSubjectPrefix + ">"
@@ -34,6 +36,10 @@ const (
 	deadSubjects  = "dead.>"
 
 	attemptsSubjects = "attempts.>"
+
+	// What JetStream says of the fires that subscribers let pass or refused.
+	unackedSubjects = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES." + FiresStream + ".*"
+	refusedSubjects = "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED." + FiresStream + ".*"
 
 	// buryConsumer reads advisoryStream.
 	buryConsumer = "bury"
@@ -111,17 +117,44 @@ func WriteSubjects() []string {
 	return []string{firesSubjects, fenceSubjects, deadSubjects, attemptsSubjects, "$KV.>", "$JS.>"}
 }
 
-func jobsBucket(partition int) string   { return "jobs_" + strconv.Itoa(partition) }
+// Where JetStream is asked: the leader of a stream or any replica for messages,
+// and for the next ones of a consumer.
+func leaderGet(stream string) string  { return "$JS.API.STREAM.MSG.GET." + stream }
+func replicaGet(stream string) string { return "$JS.API.DIRECT.GET." + stream }
+func nextOf(stream, consumer string) string {
+	return "$JS.API.CONSUMER.MSG.NEXT." + stream + "." + consumer
+}
+
+func jobsBucket(partition int) string   { return jobsBucketPrefix + strconv.Itoa(partition) }
 func jobsStream(partition int) string   { return "KV_" + jobsBucket(partition) }
 func jobsPrefix(partition int) string   { return "$KV." + jobsBucket(partition) + "." }
 func fenceSubject(partition int) string { return "fence." + strconv.Itoa(partition) }
 
 func jobSubject(partition int, k job.Key) string { return jobsPrefix(partition) + jobKey(k) }
+func markSubject(partition int) string           { return jobsPrefix(partition) + epochKey }
+
+// parseJobSubject undoes jobSubject.
+func parseJobSubject(partition int, subject string) (job.Key, error) {
+	return parseJobKey(strings.TrimPrefix(subject, jobsPrefix(partition)))
+}
+
+// jobsBucketOf names the jobs bucket that a subject belongs to, if any.
+func jobsBucketOf(subject string) string {
+	rest, ok := strings.CutPrefix(subject, "$KV.")
+	if !ok || !strings.HasPrefix(rest, jobsBucketPrefix) {
+		return ""
+	}
+	bucket, _, _ := strings.Cut(rest, ".")
+	return bucket
+}
 
 // jobKey is the job's key in its bucket: three escaped tokens.
 func jobKey(k job.Key) string {
 	return Escape(k.DB) + "." + Escape(k.Collection) + "." + Escape(k.ID)
 }
+
+// allJobs matches the jobs in the partition, and not the owner's mark.
+func allJobs(partition int) string { return jobsPrefix(partition) + "*.*.*" }
 
 // jobSubjectsOf matches the jobs of a db that are in the partition, of all its
 // collections if collection is empty.
@@ -160,6 +193,13 @@ func leaseKey(partition int) string     { return leasePrefix + strconv.Itoa(part
 func nodeKey(node string) string        { return nodePrefix + node }
 func settingsSubject(key string) string { return "$KV." + settingsBucket + "." + key }
 
+// parseLeaseKey undoes leaseKey.
+func parseLeaseKey(key string) (partition int, ok bool) {
+	number, ok := strings.CutPrefix(key, leasePrefix)
+	partition, err := strconv.Atoi(number)
+	return partition, ok && err == nil
+}
+
 // restoreTag marks what a restore has written, with a number that orders it: of
 // a job the revision that it had when it was backed up, of others the place in
 // the backup among those of the kind.
@@ -180,12 +220,31 @@ func breakerKey(k job.RouteKey) string { return breakerPrefix + routeToken(k) }
 func rateKey(k job.RouteKey) string    { return ratePrefix + routeToken(k) }
 func gatesSubject(key string) string   { return "$KV." + gatesBucket + "." + key }
 
+// parseBreakerKey undoes breakerKey.
+func parseBreakerKey(key string) (job.RouteKey, error) {
+	return parseRouteToken(strings.TrimPrefix(key, breakerPrefix))
+}
+
 const (
 	gatesStream    = "KV_" + gatesBucket
 	settingsStream = "KV_" + settingsBucket
+	routesStream   = "KV_" + routesBucket
+	tokensStream   = "KV_" + tokensBucket
+
+	routesPrefix = "$KV." + routesBucket + "."
+	tokensPrefix = "$KV." + tokensBucket + "."
 )
 
-func tokenSubject(id string) string { return "$KV." + tokensBucket + "." + id }
+func routeSubject(k job.RouteKey) string { return routesPrefix + routeToken(k) }
+func tokenSubject(id string) string      { return tokensPrefix + id }
+
+// parseRouteSubject undoes routeSubject.
+func parseRouteSubject(subject string) (job.RouteKey, error) {
+	return parseRouteToken(strings.TrimPrefix(subject, routesPrefix))
+}
+
+// parseTokenSubject undoes tokenSubject.
+func parseTokenSubject(subject string) (id string) { return strings.TrimPrefix(subject, tokensPrefix) }
 
 func routeToken(k job.RouteKey) string { return Escape(k.DB) + "." + Escape(k.ID) }
 
@@ -239,65 +298,4 @@ func inboxConsumer(k job.RouteKey) string {
 	}
 	sum := sha256.Sum256([]byte(name))
 	return name[:100] + "=-" + hex.EncodeToString(sum[:16])
-}
-
-// Escape turns any text into one subject token, key part or header value:
-// each byte outside [A-Za-z0-9_-] becomes "=" and two upper-case hex digits,
-// as in quoted-printable. All characters of the result are allowed in NATS
-// subjects, KV keys and consumer names alike.
-func Escape(s string) string {
-	n := 0
-	for i := range len(s) {
-		if !plain(s[i]) {
-			n++
-		}
-	}
-	if n == 0 {
-		return s
-	}
-	const digits = "0123456789ABCDEF"
-	b := make([]byte, 0, len(s)+2*n)
-	for i := range len(s) {
-		if c := s[i]; plain(c) {
-			b = append(b, c)
-		} else {
-			b = append(b, '=', digits[c>>4], digits[c&15])
-		}
-	}
-	return string(b)
-}
-
-// Unescape undoes [Escape]. Text that Escape cannot have made is an error, so
-// that two keys never mean the same job.
-func Unescape(s string) (string, error) {
-	if strings.IndexByte(s, '=') < 0 {
-		if bad := strings.IndexFunc(s, func(r rune) bool { return r > 0x7f || !plain(byte(r)) }); bad >= 0 {
-			return "", fmt.Errorf("%q has the character %q unescaped; only A-Z a-z 0-9 _ - stand for themselves", s, s[bad:bad+1])
-		}
-		return s, nil
-	}
-	b := make([]byte, 0, len(s))
-	for i := 0; i < len(s); i++ {
-		if s[i] != '=' {
-			b = append(b, s[i])
-			continue
-		}
-		if i+2 >= len(s) {
-			return "", fmt.Errorf("%q ends within an escape; = and two hex digits are accepted", s)
-		}
-		v, err := strconv.ParseUint(s[i+1:i+3], 16, 8)
-		if err != nil {
-			return "", fmt.Errorf("%q has the escape %q; = and two hex digits are accepted", s, s[i:i+3])
-		}
-		b = append(b, byte(v))
-		i += 2
-	}
-	if text := string(b); Escape(text) == s {
-		return text, nil
-	}
-	return "", fmt.Errorf("%q is not how its text is escaped", s)
-}
-
-func plain(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-'
 }

@@ -70,7 +70,7 @@ func (t *tour) subjects(part int, name string) string {
 // within matches the jobs in all places.
 func (t *tour) within(part int) string {
 	if t.q.DB == "" {
-		return jobsPrefix(part) + "*.*.*"
+		return allJobs(part)
 	}
 	return jobSubjectsOf(part, t.q.DB, "")
 }
@@ -123,7 +123,7 @@ func (t *tour) visitPart(ctx context.Context, at job.Cursor) (job.Cursor, bool, 
 
 // meet takes in the place of a message, if it is a new one.
 func (t *tour) meet(ctx context.Context, part int, m stored) error {
-	k, err := parseJobKey(m.Subject[len(jobsPrefix(part)):])
+	k, err := parseJobSubject(part, m.Subject)
 	if err != nil || t.q.DB != "" && k.DB != t.q.DB {
 		return nil
 	}

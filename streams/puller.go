@@ -92,7 +92,7 @@ func (p *puller) request(stream, consumer string, max int, wait time.Duration) (
 	}
 	p.pulls++
 	reply = p.inbox + strconv.Itoa(p.pulls)
-	return reply, p.nc.PublishRequest("$JS.API.CONSUMER.MSG.NEXT."+stream+"."+consumer, reply, body)
+	return reply, p.nc.PublishRequest(nextOf(stream, consumer), reply, body)
 }
 
 // heartbeat is none for a short pull: the server refuses it.

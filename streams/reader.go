@@ -127,7 +127,7 @@ func (r *reader) questions(ctx context.Context, from uint64, width int) ([]store
 	answers := make(chan answer, width)
 	for i := range width {
 		ask := `{"seq":` + formatUint(from+uint64(i)) + `,"next_by_subj":">"}`
-		r.w.ask(&nats.Msg{Subject: "$JS.API.DIRECT.GET." + r.stream, Data: []byte(ask)},
+		r.w.ask(&nats.Msg{Subject: replicaGet(r.stream), Data: []byte(ask)},
 			func(m *nats.Msg, err error) { answers <- answer{i, m, err} })
 	}
 	all := make([]answer, width)
@@ -162,7 +162,7 @@ func (r *reader) questions(ctx context.Context, from uint64, width int) ([]store
 // first returns the sequence of the first message on a subject and how many
 // there are.
 func (w *writer) first(ctx context.Context, stream, subject string) (seq, count uint64, err error) {
-	question := &nats.Msg{Subject: "$JS.API.DIRECT.GET." + stream, Data: []byte(`{"seq":1,"batch":1,"next_by_subj":"` + subject + `"}`)}
+	question := &nats.Msg{Subject: replicaGet(stream), Data: []byte(`{"seq":1,"batch":1,"next_by_subj":"` + subject + `"}`)}
 	m, found, err := w.askReplica(ctx, question)
 	switch {
 	case err != nil:

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -104,68 +103,3 @@ func decodeHeaders(k job.Key, seq uint64, h nats.Header) (r job.Record, written 
 	}
 	return r, true, nil
 }
-
-// setTrace adds a traceparent, if there is one.
-func setTrace(h nats.Header, trace string) {
-	if trace != "" {
-		h[job.HeaderTrace] = []string{trace}
-	}
-}
-
-// setRedriven adds when the job was redriven, if it was.
-func setRedriven(h nats.Header, at int64) {
-	if at != 0 {
-		h[hdrRedriven] = []string{formatInt(at)}
-	}
-}
-
-// headerParser reads headers and remembers the first that cannot be read. An
-// absent one is zero.
-type headerParser struct {
-	h   nats.Header
-	bad string
-}
-
-func (p *headerParser) fail(name string) {
-	if p.bad == "" {
-		p.bad = name
-	}
-}
-
-func (p *headerParser) uint(name string) uint64 {
-	return p.parse(name, p.h.Get(name))
-}
-
-func (p *headerParser) parse(name, s string) uint64 {
-	if s == "" {
-		return 0
-	}
-	v, err := strconv.ParseUint(s, 10, 63)
-	if err != nil {
-		p.fail(name)
-	}
-	return v
-}
-
-func (p *headerParser) text(name string) string {
-	s, err := Unescape(p.h.Get(name))
-	if err != nil {
-		p.fail(name)
-	}
-	return s
-}
-
-func (p *headerParser) position(name string) job.Position {
-	s := p.h.Get(name)
-	if s == "" {
-		return job.Position{}
-	}
-	due, seq, ok := strings.Cut(s, ":")
-	if !ok {
-		p.fail(name)
-	}
-	return job.Position{Due: int64(p.parse(name, due)), Seq: p.parse(name, seq)}
-}
-
-func formatInt(v int64) string   { return strconv.FormatInt(v, 10) }
-func formatUint(v uint64) string { return strconv.FormatUint(v, 10) }

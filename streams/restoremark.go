@@ -123,7 +123,7 @@ func (b *Backups) checkEmpty(ctx context.Context) error {
 		{"fires", FiresStream, firesSubjects},
 	}
 	for p := range b.s.partitions {
-		places = append(places, place{"jobs", jobsStream(p), jobsPrefix(p) + "*.*.*"})
+		places = append(places, place{"jobs", jobsStream(p), allJobs(p)})
 	}
 	for _, p := range places {
 		for next := uint64(1); ; {

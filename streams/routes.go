@@ -34,10 +34,6 @@ type Routes struct {
 // that were away.
 const deletedFor = 24 * time.Hour
 
-const routesStream = "KV_" + routesBucket
-
-func routeSubject(k job.RouteKey) string { return "$KV." + routesBucket + "." + routeToken(k) }
-
 func newRoutes(w *writer, js jetstream.JetStream, in *Inboxes, cfg Config) *Routes {
 	r := &Routes{w: w, js: js, inboxes: in, cfg: cfg, changing: make(chan struct{}, 1)}
 	r.cache = newRouteCache(r)
@@ -68,8 +64,6 @@ func (s *Routes) List(ctx context.Context, q job.RouteQuery) (job.RoutePage, err
 	all := s.cache.list(q.DB, q.After, limit)
 	return job.RoutePage{Routes: all[:min(len(all), limit)], More: len(all) > limit}, nil
 }
-
-func isMarker(h nats.Header) bool { return h.Get(hdrKVOperation) != "" }
 
 func (s *Routes) decode(k job.RouteKey, seq uint64, data []byte) (job.Route, error) {
 	r, err := contract.ParseStoredRoute(data, k)

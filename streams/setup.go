@@ -109,11 +109,8 @@ func (s *Store) setupOnce(ctx context.Context) error {
 		{
 			Name:        advisoryStream,
 			Description: "Belfry: deliveries that the subscribers of NATS routes exhausted or refused",
-			Subjects: []string{
-				"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES." + FiresStream + ".*",
-				"$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED." + FiresStream + ".*",
-			},
-			MaxAge: s.cfg.FiresMaxAge,
+			Subjects:    []string{unackedSubjects, refusedSubjects},
+			MaxAge:      s.cfg.FiresMaxAge,
 		},
 	}
 	for p := range s.partitions {

@@ -2,8 +2,6 @@ package streams
 
 import (
 	"context"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -72,9 +70,8 @@ func (l *leases) watch(ctx context.Context) {
 // once rather than at the next beat.
 func (l *leases) gone(ctx context.Context, e jetstream.KeyValueEntry) {
 	l.saw(e.Key(), sighting{revision: e.Revision(), at: time.Now().Add(-leaseExpiry)})
-	number, ok := strings.CutPrefix(e.Key(), leasePrefix)
-	p, err := strconv.Atoi(number)
-	if !ok || err != nil || p >= l.s.partitions {
+	p, ok := parseLeaseKey(e.Key())
+	if !ok || p >= l.s.partitions {
 		return
 	}
 	l.mu.Lock()

@@ -8,11 +8,8 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/singleflight"
-
-	"belfry/internal/job"
 )
 
 // timer owns a partition and fires its jobs: it follows the jobs bucket, keeps
@@ -88,6 +85,9 @@ type claimResult struct {
 	moved bool // the record has another revision; else try again
 }
 
+// maxFiring bounds the fires under way.
+const maxFiring = 1024
+
 // shutdownPatience is how long begun fires may take when the timer stops.
 const shutdownPatience = 2 * time.Second
 
@@ -124,176 +124,6 @@ func (t *timer) newAgenda() {
 
 // owns reports whether the timer fires what comes due.
 func (t *timer) owns() bool { return t.owning.Load() }
-
-// run fires due jobs until ctx ends, and returns when the fires it has begun
-// are through.
-func (t *timer) run(ctx context.Context) {
-	t.work, t.stopWork = context.WithCancel(context.WithoutCancel(ctx))
-	defer t.drain()
-	if t.routes.wait(ctx) != nil || t.breakers.wait(ctx) != nil {
-		return // stopped before it began
-	}
-	following, stop := context.WithCancel(ctx)
-	defer stop()
-	t.follow(following)
-	t.start(func(context.Context) { t.askState(following) })
-	reconnects := t.w.nc.StatusChanged(nats.CONNECTED)
-	defer t.w.nc.RemoveStatusListener(reconnects)
-
-	wake := time.NewTimer(0)
-	defer wake.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case m := <-t.tailed:
-			t.observe(m)
-			for n := len(t.tailed); n > 0; n-- {
-				t.observe(<-t.tailed)
-			}
-		case s := <-t.states:
-			t.compare(following, s)
-		case l := <-t.loads:
-			t.took(l)
-			for n := len(t.loads); n > 0; n-- {
-				t.took(<-t.loads)
-			}
-		case p := <-t.permits:
-			t.agenda.permitted(p.route, p.permits, t.now())
-		case c := <-t.claims:
-			if c.moved {
-				t.agenda.gone(c.seq)
-			} else {
-				t.agenda.failed(c.seq, t.now().Add(time.Second))
-			}
-		case <-t.doubted:
-			if why := t.doubts.about(t.tenure.fence); why != "" {
-				t.doubt(ctx, why)
-			}
-		case <-reconnects:
-			t.doubt(ctx, "the connection was lost")
-		case ten := <-t.tenures:
-			if t.wanted && ten.fence > t.tenure.fence && (t.next == nil || ten.fence > t.next.fence) {
-				t.next = &ten
-			}
-		case ten := <-t.lost:
-			t.depose(ten)
-		case o := <-t.orders:
-			t.obey(ctx, o)
-		case run := <-t.freed:
-			t.holds.end(run)
-		case seq := <-t.settled:
-			delete(t.unsettled, seq)
-		case <-t.ended:
-		case <-wake.C:
-		}
-		t.step(ctx)
-		wake.Reset(t.untilNext())
-	}
-}
-
-// step does what the agenda has for this moment.
-func (t *timer) step(ctx context.Context) {
-	if t.next != nil && t.seen >= t.next.mark {
-		t.begin(*t.next)
-		t.next = nil
-	}
-	t.finishSome(len(t.releases) > 0)
-	t.letGo()
-	t.meter.look(t.agenda, t.owns(), t.now())
-	if !t.wanted {
-		return // on standby
-	}
-	for _, seq := range t.agenda.toLoad(t.now()) {
-		t.beginLoad(seq)
-	}
-	if !t.mayFire() {
-		return
-	}
-	t.askPermits()
-	ten := t.tenure
-	for _, r := range t.agenda.toFire(t.now(), t.room()) {
-		if _, unsettled := t.unsettled[r.Revision]; unsettled {
-			t.agenda.failed(r.Revision, t.now().Add(time.Second))
-			continue
-		}
-		if end, late := t.tooLate(r); late {
-			t.expire(r, end)
-			continue
-		}
-		t.fire(r, ten)
-	}
-}
-
-// finishSome writes the ends of published fires, if it is time for it.
-func (t *timer) finishSome(hurry bool) {
-	busy := t.firing.Load() >= maxFiring/4
-	for _, claim := range t.finisher.take(t.now(), busy, hurry) {
-		t.finishPublished(claim)
-	}
-}
-
-// mayFire reports whether claims may be made.
-func (t *timer) mayFire() bool { return t.tenure.fence > 0 && !t.holds.any() }
-
-// room is how many more fires may begin.
-func (t *timer) room() int { return maxFiring - int(t.firing.Load()) }
-
-// untilNext is how long nothing is to be done: at most a second, so that a
-// step of the clock or a suspended machine delays nothing for longer.
-func (t *timer) untilNext() time.Duration {
-	wait := time.Second
-	now := t.now()
-	if at := t.agenda.nextLoad(); t.wanted && !at.IsZero() {
-		wait = min(wait, at.Sub(now))
-	}
-	if at := t.agenda.nextFire(); !at.IsZero() && t.mayFire() && t.room() > 0 {
-		wait = min(wait, at.Sub(now))
-	}
-	if at := t.agenda.nextOpening(now); !at.IsZero() && t.mayFire() {
-		wait = min(wait, at.Sub(now))
-	}
-	if at := t.finisher.next(); !at.IsZero() && t.firing.Load() < maxFiring/4 {
-		wait = min(wait, at.Sub(now))
-	}
-	return max(wait, 0)
-}
-
-func (t *timer) observe(m tailed) {
-	t.seen = m.seq
-	switch m.kind {
-	case isMark:
-		t.marked(m.rec.Epoch)
-	case isDeleted:
-		t.agenda.overtaken(m.rec.Key, m.seq)
-	case isUnknown:
-		t.agenda.observeUnknown(m.rec)
-	case isRecord:
-		t.holdFor(m.restore)
-		t.agenda.observe(m.rec)
-		t.meter.ended(m.rec, t.wanted)
-		// Behind our mark a claim of an earlier epoch has no fire yet, and
-		// its owner can publish none.
-		if m.rec.Status == job.Firing && t.tenure.fence > 0 && m.rec.Epoch != t.tenure.fence {
-			ten := t.tenure
-			c := doubtful{seq: m.seq, due: m.rec.Due, route: m.rec.RouteKey(), behind: true}
-			t.unsettled[m.seq] = struct{}{}
-			t.start(func(ctx context.Context) { t.settle(ctx, c, ten, false) })
-		}
-	}
-}
-
-func (t *timer) took(l loaded) {
-	switch {
-	case l.gone:
-		t.agenda.gone(l.seq)
-	case l.err != nil:
-		t.log.Warn("couldn't load a job yet", "error", l.err)
-		t.agenda.failed(l.seq, t.now().Add(time.Second))
-	default:
-		t.agenda.took(l.rec, t.now())
-	}
-}
 
 // start runs do beside the loop, to be waited for at the end.
 func (t *timer) start(do func(context.Context)) {

@@ -39,8 +39,6 @@ type Tokens struct {
 	changed chan struct{} // closed, and another made, with each change of these
 }
 
-const tokensStream = "KV_" + tokensBucket
-
 func newTokens(w *writer, js jetstream.JetStream, cfg Config) *Tokens {
 	return &Tokens{w: w, js: js, cfg: cfg, known: map[string]job.Token{}, changed: make(chan struct{})}
 }
@@ -202,7 +200,7 @@ func (s *Tokens) follow(ctx context.Context) error {
 // take brings one message of the bucket into the tokens that are known. What
 // is no token lets nobody in.
 func (s *Tokens) take(known map[string]job.Token, m jetstream.Msg) {
-	id := strings.TrimPrefix(m.Subject(), tokenSubject(""))
+	id := parseTokenSubject(m.Subject())
 	delete(known, id)
 	if isMarker(m.Headers()) {
 		return

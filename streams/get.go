@@ -46,7 +46,7 @@ func (w *writer) askLeader(ctx context.Context, stream string, query map[string]
 	if err != nil {
 		return stored{}, false, err
 	}
-	answer, err := w.request(ctx, &nats.Msg{Subject: "$JS.API.STREAM.MSG.GET." + stream, Data: ask})
+	answer, err := w.request(ctx, &nats.Msg{Subject: leaderGet(stream), Data: ask})
 	if err != nil {
 		return stored{}, false, fmt.Errorf("%w: couldn't read from the leader of %s: %v", job.ErrUnavailable, stream, err)
 	}
@@ -83,7 +83,7 @@ func (w *writer) askLeader(ctx context.Context, stream string, query map[string]
 // lastOnReplica returns the newest message on subject as any replica has it,
 // which is cheaper than asking the leader and may be behind it.
 func (w *writer) lastOnReplica(ctx context.Context, stream, subject string) (stored, bool, error) {
-	return w.askReplica(ctx, &nats.Msg{Subject: "$JS.API.DIRECT.GET." + stream + "." + subject})
+	return w.askReplica(ctx, &nats.Msg{Subject: replicaGet(stream) + "." + subject})
 }
 
 // seqOnReplica returns the message at seq as any replica has it.
@@ -93,7 +93,7 @@ func (w *writer) seqOnReplica(ctx context.Context, stream string, seq uint64) (s
 
 // askSeq is the question for the message at seq that any replica answers.
 func askSeq(stream string, seq uint64) *nats.Msg {
-	return &nats.Msg{Subject: "$JS.API.DIRECT.GET." + stream, Data: []byte(`{"seq":` + formatUint(seq) + `}`)}
+	return &nats.Msg{Subject: replicaGet(stream), Data: []byte(`{"seq":` + formatUint(seq) + `}`)}
 }
 
 func (w *writer) askReplica(ctx context.Context, question *nats.Msg) (stored, bool, error) {

@@ -1,0 +1,45 @@
+package streams
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/internal/job"
+)
+
+// quorate makes sure that the leader that just answered may still be the leader:
+// one that was cut off goes on to answer from what it knew. It is the leader as
+// long as most of the group has been in touch with it lately, since the others
+// wait longer than that before they elect another.
+func (s *Jobs) quorate(ctx context.Context, partition int) error {
+	ctx, cancel := context.WithTimeout(ctx, answerWait)
+	defer cancel()
+	stream, err := s.js.Stream(ctx, jobsStream(partition))
+	if err != nil {
+		return fmt.Errorf("%w: couldn't look at the group of %s: %v", job.ErrUnavailable, jobsStream(partition), err)
+	}
+	if info := stream.CachedInfo(); !mostInTouch(info.Cluster) {
+		return fmt.Errorf("%w: the leader of %s is cut off from the others", job.ErrUnavailable, info.Config.Name)
+	}
+	return nil
+}
+
+// inTouch is how lately a replica was heard of that follows its leader, who
+// speaks once a second; it waits for four before it wants to lead.
+const inTouch = 2 * time.Second
+
+func mostInTouch(group *jetstream.ClusterInfo) bool {
+	if group == nil || len(group.Replicas) == 0 {
+		return true // the only one
+	}
+	there := 1 // the leader itself
+	for _, r := range group.Replicas {
+		if !r.Offline && r.Active < inTouch {
+			there++
+		}
+	}
+	return there > (len(group.Replicas)+1)/2
+}

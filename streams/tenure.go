@@ -1,0 +1,98 @@
+package streams
+
+import "context"
+
+// tenure is the ownership of the partition from one fence to the next.
+type tenure struct {
+	// fence is the sequence of our message on fence.<p> in FIRES. While it is
+	// the last there, we are the owner: every fire is published on that
+	// condition, so an owner that was replaced is refused by the server,
+	// whenever it wakes.
+	fence uint64
+
+	// mark is the sequence of our epoch record in the jobs bucket, written
+	// after the fence. A claim of an older epoch behind it was acked when the
+	// fence stood already, so its fire cannot be in FIRES.
+	mark uint64
+}
+
+// order makes the timer take its partition, or let go of it.
+type order struct {
+	own  bool
+	done chan struct{} // for a release: closed once the last fires are through
+}
+
+// obey carries out an order, in the loop.
+func (t *timer) obey(ctx context.Context, o order) {
+	switch {
+	case o.own && !t.wanted:
+		t.wanted = true
+		t.replaced.Store(false)
+		t.take(ctx, 0)
+	case !o.own:
+		t.wanted = false
+		t.stopTake()
+		t.tenure, t.next = tenure{}, nil
+		t.owning.Store(false)
+		t.releases = append(t.releases, o.done)
+	}
+}
+
+// letGo answers releases once no fire is under way, so that the successor
+// finds nothing half done.
+func (t *timer) letGo() {
+	if len(t.releases) == 0 || t.firing.Load() > 0 || !t.finisher.idle() {
+		return
+	}
+	for _, done := range t.releases {
+		close(done)
+	}
+	t.releases = nil
+}
+
+// begin starts the tenure, now that the tail has reached its mark.
+func (t *timer) begin(ten tenure) {
+	t.tenure, t.began = ten, t.now()
+	t.owning.Store(true)
+	t.saw(ten.fence)
+	t.log.Info("firing", "partition", t.partition, "fence", ten.fence)
+	t.unsettled = map[uint64]struct{}{}
+	var claims []doubtful
+	for seq, c := range t.agenda.firing {
+		// A higher epoch than ours is that of a FIRES which was lost. Should
+		// it be a successor's, then its fence refuses what we publish.
+		if c.epoch == ten.fence {
+			continue
+		}
+		t.unsettled[seq] = struct{}{}
+		claims = append(claims, doubtful{
+			seq: seq, due: c.due, route: c.route, firesAfter: c.firesAfter, behind: seq > ten.mark,
+		})
+	}
+	t.start(func(ctx context.Context) { t.settleClaims(ctx, ten, claims) })
+}
+
+// marked takes in an owner's mark. One under a newer fence than ours is that of
+// our successor, who may learn of our last claims only if we make no more: to
+// be refused is not enough, since an owner without fires to publish never is.
+func (t *timer) marked(epoch uint64) {
+	if t.next != nil && epoch > t.next.fence || t.tenure.fence > 0 && epoch > t.tenure.fence {
+		t.stopOwning()
+	}
+}
+
+// depose ends the tenure if it is still the one that was refused.
+func (t *timer) depose(ten tenure) {
+	if t.tenure == ten {
+		t.stopOwning()
+	}
+}
+
+func (t *timer) stopOwning() {
+	t.stopTake()
+	t.tenure, t.next = tenure{}, nil
+	t.wanted = false
+	t.owning.Store(false)
+	t.replaced.Store(true)
+	t.log.Warn("another process fires this partition now; this one has stopped", "partition", t.partition)
+}
