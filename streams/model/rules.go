@@ -1,4 +1,4 @@
-package streams_test
+package model
 
 // modelRules are departures from the protocol, each one that somebody might
 // well write; the zero value has none. What each leads to:
