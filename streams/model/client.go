@@ -8,40 +8,40 @@ import (
 
 // The two routes of a schedule, one of each type.
 const (
-	modelREST = "rest"
-	modelNATS = "nats"
+	restRoute = "rest"
+	natsRoute = "nats"
 )
 
-// modelVerb is what a client asked for.
-type modelVerb string
+// verb is what a client asked for.
+type verb string
 
 const (
-	modelCreate modelVerb = "create"
-	modelChange modelVerb = "PUT"
-	modelCancel modelVerb = "DELETE"
+	create verb = "create"
+	change verb = "PUT"
+	cancel verb = "DELETE"
 )
 
-// modelAnswer is what a client was told. One that was told nothing certain
+// answer is what a client was told. One that was told nothing certain
 // (503) leaves none.
-type modelAnswer struct {
-	verb modelVerb
-	told modelTold
+type answer struct {
+	verb verb
+	told told
 	op   string // of a write that was applied or lost, as told
 	arm  string // the fire id that the answer is about
 }
 
-type modelTold string
+type told string
 
 const (
-	modelDone    modelTold = "done"     // 200
-	modelExists  modelTold = "exists"   // 200 to a repeated create: arm stands
-	modelTooLate modelTold = "too late" // 400: arm has begun to fire, or is over
-	modelNotYet  modelTold = "not yet"  // no answer: the write was lost, and is decided anew
+	done    told = "done"     // 200
+	exists  told = "exists"   // 200 to a repeated create: arm stands
+	tooLate told = "too late" // 400: arm has begun to fire, or is over
+	notYet  told = "not yet"  // no answer: the write was lost, and is decided anew
 )
 
-// modelClientMain asks for a few things about the schedule's jobs.
-func modelClientMain(p *modelProcess) {
-	c := modelClient{p}
+// clientMain asks for a few things about the schedule's jobs.
+func clientMain(p *process) {
+	c := client{p}
 	for range 2 + p.w.rng.IntN(3) {
 		key := p.w.rng.IntN(p.w.keys)
 		switch p.w.rng.IntN(5) {
@@ -55,34 +55,34 @@ func modelClientMain(p *modelProcess) {
 	}
 }
 
-type modelClient struct{ *modelProcess }
+type client struct{ *process }
 
 // content returns one of the few contents that clients ask for, so that some
 // ask for the same.
-func (c modelClient) content(key int) job.Job {
+func (c client) content(key int) job.Job {
 	version := c.w.rng.IntN(3)
 	j := job.Job{
 		Key:     job.Key{ID: string(rune('a' + key))},
 		Trigger: int64(1 + 4*version),
-		Route:   modelREST,
+		Route:   restRoute,
 	}
 	if (key+version)%2 == 0 {
-		j.Route = modelNATS
+		j.Route = natsRoute
 	}
 	return j
 }
 
 // create stores j where nothing stands, or looks at what does.
-func (c modelClient) create(j job.Job) {
+func (c client) create(j job.Job) {
 	next := job.New(j, c.w.newID("fire"))
 	for range 4 {
-		outcome, now := c.attempt(modelCreate, next)
-		if outcome != modelLost {
+		outcome, now := c.attempt(create, next)
+		if outcome != lost {
 			return
 		}
 		switch {
 		case now.Status != job.Cancelled && now.SameContent(j):
-			c.answer(modelAnswer{verb: modelCreate, told: modelExists, arm: now.FireID})
+			c.answer(answer{verb: create, told: exists, arm: now.FireID})
 			return
 		case now.Status.Live():
 			return // 400, and nothing promised
@@ -92,25 +92,25 @@ func (c modelClient) create(j job.Job) {
 }
 
 // change is PUT.
-func (c modelClient) change(j job.Job) {
+func (c client) change(j job.Job) {
 	for range 4 {
-		now := c.read(modelKeyOf(j.Key))
+		now := c.read(keyOf(j.Key))
 		if now.Revision == 0 {
 			return
 		}
 		next, err := now.Change(j, c.w.newID("fire"))
 		if err != nil {
-			c.answer(modelAnswer{verb: modelChange, told: modelTooLate, arm: now.FireID})
+			c.answer(answer{verb: change, told: tooLate, arm: now.FireID})
 			return
 		}
-		if outcome, _ := c.attempt(modelChange, next); outcome != modelLost {
+		if outcome, _ := c.attempt(change, next); outcome != lost {
 			return
 		}
 	}
 }
 
 // cancel is DELETE.
-func (c modelClient) cancel(key int) {
+func (c client) cancel(key int) {
 	for range 4 {
 		now := c.read(key)
 		if now.Revision == 0 {
@@ -118,31 +118,31 @@ func (c modelClient) cancel(key int) {
 		}
 		next, err := now.Cancel(time.UnixMilli(c.w.clock))
 		if err != nil {
-			c.answer(modelAnswer{verb: modelCancel, told: modelTooLate, arm: now.FireID})
+			c.answer(answer{verb: cancel, told: tooLate, arm: now.FireID})
 			return
 		}
-		if outcome, _ := c.attempt(modelCancel, next); outcome != modelLost {
+		if outcome, _ := c.attempt(cancel, next); outcome != lost {
 			return
 		}
 	}
 }
 
 // attempt writes rec and notes what the client can say of it.
-func (c modelClient) attempt(verb modelVerb, rec job.Record) (modelOutcome, job.Record) {
+func (c client) attempt(verb verb, rec job.Record) (outcome, job.Record) {
 	rec.Op = c.w.newID("op")
 	outcome, now := c.write(rec, 3)
 	switch outcome {
-	case modelApplied:
-		c.answer(modelAnswer{verb: verb, told: modelDone, op: rec.Op, arm: rec.FireID})
-	case modelLost:
-		c.answer(modelAnswer{verb: verb, told: modelNotYet, op: rec.Op, arm: rec.FireID})
-	case modelUnknown:
-		c.w.tally[modelUnknowns]++
+	case applied:
+		c.answer(answer{verb: verb, told: done, op: rec.Op, arm: rec.FireID})
+	case lost:
+		c.answer(answer{verb: verb, told: notYet, op: rec.Op, arm: rec.FireID})
+	case unknown:
+		c.w.tally[unknowns]++
 	}
 	return outcome, now
 }
 
-func (c modelClient) answer(a modelAnswer) {
+func (c client) answer(a answer) {
 	c.w.note("%s: %s of %s (%s): %s", c.name, a.verb, a.arm, a.op, a.told)
 	c.w.answers = append(c.w.answers, a)
 }

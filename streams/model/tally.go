@@ -7,129 +7,129 @@ import (
 	"belfry/internal/job"
 )
 
-// modelTally counts what happened in schedules, by modelCounter.
-type modelTally [len(modelCounters)]int
+// tally counts what happened in schedules, by counter.
+type tally [len(counters)]int
 
 const (
-	modelSchedules = iota
-	modelSteps
-	modelClaims
-	modelFired
-	modelPosts
-	modelRepeats
-	modelCancels
-	modelChanges
-	modelRearms
-	modelPutBacks
-	modelTooLates
-	modelUnknowns
-	modelDeaths
-	modelTakeovers
-	modelRefusals
-	modelFoundFires
-	modelMissingFires
-	modelLateClaims
-	modelAnew
-	modelCrashes
-	modelPauses
-	modelDays
-	modelTurnedGates
-	modelLostRequests
-	modelLostAnswers
-	modelLateRequests
-	modelOldLeaders
+	schedules = iota
+	steps
+	claims
+	fired
+	posts
+	repeats
+	cancels
+	changes
+	rearms
+	putBacks
+	tooLates
+	unknowns
+	deaths
+	takeovers
+	refusals
+	foundFires
+	missingFires
+	lateClaims
+	anew
+	crashes
+	pauses
+	days
+	turnedGates
+	lostRequests
+	lostAnswers
+	lateRequests
+	oldLeaders
 )
 
-var modelCounters = [...]string{
-	modelSchedules:    "schedules",
-	modelSteps:        "steps",
-	modelClaims:       "claims",
-	modelFired:        "fires",
-	modelPosts:        "posts",
-	modelRepeats:      "posts cut short by a crash",
-	modelCancels:      "cancels",
-	modelChanges:      "changes",
-	modelRearms:       "finished jobs armed again",
-	modelPutBacks:     "fires put back",
-	modelTooLates:     "answers: too late",
-	modelUnknowns:     "answers: outcome unknown",
-	modelDeaths:       "deaths",
-	modelTakeovers:    "takeovers begun",
-	modelRefusals:     "publishes refused by the fence",
-	modelFoundFires:   "native fires found by a takeover",
-	modelMissingFires: "missing fires published by a takeover",
-	modelLateClaims:   "older owners' claims behind L",
-	modelAnew:         "claims made anew",
-	modelCrashes:      "crashes",
-	modelPauses:       "pauses",
-	modelDays:         "long silences",
-	modelTurnedGates:  "gates shut or opened",
-	modelLostRequests: "lost requests",
-	modelLostAnswers:  "lost answers",
-	modelLateRequests: "late requests",
-	modelOldLeaders:   "refusals by an old leader",
+var counters = [...]string{
+	schedules:    "schedules",
+	steps:        "steps",
+	claims:       "claims",
+	fired:        "fires",
+	posts:        "posts",
+	repeats:      "posts cut short by a crash",
+	cancels:      "cancels",
+	changes:      "changes",
+	rearms:       "finished jobs armed again",
+	putBacks:     "fires put back",
+	tooLates:     "answers: too late",
+	unknowns:     "answers: outcome unknown",
+	deaths:       "deaths",
+	takeovers:    "takeovers begun",
+	refusals:     "publishes refused by the fence",
+	foundFires:   "native fires found by a takeover",
+	missingFires: "missing fires published by a takeover",
+	lateClaims:   "older owners' claims behind L",
+	anew:         "claims made anew",
+	crashes:      "crashes",
+	pauses:       "pauses",
+	days:         "long silences",
+	turnedGates:  "gates shut or opened",
+	lostRequests: "lost requests",
+	lostAnswers:  "lost answers",
+	lateRequests: "late requests",
+	oldLeaders:   "refusals by an old leader",
 }
 
-func (t *modelTally) add(other modelTally) {
+func (t *tally) add(other tally) {
 	for i, n := range other {
 		t[i] += n
 	}
 }
 
-func (t modelTally) String() string {
+func (t tally) String() string {
 	var parts []string
 	for i, n := range t {
-		parts = append(parts, fmt.Sprintf("%d %s", n, modelCounters[i]))
+		parts = append(parts, fmt.Sprintf("%d %s", n, counters[i]))
 	}
 	return strings.Join(parts, ", ")
 }
 
 // count returns the tally of a schedule that has been played.
-func (w *modelWorld) count() modelTally {
+func (w *world) count() tally {
 	t := w.tally
-	t[modelSchedules], t[modelSteps], t[modelPosts] = 1, w.steps, len(w.posts)
-	var last [modelKeys]job.Record
+	t[schedules], t[steps], t[posts] = 1, w.steps, len(w.posts)
+	var last [maxKeys]job.Record
 	for _, m := range w.jobs.log {
-		if m.key == modelEpochKey {
+		if m.key == epochKey {
 			continue
 		}
 		old := last[m.key]
 		last[m.key] = m.rec
 		if isPutBack(old, m.rec) {
-			t[modelPutBacks]++
+			t[putBacks]++
 			continue
 		}
 		switch m.rec.Status {
 		case job.Firing:
-			t[modelClaims]++
+			t[claims]++
 			if old.Status == job.Firing {
-				t[modelAnew]++
+				t[anew]++
 			}
 		case job.Scheduled:
 			if old.Status.Final() {
-				t[modelRearms]++
+				t[rearms]++
 			} else if old.Status.Live() {
-				t[modelChanges]++
+				t[changes]++
 			}
 		case job.Cancelled:
-			t[modelCancels]++
+			t[cancels]++
 		case job.Dead:
-			t[modelDeaths]++
+			t[deaths]++
 		}
 	}
 	for _, m := range w.fires.log {
 		if m.op == "" {
-			t[modelFired]++
+			t[fired]++
 		}
 	}
 	for _, p := range w.posts {
 		if p.cut {
-			t[modelRepeats]++
+			t[repeats]++
 		}
 	}
 	for _, a := range w.answers {
-		if a.told == modelTooLate {
-			t[modelTooLates]++
+		if a.told == tooLate {
+			t[tooLates]++
 		}
 	}
 	return t
