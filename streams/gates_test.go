@@ -3,8 +3,6 @@ package streams_test
 import (
 	"fmt"
 	"slices"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -135,32 +133,6 @@ func TestRateLimitOfNATSRoute(t *testing.T) {
 	f.reaches(newJob("free", "r", start).Key, job.Published)
 }
 
-// A job of a NATS route that would fire too late expires without a claim.
-func TestNATSJobExpires(t *testing.T) {
-	t.Parallel()
-	m := metricstest.New()
-	f := open(t, streams.Config{Metrics: m.Streams})
-	r := f.route("r", job.NATS)
-	r.MaxLateness = time.Minute
-	if err := f.Routes().Replace(t.Context(), r, 0); err != nil {
-		t.Fatal(err)
-	}
-	f.run()
-	late, inTime := newJob("late", "r", time.Now().Add(-2*time.Minute)), newJob("in time", "r", time.Now().Add(-time.Second))
-	f.create(late)
-	f.create(inTime)
-	f.reaches(inTime.Key, job.Published)
-	got := f.reaches(late.Key, job.Expired)
-	if got.Reason != job.ReasonTooLate || !strings.HasSuffix(got.Detail, "ms late, of 60000 at most") || got.Attempt != 0 {
-		t.Errorf("the late job is %+v, want it expired as too late, without an attempt", got)
-	}
-	becomes(t, m, `belfry_jobs_finished_total{status="expired"}`, 1)
-	becomes(t, m, `belfry_jobs_waiting{partition="0"}`, 0)
-	if n := len(f.messages("FIRES", "fires.>")); n != 1 {
-		t.Errorf("%d fires, want that of the job in time", n)
-	}
-}
-
 // A breaker that tripped on one node shuts the gates on the other.
 func TestBreakerShutsGates(t *testing.T) {
 	t.Parallel()
@@ -254,71 +226,6 @@ func TestBreakerOfADeletedRoute(t *testing.T) {
 		t.Fatal(err)
 	}
 	becomes(t, m, `belfry_breaker_state{db="db",route="r"}`, 0)
-}
-
-func TestPermitsFrom(t *testing.T) {
-	now := time.UnixMilli(1_000_000)
-	ms := func(n int) time.Time { return now.Add(time.Duration(n) * time.Millisecond) }
-	for _, c := range []struct {
-		name  string
-		next  time.Time
-		limit job.RateLimit
-		n     int
-		want  []time.Time
-		then  time.Time
-	}{
-		{"the first", time.Time{}, job.RateLimit{PerSecond: 100}, 3, []time.Time{ms(0), ms(10), ms(20)}, ms(30)},
-		{"behind others", ms(25), job.RateLimit{PerSecond: 100}, 2, []time.Time{ms(25), ms(35)}, ms(45)},
-		{"after a rest", ms(-5000), job.RateLimit{PerSecond: 100}, 2, []time.Time{ms(0), ms(10)}, ms(20)},
-		{"a burst after a rest", ms(-5000), job.RateLimit{PerSecond: 100, Burst: 3}, 4, []time.Time{ms(-20), ms(-10), ms(0), ms(10)}, ms(20)},
-		{"no burst without a rest", ms(0), job.RateLimit{PerSecond: 100, Burst: 3}, 2, []time.Time{ms(0), ms(10)}, ms(20)},
-		{"slow", ms(0), job.RateLimit{PerSecond: 0.1}, 2, []time.Time{ms(0), ms(10_000)}, ms(20_000)},
-	} {
-		got, then := streams.PermitsFrom(c.next, now, c.limit, c.n)
-		if !slices.EqualFunc(got, c.want, time.Time.Equal) || !then.Equal(c.then) {
-			t.Errorf("%s: %v, then %v; want %v, then %v", c.name, got, then, c.want, c.then)
-		}
-	}
-}
-
-// Many that ask at once, on two nodes, share one rate.
-func TestPermitsOverTwoNodes(t *testing.T) {
-	t.Parallel()
-	f := open(t, streams.Config{})
-	other, err := streams.Open(t.Context(), f.server.Connect(), streams.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	limit := job.RateLimit{PerSecond: 1000}
-	var mu sync.Mutex
-	var all []time.Time
-	var asking sync.WaitGroup
-	for _, s := range []*streams.Store{f.Store, other} {
-		for range 4 {
-			asking.Go(func() {
-				for i := range 10 {
-					permits, err := s.ReservePermits(t.Context(), job.RouteKey{DB: "db", ID: "r"}, limit, i+1)
-					if err != nil {
-						t.Error(err)
-						return
-					}
-					mu.Lock()
-					all = append(all, permits...)
-					mu.Unlock()
-				}
-			})
-		}
-	}
-	asking.Wait()
-	slices.SortFunc(all, time.Time.Compare)
-	if len(all) != 8*55 {
-		t.Fatalf("%d permits, want %d", len(all), 8*55)
-	}
-	for i := range len(all) - 1 {
-		if got := all[i+1].Sub(all[i]); got < time.Millisecond {
-			t.Fatalf("permits %d and %d are %v apart, want 1 ms at least", i, i+1, got)
-		}
-	}
 }
 
 // The concurrency of a route is one over all nodes that fetch from its inbox.

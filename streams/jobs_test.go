@@ -288,3 +288,113 @@ func TestUnavailable(t *testing.T) {
 		t.Errorf("create without an answer in time: %v, want ErrUnknownOutcome", err)
 	}
 }
+
+// A job that waits can be fired by hand: at once, once, with its own fire id.
+func TestFireNow(t *testing.T) {
+	f := open(t, streams.Config{})
+	f.route("r", job.REST)
+	f.run()
+	j := newJob("a", "r", time.Now().Add(time.Hour))
+	f.create(j)
+	id := f.get(j.Key).FireID
+	for attempt := 1; attempt <= 2; attempt++ {
+		if err := f.Jobs().Fire(t.Context(), j.Key); err != nil {
+			t.Fatalf("fire now, attempt %d: %v", attempt, err)
+		}
+		h := f.fetch("r")
+		if h.ID != id || h.Trigger != j.Trigger || h.Attempt != attempt {
+			t.Errorf("fired as %q for %d, attempt %d; want %q for %d, attempt %d", h.ID, h.Trigger, h.Attempt, id, j.Trigger, attempt)
+		}
+		if err := f.Jobs().Fire(t.Context(), j.Key); !errors.Is(err, job.ErrFiring) {
+			t.Errorf("fire while it fires: %v, want ErrFiring", err)
+		}
+		res := job.Result{Status: job.Retrying, RetryAt: time.Now().Add(time.Hour).UnixMilli(), Reason: job.ReasonFailed}
+		if attempt == 2 {
+			res = job.Result{Status: job.Delivered}
+		}
+		if err := f.Jobs().Finish(t.Context(), h.Fire, res); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.Ack(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.Jobs().Fire(t.Context(), j.Key); !errors.Is(err, job.ErrFinished) {
+		t.Errorf("fire a delivered job: %v, want ErrFinished", err)
+	}
+	j.ID = "unknown"
+	if err := f.Jobs().Fire(t.Context(), j.Key); !errors.Is(err, job.ErrJobNotFound) {
+		t.Errorf("fire an unknown job: %v, want ErrJobNotFound", err)
+	}
+	if got := f.messages("FIRES", "fires.>"); len(got) != 2 {
+		t.Errorf("%d fires, want 2", len(got))
+	}
+}
+
+// The revision that a change is for is part of its compare-and-set.
+func TestChangesOfOneRevision(t *testing.T) {
+	f := open(t, streams.Config{})
+	f.route("r", job.NATS)
+	j := newJob("one", "r", farOff)
+	f.create(j)
+	first := f.get(j.Key).Revision
+	j.Trigger++
+	is := func(what string, got, want error) {
+		t.Helper()
+		if !errors.Is(got, want) {
+			t.Errorf("%s: %v, want %v", what, got, want)
+		}
+	}
+	is("update of another revision", f.Jobs().Update(t.Context(), j, first+1), job.ErrRevision)
+	is("update", f.Jobs().Update(t.Context(), j, first), nil)
+	is("update again", f.Jobs().Update(t.Context(), j, first), nil)
+	second := f.get(j.Key).Revision
+	if second != first+1 {
+		t.Errorf("the revision is %d, want %d: one write", second, first+1)
+	}
+	j.Trigger++
+	is("update of an old revision", f.Jobs().Update(t.Context(), j, first), job.ErrRevision)
+	is("cancel of an old revision", f.Jobs().Cancel(t.Context(), j.Key, first), job.ErrRevision)
+
+	// Of many with one revision exactly one comes through.
+	results := make(chan error)
+	for i := range 10 {
+		go func() {
+			j := j
+			j.Trigger += int64(i)
+			results <- f.Jobs().Update(t.Context(), j, second)
+		}()
+	}
+	won := 0
+	for range 10 {
+		err := <-results
+		if err == nil {
+			won++
+		} else {
+			is("one of many updates", err, job.ErrRevision)
+		}
+	}
+	if won != 1 {
+		t.Errorf("%d of 10 updates of one revision came through, want 1", won)
+	}
+	third := f.get(j.Key).Revision
+	is("cancel", f.Jobs().Cancel(t.Context(), j.Key, third), nil)
+	is("cancel again", f.Jobs().Cancel(t.Context(), j.Key, third), nil)
+	is("cancel with a later one", f.Jobs().Cancel(t.Context(), j.Key, third+9), job.ErrRevision)
+
+	r := f.route("s", job.REST)
+	old, err := f.Routes().Get(t.Context(), r.RouteKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.WebhookURL = "http://127.0.0.1:1/other"
+	is("replace of another revision", f.Routes().Replace(t.Context(), r, old.Revision+1), job.ErrRevision)
+	is("replace", f.Routes().Replace(t.Context(), r, old.Revision), nil)
+	is("replace again", f.Routes().Replace(t.Context(), r, old.Revision), nil)
+	is("delete of an old revision", f.Routes().Delete(t.Context(), r.RouteKey, old.Revision), job.ErrRevision)
+	now, err := f.Routes().Get(t.Context(), r.RouteKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	is("delete", f.Routes().Delete(t.Context(), r.RouteKey, now.Revision), nil)
+}

@@ -1,4 +1,4 @@
-package streams_test
+package model
 
 import (
 	"fmt"
@@ -6,10 +6,10 @@ import (
 	"strconv"
 )
 
-// modelWorld is one schedule: the store, the network, the processes, a clock,
+// world is one schedule: the store, the network, the processes, a clock,
 // and a source of chance that decides everything.
-type modelWorld struct {
-	rules modelRules
+type world struct {
+	rules rules
 	rng   *rand.Rand
 	keys  int // jobs
 	clock int64
@@ -17,39 +17,39 @@ type modelWorld struct {
 	calm  bool // no faults from now on
 	ids   int
 
-	gates, gatesBefore modelGates // as they are, and before the last turn
+	gates, gatesBefore gates // as they are, and before the last turn
 
-	jobs  modelJobs
-	fires modelFires
-	net   []*modelCall
+	jobs  jobs
+	fires fires
+	net   []*call
 
-	all     []*modelProcess // the owners, the workers, and the clients
-	owners  []*modelProcess
-	workers []*modelProcess
-	moved   *modelProcess // the owner or worker that moved last
+	all     []*process // the owners, the workers, and the clients
+	owners  []*process
+	workers []*process
+	moved   *process // the owner or worker that moved last
 
-	handouts []*modelHandout
-	posts    []*modelPost
+	handouts []*handout
+	posts    []*post
 	dead     map[string]bool // fire ids in DEAD
-	answers  []modelAnswer
+	answers  []answer
 
-	tally   modelTally
+	tally   tally
 	tracing bool
 	trace   []string
 }
 
-func modelNewWorld(seed uint64, rules modelRules) *modelWorld {
-	w := &modelWorld{rules: rules, rng: rand.New(rand.NewPCG(seed, 2)), dead: map[string]bool{}}
-	w.keys = 2 + w.rng.IntN(modelKeys-1)
+func newWorld(seed uint64, rules rules) *world {
+	w := &world{rules: rules, rng: rand.New(rand.NewPCG(seed, 2)), dead: map[string]bool{}}
+	w.keys = 2 + w.rng.IntN(maxKeys-1)
 	for i := range 4 + 2 + w.rng.IntN(2) {
-		p := &modelProcess{w: w, server: i < 4}
+		p := &process{w: w, server: i < 4}
 		switch {
 		case i < 2:
-			p.name, p.main = "owner"+strconv.Itoa(i), modelOwnerMain
+			p.name, p.main = "owner"+strconv.Itoa(i), ownerMain
 		case i < 4:
-			p.name, p.main = "worker"+strconv.Itoa(i-2), modelWorkerMain
+			p.name, p.main = "worker"+strconv.Itoa(i-2), workerMain
 		default:
-			p.name, p.main = "client"+strconv.Itoa(i-4), modelClientMain
+			p.name, p.main = "client"+strconv.Itoa(i-4), clientMain
 		}
 		p.boot()
 		w.all = append(w.all, p)
@@ -61,7 +61,7 @@ func modelNewWorld(seed uint64, rules modelRules) *modelWorld {
 
 // run plays the schedule: turmoil, then calm until nothing is left to do. It
 // reports whether the world came to rest.
-func (w *modelWorld) run() bool {
+func (w *world) run() bool {
 	defer func() {
 		for _, p := range w.all {
 			p.end()
@@ -83,7 +83,7 @@ func (w *modelWorld) run() bool {
 }
 
 // turmoil is one step with faults.
-func (w *modelWorld) turmoil() {
+func (w *world) turmoil() {
 	w.steps++
 	// Half of the faults strike what has just moved, and so is busy.
 	p := w.moved
@@ -109,7 +109,7 @@ func (w *modelWorld) turmoil() {
 		}
 	case n < 394:
 		p.asleep = w.steps + 10 + w.rng.IntN(60)
-		w.tally[modelPauses]++
+		w.tally[pauses]++
 	case n < 398:
 		w.owners[w.rng.IntN(2)].lapsed = true
 	case n < 400:
@@ -121,8 +121,8 @@ func (w *modelWorld) turmoil() {
 
 // moveOne gives a turn to one of the processes that can move, each as likely as
 // the others.
-func (w *modelWorld) moveOne() bool {
-	var can [8]*modelProcess
+func (w *world) moveOne() bool {
+	var can [8]*process
 	n := 0
 	for _, p := range w.all {
 		if p.canMove() {
@@ -141,36 +141,36 @@ func (w *modelWorld) moveOne() bool {
 	return true
 }
 
-func (w *modelWorld) crash(p *modelProcess) {
+func (w *world) crash(p *process) {
 	w.note("%s: crashes", p.name)
-	w.tally[modelCrashes]++
+	w.tally[crashes]++
 	p.end()
 	w.release(p)
 }
 
 // passDays lets so much time pass that every claim counts as lost. A worker
 // that lives does not hold a fire for that long.
-func (w *modelWorld) passDays() {
+func (w *world) passDays() {
 	for _, h := range w.handouts {
 		if h.holder != nil {
 			return
 		}
 	}
-	w.clock += modelPatience
-	w.tally[modelDays]++
+	w.clock += patience
+	w.tally[days]++
 	w.note("days pass: %d", w.clock)
 }
 
 // settleDown ends the faults: who sleeps wakes up, of each kind at least one is
 // up, and the gates open. What is still in the network may yet arrive.
-func (w *modelWorld) settleDown() {
+func (w *world) settleDown() {
 	w.calm = true
-	w.gates = modelGates{}
+	w.gates = gates{}
 	w.note("calm")
 	for _, p := range w.all {
 		p.asleep = 0
 	}
-	for _, pair := range [...][]*modelProcess{w.owners, w.workers} {
+	for _, pair := range [...][]*process{w.owners, w.workers} {
 		first := w.rng.IntN(2)
 		if !pair[0].alive() && !pair[1].alive() {
 			pair[first].boot()
@@ -183,7 +183,7 @@ func (w *modelWorld) settleDown() {
 
 // skipAhead advances the clock to when the next waiting job is due. It does
 // not wait for claims to count as lost: in calm nobody may need that.
-func (w *modelWorld) skipAhead() bool {
+func (w *world) skipAhead() bool {
 	next := int64(-1)
 	for key := range w.keys {
 		r := w.jobs.get(key)
@@ -199,15 +199,15 @@ func (w *modelWorld) skipAhead() bool {
 }
 
 // owned reports whether a process believes that it owns the partition.
-func (w *modelWorld) owned() bool { return w.owners[0].owning || w.owners[1].owning }
+func (w *world) owned() bool { return w.owners[0].owning || w.owners[1].owning }
 
-func (w *modelWorld) newID(kind string) string {
+func (w *world) newID(kind string) string {
 	w.ids++
 	return kind + strconv.Itoa(w.ids)
 }
 
 // note adds a line to the trace of a schedule that is played for its trace.
-func (w *modelWorld) note(format string, args ...any) {
+func (w *world) note(format string, args ...any) {
 	if w.tracing {
 		w.trace = append(w.trace, fmt.Sprintf("%4d t=%-3d ", w.steps, w.clock)+fmt.Sprintf(format, args...))
 	}

@@ -1,4 +1,4 @@
-package streams_test
+package model
 
 import "belfry/internal/job"
 
@@ -8,9 +8,9 @@ import "belfry/internal/job"
 //
 // What was in hand is forgotten: the routine finds all of it in the streams,
 // and acting on an old answer as well would fire twice.
-func (o *modelOwner) takeOver() bool {
+func (o *owner) takeOver() bool {
 	o.lapsed, o.owning, o.tasks = false, false, nil
-	o.w.tally[modelTakeovers]++
+	o.w.tally[takeovers]++
 
 	previous, owned := o.writeFence()
 	if !owned {
@@ -41,14 +41,14 @@ func (o *modelOwner) takeOver() bool {
 	o.step()
 	found := o.w.fires.claims(from, o.fence)
 	for _, r := range firing {
-		t := &modelTask{rec: r, stage: modelPublishing}
+		t := &task{rec: r, stage: publishing}
 		switch {
 		case !found[r.Revision]:
-			o.w.tally[modelMissingFires]++
+			o.w.tally[missingFires]++
 			o.tasks = append(o.tasks, t)
 			o.publish(t)
-		case r.Route == modelNATS:
-			o.w.tally[modelFoundFires]++
+		case r.Route == natsRoute:
+			o.w.tally[foundFires]++
 			o.tasks = append(o.tasks, t)
 			o.published(t)
 		}
@@ -59,7 +59,7 @@ func (o *modelOwner) takeOver() bool {
 // writeFence makes this process the owner, and returns the fence that was
 // there before. After a missing answer it is the owner if the newest fence is
 // its own.
-func (o *modelOwner) writeFence() (previous uint64, owned bool) {
+func (o *owner) writeFence() (previous uint64, owned bool) {
 	o.step()
 	w := o.w
 	previous = w.fires.fence
@@ -79,12 +79,12 @@ func (o *modelOwner) writeFence() (previous uint64, owned bool) {
 }
 
 // writeEpoch writes the epoch record until an answer gives its revision.
-func (o *modelOwner) writeEpoch() {
-	w, m := o.w, modelWrite{key: modelEpochKey, epoch: o.fence}
+func (o *owner) writeEpoch() {
+	w, m := o.w, write{key: epochKey, epoch: o.fence}
 	for {
 		call := o.ask(func() (uint64, bool) {
 			m.at = w.clock
-			revision, ok := w.jobs.put(m, modelAny)
+			revision, ok := w.jobs.put(m, unconditional)
 			w.note("%s: epoch record of fence %d: revision %d", o.name, m.epoch, revision)
 			return revision, ok
 		})
@@ -96,7 +96,7 @@ func (o *modelOwner) writeEpoch() {
 }
 
 // firing returns the claims that are not finished, as far as o has followed.
-func (o *modelOwner) firing() []job.Record {
+func (o *owner) firing() []job.Record {
 	var firing []job.Record
 	for _, r := range o.seen {
 		if r.Status == job.Firing {
@@ -111,11 +111,11 @@ func (o *modelOwner) firing() []job.Record {
 // fence alone would tell it only when it has something to publish; until then
 // it would hold on to a partition whose newer owner may have died with a claim
 // in hand.
-func (o *modelOwner) follow() bool {
+func (o *owner) follow() bool {
 	m, pos, _ := o.w.jobs.next(o.pos)
 	o.pos = pos
 	epoch := m.epoch
-	if m.key != modelEpochKey {
+	if m.key != epochKey {
 		o.learn(m.rec)
 		epoch = m.rec.Epoch
 	}
@@ -126,8 +126,8 @@ func (o *modelOwner) follow() bool {
 	// fence, so its own publish is refused, and it cannot be in FIRES.
 	late := m.rec.Status == job.Firing && epoch < o.fence && pos > o.boundary
 	if o.owning && late && !o.w.rules.leavesLateClaims {
-		o.w.tally[modelLateClaims]++
-		t := &modelTask{rec: m.rec}
+		o.w.tally[lateClaims]++
+		t := &task{rec: m.rec}
 		o.tasks = append(o.tasks, t)
 		o.publish(t)
 	}

@@ -1,4 +1,4 @@
-package streams_test
+package model
 
 import (
 	"math/rand/v2"
@@ -6,27 +6,27 @@ import (
 	"belfry/internal/job"
 )
 
-// A schedule has at most modelKeys jobs, named a, b, c …; the epoch record has
+// A schedule has at most maxKeys jobs, named a, b, c …; the epoch record has
 // a key of its own behind them.
 const (
-	modelKeys     = 4
-	modelEpochKey = modelKeys
+	maxKeys  = 4
+	epochKey = maxKeys
 )
 
-func modelKeyOf(k job.Key) int { return int(k.ID[0] - 'a') }
+func keyOf(k job.Key) int { return int(k.ID[0] - 'a') }
 
-// modelAny stands for a write without a compare-and-set.
-const modelAny = ^uint64(0)
+// unconditional stands for a write without a compare-and-set.
+const unconditional = ^uint64(0)
 
-// modelJobs is the bucket of the partition: history 1, one sequence for all
+// jobs is the bucket of the partition: history 1, one sequence for all
 // keys, and compare-and-set on the revision of a key. Nothing expires.
-type modelJobs struct {
-	log    []modelWrite // revision r is log[r-1]; the overwritten ones are kept for the check
-	newest [modelKeys + 1]uint64
+type jobs struct {
+	log    []write // revision r is log[r-1]; the overwritten ones are kept for the check
+	newest [maxKeys + 1]uint64
 }
 
-// modelWrite is one message of the bucket: a record, or the epoch record.
-type modelWrite struct {
+// write is one message of the bucket: a record, or the epoch record.
+type write struct {
 	key   int
 	rec   job.Record
 	epoch uint64 // the fence, of an epoch record
@@ -35,8 +35,8 @@ type modelWrite struct {
 }
 
 // put writes m if the key is at revision expected, and returns m's revision.
-func (s *modelJobs) put(m modelWrite, expected uint64) (uint64, bool) {
-	if expected != modelAny && s.newest[m.key] != expected {
+func (s *jobs) put(m write, expected uint64) (uint64, bool) {
+	if expected != unconditional && s.newest[m.key] != expected {
 		return 0, false
 	}
 	revision := s.last() + 1
@@ -47,7 +47,7 @@ func (s *modelJobs) put(m modelWrite, expected uint64) (uint64, bool) {
 }
 
 // get is a read from the leader. Revision 0 says that there is no record.
-func (s *modelJobs) get(key int) job.Record {
+func (s *jobs) get(key int) job.Record {
 	if s.newest[key] == 0 {
 		return job.Record{}
 	}
@@ -56,7 +56,7 @@ func (s *modelJobs) get(key int) job.Record {
 
 // getStale is a read from a replica that lags behind: any state the key ever
 // had, up to the newest.
-func (s *modelJobs) getStale(key int, rng *rand.Rand) job.Record {
+func (s *jobs) getStale(key int, rng *rand.Rand) job.Record {
 	upTo := rng.IntN(len(s.log) + 1)
 	for i := upTo - 1; i >= 0; i-- {
 		if s.log[i].key == key {
@@ -68,7 +68,7 @@ func (s *modelJobs) getStale(key int, rng *rand.Rand) job.Record {
 
 // next returns the first message behind position pos that has not been
 // overwritten, which is what a consumer of the bucket sees next.
-func (s *modelJobs) next(pos uint64) (modelWrite, uint64, bool) {
+func (s *jobs) next(pos uint64) (write, uint64, bool) {
 	revision := uint64(0)
 	for _, r := range s.newest {
 		if r > pos && (revision == 0 || r < revision) {
@@ -76,49 +76,49 @@ func (s *modelJobs) next(pos uint64) (modelWrite, uint64, bool) {
 		}
 	}
 	if revision == 0 {
-		return modelWrite{}, 0, false
+		return write{}, 0, false
 	}
 	return s.log[revision-1], revision, true
 }
 
 // last returns the highest revision.
-func (s *modelJobs) last() uint64 { return uint64(len(s.log)) }
+func (s *jobs) last() uint64 { return uint64(len(s.log)) }
 
-// modelFires is the FIRES stream: fires, and the fences of the partition.
-type modelFires struct {
-	log   []modelMessage // sequence s is log[s-1]
-	fence uint64         // the sequence of the newest fence
+// fires is the FIRES stream: fires, and the fences of the partition.
+type fires struct {
+	log   []message // sequence s is log[s-1]
+	fence uint64    // the sequence of the newest fence
 }
 
-// modelMessage is one message of FIRES: a fire, or a fence, which has an op.
-type modelMessage struct {
+// message is one message of FIRES: a fire, or a fence, which has an op.
+type message struct {
 	fire job.Fire
 	op   string
 	at   int64
 }
 
 // publish appends a fire, if the newest fence is still the expected one.
-func (s *modelFires) publish(f job.Fire, expected uint64, at int64) (uint64, bool) {
-	if expected != modelAny && s.fence != expected {
+func (s *fires) publish(f job.Fire, expected uint64, at int64) (uint64, bool) {
+	if expected != unconditional && s.fence != expected {
 		return 0, false
 	}
 	f.Seq = uint64(len(s.log) + 1)
-	s.log = append(s.log, modelMessage{fire: f, at: at})
+	s.log = append(s.log, message{fire: f, at: at})
 	return f.Seq, true
 }
 
 // writeFence appends a fence, if the newest is still the expected one.
-func (s *modelFires) writeFence(op string, expected uint64, at int64) (uint64, bool) {
+func (s *fires) writeFence(op string, expected uint64, at int64) (uint64, bool) {
 	if s.fence != expected {
 		return 0, false
 	}
-	s.log = append(s.log, modelMessage{op: op, at: at})
+	s.log = append(s.log, message{op: op, at: at})
 	s.fence = uint64(len(s.log))
 	return s.fence, true
 }
 
 // fenceOp is the operation that wrote the newest fence.
-func (s *modelFires) fenceOp() string {
+func (s *fires) fenceOp() string {
 	if s.fence == 0 {
 		return ""
 	}
@@ -126,7 +126,7 @@ func (s *modelFires) fenceOp() string {
 }
 
 // claims returns the claims whose fires stand behind from, up to to.
-func (s *modelFires) claims(from, to uint64) map[uint64]bool {
+func (s *fires) claims(from, to uint64) map[uint64]bool {
 	found := make(map[uint64]bool)
 	for _, m := range s.log[min(from, to):to] {
 		if m.op == "" {

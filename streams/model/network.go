@@ -1,11 +1,11 @@
-package streams_test
+package model
 
 import "belfry/internal/job"
 
-// modelCall is a request to the store. The sender learns its answer, or that
+// call is a request to the store. The sender learns its answer, or that
 // none came; then the request may have been applied, may never be, or may
 // still be on its way.
-type modelCall struct {
+type call struct {
 	apply    func() (uint64, bool)
 	answered bool
 	missing  bool
@@ -13,18 +13,18 @@ type modelCall struct {
 	ok       bool   // false: the compare-and-set was refused
 }
 
-func (c *modelCall) settled() bool { return c.answered || c.missing }
+func (c *call) settled() bool { return c.answered || c.missing }
 
 // send sends a request, and does not wait for the answer.
-func (p *modelProcess) send(apply func() (uint64, bool)) *modelCall {
+func (p *process) send(apply func() (uint64, bool)) *call {
 	p.step()
-	c := &modelCall{apply: apply}
+	c := &call{apply: apply}
 	p.w.carry(c, p.server)
 	return c
 }
 
 // ask sends a request and waits for its answer, or for none.
-func (p *modelProcess) ask(apply func() (uint64, bool)) *modelCall {
+func (p *process) ask(apply func() (uint64, bool)) *call {
 	c := p.send(apply)
 	p.wait(c.settled)
 	return c
@@ -33,7 +33,7 @@ func (p *modelProcess) ask(apply func() (uint64, bool)) *modelCall {
 // carry is the network: it decides what becomes of a request. Those of the
 // processes may meet two leaders: the old one refuses at once, by what it last
 // knew, what the new one applies, then or later.
-func (w *modelWorld) carry(c *modelCall, ofProcess bool) {
+func (w *world) carry(c *call, ofProcess bool) {
 	fate := 0
 	if !w.calm {
 		fate = w.rng.IntN(100)
@@ -45,61 +45,61 @@ func (w *modelWorld) carry(c *modelCall, ofProcess bool) {
 		w.net = append(w.net, c)
 	case fate < 81: // lost on the way there
 		c.missing = true
-		w.tally[modelLostRequests]++
+		w.tally[lostRequests]++
 	case fate < 90: // lost on the way back
 		c.apply()
 		c.missing = true
-		w.tally[modelLostAnswers]++
+		w.tally[lostAnswers]++
 	case fate < 92 && ofProcess:
 		c.apply()
 		c.answered = true
-		w.tally[modelOldLeaders]++
+		w.tally[oldLeaders]++
 	case fate < 94 && ofProcess:
 		c.answered = true
-		w.net = append(w.net, &modelCall{apply: c.apply, missing: true})
-		w.tally[modelOldLeaders]++
+		w.net = append(w.net, &call{apply: c.apply, missing: true})
+		w.tally[oldLeaders]++
 	default: // late: the sender gives up, the request goes on
 		c.missing = true
 		w.net = append(w.net, c)
-		w.tally[modelLateRequests]++
+		w.tally[lateRequests]++
 	}
 }
 
-func (c *modelCall) answer() {
+func (c *call) answer() {
 	c.seq, c.ok = c.apply()
 	c.answered = !c.missing
 }
 
 // arrive lets one of the requests on their way come to an end.
-func (w *modelWorld) arrive() {
+func (w *world) arrive() {
 	i := w.rng.IntN(len(w.net))
 	c := w.net[i]
 	if !w.calm && !c.missing && w.rng.IntN(8) == 0 {
 		c.missing = true // slow has become late
-		w.tally[modelLateRequests]++
+		w.tally[lateRequests]++
 		return
 	}
 	w.net = append(w.net[:i], w.net[i+1:]...)
 	if !w.calm && w.rng.IntN(10) == 0 {
 		c.missing = true
-		w.tally[modelLostRequests]++
+		w.tally[lostRequests]++
 		return
 	}
 	c.answer()
 }
 
-// modelOutcome is what a writer knows about its write.
-type modelOutcome int
+// outcome is what a writer knows about its write.
+type outcome int
 
 const (
-	modelApplied modelOutcome = iota
-	modelLost                 // not applied, and never will be
-	modelUnknown
+	applied outcome = iota
+	lost            // not applied, and never will be
+	unknown
 )
 
 // put is one compare-and-set request for a record.
-func (p *modelProcess) put(rec job.Record, expected uint64) func() (uint64, bool) {
-	m, life := modelWrite{key: modelKeyOf(rec.Key), rec: rec}, p.lives
+func (p *process) put(rec job.Record, expected uint64) func() (uint64, bool) {
+	m, life := write{key: keyOf(rec.Key), rec: rec}, p.lives
 	return func() (uint64, bool) {
 		m.at, m.late = p.w.clock, !p.alive() || p.lives != life
 		revision, ok := p.w.jobs.put(m, expected)
@@ -112,28 +112,28 @@ func (p *modelProcess) put(rec job.Record, expected uint64) func() (uint64, bool
 // write writes rec over the record it replaces and settles the outcome by
 // reading, sending up to tries times. For a lost write it returns what stands
 // there instead.
-func (p *modelProcess) write(rec job.Record, tries int) (modelOutcome, job.Record) {
+func (p *process) write(rec job.Record, tries int) (outcome, job.Record) {
 	expected, doubt := rec.Replaces.Seq, false
 	for range tries {
 		call := p.ask(p.put(rec, expected))
 		if call.ok && call.answered {
-			return modelApplied, rec
+			return applied, rec
 		}
 		doubt = doubt || call.missing
-		now := p.read(modelKeyOf(rec.Key))
+		now := p.read(keyOf(rec.Key))
 		switch {
 		case now.Op == rec.Op:
-			return modelApplied, now
+			return applied, now
 		case now.Revision == expected:
 			continue
 		case doubt && now.Replaces.Seq == expected:
-			return modelLost, now
+			return lost, now
 		case rec.Status == job.Scheduled && now.FireID == rec.FireID:
-			return modelApplied, now // it has been claimed meanwhile
+			return applied, now // it has been claimed meanwhile
 		case !doubt:
-			return modelLost, now
+			return lost, now
 		}
-		return modelUnknown, now
+		return unknown, now
 	}
-	return modelUnknown, job.Record{}
+	return unknown, job.Record{}
 }

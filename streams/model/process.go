@@ -1,4 +1,4 @@
-package streams_test
+package model
 
 import (
 	"errors"
@@ -7,15 +7,15 @@ import (
 	"belfry/internal/job"
 )
 
-// modelProcess is one actor, written as straight code that hands the turn back
+// process is one actor, written as straight code that hands the turn back
 // before each thing it does. It runs as a coroutine: exactly one process moves
 // at a time, and the schedule says which. Between two turns it may crash, which
 // loses all that it knew but none of what it sent, or be paused for long and
 // wake up with everything it had in hand.
-type modelProcess struct {
-	w       *modelWorld
+type process struct {
+	w       *world
 	name    string
-	main    func(*modelProcess)
+	main    func(*process)
 	server  bool        // an owner or a worker; clients do not crash
 	ready   func() bool // what it waits for; nil for nothing
 	asleep  int         // paused up to this step
@@ -27,35 +27,35 @@ type modelProcess struct {
 	handoff func()
 }
 
-var errModelCrash = errors.New("crashed")
+var errCrash = errors.New("crashed")
 
 // boot starts the process from nothing.
-func (p *modelProcess) boot() {
+func (p *process) boot() {
 	p.ready = nil
 	p.lives++
 	p.resume, p.kill = iter.Pull(func(yield func(struct{}) bool) {
 		defer func() {
-			if r := recover(); r != nil && r != errModelCrash {
+			if r := recover(); r != nil && r != errCrash {
 				panic(r)
 			}
 		}()
 		p.handoff = func() {
 			if !yield(struct{}{}) {
-				panic(errModelCrash) // unwinds main; nothing else does
+				panic(errCrash) // unwinds main; nothing else does
 			}
 		}
 		p.main(p)
 	})
 }
 
-func (p *modelProcess) alive() bool { return p.resume != nil }
+func (p *process) alive() bool { return p.resume != nil }
 
-func (p *modelProcess) canMove() bool {
+func (p *process) canMove() bool {
 	return p.alive() && p.asleep <= p.w.steps && (p.ready == nil || p.ready())
 }
 
 // move gives the process one turn.
-func (p *modelProcess) move() {
+func (p *process) move() {
 	p.ready = nil
 	if _, more := p.resume(); !more {
 		p.resume = nil
@@ -63,7 +63,7 @@ func (p *modelProcess) move() {
 }
 
 // end takes the process down where it stands.
-func (p *modelProcess) end() {
+func (p *process) end() {
 	if p.alive() {
 		p.kill()
 	}
@@ -71,17 +71,17 @@ func (p *modelProcess) end() {
 }
 
 // step lets the others move.
-func (p *modelProcess) step() { p.wait(nil) }
+func (p *process) step() { p.wait(nil) }
 
 // wait lets the others move at least once, and until ready.
-func (p *modelProcess) wait(ready func() bool) {
+func (p *process) wait(ready func() bool) {
 	p.ready = ready
 	p.handoff()
 }
 
 // read reads a record from the leader. Reads are repeated until answered, so
 // the model has no faults for them.
-func (p *modelProcess) read(key int) job.Record {
+func (p *process) read(key int) job.Record {
 	p.step()
 	return p.w.jobs.get(key)
 }

@@ -1,4 +1,4 @@
-package streams_test
+package model
 
 import (
 	"time"
@@ -6,30 +6,30 @@ import (
 	"belfry/internal/job"
 )
 
-// modelPatience is how long a claim may stay unfinished, half of FIRES'
-// MaxAge; modelMargin is longer than any worker that lives takes for a try.
+// patience is how long a claim may stay unfinished, half of FIRES'
+// MaxAge; margin is longer than any worker that lives takes for a try.
 const (
-	modelPatience = 10_000
-	modelMargin   = 2_000
+	patience = 10_000
+	margin   = 2_000
 )
 
-// modelOwner is what a process that may own the partition knows; a crash loses
+// owner is what a process that may own the partition knows; a crash loses
 // all of it.
-type modelOwner struct {
-	*modelProcess
+type owner struct {
+	*process
 
-	pos  uint64                // how far it has followed the bucket
-	seen [modelKeys]job.Record // the newest record of each key that it knows of
+	pos  uint64              // how far it has followed the bucket
+	seen [maxKeys]job.Record // the newest record of each key that it knows of
 
-	fence     uint64     // its fence
-	boundary  uint64     // its epoch record, L
-	firesSeen uint64     // the highest sequence of FIRES it has seen
-	gates     modelGates // as far as it knows
-	tasks     []*modelTask
+	fence     uint64 // its fence
+	boundary  uint64 // its epoch record, L
+	firesSeen uint64 // the highest sequence of FIRES it has seen
+	gates     gates  // as far as it knows
+	tasks     []*task
 }
 
-func modelOwnerMain(p *modelProcess) {
-	o := &modelOwner{modelProcess: p, gates: p.w.gates}
+func ownerMain(p *process) {
+	o := &owner{process: p, gates: p.w.gates}
 	for {
 		for !o.mayTry() { // a warm standby
 			o.wait(func() bool { return o.behind() || o.mayTry() })
@@ -47,14 +47,14 @@ func modelOwnerMain(p *modelProcess) {
 
 // mayTry is the lease. While there are faults it may lapse at any time, in
 // anyone's eyes; in calm it lapses when nobody holds on to the partition.
-func (o *modelOwner) mayTry() bool { return o.lapsed || o.w.calm && !o.w.owned() }
+func (o *owner) mayTry() bool { return o.lapsed || o.w.calm && !o.w.owned() }
 
 // behind reports whether the tail has more; the last message of a bucket is
 // never overwritten.
-func (o *modelOwner) behind() bool { return o.pos < o.w.jobs.last() }
+func (o *owner) behind() bool { return o.pos < o.w.jobs.last() }
 
 // work does one thing of an owner's many.
-func (o *modelOwner) work() {
+func (o *owner) work() {
 	o.wait(func() bool {
 		return o.lapsed || o.behind() || o.gates != o.w.gates || o.anyDone() != nil || o.anyDue() >= 0
 	})
@@ -83,10 +83,10 @@ func (o *modelOwner) work() {
 // -1. A firing record is
 // due too, once its claim counts as lost; but not before the tail has brought
 // it, or it would be published as a late claim and claimed anew as well.
-func (o *modelOwner) anyDue() int {
+func (o *owner) anyDue() int {
 	start := o.w.steps
-	for i := range modelKeys {
-		key := (start + i) % modelKeys
+	for i := range maxKeys {
+		key := (start + i) % maxKeys
 		r := &o.seen[key]
 		ahead := int64(0)
 		if o.w.rules.claimsAhead {
@@ -100,16 +100,16 @@ func (o *modelOwner) anyDue() int {
 	return -1
 }
 
-func (o *modelOwner) inHand(key int) bool {
+func (o *owner) inHand(key int) bool {
 	for _, t := range o.tasks {
-		if modelKeyOf(t.rec.Key) == key {
+		if keyOf(t.rec.Key) == key {
 			return true
 		}
 	}
 	return false
 }
 
-func (o *modelOwner) anyDone() *modelTask {
+func (o *owner) anyDone() *task {
 	for i := range o.tasks {
 		if t := o.tasks[(i+o.w.steps)%len(o.tasks)]; t.call.settled() {
 			return t
@@ -118,11 +118,11 @@ func (o *modelOwner) anyDone() *modelTask {
 	return nil
 }
 
-func (o *modelOwner) now() time.Time { return time.UnixMilli(o.w.clock) }
+func (o *owner) now() time.Time { return time.UnixMilli(o.w.clock) }
 
 // learn keeps a record that the owner wrote or read itself, ahead of the tail.
-func (o *modelOwner) learn(r job.Record) {
-	if k := modelKeyOf(r.Key); r.Revision > o.seen[k].Revision {
+func (o *owner) learn(r job.Record) {
+	if k := keyOf(r.Key); r.Revision > o.seen[k].Revision {
 		o.seen[k] = r
 	}
 }

@@ -1,4 +1,4 @@
-package streams_test
+package model
 
 import (
 	"math"
@@ -7,21 +7,21 @@ import (
 	"belfry/internal/job"
 )
 
-// modelHandout is what the REST route's consumer knows of a fire. A fire is
+// handout is what the REST route's consumer knows of a fire. A fire is
 // handed out again when its worker died or its ack was lost, not while a
 // worker lives: that one tells the consumer that it is still at it, and gives
 // up before its wait is over.
-type modelHandout struct {
+type handout struct {
 	fire   job.Fire
-	holder *modelProcess
+	holder *process
 	times  int
 	acked  bool
 }
 
-// modelPost is one request at the receiver.
-type modelPost struct {
+// post is one request at the receiver.
+type post struct {
 	fire    job.Fire
-	holder  *modelProcess
+	holder  *process
 	at      int64
 	behind  uint64 // the last revision in the bucket then
 	success bool
@@ -29,16 +29,16 @@ type modelPost struct {
 	cut     bool // the worker died before the try was finished
 }
 
-func modelWorkerMain(p *modelProcess) {
+func workerMain(p *process) {
 	for {
 		p.wait(func() bool { return p.w.nextHandout(0) != nil })
 		// Not always the oldest: an ack wait that runs out hands out late.
 		h := p.w.nextHandout(p.w.rng.IntN(2))
 		h.holder, h.times = p, h.times+1
-		if modelWork(p, h) {
+		if work(p, h) {
 			p.step()
 			if h.acked = p.w.calm || p.w.rng.IntN(10) > 0; !h.acked {
-				p.w.tally[modelLostAnswers]++
+				p.w.tally[lostAnswers]++
 			}
 		}
 		h.holder = nil
@@ -46,7 +46,7 @@ func modelWorkerMain(p *modelProcess) {
 }
 
 // nextHandout returns a fire to hand out, passing over up to skip of them.
-func (w *modelWorld) nextHandout(skip int) (next *modelHandout) {
+func (w *world) nextHandout(skip int) (next *handout) {
 	for _, h := range w.handouts {
 		if h.holder == nil && !h.acked {
 			next = h
@@ -58,10 +58,10 @@ func (w *modelWorld) nextHandout(skip int) (next *modelHandout) {
 	return next
 }
 
-// modelWork does with a fire what the record says, and reports whether it may
+// work does with a fire what the record says, and reports whether it may
 // be acked.
-func modelWork(p *modelProcess, h *modelHandout) bool {
-	r := modelLook(p, h)
+func work(p *process, h *handout) bool {
+	r := look(p, h)
 	for {
 		switch job.Judge(h.fire, r, r.Revision != 0) {
 		case job.Undecided: // not so by the leader, unless the model is wrong
@@ -73,7 +73,7 @@ func modelWork(p *modelProcess, h *modelHandout) bool {
 			p.w.dead[h.fire.ID] = true
 			return true
 		}
-		overdue := r.Due <= p.w.clock+modelMargin
+		overdue := r.Due <= p.w.clock+margin
 		if overdue && !p.w.rules.deliversOverdue {
 			// The owner claims it anew, and two tries could overlap. Not acked:
 			// a last word of the worker before may still make it a dead one.
@@ -81,34 +81,34 @@ func modelWork(p *modelProcess, h *modelHandout) bool {
 		}
 		var next job.Record
 		if p.w.looksShut(r.Route) {
-			next = modelPutBack(p, h.fire, r)
+			next = putBack(p, h.fire, r)
 			if h.acked = p.w.rules.acksFirst; h.acked {
 				p.step()
 			}
 		} else {
-			next = modelTry(p, h.fire, r)
+			next = deliver(p, h.fire, r)
 		}
 		outcome, _ := p.write(next, math.MaxInt)
 		p.w.closePosts(p)
-		if outcome == modelApplied && next.Status != job.Dead {
+		if outcome == applied && next.Status != job.Dead {
 			return true
 		}
-		r = p.read(modelKeyOf(r.Key)) // superseded now, or buried
+		r = p.read(keyOf(r.Key)) // superseded now, or buried
 	}
 }
 
-// modelLook reads the record for a fire. A replica may lag, so it is believed
+// look reads the record for a fire. A replica may lag, so it is believed
 // only where nothing can have happened behind the fire's claim: when the fire
 // was never handed out before, and its claim does not yet count as lost.
-func modelLook(p *modelProcess, h *modelHandout) job.Record {
-	key := modelKeyOf(h.fire.Key)
+func look(p *process, h *handout) job.Record {
+	key := keyOf(h.fire.Key)
 	p.step()
 	if h.times == 1 || p.w.rules.trustsReplicas {
 		r := p.w.jobs.get(key)
 		if p.w.rng.IntN(3) == 0 {
 			r = p.w.jobs.getStale(key, p.w.rng)
 		}
-		fresh := r.Due > p.w.clock+modelMargin
+		fresh := r.Due > p.w.clock+margin
 		if job.Judge(h.fire, r, r.Revision != 0) == job.Valid && (fresh || p.w.rules.deliversOverdue) {
 			return r
 		}
@@ -116,11 +116,11 @@ func modelLook(p *modelProcess, h *modelHandout) job.Record {
 	return p.read(key)
 }
 
-// modelTry posts the fire and returns the record that finishes the try.
-func modelTry(p *modelProcess, f job.Fire, r job.Record) job.Record {
+// deliver posts the fire and returns the record that finishes the try.
+func deliver(p *process, f job.Fire, r job.Record) job.Record {
 	p.step()
 	w := p.w
-	post := &modelPost{fire: f, holder: p, at: w.clock, behind: w.jobs.last(), success: w.rng.IntN(10) < 6, open: true}
+	post := &post{fire: f, holder: p, at: w.clock, behind: w.jobs.last(), success: w.rng.IntN(10) < 6, open: true}
 	w.posts = append(w.posts, post)
 	w.note("%s: post %s attempt %d fire %s claim %d: success %t", p.name, f.Key.ID, f.Attempt, f.ID, f.Claim, post.success)
 	res := job.Result{Status: job.Delivered}
@@ -137,7 +137,7 @@ func modelTry(p *modelProcess, f job.Fire, r job.Record) job.Record {
 }
 
 // closePosts notes that p knows what became of its try.
-func (w *modelWorld) closePosts(p *modelProcess) {
+func (w *world) closePosts(p *process) {
 	for _, post := range w.posts {
 		if post.holder == p {
 			post.open = false
@@ -147,7 +147,7 @@ func (w *modelWorld) closePosts(p *modelProcess) {
 
 // release gives the fires of a crashed worker back to the consumer, and marks
 // the posts that may be repeated for it.
-func (w *modelWorld) release(p *modelProcess) {
+func (w *world) release(p *process) {
 	for _, h := range w.handouts {
 		if h.holder == p {
 			h.holder = nil
@@ -155,7 +155,7 @@ func (w *modelWorld) release(p *modelProcess) {
 	}
 	for _, post := range w.posts {
 		if post.holder == p && post.open {
-			key := modelKeyOf(post.fire.Key)
+			key := keyOf(post.fire.Key)
 			post.cut = w.jobs.get(key).Revision == post.fire.Claim
 			post.open = false
 		}

@@ -1,4 +1,4 @@
-package streams_test
+package model
 
 import (
 	"time"
@@ -6,51 +6,51 @@ import (
 	"belfry/internal/job"
 )
 
-// modelTask is a job in the owner's hands: a claim, a publish, or the finish
+// task is a job in the owner's hands: a claim, a publish, or the finish
 // of a NATS route, on its way. Tasks are pipelined.
-type modelTask struct {
-	stage modelStage
+type task struct {
+	stage stage
 	rec   job.Record // the claim; in the last stage the final record
-	call  *modelCall
+	call  *call
 }
 
-type modelStage int
+type stage int
 
 const (
-	modelClaiming modelStage = iota
-	modelPublishing
-	modelFinishing
+	claiming stage = iota
+	publishing
+	finishing
 )
 
 // claim begins a try of r.
-func (o *modelOwner) claim(r job.Record) {
-	rec := r.Claim(o.now(), o.fence, o.firesSeen, modelPatience*time.Millisecond, "")
+func (o *owner) claim(r job.Record) {
+	rec := r.Claim(o.now(), o.fence, o.firesSeen, patience*time.Millisecond, "")
 	rec.Op = o.w.newID("op")
-	t := &modelTask{rec: rec}
+	t := &task{rec: rec}
 	o.tasks = append(o.tasks, t)
 	t.call = o.send(o.putClaim(rec))
 }
 
-func (o *modelOwner) putClaim(rec job.Record) func() (uint64, bool) {
+func (o *owner) putClaim(rec job.Record) func() (uint64, bool) {
 	if o.w.rules.claimsBlindly {
-		return o.put(rec, modelAny)
+		return o.put(rec, unconditional)
 	}
 	return o.put(rec, rec.Replaces.Seq)
 }
 
 // publish puts the fire of t's claim into FIRES, behind the owner's fence.
-func (o *modelOwner) publish(t *modelTask) {
+func (o *owner) publish(t *task) {
 	r, w := t.rec, o.w
 	f := job.Fire{Key: r.Key, Route: r.Route, Trigger: r.Trigger, ID: r.FireID, Attempt: r.Attempt, Claim: r.Revision}
 	expected := o.fence
 	if w.rules.noFence {
-		expected = modelAny
+		expected = unconditional
 	}
-	t.stage = modelPublishing
+	t.stage = publishing
 	t.call = o.send(func() (uint64, bool) {
 		seq, ok := w.fires.publish(f, expected, w.clock)
-		if ok && f.Route == modelREST {
-			w.handouts = append(w.handouts, &modelHandout{fire: w.fires.log[seq-1].fire})
+		if ok && f.Route == restRoute {
+			w.handouts = append(w.handouts, &handout{fire: w.fires.log[seq-1].fire})
 		}
 		w.note("%s: publish %s attempt %d fire %s claim %d behind fence %d: sequence %d, applied %t",
 			o.name, f.Key.ID, f.Attempt, f.ID, f.Claim, expected, seq, ok)
@@ -59,30 +59,30 @@ func (o *modelOwner) publish(t *modelTask) {
 }
 
 // advance takes a task on from the answer to its call.
-func (o *modelOwner) advance(t *modelTask) {
+func (o *owner) advance(t *task) {
 	answer := t.call
 	switch {
-	case t.stage == modelPublishing && answer.missing && o.w.rules.publishesAgain:
+	case t.stage == publishing && answer.missing && o.w.rules.publishesAgain:
 		o.publish(t)
-	case t.stage == modelPublishing && answer.missing: // in doubt
+	case t.stage == publishing && answer.missing: // in doubt
 		o.owning = o.takeOver()
-	case t.stage == modelPublishing && !answer.ok && o.stands():
+	case t.stage == publishing && !answer.ok && o.stands():
 		if o.w.rules.believesRefusals {
 			o.publish(t)
 			return
 		}
 		o.owning = o.takeOver() // an old leader says so: in doubt
-	case t.stage == modelPublishing && !answer.ok: // deposed
+	case t.stage == publishing && !answer.ok: // deposed
 		o.w.note("%s: refused by the fence", o.name)
-		o.w.tally[modelRefusals]++
+		o.w.tally[refusals]++
 		o.owning = false
-	case t.stage == modelPublishing:
+	case t.stage == publishing:
 		o.firesSeen = max(o.firesSeen, answer.seq)
 		o.published(t)
 	case answer.ok && answer.answered:
 		t.rec.Revision = answer.seq
 		o.written(t)
-	case t.stage == modelClaiming && answer.missing && o.w.rules.believesMissing:
+	case t.stage == claiming && answer.missing && o.w.rules.believesMissing:
 		o.drop(t)
 	default:
 		o.settle(t)
@@ -90,14 +90,14 @@ func (o *modelOwner) advance(t *modelTask) {
 }
 
 // stands reports whether the newest fence is the owner's.
-func (o *modelOwner) stands() bool {
+func (o *owner) stands() bool {
 	o.step()
 	return o.w.fires.fence == o.fence
 }
 
 // settle learns from the leader what became of a claim or a finish.
-func (o *modelOwner) settle(t *modelTask) {
-	r := o.read(modelKeyOf(t.rec.Key))
+func (o *owner) settle(t *task) {
+	r := o.read(keyOf(t.rec.Key))
 	switch {
 	case r.Op == t.rec.Op:
 		t.rec = r
@@ -111,9 +111,9 @@ func (o *modelOwner) settle(t *modelTask) {
 }
 
 // written goes on behind a claim or a finish that is known to be stored.
-func (o *modelOwner) written(t *modelTask) {
+func (o *owner) written(t *task) {
 	o.learn(t.rec)
-	if t.stage == modelClaiming {
+	if t.stage == claiming {
 		o.publish(t)
 	} else {
 		o.drop(t)
@@ -122,18 +122,18 @@ func (o *modelOwner) written(t *modelTask) {
 
 // published goes on behind a fire that is known to be in FIRES: the workers
 // finish a REST job, the owner one of a NATS route.
-func (o *modelOwner) published(t *modelTask) {
-	if t.rec.Route == modelREST {
+func (o *owner) published(t *task) {
+	if t.rec.Route == restRoute {
 		o.drop(t)
 		return
 	}
-	t.stage = modelFinishing
+	t.stage = finishing
 	t.rec = t.rec.Finish(job.Result{Status: job.Published}, o.now())
 	t.rec.Op = o.w.newID("op")
 	t.call = o.send(o.put(t.rec, t.rec.Replaces.Seq))
 }
 
-func (o *modelOwner) drop(t *modelTask) {
+func (o *owner) drop(t *task) {
 	for i := range o.tasks {
 		if o.tasks[i] == t {
 			o.tasks = append(o.tasks[:i], o.tasks[i+1:]...)

@@ -1,4 +1,4 @@
-package streams_test
+package model
 
 import (
 	"cmp"
@@ -7,40 +7,40 @@ import (
 	"belfry/internal/job"
 )
 
-// modelGates says of which routes the gate is shut: by a pause, or by a breaker,
+// gates says of which routes the gate is shut: by a pause, or by a breaker,
 // which is the same to the protocol. A breaker that lets one probe through, or
 // a rate limit, only takes some of the turns that an open gate leaves to chance.
-type modelGates struct{ rest, nats bool }
+type gates struct{ rest, nats bool }
 
-func (g modelGates) shut(route string) bool {
-	if route == modelNATS {
+func (g gates) shut(route string) bool {
+	if route == natsRoute {
 		return g.nats
 	}
 	return g.rest
 }
 
 // turnGate shuts a gate or opens it again.
-func (w *modelWorld) turnGate() {
+func (w *world) turnGate() {
 	w.gatesBefore = w.gates
 	if w.rng.IntN(3) == 0 {
 		w.gates.nats = !w.gates.nats
 	} else {
 		w.gates.rest = !w.gates.rest
 	}
-	w.tally[modelTurnedGates]++
+	w.tally[turnedGates]++
 	w.note("gates shut: %+v", w.gates)
 }
 
 // looksShut is what a worker knows of the gate: it may be a turn behind.
-func (w *modelWorld) looksShut(route string) bool {
+func (w *world) looksShut(route string) bool {
 	if !w.calm && w.rng.IntN(4) == 0 {
 		return w.gatesBefore.shut(route)
 	}
 	return w.gates.shut(route)
 }
 
-// modelPutBack returns the record that puts a claim back untried.
-func modelPutBack(p *modelProcess, f job.Fire, r job.Record) job.Record {
+// putBack returns the record that puts a claim back untried.
+func putBack(p *process, f job.Fire, r job.Record) job.Record {
 	p.step()
 	res := job.Result{Status: job.Scheduled, RetryAt: cmp.Or(r.Replaces.Due, f.Trigger), Reason: r.Reason}
 	next := r.Finish(res, time.UnixMilli(p.w.clock))

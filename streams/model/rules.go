@@ -1,8 +1,8 @@
-package streams_test
+package model
 
-// modelRules are departures from the protocol, each one that somebody might
+// rules are departures from the protocol, each one that somebody might
 // well write; the zero value has none. What each leads to:
-type modelRules struct {
+type rules struct {
 	// FIRES refuses no publish. A claims and goes to sleep, or its publish is
 	// slow; B takes over, does not find the fire, and publishes it; then A's
 	// arrives: a double.
