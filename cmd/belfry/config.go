@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"strings"
 	"time"
@@ -203,29 +202,4 @@ func (c Config) adminToken() (string, error) {
 
 func isAdminToken(s string) bool {
 	return len(s) >= 16 && len(s) <= 200 && !strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' })
-}
-
-var errNotLoopback = errors.New("not a loopback address")
-
-// checkLoopback accepts a host:port whose host is a loopback address, or a
-// name of nothing but loopback addresses. Otherwise the error is
-// [errNotLoopback], or says why the name cannot be resolved.
-func checkLoopback(ctx context.Context, hostport string) error {
-	host, _, err := net.SplitHostPort(hostport)
-	if err != nil {
-		return err
-	}
-	if host == "" {
-		return errNotLoopback // all interfaces
-	}
-	addrs, err := net.DefaultResolver.LookupIPAddr(ctx, host)
-	if err != nil {
-		return fmt.Errorf("couldn't resolve the host: %w", err)
-	}
-	for _, a := range addrs {
-		if !a.IP.IsLoopback() {
-			return errNotLoopback
-		}
-	}
-	return nil
 }

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// recordOverhead is the room a stored job or fire needs beside its meta, in
+// bytes, for its headers and its other fields. NATS counts all of it as
+// payload.
+const recordOverhead = 64 << 10
+
+// natsOptions returns the options of the embedded server: those of
+// --nats-config, under what the other flags say. It only reads.
+//
+// JetStream is always on and always below the data folder, so a store_dir in
+// the file is an error. Signals and logging are Belfry's.
+func natsOptions(ctx context.Context, cfg Config) (*server.Options, error) {
+	opts := &server.Options{}
+	if cfg.NATSConfig != "" {
+		var err error
+		if opts, err = server.ProcessConfigFile(cfg.NATSConfig); err != nil {
+			// It has a line for each mistake.
+			reason := strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")
+			return nil, fmt.Errorf("--nats-config %q: couldn't load it: %s", cfg.NATSConfig, reason)
+		}
+	}
+	switch {
+	case opts.StoreDir != "":
+		return nil, fmt.Errorf("--nats-config %q: leave store_dir out: --data says where the data is", cfg.NATSConfig)
+	case len(opts.Accounts) > 0 || len(opts.TrustedOperators) > 0:
+		// Belfry and its subscribers meet in one account.
+		return nil, fmt.Errorf("--nats-config %q: the embedded server has one account: leave accounts and operator out, or run a nats-server of your own and use --nats-url", cfg.NATSConfig)
+	}
+	opts.NoSigs = true
+	opts.Trace = false // would log payloads
+	opts.ServerName = cmp.Or(opts.ServerName, "belfry")
+	opts.JetStream = true
+	opts.DisableJetStreamBanner = true
+	opts.StoreDir = cfg.Data // the server adds /jetstream
+	if opts.SyncInterval == 0 {
+		opts.SyncAlways = true // an answered request is on disk
+	}
+	if err := setListen(ctx, opts, cfg); err != nil {
+		return nil, err
+	}
+	return opts, setMaxPayload(opts, cfg)
+}
+
+func setListen(ctx context.Context, opts *server.Options, cfg Config) error {
+	if cfg.NATSListen != "" {
+		host, port, err := net.SplitHostPort(cfg.NATSListen)
+		if err != nil {
+			return err
+		}
+		if opts.Port, err = strconv.Atoi(port); err != nil {
+			return err
+		}
+		if opts.Port == 0 {
+			opts.Port = server.RANDOM_PORT
+		}
+		opts.Host = cmp.Or(host, opts.Host)
+	}
+	opts.Host = cmp.Or(opts.Host, "127.0.0.1")
+	opts.Port = cmp.Or(opts.Port, server.DEFAULT_PORT)
+	if hasAuth(opts) || cfg.Insecure {
+		return nil
+	}
+	if err := checkLoopback(ctx, listenAddr(opts)); err != nil {
+		return fmt.Errorf("the embedded nats-server would listen on %q: %w, and --nats-config has no authorization: listen on 127.0.0.1, configure authorization, or add --insecure to serve everyone who can reach it", listenAddr(opts), err)
+	}
+	return nil
+}
+
+// setMaxPayload makes room for the largest job, unless the configuration file
+// set a limit that is too small.
+func setMaxPayload(opts *server.Options, cfg Config) error {
+	need := int32(cfg.MaxMeta + recordOverhead)
+	if opts.MaxPayload == 0 {
+		opts.MaxPayload = max(need, server.MAX_PAYLOAD_SIZE)
+	}
+	if err := checkPayload(int64(opts.MaxPayload), cfg); err != nil {
+		return fmt.Errorf("--nats-config %q: %w", cfg.NATSConfig, err)
+	}
+	return nil
+}
+
+// checkPayload compares a server's max_payload with what the largest job needs.
+func checkPayload(maxPayload int64, cfg Config) error {
+	if need := int64(cfg.MaxMeta + recordOverhead); maxPayload < need {
+		return fmt.Errorf("its max_payload of %d bytes is too small for --max-meta of %d bytes: max_payload must be at least %d, or --max-meta at most %d",
+			maxPayload, cfg.MaxMeta, need, maxPayload-recordOverhead)
+	}
+	return nil
+}
+
+func hasAuth(opts *server.Options) bool {
+	return opts.Username != "" || opts.Authorization != "" || len(opts.Users) > 0 || len(opts.Nkeys) > 0
+}
+
+func listenAddr(opts *server.Options) string {
+	return net.JoinHostPort(opts.Host, strconv.Itoa(max(opts.Port, 0)))
+}
+
+// checkPortFree tells whether the embedded server can listen where it shall.
+// The server listens only after it has opened its store, and by itself, so
+// this is an early look and no promise.
+func checkPortFree(opts *server.Options) error {
+	l, err := net.Listen("tcp", listenAddr(opts))
+	if err != nil {
+		return fmt.Errorf("couldn't listen for NATS clients (--nats-listen): %w", err)
+	}
+	return l.Close()
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// step takes back one thing that Start did, within limit.
+type step struct {
+	name  string
+	limit time.Duration
+	do    func(context.Context) error
+}
+
+// stopLimit bounds [Server.Stop], below the 30 s that service managers grant.
+// The parts that wait for others get a share of it each, 27 s together, so that
+// the store is left time to close.
+const (
+	stopLimit     = 28 * time.Second
+	serviceLimit  = 2 * time.Second  // requests under way over NATS
+	httpLimit     = 2 * time.Second  // and over HTTP
+	timerLimit    = 3 * time.Second  // publishes under way
+	deliveryGrace = 16 * time.Second // webhooks under way, each of which may take 15 s
+	deliveryLimit = deliveryGrace + time.Second
+	attemptsLimit = 1500 * time.Millisecond
+	flushLimit    = time.Second
+	adminLimit    = time.Second // it waits for nobody
+	tracesLimit   = 500 * time.Millisecond
+)
+
+// done notes how to take back what was just done.
+func (s *Server) done(name string, limit time.Duration, undo func(context.Context) error) {
+	s.undo = append(s.undo, step{name, limit, undo})
+}
+
+func (s *Server) takeBack(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, stopLimit)
+	defer cancel()
+	var errs []error
+	for i := len(s.undo) - 1; i >= 0; i-- {
+		step := s.undo[i]
+		limited, cancel := context.WithTimeout(ctx, step.limit)
+		if err := step.do(limited); err != nil {
+			errs = append(errs, fmt.Errorf("couldn't end the %s cleanly: %w", step.name, err))
+		}
+		cancel()
+	}
+	s.undo = nil
+	return errors.Join(errs...)
+}
+
+// spawn runs a part until it is taken back. A part that ends sooner has failed.
+func (s *Server) spawn(name string, limit time.Duration, run func(context.Context) error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() {
+		err := run(ctx)
+		if ctx.Err() == nil {
+			s.fail(name, err)
+			err = nil // told once
+		}
+		ended <- err
+	}()
+	s.done(name, limit, func(limited context.Context) error {
+		cancel()
+		select {
+		case err := <-ended:
+			if errors.Is(err, context.Canceled) {
+				return nil
+			}
+			return err
+		case <-limited.Done():
+			return limited.Err()
+		}
+	})
+}
+
+// fail reports that a part has ended by itself. One is enough to give up; what
+// follows from it goes to the log.
+func (s *Server) fail(name string, err error) {
+	if err == nil {
+		err = errors.New("it returned")
+	}
+	select {
+	case s.failed <- fmt.Errorf("the %s ended by itself: %w", name, err):
+	default:
+		s.log.Error("another part ended by itself", "part", name, "error", err)
+	}
+}

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"log/slog"
+	"math"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+func text(s string) (string, bool) { return s, true }
+
+func duration(s string) (time.Duration, bool) {
+	d, err := time.ParseDuration(s)
+	return d, err == nil
+}
+
+func boolean(s string) (bool, bool) {
+	b, err := strconv.ParseBool(s)
+	return b, err == nil
+}
+
+func level(s string) (slog.Level, bool) {
+	levels := map[string]slog.Level{
+		"debug": slog.LevelDebug, "info": slog.LevelInfo,
+		"warn": slog.LevelWarn, "error": slog.LevelError,
+	}
+	l, ok := levels[s]
+	return l, ok
+}
+
+// parseSize reads a number of bytes, or of KiB or MiB.
+func parseSize(s string) (int, bool) {
+	unit := int64(1)
+	if digits, ok := strings.CutSuffix(s, "KiB"); ok {
+		s, unit = digits, 1<<10
+	} else if digits, ok := strings.CutSuffix(s, "MiB"); ok {
+		s, unit = digits, 1<<20
+	}
+	n, err := strconv.ParseInt(s, 10, 32) // no unit takes it over an int64
+	n *= unit
+	return int(n), err == nil && n <= math.MaxInt32
+}
+
+func number(s string) (int, bool) {
+	n, err := strconv.Atoi(s)
+	return n, err == nil
+}
+
+func wholeSeconds(least time.Duration) func(time.Duration) bool {
+	return func(d time.Duration) bool { return d >= least && d%time.Second == 0 }
+}
+
+func between(least, most int) func(int) bool {
+	return func(n int) bool { return least <= n && n <= most }
+}
+
+func oneOf[T comparable](accepted ...T) func(T) bool {
+	return func(v T) bool { return slices.Contains(accepted, v) }
+}
+
+func orEmpty(valid func(string) bool) func(string) bool {
+	return func(s string) bool { return s == "" || valid(s) }
+}
+
+func hostPort(leastPort int) func(string) bool {
+	return func(s string) bool {
+		_, port, err := net.SplitHostPort(s)
+		if err != nil {
+			return false
+		}
+		n, err := strconv.Atoi(port)
+		return err == nil && leastPort <= n && n <= 65535
+	}
+}
+
+// prefixes reads CIDR prefixes with commas between them.
+func prefixes(s string) ([]netip.Prefix, bool) {
+	if s == "" {
+		return nil, true
+	}
+	var all []netip.Prefix
+	for one := range strings.SplitSeq(s, ",") {
+		p, err := netip.ParsePrefix(strings.TrimSpace(one))
+		if err != nil || p.Addr().Is4In6() { // addresses are judged as IPv4 where they can
+			return nil, false
+		}
+		all = append(all, p)
+	}
+	return all, true
+}
+
+func natsURLs(list string) bool {
+	for one := range strings.SplitSeq(list, ",") {
+		u, err := url.Parse(strings.TrimSpace(one))
+		if err != nil || u.Hostname() == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme) {
+			return false
+		}
+	}
+	return true
+}
