@@ -166,6 +166,35 @@ func TestSpread(t *testing.T) {
 	}
 }
 
+// A row stops its node also when that was killed and could not be resumed.
+func TestNodeIsStoppedAfterKill(t *testing.T) {
+	t.Parallel()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{self: self, dir: t.TempDir(), log: io.Discard}
+	n, err := b.startServer(t.Context(), relaxed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.kill()
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		n.stop()
+		n.kill()
+	}()
+	select {
+	case <-stopped:
+	case <-time.After(10 * time.Second):
+		t.Fatal("stop of a node that was killed still waits after 10 s")
+	}
+	if _, err := os.Stat(n.dir); !os.IsNotExist(err) {
+		t.Errorf("its data after stop: %v, want none", err)
+	}
+}
+
 // A child's log and the lines of its runtime come mixed.
 func TestNodeReadsItsChild(t *testing.T) {
 	t.Parallel()

@@ -31,9 +31,10 @@ type node struct {
 
 	cmd    *exec.Cmd
 	dir    string
-	ended  chan error
-	fail   io.Writer // takes its warnings
-	traced bool      // its Go runtime reports garbage collections
+	ended  chan struct{} // closed when it has ended
+	err    error         // of its end; set when ended is closed
+	fail   io.Writer     // takes its warnings
+	traced bool          // its Go runtime reports garbage collections
 
 	mu          sync.Mutex // guards what follows
 	said        map[string]int
@@ -144,7 +145,7 @@ const listening = "belfry is listening"
 func (b *bench) start(ctx context.Context, dir, binary string, args ...string) (*node, error) {
 	n := &node{
 		cmd: exec.Command(binary, args...), dir: dir, fail: b.log, traced: b.traced,
-		ended: make(chan error, 1), said: map[string]int{}, more: make(chan struct{}),
+		ended: make(chan struct{}), said: map[string]int{}, more: make(chan struct{}),
 	}
 	if b.traced {
 		n.cmd.Env = append(os.Environ(), "GODEBUG=gctrace=1")
@@ -158,7 +159,8 @@ func (b *bench) start(ctx context.Context, dir, binary string, args ...string) (
 	}
 	go func() {
 		n.read(stderr)
-		n.ended <- n.cmd.Wait()
+		n.err = n.cmd.Wait()
+		close(n.ended)
 	}()
 	if err := n.waitSaid(ctx, listening, 1); err != nil {
 		n.kill()
@@ -221,9 +223,8 @@ func (n *node) waitSaid(ctx context.Context, msg string, times int) error {
 		}
 		select {
 		case <-more:
-		case err := <-n.ended:
-			n.ended <- err
-			return fmt.Errorf("it has ended: %v", err)
+		case <-n.ended:
+			return fmt.Errorf("it has ended: %v", n.err)
 		case <-ctx.Done():
 			return fmt.Errorf("waited for it to say %q: %w", msg, ctx.Err())
 		}
@@ -275,7 +276,7 @@ func (n *node) jetStream() (jetstream.JetStream, error) {
 	return jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(16<<10))
 }
 
-// stop ends the child and removes its data.
+// stop ends the child, if it has not ended, and removes its data.
 func (n *node) stop() {
 	_ = n.cmd.Process.Signal(syscall.SIGTERM) // unless it has ended
 	kill := time.AfterFunc(30*time.Second, func() { _ = n.cmd.Process.Kill() })
