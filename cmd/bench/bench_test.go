@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"belfry/internal/proc"
 )
 
 // TestMain makes the test binary a plain nats-server when it is started as one.
@@ -214,7 +216,7 @@ func TestNodeReadsItsChild(t *testing.T) {
 	if got, want := shown.String(), `{"level":"WARN","msg":"slow disk"}`+"\n"; got != want {
 		t.Errorf("showed %q, want %q", got, want)
 	}
-	if err := n.waitSaid(t.Context(), listening, 1); err != nil {
+	if err := n.waitSaid(t.Context(), proc.SaysListening, 1); err != nil {
 		t.Errorf("waitSaid: %v", err)
 	}
 }

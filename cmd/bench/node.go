@@ -22,6 +22,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/internal/proc"
 )
 
 // node is a child process: a belfry, or a plain nats-server.
@@ -130,15 +132,12 @@ func runServer(args []string) error {
 	if !s.ReadyForConnections(time.Minute) {
 		return errors.New("it takes no connections")
 	}
-	fmt.Fprintf(os.Stderr, `{"msg":%q,"nats":%q}`+"\n", listening, s.ClientURL())
+	fmt.Fprintf(os.Stderr, `{"msg":%q,"nats":%q}`+"\n", proc.SaysListening, s.ClientURL())
 	<-end
 	s.Shutdown()
 	s.WaitForShutdown()
 	return nil
 }
-
-// listening is what a node says once it can be used.
-const listening = "belfry is listening"
 
 // start returns when the child can be used. If b.traced is set, its Go runtime
 // reports each garbage collection.
@@ -162,7 +161,7 @@ func (b *bench) start(ctx context.Context, dir, binary string, args ...string) (
 		n.err = n.cmd.Wait()
 		close(n.ended)
 	}()
-	if err := n.waitSaid(ctx, listening, 1); err != nil {
+	if err := n.waitSaid(ctx, proc.SaysListening, 1); err != nil {
 		n.kill()
 		return nil, fmt.Errorf("%s is not ready: %w", filepath.Base(binary), err)
 	}
@@ -190,7 +189,7 @@ func (n *node) take(line string) {
 		n.collections++
 		n.heap, _ = strconv.Atoi(m[1]) // digits
 	}
-	var said struct{ Level, Msg, API, NATS string }
+	var said struct{ Level, Msg string }
 	_, object, ok := strings.Cut(line, "{")
 	if !ok || json.Unmarshal([]byte("{"+object), &said) != nil {
 		if !n.traced {
@@ -198,9 +197,9 @@ func (n *node) take(line string) {
 		}
 		return
 	}
-	if said.Msg == listening {
-		n.api = strings.TrimPrefix(said.API, "http://")
-		n.nats = strings.TrimPrefix(said.NATS, "nats://")
+	if api, nats, ok := proc.Listening([]byte("{" + object)); ok {
+		n.api = strings.TrimPrefix(api, "http://")
+		n.nats = strings.TrimPrefix(nats, "nats://")
 	}
 	if said.Level == "WARN" || said.Level == "ERROR" {
 		fmt.Fprintln(n.fail, line)
