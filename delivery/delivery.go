@@ -101,13 +101,13 @@ type Config struct {
 	Retry job.RetryPolicy
 
 	// Timeout is how long one try may take, from the name lookup to the end
-	// of the answer, if its route does not say; zero is 15 s. Meanwhile the fire
-	// is held on to each second, so that it need not wait as long when its
-	// worker dies.
+	// of the answer, if its route does not say; zero is [job.DefaultTimeout].
+	// Meanwhile the fire is held on to each second, so that it need not wait as
+	// long when its worker dies.
 	Timeout time.Duration
 
 	// Concurrency is how many tries of one route are under way at once, if it
-	// does not say; zero is 64.
+	// does not say; zero is [job.DefaultConcurrency].
 	Concurrency int
 
 	// DenyPrivate refuses to connect to addresses that are not public; see
@@ -146,10 +146,10 @@ func (c Config) withDefaults() Config {
 		c.Retry = job.DefaultRetry()
 	}
 	if c.Timeout == 0 {
-		c.Timeout = 15 * time.Second
+		c.Timeout = job.DefaultTimeout
 	}
 	if c.Concurrency == 0 {
-		c.Concurrency = 64
+		c.Concurrency = job.DefaultConcurrency
 	}
 	if c.Attempts == nil {
 		c.Attempts = nobody{}

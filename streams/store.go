@@ -79,8 +79,8 @@ func (c Config) withDefaults() Config {
 	c.FiresMaxAge = orDefault(c.FiresMaxAge, 72*time.Hour)
 	c.DeadMaxAge = orDefault(c.DeadMaxAge, 30*24*time.Hour)
 	c.AckWait = orDefault(c.AckWait, 3*time.Second)
-	c.NativeAckWait = orDefault(c.NativeAckWait, 30*time.Second)
-	c.NativeMaxDeliver = orDefault(c.NativeMaxDeliver, 12)
+	c.NativeAckWait = orDefault(c.NativeAckWait, job.DefaultAckWait)
+	c.NativeMaxDeliver = orDefault(c.NativeMaxDeliver, job.DefaultMaxDeliver)
 	c.Log = orDefault(c.Log, slog.Default())
 	if c.Now == nil {
 		c.Now = time.Now

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"belfry/internal/proc"
 )
 
 // TestMain makes the test binary a plain nats-server when it is started as one.
@@ -166,6 +168,35 @@ func TestSpread(t *testing.T) {
 	}
 }
 
+// A row stops its node also when that was killed and could not be resumed.
+func TestNodeIsStoppedAfterKill(t *testing.T) {
+	t.Parallel()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{self: self, dir: t.TempDir(), log: io.Discard}
+	n, err := b.startServer(t.Context(), relaxed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.kill()
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		n.stop()
+		n.kill()
+	}()
+	select {
+	case <-stopped:
+	case <-time.After(10 * time.Second):
+		t.Fatal("stop of a node that was killed still waits after 10 s")
+	}
+	if _, err := os.Stat(n.dir); !os.IsNotExist(err) {
+		t.Errorf("its data after stop: %v, want none", err)
+	}
+}
+
 // A child's log and the lines of its runtime come mixed.
 func TestNodeReadsItsChild(t *testing.T) {
 	t.Parallel()
@@ -185,7 +216,7 @@ func TestNodeReadsItsChild(t *testing.T) {
 	if got, want := shown.String(), `{"level":"WARN","msg":"slow disk"}`+"\n"; got != want {
 		t.Errorf("showed %q, want %q", got, want)
 	}
-	if err := n.waitSaid(t.Context(), listening, 1); err != nil {
+	if err := n.waitSaid(t.Context(), proc.SaysListening, 1); err != nil {
 		t.Errorf("waitSaid: %v", err)
 	}
 }

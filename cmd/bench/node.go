@@ -4,13 +4,10 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -19,9 +16,10 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/internal/proc"
 )
 
 // node is a child process: a belfry, or a plain nats-server.
@@ -31,34 +29,16 @@ type node struct {
 
 	cmd    *exec.Cmd
 	dir    string
-	ended  chan error
-	fail   io.Writer // takes its warnings
-	traced bool      // its Go runtime reports garbage collections
+	ended  chan struct{} // closed when it has ended
+	err    error         // of its end; set when ended is closed
+	fail   io.Writer     // takes its warnings
+	traced bool          // its Go runtime reports garbage collections
 
 	mu          sync.Mutex // guards what follows
 	said        map[string]int
 	more        chan struct{} // closed with the next line of the log
 	heap        int           // what the last garbage collection left, in MB
 	collections int
-}
-
-// asServer makes this binary a plain nats-server.
-const asServer = "nats-server"
-
-// Both kinds of node get their nats-server configuration from here.
-const natsConfig = `
-server_name: bench
-max_payload: 8MB
-jetstream { sync_interval: %s }
-`
-
-func (b *bench) writeConfig(sync string) (string, error) {
-	interval := "always"
-	if sync == relaxed {
-		interval = `"2m"` // the server's default
-	}
-	path := filepath.Join(b.dir, sync+".conf")
-	return path, os.WriteFile(path, fmt.Appendf(nil, natsConfig, interval), 0o600)
 }
 
 // startBelfry runs a belfry with an embedded server on new data.
@@ -85,66 +65,12 @@ func (b *bench) startBelfryOn(ctx context.Context, natsAddr string) (*node, erro
 		"--nats-url", "nats://"+natsAddr)
 }
 
-// startServer runs a plain nats-server on new data.
-func (b *bench) startServer(ctx context.Context, sync string) (*node, error) {
-	dir, err := os.MkdirTemp(b.dir, "nats-")
-	if err != nil {
-		return nil, err
-	}
-	return b.resumeServer(ctx, sync, dir, 0)
-}
-
-func (b *bench) resumeServer(ctx context.Context, sync, dir string, port int) (*node, error) {
-	config, err := b.writeConfig(sync)
-	if err != nil {
-		return nil, err
-	}
-	return b.start(ctx, dir, b.self, asServer, "--config", config, "--data", dir, "--port", strconv.Itoa(port))
-}
-
-// runServer is what such a child does.
-func runServer(args []string) error {
-	f := flag.NewFlagSet(asServer, flag.ContinueOnError)
-	config := f.String("config", "", "")
-	data := f.String("data", "", "")
-	port := f.Int("port", 0, "")
-	if err := f.Parse(args); err != nil {
-		return err
-	}
-	opts, err := server.ProcessConfigFile(*config)
-	if err != nil {
-		return err
-	}
-	opts.Host, opts.Port, opts.StoreDir, opts.NoLog, opts.NoSigs = "127.0.0.1", *port, *data, true, true
-	if *port == 0 {
-		opts.Port = server.RANDOM_PORT
-	}
-	s, err := server.NewServer(opts)
-	if err != nil {
-		return err
-	}
-	end := make(chan os.Signal, 1)
-	signal.Notify(end, syscall.SIGTERM)
-	s.Start()
-	if !s.ReadyForConnections(time.Minute) {
-		return errors.New("it takes no connections")
-	}
-	fmt.Fprintf(os.Stderr, `{"msg":%q,"nats":%q}`+"\n", listening, s.ClientURL())
-	<-end
-	s.Shutdown()
-	s.WaitForShutdown()
-	return nil
-}
-
-// listening is what a node says once it can be used.
-const listening = "belfry is listening"
-
 // start returns when the child can be used. If b.traced is set, its Go runtime
 // reports each garbage collection.
 func (b *bench) start(ctx context.Context, dir, binary string, args ...string) (*node, error) {
 	n := &node{
 		cmd: exec.Command(binary, args...), dir: dir, fail: b.log, traced: b.traced,
-		ended: make(chan error, 1), said: map[string]int{}, more: make(chan struct{}),
+		ended: make(chan struct{}), said: map[string]int{}, more: make(chan struct{}),
 	}
 	if b.traced {
 		n.cmd.Env = append(os.Environ(), "GODEBUG=gctrace=1")
@@ -158,9 +84,10 @@ func (b *bench) start(ctx context.Context, dir, binary string, args ...string) (
 	}
 	go func() {
 		n.read(stderr)
-		n.ended <- n.cmd.Wait()
+		n.err = n.cmd.Wait()
+		close(n.ended)
 	}()
-	if err := n.waitSaid(ctx, listening, 1); err != nil {
+	if err := n.waitSaid(ctx, proc.SaysListening, 1); err != nil {
 		n.kill()
 		return nil, fmt.Errorf("%s is not ready: %w", filepath.Base(binary), err)
 	}
@@ -188,7 +115,7 @@ func (n *node) take(line string) {
 		n.collections++
 		n.heap, _ = strconv.Atoi(m[1]) // digits
 	}
-	var said struct{ Level, Msg, API, NATS string }
+	var said struct{ Level, Msg string }
 	_, object, ok := strings.Cut(line, "{")
 	if !ok || json.Unmarshal([]byte("{"+object), &said) != nil {
 		if !n.traced {
@@ -196,9 +123,9 @@ func (n *node) take(line string) {
 		}
 		return
 	}
-	if said.Msg == listening {
-		n.api = strings.TrimPrefix(said.API, "http://")
-		n.nats = strings.TrimPrefix(said.NATS, "nats://")
+	if api, nats, ok := proc.Listening([]byte("{" + object)); ok {
+		n.api = strings.TrimPrefix(api, "http://")
+		n.nats = strings.TrimPrefix(nats, "nats://")
 	}
 	if said.Level == "WARN" || said.Level == "ERROR" {
 		fmt.Fprintln(n.fail, line)
@@ -221,9 +148,8 @@ func (n *node) waitSaid(ctx context.Context, msg string, times int) error {
 		}
 		select {
 		case <-more:
-		case err := <-n.ended:
-			n.ended <- err
-			return fmt.Errorf("it has ended: %v", err)
+		case <-n.ended:
+			return fmt.Errorf("it has ended: %v", n.err)
 		case <-ctx.Done():
 			return fmt.Errorf("waited for it to say %q: %w", msg, ctx.Err())
 		}
@@ -275,7 +201,7 @@ func (n *node) jetStream() (jetstream.JetStream, error) {
 	return jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(16<<10))
 }
 
-// stop ends the child and removes its data.
+// stop ends the child, if it has not ended, and removes its data.
 func (n *node) stop() {
 	_ = n.cmd.Process.Signal(syscall.SIGTERM) // unless it has ended
 	kill := time.AfterFunc(30*time.Second, func() { _ = n.cmd.Process.Kill() })

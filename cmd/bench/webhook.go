@@ -98,3 +98,45 @@ func postAll(ctx context.Context, url string, jobs int, due func(i int) time.Tim
 	}
 	return nil
 }
+
+// measureWebhooks is a row: jobs of a REST route, and a bare POST at each time.
+// JetStream has no webhooks of its own.
+func measureWebhooks(synced string, p plan) func(context.Context, *bench) (outcome, error) {
+	return func(ctx context.Context, b *bench) (o outcome, err error) {
+		p := plan{b.scaled(p.jobs), p.rate}
+		o.belfry, err = b.withBelfry(ctx, synced, func(n *node) (figures, error) {
+			t := newTally(p.jobs)
+			in, err := receive(t)
+			if err != nil {
+				return nil, err
+			}
+			defer in.close()
+			if err := n.createRoute(ctx, in.url()); err != nil {
+				return nil, err
+			}
+			first, due := p.dues(ahead(synced, p.jobs))
+			if err := n.createJobs(ctx, synced, 0, p.jobs, due); err != nil {
+				return nil, err
+			}
+			if time.Now().After(first) {
+				return nil, errLatePreparation
+			}
+			return p.run(ctx, t, first)
+		})
+		if err != nil {
+			return o, err
+		}
+		t := newTally(p.jobs)
+		in, err := receive(t)
+		if err != nil {
+			return o, err
+		}
+		defer in.close()
+		first, due := p.dues(500 * time.Millisecond)
+		if err := postAll(ctx, in.url(), p.jobs, due); err != nil {
+			return o, err
+		}
+		o.bare, err = p.run(ctx, t, first)
+		return o, err
+	}
+}

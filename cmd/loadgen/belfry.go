@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"belfry/internal/proc"
 )
 
 const (
@@ -77,13 +79,13 @@ func follow(log io.Reader, ready chan<- string, stderr io.Writer) {
 	lines := bufio.NewScanner(log)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
-		var line struct{ Level, Msg, API string }
+		var line struct{ Level string }
 		// What is not a line of the log, like a panic, is worth showing too.
 		if json.Unmarshal(lines.Bytes(), &line) != nil || line.Level == "WARN" || line.Level == "ERROR" {
 			fmt.Fprintf(stderr, "%s\n", lines.Bytes())
 		}
-		if line.Msg == "belfry is listening" {
-			offer(ready, line.API)
+		if url, _, ok := proc.Listening(lines.Bytes()); ok {
+			offer(ready, url)
 		}
 	}
 	offer(ready, "")

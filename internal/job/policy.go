@@ -50,6 +50,16 @@ type Policy struct {
 	PausedUntil int64
 }
 
+// What holds for routes that say nothing, beside [DefaultRetry]. People read it
+// in [PolicyFields].
+const (
+	DefaultTimeout     = 15 * time.Second // of one try
+	DefaultConcurrency = 64               // tries of one route under way on each node
+
+	DefaultAckWait    = 30 * time.Second
+	DefaultMaxDeliver = 12
+)
+
 // RateLimit is how fast a route may fire, over all nodes: PerSecond in the
 // long run, Burst at once. Zero is no limit.
 type RateLimit struct {

@@ -2,12 +2,9 @@ package job_test
 
 import (
 	"errors"
-	"maps"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"belfry/internal/job"
 )
@@ -105,114 +102,6 @@ func TestCheckPolicy(t *testing.T) {
 	}
 }
 
-func TestCheckSecret(t *testing.T) {
-	t.Parallel()
-	random := func(n int) string { return job.EncodeSecret(make([]byte, n)) }
-	private := func(n int) string { return strings.Replace(random(n), job.SymmetricPrefix, job.PrivatePrefix, 1) }
-	for _, tt := range []struct {
-		secret, says string
-	}{
-		{random(24), ""}, {random(64), ""}, {private(32), ""},
-		{random(23), "23 bytes"}, {random(65), "65 bytes"}, {private(31), "31 bytes"},
-		{private(64), "do not belong together"},
-		{"whsec_", "0 bytes"}, {"whsk_", "0 bytes"}, {"", "neither prefix"}, {"WHSEC_" + random(24)[6:], "neither prefix"},
-		{random(24) + "\n", "not base64"}, {strings.TrimRight(random(25), "="), "not base64"}, {"whpk_" + random(32)[6:], "neither prefix"},
-	} {
-		err := job.CheckSecret(tt.secret)
-		if tt.says == "" && err != nil || tt.says != "" && (!errors.Is(err, job.ErrPolicy) || !strings.Contains(err.Error(), tt.says)) {
-			t.Errorf("CheckSecret(%q) = %v, want %q", tt.secret, err, tt.says)
-		}
-	}
-}
-
-func TestRotate(t *testing.T) {
-	t.Parallel()
-	now := time.UnixMilli(1667659342626)
-	later := func(d time.Duration) int64 { return now.Add(d).UnixMilli() }
-	secret := func(c byte) string { return job.EncodeSecret([]byte(strings.Repeat(string(c), 24))) }
-
-	first, err := restRoute(job.Policy{}).Rotate(secretA, time.Hour, now)
-	if err != nil || first.Secret != secretA || len(first.OldSecrets) != 0 {
-		t.Fatalf("the first secret: %+v, %v; want it, and no old one", first.Policy, err)
-	}
-	second, err := first.Rotate(secretB, time.Hour, now)
-	want := []job.OldSecret{{Secret: secretA, Until: later(time.Hour)}}
-	if diff := cmp.Diff(want, second.OldSecrets); err != nil || diff != "" {
-		t.Fatalf("the second secret (-want +got): %v\n%s", err, diff)
-	}
-	if diff := cmp.Diff([]string{secretB, secretA}, second.Secrets(now.Add(time.Hour-time.Millisecond))); diff != "" {
-		t.Errorf("secrets within the grace (-want +got):\n%s", diff)
-	}
-	if diff := cmp.Diff([]string{secretB}, second.Secrets(now.Add(time.Hour))); diff != "" {
-		t.Errorf("secrets after the grace (-want +got):\n%s", diff)
-	}
-	if again, err := second.Rotate(secretB, time.Hour, now.Add(time.Minute)); err != nil || !again.SameContent(second) {
-		t.Errorf("the same rotation again: %+v, %v; want no change", again.Policy, err)
-	}
-	if back, err := second.Rotate(secretA, time.Hour, now); err != nil || len(back.OldSecrets) != 1 || back.OldSecrets[0].Secret != secretB {
-		t.Errorf("back to the first: %+v, %v; want only the second as an old one", back.Policy, err)
-	}
-	if leaked, err := second.Rotate(secret('c'), 0, now); err != nil || len(leaked.OldSecrets) != 0 {
-		t.Errorf("without a grace: %+v, %v; want no old one", leaked.Policy, err)
-	}
-	r := second
-	for c := byte('c'); err == nil && c < 'z'; c++ {
-		var next job.Route
-		if next, err = r.Rotate(secret(c), time.Hour, now); err == nil {
-			r = next
-		}
-	}
-	if !errors.Is(err, job.ErrPolicy) || !strings.Contains(err.Error(), "4 earlier ones still sign") || len(r.OldSecrets) != 4 {
-		t.Errorf("rotated without end: %v with %d old ones, want ErrPolicy and 4", err, len(r.OldSecrets))
-	}
-	if r, err = r.Rotate(secret('z'), time.Hour, now.Add(time.Hour)); err != nil || len(r.OldSecrets) != 1 {
-		t.Errorf("once their time is over: %v with %d old ones, want 1", err, len(r.OldSecrets))
-	}
-	if _, err := natsRoute(job.Policy{}).Rotate(secretA, time.Hour, now); !errors.Is(err, job.ErrPolicy) {
-		t.Errorf("of a NATS route: %v, want ErrPolicy", err)
-	}
-}
-
-// A change leaves what it hides as it is stored.
-func TestOver(t *testing.T) {
-	t.Parallel()
-	old := []job.OldSecret{{Secret: secretA, Until: 1}}
-	stored := restRoute(job.Policy{Secret: secretB, OldSecrets: old, Headers: map[string]string{"X-A": "a", "X-B": "b"}})
-	keep := restRoute(job.Policy{Headers: map[string]string{"X-A": job.Hidden, "X-C": "c"}})
-	keep.KeepSecret = true
-	sent := maps.Clone(keep.Headers)
-	for _, tt := range []struct {
-		name   string
-		change job.Route
-		want   job.Policy
-		says   string
-	}{
-		{"unmentioned", keep, job.Policy{Secret: secretB, OldSecrets: old, Headers: map[string]string{"X-A": "a", "X-C": "c"}}, ""},
-		{"placeholder", restRoute(job.Policy{Secret: job.Hidden}), job.Policy{Secret: secretB, OldSecrets: old}, ""},
-		{"the same", restRoute(job.Policy{Secret: secretB}), job.Policy{Secret: secretB, OldSecrets: old}, ""},
-		{"another", restRoute(job.Policy{Secret: secretA}), job.Policy{Secret: secretA}, ""},
-		{"none", restRoute(job.Policy{}), job.Policy{}, ""},
-		{"unknown header", restRoute(job.Policy{Headers: map[string]string{"X-C": job.Hidden}}), job.Policy{}, "headers: X-C is the placeholder"},
-	} {
-		got, err := tt.change.Over(stored)
-		if tt.says != "" {
-			if !errors.Is(err, job.ErrPolicy) || !strings.Contains(err.Error(), tt.says) {
-				t.Errorf("%s: got %v, want ErrPolicy with %q", tt.name, err, tt.says)
-			}
-			continue
-		}
-		if err != nil || !got.SameContent(restRoute(tt.want)) || got.KeepSecret {
-			t.Errorf("%s: got %+v, %v; want %+v", tt.name, got.Policy, err, tt.want)
-		}
-	}
-	if !maps.Equal(keep.Headers, sent) {
-		t.Errorf("the change itself was changed: %v, want %v", keep.Headers, sent)
-	}
-	if _, err := restRoute(job.Policy{Secret: job.Hidden}).Over(restRoute(job.Policy{})); !errors.Is(err, job.ErrPolicy) {
-		t.Errorf("the placeholder for no secret: %v, want ErrPolicy", err)
-	}
-}
-
 func TestCanonicalHeader(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{"x-api-KEY": "X-Api-Key", "": "", "-a": "-A", "é": "é"} {
@@ -220,17 +109,4 @@ func TestCanonicalHeader(t *testing.T) {
 			t.Errorf("CanonicalHeader(%q) = %q, want %q", in, got, want)
 		}
 	}
-}
-
-// What is accepted as a private key has a public one.
-func FuzzCheckSecret(f *testing.F) {
-	f.Add(job.EncodeSecret(make([]byte, 24)))
-	f.Add(job.PrivatePrefix + "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
-	f.Add("whpk_")
-	f.Fuzz(func(t *testing.T, secret string) {
-		private := strings.HasPrefix(secret, job.PrivatePrefix)
-		if err := job.CheckSecret(secret); (err == nil && private) != (job.PublicKey(secret) != "") {
-			t.Errorf("CheckSecret(%q) = %v, and its public key is %q", secret, err, job.PublicKey(secret))
-		}
-	})
 }
