@@ -331,6 +331,41 @@ func TestFireNow(t *testing.T) {
 	}
 }
 
+// Firing a job by hand keeps its fire id, so that id does not tell that the write
+// came through, however much comes between.
+func TestFireNowAgainstCancel(t *testing.T) {
+	t.Parallel()
+	for name, between := range map[string]func(f *fixture, k job.Key) error{
+		"a cancel": func(f *fixture, k job.Key) error { return f.Jobs().Cancel(t.Context(), k, 0) },
+		"another fire now, and a cancel": func(f *fixture, k job.Key) error {
+			return errors.Join(f.Jobs().Fire(t.Context(), k), f.Jobs().Cancel(t.Context(), k, 0))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := open(t, streams.Config{})
+			f.route("r", job.REST)
+			j := newJob("a", "r", farOff)
+			f.create(j)
+			var begun atomic.Bool
+			f.Intercept(func(ctx context.Context, m *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {
+				if begun.CompareAndSwap(false, true) {
+					if err := between(f, j.Key); err != nil {
+						t.Error(err)
+					}
+				}
+				return send(ctx, m)
+			})
+			if err := f.Jobs().Fire(t.Context(), j.Key); !errors.Is(err, job.ErrFinished) {
+				t.Errorf("fire now: %v, want ErrFinished: the job was cancelled before", err)
+			}
+			if got := f.get(j.Key).Status; got != job.Cancelled {
+				t.Errorf("the job is %s, want cancelled", got)
+			}
+		})
+	}
+}
+
 // The revision that a change is for is part of its compare-and-set.
 func TestChangesOfOneRevision(t *testing.T) {
 	f := open(t, streams.Config{})

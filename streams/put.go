@@ -108,10 +108,9 @@ func (w *writer) refused(ctx context.Context, stream, subject string, r job.Reco
 }
 
 // isOurs reports whether the record now shows that the write of r was applied: it
-// is that write, or the job has moved on since. Its fire id was made for this very
-// write if that made the job.
+// is that write, or the job has moved on since from what that write armed.
 func isOurs(now, r job.Record) bool {
-	return now.Op == r.Op || r.Status == job.Scheduled && now.FireID == r.FireID
+	return now.Op == r.Op || r.Arms && now.FireID == r.FireID
 }
 
 // settle finds out from the leader what became of the write of r over the

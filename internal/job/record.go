@@ -44,6 +44,10 @@ type Record struct {
 	// answer was lost can be told from another's.
 	Op string
 
+	// Arms says of a record to be written that its fire id was made for this
+	// very write. It is not stored.
+	Arms bool
+
 	// Epoch and FiresAfter belong to a claim: the fence of the owner who
 	// made it, and the last fire it had seen, behind which its own must be.
 	Epoch      uint64
