@@ -3,6 +3,7 @@ package streams
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"belfry/internal/job"
@@ -25,6 +26,11 @@ func (s *Jobs) Standing(ctx context.Context, f job.Fire) (job.Standing, job.Reco
 			return s.unlessOverdue(st, r), r, nil
 		}
 	}
+	return s.standingOnLeader(ctx, f)
+}
+
+// standingOnLeader is [Jobs.Standing] by the newest record.
+func (s *Jobs) standingOnLeader(ctx context.Context, f job.Fire) (job.Standing, job.Record, error) {
 	r, found, err := s.read(ctx, f.Key)
 	switch {
 	case errors.Is(err, job.ErrNotAJob):
@@ -72,12 +78,16 @@ func (s *Jobs) Finish(ctx context.Context, f job.Fire, res job.Result) error {
 	_, err := s.write(ctx, claim.Finish(res, s.cfg.Now()), f.Claim)
 	switch {
 	case errors.Is(err, job.ErrMoved):
-		// Perhaps by this very result, when only the dead letter is missing.
-		st, r, err := s.Standing(ctx, f)
-		if err != nil || st != job.Buried {
+		// Perhaps by this very result, when only the dead letter is missing; the
+		// tail and the replicas may not have seen it yet.
+		st, r, err := s.standingOnLeader(ctx, f)
+		switch {
+		case err != nil || st == job.Superseded:
 			return err
+		case st == job.Buried:
+			return s.Bury(ctx, f, job.Result{Reason: r.Reason, Detail: r.Detail})
 		}
-		return s.Bury(ctx, f, job.Result{Reason: r.Reason, Detail: r.Detail})
+		return fmt.Errorf("%w: the record was said to have moved on, and is %s", job.ErrUnavailable, r.Status)
 	case err == nil && res.Status == job.Dead:
 		return s.Bury(ctx, f, res)
 	}
