@@ -152,6 +152,16 @@ func TestBreakerShutsGates(t *testing.T) {
 		r, err := f.Routes().Get(t.Context(), k)
 		return err == nil && r.Breaker.State == job.BreakerOpen
 	})
+	listed := func() job.BreakerState {
+		page, err := f.Routes().List(t.Context(), job.RouteQuery{DB: "db"})
+		if err != nil || len(page.Routes) != 1 {
+			t.Fatalf("the list of routes: %+v, %v", page, err)
+		}
+		return page.Routes[0].Breaker.State
+	}
+	if got := listed(); got != job.BreakerOpen {
+		t.Errorf("the list shows the breaker as %q, want open", got)
+	}
 	for i := range 3 {
 		f.create(newJob(fmt.Sprint(i), "r", time.Now()))
 	}
@@ -175,6 +185,9 @@ func TestBreakerShutsGates(t *testing.T) {
 	}
 	eventually(t, "all fire", func() bool { return len(f.messages("FIRES", "fires.>")) == 3 })
 	becomes(t, m, state, 0)
+	if got := listed(); got != "" {
+		t.Errorf("the list shows the breaker as %q, want closed", got)
+	}
 }
 
 // A retry that is put back is as it was before its claim.

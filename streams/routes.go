@@ -62,7 +62,12 @@ func (s *Routes) List(ctx context.Context, q job.RouteQuery) (job.RoutePage, err
 	}
 	limit := orDefault(q.Limit, job.DefaultJobs)
 	all := s.cache.list(q.DB, q.After, limit)
-	return job.RoutePage{Routes: all[:min(len(all), limit)], More: len(all) > limit}, nil
+	more := len(all) > limit
+	all = all[:min(len(all), limit)]
+	for i := range all {
+		all[i].Breaker = s.breakers.state(all[i].RouteKey)
+	}
+	return job.RoutePage{Routes: all, More: more}, nil
 }
 
 func (s *Routes) decode(k job.RouteKey, seq uint64, data []byte) (job.Route, error) {
