@@ -39,18 +39,23 @@ type Breakers interface {
 type breaker struct {
 	route job.RouteKey
 
-	mu     sync.Mutex // guards counts
-	counts *gobreaker.CircuitBreaker[struct{}]
+	mu       sync.Mutex // guards what follows
+	inARow   int        // failures, however long ago they were
+	ofLately *gobreaker.CircuitBreaker[struct{}]
 }
 
-func newBreaker(route job.RouteKey) *breaker { return &breaker{route: route, counts: newCounts()} }
+func newBreaker(route job.RouteKey) *breaker {
+	return &breaker{route: route, ofLately: newShare()}
+}
 
-func newCounts() *gobreaker.CircuitBreaker[struct{}] {
+// newShare counts the tries of a window. It forgets all of them when the window
+// is over, the failures in a row too, so those are counted apart: the tries of an
+// endpoint that lets each of them time out may be further apart.
+func newShare() *gobreaker.CircuitBreaker[struct{}] {
 	return gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
 		Interval: tripWindow,
 		ReadyToTrip: func(c gobreaker.Counts) bool {
-			return c.ConsecutiveFailures >= tripAfter ||
-				c.Requests >= tripOf && float64(c.TotalFailures) >= tripShare*float64(c.Requests)
+			return c.Requests >= tripOf && float64(c.TotalFailures) >= tripShare*float64(c.Requests)
 		},
 	})
 }
@@ -62,16 +67,20 @@ var errDown = errors.New("the endpoint is down")
 func (b *breaker) note(alive bool) (trip bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	_, _ = b.counts.Execute(func() (struct{}, error) { // gives back what it is given
+	b.inARow++
+	if alive {
+		b.inARow = 0
+	}
+	_, _ = b.ofLately.Execute(func() (struct{}, error) { // gives back what it is given
 		if !alive {
 			return struct{}{}, errDown
 		}
 		return struct{}{}, nil
 	})
-	if b.counts.State() == gobreaker.StateClosed {
+	if b.inARow < tripAfter && b.ofLately.State() == gobreaker.StateClosed {
 		return false
 	}
-	b.counts = newCounts()
+	b.inARow, b.ofLately = 0, newShare()
 	return true
 }
 

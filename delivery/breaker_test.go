@@ -85,6 +85,33 @@ func TestBreaker(t *testing.T) {
 	}
 }
 
+// Failures in a row count however far they are apart, as those of an endpoint
+// that lets each try time out.
+func TestBreakerOfASlowRoute(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var n atomic.Int64
+		rec := newReceiver(t, func(w http.ResponseWriter, _ *http.Request) {
+			if n.Add(1) != 10 {
+				w.WriteHeader(500)
+			}
+		})
+		s := newStore(t)
+		s.concurrency = 1
+		s.run(delivery.Config{}, rec.dial)
+		key := s.addRoute("r", "http://h.example/")
+		for i := range 35 {
+			s.fire(key)
+			s.awaitAcks(i + 1)
+			time.Sleep(time.Second)
+		}
+		// Nine fail, the tenth comes through, and twenty more fail.
+		if got := n.Load(); got != 30 {
+			t.Errorf("%d of 35 fires were tried, want 30 until the breaker trips", got)
+		}
+	})
+}
+
 // Most of many is enough, though some get through.
 func TestBreakerByShare(t *testing.T) {
 	t.Parallel()
