@@ -117,6 +117,38 @@ func TestAgendaGateShut(t *testing.T) {
 	}
 }
 
+// A record that was called up has its permit, however long it takes to load.
+func TestAgendaPermitsOfSlowLoads(t *testing.T) {
+	k := job.RouteKey{DB: "db", ID: "r"}
+	a := streams.NewAgendaWith(func(job.RouteKey) streams.Opening {
+		return streams.Opening{Out: streams.GateLimit, PerSecond: 10}
+	})
+	a.Observe(scheduled(1, at(0), job.Position{}))
+	load := func(begin, end time.Time) {
+		for _, seq := range a.ToLoad(begin) {
+			a.Took(scheduled(seq, at(0), job.Position{}), end)
+		}
+	}
+	load(at(0), at(0))
+	if got := a.ToFire(at(0), 10); got != nil {
+		t.Fatalf("%v fired without a permit", seqs(got))
+	}
+	a.Permitted(k, at(0), at(0), at(100))
+	load(at(100), at(10_000))
+	if got := seqs(a.ToFire(at(10_000), 10)); !slices.Equal(got, []uint64{1}) {
+		t.Errorf("fired %v once it was loaded, want 1", got)
+	}
+	// The other permit was for nobody.
+	a.Observe(scheduled(2, at(1), job.Position{}))
+	load(at(10_000), at(10_000))
+	if got := a.ToFire(at(10_000), 10); got != nil {
+		t.Errorf("%v fired with a permit of long ago", seqs(got))
+	}
+	if why := a.Balanced(); why != "" {
+		t.Errorf("the counter %s is wrong", why)
+	}
+}
+
 // Each fire of a route with a rate limit uses up a permit, not before its time.
 func TestAgendaPermits(t *testing.T) {
 	k := job.RouteKey{DB: "db", ID: "r"}

@@ -96,9 +96,10 @@ func (g *gate) spend(open opening, now time.Time) bool {
 }
 
 // forget drops the permits that were not used in time, as of a gate that was shut
-// or full: used later they would come on top of those for then.
+// or full: used later they would come on top of those for then. Those of records
+// that were called up stay, however long it takes to load them.
 func (g *gate) forget(now time.Time) {
-	for len(g.permits) > 0 && g.permits[0].Add(permitsAhead).Before(now) {
+	for free := g.ripe(now) - g.called; free > 0 && g.permits[0].Add(permitsAhead).Before(now); free-- {
 		g.permits = g.permits[1:]
 	}
 }
