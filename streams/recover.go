@@ -51,21 +51,24 @@ func (t *timer) settleClaims(ctx context.Context, ten tenure, claims []doubtful)
 		}
 		lowest = min(lowest, c.firesAfter+1)
 	}
-	found := map[uint64]bool{}
-	if !t.scanFires(ctx, max(lowest, split), ten.fence, found) {
+	published := make(map[uint64]bool, len(claims)) // by claim; as far as FIRES was read
+	for _, c := range claims {
+		published[c.seq] = false
+	}
+	if !t.scanFires(ctx, max(lowest, split), ten.fence, published) {
 		return
 	}
-	t.settleEach(ctx, ten, newer, found)
-	if len(older) > 0 && t.scanFires(ctx, lowest, split, found) {
-		t.settleEach(ctx, ten, older, found)
+	t.settleEach(ctx, ten, newer, published)
+	if len(older) > 0 && t.scanFires(ctx, lowest, split, published) {
+		t.settleEach(ctx, ten, older, published)
 	}
 }
 
-func (t *timer) settleEach(ctx context.Context, ten tenure, claims []doubtful, found map[uint64]bool) {
+func (t *timer) settleEach(ctx context.Context, ten tenure, claims []doubtful, published map[uint64]bool) {
 	var g errgroup.Group
 	g.SetLimit(settlers)
 	for _, c := range claims {
-		g.Go(func() error { t.settle(ctx, c, ten, found[c.seq]); return nil })
+		g.Go(func() error { t.settle(ctx, c, ten, published[c.seq]); return nil })
 	}
 	g.Wait() // they have no errors: each goes on until it is through
 }
@@ -125,12 +128,12 @@ func (t *timer) native(ctx context.Context, k job.RouteKey) bool {
 	}
 }
 
-// scanFires notes the claims of all fires of the partition from one sequence up
+// scanFires notes which of the claims in published have a fire from one sequence up
 // to another. It goes on until it has read them all, or ctx ends.
-func (t *timer) scanFires(ctx context.Context, from, to uint64, found map[uint64]bool) bool {
+func (t *timer) scanFires(ctx context.Context, from, to uint64, published map[uint64]bool) bool {
 	pause := newBackOff(50*time.Millisecond, 2*time.Second)
 	for {
-		err := t.scanFiresOnce(ctx, from, to, found)
+		err := t.scanFiresOnce(ctx, from, to, published)
 		if err == nil {
 			return true
 		}
@@ -142,14 +145,16 @@ func (t *timer) scanFires(ctx context.Context, from, to uint64, found map[uint64
 	}
 }
 
-func (t *timer) scanFiresOnce(ctx context.Context, from, to uint64, found map[uint64]bool) error {
+func (t *timer) scanFiresOnce(ctx context.Context, from, to uint64, published map[uint64]bool) error {
 	return t.readOrdered(ctx, FiresStream, from, func(m jetstream.Msg, at *jetstream.MsgMetadata) bool {
 		// Revisions of different partitions are different things, and so are
 		// those of the server that a restored fire is from.
 		f, err := decodeFire(m.Headers(), nil, at.Sequence.Stream, at.Timestamp)
 		restored := m.Headers().Get(hdrRestore) != ""
 		if err == nil && !restored && partitionOf(f.Key, t.jobs.partitions) == t.partition {
-			found[f.Claim] = true
+			if _, asked := published[f.Claim]; asked {
+				published[f.Claim] = true
+			}
 		}
 		// The message at to, or one behind it, is there: our fence, or the one
 		// that replaced it.
