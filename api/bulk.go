@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"os"
 	"sync"
 	"time"
 
@@ -200,17 +199,4 @@ func (b *bulk) mayRead() {
 		_ = b.timeout.SetReadDeadline(now.Add(bulkIdle)) // or that of the server
 		b.read = now
 	}
-}
-
-// bodyError says why a body could not be read on. Errors of the contract stay.
-func bodyError(err error) error {
-	for _, row := range errorTable {
-		if errors.Is(err, row.Err) {
-			return err
-		}
-	}
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return unread("did not arrive in time")
-	}
-	return unread("could not be read to its end")
 }
