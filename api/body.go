@@ -7,9 +7,14 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"time"
 
 	"belfry/internal/job"
 )
+
+// idleTime is how long a client of a request of any length may take to send more
+// of it, and to take more of the answer, before it is given up.
+const idleTime = 30 * time.Second
 
 // unread says why a body was not read. It is answered like the
 // [job.ErrSyntax] that it wraps, without judging what the body holds.
@@ -37,10 +42,8 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 		// The server is told by MaxBytesReader only if w is its own.
 		w.Header().Set("Connection", "close")
 		return nil, tooLarge
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, unread("did not arrive in time")
 	case err != nil:
-		return nil, unread("could not be read to its end")
+		return nil, bodyError(err)
 	}
 	return body, nil
 }
