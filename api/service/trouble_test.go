@@ -188,14 +188,24 @@ func TestStopWithoutServer(t *testing.T) {
 	for range service.MaxUnderWay {
 		<-begun
 	}
+	patient := time.After(patience)
+	cut := s.conn.StatusChanged(nats.RECONNECTING)
 	s.server.Stop()
-	for s.conn.IsConnected() {
-		time.Sleep(time.Millisecond)
+	select {
+	case <-cut:
+	case <-patient:
+		t.Fatal("the connection does not notice that its server is gone")
 	}
 	stopped := make(chan error, 1)
 	go func() { stopped <- s.service.Stop(t.Context()) }()
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
 	for !s.service.Closed() {
-		time.Sleep(time.Millisecond)
+		select {
+		case <-look.C:
+		case <-patient:
+			t.Fatal("Stop does not close the service")
+		}
 	}
 	close(over)
 	if err := <-stopped; err != nil {
