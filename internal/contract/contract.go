@@ -87,6 +87,9 @@ func readObject(body []byte, fields ...field) error {
 	return nil
 }
 
+// blank reports whether a body has nothing, where the object may be left out.
+func blank(body []byte) bool { return len(bytes.TrimSpace(body)) == 0 }
+
 // syntaxError leaves out where in the object the error is, since that would
 // quote names from inside meta.
 func syntaxError(err error) error {

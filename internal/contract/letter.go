@@ -30,17 +30,14 @@ func ParseLetterRun(body []byte, db string) (job.LetterQuery, error) {
 	if err := readObject(body, append([]field{boolField("all", &all)}, filters...)...); err != nil {
 		return q, err
 	}
-	switch {
-	case !q.Filtered() && !all:
-		return q, fmt.Errorf(`%w: one or more of route, reason, after, before are accepted, or "all": true`, job.ErrNoFilter)
-	case q.Filtered() && all:
-		return q, fmt.Errorf(`%w: "all": true stands beside a filter; either is accepted`, job.ErrFilter)
+	if err := filterOrAll(q.Filtered(), all, "route, reason, after, before"); err != nil {
+		return q, err
 	}
 	return q, q.Check()
 }
 
-// setLetterFilter sets one field of the query. Empty values are refused: they would
-// select everything.
+// setLetterFilter sets one field of the query. Empty values are refused: they
+// would select everything.
 func setLetterFilter(q *job.LetterQuery, name, value string) error {
 	var err error
 	switch name {

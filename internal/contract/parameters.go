@@ -55,6 +55,18 @@ func parameterFields(names []string, set func(name, value string) error) []field
 	return fields
 }
 
+// filterOrAll refuses a body that selects nothing, and one that says "all" beside
+// a filter, so that nobody does to all what was meant for some.
+func filterOrAll(filtered, all bool, filters string) error {
+	switch {
+	case !filtered && !all:
+		return fmt.Errorf(`%w: one or more of %s are accepted, or "all": true`, job.ErrNoFilter, filters)
+	case filtered && all:
+		return fmt.Errorf(`%w: "all": true stands beside a filter; either is accepted`, job.ErrFilter)
+	}
+	return nil
+}
+
 func unknownFilter(name string, accepted []string) error {
 	return fmt.Errorf("%w: %s is unknown; accepted are %s", job.ErrFilter, job.Quote(name), strings.Join(accepted, ", "))
 }

@@ -1,7 +1,6 @@
 package contract
 
 import (
-	"bytes"
 	"fmt"
 	"strconv"
 	"strings"
@@ -33,11 +32,8 @@ func ParseCancel(body []byte, db, collection string) (q job.Query, dry bool, err
 	if err := readObject(body, fields...); err != nil {
 		return q, dry, err
 	}
-	switch {
-	case !q.Filtered() && !all:
-		return q, dry, fmt.Errorf(`%w: one or more of status, route, due_after, due_before, prefix are accepted, or "all": true`, job.ErrNoFilter)
-	case q.Filtered() && all:
-		return q, dry, fmt.Errorf(`%w: "all": true stands beside a filter; either is accepted`, job.ErrFilter)
+	if err := filterOrAll(q.Filtered(), all, "status, route, due_after, due_before, prefix"); err != nil {
+		return q, dry, err
 	}
 	return q, dry, q.Check()
 }
@@ -47,7 +43,7 @@ func ParseCancel(body []byte, db, collection string) (q job.Query, dry bool, err
 // is the object.
 func ParseFind(body []byte, db, collection string) (job.Query, error) {
 	q := job.Query{DB: db, Collection: collection}
-	if len(bytes.TrimSpace(body)) == 0 {
+	if blank(body) {
 		return q, nil
 	}
 	if err := readObject(body, jobFilterFields(&q, job.MaxJobs)...); err != nil {

@@ -1,8 +1,6 @@
 package contract
 
 import (
-	"bytes"
-
 	"belfry/internal/job"
 )
 
@@ -17,7 +15,7 @@ func ParseRouteQuery(raw, db string) (job.RouteQuery, error) {
 // of a query string, none of which is needed, nor is the object.
 func ParseRouteFind(body []byte, db string) (job.RouteQuery, error) {
 	q := job.RouteQuery{DB: db}
-	if len(bytes.TrimSpace(body)) == 0 {
+	if blank(body) {
 		return q, nil
 	}
 	return q, readObject(body, parameterFields(pageParameters, func(name, value string) error {
