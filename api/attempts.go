@@ -26,3 +26,9 @@ func (a *api) jobAttempts(ctx context.Context, r *http.Request, _ []byte) ([]byt
 	}
 	return contract.AppendAttempts(nil, all), nil
 }
+
+// jobKey is the key in the path, which [api.serve] has unescaped and checked;
+// its ID is empty on a path without one.
+func jobKey(r *http.Request) job.Key {
+	return job.Key{DB: r.PathValue("db"), Collection: r.PathValue("collection"), ID: r.PathValue("id")}
+}

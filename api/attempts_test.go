@@ -33,16 +33,3 @@ func TestAttempts(t *testing.T) {
 		expect(t, srv, "GET", "/job/db/coll/"+id+"/attempts", "", 200, want)
 	}
 }
-
-func TestFireNow(t *testing.T) {
-	t.Parallel()
-	s := newStore()
-	srv := server(t, config(s))
-	expect(t, srv, "POST", "/route/db", `{"id":"r","type":"NATS"}`, 200, ok)
-	expect(t, srv, "POST", "/job/db/coll", `{"id":"a/b","trigger_time":4102444800000,"route":"r"}`, 200, ok)
-	expect(t, srv, "POST", "/job/db/coll/a%2Fb/fire", "", 200, ok)
-	r := s.jobs[job.Key{DB: "db", Collection: "coll", ID: "a/b"}]
-	if r.Due != trigger.UnixMilli() || r.Trigger != 4102444800000 {
-		t.Errorf("the job is due at %d for %d, want %d for 4102444800000", r.Due, r.Trigger, trigger.UnixMilli())
-	}
-}

@@ -113,7 +113,7 @@ func (a *api) restore(w http.ResponseWriter, r *http.Request) (job.EntryCounts, 
 
 // moveWriteDeadline gives the answer its time after a long request.
 func (a *api) moveWriteDeadline(w http.ResponseWriter) {
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(bulkIdle)) // or that of the server
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(idleTime)) // or that of the server
 }
 
 // download is a response of any length: each write has its own time.
@@ -125,7 +125,7 @@ type download struct {
 
 func (d *download) Write(p []byte) (int, error) {
 	d.begun = true
-	_ = d.timeout.SetWriteDeadline(time.Now().Add(bulkIdle)) // or that of the server
+	_ = d.timeout.SetWriteDeadline(time.Now().Add(idleTime)) // or that of the server
 	return d.w.Write(p)
 }
 
@@ -136,6 +136,6 @@ type upload struct {
 }
 
 func (u *upload) Read(p []byte) (int, error) {
-	_ = u.timeout.SetReadDeadline(time.Now().Add(bulkIdle)) // or that of the server
+	_ = u.timeout.SetReadDeadline(time.Now().Add(idleTime)) // or that of the server
 	return u.body.Read(p)
 }

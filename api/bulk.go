@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"os"
 	"sync"
 	"time"
 
@@ -21,9 +20,6 @@ const (
 	bulkWindow = 512
 	// bulkBytes bounds their bodies together; one that is larger is alone.
 	bulkBytes = 16 << 20
-	// bulkIdle is how long a client may take to send the next job, and to take
-	// the next answers, before it is given up.
-	bulkIdle = 30 * time.Second
 )
 
 // bulk is the work on one request for many jobs: they are read one by one,
@@ -141,7 +137,7 @@ func (b *bulk) answer(queue <-chan *one) (failed error) {
 	out := bufio.NewWriterSize(b.w, 16<<10)
 	flush := func() {
 		if failed == nil {
-			_ = b.timeout.SetWriteDeadline(time.Now().Add(bulkIdle)) // or that of the server
+			_ = b.timeout.SetWriteDeadline(time.Now().Add(idleTime)) // or that of the server
 			failed = errors.Join(out.Flush(), b.flush())
 		}
 	}
@@ -197,20 +193,7 @@ func (b *bulk) appendAnswer(dst []byte, o *one) []byte {
 // mayRead moves the deadline of reading on.
 func (b *bulk) mayRead() {
 	if now := time.Now(); now.Sub(b.read) > time.Second {
-		_ = b.timeout.SetReadDeadline(now.Add(bulkIdle)) // or that of the server
+		_ = b.timeout.SetReadDeadline(now.Add(idleTime)) // or that of the server
 		b.read = now
 	}
-}
-
-// bodyError says why a body could not be read on. Errors of the contract stay.
-func bodyError(err error) error {
-	for _, row := range errorTable {
-		if errors.Is(err, row.Err) {
-			return err
-		}
-	}
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return unread("did not arrive in time")
-	}
-	return unread("could not be read to its end")
 }

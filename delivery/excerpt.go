@@ -72,11 +72,7 @@ func secretsOf(p job.Policy, target *url.URL) []string {
 			}
 		}
 	}
-	signing := []string{p.Secret}
-	for _, old := range p.OldSecrets {
-		signing = append(signing, old.Secret)
-	}
-	for _, s := range signing {
+	for _, s := range p.AllSecrets() {
 		_, key, _ := strings.Cut(s, "_")
 		all = append(all, s, key)
 	}

@@ -3,6 +3,7 @@ package delivery_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 	"belfry/delivery"
 	"belfry/internal/job"
+	"belfry/internal/logtest"
 )
 
 // TestSlots delivers a burst over few slots; Fetch checks that never more
@@ -95,8 +97,8 @@ func TestFetchTrouble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rec := newReceiver(t, nil)
 		s := newStore(t)
-		var logged logbook
-		s.run(delivery.Config{Log: logged.logger()}, rec.dial)
+		var logged logtest.Log
+		s.run(delivery.Config{Log: logged.Logger()}, rec.dial)
 		key := job.RouteKey{DB: "db", ID: "r"}
 		s.boxes[key] = &box{fires: make(chan job.Handover, 1), err: errBroken}
 		s.addRoute("r", "http://h.example/")
@@ -157,7 +159,7 @@ func TestShutdown(t *testing.T) {
 					}
 				})
 				s := newStore(t)
-				var logged logbook
+				var logged logtest.Log
 				begin := time.Now()
 				s.finishErr = func(int) error {
 					if time.Since(begin) < tt.storeDown {
@@ -166,7 +168,7 @@ func TestShutdown(t *testing.T) {
 					return nil
 				}
 				// The try's own timeout must not be what ends it.
-				stop := s.run(delivery.Config{Timeout: 2 * time.Hour, Grace: 20 * time.Second, Log: logged.logger()}, rec.dial)
+				stop := s.run(delivery.Config{Timeout: 2 * time.Hour, Grace: 20 * time.Second, Log: logged.Logger()}, rec.dial)
 				key := s.addRoute("r", "http://h.example/")
 				s.fire(key)
 				synctest.Wait()
@@ -210,7 +212,7 @@ func TestRunAgain(t *testing.T) {
 		m := delivery.New(delivery.Config{
 			Breakers: s,
 			Jobs:     s, Routes: s, Inboxes: s, Concurrency: s.concurrency,
-			Escape: func(id string) string { return id }, Log: (&logbook{}).logger(),
+			Escape: func(id string) string { return id }, Log: slog.New(slog.DiscardHandler),
 		})
 		rec.dial(m)
 		for n := range 2 {

@@ -19,6 +19,7 @@ import (
 
 	"belfry/delivery"
 	"belfry/internal/job"
+	"belfry/internal/logtest"
 )
 
 // TestRequest compares all that a receiver gets.
@@ -226,7 +227,7 @@ func TestNothingLeaks(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			var logged logbook
+			var logged logtest.Log
 			s := newStore(t)
 			timeout := 15 * time.Second
 			if tt.name == "timeout" {
@@ -235,7 +236,7 @@ func TestNothingLeaks(t *testing.T) {
 			stop := s.run(delivery.Config{
 				Timeout: timeout,
 				Retry:   job.RetryPolicy{MaxAttempts: 1},
-				Log:     logged.logger(),
+				Log:     logged.Logger(),
 			})
 			s.fire(s.addRoute("r", tt.scheme+"://user:s3cret@"+tt.host+"/s3cret?token=s3cret"), func(h *job.Handover) {
 				h.Meta = []byte(`"s3cret"`)

@@ -5,9 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -18,6 +16,7 @@ import (
 	"belfry/api"
 	"belfry/api/service"
 	"belfry/internal/job"
+	"belfry/internal/logtest"
 	"belfry/internal/tracing"
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -29,24 +28,6 @@ type noRoutes struct{ api.Routes }
 
 func (noRoutes) List(context.Context, job.RouteQuery) (job.RoutePage, error) {
 	return job.RoutePage{}, nil
-}
-
-// buffer is a log that may be read while it is written.
-type buffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
 }
 
 func TestTrouble(t *testing.T) {
@@ -65,13 +46,13 @@ func TestTrouble(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			log := &buffer{}
+			var log logtest.Log
 			s := start(t, api.Operations{Jobs: jobs{
 				create: func(ctx context.Context, _ job.Job) error { return tt.fail(ctx) },
 				get:    func(ctx context.Context, _ job.Key) (job.Record, error) { return job.Record{}, tt.fail(ctx) },
 			}}, func(c *service.Config) {
 				c.Timeout = 50 * time.Millisecond
-				c.Log = slog.New(slog.NewTextHandler(log, nil))
+				c.Log = log.Logger()
 			})
 			const body = `{"id":"1","trigger_time":4102444800000,"meta":"hunter2","route":"r"}`
 			got := s.ask(t, "belfry.job.create.games.c", body)
@@ -87,11 +68,11 @@ func TestTrouble(t *testing.T) {
 			}
 			for _, want := range []string{"request failed", "subject=belfry.job.create.games.c", tt.says} {
 				if !strings.Contains(log.String(), want) {
-					t.Errorf("the log has no %q:\n%s", want, log)
+					t.Errorf("the log has no %q:\n%s", want, &log)
 				}
 			}
 			if strings.Contains(log.String(), "hunter2") {
-				t.Errorf("the log has the payload:\n%s", log)
+				t.Errorf("the log has the payload:\n%s", &log)
 			}
 		})
 	}
@@ -207,14 +188,24 @@ func TestStopWithoutServer(t *testing.T) {
 	for range service.MaxUnderWay {
 		<-begun
 	}
+	patient := time.After(patience)
+	cut := s.conn.StatusChanged(nats.RECONNECTING)
 	s.server.Stop()
-	for s.conn.IsConnected() {
-		time.Sleep(time.Millisecond)
+	select {
+	case <-cut:
+	case <-patient:
+		t.Fatal("the connection does not notice that its server is gone")
 	}
 	stopped := make(chan error, 1)
 	go func() { stopped <- s.service.Stop(t.Context()) }()
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
 	for !s.service.Closed() {
-		time.Sleep(time.Millisecond)
+		select {
+		case <-look.C:
+		case <-patient:
+			t.Fatal("Stop does not close the service")
+		}
 	}
 	close(over)
 	if err := <-stopped; err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -168,12 +167,4 @@ func limit(cmd *cli.Command) (int, error) {
 
 func limitFlag() cli.Flag {
 	return &cli.IntFlag{Name: "limit", Usage: "list `NUMBER` at most", HideDefault: true}
-}
-
-// counted is a number of things, with an s for all numbers but one.
-func counted(n int, s string) string {
-	if n == 1 {
-		return "1 " + s
-	}
-	return fmt.Sprintf("%d %ss", n, s)
 }

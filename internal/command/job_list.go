@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 
 	"github.com/urfave/cli/v3"
 
@@ -109,25 +108,4 @@ func (r remote) listAttempts(ctx context.Context, cmd *cli.Command, c *client.Cl
 		},
 	}
 	return printPage(r, cmd, &table{w: r.Stdout}, l, all.Attempts)
-}
-
-// millis is a time of part of a millisecond as tables show it.
-func millis(ms float64) string { return strconv.FormatFloat(ms, 'f', 1, 64) + "ms" }
-
-// excerpt is the beginning of a text, for a column.
-func excerpt(s string) string {
-	const longest = 60
-	if c := []rune(s); len(c) > longest {
-		return string(c[:longest]) + "…"
-	}
-	return s
-}
-
-// words lists what a flag accepts.
-func words[T ~string](all []T) string {
-	var list []string
-	for _, one := range all {
-		list = append(list, string(one))
-	}
-	return strings.Join(list, ", ")
 }

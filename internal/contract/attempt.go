@@ -36,16 +36,9 @@ func AppendAttempt(dst []byte, a job.Attempt) []byte {
 	dst = strconv.AppendInt(append(dst, `,"started_time":`...), a.Started.UnixMilli(), 10)
 	dst = appendFraction(append(dst, `,"duration_ms":`...), a.Duration)
 	dst = appendFraction(append(dst, `,"lateness_ms":`...), a.Lateness)
-	if a.Status != 0 {
-		dst = strconv.AppendInt(append(dst, `,"status":`...), int64(a.Status), 10)
-	}
-	if a.Error != "" {
-		dst = AppendString(append(dst, `,"error":`...), a.Error)
-	}
-	if len(a.Response) > 0 {
-		dst = AppendString(append(dst, `,"response":`...), string(a.Response))
-	}
-	return append(dst, '}')
+	dst = AppendInt(dst, "status", int64(a.Status))
+	dst = AppendWord(dst, "error", a.Error)
+	return append(AppendWord(dst, "response", string(a.Response)), '}')
 }
 
 // appendFraction appends a duration in milliseconds, to the microsecond.

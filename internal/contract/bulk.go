@@ -177,9 +177,7 @@ func AppendCreated(dst []byte, number int, id string) []byte {
 // has none that could be read, the reason for people and its code for robots.
 func AppendNotCreated(dst []byte, number int, id, reason, code string) []byte {
 	dst = strconv.AppendInt(append(dst, `{"line":`...), int64(number), 10)
-	if id != "" {
-		dst = AppendString(append(dst, `,"id":`...), id)
-	}
+	dst = AppendWord(dst, "id", id)
 	dst = AppendString(append(dst, `,"error":`...), reason)
 	return append(AppendString(append(dst, `,"code":`...), code), '}')
 }

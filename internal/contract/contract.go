@@ -87,6 +87,9 @@ func readObject(body []byte, fields ...field) error {
 	return nil
 }
 
+// blank reports whether a body has nothing, where the object may be left out.
+func blank(body []byte) bool { return len(bytes.TrimSpace(body)) == 0 }
+
 // syntaxError leaves out where in the object the error is, since that would
 // quote names from inside meta.
 func syntaxError(err error) error {
@@ -125,34 +128,6 @@ func idField(id *string) field {
 func ParseID(body []byte) (id string, err error) {
 	err = readObject(body, idField(&id))
 	return id, err
-}
-
-// stringField reads a field that is a string.
-func stringField(name string, required bool, s *string) field {
-	return field{name, required, func(value jsontext.Value) error { return readString(name, value, s) }}
-}
-
-// boolField reads a field that is true or false.
-func boolField(name string, b *bool) field {
-	return field{name, false, func(value jsontext.Value) error {
-		if k := value.Kind(); k != 't' && k != 'f' {
-			return typeError(name, value, "a boolean is accepted")
-		}
-		*b = value.Kind() == 't'
-		return nil
-	}}
-}
-
-func readString(name string, value jsontext.Value, s *string) error {
-	if value.Kind() != '"' {
-		return typeError(name, value, "a string is accepted")
-	}
-	text, err := jsontext.AppendUnquote(nil, value)
-	if err != nil {
-		return syntaxError(err)
-	}
-	*s = string(text)
-	return nil
 }
 
 func typeError(name string, value jsontext.Value, accepted string) error {

@@ -90,12 +90,8 @@ func appendState(dst []byte, r job.Record) []byte {
 	if r.Status == job.Retrying {
 		dst = strconv.AppendInt(append(dst, `,"next_attempt_time":`...), r.Due, 10)
 	}
-	if r.Reason != "" {
-		dst = AppendString(append(dst, `,"reason":`...), string(r.Reason))
-	}
-	if r.Detail != "" {
-		dst = AppendString(append(dst, `,"detail":`...), r.Detail)
-	}
+	dst = AppendWord(dst, "reason", string(r.Reason))
+	dst = AppendWord(dst, "detail", r.Detail)
 	if r.Status.Final() {
 		dst = strconv.AppendInt(append(dst, `,"finished_time":`...), r.Finished, 10)
 	}

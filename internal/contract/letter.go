@@ -15,7 +15,7 @@ var letterFilters = []string{"route", "reason", "after", "before", "limit", "cur
 // errors wrap [job.ErrFilter] and [job.ErrID].
 func ParseLetterQuery(raw, db string) (job.LetterQuery, error) {
 	q := job.LetterQuery{DB: db}
-	if err := eachParameter(raw, func(name, value string) error { return setFilter(&q, name, value) }); err != nil {
+	if err := eachParameter(raw, func(name, value string) error { return setLetterFilter(&q, name, value) }); err != nil {
 		return q, err
 	}
 	return q, q.Check()
@@ -26,22 +26,19 @@ func ParseLetterQuery(raw, db string) (job.LetterQuery, error) {
 // either of which it is [job.ErrNoFilter].
 func ParseLetterRun(body []byte, db string) (job.LetterQuery, error) {
 	q, all := job.LetterQuery{DB: db}, false
-	filters := parameterFields(letterFilters, func(name, value string) error { return setFilter(&q, name, value) })
+	filters := parameterFields(letterFilters, func(name, value string) error { return setLetterFilter(&q, name, value) })
 	if err := readObject(body, append([]field{boolField("all", &all)}, filters...)...); err != nil {
 		return q, err
 	}
-	switch {
-	case !q.Filtered() && !all:
-		return q, fmt.Errorf(`%w: one or more of route, reason, after, before are accepted, or "all": true`, job.ErrNoFilter)
-	case q.Filtered() && all:
-		return q, fmt.Errorf(`%w: "all": true stands beside a filter; either is accepted`, job.ErrFilter)
+	if err := filterOrAll(q.Filtered(), all, "route, reason, after, before"); err != nil {
+		return q, err
 	}
 	return q, q.Check()
 }
 
-// setFilter sets one field of the query. Empty values are refused: they would
-// select everything.
-func setFilter(q *job.LetterQuery, name, value string) error {
+// setLetterFilter sets one field of the query. Empty values are refused: they
+// would select everything.
+func setLetterFilter(q *job.LetterQuery, name, value string) error {
 	var err error
 	switch name {
 	case "route":
@@ -57,14 +54,14 @@ func setFilter(q *job.LetterQuery, name, value string) error {
 	case "limit":
 		q.Limit, err = parseLimit(value, job.MaxLetters)
 	case "cursor":
-		q.Cursor, err = parseCursor(value)
+		q.Cursor, err = parseLetterCursor(value)
 	default:
 		err = unknownFilter(name, letterFilters)
 	}
 	return err
 }
 
-func parseCursor(s string) (c job.LetterCursor, err error) {
+func parseLetterCursor(s string) (c job.LetterCursor, err error) {
 	next, last, ok := strings.Cut(s, "-")
 	if ok {
 		if c.Next, err = strconv.ParseUint(next, 10, 63); err == nil {
@@ -77,8 +74,8 @@ func parseCursor(s string) (c job.LetterCursor, err error) {
 	return c, nil
 }
 
-// appendCursor appends the cursor of an answer, if there is one.
-func appendCursor(dst []byte, c job.LetterCursor) []byte {
+// appendLetterCursor appends the cursor of an answer, if there is one.
+func appendLetterCursor(dst []byte, c job.LetterCursor) []byte {
 	if c.Next == 0 {
 		return dst
 	}
@@ -98,7 +95,7 @@ func AppendLetters(dst []byte, page job.Letters) []byte {
 		}
 		dst = append(appendLetterFields(dst, l), '}')
 	}
-	return append(appendCursor(append(dst, ']'), page.Cursor), '}')
+	return append(appendLetterCursor(append(dst, ']'), page.Cursor), '}')
 }
 
 // AppendLetter appends one dead letter: its sequence, by which it is
@@ -147,5 +144,5 @@ func AppendLetterRun(dst []byte, done string, run job.LetterRun) []byte {
 		}
 		dst = append(dst, ']')
 	}
-	return append(appendCursor(dst, run.Cursor), '}')
+	return append(appendLetterCursor(dst, run.Cursor), '}')
 }

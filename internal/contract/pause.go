@@ -1,8 +1,6 @@
 package contract
 
 import (
-	"bytes"
-
 	"github.com/go-json-experiment/json/jsontext"
 
 	"belfry/internal/job"
@@ -14,7 +12,7 @@ import (
 // The id is treated like that of [ParseJob]; without one the object is needed.
 func ParsePause(body []byte, path string) (id string, until int64, err error) {
 	id = path
-	if id != "" && len(bytes.TrimSpace(body)) == 0 {
+	if id != "" && blank(body) {
 		return id, 0, nil
 	}
 	const name = "paused_until"

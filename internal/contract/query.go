@@ -1,13 +1,9 @@
 package contract
 
 import (
-	"bytes"
 	"fmt"
-	"net/url"
 	"strconv"
 	"strings"
-
-	"github.com/go-json-experiment/json/jsontext"
 
 	"belfry/internal/job"
 )
@@ -26,24 +22,6 @@ func ParseQuery(raw, db, collection string) (job.Query, error) {
 	return q, q.Check()
 }
 
-// eachParameter hands the parameters of a query string to set, each of which
-// may be given once.
-func eachParameter(raw string, set func(name, value string) error) error {
-	values, err := url.ParseQuery(raw)
-	if err != nil {
-		return fmt.Errorf("%w: the query string is not percent-encoded", job.ErrFilter)
-	}
-	for name, given := range values {
-		if len(given) > 1 {
-			return fmt.Errorf("%w: %s is given %d times; once is accepted", job.ErrFilter, job.Quote(name), len(given))
-		}
-		if err := set(name, given[0]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // ParseCancel reads the body that says which jobs to cancel: the filters of
 // [ParseQuery], or "all": true instead, without either of which it is
 // [job.ErrNoFilter]. dry says that they are only to be counted.
@@ -54,11 +32,8 @@ func ParseCancel(body []byte, db, collection string) (q job.Query, dry bool, err
 	if err := readObject(body, fields...); err != nil {
 		return q, dry, err
 	}
-	switch {
-	case !q.Filtered() && !all:
-		return q, dry, fmt.Errorf(`%w: one or more of status, route, due_after, due_before, prefix are accepted, or "all": true`, job.ErrNoFilter)
-	case q.Filtered() && all:
-		return q, dry, fmt.Errorf(`%w: "all": true stands beside a filter; either is accepted`, job.ErrFilter)
+	if err := filterOrAll(q.Filtered(), all, "status, route, due_after, due_before, prefix"); err != nil {
+		return q, dry, err
 	}
 	return q, dry, q.Check()
 }
@@ -68,7 +43,7 @@ func ParseCancel(body []byte, db, collection string) (q job.Query, dry bool, err
 // is the object.
 func ParseFind(body []byte, db, collection string) (job.Query, error) {
 	q := job.Query{DB: db, Collection: collection}
-	if len(bytes.TrimSpace(body)) == 0 {
+	if blank(body) {
 		return q, nil
 	}
 	if err := readObject(body, jobFilterFields(&q, job.MaxJobs)...); err != nil {
@@ -80,29 +55,6 @@ func ParseFind(body []byte, db, collection string) (job.Query, error) {
 // jobFilterFields reads the filters of jobs as fields of a body.
 func jobFilterFields(q *job.Query, maxLimit int) []field {
 	return parameterFields(jobFilters, func(name, value string) error { return setJobFilter(q, name, value, maxLimit) })
-}
-
-// parameterFields reads what are parameters in a query string as fields of a
-// body: numbers are numbers there, and all else is strings.
-func parameterFields(names []string, set func(name, value string) error) []field {
-	var fields []field
-	for _, name := range names {
-		fields = append(fields, field{name, false, func(value jsontext.Value) error {
-			text := string(value)
-			switch name {
-			case "due_after", "due_before", "after", "before", "limit":
-				if value.Kind() != '0' {
-					return typeError(name, value, "a number is accepted")
-				}
-			default:
-				if err := readString(name, value, &text); err != nil {
-					return err
-				}
-			}
-			return set(name, text)
-		}})
-	}
-	return fields
 }
 
 // setJobFilter sets one field of the query. Empty values are refused: they
@@ -131,26 +83,6 @@ func setJobFilter(q *job.Query, name, value string, maxLimit int) (err error) {
 	return err
 }
 
-func unknownFilter(name string, accepted []string) error {
-	return fmt.Errorf("%w: %s is unknown; accepted are %s", job.ErrFilter, job.Quote(name), strings.Join(accepted, ", "))
-}
-
-func parseNumber(name, value string, least int64) (int64, error) {
-	n, err := strconv.ParseInt(value, 10, 64)
-	if err != nil || n < least {
-		return 0, fmt.Errorf("%w: %s is %s; a whole number from %d on is accepted", job.ErrFilter, name, job.Quote(value), least)
-	}
-	return n, nil
-}
-
-func parseLimit(value string, most int) (int, error) {
-	n, err := parseNumber("limit", value, 1)
-	if err == nil && n > int64(most) {
-		err = fmt.Errorf("%w: limit is %d; 1 to %d are accepted", job.ErrFilter, n, most)
-	}
-	return int(n), err
-}
-
 // A cursor is "<part>-<next>-<narrow>".
 func parseJobCursor(s string) (job.Cursor, error) {
 	parts := strings.Split(s, "-")
@@ -163,10 +95,6 @@ func parseJobCursor(s string) (job.Cursor, error) {
 		}
 	}
 	return job.Cursor{}, badCursor(s)
-}
-
-func badCursor(s string) error {
-	return fmt.Errorf("%w: cursor is %s; what an answer had as its cursor is accepted", job.ErrFilter, job.Quote(s))
 }
 
 // appendJobCursor appends the cursor of an answer, if there is one.
@@ -211,105 +139,4 @@ func AppendCancelRun(dst []byte, run job.CancelRun, dry bool) []byte {
 	dst = strconv.AppendInt(append(dst, verb...), int64(run.Cancelled), 10)
 	dst = strconv.AppendInt(append(dst, `,"skipped":`...), int64(run.Skipped), 10)
 	return append(appendJobCursor(dst, run.Cursor), '}')
-}
-
-// The parameters of the lists of routes, dbs and collections.
-var pageParameters = []string{"limit", "cursor"}
-
-// ParseRouteQuery reads the query string of a list of routes, with the errors of
-// [ParseQuery].
-func ParseRouteQuery(raw, db string) (job.RouteQuery, error) {
-	q := job.RouteQuery{DB: db}
-	return q, eachParameter(raw, func(name, value string) error { return setRouteFilter(&q, name, value) })
-}
-
-// ParseRouteFind reads the body of a list of routes: what [ParseRouteQuery] reads
-// of a query string, none of which is needed, nor is the object.
-func ParseRouteFind(body []byte, db string) (job.RouteQuery, error) {
-	q := job.RouteQuery{DB: db}
-	if len(bytes.TrimSpace(body)) == 0 {
-		return q, nil
-	}
-	return q, readObject(body, parameterFields(pageParameters, func(name, value string) error {
-		return setRouteFilter(&q, name, value)
-	})...)
-}
-
-func setRouteFilter(q *job.RouteQuery, name, value string) (err error) {
-	switch name {
-	case "limit":
-		q.Limit, err = parseLimit(value, job.MaxJobs)
-	case "cursor":
-		if q.After = value; job.CheckID("cursor", value) != nil {
-			err = badCursor(value)
-		}
-	default:
-		err = unknownFilter(name, pageParameters)
-	}
-	return err
-}
-
-// ParsePlaceQuery reads the query string of a list of dbs, or of the
-// collections of one, with the errors of [ParseQuery].
-func ParsePlaceQuery(raw, db string) (job.PlaceQuery, error) {
-	q := job.PlaceQuery{DB: db}
-	return q, eachParameter(raw, func(name, value string) (err error) {
-		switch name {
-		case "limit":
-			q.Limit, err = parseLimit(value, job.MaxJobs)
-		case "cursor":
-			q.Cursor, err = parseJobCursor(value)
-		default:
-			err = unknownFilter(name, pageParameters)
-		}
-		return err
-	})
-}
-
-// AppendRoutes appends the answer to a list of routes: under routes what
-// [AppendRouteAnswer] appends of each, then the cursor to go on with, unless
-// this was the end.
-func AppendRoutes(dst []byte, page job.RoutePage) []byte {
-	dst = append(dst, `{"routes":[`...)
-	for i, r := range page.Routes {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = AppendRouteAnswer(dst, r)
-	}
-	dst = append(dst, ']')
-	if page.More {
-		dst = AppendString(append(dst, `,"cursor":`...), page.Routes[len(page.Routes)-1].ID)
-	}
-	return append(dst, '}')
-}
-
-// AppendDBs appends the answer to a list of dbs: under dbs the db of each, and
-// how many jobs and routes it has, then the cursor to go on with, unless this
-// was the end.
-func AppendDBs(dst []byte, page job.Places) []byte {
-	dst = append(dst, `{"dbs":[`...)
-	for i, p := range page.Places {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = AppendString(append(dst, `{"db":`...), p.Name)
-		dst = strconv.AppendUint(append(dst, `,"jobs":`...), p.Jobs, 10)
-		dst = append(strconv.AppendInt(append(dst, `,"routes":`...), int64(p.Routes), 10), '}')
-	}
-	return append(appendJobCursor(append(dst, ']'), page.Cursor), '}')
-}
-
-// AppendCollections appends the answer to a list of collections, each with its
-// jobs, like [AppendDBs].
-func AppendCollections(dst []byte, page job.Places) []byte {
-	dst = append(dst, `{"collections":[`...)
-	for i, p := range page.Places {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = AppendString(append(dst, `{"collection":`...), p.Name)
-		dst = append(strconv.AppendUint(append(dst, `,"jobs":`...), p.Jobs, 10), '}')
-	}
-	return append(appendJobCursor(append(dst, ']'), page.Cursor), '}')
 }

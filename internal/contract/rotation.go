@@ -1,7 +1,6 @@
 package contract
 
 import (
-	"bytes"
 	"fmt"
 	"strconv"
 	"time"
@@ -16,7 +15,7 @@ import (
 // goes on signing. Both may be left out, and so may the object.
 func ParseRotation(body []byte) (secret string, grace time.Duration, err error) {
 	grace = job.DefaultGrace
-	if len(bytes.TrimSpace(body)) == 0 {
+	if blank(body) {
 		return "", grace, nil
 	}
 	err = readObject(body,

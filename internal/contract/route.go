@@ -85,8 +85,5 @@ func AppendRouteAnswer(dst []byte, r job.Route) []byte {
 func appendRouteFields(dst []byte, r job.Route) []byte {
 	dst = AppendString(append(dst, `{"id":`...), r.ID)
 	dst = AppendString(append(dst, `,"type":`...), string(r.Type))
-	if r.WebhookURL != "" {
-		dst = AppendString(append(dst, `,"webhook_url":`...), r.WebhookURL)
-	}
-	return dst
+	return AppendWord(dst, "webhook_url", r.WebhookURL)
 }

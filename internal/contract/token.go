@@ -59,13 +59,7 @@ func tokenFields(t *job.Token) []field {
 				return err
 			})
 		}},
-		{"all_dbs", false, func(value jsontext.Value) error {
-			if k := value.Kind(); k != 't' && k != 'f' {
-				return typeError("all_dbs", value, "a boolean is accepted")
-			}
-			t.AllDBs = value.Kind() == 't'
-			return nil
-		}},
+		boolField("all_dbs", &t.AllDBs),
 		timeField("expires_time", false, &t.Expires),
 		stringField("description", false, &t.Description),
 	}

@@ -105,6 +105,15 @@ func (p Policy) Secrets(now time.Time) []string {
 	return all
 }
 
+// AllSecrets lists the secrets that sign or did, the newest first.
+func (p Policy) AllSecrets() []string {
+	all := []string{p.Secret}
+	for _, old := range p.OldSecrets {
+		all = append(all, old.Secret)
+	}
+	return slices.DeleteFunc(all, func(s string) bool { return s == "" })
+}
+
 // Equal reports whether two policies say the same.
 func (p Policy) Equal(q Policy) bool {
 	return p.Retry.Equal(q.Retry) && p.Timeout == q.Timeout && p.Method == q.Method && p.ContentType == q.ContentType &&

@@ -51,8 +51,8 @@ func (p Policy) checkTogether() error {
 	case len(p.BackOff) > 0 && p.MaxDeliver != 0 && len(p.BackOff) > p.MaxDeliver:
 		return badPolicy("backoff_ms", fmt.Sprintf("%d waits with a max_deliver of %d", len(p.BackOff), p.MaxDeliver), AcceptedIn("backoff_ms"))
 	}
-	for _, secret := range append([]string{p.Secret}, oldSecrets(p)...) {
-		if secret == "" || secret == Hidden {
+	for _, secret := range p.AllSecrets() {
+		if secret == Hidden {
 			continue
 		}
 		if err := CheckSecret(secret); err != nil {
@@ -60,14 +60,6 @@ func (p Policy) checkTogether() error {
 		}
 	}
 	return nil
-}
-
-func oldSecrets(p Policy) []string {
-	var all []string
-	for _, o := range p.OldSecrets {
-		all = append(all, o.Secret)
-	}
-	return all
 }
 
 // BadPolicy says what is wrong with a field of a route's policy, and what it

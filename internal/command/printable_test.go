@@ -1,7 +1,6 @@
 package command
 
 import (
-	"bytes"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -10,30 +9,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 )
-
-func TestTablesKeepTheirColumns(t *testing.T) {
-	t.Parallel()
-	var out bytes.Buffer
-	table := table{w: &out}
-	for _, page := range [][][]string{
-		{{"ID", "ROUTE", "REASON"}, {"日本", "r", ""}},
-		{{"a", "a longer one", "x"}},
-		{{"b", "r", "y\nz"}},
-		nil,
-	} {
-		if err := table.print(page); err != nil {
-			t.Fatal(err)
-		}
-	}
-	const want = `ID    ROUTE  REASON
-日本  r
-a     a longer one  x
-b     r             y�z
-`
-	if diff := cmp.Diff(want, out.String()); diff != "" {
-		t.Error(diff)
-	}
-}
 
 // JSON that is made harmless is the same JSON, on one line.
 func FuzzHarmless(f *testing.F) {

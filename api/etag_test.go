@@ -1,0 +1,50 @@
+package api_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+)
+
+func TestETags(t *testing.T) {
+	t.Parallel()
+	srv := server(t, config(newStore()))
+	const (
+		route = `{"id":"r","type":"REST","webhook_url":"http://x"}`
+		body  = `{"id":"one","trigger_time":1667659342626,"route":"r"}`
+	)
+	expect(t, srv, "POST", "/route/db", route, 200, ok)
+	expect(t, srv, "POST", "/job/db/coll", body, 200, ok)
+	with := func(method, path, body, match string) answer {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), method, srv.URL+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("If-Match", match)
+		return send(t, srv, req)
+	}
+	for _, tt := range []struct{ path, body string }{
+		{"/job/db/coll/one", body},
+		{"/route/db/r", `{"id":"r","type":"REST","webhook_url":"http://y"}`},
+	} {
+		tag := do(t, srv, "GET", tt.path, "").header.Get("ETag")
+		if tag != `"1"` {
+			t.Errorf("GET %s: ETag %s, want \"1\"", tt.path, tag)
+		}
+		for _, step := range []struct {
+			method, match string
+			status        int
+			code          string
+		}{
+			{"PUT", `"9"`, 412, "E110"}, {"DELETE", `"9"`, 412, "E110"},
+			{"PUT", `9`, 400, "E023"}, {"DELETE", `W/"1"`, 400, "E023"}, {"DELETE", `"1", "2"`, 400, "E023"}, {"PUT", `""`, 400, "E023"}, {"PUT", `"0"`, 400, "E023"},
+			{"PUT", tag, 200, ""}, {"PUT", tag, 412, "E110"}, {"PUT", "*", 200, ""}, {"DELETE", tag, 412, "E110"}, {"DELETE", ` "3" `, 200, ""},
+		} {
+			got := with(step.method, tt.path, tt.body, step.match)
+			if got.status != step.status || !strings.Contains(got.body, step.code) {
+				t.Errorf("%s %s with If-Match %s: got %d %s, want %d %s", step.method, tt.path, step.match, got.status, got.body, step.status, step.code)
+			}
+		}
+	}
+}
