@@ -19,45 +19,6 @@ import (
 // by their numbers. Each brings about the state that a crash leaves, then
 // starts again and checks what comes of it.
 
-// crashAt runs the store until a write to a subject with the prefix is about
-// to be made (or, with after, has been made and not answered), and ends it
-// there as a crash would.
-func (f *fixture) crashAt(prefix string, status job.Status, after bool) {
-	f.t.Helper()
-	s := f.Store
-	hit := make(chan struct{})
-	s.Intercept(func(ctx context.Context, m *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {
-		if !strings.HasPrefix(m.Subject, prefix) || status != "" && m.Header.Get("Belfry-Status") != string(status) {
-			return send(ctx, m)
-		}
-		if after {
-			if _, err := send(ctx, m); err != nil {
-				f.t.Errorf("the write before the crash: %v", err)
-			}
-		}
-		select {
-		case hit <- struct{}{}:
-		case <-ctx.Done():
-		}
-		<-ctx.Done()
-		return nil, ctx.Err()
-	})
-	ctx, cancel := context.WithCancel(f.t.Context())
-	defer cancel()
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
-	<-hit
-	s.Crash()
-	cancel()
-	<-done
-}
-
-const (
-	jobWrites  = "$KV.jobs_0.db."
-	fireWrites = "fires."
-	deadWrites = "dead."
-)
-
 // Rows 1 to 4: the timer's writes for a fire.
 func TestCrashWhileFiring(t *testing.T) {
 	for _, tt := range []struct {
@@ -131,18 +92,6 @@ func TestCrashWhileExpiring(t *testing.T) {
 			}
 		})
 	}
-}
-
-// fetch takes the one fire from a REST route's inbox.
-func (f *fixture) fetch(route string) job.Handover {
-	f.t.Helper()
-	var got []job.Handover
-	err := f.Inboxes().Fetch(f.t.Context(), job.RouteKey{DB: "db", ID: route}, 1, 20*time.Second,
-		func(h job.Handover) { got = append(got, h) })
-	if err != nil || len(got) != 1 {
-		f.t.Fatalf("fetched %d fires, %v; want 1", len(got), err)
-	}
-	return got[0]
 }
 
 // Row 5: a worker took the fire, perhaps posted it, and died. The fire comes
@@ -315,13 +264,6 @@ func TestCrashBetweenRouteAndInbox(t *testing.T) {
 		}
 	}
 }
-
-// What a writer can be told of a write that was applied.
-var (
-	noAnswer  = context.DeadlineExceeded
-	oldLeader = &jetstream.APIError{Code: 400, ErrorCode: jetstream.JSErrCodeStreamWrongLastSequence}
-	stalled   = &jetstream.APIError{Code: 503, ErrorCode: 10008}
-)
 
 // Rows 13 and 14: answers to the timer's own writes that get lost while it
 // lives. It takes a new fence, and looks.
