@@ -132,7 +132,7 @@ func (f *fixture) fetch(route string) job.Handover {
 	return got[0]
 }
 
-// fires returns all messages of a stream under a subject.
+// messages returns all that a stream has under a subject.
 func (f *fixture) messages(stream, subject string) []jetstream.Msg {
 	f.t.Helper()
 	c, err := f.js.OrderedConsumer(f.t.Context(), stream, jetstream.OrderedConsumerConfig{FilterSubjects: []string{subject}})
