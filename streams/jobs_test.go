@@ -189,35 +189,23 @@ func TestLostAnswers(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			f := open(t, streams.Config{})
 			f.route("r", job.NATS)
-			lose := false
-			f.Intercept(func(ctx context.Context, m *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {
-				if !lose || !strings.HasPrefix(m.Subject, "$KV.jobs_0.") {
-					return send(ctx, m)
-				}
-				lose = false
-				if tt.applied {
-					if _, err := send(ctx, m); err != nil {
-						t.Errorf("the write was not applied: %v", err)
-					}
-				}
-				return nil, context.DeadlineExceeded
-			})
+			lose := func() { f.loseAnswer(jobWrites, "", tt.applied, noAnswer) }
 			j := newJob("a", "r", time.Now().Add(time.Hour))
 
-			lose = true
+			lose()
 			f.create(j)
 			if r := f.get(j.Key); r.Status != job.Scheduled {
 				t.Errorf("after create: %s", r.Status)
 			}
 			j.Meta = []byte(`"changed"`)
-			lose = true
+			lose()
 			if err := f.Jobs().Update(t.Context(), j, 0); err != nil {
 				t.Errorf("update: %v", err)
 			}
 			if r := f.get(j.Key); string(r.Meta) != `"changed"` {
 				t.Errorf("after update: meta %s", r.Meta)
 			}
-			lose = true
+			lose()
 			if err := f.Jobs().Cancel(t.Context(), j.Key, 0); err != nil {
 				t.Errorf("cancel: %v", err)
 			}
@@ -238,7 +226,7 @@ func TestLostAnswerOvertaken(t *testing.T) {
 	overtake := func(do func()) { next.Store(&do) }
 	f.Intercept(func(ctx context.Context, m *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {
 		ack, err := send(ctx, m)
-		if m.Header.Get("Belfry-Status") == string(job.Firing) {
+		if isWrite(m, jobWrites, job.Firing) {
 			return ack, err
 		}
 		if do := next.Swap(nil); do != nil {
@@ -272,9 +260,7 @@ func TestLostAnswerOvertaken(t *testing.T) {
 func TestUnavailable(t *testing.T) {
 	f := open(t, streams.Config{})
 	f.route("r", job.NATS)
-	f.Intercept(func(context.Context, *nats.Msg, streams.PublishFunc) (*jetstream.PubAck, error) {
-		return nil, nats.ErrNoResponders
-	})
+	f.refuse("")
 	j := newJob("a", "r", time.Now())
 	if err := f.Jobs().Create(t.Context(), j); !errors.Is(err, job.ErrUnavailable) {
 		t.Errorf("create with nobody there: %v, want ErrUnavailable", err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -139,14 +138,14 @@ func TestInboxRemade(t *testing.T) {
 func TestRouteOutcomeUnknown(t *testing.T) {
 	f := open(t, streams.Config{})
 	f.Intercept(func(ctx context.Context, m *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {
-		if !strings.HasPrefix(m.Subject, "$KV.routes.") {
+		if !isWrite(m, routeWrites, "") {
 			return send(ctx, m)
 		}
 		if _, err := send(ctx, m); err != nil {
 			t.Errorf("the write was not applied: %v", err)
 		}
 		f.server.Stop()
-		return nil, context.DeadlineExceeded
+		return nil, noAnswer
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
@@ -164,18 +163,12 @@ func TestDeadLetterBeforeRearming(t *testing.T) {
 	j := newJob("a", "r", time.Now())
 	f.create(j)
 	h := f.fetch("r")
-	fail := true
-	f.Intercept(func(ctx context.Context, m *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {
-		if fail && strings.HasPrefix(m.Subject, deadWrites) {
-			return nil, nats.ErrNoResponders
-		}
-		return send(ctx, m)
-	})
+	accept := f.refuse(deadWrites)
 	dead := job.Result{Status: job.Dead, Reason: job.ReasonGone, Detail: "status 410"}
 	if err := f.Jobs().Finish(t.Context(), h.Fire, dead); !errors.Is(err, job.ErrUnavailable) {
 		t.Fatalf("finish without the dead letter: %v, want ErrUnavailable", err)
 	}
-	fail = false
+	accept()
 	again := j
 	again.Trigger = time.Now().Add(time.Hour).UnixMilli()
 	f.create(again)

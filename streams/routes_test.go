@@ -4,12 +4,8 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"testing"
 	"time"
-
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
 	"belfry/streams"
@@ -63,19 +59,6 @@ func TestRoutes(t *testing.T) {
 func TestRoutesLostAnswers(t *testing.T) {
 	for _, applied := range []bool{true, false} {
 		f := open(t, streams.Config{})
-		lose := false
-		f.Intercept(func(ctx context.Context, m *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {
-			if !lose || !strings.HasPrefix(m.Subject, "$KV.routes.") {
-				return send(ctx, m)
-			}
-			lose = false
-			if applied {
-				if _, err := send(ctx, m); err != nil {
-					t.Errorf("the write was not applied: %v", err)
-				}
-			}
-			return nil, context.DeadlineExceeded
-		})
 		r := job.Route{RouteKey: job.RouteKey{DB: "db", ID: "r"}, Type: job.REST, WebhookURL: "host"}
 		for _, step := range []struct {
 			name string
@@ -99,11 +82,11 @@ func TestRoutesLostAnswers(t *testing.T) {
 			}},
 			{"delete", func() error { return f.Routes().Delete(t.Context(), r.RouteKey, 0) }},
 		} {
-			lose = true
+			lost := f.loseAnswer(routeWrites, "", applied, noAnswer)
 			if err := step.do(); err != nil {
 				t.Errorf("applied %v: %s: %v", applied, step.name, err)
 			}
-			if lose {
+			if !lost.Load() {
 				t.Errorf("applied %v: %s lost no answer", applied, step.name)
 			}
 		}
