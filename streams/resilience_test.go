@@ -1,13 +1,11 @@
 package streams_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 
@@ -131,28 +129,6 @@ func TestInboxRemade(t *testing.T) {
 		_ = f.Inboxes().Fetch(t.Context(), job.RouteKey{DB: "db", ID: "r"}, 1, 2*time.Second, func(h job.Handover) { got = append(got, h) })
 		return len(got) == 1
 	})
-}
-
-// A route write that was applied while its answer was lost, and the store with
-// it: nobody may be told that nothing was changed.
-func TestRouteOutcomeUnknown(t *testing.T) {
-	f := open(t, streams.Config{})
-	f.Intercept(func(ctx context.Context, m *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {
-		if !isWrite(m, routeWrites, "") {
-			return send(ctx, m)
-		}
-		if _, err := send(ctx, m); err != nil {
-			t.Errorf("the write was not applied: %v", err)
-		}
-		f.server.Stop()
-		return nil, noAnswer
-	})
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-	defer cancel()
-	err := f.Routes().Create(ctx, job.Route{RouteKey: job.RouteKey{DB: "db", ID: "r"}, Type: job.NATS})
-	if !errors.Is(err, job.ErrUnknownOutcome) || errors.Is(err, job.ErrUnavailable) {
-		t.Errorf("create: %v, want ErrUnknownOutcome alone", err)
-	}
 }
 
 // A job died and its id is armed again before the dead letter was written.

@@ -55,44 +55,6 @@ func TestRoutes(t *testing.T) {
 	is("create with another type after that", f.Routes().Create(ctx, asNATS), nil)
 }
 
-// A route's content tells whether a write whose answer was lost was applied.
-func TestRoutesLostAnswers(t *testing.T) {
-	for _, applied := range []bool{true, false} {
-		f := open(t, streams.Config{})
-		r := job.Route{RouteKey: job.RouteKey{DB: "db", ID: "r"}, Type: job.REST, WebhookURL: "host"}
-		for _, step := range []struct {
-			name string
-			do   func() error
-		}{
-			{"create", func() error { return f.Routes().Create(t.Context(), r) }},
-			{"replace", func() error { r.WebhookURL = "other"; return f.Routes().Replace(t.Context(), r, 0) }},
-			{"rotate", func() error {
-				got, err := f.Routes().Rotate(t.Context(), r.RouteKey, secretA, time.Hour)
-				if err == nil && (got.Secret != secretA || len(got.OldSecrets) != 0) {
-					t.Errorf("applied %v: rotated to %+v, want one secret", applied, got.Policy)
-				}
-				return err
-			}},
-			{"rotate again", func() error {
-				got, err := f.Routes().Rotate(t.Context(), r.RouteKey, secretB, time.Hour)
-				if err == nil && (got.Secret != secretB || len(got.OldSecrets) != 1) {
-					t.Errorf("applied %v: rotated to %+v, want one old secret", applied, got.Policy)
-				}
-				return err
-			}},
-			{"delete", func() error { return f.Routes().Delete(t.Context(), r.RouteKey, 0) }},
-		} {
-			lost := f.loseAnswer(routeWrites, "", applied, noAnswer)
-			if err := step.do(); err != nil {
-				t.Errorf("applied %v: %s: %v", applied, step.name, err)
-			}
-			if !lost.Load() {
-				t.Errorf("applied %v: %s lost no answer", applied, step.name)
-			}
-		}
-	}
-}
-
 var (
 	secretA = job.EncodeSecret([]byte("aaaaaaaaaaaaaaaaaaaaaaaa"))
 	secretB = job.EncodeSecret([]byte("bbbbbbbbbbbbbbbbbbbbbbbb"))
