@@ -36,8 +36,8 @@ func TestLeaderBehindIsNotBelieved(t *testing.T) {
 				return &nats.Msg{Data: []byte(`{"error":{"code":404,"err_code":10037,"description":"no message found"}}`)}
 			})
 			f.Intercept(func(ctx context.Context, m *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {
-				if m.Header.Get("Belfry-Status") == string(job.Firing) && claims.Add(1) <= 2 {
-					return nil, &jetstream.APIError{Code: 400, ErrorCode: jetstream.JSErrCodeStreamWrongLastSequence}
+				if isWrite(m, jobWrites, job.Firing) && claims.Add(1) <= 2 {
+					return nil, oldLeader
 				}
 				return send(ctx, m)
 			})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -18,45 +17,6 @@ import (
 // The tests of this file are the rows of the crash table in docs/design.md,
 // by their numbers. Each brings about the state that a crash leaves, then
 // starts again and checks what comes of it.
-
-// crashAt runs the store until a write to a subject with the prefix is about
-// to be made (or, with after, has been made and not answered), and ends it
-// there as a crash would.
-func (f *fixture) crashAt(prefix string, status job.Status, after bool) {
-	f.t.Helper()
-	s := f.Store
-	hit := make(chan struct{})
-	s.Intercept(func(ctx context.Context, m *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {
-		if !strings.HasPrefix(m.Subject, prefix) || status != "" && m.Header.Get("Belfry-Status") != string(status) {
-			return send(ctx, m)
-		}
-		if after {
-			if _, err := send(ctx, m); err != nil {
-				f.t.Errorf("the write before the crash: %v", err)
-			}
-		}
-		select {
-		case hit <- struct{}{}:
-		case <-ctx.Done():
-		}
-		<-ctx.Done()
-		return nil, ctx.Err()
-	})
-	ctx, cancel := context.WithCancel(f.t.Context())
-	defer cancel()
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
-	<-hit
-	s.Crash()
-	cancel()
-	<-done
-}
-
-const (
-	jobWrites  = "$KV.jobs_0.db."
-	fireWrites = "fires."
-	deadWrites = "dead."
-)
 
 // Rows 1 to 4: the timer's writes for a fire.
 func TestCrashWhileFiring(t *testing.T) {
@@ -133,18 +93,6 @@ func TestCrashWhileExpiring(t *testing.T) {
 	}
 }
 
-// fetch takes the one fire from a REST route's inbox.
-func (f *fixture) fetch(route string) job.Handover {
-	f.t.Helper()
-	var got []job.Handover
-	err := f.Inboxes().Fetch(f.t.Context(), job.RouteKey{DB: "db", ID: route}, 1, 20*time.Second,
-		func(h job.Handover) { got = append(got, h) })
-	if err != nil || len(got) != 1 {
-		f.t.Fatalf("fetched %d fires, %v; want 1", len(got), err)
-	}
-	return got[0]
-}
-
 // Row 5: a worker took the fire, perhaps posted it, and died. The fire comes
 // again at once after a restart, and is still valid.
 func TestCrashWhileDelivering(t *testing.T) {
@@ -197,17 +145,11 @@ func TestCrashAfterFinal(t *testing.T) {
 		j := newJob("dead", "r", time.Now())
 		f.create(j)
 		h := f.fetch("r")
-		fail := true
-		f.Intercept(func(ctx context.Context, m *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {
-			if fail && strings.HasPrefix(m.Subject, deadWrites) {
-				return nil, nats.ErrNoResponders
-			}
-			return send(ctx, m)
-		})
+		accept := f.refuse(deadWrites)
 		if err := f.Jobs().Finish(t.Context(), h.Fire, dead); !errors.Is(err, job.ErrUnavailable) {
 			t.Fatalf("finish without the dead letter: %v, want ErrUnavailable", err)
 		}
-		fail = false
+		accept()
 		h.Times++
 		st, r, err := f.Jobs().Standing(t.Context(), h.Fire)
 		if err != nil || st != job.Buried || r.Reason != dead.Reason || r.Detail != dead.Detail {
@@ -272,12 +214,7 @@ func TestCrashWithoutRoute(t *testing.T) {
 // Rows 11 and 12: a route's inbox is made before the route and outlives it.
 func TestCrashBetweenRouteAndInbox(t *testing.T) {
 	f := open(t, streams.Config{})
-	f.Intercept(func(ctx context.Context, m *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {
-		if strings.HasSuffix(m.Subject, ".unmade") {
-			return nil, nats.ErrNoResponders
-		}
-		return send(ctx, m)
-	})
+	f.refuse(routeWrites + "db.unmade")
 	if err := f.Routes().Create(t.Context(), job.Route{RouteKey: job.RouteKey{DB: "db", ID: "unmade"}, Type: job.NATS}); !errors.Is(err, job.ErrUnavailable) {
 		t.Fatalf("create: %v, want ErrUnavailable", err)
 	}
@@ -316,13 +253,6 @@ func TestCrashBetweenRouteAndInbox(t *testing.T) {
 	}
 }
 
-// What a writer can be told of a write that was applied.
-var (
-	noAnswer  = context.DeadlineExceeded
-	oldLeader = &jetstream.APIError{Code: 400, ErrorCode: jetstream.JSErrCodeStreamWrongLastSequence}
-	stalled   = &jetstream.APIError{Code: 503, ErrorCode: 10008}
-)
-
 // Rows 13 and 14: answers to the timer's own writes that get lost while it
 // lives. It takes a new fence, and looks.
 //
@@ -357,7 +287,6 @@ func TestLostAnswersOfTheTimer(t *testing.T) {
 			t.Parallel()
 			f := open(t, streams.Config{})
 			f.AsReplicated()
-			lost := 0
 			f.route("r", job.NATS)
 			keys := make([]job.Key, 20)
 			for i := range keys {
@@ -365,25 +294,7 @@ func TestLostAnswersOfTheTimer(t *testing.T) {
 				keys[i] = j.Key
 				f.create(j)
 			}
-			lose := make(chan struct{}, 1)
-			lose <- struct{}{}
-			f.Intercept(func(ctx context.Context, m *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {
-				if !strings.HasPrefix(m.Subject, tt.prefix) || tt.status != "" && m.Header.Get("Belfry-Status") != string(tt.status) {
-					return send(ctx, m)
-				}
-				select {
-				case <-lose:
-					lost++
-				default:
-					return send(ctx, m)
-				}
-				if tt.applied {
-					if _, err := send(ctx, m); err != nil {
-						t.Errorf("the write was not applied: %v", err)
-					}
-				}
-				return nil, tt.answer
-			})
+			lost := f.loseAnswer(tt.prefix, tt.status, tt.applied, tt.answer)
 			f.run()
 			for _, k := range keys {
 				f.reaches(k, job.Published)
@@ -391,8 +302,8 @@ func TestLostAnswersOfTheTimer(t *testing.T) {
 			if got := f.messages("FIRES", "fires.>"); len(got) != len(keys) {
 				t.Errorf("%d fires for %d jobs", len(got), len(keys))
 			}
-			if lost != 1 {
-				t.Errorf("%d answers were lost, want 1", lost)
+			if !lost.Load() {
+				t.Error("no answer was lost")
 			}
 		})
 	}
@@ -406,7 +317,7 @@ func TestDeposedOwnerIsRefused(t *testing.T) {
 	old := f.Store
 	asleep, wake, woken := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	old.Intercept(func(ctx context.Context, m *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {
-		if !strings.HasPrefix(m.Subject, fireWrites) {
+		if !isWrite(m, fireWrites, "") {
 			return send(ctx, m)
 		}
 		close(asleep)

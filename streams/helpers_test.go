@@ -120,7 +120,19 @@ func (f *fixture) reaches(k job.Key, want job.Status) job.Record {
 	return r
 }
 
-// fires returns all messages of a stream under a subject.
+// fetch takes the one fire from a REST route's inbox.
+func (f *fixture) fetch(route string) job.Handover {
+	f.t.Helper()
+	var got []job.Handover
+	err := f.Inboxes().Fetch(f.t.Context(), job.RouteKey{DB: "db", ID: route}, 1, 20*time.Second,
+		func(h job.Handover) { got = append(got, h) })
+	if err != nil || len(got) != 1 {
+		f.t.Fatalf("fetched %d fires, %v; want 1", len(got), err)
+	}
+	return got[0]
+}
+
+// messages returns all that a stream has under a subject.
 func (f *fixture) messages(stream, subject string) []jetstream.Msg {
 	f.t.Helper()
 	c, err := f.js.OrderedConsumer(f.t.Context(), stream, jetstream.OrderedConsumerConfig{FilterSubjects: []string{subject}})

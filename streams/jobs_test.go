@@ -1,15 +1,12 @@
 package streams_test
 
 import (
-	"context"
 	"errors"
 	"maps"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
@@ -177,115 +174,6 @@ func TestPlainPut(t *testing.T) {
 	f.reaches(later.Key, job.Published)
 	if got := f.messages("FIRES", "fires.>"); len(got) != 3 {
 		t.Errorf("%d fires, want 3: the deleted job must not fire", len(got))
-	}
-}
-
-// What became of a write whose answer was lost is found out, and told.
-func TestLostAnswers(t *testing.T) {
-	for _, tt := range []struct {
-		name    string
-		applied bool // the lost answer's write reached the stream
-	}{{"applied", true}, {"not applied", false}} {
-		t.Run(tt.name, func(t *testing.T) {
-			f := open(t, streams.Config{})
-			f.route("r", job.NATS)
-			lose := false
-			f.Intercept(func(ctx context.Context, m *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {
-				if !lose || !strings.HasPrefix(m.Subject, "$KV.jobs_0.") {
-					return send(ctx, m)
-				}
-				lose = false
-				if tt.applied {
-					if _, err := send(ctx, m); err != nil {
-						t.Errorf("the write was not applied: %v", err)
-					}
-				}
-				return nil, context.DeadlineExceeded
-			})
-			j := newJob("a", "r", time.Now().Add(time.Hour))
-
-			lose = true
-			f.create(j)
-			if r := f.get(j.Key); r.Status != job.Scheduled {
-				t.Errorf("after create: %s", r.Status)
-			}
-			j.Meta = []byte(`"changed"`)
-			lose = true
-			if err := f.Jobs().Update(t.Context(), j, 0); err != nil {
-				t.Errorf("update: %v", err)
-			}
-			if r := f.get(j.Key); string(r.Meta) != `"changed"` {
-				t.Errorf("after update: meta %s", r.Meta)
-			}
-			lose = true
-			if err := f.Jobs().Cancel(t.Context(), j.Key, 0); err != nil {
-				t.Errorf("cancel: %v", err)
-			}
-			if r := f.get(j.Key); r.Status != job.Cancelled {
-				t.Errorf("after cancel: %s", r.Status)
-			}
-		})
-	}
-}
-
-// A write that was applied while its answer was lost, and overtaken before it
-// could be settled.
-func TestLostAnswerOvertaken(t *testing.T) {
-	f := open(t, streams.Config{})
-	f.route("r", job.NATS)
-	j := newJob("a", "r", time.Now().Add(time.Hour))
-	var next atomic.Pointer[func()]
-	overtake := func(do func()) { next.Store(&do) }
-	f.Intercept(func(ctx context.Context, m *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {
-		ack, err := send(ctx, m)
-		if m.Header.Get("Belfry-Status") == string(job.Firing) {
-			return ack, err
-		}
-		if do := next.Swap(nil); do != nil {
-			(*do)()
-			return nil, context.DeadlineExceeded
-		}
-		return ack, err
-	})
-
-	// A create that fires and finishes before it is settled was applied.
-	f.run()
-	now := j
-	now.Trigger = time.Now().UnixMilli()
-	overtake(func() { f.reaches(j.Key, job.Published) })
-	f.create(now)
-
-	// A cancel that is overtaken by a new creation cannot be told from one
-	// that came too late.
-	f.create(j)
-	overtake(func() {
-		if err := f.Jobs().Create(t.Context(), now); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := f.Jobs().Cancel(t.Context(), j.Key, 0); !errors.Is(err, job.ErrUnknownOutcome) {
-		t.Errorf("cancel that was overtaken: %v, want ErrUnknownOutcome", err)
-	}
-}
-
-// Without JetStream nothing is said to be stored.
-func TestUnavailable(t *testing.T) {
-	f := open(t, streams.Config{})
-	f.route("r", job.NATS)
-	f.Intercept(func(context.Context, *nats.Msg, streams.PublishFunc) (*jetstream.PubAck, error) {
-		return nil, nats.ErrNoResponders
-	})
-	j := newJob("a", "r", time.Now())
-	if err := f.Jobs().Create(t.Context(), j); !errors.Is(err, job.ErrUnavailable) {
-		t.Errorf("create with nobody there: %v, want ErrUnavailable", err)
-	}
-	f.Intercept(func(context.Context, *nats.Msg, streams.PublishFunc) (*jetstream.PubAck, error) {
-		return nil, context.DeadlineExceeded
-	})
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
-	if err := f.Jobs().Create(ctx, j); !errors.Is(err, job.ErrUnknownOutcome) {
-		t.Errorf("create without an answer in time: %v, want ErrUnknownOutcome", err)
 	}
 }
 

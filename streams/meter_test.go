@@ -106,7 +106,7 @@ func TestMetricsOfALostClaim(t *testing.T) {
 	f := open(t, streams.Config{Metrics: m.Streams})
 	claiming, cancelled := make(chan struct{}), make(chan struct{})
 	f.Intercept(func(ctx context.Context, msg *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {
-		if msg.Header.Get("Belfry-Status") == string(job.Firing) {
+		if isWrite(msg, jobWrites, job.Firing) {
 			close(claiming)
 			<-cancelled
 		}

@@ -3,7 +3,6 @@ package streams_test
 import (
 	"context"
 	"errors"
-	"strings"
 	"testing"
 	"time"
 
@@ -178,7 +177,7 @@ func TestCrashWhileRedriving(t *testing.T) {
 	crashed, crash := context.WithCancel(t.Context())
 	f.Intercept(func(ctx context.Context, m *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {
 		ack, err := send(ctx, m)
-		if strings.HasPrefix(m.Subject, jobWrites) && m.Header.Get("Belfry-Status") == string(job.Scheduled) {
+		if isWrite(m, jobWrites, job.Scheduled) {
 			crash()
 		}
 		return ack, err
@@ -226,26 +225,9 @@ func TestRedriveOnce(t *testing.T) {
 			f.route("r", job.NATS)
 			f.letters(1, "db", "r", job.ReasonExhausted)
 			all, _ := f.walk(job.LetterQuery{DB: "db"})
-			lose := make(chan struct{}, 1)
 			if tt.lost {
-				lose <- struct{}{}
+				f.loseAnswer(jobWrites, job.Scheduled, tt.applied, noAnswer)
 			}
-			f.Intercept(func(ctx context.Context, m *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {
-				if !strings.HasPrefix(m.Subject, jobWrites) || m.Header.Get("Belfry-Status") != string(job.Scheduled) {
-					return send(ctx, m)
-				}
-				select {
-				case <-lose:
-				default:
-					return send(ctx, m)
-				}
-				if tt.applied {
-					if _, err := send(ctx, m); err != nil {
-						t.Errorf("the write was not applied: %v", err)
-					}
-				}
-				return nil, context.DeadlineExceeded
-			})
 			f.run()
 			var g errgroup.Group
 			for range tt.clients {

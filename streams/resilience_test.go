@@ -1,14 +1,11 @@
 package streams_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 
@@ -134,28 +131,6 @@ func TestInboxRemade(t *testing.T) {
 	})
 }
 
-// A route write that was applied while its answer was lost, and the store with
-// it: nobody may be told that nothing was changed.
-func TestRouteOutcomeUnknown(t *testing.T) {
-	f := open(t, streams.Config{})
-	f.Intercept(func(ctx context.Context, m *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {
-		if !strings.HasPrefix(m.Subject, "$KV.routes.") {
-			return send(ctx, m)
-		}
-		if _, err := send(ctx, m); err != nil {
-			t.Errorf("the write was not applied: %v", err)
-		}
-		f.server.Stop()
-		return nil, context.DeadlineExceeded
-	})
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-	defer cancel()
-	err := f.Routes().Create(ctx, job.Route{RouteKey: job.RouteKey{DB: "db", ID: "r"}, Type: job.NATS})
-	if !errors.Is(err, job.ErrUnknownOutcome) || errors.Is(err, job.ErrUnavailable) {
-		t.Errorf("create: %v, want ErrUnknownOutcome alone", err)
-	}
-}
-
 // A job died and its id is armed again before the dead letter was written.
 func TestDeadLetterBeforeRearming(t *testing.T) {
 	f := open(t, streams.Config{})
@@ -164,18 +139,12 @@ func TestDeadLetterBeforeRearming(t *testing.T) {
 	j := newJob("a", "r", time.Now())
 	f.create(j)
 	h := f.fetch("r")
-	fail := true
-	f.Intercept(func(ctx context.Context, m *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {
-		if fail && strings.HasPrefix(m.Subject, deadWrites) {
-			return nil, nats.ErrNoResponders
-		}
-		return send(ctx, m)
-	})
+	accept := f.refuse(deadWrites)
 	dead := job.Result{Status: job.Dead, Reason: job.ReasonGone, Detail: "status 410"}
 	if err := f.Jobs().Finish(t.Context(), h.Fire, dead); !errors.Is(err, job.ErrUnavailable) {
 		t.Fatalf("finish without the dead letter: %v, want ErrUnavailable", err)
 	}
-	fail = false
+	accept()
 	again := j
 	again.Trigger = time.Now().Add(time.Hour).UnixMilli()
 	f.create(again)

@@ -4,12 +4,8 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"testing"
 	"time"
-
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
 	"belfry/streams"
@@ -57,57 +53,6 @@ func TestRoutes(t *testing.T) {
 	is("delete again", f.Routes().Delete(ctx, k, 0), nil)
 	is("remove the inbox", f.Inboxes().Remove(ctx, k), nil)
 	is("create with another type after that", f.Routes().Create(ctx, asNATS), nil)
-}
-
-// A route's content tells whether a write whose answer was lost was applied.
-func TestRoutesLostAnswers(t *testing.T) {
-	for _, applied := range []bool{true, false} {
-		f := open(t, streams.Config{})
-		lose := false
-		f.Intercept(func(ctx context.Context, m *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {
-			if !lose || !strings.HasPrefix(m.Subject, "$KV.routes.") {
-				return send(ctx, m)
-			}
-			lose = false
-			if applied {
-				if _, err := send(ctx, m); err != nil {
-					t.Errorf("the write was not applied: %v", err)
-				}
-			}
-			return nil, context.DeadlineExceeded
-		})
-		r := job.Route{RouteKey: job.RouteKey{DB: "db", ID: "r"}, Type: job.REST, WebhookURL: "host"}
-		for _, step := range []struct {
-			name string
-			do   func() error
-		}{
-			{"create", func() error { return f.Routes().Create(t.Context(), r) }},
-			{"replace", func() error { r.WebhookURL = "other"; return f.Routes().Replace(t.Context(), r, 0) }},
-			{"rotate", func() error {
-				got, err := f.Routes().Rotate(t.Context(), r.RouteKey, secretA, time.Hour)
-				if err == nil && (got.Secret != secretA || len(got.OldSecrets) != 0) {
-					t.Errorf("applied %v: rotated to %+v, want one secret", applied, got.Policy)
-				}
-				return err
-			}},
-			{"rotate again", func() error {
-				got, err := f.Routes().Rotate(t.Context(), r.RouteKey, secretB, time.Hour)
-				if err == nil && (got.Secret != secretB || len(got.OldSecrets) != 1) {
-					t.Errorf("applied %v: rotated to %+v, want one old secret", applied, got.Policy)
-				}
-				return err
-			}},
-			{"delete", func() error { return f.Routes().Delete(t.Context(), r.RouteKey, 0) }},
-		} {
-			lose = true
-			if err := step.do(); err != nil {
-				t.Errorf("applied %v: %s: %v", applied, step.name, err)
-			}
-			if lose {
-				t.Errorf("applied %v: %s lost no answer", applied, step.name)
-			}
-		}
-	}
 }
 
 var (
