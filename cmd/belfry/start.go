@@ -41,7 +41,7 @@ func (s *Server) start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("couldn't listen for the API (--listen): %w", err)
 	}
-	s.done("API listener", httpLimit, func(context.Context) error {
+	s.done("API listener", stopLimit, func(context.Context) error {
 		if err := listener.Close(); !errors.Is(err, net.ErrClosed) {
 			return err
 		}
