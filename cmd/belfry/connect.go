@@ -21,6 +21,19 @@ const (
 // dial opens the connection of that name to the NATS server in use.
 type dial func(name string) (*nats.Conn, error)
 
+// chooseNATS returns what brings up the NATS server in use, once the options of
+// an embedded one are known to be good.
+func (s *Server) chooseNATS(ctx context.Context) (func(context.Context) (dial, error), error) {
+	if !s.cfg.embedded() {
+		return s.useNATS, nil
+	}
+	opts, err := natsOptions(ctx, s.cfg)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context) (dial, error) { return s.embedNATS(ctx, opts) }, nil
+}
+
 // embedNATS takes the data folder and starts the embedded server on it. What it
 // has done is taken back by Stop, a failure or not.
 func (s *Server) embedNATS(ctx context.Context, opts *server.Options) (dial, error) {
