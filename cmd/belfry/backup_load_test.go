@@ -13,8 +13,8 @@ import (
 	"belfry/internal/job"
 )
 
-// named gives timers ids of their own.
-func named(name string, jobs []timer) []timer {
+// named gives jobs ids of their own.
+func named(name string, jobs []plannedJob) []plannedJob {
 	for i := range jobs {
 		jobs[i].id = name + jobs[i].id
 	}
@@ -30,21 +30,21 @@ func TestBackupUnderLoad(t *testing.T) {
 	first := startProgram(t, t.TempDir())
 	in.route(t, first, "r")
 	now := time.Now()
-	done := named("done", timers(100, now, time.Millisecond))
+	done := named("done", plannedJobs(100, now, time.Millisecond))
 	first.createBulk(t, done, "r")
 	in.waitFor(t, len(done))
 	settled(t, first.jetStream(t), "db_r")
 	later := now.Add(30 * time.Second)
-	pending := named("pending", timers(n, later, time.Second))
+	pending := named("pending", plannedJobs(n, later, time.Second))
 	first.createBulk(t, pending, "r")
-	cancelled := named("cancelled", timers(50, later, time.Second))
+	cancelled := named("cancelled", plannedJobs(50, later, time.Second))
 	first.createBulk(t, cancelled, "r")
 	for _, j := range cancelled {
 		first.must(t, http.MethodDelete, "/job/db/coll/"+j.id, "")
 	}
-	moved := named("moved", timers(20, later, time.Second))
+	moved := named("moved", plannedJobs(20, later, time.Second))
 	first.createBulk(t, moved, "r")
-	toCancel := named("tocancel", timers(5000, later, time.Second))
+	toCancel := named("tocancel", plannedJobs(5000, later, time.Second))
 	first.createBulk(t, toCancel, "r")
 
 	// The load, from before the backup until after it.
@@ -70,7 +70,7 @@ func TestBackupUnderLoad(t *testing.T) {
 	ids := func(counter *atomic.Int64) int { return int(counter.Add(1)) }
 	for range 2 {
 		busy(func(int) (answer, error) { // due at once: they fire meanwhile
-			j := timer{id: "created" + strconv.Itoa(ids(&created)), due: time.Now(), meta: "1"}
+			j := plannedJob{id: "created" + strconv.Itoa(ids(&created)), due: time.Now(), meta: "1"}
 			a, _, err := first.insist(http.MethodPost, "/job/db/coll", j.body("r"))
 			return a, err
 		})

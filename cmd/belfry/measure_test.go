@@ -26,7 +26,7 @@ func few(t *testing.T) func(format string, args ...any) {
 }
 
 // lateness returns how late each job's first request was, in order.
-func lateness(t *testing.T, jobs []timer, got map[string][]post) []time.Duration {
+func lateness(t *testing.T, jobs []plannedJob, got map[string][]post) []time.Duration {
 	t.Helper()
 	var late []time.Duration
 	for _, j := range jobs {

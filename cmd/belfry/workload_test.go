@@ -12,24 +12,24 @@ import (
 	"time"
 )
 
-// timer is a job as the tests plan it.
-type timer struct {
+// plannedJob is a job as the tests plan it.
+type plannedJob struct {
 	id   string
 	due  time.Time
 	meta string
 }
 
-// timers plans n jobs, due evenly over a span from start on.
-func timers(n int, start time.Time, span time.Duration) []timer {
-	all := make([]timer, n)
+// plannedJobs plans n jobs, due evenly over a span from start on.
+func plannedJobs(n int, start time.Time, span time.Duration) []plannedJob {
+	all := make([]plannedJob, n)
 	for i := range all {
 		due := start.Add(span * time.Duration(i) / time.Duration(n)).Truncate(time.Millisecond)
-		all[i] = timer{id: strconv.Itoa(i), due: due, meta: fmt.Sprintf(`{"n": %d}`, i)}
+		all[i] = plannedJob{id: strconv.Itoa(i), due: due, meta: fmt.Sprintf(`{"n": %d}`, i)}
 	}
 	return all
 }
 
-func (j timer) body(route string) string {
+func (j plannedJob) body(route string) string {
 	id, _ := json.Marshal(j.id) // a string always has a form
 	to, _ := json.Marshal(route)
 	return fmt.Sprintf(`{"id":%s,"trigger_time":%d,"meta":%s,"route":%s}`, id, j.due.UnixMilli(), j.meta, to)
@@ -37,7 +37,7 @@ func (j timer) body(route string) string {
 
 // create creates jobs in /job/db/coll, many at once, all of which must be
 // answered 200.
-func (p *running) create(t *testing.T, jobs []timer, route string) {
+func (p *running) create(t *testing.T, jobs []plannedJob, route string) {
 	t.Helper()
 	began := time.Now()
 	errorf := few(t)
@@ -53,7 +53,7 @@ func (p *running) create(t *testing.T, jobs []timer, route string) {
 }
 
 // createBulk is create in one request.
-func (p *running) createBulk(t *testing.T, jobs []timer, route string) {
+func (p *running) createBulk(t *testing.T, jobs []plannedJob, route string) {
 	t.Helper()
 	began := time.Now()
 	var lines strings.Builder
