@@ -156,21 +156,30 @@ func startServer(t *testing.T, cfg Config) *Server {
 	return s
 }
 
-// call sends one request and returns the status and the body.
-func call(t *testing.T, s *Server, method, path, body string) (int, string) {
+// call sends one request to the API of a server in this process.
+func call(t *testing.T, s *Server, method, path, body string, change ...func(*http.Request)) (int, string) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, "http://"+s.Addr()+path, strings.NewReader(body))
+	return request(t, method, "http://"+s.Addr()+path, body, change...)
+}
+
+// request sends one request, as changed, and returns the status and the body.
+func request(t *testing.T, method, url, body string, change ...func(*http.Request)) (int, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, change := range change {
+		change(req)
+	}
 	rsp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		t.Fatalf("%s %s: %v", method, path, err)
+		t.Fatalf("%s %s: %v", method, url, err)
 	}
 	defer rsp.Body.Close()
 	got, err := io.ReadAll(rsp.Body)
 	if err != nil {
-		t.Fatalf("%s %s: %v", method, path, err)
+		t.Fatalf("%s %s: %v", method, url, err)
 	}
 	return rsp.StatusCode, strings.TrimSpace(string(got))
 }
