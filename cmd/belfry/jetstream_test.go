@@ -29,6 +29,19 @@ func connect(t *testing.T, url string) jetstream.JetStream {
 	return js
 }
 
+func streamNames(t *testing.T, url string) []string {
+	t.Helper()
+	var names []string
+	lister := connect(t, url).StreamNames(t.Context())
+	for name := range lister.Name() {
+		names = append(names, name)
+	}
+	if err := lister.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
 // settled waits until nothing is left in the route's inbox: neither a fire
 // that waits nor one that somebody works on.
 func settled(t *testing.T, js jetstream.JetStream, consumer string) {

@@ -12,35 +12,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
-
 	"belfry/internal/natstest"
 )
 
 // freePorts is a configuration for a test's own server.
-func streamNames(t *testing.T, url string) []string {
-	t.Helper()
-	nc, err := nats.Connect(url)
-	if err != nil {
-		t.Fatalf("couldn't connect to %s: %v", url, err)
-	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var names []string
-	lister := js.StreamNames(t.Context())
-	for name := range lister.Name() {
-		names = append(names, name)
-	}
-	if err := lister.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return names
-}
-
 func TestTwoServersInOneProcess(t *testing.T) {
 	t.Parallel()
 	a, b := startServer(t, freePorts(t)), startServer(t, freePorts(t))
