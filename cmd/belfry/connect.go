@@ -142,11 +142,10 @@ func (s *Server) openContext(opts ...nats.Option) (*nats.Conn, error) {
 // natsHosts is what is left of the value of --nats-url, which is a valid one,
 // when its credentials are taken out.
 func natsHosts(list string) string {
+	urls, _ := natsURLs(list)
 	var hosts []string
-	for one := range strings.SplitSeq(list, ",") {
-		if u, err := url.Parse(strings.TrimSpace(one)); err == nil {
-			hosts = append(hosts, u.Host)
-		}
+	for _, u := range urls {
+		hosts = append(hosts, u.Host)
 	}
 	return strings.Join(hosts, ",")
 }
