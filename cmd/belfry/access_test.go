@@ -17,27 +17,16 @@ import (
 // statusWith is the status of a GET of a job with a token.
 func statusWith(t *testing.T, s *Server, token, db string) string {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.Addr()+"/job/"+db+"/c/none", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if token != "" {
-		req.Header.Set("Authorization", "Bearer "+token)
-	}
-	rsp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rsp.Body.Close()
+	status, body := call(t, s, http.MethodGet, "/job/"+db+"/c/none", "", func(req *http.Request) {
+		if token != "" {
+			req.Header.Set("Authorization", "Bearer "+token)
+		}
+	})
 	var refused struct{ Code string }
-	body, err := io.ReadAll(rsp.Body)
-	if err == nil {
-		err = json.Unmarshal(body, &refused)
-	}
-	if err != nil {
+	if err := json.Unmarshal([]byte(body), &refused); err != nil {
 		t.Fatalf("%s: %v", body, err)
 	}
-	return fmt.Sprint(rsp.StatusCode, " ", refused.Code)
+	return fmt.Sprint(status, " ", refused.Code)
 }
 
 // Two nodes on one NATS server: tokens are made with the commands on one, and

@@ -1,28 +1,12 @@
 package main
 
 import (
-	"io"
 	"net"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 )
-
-// get returns the answer to a GET.
-func get(t *testing.T, url string) (int, string) {
-	t.Helper()
-	rsp, err := http.Get(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rsp.Body.Close()
-	body, err := io.ReadAll(rsp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return rsp.StatusCode, string(body)
-}
 
 func TestAdminListener(t *testing.T) {
 	t.Parallel()
@@ -39,14 +23,14 @@ func TestAdminListener(t *testing.T) {
 		{"/debug/pprof/profile?seconds=1", "\x1f\x8b"}, // gzip
 		{"/metrics", `belfry_build_info{`},
 	} {
-		if status, body := get(t, admin+tt.path); status != http.StatusOK || !strings.Contains(body, tt.want) {
+		if status, body := request(t, http.MethodGet, admin+tt.path, ""); status != http.StatusOK || !strings.Contains(body, tt.want) {
 			t.Errorf("GET %s: %d, want 200 with %q in %.200q", tt.path, status, tt.want, body)
 		}
 	}
-	if status, _ := get(t, admin+"/readyz"); status != http.StatusNotFound {
+	if status, _ := request(t, http.MethodGet, admin+"/readyz", ""); status != http.StatusNotFound {
 		t.Errorf("GET /readyz of the admin listener: %d, want 404", status)
 	}
-	if status, _ := get(t, "http://"+s.Addr()+"/debug/pprof/"); status != http.StatusNotFound {
+	if status, _ := call(t, s, http.MethodGet, "/debug/pprof/", ""); status != http.StatusNotFound {
 		t.Errorf("GET /debug/pprof/ of the API: %d, want 404", status)
 	}
 	// A profile under way delays no stop.
@@ -93,35 +77,18 @@ func TestNothingForPages(t *testing.T) {
 			t.Fatal(err)
 		}
 		for host, want := range map[string]int{"rebound.example:" + port: 403, "localhost:" + port: 200} {
-			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+tt.addr+tt.path, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			req.Host = host
-			rsp, err := http.DefaultClient.Do(req)
-			if err != nil {
-				t.Fatal(err)
-			}
-			body, err := io.ReadAll(rsp.Body)
-			rsp.Body.Close()
-			if err != nil || rsp.StatusCode != want || (want == 403) != strings.Contains(string(body), `"code":"E412"`) {
-				t.Errorf("GET %s for the host %s: %d %.200q, %v, want %d", tt.path, host, rsp.StatusCode, body, err, want)
+			status, body := request(t, http.MethodGet, "http://"+tt.addr+tt.path, "", func(req *http.Request) { req.Host = host })
+			if status != want || (want == 403) != strings.Contains(body, `"code":"E412"`) {
+				t.Errorf("GET %s for the host %s: %d %.200q, want %d", tt.path, host, status, body, want)
 			}
 		}
 	}
 	// Nor can it have it send what a form may.
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+s.Addr()+"/cancel/games", strings.NewReader(`{"all":true}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Content-Type", "text/plain")
-	req.Header.Set("Sec-Fetch-Site", "cross-site")
-	rsp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rsp.Body.Close()
-	if body, err := io.ReadAll(rsp.Body); err != nil || rsp.StatusCode != 403 || !strings.Contains(string(body), `"code":"E411"`) {
-		t.Errorf("POST /cancel for a page: %d %s, %v, want 403 and E411", rsp.StatusCode, body, err)
+	status, body := call(t, s, http.MethodPost, "/cancel/games", `{"all":true}`, func(req *http.Request) {
+		req.Header.Set("Content-Type", "text/plain")
+		req.Header.Set("Sec-Fetch-Site", "cross-site")
+	})
+	if status != 403 || !strings.Contains(body, `"code":"E411"`) {
+		t.Errorf("POST /cancel for a page: %d %s, want 403 and E411", status, body)
 	}
 }

@@ -21,6 +21,19 @@ const (
 // dial opens the connection of that name to the NATS server in use.
 type dial func(name string) (*nats.Conn, error)
 
+// chooseNATS returns what brings up the NATS server in use, once the options of
+// an embedded one are known to be good.
+func (s *Server) chooseNATS(ctx context.Context) (func(context.Context) (dial, error), error) {
+	if !s.cfg.embedded() {
+		return s.useNATS, nil
+	}
+	opts, err := natsOptions(ctx, s.cfg)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context) (dial, error) { return s.embedNATS(ctx, opts) }, nil
+}
+
 // embedNATS takes the data folder and starts the embedded server on it. What it
 // has done is taken back by Stop, a failure or not.
 func (s *Server) embedNATS(ctx context.Context, opts *server.Options) (dial, error) {
@@ -129,11 +142,10 @@ func (s *Server) openContext(opts ...nats.Option) (*nats.Conn, error) {
 // natsHosts is what is left of the value of --nats-url, which is a valid one,
 // when its credentials are taken out.
 func natsHosts(list string) string {
+	urls, _ := natsURLs(list)
 	var hosts []string
-	for one := range strings.SplitSeq(list, ",") {
-		if u, err := url.Parse(strings.TrimSpace(one)); err == nil {
-			hosts = append(hosts, u.Host)
-		}
+	for _, u := range urls {
+		hosts = append(hosts, u.Host)
 	}
 	return strings.Join(hosts, ",")
 }

@@ -184,6 +184,33 @@ func TestDocumentedPrograms(t *testing.T) {
 	}
 }
 
+// The source files that the documents name are there, so that none keeps the old
+// name of one that was moved.
+func TestDocumentedFiles(t *testing.T) {
+	const root = "../.."
+	documents, err := filepath.Glob(root + "/docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	source := regexp.MustCompile("`([\\w-]+(?:/[\\w-]+)+\\.go)`")
+	found := 0
+	for _, document := range append(documents, root+"/README.md") {
+		text, err := os.ReadFile(document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range source.FindAllStringSubmatch(string(text), -1) {
+			found++
+			if _, err := os.Stat(filepath.Join(root, m[1])); err != nil {
+				t.Errorf("%s names %s: %v", document, m[1], err)
+			}
+		}
+	}
+	if found < 10 {
+		t.Errorf("found %d source files named, want at least 10", found)
+	}
+}
+
 // README names every status, reason and header that users can meet.
 func TestDocumentedNames(t *testing.T) {
 	data, err := os.ReadFile("../../README.md")

@@ -44,7 +44,7 @@ func TestRateLimitOverTwoNodes(t *testing.T) {
 	if *full {
 		n = 6000
 	}
-	jobs := timers(n, start, time.Millisecond)
+	jobs := plannedJobs(n, start, time.Millisecond)
 	two.createBulk(t, jobs, "limited")
 	var at []time.Time
 	for _, posts := range r.waitFor(t, len(jobs)) {
@@ -88,7 +88,7 @@ func TestEndpointDown(t *testing.T) {
 		return http.StatusOK
 	})
 	r.gated(t, p, "hook", fmt.Sprintf(`"rate_limit":{"per_second":%d}`, perSecond))
-	jobs := timers(n, time.Now(), time.Millisecond)
+	jobs := plannedJobs(n, time.Now(), time.Millisecond)
 	p.createBulk(t, jobs, "hook")
 	eventually(t, func() string {
 		if a := p.must(t, "GET", "/route/db/hook", ""); !strings.Contains(a, `"breaker":{"state":"open"`) {
@@ -156,7 +156,7 @@ func TestPauseOutlivesKill(t *testing.T) {
 	r := newReceiver(t, nil)
 	r.route(t, p, "hook")
 	p.must(t, "POST", "/route/db/hook/pause", "")
-	jobs := timers(200, time.Now(), time.Millisecond)
+	jobs := plannedJobs(200, time.Now(), time.Millisecond)
 	p.create(t, jobs, "hook")
 	p.kill(t)
 	p = startProgram(t, data)
@@ -192,7 +192,7 @@ func TestBreakerOutlivesKill(t *testing.T) {
 		return http.StatusOK
 	})
 	r.route(t, p, "hook")
-	jobs := timers(200, time.Now(), time.Millisecond)
+	jobs := plannedJobs(200, time.Now(), time.Millisecond)
 	p.create(t, jobs, "hook")
 	breaker := func() (state string, until time.Time) {
 		var shown struct {

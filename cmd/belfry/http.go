@@ -3,14 +3,76 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"sync"
 	"time"
 
+	"belfry/api"
+	"belfry/streams"
+
 	"golang.org/x/net/netutil"
 )
+
+// front is where the API is to be served, before there is anything to serve.
+type front struct {
+	listener   net.Listener
+	cert       *certificate // nil is plain HTTP
+	adminToken string
+}
+
+func (s *Server) openFront() (front, error) {
+	admin, err := s.cfg.adminToken()
+	if err != nil {
+		return front{}, err
+	}
+	cert, err := s.certificate()
+	if err != nil {
+		return front{}, err
+	}
+	listener, err := net.Listen("tcp", s.cfg.Listen)
+	if err != nil {
+		return front{}, fmt.Errorf("couldn't listen for the API (--listen): %w", err)
+	}
+	s.done("API listener", stopLimit, func(context.Context) error {
+		if err := listener.Close(); !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil // its HTTP server has closed it
+	})
+	s.setPlace(&s.addr, listener.Addr().String())
+	return front{listener, cert, admin}, nil
+}
+
+func (s *Server) serveAPI(ctx context.Context, at front, ops api.Operations, store *streams.Store, told telemetry) {
+	loopback := s.loopbackHost(ctx)
+	s.warnIfPlain(at.adminToken != "" && loopback == "")
+	s.serveHTTP(at.listener, at.cert, api.New(api.Config{
+		Operations:   ops,
+		Letters:      store.Letters(),
+		Attempts:     store.Attempts(),
+		Tokens:       store.Tokens(),
+		Backups:      store.Backups(),
+		AdminToken:   at.adminToken,
+		LoopbackHost: loopback,
+		RequestRate:  s.cfg.RequestRate,
+		Metrics:      told.counts.API,
+		Tracer:       told.tracer,
+		Scrape:       told.scrape,
+		Log:          s.log,
+		Version:      version,
+		Ready:        store.Ready,
+	}))
+}
+
+// warnIfPlain tells that tokens travel where others may read them.
+func (s *Server) warnIfPlain(exposed bool) {
+	if exposed && s.cfg.TLSCert == "" {
+		s.log.Warn("tokens are sent to the API in the clear: set --tls-cert and --tls-key, unless a proxy in front of it has TLS")
+	}
+}
 
 // serveHTTP serves the API, with TLS if there is a certificate.
 func (s *Server) serveHTTP(listener net.Listener, cert *certificate, handler http.Handler) {

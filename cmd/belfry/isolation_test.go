@@ -36,7 +36,7 @@ func TestHangingEndpointDelaysNoOtherRoute(t *testing.T) {
 	hanging.gated(t, p, "hanging", `"timeout_ms":60000`)
 	healthy.route(t, p, "healthy")
 
-	arrive := func(in *receiver, all []timer) {
+	arrive := func(in *receiver, all []plannedJob) {
 		in.wait(t, func() string {
 			for _, j := range all {
 				if posts := in.byJob[j.id]; len(posts) == 0 || posts[0].answered.IsZero() {
@@ -48,7 +48,7 @@ func TestHangingEndpointDelaysNoOtherRoute(t *testing.T) {
 	}
 	// measure sends jobs to the healthy route alone.
 	measure := func(name string) time.Duration {
-		all := timers(jobs, time.Now().Add(2*time.Second), span)
+		all := plannedJobs(jobs, time.Now().Add(2*time.Second), span)
 		for i := range all {
 			all[i].id = name + "-" + all[i].id
 		}
@@ -63,7 +63,7 @@ func TestHangingEndpointDelaysNoOtherRoute(t *testing.T) {
 		without = append(without, measure(fmt.Sprint("without-", i)))
 
 		end := begin()
-		all := timers(stuck, time.Now(), time.Second)
+		all := plannedJobs(stuck, time.Now(), time.Second)
 		for n := range all {
 			all[n].id = fmt.Sprintf("stuck-%d-%s", i, all[n].id)
 		}

@@ -42,7 +42,7 @@ func TestKillWithTenThousandDue(t *testing.T) {
 	})
 	first := startProgram(t, data)
 	in.route(t, first, "r")
-	jobs := timers(n, time.Now().Add(4*time.Second), 5*time.Second)
+	jobs := plannedJobs(n, time.Now().Add(4*time.Second), 5*time.Second)
 	first.createBulk(t, jobs, "r")
 	close(created)
 
@@ -101,7 +101,7 @@ func TestKillWithTenThousandDue(t *testing.T) {
 
 // checkFires checks that each claim, and each try of each of the jobs, is in
 // FIRES once. A busy machine may let a try time out, which makes for another.
-func checkFires(t *testing.T, js jetstream.JetStream, jobs []timer) {
+func checkFires(t *testing.T, js jetstream.JetStream, jobs []plannedJob) {
 	t.Helper()
 	errorf := few(t)
 	claims, fires, tries := map[string]int{}, map[string]int{}, map[string]int{}
@@ -155,10 +155,10 @@ func TestKillWhileCreating(t *testing.T) {
 	data := t.TempDir()
 	first := startProgram(t, data)
 	first.must(t, http.MethodPost, "/route/db", `{"id":"r","type":"NATS"}`)
-	jobs := timers(20*enough, time.Now().Add(time.Hour), time.Hour)
+	jobs := plannedJobs(20*enough, time.Now().Add(time.Hour), time.Hour)
 
 	var mu sync.Mutex
-	var stored, unanswered []timer
+	var stored, unanswered []plannedJob
 	kill := make(chan struct{})
 	errorf := few(t)
 	var next atomic.Int64

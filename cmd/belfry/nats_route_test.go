@@ -52,8 +52,8 @@ func TestNATSRoute(t *testing.T) {
 	}
 
 	due := time.Now().Add(500 * time.Millisecond).Truncate(time.Millisecond)
-	one := timer{id: "näxt", due: due, meta: `{ "a" : [1, 2] }`}
-	p.create(t, []timer{one}, "game server")
+	one := plannedJob{id: "näxt", due: due, meta: `{ "a" : [1, 2] }`}
+	p.create(t, []plannedJob{one}, "game server")
 	m := receive()
 	if late := time.Since(due); late < 0 {
 		t.Errorf("the fire came %v early", -late)
@@ -98,7 +98,7 @@ func TestNATSRoute(t *testing.T) {
 	settled(t, js, sub.Consumer)
 
 	// What the subscriber refuses goes to DEAD.
-	p.create(t, []timer{{id: "two", due: time.Now(), meta: `{}`}}, "game server")
+	p.create(t, []plannedJob{{id: "two", due: time.Now(), meta: `{}`}}, "game server")
 	refused := receive()
 	if err := refused.TermWithReason("no such game"); err != nil {
 		t.Fatal(err)

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v3"
@@ -82,11 +83,7 @@ func (g givenSettings) check(c Config) error {
 }
 
 // hasUser reports whether URLs of NATS servers have credentials in them.
-func hasUser(urls string) bool {
-	for one := range strings.SplitSeq(urls, ",") {
-		if u, err := url.Parse(strings.TrimSpace(one)); err == nil && u.User != nil {
-			return true
-		}
-	}
-	return false
+func hasUser(list string) bool {
+	urls, _ := natsURLs(list)
+	return slices.ContainsFunc(urls, func(u *url.URL) bool { return u.User != nil })
 }

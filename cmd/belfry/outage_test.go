@@ -20,7 +20,7 @@ func TestTwoJobsDueInTheSameMillisecond(t *testing.T) {
 	in := newReceiver(t, nil)
 	in.route(t, p, "r")
 	due := time.Now().Add(time.Second).Truncate(time.Millisecond)
-	jobs := []timer{{id: "one", due: due, meta: `1`}, {id: "two", due: due, meta: `2`}}
+	jobs := []plannedJob{{id: "one", due: due, meta: `1`}, {id: "two", due: due, meta: `2`}}
 	p.create(t, jobs, "r")
 	in.waitFor(t, len(jobs))
 	for _, j := range jobs {
@@ -54,16 +54,16 @@ func TestOutageOfAnHour(t *testing.T) {
 		t.Fatal(err)
 	}
 	const rated, minutes = 200, 60
-	put := func(route string, all []timer) {
+	put := func(route string, all []plannedJob) {
 		for _, j := range all {
 			if _, err := kv.PutString(t.Context(), "db."+route+"."+j.id, j.body(route)); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	put("limited", timers(rated, ended.Add(-time.Hour), time.Hour))
+	put("limited", plannedJobs(rated, ended.Add(-time.Hour), time.Hour))
 	// One each minute, half a minute from the one that is just too late.
-	put("fresh", timers(minutes, ended.Add(-time.Hour+30*time.Second), time.Hour))
+	put("fresh", plannedJobs(minutes, ended.Add(-time.Hour+30*time.Second), time.Hour))
 
 	back := time.Now()
 	p = start()
@@ -103,7 +103,7 @@ func TestRetryDueInThePastAfterRestart(t *testing.T) {
 		return http.StatusOK
 	})
 	in.gated(t, p, "r", `"retry":{"schedule_ms":[1000]}`)
-	p.create(t, []timer{{id: "one", due: time.Now(), meta: `1`}}, "r")
+	p.create(t, []plannedJob{{id: "one", due: time.Now(), meta: `1`}}, "r")
 	p.becomes(t, "/job/db/coll/one", job.Retrying)
 	var waiting struct {
 		NextAttempt int64 `json:"next_attempt_time"`

@@ -16,7 +16,8 @@ type step struct {
 
 // stopLimit bounds [Server.Stop], below the 30 s that service managers grant.
 // The parts that wait for others get a share of it each, 27 s together, so that
-// the store is left time to close.
+// the store is left one to close. A part that waits for nobody needs no share
+// and has stopLimit itself.
 const (
 	stopLimit     = 28 * time.Second
 	serviceLimit  = 2 * time.Second  // requests under way over NATS
@@ -25,8 +26,7 @@ const (
 	deliveryGrace = 16 * time.Second // webhooks under way, each of which may take 15 s
 	deliveryLimit = deliveryGrace + time.Second
 	attemptsLimit = 1500 * time.Millisecond
-	flushLimit    = time.Second
-	adminLimit    = time.Second // it waits for nobody
+	flushLimit    = 500 * time.Millisecond // of each of the two NATS connections
 	tracesLimit   = 500 * time.Millisecond
 )
 

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestPartThatEndsByItself(t *testing.T) {
@@ -37,5 +39,38 @@ func TestStopIsInReverseBoundedAndJoinsErrors(t *testing.T) {
 	}
 	if got := strings.Join(order, ""); got != "ba" {
 		t.Errorf("parts ended in the order %q, want ba", got)
+	}
+}
+
+// Every part there is, in the order of the start, which Stop reverses. Their
+// shares of the time of a stop leave the store a second to close.
+func TestPartsInTheirOrder(t *testing.T) {
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1") // which nothing is sent to
+	cfg := freePorts(t)
+	cfg.AdminListen = "127.0.0.1:0"
+	cert, key := keyPair(t, "api")
+	cfg.TLSCert, cfg.TLSKey = inFile(t, "tls.crt", cert), inFile(t, "tls.key", key)
+	s := startServer(t, cfg)
+	var names []string
+	var shares time.Duration
+	for _, part := range s.undo {
+		names = append(names, part.name)
+		if part.limit < stopLimit {
+			shares += part.limit
+		}
+	}
+	want := []string{
+		"API listener", "admin listener", "traces", "data folder", "nats-server", "NATS connection belfry",
+		"attempts", "delivery", "timer", "tokens", "certificate", "API",
+		"NATS connection belfry service", "NATS service",
+	}
+	if diff := cmp.Diff(want, names); diff != "" {
+		t.Errorf("the parts of a server (-want +got):\n%s", diff)
+	}
+	if left := stopLimit - shares; left < time.Second {
+		t.Errorf("the parts may take %v of the %v of a stop together, want a second left for the store", shares, stopLimit)
+	}
+	if stopLimit >= 30*time.Second || deliveryGrace <= 15*time.Second {
+		t.Errorf("a stop may take %v, and its webhooks %v; want less than 30 s, and more than the 15 s that a webhook may take", stopLimit, deliveryGrace)
 	}
 }

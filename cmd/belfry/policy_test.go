@@ -55,12 +55,12 @@ func TestSecretRotation(t *testing.T) {
 	current.Store(verifier(first))
 
 	const jobs = 150
-	var timers []timer
+	var all []plannedJob
 	begin := time.Now().Add(time.Second)
 	for i := range jobs {
-		timers = append(timers, timer{id: fmt.Sprint("job-", i), due: begin.Add(time.Duration(i) * 20 * time.Millisecond), meta: fmt.Sprintf(`{"n": %d}`, i)})
+		all = append(all, plannedJob{id: fmt.Sprint("job-", i), due: begin.Add(time.Duration(i) * 20 * time.Millisecond), meta: fmt.Sprintf(`{"n": %d}`, i)})
 	}
-	p.create(t, timers, "r")
+	p.create(t, all, "r")
 	in.waitFor(t, jobs/3)
 	second := rotate()
 	in.waitFor(t, 2*jobs/3)
@@ -97,7 +97,7 @@ func TestExpiredJob(t *testing.T) {
 	in := newReceiver(t, nil)
 	p := startProgram(t, t.TempDir())
 	p.must(t, http.MethodPost, "/route/db", fmt.Sprintf(`{"id":"r","type":"REST","webhook_url":%q,"max_lateness_ms":60000}`, in.url))
-	p.create(t, []timer{{id: "late", due: time.Now().Add(-2 * time.Minute), meta: `1`}, {id: "fine", due: time.Now(), meta: `2`}}, "r")
+	p.create(t, []plannedJob{{id: "late", due: time.Now().Add(-2 * time.Minute), meta: `1`}, {id: "fine", due: time.Now(), meta: `2`}}, "r")
 	p.becomes(t, "/job/db/coll/fine", job.Delivered)
 	if got := p.becomes(t, "/job/db/coll/late", job.Expired); got.Reason != job.ReasonTooLate || !strings.Contains(got.Detail, "60000") {
 		t.Errorf("the late job has reason %q, %q; want %q and the limit", got.Reason, got.Detail, job.ReasonTooLate)
@@ -107,7 +107,7 @@ func TestExpiredJob(t *testing.T) {
 	}
 	// The policy can change, for what comes from then on.
 	p.must(t, http.MethodPut, "/route/db/r", fmt.Sprintf(`{"type":"REST","webhook_url":%q}`, in.url))
-	p.create(t, []timer{{id: "later", due: time.Now().Add(-2 * time.Minute), meta: `3`}}, "r")
+	p.create(t, []plannedJob{{id: "later", due: time.Now().Add(-2 * time.Minute), meta: `3`}}, "r")
 	p.becomes(t, "/job/db/coll/later", job.Delivered)
 }
 
@@ -127,7 +127,7 @@ func TestDenyPrivate(t *testing.T) {
 	} {
 		p := startProgram(t, t.TempDir(), tt.args...)
 		in.route(t, p, "r")
-		p.create(t, []timer{{id: "one", due: time.Now(), meta: `1`}}, "r")
+		p.create(t, []plannedJob{{id: "one", due: time.Now(), meta: `1`}}, "r")
 		if got := p.becomes(t, "/job/db/coll/one", tt.status); got.Detail != tt.detail {
 			t.Errorf("%v: the job is %s with the detail %q, want %q", tt.args, got.Status, got.Detail, tt.detail)
 		}

@@ -13,7 +13,7 @@ import (
 
 // raced is a request that came around its job's due time, and its answer.
 type raced struct {
-	timer
+	plannedJob
 	answer answer
 
 	// unsure: an earlier answer was 503, so that the request may have been
@@ -25,7 +25,7 @@ type raced struct {
 // 30 ms before to 30 ms after. So many clients do so, one job at a time each,
 // that a slow machine does less rather than later. send reports how often it
 // sent the request again.
-func race(t *testing.T, p *running, n int, send func(timer) (answer, int, error)) []raced {
+func race(t *testing.T, p *running, n int, send func(plannedJob) (answer, int, error)) []raced {
 	t.Helper()
 	const (
 		clients = 100
@@ -35,7 +35,7 @@ func race(t *testing.T, p *running, n int, send func(timer) (answer, int, error)
 	all := make([]raced, n)
 	errorf := few(t)
 	inParallel(n, clients, func(i int) {
-		j := timers(1, time.Now().Add(ahead), 0)[0]
+		j := plannedJobs(1, time.Now().Add(ahead), 0)[0]
 		j.id = strconv.Itoa(i)
 		if a, _, err := p.insist(http.MethodPost, "/job/db/coll", j.body("r")); err != nil || !a.ok() {
 			errorf("POST of job %s: %v (%v), want 200", j.id, a, err)
@@ -86,7 +86,7 @@ func TestCancelRacesFire(t *testing.T) {
 	p := startProgram(t, t.TempDir())
 	in := newReceiver(t, nil)
 	in.route(t, p, "r")
-	all := race(t, p, 2000, func(j timer) (answer, int, error) {
+	all := race(t, p, 2000, func(j plannedJob) (answer, int, error) {
 		return p.insist(http.MethodDelete, "/job/db/coll/"+j.id, "")
 	})
 
@@ -116,10 +116,10 @@ func TestRescheduleLeavesNoGhost(t *testing.T) {
 	p := startProgram(t, t.TempDir())
 	in := newReceiver(t, nil)
 	in.route(t, p, "r")
-	later := func(j timer) timer {
-		return timer{id: j.id, due: j.due.Add(2 * time.Second), meta: `{"later":true}`}
+	later := func(j plannedJob) plannedJob {
+		return plannedJob{id: j.id, due: j.due.Add(2 * time.Second), meta: `{"later":true}`}
 	}
-	all := race(t, p, 2000, func(j timer) (answer, int, error) {
+	all := race(t, p, 2000, func(j plannedJob) (answer, int, error) {
 		return p.insist(http.MethodPut, "/job/db/coll/"+j.id, later(j).body("r"))
 	})
 
@@ -128,13 +128,13 @@ func TestRescheduleLeavesNoGhost(t *testing.T) {
 	settled(t, p.jetStream(t), "db_r")
 	got, errorf := in.jobs(), few(t)
 	for _, r := range all {
-		want := r.timer
+		want := r.plannedJob
 		if r.answer.ok() {
-			want = later(r.timer)
+			want = later(r.plannedJob)
 		}
 		posts := got[r.id]
-		if r.unsure && len(posts) == 1 && posts[0].meta == later(r.timer).meta {
-			want = later(r.timer)
+		if r.unsure && len(posts) == 1 && posts[0].meta == later(r.plannedJob).meta {
+			want = later(r.plannedJob)
 		}
 		if len(posts) != 1 || posts[0].meta != want.meta || posts[0].at.Before(want.due) {
 			errorf("job %s, whose PUT was answered %v, arrived %d times: %v; want once with %s at or after %v",

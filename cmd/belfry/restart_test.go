@@ -29,7 +29,7 @@ func TestStopAndStartAgain(t *testing.T) {
 	})
 	first := startProgram(t, data)
 	in.route(t, first, "r")
-	jobs := timers(n, time.Now().Add(2*time.Second), 2*time.Second)
+	jobs := plannedJobs(n, time.Now().Add(2*time.Second), 2*time.Second)
 	first.create(t, jobs, "r")
 
 	in.waitFor(t, n/2)
@@ -85,7 +85,7 @@ func TestRouteDeletedWithPendingJobs(t *testing.T) {
 	p := startProgram(t, t.TempDir())
 	in := newReceiver(t, nil)
 	in.route(t, p, "r")
-	p.create(t, []timer{{id: "one", due: time.Now().Add(time.Second), meta: `"bye"`}}, "r")
+	p.create(t, []plannedJob{{id: "one", due: time.Now().Add(time.Second), meta: `"bye"`}}, "r")
 	p.must(t, http.MethodDelete, "/route/db/r", "")
 
 	dead := p.becomes(t, "/job/db/coll/one", job.Dead)
@@ -109,10 +109,10 @@ func TestChangedRouteIsFollowed(t *testing.T) {
 	before := newReceiver(t, func(*http.Request, post) int { return http.StatusInternalServerError })
 	after := newReceiver(t, nil)
 	before.route(t, p, "r")
-	p.create(t, []timer{{id: "retried", due: time.Now(), meta: `1`}}, "r")
+	p.create(t, []plannedJob{{id: "retried", due: time.Now(), meta: `1`}}, "r")
 	p.becomes(t, "/job/db/coll/retried", job.Retrying)
 	p.must(t, http.MethodPut, "/route/db/r", fmt.Sprintf(`{"type":"REST","webhook_url":%q}`, after.url))
-	p.create(t, []timer{{id: "fresh", due: time.Now(), meta: `2`}}, "r")
+	p.create(t, []plannedJob{{id: "fresh", due: time.Now(), meta: `2`}}, "r")
 
 	got := after.waitFor(t, 2)
 	if got["retried"] == nil || got["fresh"] == nil || len(before.jobs()["fresh"]) > 0 {

@@ -55,13 +55,13 @@ func TestLoadWhileRestoring(t *testing.T) {
 
 	// The load. Each id is touched by one client, once.
 	var mu sync.Mutex // guards what follows
-	wants := map[string]timer{}
+	wants := map[string]plannedJob{}
 	cancelled := map[string]bool{}
 	var done [4]atomic.Int64 // that were answered with 200, by what was done
 	var load sync.WaitGroup
 	errorf := few(t)
 	stop := make(chan struct{})
-	busy := func(kind, from, to, step int, method, path string, body func(timer) string, told func(timer)) {
+	busy := func(kind, from, to, step int, method, path string, body func(plannedJob) string, told func(plannedJob)) {
 		load.Go(func() {
 			for i := from; i != to; i += step {
 				select {
@@ -70,7 +70,7 @@ func TestLoadWhileRestoring(t *testing.T) {
 				default:
 				}
 				id := strconv.Itoa(i)
-				j := timer{id: id, due: time.Now().Add(time.Millisecond), meta: fmt.Sprintf(`"client %d"`, kind)}
+				j := plannedJob{id: id, due: time.Now().Add(time.Millisecond), meta: fmt.Sprintf(`"client %d"`, kind)}
 				a, _, err := p.insist(method, strings.ReplaceAll(path, "ID", id), body(j))
 				switch {
 				case err != nil || a.status != http.StatusOK && a.status != http.StatusBadRequest:
@@ -84,11 +84,11 @@ func TestLoadWhileRestoring(t *testing.T) {
 			}
 		})
 	}
-	content := func(j timer) string { return j.body("own") }
-	keep := func(j timer) { wants[j.id] = j }
+	content := func(j plannedJob) string { return j.body("own") }
+	keep := func(j plannedJob) { wants[j.id] = j }
 	busy(0, n, n+100_000, 1, http.MethodPost, "/job/db/coll", content, keep)
 	busy(1, 0, n/3, 1, http.MethodPut, "/job/db/coll/ID", content, keep)
-	busy(2, n/3-1+n/3, n/3-1, -1, http.MethodDelete, "/job/db/coll/ID", func(timer) string { return "" }, func(j timer) { cancelled[j.id] = true })
+	busy(2, n/3-1+n/3, n/3-1, -1, http.MethodDelete, "/job/db/coll/ID", func(plannedJob) string { return "" }, func(j plannedJob) { cancelled[j.id] = true })
 	busy(3, n-1, 2*n/3, -1, http.MethodPost, "/job/db/coll", content, keep) // the last to be restored
 	for _, part := range []float64{0.5, 0.7, 0.9} {
 		before := done[0].Load()
@@ -121,7 +121,7 @@ func TestLoadWhileRestoring(t *testing.T) {
 	for i := range n { // what nobody has touched
 		id := strconv.Itoa(i)
 		if _, changed := wants[id]; !changed && !cancelled[id] {
-			wants[id] = timer{id: id, meta: id}
+			wants[id] = plannedJob{id: id, meta: id}
 		}
 	}
 	in.waitFor(t, len(wants))

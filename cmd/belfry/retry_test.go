@@ -26,7 +26,7 @@ func TestRetryUntilDelivered(t *testing.T) {
 	})
 	p := startProgram(t, t.TempDir())
 	in.route(t, p, "r")
-	p.create(t, []timer{{id: "one", due: time.Now(), meta: `{"a":1}`}}, "r")
+	p.create(t, []plannedJob{{id: "one", due: time.Now(), meta: `{"a":1}`}}, "r")
 
 	retrying := p.becomes(t, "/job/db/coll/one", job.Retrying)
 	if retrying.Reason != job.ReasonFailed || retrying.Detail != "status 500" {
@@ -76,7 +76,7 @@ func TestDeadLetters(t *testing.T) {
 		if status, body := call(t, s, http.MethodPost, "/route/db", route); status != http.StatusOK {
 			t.Fatalf("POST /route/db %s: %d %s, want 200", route, status, body)
 		}
-		j := timer{id: "job-" + tt.route, due: time.Now().Truncate(time.Millisecond), meta: `{"a": 1}`}
+		j := plannedJob{id: "job-" + tt.route, due: time.Now().Truncate(time.Millisecond), meta: `{"a": 1}`}
 		if status, body := call(t, s, http.MethodPost, "/job/db/coll", j.body(tt.route)); status != http.StatusOK {
 			t.Fatalf("POST /job/db/coll %s: %d %s, want 200", j.body(tt.route), status, body)
 		}

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -14,76 +12,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
-
 	"belfry/internal/natstest"
 )
 
 // freePorts is a configuration for a test's own server.
-func freePorts(t *testing.T) Config {
-	t.Helper()
-	return Config{Listen: "127.0.0.1:0", NATSListen: ":0", Data: filepath.Join(t.TempDir(), "data")}
-}
-
-func newServer(cfg Config) *Server { return New(cfg, slog.New(slog.DiscardHandler)) }
-
-// startServer runs a server until the test ends.
-func startServer(t *testing.T, cfg Config) *Server {
-	t.Helper()
-	s := newServer(cfg)
-	if err := s.Start(t.Context()); err != nil {
-		t.Fatalf("Start: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := s.Stop(context.Background()); err != nil {
-			t.Errorf("Stop: %v", err)
-		}
-	})
-	return s
-}
-
-// call sends one request and returns the status and the body.
-func call(t *testing.T, s *Server, method, path, body string) (int, string) {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, "http://"+s.Addr()+path, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	rsp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatalf("%s %s: %v", method, path, err)
-	}
-	defer rsp.Body.Close()
-	got, err := io.ReadAll(rsp.Body)
-	if err != nil {
-		t.Fatalf("%s %s: %v", method, path, err)
-	}
-	return rsp.StatusCode, strings.TrimSpace(string(got))
-}
-
-func streamNames(t *testing.T, url string) []string {
-	t.Helper()
-	nc, err := nats.Connect(url)
-	if err != nil {
-		t.Fatalf("couldn't connect to %s: %v", url, err)
-	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var names []string
-	lister := js.StreamNames(t.Context())
-	for name := range lister.Name() {
-		names = append(names, name)
-	}
-	if err := lister.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return names
-}
-
 func TestTwoServersInOneProcess(t *testing.T) {
 	t.Parallel()
 	a, b := startServer(t, freePorts(t)), startServer(t, freePorts(t))

@@ -56,6 +56,18 @@ func field[T comparable](s setting, at func(*Config) *T, parse func(string) (T, 
 	return s
 }
 
+// fileSetting is a [field] with the path of a file, which is read later.
+func fileSetting(s setting, at func(*Config) *string) setting {
+	s.value = "FILE"
+	return field(s, at, text, anything)
+}
+
+// toggleSetting is a [field] that is off unless its flag stands there.
+func toggleSetting(s setting, at func(*Config) *bool) setting {
+	s.def, s.toggle, s.accepts = "false", true, "true and false are accepted"
+	return field(s, at, boolean, anything)
+}
+
 // serveFlags makes the command line's flags. Their values stay text until
 // [configFrom] reads them, so that each error speaks of the flag or the
 // variable it came from.

@@ -2,9 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
+	"net/http"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -17,57 +16,81 @@ import (
 	"belfry/streams"
 )
 
+// start brings up one part after the other. What cannot work is found out before
+// NATS comes up, which touches the data.
 func (s *Server) start(ctx context.Context) error {
 	if err := s.cfg.check(ctx); err != nil {
 		return err
 	}
-	natsUp := s.useNATS
-	if s.cfg.embedded() {
-		opts, err := natsOptions(ctx, s.cfg)
-		if err != nil {
-			return err
-		}
-		natsUp = func(ctx context.Context) (dial, error) { return s.embedNATS(ctx, opts) }
-	}
-	admin, err := s.cfg.adminToken()
+	natsUp, err := s.chooseNATS(ctx)
 	if err != nil {
 		return err
 	}
-	cert, err := s.certificate()
+	front, err := s.openFront()
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", s.cfg.Listen)
-	if err != nil {
-		return fmt.Errorf("couldn't listen for the API (--listen): %w", err)
-	}
-	s.done("API listener", httpLimit, func(context.Context) error {
-		if err := listener.Close(); !errors.Is(err, net.ErrClosed) {
-			return err
-		}
-		return nil // its HTTP server has closed it
-	})
-	s.setPlace(&s.addr, listener.Addr().String())
-	counts := metrics.New(thisBuild())
-	scrape := counts.Handler(s.log)
-	if err := s.serveAdmin(scrape); err != nil {
-		return err
-	}
-
-	tracer, err := tracing.FromEnv(ctx, version, s.log)
+	told, err := s.startTelemetry(ctx)
 	if err != nil {
 		return err
-	}
-	if tracer != nil {
-		s.done("traces", tracesLimit, tracer.Shutdown)
 	}
 	dial, err := natsUp(ctx)
 	if err != nil {
 		return err
 	}
-	nc, err := dial(storeConn)
+	store, err := s.openStore(ctx, dial, told.counts.Streams)
 	if err != nil {
 		return err
+	}
+	// Attempts are written until the last try is over.
+	s.spawn("attempts", attemptsLimit, store.Attempts().Run)
+	// Delivery starts before the timer so that Stop ends the timer first: no
+	// new fires while the last ones are delivered.
+	s.startDelivery(store, told)
+	s.spawn("timer", timerLimit, store.Run)
+	s.spawn("tokens", stopLimit, store.Tokens().Run)
+	s.awaitTokens(ctx, store)
+	ops := api.Operations{Jobs: store.Jobs(), Routes: store.Routes(), MaxMeta: s.cfg.MaxMeta}
+	s.serveAPI(ctx, front, ops, store, told)
+	return s.serveNATS(ctx, dial, service.Config{
+		Operations: ops,
+		Unescape:   streams.Unescape,
+		Version:    version,
+		Metrics:    told.counts.API,
+		Tracer:     told.tracer,
+		Log:        s.log,
+	})
+}
+
+// telemetry is where the parts tell what they do, beside the log.
+type telemetry struct {
+	counts *metrics.Metrics
+	scrape http.Handler
+	tracer *tracing.Tracer // nil without traces
+}
+
+// startTelemetry serves administrators, too: they can look at a start that takes
+// long.
+func (s *Server) startTelemetry(ctx context.Context) (telemetry, error) {
+	counts := metrics.New(thisBuild())
+	scrape := counts.Handler(s.log)
+	if err := s.serveAdmin(scrape); err != nil {
+		return telemetry{}, err
+	}
+	tracer, err := tracing.FromEnv(ctx, version, s.log)
+	if err != nil {
+		return telemetry{}, err
+	}
+	if tracer != nil {
+		s.done("traces", tracesLimit, tracer.Shutdown)
+	}
+	return telemetry{counts, scrape, tracer}, nil
+}
+
+func (s *Server) openStore(ctx context.Context, dial dial, counts *metrics.Streams) (*streams.Store, error) {
+	nc, err := dial(storeConn)
+	if err != nil {
+		return nil, err
 	}
 	partitions, replicas := s.spread(nc)
 	store, err := streams.Open(ctx, nc, streams.Config{
@@ -78,99 +101,13 @@ func (s *Server) start(ctx context.Context) error {
 		DeadMaxAge:  s.cfg.DeadMaxAge,
 		OnlyNode:    s.cfg.embedded(),
 		SyncAlways:  s.syncAlways,
-		Metrics:     counts.Streams,
+		Metrics:     counts,
 		Log:         s.log,
 	})
 	if err != nil {
-		return fmt.Errorf("couldn't open the store: %w", err)
+		return nil, fmt.Errorf("couldn't open the store: %w", err)
 	}
-	// Attempts are written until the last try is over.
-	s.spawn("attempts", attemptsLimit, store.Attempts().Run)
-	allow, _ := prefixes(s.cfg.WebhookAllow) // as checked
-	// Delivery starts before the timer so that Stop ends the timer first: no
-	// new fires while the last ones are delivered.
-	s.spawn("delivery", deliveryLimit, delivery.New(delivery.Config{
-		Jobs:          store.Jobs(),
-		Routes:        store.RouteCache(),
-		Inboxes:       store.Inboxes(),
-		Breakers:      store.Breakers(),
-		Attempts:      store.Attempts(),
-		Retry:         s.cfg.Retry,
-		DefaultScheme: s.cfg.WebhookDefaultScheme,
-		DenyPrivate:   s.cfg.WebhookDenyPrivate,
-		Allow:         allow,
-		Grace:         deliveryGrace,
-		Escape:        streams.Escape,
-		Version:       version,
-		Metrics:       counts.Delivery,
-		Tracer:        tracer,
-		Log:           s.log,
-	}).Run)
-	s.spawn("timer", timerLimit, store.Run)
-	s.spawn("tokens", stopLimit, store.Tokens().Run)
-	s.awaitTokens(ctx, store)
-	loopback := s.loopbackHost(ctx)
-	s.warnIfPlain(admin != "" && loopback == "")
-	ops := api.Operations{Jobs: store.Jobs(), Routes: store.Routes(), MaxMeta: s.cfg.MaxMeta}
-	s.serveHTTP(listener, cert, api.New(api.Config{
-		Operations:   ops,
-		Letters:      store.Letters(),
-		Attempts:     store.Attempts(),
-		Tokens:       store.Tokens(),
-		Backups:      store.Backups(),
-		AdminToken:   admin,
-		LoopbackHost: loopback,
-		RequestRate:  s.cfg.RequestRate,
-		Metrics:      counts.API,
-		Tracer:       tracer,
-		Scrape:       scrape,
-		Log:          s.log,
-		Version:      version,
-		Ready:        store.Ready,
-	}))
-	return s.serveNATS(ctx, dial, service.Config{
-		Operations: ops,
-		Unescape:   streams.Unescape,
-		Version:    version,
-		Metrics:    counts.API,
-		Tracer:     tracer,
-		Log:        s.log,
-	})
-}
-
-// serveNATS serves the NATS service, on a connection of its own.
-func (s *Server) serveNATS(ctx context.Context, dial dial, cfg service.Config) error {
-	nc, err := dial(serviceConn)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, serviceLimit)
-	defer cancel()
-	served, err := service.Start(ctx, nc, cfg)
-	if err != nil {
-		return err
-	}
-	s.done("NATS service", serviceLimit, served.Stop)
-	return nil
-}
-
-// tokensPatience is how long a start waits for the tokens. Without them requests
-// are answered 503, which is better than no start.
-const tokensPatience = 5 * time.Second
-
-func (s *Server) awaitTokens(ctx context.Context, store *streams.Store) {
-	ctx, cancel := context.WithTimeout(ctx, tokensPatience)
-	defer cancel()
-	if err := store.Tokens().Wait(ctx); err != nil {
-		s.log.Warn("the tokens are not known yet; requests are refused until they are", "error", err)
-	}
-}
-
-// warnIfPlain tells that tokens travel where others may read them.
-func (s *Server) warnIfPlain(exposed bool) {
-	if exposed && s.cfg.TLSCert == "" {
-		s.log.Warn("tokens are sent to the API in the clear: set --tls-cert and --tls-key, unless a proxy in front of it has TLS")
-	}
+	return store, nil
 }
 
 // spread returns the partitions and replicas to ask for.
@@ -189,4 +126,53 @@ func (s *Server) spread(nc *nats.Conn) (partitions, replicas int) {
 		replicas = s.cfg.Replicas
 	}
 	return partitions, replicas
+}
+
+func (s *Server) startDelivery(store *streams.Store, told telemetry) {
+	allow, _ := prefixes(s.cfg.WebhookAllow) // as checked
+	s.spawn("delivery", deliveryLimit, delivery.New(delivery.Config{
+		Jobs:          store.Jobs(),
+		Routes:        store.RouteCache(),
+		Inboxes:       store.Inboxes(),
+		Breakers:      store.Breakers(),
+		Attempts:      store.Attempts(),
+		Retry:         s.cfg.Retry,
+		DefaultScheme: s.cfg.WebhookDefaultScheme,
+		DenyPrivate:   s.cfg.WebhookDenyPrivate,
+		Allow:         allow,
+		Grace:         deliveryGrace,
+		Escape:        streams.Escape,
+		Version:       version,
+		Metrics:       told.counts.Delivery,
+		Tracer:        told.tracer,
+		Log:           s.log,
+	}).Run)
+}
+
+// tokensPatience is how long a start waits for the tokens. Without them requests
+// are answered 503, which is better than no start.
+const tokensPatience = 5 * time.Second
+
+func (s *Server) awaitTokens(ctx context.Context, store *streams.Store) {
+	ctx, cancel := context.WithTimeout(ctx, tokensPatience)
+	defer cancel()
+	if err := store.Tokens().Wait(ctx); err != nil {
+		s.log.Warn("the tokens are not known yet; requests are refused until they are", "error", err)
+	}
+}
+
+// serveNATS serves the NATS service, on a connection of its own.
+func (s *Server) serveNATS(ctx context.Context, dial dial, cfg service.Config) error {
+	nc, err := dial(serviceConn)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, serviceLimit)
+	defer cancel()
+	served, err := service.Start(ctx, nc, cfg)
+	if err != nil {
+		return err
+	}
+	s.done("NATS service", serviceLimit, served.Stop)
+	return nil
 }

@@ -39,16 +39,12 @@ func TestTraceOfAJob(t *testing.T) {
 	}
 	call(t, s, http.MethodPost, "/route/games", fmt.Sprintf(`{"id":"r","type":"REST","webhook_url":%q}`, receiver.URL))
 	body := fmt.Sprintf(`{"id":"m","trigger_time":%d,"route":"r"}`, time.Now().UnixMilli())
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+s.Addr()+"/job/games/matches", strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
+	status, answer := call(t, s, http.MethodPost, "/job/games/matches", body, func(req *http.Request) {
+		req.Header.Set("traceparent", "00-"+traceID+"-b7ad6b7169203331-01")
+	})
+	if status != http.StatusOK {
+		t.Fatalf("POST: %d %s", status, answer)
 	}
-	req.Header.Set("traceparent", "00-"+traceID+"-b7ad6b7169203331-01")
-	rsp, err := http.DefaultClient.Do(req)
-	if err != nil || rsp.StatusCode != http.StatusOK {
-		t.Fatalf("POST: %v, %v", rsp, err)
-	}
-	rsp.Body.Close()
 	select {
 	case got := <-received:
 		if !strings.HasPrefix(got, "00-"+traceID+"-") || strings.Contains(got, "b7ad6b7169203331") {

@@ -51,6 +51,8 @@ func number(s string) (int, bool) {
 	return n, err == nil
 }
 
+func anything[T any](T) bool { return true }
+
 func wholeSeconds(least time.Duration) func(time.Duration) bool {
 	return func(d time.Duration) bool { return d >= least && d%time.Second == 0 }
 }
@@ -65,6 +67,11 @@ func oneOf[T comparable](accepted ...T) func(T) bool {
 
 func orEmpty(valid func(string) bool) func(string) bool {
 	return func(s string) bool { return s == "" || valid(s) }
+}
+
+// readable judges a value that stays text by whether parse can read it.
+func readable[T any](parse func(string) (T, bool)) func(string) bool {
+	return func(s string) bool { _, ok := parse(s); return ok }
 }
 
 func hostPort(leastPort int) func(string) bool {
@@ -94,12 +101,15 @@ func prefixes(s string) ([]netip.Prefix, bool) {
 	return all, true
 }
 
-func natsURLs(list string) bool {
-	for one := range strings.SplitSeq(list, ",") {
+// natsURLs reads the URLs of NATS servers with commas between them.
+func natsURLs(s string) ([]*url.URL, bool) {
+	var all []*url.URL
+	for one := range strings.SplitSeq(s, ",") {
 		u, err := url.Parse(strings.TrimSpace(one))
 		if err != nil || u.Hostname() == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme) {
-			return false
+			return nil, false
 		}
+		all = append(all, u)
 	}
-	return true
+	return all, true
 }
