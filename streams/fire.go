@@ -75,7 +75,7 @@ func (t *timer) concludeClaim(ctx context.Context, p *put, ten tenure, revision 
 		t.meter.ClaimLost()
 		t.report(ctx, claimResult{seq: p.expect, moved: true})
 	default:
-		t.log.Warn("couldn't claim a due job", "db", claim.DB, "collection", claim.Collection, "job", claim.ID, "error", err)
+		t.complain("couldn't claim a due job", "db", claim.DB, "collection", claim.Collection, "job", claim.ID, "error", err)
 		t.report(ctx, claimResult{seq: p.expect})
 		if errors.Is(err, job.ErrUnknownOutcome) {
 			t.inDoubt("a claim was not answered", ten)
@@ -132,7 +132,7 @@ func (t *timer) publish(ctx context.Context, claim job.Record, ten tenure) {
 			}
 		}
 		// Nothing was published; the claim is ours, so try again.
-		t.log.Warn("couldn't publish a fire yet", "db", claim.DB, "collection", claim.Collection, "job", claim.ID, "error", err)
+		t.complain("couldn't publish a fire yet", "db", claim.DB, "collection", claim.Collection, "job", claim.ID, "error", err)
 		if !sleep(ctx, pause.NextBackOff()) {
 			return
 		}
@@ -191,7 +191,7 @@ func (t *timer) buryUnrouted(ctx context.Context, claim job.Record) {
 		if err == nil {
 			break
 		}
-		t.log.Warn("couldn't write a dead letter yet", "db", f.DB, "collection", f.Collection, "job", f.Key.ID, "error", err)
+		t.complain("couldn't write a dead letter yet", "db", f.DB, "collection", f.Collection, "job", f.Key.ID, "error", err)
 		if !sleep(ctx, pause.NextBackOff()) {
 			return
 		}
@@ -207,7 +207,7 @@ func (t *timer) finish(ctx context.Context, claim job.Record, res job.Result) {
 		if err == nil || errors.Is(err, job.ErrMoved) {
 			return
 		}
-		t.log.Warn("couldn't finish a fire yet", "db", claim.DB, "collection", claim.Collection, "job", claim.ID, "error", err)
+		t.complain("couldn't finish a fire yet", "db", claim.DB, "collection", claim.Collection, "job", claim.ID, "error", err)
 		if !sleep(ctx, pause.NextBackOff()) {
 			return
 		}

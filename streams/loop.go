@@ -85,8 +85,8 @@ func (t *timer) step(ctx context.Context) {
 	t.finishSome(len(t.releases) > 0)
 	t.letGo()
 	t.meter.look(t.agenda, t.owns(), t.now())
-	if !t.wanted {
-		return // on standby
+	if !t.active() {
+		return
 	}
 	for _, seq := range t.agenda.toLoad(t.now()) {
 		t.beginLoad(seq)
@@ -117,6 +117,10 @@ func (t *timer) finishSome(hurry bool) {
 	}
 }
 
+// active reports whether there is anything to be done for jobs: not on standby, nor
+// while nobody is there to ask. A reconnect wakes the loop.
+func (t *timer) active() bool { return t.wanted && t.w.nc.IsConnected() }
+
 // mayFire reports whether claims may be made.
 func (t *timer) mayFire() bool { return t.tenure.fence > 0 && !t.holds.any() }
 
@@ -127,14 +131,14 @@ func (t *timer) room() int { return maxFiring - int(t.firing.Load()) }
 // step of the clock or a suspended machine delays nothing for longer.
 func (t *timer) untilNext() time.Duration {
 	wait := time.Second
-	now := t.now()
-	if at := t.agenda.nextLoad(); t.wanted && !at.IsZero() {
+	now, active := t.now(), t.active()
+	if at := t.agenda.nextLoad(); active && !at.IsZero() {
 		wait = min(wait, at.Sub(now))
 	}
-	if at := t.agenda.nextFire(); !at.IsZero() && t.mayFire() && t.room() > 0 {
+	if at := t.agenda.nextFire(); active && !at.IsZero() && t.mayFire() && t.room() > 0 {
 		wait = min(wait, at.Sub(now))
 	}
-	if at := t.agenda.nextOpening(now); !at.IsZero() && t.mayFire() {
+	if at := t.agenda.nextOpening(now); active && !at.IsZero() && t.mayFire() {
 		wait = min(wait, at.Sub(now))
 	}
 	if at := t.finisher.next(); !at.IsZero() && t.firing.Load() < maxFiring/4 {
@@ -172,7 +176,7 @@ func (t *timer) took(l loaded) {
 	case l.gone:
 		t.agenda.gone(l.seq)
 	case l.err != nil:
-		t.log.Warn("couldn't load a job yet", "error", l.err)
+		t.complain("couldn't load a job yet", "error", l.err)
 		t.agenda.failed(l.seq, t.now().Add(time.Second))
 	default:
 		t.agenda.took(l.rec, t.now())

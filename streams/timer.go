@@ -10,6 +10,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/singleflight"
+	limits "golang.org/x/time/rate"
 )
 
 // timer owns a partition and fires its jobs: it follows the jobs bucket, keeps
@@ -76,6 +77,8 @@ type timer struct {
 	work     context.Context // of all that start begins
 	stopWork context.CancelFunc
 	working  sync.WaitGroup
+
+	trouble limits.Sometimes // bounds what is logged of it
 }
 
 // claimResult tells the loop of a claim that was not made. One that was made
@@ -83,6 +86,12 @@ type timer struct {
 type claimResult struct {
 	seq   uint64
 	moved bool // the record has another revision; else try again
+}
+
+// complain logs that something cannot go on yet, at most once a second: in an
+// outage it is the same for every job that is due.
+func (t *timer) complain(why string, args ...any) {
+	t.trouble.Do(func() { t.log.Warn(why, args...) })
 }
 
 // maxFiring bounds the fires under way.
@@ -98,6 +107,7 @@ func newTimer(s *Store, partition int) *timer {
 		jobs: s.jobs, routes: s.routes.cache, dead: s.dead, inboxes: s.inboxes,
 		breakers: s.breakers, rates: s.rates,
 		meter:   newMeter(s.cfg.Metrics, partition, s.cfg.Now()),
+		trouble: limits.Sometimes{Interval: time.Second},
 		loads:   make(chan loaded, maxLoading),
 		permits: make(chan permitted),
 		claims:  make(chan claimResult, maxFiring),
