@@ -1,12 +1,3 @@
-// Package streams keeps Belfry's state in NATS JetStream: jobs and routes in
-// KV buckets, fires and dead letters in streams, and the timer that moves jobs
-// from one to the other.
-//
-// It promises that what it acknowledged is stored; that every state change of
-// a job is one compare-and-set whose outcome is told truthfully; that a job
-// fires never before its time; and that no claim of a job is published twice.
-// It does not deliver: it hands fires to the workers of webhook routes, and
-// leaves those of NATS routes to their subscribers.
 package streams
 
 import (
