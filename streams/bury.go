@@ -17,14 +17,9 @@ import (
 // too often or refused, until ctx ends. JetStream only says so in passing; the
 // stream ADVISORIES keeps what it said until it was acted on.
 func (s *Store) buryAdvised(ctx context.Context) {
-	pause := newBackOff(100*time.Millisecond, 5*time.Second)
-	for ctx.Err() == nil {
-		err := s.readAdvisories(ctx)
-		if ctx.Err() == nil {
-			s.cfg.Log.Warn("couldn't read advisories", "error", err)
-			sleep(ctx, pause.NextBackOff())
-		}
-	}
+	keepAt(ctx, 100*time.Millisecond, 5*time.Second, s.readAdvisories, func(err error) {
+		s.cfg.Log.Warn("couldn't read advisories", "error", err)
+	})
 }
 
 func (s *Store) readAdvisories(ctx context.Context) error {

@@ -144,15 +144,10 @@ func (s *Tokens) wait(ctx context.Context, done func() bool) error {
 // Run follows the bucket until ctx ends, whatever happens to JetStream. When
 // what follows it breaks, what is known stays in force until all is read anew.
 func (s *Tokens) Run(ctx context.Context) error {
-	pause := newBackOff(50*time.Millisecond, 2*time.Second)
-	for {
-		err := s.follow(ctx)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
+	keepAt(ctx, 50*time.Millisecond, 2*time.Second, s.follow, func(err error) {
 		s.cfg.Log.Warn("the bucket of the tokens is read anew", "error", err)
-		sleep(ctx, pause.NextBackOff())
-	}
+	})
+	return ctx.Err()
 }
 
 // follow reads the whole bucket and then each change. It does so by an ordered
