@@ -29,15 +29,7 @@ func (s *Store) readAdvisories(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	messages, err := c.Messages(jetstream.PullMaxMessages(64))
-	if err != nil {
-		return err
-	}
-	defer messages.Stop()
-	stop := context.AfterFunc(ctx, messages.Stop)
-	defer stop()
-	for {
-		m, err := messages.Next()
+	for m, err := range messagesOf(ctx, c, jetstream.PullMaxMessages(64)) {
 		if err != nil {
 			return err
 		}
@@ -48,6 +40,7 @@ func (s *Store) readAdvisories(ctx context.Context) error {
 			return err
 		}
 	}
+	return ctx.Err()
 }
 
 // advisory is what is read of io.nats.jetstream.advisory.v1.max_deliver and

@@ -159,19 +159,11 @@ func (s *Tokens) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	messages, err := c.Messages(jetstream.PullHeartbeat(tailHeartbeat))
-	if err != nil {
-		return err
-	}
-	defer messages.Stop()
-	stop := context.AfterFunc(ctx, messages.Stop)
-	defer stop()
 	fresh := map[string]job.Token{} // until it is the first state, whole
 	if c.CachedInfo().NumPending == 0 {
 		s.change(func() { s.known, s.loaded, fresh = fresh, true, nil })
 	}
-	for {
-		m, err := messages.Next()
+	for m, err := range messagesOf(ctx, c, jetstream.PullHeartbeat(tailHeartbeat)) {
 		if err != nil {
 			return err
 		}
@@ -190,6 +182,7 @@ func (s *Tokens) follow(ctx context.Context) error {
 			fresh = nil
 		}
 	}
+	return ctx.Err()
 }
 
 // take brings one message of the bucket into the tokens that are known. What
