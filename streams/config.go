@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"cmp"
 	"log/slog"
 	"time"
 
@@ -57,25 +58,17 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	c.Replicas = orDefault(c.Replicas, 1)
-	c.Partitions = orDefault(c.Partitions, 1)
-	c.HistoryTTL = orDefault(c.HistoryTTL, 24*time.Hour)
-	c.FiresMaxAge = orDefault(c.FiresMaxAge, 72*time.Hour)
-	c.DeadMaxAge = orDefault(c.DeadMaxAge, 30*24*time.Hour)
-	c.AckWait = orDefault(c.AckWait, 3*time.Second)
-	c.NativeAckWait = orDefault(c.NativeAckWait, 30*time.Second)
-	c.NativeMaxDeliver = orDefault(c.NativeMaxDeliver, 12)
-	c.Log = orDefault(c.Log, slog.Default())
+	c.Replicas = cmp.Or(c.Replicas, 1)
+	c.Partitions = cmp.Or(c.Partitions, 1)
+	c.HistoryTTL = cmp.Or(c.HistoryTTL, 24*time.Hour)
+	c.FiresMaxAge = cmp.Or(c.FiresMaxAge, 72*time.Hour)
+	c.DeadMaxAge = cmp.Or(c.DeadMaxAge, 30*24*time.Hour)
+	c.AckWait = cmp.Or(c.AckWait, 3*time.Second)
+	c.NativeAckWait = cmp.Or(c.NativeAckWait, 30*time.Second)
+	c.NativeMaxDeliver = cmp.Or(c.NativeMaxDeliver, 12)
+	c.Log = cmp.Or(c.Log, slog.Default())
 	if c.Now == nil {
 		c.Now = time.Now
 	}
 	return c
-}
-
-func orDefault[T comparable](v, def T) T {
-	var zero T
-	if v == zero {
-		return def
-	}
-	return v
 }

@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -60,7 +61,7 @@ func (s *Routes) List(ctx context.Context, q job.RouteQuery) (job.RoutePage, err
 	if err := s.cache.wait(ctx); err != nil {
 		return job.RoutePage{}, unavailable("couldn't look at the routes", err)
 	}
-	limit := orDefault(q.Limit, job.DefaultJobs)
+	limit := cmp.Or(q.Limit, job.DefaultJobs)
 	all := s.cache.list(q.DB, q.After, limit)
 	return job.RoutePage{Routes: all[:min(len(all), limit)], More: len(all) > limit}, nil
 }
