@@ -29,13 +29,9 @@ type Config struct {
 	// DeadMaxAge is how long dead letters are kept; 0 is 30 days.
 	DeadMaxAge time.Duration
 
-	// AckWait is how long a worker may be silent about a fire before it is
-	// handed out again; 0 is 3 s, since workers extend it each second.
-	AckWait time.Duration
-
-	// NativeAckWait and NativeMaxDeliver are the same for the subscribers of
-	// NATS routes, and how often they get a fire before it goes to DEAD; 0
-	// is 30 s and 12.
+	// NativeAckWait is how long a subscriber of a NATS route may be silent about
+	// a fire before it is handed out again, and NativeMaxDeliver how often it is
+	// handed out before it goes to DEAD; 0 is 30 s and 12.
 	NativeAckWait    time.Duration
 	NativeMaxDeliver int
 
@@ -63,7 +59,6 @@ func (c Config) withDefaults() Config {
 	c.HistoryTTL = cmp.Or(c.HistoryTTL, 24*time.Hour)
 	c.FiresMaxAge = cmp.Or(c.FiresMaxAge, 72*time.Hour)
 	c.DeadMaxAge = cmp.Or(c.DeadMaxAge, 30*24*time.Hour)
-	c.AckWait = cmp.Or(c.AckWait, 3*time.Second)
 	c.NativeAckWait = cmp.Or(c.NativeAckWait, 30*time.Second)
 	c.NativeMaxDeliver = cmp.Or(c.NativeMaxDeliver, 12)
 	c.Log = cmp.Or(c.Log, slog.Default())

@@ -69,6 +69,10 @@ func (in *Inboxes) ensure(ctx context.Context, r job.Route) error {
 	return nil
 }
 
+// workerAckWait is how long a worker may be silent about a fire before it is
+// handed out again; workers extend it each second.
+const workerAckWait = 3 * time.Second
+
 func (in *Inboxes) config(r job.Route) jetstream.ConsumerConfig {
 	cfg := jetstream.ConsumerConfig{
 		Durable:       inboxConsumer(r.RouteKey),
@@ -89,7 +93,7 @@ func (in *Inboxes) config(r job.Route) jetstream.ConsumerConfig {
 		// From the start, so that an inbox that was lost and is made again
 		// finds its fires; the worker's rule skips those that are over.
 		cfg.DeliverPolicy = jetstream.DeliverAllPolicy
-		cfg.AckWait = in.cfg.AckWait
+		cfg.AckWait = workerAckWait
 		cfg.MaxDeliver = -1
 		// The limit of a route is one over all nodes. Without it each node's
 		// free slots are, and a fire that is left unacked on purpose uses none.
