@@ -177,11 +177,7 @@ func (s *Routes) Delete(ctx context.Context, k job.RouteKey, expect uint64) erro
 		case expect != 0 && old.Revision != expect:
 			return nil, otherRevision(old.Revision, expect)
 		}
-		return &nats.Msg{Subject: routeSubject(k), Header: nats.Header{
-			hdrKVOperation: {"PURGE"},
-			hdrRollup:      {"sub"},
-			hdrTTL:         {deletedFor.String()},
-		}}, nil
+		return purgeMarker(routeSubject(k), deletedFor), nil
 	})
 }
 
