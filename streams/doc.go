@@ -10,7 +10,7 @@
 //
 // Each file is in one room:
 //
-//   - the store: store.go, config.go, setup.go, pause.go
+//   - the store: store.go, config.go, setup.go, assets.go, pause.go
 //   - names and records: names.go, escape.go, headers.go, record.go,
 //     firemessage.go
 //   - writing: writer.go, put.go, asker.go, committer.go, committers.go
