@@ -74,9 +74,7 @@ func (b *Breakers) Trip(ctx context.Context, k job.RouteKey, until time.Time) er
 // Reset opens the gates of the route, as Trip shuts them.
 func (b *Breakers) Reset(ctx context.Context, k job.RouteKey) error {
 	b.forget(k)
-	_, err := b.w.send(ctx, &nats.Msg{Subject: gatesSubject(breakerKey(k)), Header: nats.Header{
-		hdrKVOperation: {"PURGE"}, hdrRollup: {"sub"},
-	}})
+	_, err := b.w.send(ctx, purgeMarker(gatesSubject(breakerKey(k)), 0))
 	return err
 }
 

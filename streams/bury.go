@@ -17,14 +17,9 @@ import (
 // too often or refused, until ctx ends. JetStream only says so in passing; the
 // stream ADVISORIES keeps what it said until it was acted on.
 func (s *Store) buryAdvised(ctx context.Context) {
-	pause := newBackOff(100*time.Millisecond, 5*time.Second)
-	for ctx.Err() == nil {
-		err := s.readAdvisories(ctx)
-		if ctx.Err() == nil {
-			s.cfg.Log.Warn("couldn't read advisories", "error", err)
-			sleep(ctx, pause.NextBackOff())
-		}
-	}
+	keepAt(ctx, 100*time.Millisecond, 5*time.Second, s.readAdvisories, func(err error) {
+		s.cfg.Log.Warn("couldn't read advisories", "error", err)
+	})
 }
 
 func (s *Store) readAdvisories(ctx context.Context) error {
@@ -34,15 +29,7 @@ func (s *Store) readAdvisories(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	messages, err := c.Messages(jetstream.PullMaxMessages(64))
-	if err != nil {
-		return err
-	}
-	defer messages.Stop()
-	stop := context.AfterFunc(ctx, messages.Stop)
-	defer stop()
-	for {
-		m, err := messages.Next()
+	for m, err := range messagesOf(ctx, c, jetstream.PullMaxMessages(64)) {
 		if err != nil {
 			return err
 		}
@@ -53,6 +40,7 @@ func (s *Store) readAdvisories(ctx context.Context) error {
 			return err
 		}
 	}
+	return ctx.Err()
 }
 
 // advisory is what is read of io.nats.jetstream.advisory.v1.max_deliver and

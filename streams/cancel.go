@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,7 +22,7 @@ const cancelsBeside = 256
 // alone if it is no longer selected. With dry they are counted only. On an
 // error some may be cancelled; repeating it does the rest.
 func (s *Jobs) CancelEach(ctx context.Context, q job.Query, dry bool) (job.CancelRun, error) {
-	q.Limit = orDefault(q.Limit, job.MaxCancels)
+	q.Limit = cmp.Or(q.Limit, job.MaxCancels)
 	var cancelled, skipped atomic.Int64
 	chosen := 0
 	g, working := errgroup.WithContext(ctx)

@@ -22,6 +22,7 @@ var (
 	EncodeFire    = encodeFire
 	DecodeFire    = decodeFire
 	Balance       = balance
+	KeepAt        = keepAt
 )
 
 // Advisory reads an advisory, and why its fire is buried.

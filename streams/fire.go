@@ -180,10 +180,7 @@ func (t *timer) saw(seq uint64) {
 // fire that would bring a worker back to it, so the dead letter comes first:
 // while it may be missing, the claim stands, and the next owner meets it.
 func (t *timer) buryUnrouted(ctx context.Context, claim job.Record) {
-	f := job.Fire{
-		Key: claim.Key, Route: claim.Route, Trigger: claim.Trigger, ID: claim.FireID,
-		Attempt: claim.Attempt, Meta: claim.Meta, Trace: claim.Trace, Claim: claim.Revision,
-	}
+	f := claim.Fire()
 	const detail = "there was no such route when the job came due"
 	pause := newBackOff(50*time.Millisecond, 5*time.Second)
 	for {

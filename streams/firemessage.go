@@ -11,10 +11,7 @@ import (
 
 // encodeFire makes the message that asks for one try of the claimed record r.
 func encodeFire(r job.Record, now time.Time) *nats.Msg {
-	m := fireMessage(fireSubject(r.RouteKey()), job.Fire{
-		Key: r.Key, Route: r.Route, Trigger: r.Trigger, ID: r.FireID,
-		Attempt: r.Attempt, Meta: r.Meta, Trace: r.Trace, Claim: r.Revision,
-	}, now)
+	m := fireMessage(fireSubject(r.RouteKey()), r.Fire(), now)
 	m.Header[hdrFired] = []string{formatInt(now.UnixMilli())}
 	setRedriven(m.Header, r.Redriven)
 	return m

@@ -96,6 +96,27 @@ func askSeq(stream string, seq uint64) *nats.Msg {
 	return &nats.Msg{Subject: replicaGet(stream), Data: []byte(`{"seq":` + formatUint(seq) + `}`)}
 }
 
+// first returns the sequence of the first message on a subject and how many
+// there are.
+func (w *writer) first(ctx context.Context, stream, subject string) (seq, count uint64, err error) {
+	question := &nats.Msg{Subject: replicaGet(stream), Data: []byte(`{"seq":1,"batch":1,"next_by_subj":"` + subject + `"}`)}
+	m, found, err := w.askReplica(ctx, question)
+	switch {
+	case err != nil:
+		return 0, 0, err
+	case found:
+		left, err := strconv.ParseUint(m.Header.Get(hdrNumPending), 10, 63)
+		if err != nil {
+			return 0, 0, fmt.Errorf("couldn't read how many messages are left: %w", err)
+		}
+		return m.Seq, left + 1, nil
+	}
+	if m, found, err = w.nextOnLeader(ctx, stream, subject, 1); err != nil || !found {
+		return 0, 0, err
+	}
+	return m.Seq, 1, nil // at least; the replica will know soon
+}
+
 func (w *writer) askReplica(ctx context.Context, question *nats.Msg) (stored, bool, error) {
 	m, err := w.request(ctx, question)
 	if err != nil {

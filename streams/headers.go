@@ -3,6 +3,7 @@ package streams
 import (
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -74,4 +75,15 @@ func (p *headerParser) position(name string) job.Position {
 func formatInt(v int64) string   { return strconv.FormatInt(v, 10) }
 func formatUint(v uint64) string { return strconv.FormatUint(v, 10) }
 
+// purgeMarker is the mark that a key of a bucket was deleted, in place of all that
+// it had. It is kept for a while, or with 0 as long as the bucket keeps anything.
+func purgeMarker(subject string, ttl time.Duration) *nats.Msg {
+	m := &nats.Msg{Subject: subject, Header: nats.Header{hdrKVOperation: {"PURGE"}, hdrRollup: {"sub"}}}
+	if ttl > 0 {
+		m.Header[hdrTTL] = []string{ttl.String()}
+	}
+	return m
+}
+
+// isMarker reports whether a message of a bucket is the mark of a deleted key.
 func isMarker(h nats.Header) bool { return h.Get(hdrKVOperation) != "" }

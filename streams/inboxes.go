@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -68,6 +69,10 @@ func (in *Inboxes) ensure(ctx context.Context, r job.Route) error {
 	return nil
 }
 
+// workerAckWait is how long a worker may be silent about a fire before it is
+// handed out again; workers extend it each second.
+const workerAckWait = 3 * time.Second
+
 func (in *Inboxes) config(r job.Route) jetstream.ConsumerConfig {
 	cfg := jetstream.ConsumerConfig{
 		Durable:       inboxConsumer(r.RouteKey),
@@ -77,9 +82,9 @@ func (in *Inboxes) config(r job.Route) jetstream.ConsumerConfig {
 		Metadata:      map[string]string{metaDB: r.DB, metaRoute: r.ID, metaType: string(r.Type)},
 	}
 	if r.Type == job.NATS {
-		cfg.AckWait = orDefault(r.AckWait, in.cfg.NativeAckWait)
+		cfg.AckWait = cmp.Or(r.AckWait, in.cfg.NativeAckWait)
 		// As many as there are waits at least: the server refuses fewer.
-		cfg.MaxDeliver = orDefault(r.MaxDeliver, max(in.cfg.NativeMaxDeliver, len(r.BackOff)))
+		cfg.MaxDeliver = cmp.Or(r.MaxDeliver, max(in.cfg.NativeMaxDeliver, len(r.BackOff)))
 		if len(r.BackOff) > 0 {
 			cfg.BackOff = r.BackOff
 			cfg.AckWait = r.BackOff[0] // as the server has it then
@@ -88,11 +93,11 @@ func (in *Inboxes) config(r job.Route) jetstream.ConsumerConfig {
 		// From the start, so that an inbox that was lost and is made again
 		// finds its fires; the worker's rule skips those that are over.
 		cfg.DeliverPolicy = jetstream.DeliverAllPolicy
-		cfg.AckWait = in.cfg.AckWait
+		cfg.AckWait = workerAckWait
 		cfg.MaxDeliver = -1
 		// The limit of a route is one over all nodes. Without it each node's
 		// free slots are, and a fire that is left unacked on purpose uses none.
-		cfg.MaxAckPending = orDefault(r.Concurrency, -1)
+		cfg.MaxAckPending = cmp.Or(r.Concurrency, -1)
 	}
 	return cfg
 }

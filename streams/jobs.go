@@ -119,10 +119,8 @@ func (s *Jobs) buryBefore(ctx context.Context, r job.Record) error {
 	if r.Replaces.Seq == 0 { // restored, as was its letter
 		return nil
 	}
-	f := job.Fire{
-		Key: r.Key, Route: r.Route, Trigger: r.Trigger, ID: r.FireID,
-		Attempt: r.Attempt, Meta: r.Meta, Trace: r.Trace, Claim: r.Replaces.Seq,
-	}
+	f := r.Fire()
+	f.Claim = r.Replaces.Seq // the end is written over it
 	return s.dead.bury(ctx, f, r.Reason, r.Detail)
 }
 

@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,8 +52,8 @@ func (s *Letters) begin(ctx context.Context, q *job.LetterQuery) (jetstream.Stre
 	if err != nil {
 		return nil, unavailable("couldn't look at the dead letters", err)
 	}
-	q.Limit = orDefault(q.Limit, job.DefaultLetters)
-	q.Cursor.Last = orDefault(q.Cursor.Last, stream.CachedInfo().State.LastSeq)
+	q.Limit = cmp.Or(q.Limit, job.DefaultLetters)
+	q.Cursor.Last = cmp.Or(q.Cursor.Last, stream.CachedInfo().State.LastSeq)
 	return stream, nil
 }
 

@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -16,7 +17,7 @@ const readTime = 2 * time.Second
 // page to page has each job that is there all the time at least once, and one
 // that changes meanwhile maybe again.
 func (s *Jobs) List(ctx context.Context, q job.Query) (job.Page, error) {
-	q.Limit = orDefault(q.Limit, job.DefaultJobs)
+	q.Limit = cmp.Or(q.Limit, job.DefaultJobs)
 	var page job.Page
 	cursor, err := s.walk(ctx, q, func(r job.Record) bool {
 		if q.Matches(r) {

@@ -117,8 +117,8 @@ func WriteSubjects() []string {
 	return []string{firesSubjects, fenceSubjects, deadSubjects, attemptsSubjects, "$KV.>", "$JS.>"}
 }
 
-// Where JetStream is asked: the leader of a stream or any replica for messages,
-// and for the next ones of a consumer.
+// Where JetStream is asked: the leader of a stream for a message, any replica of
+// it for some, and a consumer for its next ones.
 func leaderGet(stream string) string  { return "$JS.API.STREAM.MSG.GET." + stream }
 func replicaGet(stream string) string { return "$JS.API.DIRECT.GET." + stream }
 func nextOf(stream, consumer string) string {

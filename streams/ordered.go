@@ -24,15 +24,7 @@ func (t *timer) readOrdered(ctx context.Context, stream string, from uint64, vis
 	if err != nil {
 		return err
 	}
-	messages, err := c.Messages(jetstream.PullHeartbeat(tailHeartbeat), jetstream.PullMaxMessages(readAtOnce))
-	if err != nil {
-		return err
-	}
-	defer messages.Stop()
-	stop := context.AfterFunc(ctx, messages.Stop)
-	defer stop()
-	for {
-		m, err := messages.Next()
+	for m, err := range messagesOf(ctx, c, jetstream.PullHeartbeat(tailHeartbeat), jetstream.PullMaxMessages(readAtOnce)) {
 		if err != nil {
 			return err
 		}
@@ -41,7 +33,8 @@ func (t *timer) readOrdered(ctx context.Context, stream string, from uint64, vis
 			return err
 		}
 		if !visit(m, at) {
-			return ctx.Err()
+			break
 		}
 	}
+	return ctx.Err()
 }

@@ -13,6 +13,26 @@ func newBackOff(first, most time.Duration) backoff.BackOff {
 		backoff.WithInitialInterval(first), backoff.WithMaxInterval(most), backoff.WithMaxElapsedTime(0))
 }
 
+// keepAt does once until ctx ends, and again after a pause whenever it breaks,
+// which it tells. The pauses grow from first to most while it breaks at once, and
+// start over when it had lasted for longer than most: then the trouble is new,
+// and repeats are rare enough without a pause.
+func keepAt(ctx context.Context, first, most time.Duration, once func(context.Context) error, tell func(error)) {
+	pause := newBackOff(first, most)
+	for ctx.Err() == nil {
+		began := time.Now()
+		err := once(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		tell(err)
+		if time.Since(began) > most {
+			pause.Reset()
+		}
+		sleep(ctx, pause.NextBackOff())
+	}
+}
+
 // sleep waits for d and reports whether ctx let it.
 func sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)

@@ -17,7 +17,7 @@ import (
 // jobs come while pages are asked for may be left out.
 func (s *Jobs) Places(ctx context.Context, q job.PlaceQuery) (job.Places, error) {
 	t := &tour{Jobs: s, q: q, seen: map[string]bool{}, until: time.Now().Add(s.readTime)}
-	t.q.Limit = orDefault(q.Limit, job.DefaultJobs)
+	t.q.Limit = cmp.Or(q.Limit, job.DefaultJobs)
 	if err := s.routes.wait(ctx); err != nil {
 		return t.page, unavailable("couldn't look at the routes", err)
 	}

@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -60,7 +61,7 @@ func (s *Routes) List(ctx context.Context, q job.RouteQuery) (job.RoutePage, err
 	if err := s.cache.wait(ctx); err != nil {
 		return job.RoutePage{}, unavailable("couldn't look at the routes", err)
 	}
-	limit := orDefault(q.Limit, job.DefaultJobs)
+	limit := cmp.Or(q.Limit, job.DefaultJobs)
 	all := s.cache.list(q.DB, q.After, limit)
 	more := len(all) > limit
 	all = all[:min(len(all), limit)]
@@ -181,11 +182,7 @@ func (s *Routes) Delete(ctx context.Context, k job.RouteKey, expect uint64) erro
 		case expect != 0 && old.Revision != expect:
 			return nil, otherRevision(old.Revision, expect)
 		}
-		return &nats.Msg{Subject: routeSubject(k), Header: nats.Header{
-			hdrKVOperation: {"PURGE"},
-			hdrRollup:      {"sub"},
-			hdrTTL:         {deletedFor.String()},
-		}}, nil
+		return purgeMarker(routeSubject(k), deletedFor), nil
 	})
 }
 

@@ -18,10 +18,6 @@ const (
 	setupTry      = 3 * time.Second
 )
 
-// gatesTTL is how long what holds a route back is kept without being written
-// again: longer than it holds anything back.
-const gatesTTL = time.Hour
-
 // codeUnavailable is that of JetStream errors that pass by themselves.
 const codeUnavailable = 503
 
@@ -51,72 +47,15 @@ func waiting(err error) bool {
 }
 
 func (s *Store) setupOnce(ctx context.Context) error {
-	if err := s.ensureBucket(ctx, jetstream.KeyValueConfig{
-		Bucket: settingsBucket, Description: "Belfry: what was fixed at first start, and who is at work",
-		LimitMarkerTTL: presenceTTL,
-	}); err != nil {
-		return err
-	}
-	if err := s.ensureBucket(ctx, jetstream.KeyValueConfig{
-		Bucket: gatesBucket, Description: "Belfry: what holds routes back for a while",
-		TTL: gatesTTL,
-	}); err != nil {
-		return err
-	}
-	if err := s.ensureBucket(ctx, jetstream.KeyValueConfig{
-		Bucket: routesBucket, Description: "Belfry: the routes", LimitMarkerTTL: deletedFor,
-	}); err != nil {
-		return err
-	}
-	if err := s.ensureBucket(ctx, jetstream.KeyValueConfig{
-		Bucket: tokensBucket, Description: "Belfry: who may use the API",
-	}); err != nil {
-		return err
+	for _, cfg := range buckets() {
+		if err := s.ensureBucket(ctx, cfg); err != nil {
+			return err
+		}
 	}
 	if err := s.fixPartitions(ctx); err != nil {
 		return err
 	}
-	configs := []jetstream.StreamConfig{
-		{
-			Name:               FiresStream,
-			Description:        "Belfry: one message per fire",
-			Subjects:           []string{firesSubjects, fenceSubjects},
-			MaxAge:             s.cfg.FiresMaxAge,
-			Duplicates:         noDuplicates,
-			AllowRollup:        true,
-			AllowDirect:        true,
-			AllowMsgTTL:        true,
-			AllowAtomicPublish: true,
-		},
-		{
-			Name:        DeadStream,
-			Description: "Belfry: what could not be delivered, with the reason",
-			Subjects:    []string{deadSubjects},
-			MaxAge:      s.cfg.DeadMaxAge,
-			Duplicates:  min(deadRepeats, s.cfg.DeadMaxAge),
-			AllowDirect: true,
-		},
-		{
-			Name:               attemptsStream,
-			Description:        "Belfry: what became of the tries of jobs",
-			Subjects:           []string{attemptsSubjects},
-			MaxAge:             s.cfg.HistoryTTL + attemptsExtra,
-			MaxMsgsPerSubject:  attemptsPerJob,
-			Duplicates:         noDuplicates,
-			AllowDirect:        true,
-			AllowAtomicPublish: true,
-		},
-		{
-			Name:        advisoryStream,
-			Description: "Belfry: deliveries that the subscribers of NATS routes exhausted or refused",
-			Subjects:    []string{unackedSubjects, refusedSubjects},
-			MaxAge:      s.cfg.FiresMaxAge,
-		},
-	}
-	for p := range s.partitions {
-		configs = append(configs, jobsConfig(p))
-	}
-	for _, cfg := range configs {
+	for _, cfg := range s.streams() {
 		cfg.Replicas = s.cfg.Replicas
 		cfg.Storage = jetstream.FileStorage
 		if err := s.ensureStream(ctx, cfg); err != nil {
@@ -124,29 +63,6 @@ func (s *Store) setupOnce(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// noDuplicates is the shortest window for message ids that JetStream takes. A
-// stream that has none of them needs no window, and a start reads each message
-// in it once more.
-const noDuplicates = 100 * time.Millisecond
-
-// jobsConfig is that of a jobs bucket. It is made by hand: a bucket made by
-// the KV client lacks the message TTLs and atomic batches that it needs.
-func jobsConfig(partition int) jetstream.StreamConfig {
-	return jetstream.StreamConfig{
-		Name:               jobsStream(partition),
-		Description:        "Belfry: every job on its one key, in every state",
-		Subjects:           []string{jobsPrefix(partition) + ">"},
-		MaxMsgsPerSubject:  1,
-		Discard:            jetstream.DiscardNew,
-		Duplicates:         noDuplicates,
-		DenyDelete:         true,
-		AllowRollup:        true,
-		AllowDirect:        true,
-		AllowMsgTTL:        true,
-		AllowAtomicPublish: true,
-	}
 }
 
 // ensureStream makes the stream, or brings its maximum age up to date. All

@@ -40,9 +40,7 @@ func (l *leases) write(ctx context.Context, key string, expect *uint64) bool {
 
 func (l *leases) erase(ctx context.Context, key string) {
 	// At worst it expires.
-	l.s.jobs.w.send(ctx, &nats.Msg{Subject: settingsSubject(key), Header: nats.Header{
-		hdrKVOperation: {"PURGE"}, hdrRollup: {"sub"}, hdrTTL: {presenceTTL.String()},
-	}})
+	l.s.jobs.w.send(ctx, purgeMarker(settingsSubject(key), presenceTTL))
 }
 
 func (l *leases) saw(key string, s sighting) {

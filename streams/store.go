@@ -1,100 +1,15 @@
-// Package streams keeps Belfry's state in NATS JetStream: jobs and routes in
-// KV buckets, fires and dead letters in streams, and the timer that moves jobs
-// from one to the other.
-//
-// It promises that what it acknowledged is stored; that every state change of
-// a job is one compare-and-set whose outcome is told truthfully; that a job
-// fires never before its time; and that no claim of a job is published twice.
-// It does not deliver: it hands fires to the workers of webhook routes, and
-// leaves those of NATS routes to their subscribers.
 package streams
 
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"sync"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
-	"belfry/internal/metrics"
 )
-
-// Config says how to keep things. The zero value works.
-type Config struct {
-	// Replicas of every stream that is made; 0 is 1.
-	Replicas int
-
-	// Partitions is how many parts the jobs are spread over at the first
-	// start, up to [MaxPartitions]; 0 is 1. Later starts keep what was fixed
-	// then.
-	Partitions int
-
-	// HistoryTTL is how long the final state of a job is kept, in whole
-	// seconds; 0 is 24 h.
-	HistoryTTL time.Duration
-
-	// FiresMaxAge is how long a fire waits to be delivered; 0 is 72 h. A
-	// claim that is half as old is made anew.
-	FiresMaxAge time.Duration
-
-	// DeadMaxAge is how long dead letters are kept; 0 is 30 days.
-	DeadMaxAge time.Duration
-
-	// AckWait is how long a worker may be silent about a fire before it is
-	// handed out again; 0 is 3 s, since workers extend it each second.
-	AckWait time.Duration
-
-	// NativeAckWait and NativeMaxDeliver are the same for the subscribers of
-	// NATS routes, and how often they get a fire before it goes to DEAD; 0
-	// is 30 s and 12.
-	NativeAckWait    time.Duration
-	NativeMaxDeliver int
-
-	// SyncAlways says that the server syncs each write of its only replica, so
-	// that concurrent writes are worth grouping.
-	SyncAlways bool
-
-	// OnlyNode says that no other process delivers, so that what the last
-	// run left unfinished is handed out again at once.
-	OnlyNode bool
-
-	// Metrics counts what happens; nil is nobody.
-	Metrics *metrics.Streams
-
-	// Log gets one line per notable event; nil is slog.Default.
-	Log *slog.Logger
-
-	// Now is the clock that jobs are due by; nil is time.Now.
-	Now func() time.Time
-}
-
-func (c Config) withDefaults() Config {
-	c.Replicas = orDefault(c.Replicas, 1)
-	c.Partitions = orDefault(c.Partitions, 1)
-	c.HistoryTTL = orDefault(c.HistoryTTL, 24*time.Hour)
-	c.FiresMaxAge = orDefault(c.FiresMaxAge, 72*time.Hour)
-	c.DeadMaxAge = orDefault(c.DeadMaxAge, 30*24*time.Hour)
-	c.AckWait = orDefault(c.AckWait, 3*time.Second)
-	c.NativeAckWait = orDefault(c.NativeAckWait, job.DefaultAckWait)
-	c.NativeMaxDeliver = orDefault(c.NativeMaxDeliver, job.DefaultMaxDeliver)
-	c.Log = orDefault(c.Log, slog.Default())
-	if c.Now == nil {
-		c.Now = time.Now
-	}
-	return c
-}
-
-func orDefault[T comparable](v, def T) T {
-	var zero T
-	if v == zero {
-		return def
-	}
-	return v
-}
 
 // Store is Belfry's state on one JetStream. It is safe for concurrent use.
 type Store struct {

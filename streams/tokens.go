@@ -144,15 +144,10 @@ func (s *Tokens) wait(ctx context.Context, done func() bool) error {
 // Run follows the bucket until ctx ends, whatever happens to JetStream. When
 // what follows it breaks, what is known stays in force until all is read anew.
 func (s *Tokens) Run(ctx context.Context) error {
-	pause := newBackOff(50*time.Millisecond, 2*time.Second)
-	for {
-		err := s.follow(ctx)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
+	keepAt(ctx, 50*time.Millisecond, 2*time.Second, s.follow, func(err error) {
 		s.cfg.Log.Warn("the bucket of the tokens is read anew", "error", err)
-		sleep(ctx, pause.NextBackOff())
-	}
+	})
+	return ctx.Err()
 }
 
 // follow reads the whole bucket and then each change. It does so by an ordered
@@ -164,19 +159,11 @@ func (s *Tokens) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	messages, err := c.Messages(jetstream.PullHeartbeat(tailHeartbeat))
-	if err != nil {
-		return err
-	}
-	defer messages.Stop()
-	stop := context.AfterFunc(ctx, messages.Stop)
-	defer stop()
 	fresh := map[string]job.Token{} // until it is the first state, whole
 	if c.CachedInfo().NumPending == 0 {
 		s.change(func() { s.known, s.loaded, fresh = fresh, true, nil })
 	}
-	for {
-		m, err := messages.Next()
+	for m, err := range messagesOf(ctx, c, jetstream.PullHeartbeat(tailHeartbeat)) {
 		if err != nil {
 			return err
 		}
@@ -195,6 +182,7 @@ func (s *Tokens) follow(ctx context.Context) error {
 			fresh = nil
 		}
 	}
+	return ctx.Err()
 }
 
 // take brings one message of the bucket into the tokens that are known. What

@@ -13,14 +13,11 @@ import (
 // ones first, then nil, then each change, until ctx ends. After trouble it begins
 // anew.
 func watchKeys(ctx context.Context, js jetstream.JetStream, log *slog.Logger, bucket, keys string, visit func(jetstream.KeyValueEntry)) {
-	pause := newBackOff(50*time.Millisecond, 2*time.Second)
-	for ctx.Err() == nil {
-		err := watchKeysOnce(ctx, js, bucket, keys, visit)
-		if ctx.Err() == nil {
-			log.Warn("the watch of a bucket broke", "bucket", bucket, "error", err)
-			sleep(ctx, pause.NextBackOff())
-		}
-	}
+	keepAt(ctx, 50*time.Millisecond, 2*time.Second, func(ctx context.Context) error {
+		return watchKeysOnce(ctx, js, bucket, keys, visit)
+	}, func(err error) {
+		log.Warn("the watch of a bucket broke", "bucket", bucket, "error", err)
+	})
 }
 
 func watchKeysOnce(ctx context.Context, js jetstream.JetStream, bucket, keys string, visit func(jetstream.KeyValueEntry)) error {

@@ -54,6 +54,14 @@ type Record struct {
 	FiresAfter uint64
 }
 
+// Fire returns the try that a claim asks for.
+func (r Record) Fire() Fire {
+	return Fire{
+		Key: r.Key, Route: r.Route, Trigger: r.Trigger, ID: r.FireID, Attempt: r.Attempt,
+		Meta: r.Meta, Trace: r.Trace, Redriven: r.Redriven, Claim: r.Revision,
+	}
+}
+
 // Position is what the timer keeps of a record: when it is due and where it
 // is stored. The zero Position is no record.
 type Position struct {

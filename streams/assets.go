@@ -1,0 +1,104 @@
+package streams
+
+import (
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// buckets are those that the KV client can make as they are wanted.
+func buckets() []jetstream.KeyValueConfig {
+	return []jetstream.KeyValueConfig{
+		{
+			Bucket:         settingsBucket,
+			Description:    "Belfry: what was fixed at first start, and who is at work",
+			LimitMarkerTTL: presenceTTL,
+		},
+		{
+			Bucket:      gatesBucket,
+			Description: "Belfry: what holds routes back for a while",
+			TTL:         gatesTTL,
+		},
+		{
+			Bucket:         routesBucket,
+			Description:    "Belfry: the routes",
+			LimitMarkerTTL: deletedFor,
+		},
+		{
+			Bucket:      tokensBucket,
+			Description: "Belfry: who may use the API",
+		},
+	}
+}
+
+// gatesTTL is how long what holds a route back is kept without being written
+// again: longer than it holds anything back.
+const gatesTTL = time.Hour
+
+// streams are all others, the jobs buckets among them.
+func (s *Store) streams() []jetstream.StreamConfig {
+	all := []jetstream.StreamConfig{
+		{
+			Name:               FiresStream,
+			Description:        "Belfry: one message per fire",
+			Subjects:           []string{firesSubjects, fenceSubjects},
+			MaxAge:             s.cfg.FiresMaxAge,
+			Duplicates:         noDuplicates,
+			AllowRollup:        true,
+			AllowDirect:        true,
+			AllowMsgTTL:        true,
+			AllowAtomicPublish: true,
+		},
+		{
+			Name:        DeadStream,
+			Description: "Belfry: what could not be delivered, with the reason",
+			Subjects:    []string{deadSubjects},
+			MaxAge:      s.cfg.DeadMaxAge,
+			Duplicates:  min(deadRepeats, s.cfg.DeadMaxAge),
+			AllowDirect: true,
+		},
+		{
+			Name:               attemptsStream,
+			Description:        "Belfry: what became of the tries of jobs",
+			Subjects:           []string{attemptsSubjects},
+			MaxAge:             s.cfg.HistoryTTL + attemptsExtra,
+			MaxMsgsPerSubject:  attemptsPerJob,
+			Duplicates:         noDuplicates,
+			AllowDirect:        true,
+			AllowAtomicPublish: true,
+		},
+		{
+			Name:        advisoryStream,
+			Description: "Belfry: deliveries that the subscribers of NATS routes exhausted or refused",
+			Subjects:    []string{unackedSubjects, refusedSubjects},
+			MaxAge:      s.cfg.FiresMaxAge,
+		},
+	}
+	for p := range s.partitions {
+		all = append(all, jobsConfig(p))
+	}
+	return all
+}
+
+// noDuplicates is the shortest window for message ids that JetStream takes. A
+// stream that has none of them needs no window, and a start reads each message
+// in it once more.
+const noDuplicates = 100 * time.Millisecond
+
+// jobsConfig is that of a jobs bucket. It is made by hand: a bucket made by
+// the KV client lacks the message TTLs and atomic batches that it needs.
+func jobsConfig(partition int) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:               jobsStream(partition),
+		Description:        "Belfry: every job on its one key, in every state",
+		Subjects:           []string{jobsPrefix(partition) + ">"},
+		MaxMsgsPerSubject:  1,
+		Discard:            jetstream.DiscardNew,
+		Duplicates:         noDuplicates,
+		DenyDelete:         true,
+		AllowRollup:        true,
+		AllowDirect:        true,
+		AllowMsgTTL:        true,
+		AllowAtomicPublish: true,
+	}
+}

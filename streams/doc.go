@@ -1,0 +1,31 @@
+// Package streams keeps Belfry's state in NATS JetStream: jobs and routes in
+// KV buckets, fires and dead letters in streams, and the timer that moves jobs
+// from one to the other.
+//
+// It promises that what it acknowledged is stored; that every state change of
+// a job is one compare-and-set whose outcome is told truthfully; that a job
+// fires never before its time; and that no claim of a job is published twice.
+// It does not deliver: it hands fires to the workers of webhook routes, and
+// leaves those of NATS routes to their subscribers.
+//
+// Each file is in one room:
+//
+//   - the store: store.go, config.go, setup.go, assets.go, pause.go
+//   - names and records: names.go, escape.go, headers.go, record.go,
+//     firemessage.go
+//   - writing: writer.go, put.go, asker.go, committer.go, committers.go
+//   - reading: get.go, reader.go, messages.go, ordered.go, watch.go, quorum.go
+//   - jobs: jobs.go, cancel.go, list.go, places.go, attempts.go
+//   - the timer: timer.go, loop.go, tail.go, watchtail.go, agenda.go, due.go,
+//     load.go, claimbook.go, meter.go
+//   - gates: gate.go, opening.go, breakers.go, rates.go, permits.go
+//   - ownership: leases.go, sightings.go, balance.go, fence.go, tenure.go,
+//     doubt.go, recover.go
+//   - fires: fire.go, finisher.go, expire.go, inboxes.go, inboxfollow.go,
+//     puller.go, standing.go
+//   - dead letters: dead.go, bury.go, unread.go, letters.go, redrive.go
+//   - routes: routes.go, routecache.go
+//   - tokens: tokens.go
+//   - backups: backup.go, readtoend.go, restore.go, restorejob.go,
+//     restoreseries.go, restoremark.go, hold.go
+package streams

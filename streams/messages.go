@@ -1,0 +1,29 @@
+package streams
+
+import (
+	"context"
+	"iter"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// messagesOf yields the messages of a consumer as they come. With the error that
+// it yields it ends, and so it does with ctx.
+func messagesOf(ctx context.Context, c jetstream.Consumer, opts ...jetstream.PullMessagesOpt) iter.Seq2[jetstream.Msg, error] {
+	return func(yield func(jetstream.Msg, error) bool) {
+		messages, err := c.Messages(opts...)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		defer messages.Stop()
+		stop := context.AfterFunc(ctx, messages.Stop)
+		defer stop()
+		for {
+			m, err := messages.Next()
+			if !yield(m, err) || err != nil {
+				return
+			}
+		}
+	}
+}
