@@ -107,6 +107,8 @@ func TestSecretsOfURL(t *testing.T) {
 		{"http://h.example/?sesame&v=1", "it is sesame", "it is ********"},
 		{"http://h.example/?a=50%zz", "it is 50%zz", "it is ********"},
 		{"http://h.example/?a=123&b=1234", "123 1234", "123 ********"},
+		{"http://h.example/?a=%2Fsesame%26", `{"a":"\/sesame\u0026","b":"/sesame&"}`, `{"a":"********","b":"********"}`},
+		{"http://h.example/?a=o%22pen", `{"a":"o\"pen"}`, `{"a":"********"}`},
 		{"http://user:hunter3@h.example/", "Basic dXNlcjpodW50ZXIz of user hunter3", "Basic ******** of user ********"},
 		{"http://sesame@h.example/", "Basic c2VzYW1lOg== of sesame", "Basic ******** of ********"},
 	} {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/base64"
+	"encoding/json"
 	"io"
 	"net/url"
 	"slices"
@@ -61,7 +62,7 @@ const minValue = 4
 // secretsOf lists what a receiver knows of a route that nobody who reads its
 // answer is to see, the longest first, since one may begin with another: the
 // values of headers, the secrets that sign, and the credentials and query of
-// the URL.
+// the URL, each also as an answer in JSON would repeat it.
 func secretsOf(p job.Policy, target *url.URL) []string {
 	var all []string
 	for _, value := range p.Headers {
@@ -78,9 +79,31 @@ func secretsOf(p job.Policy, target *url.URL) []string {
 	}
 	all = append(all, inUser(target.User)...)
 	all = append(all, inQuery(target.RawQuery)...)
+	for _, s := range all {
+		all = append(all, inJSON(s)...)
+	}
 	all = slices.DeleteFunc(all, func(s string) bool { return s == "" })
 	slices.SortFunc(all, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) })
 	return slices.Compact(all)
+}
+
+// inJSON lists how else s may be written in a JSON string: with what HTML would
+// misread escaped or not, and with slashes escaped or not.
+func inJSON(s string) []string {
+	if !strings.ContainsAny(s, `"\/<>&`) {
+		return nil
+	}
+	var all []string
+	for _, html := range []bool{false, true} {
+		var b bytes.Buffer
+		e := json.NewEncoder(&b)
+		e.SetEscapeHTML(html)
+		_ = e.Encode(s) // a string has no error
+		quoted := strings.TrimSuffix(b.String(), "\n")
+		inside := quoted[1 : len(quoted)-1]
+		all = append(all, inside, strings.ReplaceAll(inside, "/", `\/`))
+	}
+	return all
 }
 
 // inUser lists what of a URL's credentials is secret, and the form in which
