@@ -178,11 +178,14 @@ func otherRevision(is, expect uint64) error {
 // else of it stays, its fire id included. One that is due already is left to
 // the timer.
 func (s *Jobs) Fire(ctx context.Context, k job.Key) error {
+	var asked job.Record // the one that was to be hastened, in vain or not
 	return s.change(ctx, k, func(r job.Record) (job.Record, error) {
 		now := s.cfg.Now()
-		if r.Status.Waiting() && r.Due <= now.UnixMilli() {
+		tried := asked.FireID != "" && r.FireID == asked.FireID && r.Attempt > asked.Attempt
+		if tried || r.Status.Waiting() && r.Due <= now.UnixMilli() {
 			return r, errUnchanged
 		}
+		asked = r
 		return r.Hasten(now)
 	})
 }

@@ -19,8 +19,10 @@ func messagesOf(ctx context.Context, c jetstream.Consumer, opts ...jetstream.Pul
 		defer messages.Stop()
 		stop := context.AfterFunc(ctx, messages.Stop)
 		defer stop()
+		// While the consumer is being made again, a Stop reaches the old one alone.
+		untilEnd := jetstream.NextContext(ctx)
 		for {
-			m, err := messages.Next()
+			m, err := messages.Next(untilEnd)
 			if !yield(m, err) || err != nil {
 				return
 			}
