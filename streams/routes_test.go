@@ -156,7 +156,9 @@ func TestFollowTellsConcurrency(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	visits := make(chan job.Inbox, 10)
 	ended := make(chan error, 1)
+	f.route("first", job.REST)
 	go func() { ended <- f.Inboxes().Follow(ctx, func(in job.Inbox) { visits <- in }) }()
+	<-visits // of the first: an inbox made from now on is not taken for one left behind
 	r := job.Route{RouteKey: job.RouteKey{DB: "db", ID: "r"}, Type: job.REST, WebhookURL: "host", Policy: job.Policy{Concurrency: 7}}
 	if err := f.Routes().Create(ctx, r); err != nil {
 		t.Fatal(err)
