@@ -186,3 +186,32 @@ func request(t *testing.T, method, url, body string, change ...func(*http.Reques
 
 // at is the environment of a command for a server.
 func (p *running) at() map[string]string { return map[string]string{"BELFRY_SERVER": p.ready["api"]} }
+
+// walk visits a list of jobs page by page.
+func (p *running) walk(t *testing.T, path string, visit func(page int, ids []string)) {
+	t.Helper()
+	for query, n := path, 0; ; n++ {
+		var page struct {
+			Jobs   []struct{ ID string }
+			Cursor string
+		}
+		p.answer(t, http.MethodGet, query, "", &page)
+		var ids []string
+		for _, j := range page.Jobs {
+			ids = append(ids, j.ID)
+		}
+		visit(n, ids)
+		if page.Cursor == "" {
+			return
+		}
+		query = path + "&cursor=" + page.Cursor
+	}
+}
+
+// answer reads the answer to a request that must succeed.
+func (p *running) answer(t *testing.T, method, path, body string, into any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(p.must(t, method, path, body)), into); err != nil {
+		t.Fatal(err)
+	}
+}
