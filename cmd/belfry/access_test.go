@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"belfry/internal/logtest"
 )
 
 // statusWith is the status of a GET of a job with a token.
@@ -38,7 +40,7 @@ func TestTokensOnAllNodes(t *testing.T) {
 	if err := os.WriteFile(file, []byte(adminToken+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	log := &safeLog{}
+	log := &logtest.Log{}
 	start := func(cfg Config) *Server {
 		s := New(cfg, slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 		if err := s.Start(t.Context()); err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nkeys"
 
+	"belfry/internal/logtest"
 	"belfry/internal/natstest"
 )
 
@@ -144,7 +145,7 @@ func TestConnectAsNATSDoes(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) { // one after the other, on the same streams
 			tt.cfg.Listen, tt.cfg.Partitions = "127.0.0.1:0", 1
-			log := &safeLog{}
+			log := &logtest.Log{}
 			s := New(tt.cfg, slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 			if err := s.Start(t.Context()); err != nil {
 				t.Fatalf("Start: %v", err)

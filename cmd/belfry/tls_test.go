@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -18,9 +17,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
+
+	"belfry/internal/logtest"
 )
 
 // keyPair is a self-signed certificate for 127.0.0.1, as files have it.
@@ -45,24 +45,6 @@ func keyPair(t *testing.T, name string) (cert, key []byte) {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})
 }
 
-// safeLog is a log that a test reads while it is written.
-type safeLog struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *safeLog) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *safeLog) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
 func TestCertificateIsRotated(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -83,7 +65,7 @@ func TestCertificateIsRotated(t *testing.T) {
 
 	cfg := freePorts(t)
 	cfg.TLSCert, cfg.TLSKey = certFile, keyFile
-	log := &safeLog{}
+	log := &logtest.Log{}
 	s := New(cfg, slog.New(slog.NewTextHandler(log, nil)))
 	if err := s.Start(t.Context()); err != nil {
 		t.Fatal(err)
