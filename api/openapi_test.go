@@ -18,6 +18,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"belfry/api"
+	"belfry/internal/contract"
 	"belfry/internal/job"
 )
 
@@ -379,5 +380,18 @@ func TestDocs(t *testing.T) {
 		if strings.Contains(docs, loads) {
 			t.Errorf("/docs has %q; want a page that loads nothing", loads)
 		}
+	}
+}
+
+// A field that an answer has only at times is described, too.
+func TestTrippedRouteIsDescribed(t *testing.T) {
+	t.Parallel()
+	route := job.Route{
+		RouteKey: job.RouteKey{DB: "db", ID: "r"}, Type: job.REST, WebhookURL: "h",
+		Breaker: job.Breaker{State: job.BreakerHalfOpen, Until: 1667659342626},
+	}
+	answer := contract.AppendRouteAnswer(nil, route)
+	if err := conforms(answer, "components", "schemas", "Route"); err != nil {
+		t.Errorf("%s: %v", answer, err)
 	}
 }

@@ -28,19 +28,22 @@ var never = []struct {
 	prefix netip.Prefix
 	is     string
 }{
-	{netip.MustParsePrefix("0.0.0.0/8"), "unspecified"},             // RFC 791; 0.0.0.0 is this machine
-	{netip.MustParsePrefix("::/128"), "unspecified"},                // RFC 4291
-	{netip.MustParsePrefix("169.254.0.0/16"), "link-local"},         // RFC 3927; .169.254 and others are metadata
-	{netip.MustParsePrefix("fe80::/10"), "link-local"},              // RFC 4291
-	{netip.MustParsePrefix("224.0.0.0/4"), "multicast"},             // RFC 1112
-	{netip.MustParsePrefix("ff00::/8"), "multicast"},                // RFC 4291
-	{netip.MustParsePrefix("255.255.255.255/32"), "broadcast"},      // RFC 919
-	{netip.MustParsePrefix("fd00:ec2::/32"), "cloud metadata"},      // AWS: ::254 metadata, ::23 credentials, ::253 DNS, ::123 time
-	{netip.MustParsePrefix("fd20:ce::254/128"), "cloud metadata"},   // Google Cloud
-	{netip.MustParsePrefix("fd00:42::42/128"), "cloud metadata"},    // Scaleway
-	{netip.MustParsePrefix("100.100.100.200/32"), "cloud metadata"}, // Alibaba Cloud
-	{netip.MustParsePrefix("168.63.129.16/32"), "cloud metadata"},   // Azure's host
-	{netip.MustParsePrefix("192.0.0.192/32"), "cloud metadata"},     // Oracle Cloud, classic
+	{netip.MustParsePrefix("0.0.0.0/8"), "unspecified"},                 // RFC 791; 0.0.0.0 is this machine
+	{netip.MustParsePrefix("::/128"), "unspecified"},                    // RFC 4291
+	{netip.MustParsePrefix("169.254.0.0/16"), "link-local"},             // RFC 3927; .169.254 and others are metadata
+	{netip.MustParsePrefix("fe80::/10"), "link-local"},                  // RFC 4291
+	{netip.MustParsePrefix("224.0.0.0/4"), "multicast"},                 // RFC 1112
+	{netip.MustParsePrefix("ff00::/8"), "multicast"},                    // RFC 4291
+	{netip.MustParsePrefix("255.255.255.255/32"), "broadcast"},          // RFC 919
+	{netip.MustParsePrefix("fd00:ec2::/32"), "cloud metadata"},          // AWS: ::254 metadata, ::23 credentials, ::253 DNS, ::123 time
+	{netip.MustParsePrefix("fd20:ce::254/128"), "cloud metadata"},       // Google Cloud
+	{netip.MustParsePrefix("fd00:42::42/128"), "cloud metadata"},        // Scaleway
+	{netip.MustParsePrefix("fd00:c1::a9fe:a9fe/128"), "cloud metadata"}, // Oracle Cloud
+	{netip.MustParsePrefix("fd00:a9fe:a9fe::1/128"), "cloud metadata"},  // Akamai, Linode
+	{netip.MustParsePrefix("fd00:100::100:200/128"), "cloud metadata"},  // Alibaba Cloud
+	{netip.MustParsePrefix("100.100.100.200/32"), "cloud metadata"},     // Alibaba Cloud
+	{netip.MustParsePrefix("168.63.129.16/32"), "cloud metadata"},       // Azure's host
+	{netip.MustParsePrefix("192.0.0.192/32"), "cloud metadata"},         // Oracle Cloud, classic
 }
 
 // public says which addresses are, by the registries of IANA.

@@ -27,7 +27,8 @@ func TestGuard(t *testing.T) {
 	}{
 		// Always refused, also where an exception covers them.
 		{"169.254.169.254", never}, {"169.254.170.2", never}, {"fe80::1", never}, {"fe80::1%eth0", never}, {"100.100.100.200", never},
-		{"fd00:ec2::254", never}, {"fd20:ce::254", never}, {"fd00:42::42", never}, {"168.63.129.16", never}, {"192.0.0.192", never},
+		{"fd00:ec2::254", never}, {"fd20:ce::254", never}, {"fd00:42::42", never}, {"fd00:c1::a9fe:a9fe", never},
+		{"fd00:a9fe:a9fe::1", never}, {"fd00:100::100:200", never}, {"168.63.129.16", never}, {"192.0.0.192", never},
 		{"0.0.0.0", never}, {"0.1.2.3", never}, {"::", never}, {"224.0.0.1", never}, {"239.1.2.3", never}, {"ff02::1", never}, {"255.255.255.255", never},
 		{"::ffff:169.254.169.254", never}, {"::169.254.169.254", never}, {"64:ff9b::a9fe:a9fe", never}, {"64:ff9b::0.0.0.0", never},
 		{"64:ff9b:1::a9fe:a9fe", never}, {"64:ff9b:1:a9fe:a9:fe00::", never}, {"2002:a9fe:a9fe::1", never},

@@ -78,6 +78,9 @@ func TestPolicy(t *testing.T) {
 		if text := string(contract.AppendRouteAnswer(nil, got)); text != answer {
 			t.Errorf("%s is shown as\n got %s\nwant %s", tt.body, text, answer)
 		}
+		if _, err := contract.ParseRoute([]byte(answer), key); err != nil {
+			t.Errorf("%s, sent back: %v", answer, err)
+		}
 		if again, err := contract.ParseStoredRoute([]byte(stored), key); err != nil || !again.SameContent(want) {
 			t.Errorf("%s, stored, is read as %+v, %v", tt.body, again, err)
 		}
@@ -141,7 +144,6 @@ func TestPolicyRefuses(t *testing.T) {
 		{`"paused_until":1667659342`, job.ErrPolicy, "paused_until: 1667659342;"},
 		{`"ack_wait_ms":1000`, job.ErrPolicy, "ack_wait_ms: the route is of type REST; accepted: the field for routes of type NATS"},
 		{`"old_secrets":[]`, job.ErrUnknownField, `"old_secrets"`},
-		{`"public_key":"whpk_"`, job.ErrUnknownField, `"public_key"`},
 	} {
 		body := `{"id":"r","type":"REST","webhook_url":"h",` + tt.body + `}`
 		_, err := contract.ParseRoute([]byte(body), job.RouteKey{DB: "db"})
@@ -182,7 +184,7 @@ func TestPolicyFieldNames(t *testing.T) {
 			want = append(want, name)
 		}
 	}
-	want = append(want, "breaker") // of an answer that is sent back
+	want = append(want, "stream", "subject", "consumer", "breaker", "public_key") // of an answer that is sent back
 	if diff := cmp.Diff(want, strings.Split(list, ", ")); diff != "" {
 		t.Errorf("fields of a route (-table +contract):\n%s", diff)
 	}

@@ -37,8 +37,10 @@ func parseRoute(body []byte, r *job.Route, more ...field) (job.Route, error) {
 		}},
 	}
 	fields = append(append(fields, policyFields(r)...), more...)
-	// An answer to a GET can be sent back.
-	fields = append(fields, field{"breaker", false, func(jsontext.Value) error { return nil }})
+	// An answer to a GET can be changed and sent back.
+	for _, name := range []string{"stream", "subject", "consumer", "breaker", "public_key"} {
+		fields = append(fields, field{name, false, func(jsontext.Value) error { return nil }})
+	}
 	if err := readObject(body, fields...); err != nil {
 		return job.Route{}, err
 	}

@@ -52,7 +52,7 @@ func TestParseRouteRefuses(t *testing.T) {
 		{`{"id":"r","type":"REST"}`, job.ErrMissingField, ": webhook_url;"},
 		{`{"id":"r","type":1}`, job.ErrFieldType, "type is a number"},
 		{`{"id":"r","type":"REST","webhook_url":null}`, job.ErrFieldType, "webhook_url is null; a string is accepted"},
-		{`{"id":"r","type":"NATS","stream":"FIRES"}`, job.ErrUnknownField, `"stream"; accepted are id, type, webhook_url`},
+		{`{"id":"r","type":"NATS","streams":"FIRES"}`, job.ErrUnknownField, `"streams"; accepted are id, type, webhook_url`},
 		{`{"id":"r","type":"NATS","type":"NATS"}`, job.ErrDuplicateField, "type"},
 		{`{"id":"","type":"NATS"}`, job.ErrID, "id is empty"},
 		{`{"id":"r","type":"rest","webhook_url":"h"}`, job.ErrRouteType, `"rest"; "REST" and "NATS"`},
@@ -91,12 +91,18 @@ func TestAppendRoute(t *testing.T) {
 		{job.Route{RouteKey: key, Type: job.NATS, Subscription: sub},
 			`{"id":"r","type":"NATS"}`,
 			`{"id":"r","type":"NATS","stream":"FIRES","subject":"fires.db.r","consumer":"db_r"}`},
+		{job.Route{RouteKey: key, Type: job.REST, WebhookURL: "h", Breaker: job.Breaker{State: job.BreakerOpen, Until: 7}},
+			`{"id":"r","type":"REST","webhook_url":"h"}`,
+			`{"id":"r","type":"REST","webhook_url":"h","breaker":{"state":"open","until":7}}`},
 	} {
 		if got := string(contract.AppendRoute(nil, tt.route)); got != tt.stored {
 			t.Errorf("AppendRoute(%+v):\n got %s\nwant %s", tt.route, got, tt.stored)
 		}
 		if got := string(contract.AppendRouteAnswer(nil, tt.route)); got != tt.answer {
 			t.Errorf("AppendRouteAnswer(%+v):\n got %s\nwant %s", tt.route, got, tt.answer)
+		}
+		if back, err := contract.ParseRoute([]byte(tt.answer), key); err != nil || !back.SameContent(tt.route) {
+			t.Errorf("%s, sent back, is read as %+v, %v", tt.answer, back, err)
 		}
 	}
 }

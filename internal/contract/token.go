@@ -71,7 +71,8 @@ func timeField(name string, required bool, ms *int64) field {
 		if value.Kind() != '0' {
 			return typeError(name, value, "unix milliseconds are accepted")
 		}
-		if *ms, err = strconv.ParseInt(string(value), 10, 64); err != nil {
+		// Absent is never, and a program that has no time may send 0 for it.
+		if *ms, err = strconv.ParseInt(string(value), 10, 64); err != nil || *ms <= 0 {
 			return fmt.Errorf("%w: %s is %s; unix milliseconds are accepted", job.ErrToken, name, job.Quote(string(value)))
 		}
 		return nil

@@ -33,6 +33,8 @@ func TestParseToken(t *testing.T) {
 		{`{"role":"reader","all_dbs":"yes"}`, job.Token{}, job.ErrFieldType},
 		{`{"role":"reader","all_dbs":true,"expires_time":"1h"}`, job.Token{}, job.ErrFieldType},
 		{`{"role":"reader","all_dbs":true,"expires_time":1e300}`, job.Token{}, job.ErrToken},
+		{`{"role":"reader","all_dbs":true,"expires_time":0}`, job.Token{}, job.ErrToken},
+		{`{"role":"reader","all_dbs":true,"expires_time":-0}`, job.Token{}, job.ErrToken},
 		{`{"role":"reader"}`, job.Token{}, job.ErrToken},
 		{`{"role":"admin","dbs":["games"]}`, job.Token{}, job.ErrToken},
 		{`{"role":"reader","all_dbs":true,"sha256":""}`, job.Token{}, job.ErrUnknownField},

@@ -18,7 +18,7 @@ const (
 
 // Rotate returns the route with a new secret. The one it had goes on signing
 // for the grace, beside the new one; without a grace all earlier ones end.
-// Rotating to the secret that the route has changes nothing.
+// Rotating to the secret that the route has changes nothing else.
 func (r Route) Rotate(secret string, grace time.Duration, now time.Time) (Route, error) {
 	if r.Type != REST {
 		return Route{}, badPolicy("secret", "the route is of type NATS, which signs nothing", "a route of type REST")
@@ -27,6 +27,9 @@ func (r Route) Rotate(secret string, grace time.Duration, now time.Time) (Route,
 		return Route{}, err
 	}
 	if secret == r.Secret {
+		if grace == 0 {
+			r.OldSecrets = nil
+		}
 		return r, nil
 	}
 	var old []OldSecret

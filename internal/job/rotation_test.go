@@ -42,6 +42,9 @@ func TestRotate(t *testing.T) {
 	if leaked, err := second.Rotate(secret('c'), 0, now); err != nil || len(leaked.OldSecrets) != 0 {
 		t.Errorf("without a grace: %+v, %v; want no old one", leaked.Policy, err)
 	}
+	if leaked, err := second.Rotate(secretB, 0, now); err != nil || leaked.Secret != secretB || len(leaked.OldSecrets) != 0 {
+		t.Errorf("the same secret without a grace: %+v, %v; want no old one", leaked.Policy, err)
+	}
 	r := second
 	for c := byte('c'); err == nil && c < 'z'; c++ {
 		var next job.Route
