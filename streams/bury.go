@@ -105,11 +105,14 @@ func (s *Store) actOn(ctx context.Context, data []byte) error {
 	if err != nil || inboxConsumer(f.RouteKey()) != a.Consumer {
 		return nil
 	}
+	// The workers of a REST route refuse nothing that can be read. An inbox that is
+	// gone was that of a NATS route, which was deleted with advisories left.
 	box, err := s.inboxes.find(ctx, f.RouteKey())
-	if errors.Is(err, jetstream.ErrConsumerNotFound) || err == nil && box.Type != job.NATS {
+	gone := errors.Is(err, jetstream.ErrConsumerNotFound)
+	if err == nil && box.Type != job.NATS {
 		return nil
 	}
-	if err != nil {
+	if err != nil && !gone {
 		return err
 	}
 	reason, detail := a.why()

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 
 	"belfry/internal/job"
@@ -87,4 +88,28 @@ func TestNodesShareThePartitions(t *testing.T) {
 	if len(seen) != n {
 		t.Errorf("%d jobs in FIRES, want %d", len(seen), n)
 	}
+}
+
+// A lease, and the mark of its end, may expire while a node is cut off: nothing tells
+// it so, and it takes the partition all the same.
+func TestLeaseIsGoneWithoutAMark(t *testing.T) {
+	t.Parallel()
+	f := open(t, streams.Config{Partitions: 4})
+	kv, err := f.js.KeyValue(t.Context(), "belfry")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kv.PutString(t.Context(), "lease.0", "another"); err != nil {
+		t.Fatal(err)
+	}
+	n := f.node()
+	eventually(t, "the lease of the other is known", func() bool { return n.Leased(0) })
+	settings, err := f.js.Stream(t.Context(), "KV_belfry")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := settings.Purge(t.Context(), jetstream.WithPurgeSubject("$KV.belfry.lease.0")); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the node owns all", func() bool { return n.Owned() == 4 })
 }

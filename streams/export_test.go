@@ -297,3 +297,11 @@ func (s *Store) ReservePermits(ctx context.Context, k job.RouteKey, limit job.Ra
 
 // ReadJobsFor sets how long one request reads jobs.
 func (s *Store) ReadJobsFor(d time.Duration) { s.jobs.readTime = d }
+
+// Leased reports whether a lease of the partition was seen.
+func (s *Store) Leased(partition int) bool {
+	return *s.leases.revision(leaseKey(partition)) > 0
+}
+
+// Waiting is waiting.
+var Waiting = waiting

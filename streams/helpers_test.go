@@ -132,6 +132,16 @@ func (f *fixture) fetch(route string) job.Handover {
 	return got[0]
 }
 
+// count returns how many messages a stream has.
+func (f *fixture) count(stream string) uint64 {
+	f.t.Helper()
+	s, err := f.js.Stream(f.t.Context(), stream)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return s.CachedInfo().State.Msgs
+}
+
 // messages returns all that a stream has under a subject.
 func (f *fixture) messages(stream, subject string) []jetstream.Msg {
 	f.t.Helper()

@@ -73,3 +73,32 @@ func TestNativeDeadLetters(t *testing.T) {
 		t.Errorf("the unread job died of %q, want %q", got, want)
 	}
 }
+
+// What a subscriber refused becomes a dead letter also when its route, and with it
+// the inbox, is deleted before Belfry has heard of it.
+func TestDeadLetterOfADeletedRoute(t *testing.T) {
+	t.Parallel()
+	f := open(t, streams.Config{})
+	f.route("r", job.NATS)
+	stop := f.run()
+	f.create(newJob("a", "r", time.Now()))
+	c, err := f.js.Consumer(t.Context(), "FIRES", "db_r")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := c.Next(jetstream.FetchMaxWait(10 * time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	if err := m.Term(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the advisory is kept", func() bool { return f.count("ADVISORIES") == 1 })
+	if err := f.js.DeleteConsumer(t.Context(), "FIRES", "db_r"); err != nil {
+		t.Fatal(err)
+	}
+	f.reopen(streams.Config{})
+	f.run()
+	eventually(t, "the dead letter", func() bool { return f.count("DEAD") == 1 })
+}

@@ -2,10 +2,8 @@ package streams
 
 import (
 	"context"
-	"errors"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -53,6 +51,8 @@ func (b *Backups) readToEnd(ctx context.Context, stream, subject string, from, u
 			if rounds++; failed == nil && (!found || rounds > catchUps) {
 				return nil
 			}
+		} else if _, found, err := b.w.nextOnLeader(ctx, stream, subject, next); err == nil && !found {
+			return nil // what was waited for is not there
 		}
 		if failed != nil {
 			const most = 10
@@ -89,9 +89,6 @@ func (b *Backups) readSome(ctx context.Context, stream, subject string, next *ui
 		// The server counts what is left; should that be wrong, the wait ends.
 		m, err := messages.Next(jetstream.NextMaxWait(readWait))
 		if err != nil {
-			if ctx.Err() == nil && errors.Is(err, nats.ErrTimeout) {
-				return nil, nil
-			}
 			return err, nil
 		}
 		at, err := m.Metadata()

@@ -18,8 +18,12 @@ const (
 	setupTry      = 3 * time.Second
 )
 
-// codeUnavailable is that of JetStream errors that pass by themselves.
-const codeUnavailable = 503
+// JetStream errors that pass by themselves have codeUnavailable, or are that one: a
+// server that has just joined may not count as a peer yet.
+const (
+	codeUnavailable = 503
+	errCodeNoPeers  = 10005
+)
 
 // setup makes the streams and buckets that are missing and brings the ages of
 // the others up to date. It goes on while JetStream does not answer: a cluster
@@ -43,7 +47,8 @@ func waiting(err error) bool {
 	var api *jetstream.APIError
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) ||
 		errors.Is(err, jetstream.ErrNoStreamResponse) ||
-		errors.As(err, &api) && api.Code == codeUnavailable
+		errors.Is(err, jetstream.ErrKeyNotFound) || // of a replica that has not seen it yet
+		errors.As(err, &api) && (api.Code == codeUnavailable || api.ErrorCode == errCodeNoPeers)
 }
 
 func (s *Store) setupOnce(ctx context.Context) error {

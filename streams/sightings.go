@@ -2,6 +2,7 @@ package streams
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -31,11 +32,33 @@ func (l *leases) write(ctx context.Context, key string, expect *uint64) bool {
 		m.Header[hdrExpectSubjectSeq] = []string{formatUint(*expect)}
 	}
 	seq, err := l.s.jobs.w.send(ctx, m)
+	if errors.Is(err, errConflict) && expect != nil {
+		l.lookAgain(ctx, key, *expect)
+	}
 	if err != nil {
 		return false // the next beat tries again
 	}
 	l.saw(key, sighting{node: l.node, revision: seq, at: time.Now()})
 	return true
+}
+
+// lookAgain finds out why a key is not as it was when it was last seen. Its mark
+// expires too, and of that no watch tells one that was cut off meanwhile.
+func (l *leases) lookAgain(ctx context.Context, key string, revision uint64) {
+	m, found, err := l.s.jobs.w.lastOnLeader(ctx, settingsStream, settingsSubject(key))
+	switch {
+	case err != nil:
+	case !found:
+		l.mu.Lock()
+		if l.seen[key].revision == revision {
+			delete(l.seen, key)
+		}
+		l.mu.Unlock()
+	case isMarker(m.Header):
+		l.saw(key, sighting{revision: m.Seq, at: time.Now().Add(-leaseExpiry)})
+	default:
+		l.saw(key, sighting{node: string(m.Data), revision: m.Seq, at: time.Now()})
+	}
 }
 
 func (l *leases) erase(ctx context.Context, key string) {

@@ -2,6 +2,7 @@ package streams
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -67,21 +68,27 @@ func (u *unread) look(ctx context.Context) error {
 	if err := consumers.Err(); err != nil {
 		return err
 	}
+	// What is wrong with one inbox is no reason to leave out the others.
+	var failed []error
 	for _, info := range left {
-		c, err := stream.Consumer(ctx, info.Name)
-		if err != nil {
-			return err
+		if err := u.lookAt(ctx, stream, info); err != nil {
+			failed = append(failed, fmt.Errorf("%s: %w", info.Name, err))
 		}
-		if info.NumAckPending > 0 && info.NumWaiting == 0 {
-			if err := nudge(ctx, c); err != nil {
-				return err
-			}
-		}
-		if err := u.clear(ctx, c); err != nil {
+	}
+	return errors.Join(failed...)
+}
+
+func (u *unread) lookAt(ctx context.Context, stream jetstream.Stream, info *jetstream.ConsumerInfo) error {
+	c, err := stream.Consumer(ctx, info.Name)
+	if err != nil {
+		return err
+	}
+	if info.NumAckPending > 0 && info.NumWaiting == 0 {
+		if err := nudge(ctx, c); err != nil {
 			return err
 		}
 	}
-	return nil
+	return u.clear(ctx, c)
 }
 
 // nudge asks for more of the inbox, but for no more than a byte: so JetStream
