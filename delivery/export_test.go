@@ -47,4 +47,4 @@ func (m *Manager) SetResolver(r *net.Resolver) {
 }
 
 // Transport is for tests to dial elsewhere and to trust test servers.
-func (m *Manager) Transport() *http.Transport { return m.webhook.client.Transport.(*http.Transport) }
+func (m *Manager) Transport() *http.Transport { return m.webhook.client.Transport.(staying).Transport }

@@ -32,17 +32,24 @@ type webhook struct {
 
 func newWebhook(cfg Config) *webhook {
 	return &webhook{
-		client: &http.Client{
-			Transport: newTransport(cfg.Timeout, guard{cfg.DenyPrivate, cfg.Allow}),
-			CheckRedirect: func(*http.Request, []*http.Request) error {
-				return http.ErrUseLastResponse
-			},
-		},
+		client:        &http.Client{Transport: staying{newTransport(cfg.Timeout, guard{cfg.DenyPrivate, cfg.Allow})}},
 		timeout:       cfg.Timeout,
 		defaultScheme: cfg.DefaultScheme,
 		userAgent:     "Belfry/" + cfg.Version,
 		escape:        cfg.Escape,
 	}
+}
+
+// staying hides where answers point to, so that a client follows no redirect. One
+// that refuses to follow still reads that first, and fails if it is no URL.
+type staying struct{ *http.Transport }
+
+func (t staying) RoundTrip(req *http.Request) (*http.Response, error) {
+	res, err := t.Transport.RoundTrip(req)
+	if err == nil {
+		res.Header.Del("Location")
+	}
+	return res, err
 }
 
 // newTransport returns a transport without a limit that two routes could

@@ -219,7 +219,7 @@ func TestNothingLeaks(t *testing.T) {
 		{"tls", "https", untrusted.Listener.Addr().String(), "tls error"},
 		{"no tls", "https", plain.Listener.Addr().String(), "tls error"},
 		{"garbled", "http", garbled, "no valid answer"},
-		{"garbled location", "http", elsewhere, "no valid answer"},
+		{"garbled location", "http", elsewhere, "status 302"},
 		{"status", "http", plain.Listener.Addr().String(), "status 404"},
 		{"malformed", "http", "127.0.0.1:s3cret", "bad webhook_url"},
 		{"bad scheme", "s3cret", "127.0.0.1", "bad webhook_url"},

@@ -49,7 +49,7 @@ var methods = []string{"POST", "PUT", "PATCH"}
 // requests by themselves.
 var reservedHeaders = []string{
 	"Connection", "Content-Encoding", "Content-Length", "Content-Type", "Expect", "Host", "Idempotency-Key", "Keep-Alive",
-	"Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "User-Agent", "X-Idempotency-Key",
+	"Proxy-Connection", "Te", "Traceparent", "Trailer", "Transfer-Encoding", "Upgrade", "User-Agent", "X-Idempotency-Key",
 }
 
 var reservedHeaderPrefixes = []string{"Belfry-", "Webhook-", "Proxy-"}

@@ -59,6 +59,7 @@ func TestCheckPolicy(t *testing.T) {
 		{"bad content type", restRoute(job.Policy{ContentType: "json\r\nX: y"}), "content_type:"},
 		{"header", restRoute(header("Authorization", "Bearer hunter2")), ""},
 		{"header of Belfry", restRoute(header("Belfry-Attempt", "hunter2")), "headers: Belfry-Attempt is one that"},
+		{"header of traces", restRoute(header("traceparent", "hunter2")), "traceparent is one that"},
 		{"header of webhooks", restRoute(header("webhook-ID", "hunter2")), "webhook-ID is one that"},
 		{"header of HTTP", restRoute(header("Host", "hunter2")), "Host is one that"},
 		{"header of clients", restRoute(header("Idempotency-Key", "hunter2")), "Idempotency-Key is one that"},
