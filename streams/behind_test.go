@@ -2,6 +2,7 @@ package streams_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -50,6 +51,29 @@ func TestLeaderBehindIsNotBelieved(t *testing.T) {
 					bySeq.Load(), byKey.Load(), claims.Load())
 			}
 		})
+	}
+}
+
+// A server that slept takes itself for the leader still when it wakes up, and may
+// answer before the one that is.
+func TestNotFoundIsAskedAgain(t *testing.T) {
+	t.Parallel()
+	f := open(t, streams.Config{})
+	f.route("r", job.NATS)
+	j := newJob("a", "r", farOff)
+	f.create(j)
+	var asked atomic.Int64
+	f.InterceptReads(func(m *nats.Msg) *nats.Msg {
+		if !strings.Contains(string(m.Data), "$KV.jobs_0.db.coll.a") || asked.Add(1) > 1 {
+			return nil
+		}
+		return &nats.Msg{Data: []byte(`{"error":{"code":404,"err_code":10037,"description":"no message found"}}`)}
+	})
+	if r, err := f.Jobs().Get(t.Context(), j.Key); err != nil || r.Status != job.Scheduled {
+		t.Errorf("get: %+v, %v; want the job", r, err)
+	}
+	if _, err := f.Jobs().Get(t.Context(), newJob("b", "r", farOff).Key); !errors.Is(err, job.ErrJobNotFound) {
+		t.Errorf("get of an unknown job: %v, want ErrJobNotFound", err)
 	}
 }
 

@@ -54,19 +54,22 @@ func (s *Jobs) newPut(r job.Record, expect uint64) *put {
 	return s.w.newPut(partitionOf(r.Key, s.partitions), r, expect, s.cfg.HistoryTTL)
 }
 
-// Get returns the job as it stands now.
+// Get returns the job as it stands now. That there is none is believed when it is
+// said again after the leader was found to be in touch with the others: what
+// answers at first may have been the leader before it slept.
 func (s *Jobs) Get(ctx context.Context, k job.Key) (job.Record, error) {
-	r, found, err := s.read(ctx, k)
-	if err != nil {
-		return r, err
-	}
-	if !found {
+	for again := false; ; again = true {
+		r, found, err := s.read(ctx, k)
+		switch {
+		case err != nil || found:
+			return r, err
+		case again:
+			return r, notFound(k)
+		}
 		if err := s.quorate(ctx, partitionOf(k, s.partitions)); err != nil {
 			return r, err
 		}
-		return r, notFound(k)
 	}
-	return r, nil
 }
 
 // Create stores a new job. Creating it again with the same content does

@@ -13,7 +13,8 @@ import (
 // quorate makes sure that the leader that just answered may still be the leader:
 // one that was cut off goes on to answer from what it knew. It is the leader as
 // long as most of the group has been in touch with it lately, since the others
-// wait longer than that before they elect another.
+// wait longer than that before they elect another. It may be another one than has
+// answered before: ask that again.
 func (s *Jobs) quorate(ctx context.Context, partition int) error {
 	ctx, cancel := context.WithTimeout(ctx, answerWait)
 	defer cancel()
@@ -21,11 +22,19 @@ func (s *Jobs) quorate(ctx context.Context, partition int) error {
 	if err != nil {
 		return fmt.Errorf("%w: couldn't look at the group of %s: %v", job.ErrUnavailable, jobsStream(partition), err)
 	}
-	if info := stream.CachedInfo(); !mostInTouch(info.Cluster) {
-		return fmt.Errorf("%w: the leader of %s is cut off from the others", job.ErrUnavailable, info.Config.Name)
+	group := stream.CachedInfo().Cluster
+	if !mostInTouch(group) {
+		return fmt.Errorf("%w: the leader of %s is cut off from the others", job.ErrUnavailable, jobsStream(partition))
+	}
+	if group != nil && len(group.Replicas) > 0 && !sleep(ctx, wakingUp) {
+		return fmt.Errorf("%w: %v", job.ErrUnavailable, ctx.Err())
 	}
 	return nil
 }
+
+// wakingUp is how long a server that slept may take for its leader until it has
+// read what the others sent it meanwhile.
+const wakingUp = 100 * time.Millisecond
 
 // inTouch is how lately a replica was heard of that follows its leader, who
 // speaks once a second; it waits for four before it wants to lead.
