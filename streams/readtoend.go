@@ -45,14 +45,15 @@ func (b *Backups) readToEnd(ctx context.Context, stream, subject string, from, u
 			failures = 0
 			pause.Reset()
 		}
+		_, found, unasked := b.w.nextOnLeader(ctx, stream, subject, next)
+		if unasked == nil && !found {
+			return nil
+		}
 		if failed == nil {
-			var found bool
-			_, found, failed = b.w.nextOnLeader(ctx, stream, subject, next)
-			if rounds++; failed == nil && (!found || rounds > catchUps) {
+			if rounds++; unasked == nil && rounds > catchUps {
 				return nil
 			}
-		} else if _, found, err := b.w.nextOnLeader(ctx, stream, subject, next); err == nil && !found {
-			return nil // what was waited for is not there
+			failed = unasked
 		}
 		if failed != nil {
 			const most = 10
