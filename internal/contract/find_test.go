@@ -15,7 +15,7 @@ func TestParseFind(t *testing.T) {
 	all := job.Query{DB: "db", Collection: "c"}
 	some := all
 	some.Status, some.Route, some.Prefix = job.Retrying, "r", "a"
-	some.DueAfter, some.DueBefore, some.Limit = 1, 2, 1000
+	some.DueAfter, some.DueBefore, some.Limit = job.MinTrigger, job.MaxTrigger, 1000
 	some.Cursor = job.Cursor{Next: 7, Narrow: true}
 	for _, tt := range []struct {
 		body string
@@ -25,7 +25,8 @@ func TestParseFind(t *testing.T) {
 		{"", all, nil},
 		{" \n", all, nil},
 		{"{}", all, nil},
-		{`{"status":"retrying","route":"r","prefix":"a","due_after":1,"due_before":2,"limit":1000,"cursor":"0-7-1"}`, some, nil},
+		{`{"status":"retrying","route":"r","prefix":"a","due_after":100000000000,"due_before":253402300799999,"limit":1000,"cursor":"0-7-1"}`, some, nil},
+		{`{"due_after":1667659342}`, all, job.ErrFilter},
 		{`{"limit":1001}`, all, job.ErrFilter},
 		{`{"limit":"10"}`, all, job.ErrFieldType},
 		{`{"limit":1.5}`, all, job.ErrFilter},
@@ -89,7 +90,7 @@ func TestParseID(t *testing.T) {
 func FuzzBodies(f *testing.F) {
 	for _, body := range []string{
 		"", "{}", `{"id":"a"}`, `{"id":"a","paused_until":4102444800000}`,
-		`{"status":"retrying","due_after":1,"limit":1000,"cursor":"0-7-1"}`, `{"limit":5,"cursor":"r"}`,
+		`{"status":"retrying","due_after":1667659342626,"limit":1000,"cursor":"0-7-1"}`, `{"limit":5,"cursor":"r"}`,
 	} {
 		f.Add(body)
 	}

@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base32"
 	"fmt"
@@ -123,14 +124,10 @@ func (q LetterQuery) Check() error {
 	switch {
 	case q.Reason != "" && !q.Reason.Known():
 		return fmt.Errorf("%w: reason is %s; accepted are %v", ErrFilter, Quote(string(q.Reason)), Reasons())
-	case q.After < 0 || q.After > MaxTrigger:
-		return fmt.Errorf("%w: after is %d; unix milliseconds are accepted", ErrFilter, q.After)
-	case q.Before < 0 || q.Before > MaxTrigger:
-		return fmt.Errorf("%w: before is %d; unix milliseconds are accepted", ErrFilter, q.Before)
 	case q.Limit < 0 || q.Limit > MaxLetters:
 		return fmt.Errorf("%w: limit is %d; 1 to %d are accepted", ErrFilter, q.Limit, MaxLetters)
 	}
-	return nil
+	return cmp.Or(checkTimeFilter("after", q.After), checkTimeFilter("before", q.Before))
 }
 
 // Matches reports whether the query selects the letter, whatever its place.

@@ -87,8 +87,9 @@ func TestLetterQuery(t *testing.T) {
 		{job.LetterQuery{}, job.ErrID, "db is empty"},
 		{job.LetterQuery{DB: "d", Route: strings.Repeat("x", 201)}, job.ErrID, "route has 201 bytes"},
 		{job.LetterQuery{DB: "d", Reason: "bored"}, job.ErrFilter, `reason is "bored"; accepted are [try_failed`},
-		{job.LetterQuery{DB: "d", After: -1}, job.ErrFilter, "after is -1"},
-		{job.LetterQuery{DB: "d", Before: job.MaxTrigger + 1}, job.ErrFilter, "before is"},
+		{job.LetterQuery{DB: "d", After: -1}, job.ErrFilter, "after: -1 is negative"},
+		{job.LetterQuery{DB: "d", Before: job.MaxTrigger + 1}, job.ErrFilter, "before: 253402300800000 is after the year 9999"},
+		{job.LetterQuery{DB: "d", After: 1667659342}, job.ErrFilter, "after: 1667659342 looks like seconds"},
 		{job.LetterQuery{DB: "d", Limit: 1001}, job.ErrFilter, "limit is 1001; 1 to 1000"},
 	} {
 		if err := tt.q.Check(); !errors.Is(err, tt.want) || !strings.Contains(err.Error(), tt.says) {

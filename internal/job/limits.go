@@ -52,15 +52,32 @@ func (k RouteKey) Check() error {
 // CheckTrigger accepts unix milliseconds between [MinTrigger] and
 // [MaxTrigger], past ones included. The error is an [ErrTriggerTime].
 func CheckTrigger(ms int64) error {
-	switch {
-	case ms < 0:
-		return fmt.Errorf("%w: %d is negative; unix milliseconds are accepted, as in 1667659342626", ErrTriggerTime, ms)
-	case ms < MinTrigger:
-		return fmt.Errorf("%w: %d looks like seconds; unix milliseconds are accepted, as in 1667659342626", ErrTriggerTime, ms)
-	case ms > MaxTrigger:
-		return fmt.Errorf("%w: %d is after the year 9999 and looks like micro- or nanoseconds; unix milliseconds are accepted, as in 1667659342626", ErrTriggerTime, ms)
+	if amiss := amissAsTime(ms); amiss != "" {
+		return fmt.Errorf("%w: %s", ErrTriggerTime, amiss)
 	}
 	return nil
+}
+
+// checkTimeFilter accepts what [CheckTrigger] does, and 0 for no filter: all jobs
+// are due after a time in seconds. The error is an [ErrFilter].
+func checkTimeFilter(field string, ms int64) error {
+	if amiss := amissAsTime(ms); amiss != "" && ms != 0 {
+		return fmt.Errorf("%w: %s: %s", ErrFilter, field, amiss)
+	}
+	return nil
+}
+
+func amissAsTime(ms int64) string {
+	const accepted = "unix milliseconds are accepted, as in 1667659342626"
+	switch {
+	case ms < 0:
+		return fmt.Sprintf("%d is negative; %s", ms, accepted)
+	case ms < MinTrigger:
+		return fmt.Sprintf("%d looks like seconds; %s", ms, accepted)
+	case ms > MaxTrigger:
+		return fmt.Sprintf("%d is after the year 9999 and looks like micro- or nanoseconds; %s", ms, accepted)
+	}
+	return ""
 }
 
 // Quote quotes a client's text for an error, cut after 64 bytes.

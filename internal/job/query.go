@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -67,15 +68,10 @@ func (q Query) Check() error {
 			return err
 		}
 	}
-	switch {
-	case q.Status != "" && !q.Status.Known():
+	if q.Status != "" && !q.Status.Known() {
 		return fmt.Errorf("%w: status is %s; accepted are %v", ErrFilter, Quote(string(q.Status)), Statuses())
-	case q.DueAfter < 0 || q.DueAfter > MaxTrigger:
-		return fmt.Errorf("%w: due_after is %d; unix milliseconds are accepted", ErrFilter, q.DueAfter)
-	case q.DueBefore < 0 || q.DueBefore > MaxTrigger:
-		return fmt.Errorf("%w: due_before is %d; unix milliseconds are accepted", ErrFilter, q.DueBefore)
 	}
-	return nil
+	return cmp.Or(checkTimeFilter("due_after", q.DueAfter), checkTimeFilter("due_before", q.DueBefore))
 }
 
 // MatchesKey reports whether the query selects jobs under the key.
