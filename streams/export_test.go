@@ -113,6 +113,19 @@ func (s *Store) Doubt() {
 	s.timers[0].inDoubt("the test says so", tenure{fence: fence.Seq})
 }
 
+// Remembered counts what is known of routes that there are or were.
+func (s *Store) Remembered() (routes, rates int) {
+	c, r := s.routes.cache, s.rates
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(c.known), len(r.known)
+}
+
+// Drop takes in a deletion by this process.
+func (c *RouteCache) Drop(k job.RouteKey, revision uint64) { c.drop(k, revision) }
+
 // Owns reports whether the timer is at work.
 func (s *Store) Owns() bool { return s.timers[0].owns() }
 

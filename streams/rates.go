@@ -76,6 +76,13 @@ func (s *rates) rate(k job.RouteKey) *rate {
 	return s.known[k]
 }
 
+// forget lets go of what is known of a route that was deleted.
+func (s *rates) forget(k job.RouteKey) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.known, k)
+}
+
 // read takes in what another node wrote.
 func (s *rates) read(ctx context.Context, k job.RouteKey, r *rate) error {
 	m, found, err := s.w.lastOnLeader(ctx, gatesStream, gatesSubject(rateKey(k)))

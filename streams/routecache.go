@@ -20,9 +20,9 @@ type RouteCache struct {
 	loaded chan struct{} // closed once every route there was is known
 	once   sync.Once
 
-	mu        sync.RWMutex // guards what follows
-	known     map[job.RouteKey]cachedRoute
-	deletions int // that the watch has brought
+	mu      sync.RWMutex // guards what follows
+	known   map[job.RouteKey]cachedRoute
+	deleted uint64 // revision of the last deletion that the watch has brought
 }
 
 type cachedRoute struct {
@@ -40,14 +40,14 @@ func (c *RouteCache) Get(ctx context.Context, k job.RouteKey) (job.Route, error)
 		return r, nil
 	}
 	c.mu.RLock()
-	before := c.deletions
+	before := c.deleted
 	c.mu.RUnlock()
 	fresh, err := c.routes.Get(ctx, k)
 	if err != nil {
 		return fresh, err
 	}
 	c.mu.RLock()
-	current := c.deletions == before
+	current := c.deleted == before
 	c.mu.RUnlock()
 	if current { // else it may be the one that was deleted meanwhile
 		c.set(fresh)
@@ -126,11 +126,12 @@ func (c *RouteCache) set(r job.Route) {
 }
 
 // drop takes in that a route was deleted. The mark keeps a late watcher from
-// bringing the old route back, and goes when the watcher has seen it too.
+// bringing the old route back, and goes when the watcher has seen it too, if it
+// has not already.
 func (c *RouteCache) drop(k job.RouteKey, revision uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.known[k].Revision < revision {
+	if revision > c.deleted && c.known[k].Revision < revision {
 		c.known[k] = cachedRoute{Route: job.Route{RouteKey: k, Revision: revision}, deleted: true}
 	}
 }
@@ -145,12 +146,18 @@ func (c *RouteCache) follow(ctx context.Context) {
 			c.set(*r)
 		default:
 			c.routes.breakers.forget(r.RouteKey)
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			c.deletions++
-			if c.known[r.RouteKey].Revision <= r.Revision {
-				delete(c.known, r.RouteKey)
-			}
+			c.routes.rates.forget(r.RouteKey)
+			c.forget(r.RouteKey, r.Revision)
 		}
 	})
+}
+
+// forget takes in the deletion of a route from the watch.
+func (c *RouteCache) forget(k job.RouteKey, revision uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.deleted = max(c.deleted, revision)
+	if c.known[k].Revision <= revision {
+		delete(c.known, k)
+	}
 }

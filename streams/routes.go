@@ -25,6 +25,7 @@ type Routes struct {
 	cache   *RouteCache
 
 	breakers *Breakers
+	rates    *rates
 
 	// changing holds a token while a route changes: one change at a time, so
 	// that an inbox is not removed between its making and its route's.

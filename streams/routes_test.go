@@ -55,6 +55,32 @@ func TestRoutes(t *testing.T) {
 	is("create with another type after that", f.Routes().Create(ctx, asNATS), nil)
 }
 
+// Nothing is kept of a deleted route, whether its deletion is known first from
+// the answer or from the watch.
+func TestDeletedRouteIsForgotten(t *testing.T) {
+	t.Parallel()
+	f := open(t, streams.Config{})
+	f.run()
+	r := f.route("r", job.REST)
+	if _, err := f.ReservePermits(t.Context(), r.RouteKey, job.RateLimit{PerSecond: 1}, 1); err != nil {
+		t.Fatal(err)
+	}
+	if routes, rates := f.Remembered(); routes != 1 || rates != 1 {
+		t.Fatalf("%d routes and %d rates are known, want one of each", routes, rates)
+	}
+	if err := f.Routes().Delete(t.Context(), r.RouteKey, 0); err != nil {
+		t.Fatal(err)
+	}
+	forgotten := func() bool {
+		routes, rates := f.Remembered()
+		return routes == 0 && rates == 0
+	}
+	eventually(t, "the deleted route is forgotten", forgotten)
+	if f.RouteCache().Drop(r.RouteKey, 2); !forgotten() {
+		t.Error("an answer behind the watch brought the deleted route back")
+	}
+}
+
 var (
 	secretA = job.EncodeSecret([]byte("aaaaaaaaaaaaaaaaaaaaaaaa"))
 	secretB = job.EncodeSecret([]byte("bbbbbbbbbbbbbbbbbbbbbbbb"))
