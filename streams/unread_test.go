@@ -143,3 +143,30 @@ func TestUnreadFires(t *testing.T) {
 		t.Errorf("redrive: %+v, %v; want 5 done", run, err)
 	}
 }
+
+// An inbox that somebody has spoilt, made into one that pushes, does not keep
+// the others from being looked after.
+func TestUnreadBehindSpoiltInbox(t *testing.T) {
+	t.Parallel()
+	f := open(t, streams.Config{FiresMaxAge: 8 * time.Second})
+	f.route("r", job.NATS)
+	stream, err := f.js.Stream(t.Context(), "FIRES")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = stream.CreateOrUpdatePushConsumer(t.Context(), jetstream.ConsumerConfig{
+		Durable: "a_spoilt", FilterSubject: "fires.a.spoilt", AckPolicy: jetstream.AckExplicitPolicy,
+		DeliverSubject: "nobody", Metadata: map[string]string{"belfry.type": string(job.NATS)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.js.Publish(t.Context(), "fires.a.spoilt", nil); err != nil {
+		t.Fatal(err)
+	}
+	f.run()
+	f.create(newJob("unread", "r", time.Now()))
+	if diff := cmp.Diff(map[string]job.Reason{"unread": job.ReasonUnread}, f.died("r", 1)); diff != "" {
+		t.Errorf("died of (-want +got):\n%s", diff)
+	}
+}
