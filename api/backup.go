@@ -33,7 +33,8 @@ func (a *api) makeBackup(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	out := &download{w: w, timeout: http.NewResponseController(w)}
+	out := &download{w: w, deadlines: deadlinesOf(w)}
+	defer out.beforeWrite()
 	begun := time.Now()
 	file, err := backup.NewWriter(out, backup.Header{ID: rand.Text(), Made: begun.UnixMilli(), Belfry: a.Version})
 	if err == nil {
@@ -60,15 +61,15 @@ func (a *api) makeBackup(w http.ResponseWriter, r *http.Request) {
 func (a *api) restoreBackup(w http.ResponseWriter, r *http.Request) {
 	// To linger, where it is supported.
 	_ = http.NewResponseController(w).EnableFullDuplex()
-	counts, err := a.restore(w, r)
+	in := &upload{r.Body, deadlinesOf(w)}
+	counts, err := a.restore(r, in)
+	in.beforeWrite()
 	switch {
 	case err == nil:
-		a.moveWriteDeadline(w)
 		reply(w, http.StatusOK, contract.AppendRestored(nil, counts))
 	case r.Context().Err() != nil:
 		panic(http.ErrAbortHandler) // the client has left
 	default:
-		a.moveWriteDeadline(w)
 		w.Header().Set("Connection", "close") // the rest is not wanted
 		a.refuse(w, r, err)
 		linger(w, r)
@@ -88,11 +89,11 @@ func linger(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (a *api) restore(w http.ResponseWriter, r *http.Request) (job.EntryCounts, error) {
+func (a *api) restore(r *http.Request, in io.Reader) (job.EntryCounts, error) {
 	if err := plainEncoding(r); err != nil {
 		return nil, err
 	}
-	file, err := backup.NewReader(&upload{body: r.Body, timeout: http.NewResponseController(w)})
+	file, err := backup.NewReader(in)
 	if err != nil {
 		return nil, bodyError(err)
 	}
@@ -109,33 +110,4 @@ func (a *api) restore(w http.ResponseWriter, r *http.Request) (job.EntryCounts, 
 		return e, nil
 	})
 	return file.Counts(), err
-}
-
-// moveWriteDeadline gives the answer its time after a long request.
-func (a *api) moveWriteDeadline(w http.ResponseWriter) {
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(idleTime)) // or that of the server
-}
-
-// download is a response of any length: each write has its own time.
-type download struct {
-	w       http.ResponseWriter
-	timeout *http.ResponseController
-	begun   bool
-}
-
-func (d *download) Write(p []byte) (int, error) {
-	d.begun = true
-	_ = d.timeout.SetWriteDeadline(time.Now().Add(idleTime)) // or that of the server
-	return d.w.Write(p)
-}
-
-// upload is a body of any length: each read has its own time.
-type upload struct {
-	body    io.Reader
-	timeout *http.ResponseController
-}
-
-func (u *upload) Read(p []byte) (int, error) {
-	_ = u.timeout.SetReadDeadline(time.Now().Add(idleTime)) // or that of the server
-	return u.body.Read(p)
 }

@@ -86,56 +86,63 @@ func getBackup(t *testing.T, srv *httptest.Server) (*http.Response, []byte, erro
 	return resp, file, err
 }
 
+// Both may take longer than the server's timeouts, and so may what the store does
+// in between.
 func TestBackupAndRestore(t *testing.T) {
 	t.Parallel()
-	s := newStore()
-	s.backups.entries = manyJobs
-	cfg := config(s)
-	cfg.Version = "v1.2.3"
-	// Both may take longer than the server's timeouts.
-	srv := httptest.NewUnstartedServer(held(t, api.New(cfg)))
-	srv.Config.ReadTimeout, srv.Config.WriteTimeout = 300*time.Millisecond, 300*time.Millisecond
-	srv.Start()
-	t.Cleanup(srv.Close)
-
-	resp, file, err := getBackup(t, srv)
-	if err != nil || resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "application/gzip" {
-		t.Fatalf("GET /backup: %d, %v, %v", resp.StatusCode, resp.Header, err)
-	}
-	r, err := backup.NewReader(bytes.NewReader(file))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if h := r.Header(); h.Belfry != "v1.2.3" || h.ID == "" || time.Since(time.UnixMilli(h.Made)) > time.Hour {
-		t.Errorf("the first line is %v", h)
-	}
-	in, out := io.Pipe()
-	go func() {
-		for begun := time.Now(); len(file) > 0; time.Sleep(10 * time.Millisecond) { // the client's pace
-			n := len(file)
-			if time.Since(begun) < time.Second {
-				n = min(n, len(file)/100+1)
-			}
-			out.Write(file[:n])
-			file = file[n:]
+	overBoth(t, func(t *testing.T, serve func(http.Handler) *httptest.Server) {
+		s := newStore()
+		s.backups.entries = func(visit func(job.Entry) error) error {
+			time.Sleep(longRequest) // the store's pace
+			return manyJobs(visit)
 		}
-		out.Close()
-	}()
-	req, err := http.NewRequestWithContext(t.Context(), "POST", srv.URL+"/restore", in)
-	if err != nil {
-		t.Fatal(err)
+		s.backups.fail = func(context.Context) error { time.Sleep(longRequest); return nil }
+		cfg := config(s)
+		cfg.Version = "v1.2.3"
+		srv := serve(held(t, api.New(cfg)))
+
+		resp, file, err := getBackup(t, srv)
+		if err != nil || resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "application/gzip" {
+			t.Fatalf("GET /backup: %d, %v, %v", resp.StatusCode, resp.Header, err)
+		}
+		r, err := backup.NewReader(bytes.NewReader(file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h := r.Header(); h.Belfry != "v1.2.3" || h.ID == "" || time.Since(time.UnixMilli(h.Made)) > time.Hour {
+			t.Errorf("the first line is %v", h)
+		}
+		in, out := io.Pipe()
+		go slowly(out, file)
+		req, err := http.NewRequestWithContext(t.Context(), "POST", srv.URL+"/restore", in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := send(t, srv, req); got.status != 200 || got.body != `{"status":"ok","restored":{"job":5000}}` {
+			t.Errorf("POST /restore: %d %s", got.status, got.body)
+		}
+		var want []job.Entry
+		_ = manyJobs(func(e job.Entry) error { want = append(want, e); return nil })
+		if !reflect.DeepEqual(want, s.backups.restored) || s.backups.id != r.Header().ID {
+			t.Errorf("%d entries of the backup %q were restored; want the same %d of %q", len(s.backups.restored), s.backups.id, len(want), r.Header().ID)
+		}
+		if got := do(t, srv, "HEAD", "/backup", ""); got.status != 200 || got.body != "" {
+			t.Errorf("HEAD /backup: %d %s", got.status, got.body)
+		}
+	})
+}
+
+// slowly sends the file bit by bit, at a client's pace.
+func slowly(out *io.PipeWriter, file []byte) {
+	for begun := time.Now(); len(file) > 0; time.Sleep(10 * time.Millisecond) {
+		n := len(file)
+		if time.Since(begun) < longRequest {
+			n = min(n, len(file)/100+1)
+		}
+		out.Write(file[:n])
+		file = file[n:]
 	}
-	if got := send(t, srv, req); got.status != 200 || got.body != `{"status":"ok","restored":{"job":5000}}` {
-		t.Errorf("POST /restore: %d %s", got.status, got.body)
-	}
-	var want []job.Entry
-	_ = manyJobs(func(e job.Entry) error { want = append(want, e); return nil })
-	if !reflect.DeepEqual(want, s.backups.restored) || s.backups.id != r.Header().ID {
-		t.Errorf("%d entries of the backup %q were restored; want the same %d of %q", len(s.backups.restored), s.backups.id, len(want), r.Header().ID)
-	}
-	if got := do(t, srv, "HEAD", "/backup", ""); got.status != 200 || got.body != "" {
-		t.Errorf("HEAD /backup: %d %s", got.status, got.body)
-	}
+	out.Close()
 }
 
 // Of a backup that fails, none is sent, or one that ends in the middle.

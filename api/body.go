@@ -7,14 +7,9 @@ import (
 	"net/http"
 	"os"
 	"strings"
-	"time"
 
 	"belfry/internal/job"
 )
-
-// idleTime is how long a client of a request of any length may take to send more
-// of it, and to take more of the answer, before it is given up.
-const idleTime = 30 * time.Second
 
 // unread says why a body was not read. It is answered like the
 // [job.ErrSyntax] that it wraps, without judging what the body holds.

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"sync"
-	"time"
 
 	"golang.org/x/sync/semaphore"
 
@@ -27,10 +26,9 @@ const (
 // that does not read its answers is not read from.
 type bulk struct {
 	*api
-	w       http.ResponseWriter
-	r       *http.Request
-	timeout *http.ResponseController
-	read    time.Time // when the deadline of reading was moved last
+	w http.ResponseWriter
+	r *http.Request
+	deadlines
 	trouble sync.Once // is logged once
 }
 
@@ -52,15 +50,16 @@ func (a *api) createJobs(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, r, err)
 		return
 	}
-	b := &bulk{api: a, w: w, r: r, timeout: http.NewResponseController(w)}
-	// Where it is not supported, as in HTTP/2, it is not needed.
-	_ = b.timeout.EnableFullDuplex()
-	in := contract.NewBulk(r.Body, a.Operations.MaxJobBody())
-	b.mayRead()
+	b := &bulk{api: a, w: w, r: r, deadlines: deadlinesOf(w)}
+	defer b.beforeWrite()
+	_ = b.conn.EnableFullDuplex() // HTTP/2 always is
+	in := contract.NewBulk(&upload{r.Body, b.deadlines}, a.Operations.MaxJobBody())
 	first, number, more, err := in.Next()
 	if err != nil && err != io.EOF && !more {
 		w.Header().Set("Connection", "close")
+		b.beforeWrite()
 		a.refuse(w, r, bodyError(err))
+		linger(w, r)
 		return
 	}
 
@@ -75,32 +74,37 @@ func (a *api) createJobs(w http.ResponseWriter, r *http.Request) {
 		}
 		written <- err
 	}()
-	b.feed(ctx, queue, in, first, number, more, err)
+	early := b.feed(ctx, queue, in, first, number, more, err)
 	close(queue)
 	if <-written != nil || r.Context().Err() != nil {
 		panic(http.ErrAbortHandler) // the client has left, or does not read
 	}
+	if early {
+		b.beforeWrite()
+		linger(w, r)
+	}
 }
 
-// feed has each job created, from the first on, and queues it for its answer.
-func (b *bulk) feed(ctx context.Context, queue chan<- *one, in *contract.Bulk, object []byte, number int, more bool, err error) {
+// feed has each job created, from the first on, and queues it for its answer. It
+// ends early where the rest of the body is of no use.
+func (b *bulk) feed(ctx context.Context, queue chan<- *one, in *contract.Bulk, object []byte, number int, more bool, err error) (early bool) {
 	room := semaphore.NewWeighted(max(bulkBytes, int64(b.Operations.MaxJobBody())))
 	for ; err != io.EOF; object, number, more, err = in.Next() {
 		o := &one{number: number, done: make(chan struct{}), err: err}
 		size := int64(len(object))
 		if room.Acquire(ctx, size) != nil {
-			return
+			return true
 		}
 		select {
 		case queue <- o:
 		case <-ctx.Done():
-			return
+			return true
 		}
 		if err != nil {
 			o.err = bodyError(err)
 			close(o.done)
 			if !more {
-				return
+				return true
 			}
 		} else {
 			go func(body []byte) {
@@ -109,8 +113,8 @@ func (b *bulk) feed(ctx context.Context, queue chan<- *one, in *contract.Bulk, o
 				o.id, o.err = b.create(ctx, body)
 			}(object)
 		}
-		b.mayRead()
 	}
+	return false
 }
 
 // create creates one job.
@@ -137,8 +141,9 @@ func (b *bulk) answer(queue <-chan *one) (failed error) {
 	out := bufio.NewWriterSize(b.w, 16<<10)
 	flush := func() {
 		if failed == nil {
-			_ = b.timeout.SetWriteDeadline(time.Now().Add(idleTime)) // or that of the server
+			b.beforeWrite()
 			failed = errors.Join(out.Flush(), b.flush())
+			b.afterWrite()
 		}
 	}
 	var line []byte
@@ -173,7 +178,7 @@ func (b *bulk) answer(queue <-chan *one) (failed error) {
 }
 
 func (b *bulk) flush() error {
-	if err := b.timeout.Flush(); !errors.Is(err, http.ErrNotSupported) {
+	if err := b.conn.Flush(); !errors.Is(err, http.ErrNotSupported) {
 		return err
 	}
 	return nil
@@ -188,12 +193,4 @@ func (b *bulk) appendAnswer(dst []byte, o *one) []byte {
 		b.trouble.Do(func() { b.logTrouble(b.r, row, o.err) })
 	}
 	return contract.AppendNotCreated(dst, o.number, o.id, reason, row.Code)
-}
-
-// mayRead moves the deadline of reading on.
-func (b *bulk) mayRead() {
-	if now := time.Now(); now.Sub(b.read) > time.Second {
-		_ = b.timeout.SetReadDeadline(now.Add(idleTime)) // or that of the server
-		b.read = now
-	}
 }

@@ -167,24 +167,22 @@ func TestBulkWindow(t *testing.T) {
 // when its client sends nothing more.
 func TestBulkOutlastsTimeouts(t *testing.T) {
 	t.Parallel()
-	s := bulkStore(t)
-	srv := httptest.NewUnstartedServer(api.New(config(s)))
-	srv.Config.ReadTimeout, srv.Config.WriteTimeout = 200*time.Millisecond, 200*time.Millisecond
-	srv.Start()
-	t.Cleanup(srv.Close)
-	in, out := io.Pipe()
-	begun := time.Now()
-	go func() {
-		for i := 0; time.Since(begun) < time.Second; i++ {
-			fmt.Fprintf(out, `{"id":"%d","trigger_time":1667659342626,"route":"r"}`+"\n", i)
-			time.Sleep(20 * time.Millisecond) // the client's pace
+	overBoth(t, func(t *testing.T, serve func(http.Handler) *httptest.Server) {
+		srv := serve(api.New(config(bulkStore(t))))
+		in, out := io.Pipe()
+		begun := time.Now()
+		go func() {
+			for i := 0; time.Since(begun) < longRequest; i++ {
+				fmt.Fprintf(out, `{"id":"%d","trigger_time":1667659342626,"route":"r"}`+"\n", i)
+				time.Sleep(20 * time.Millisecond) // the client's pace
+			}
+			out.Close()
+		}()
+		status, got := bulk(t, srv, in)
+		if n := strings.Count(got, `"status":"ok"}`+"\n"); status != 200 || n < 5 || n != strings.Count(got, "\n") {
+			t.Errorf("got %d with %d jobs created in\n%s\nwant all of those sent", status, n, got)
 		}
-		out.Close()
-	}()
-	status, got := bulk(t, srv, in)
-	if n := strings.Count(got, `"status":"ok"}`+"\n"); status != 200 || n < 5 || n != strings.Count(got, "\n") {
-		t.Errorf("got %d with %d jobs created in\n%s\nwant all of those sent", status, n, got)
-	}
+	})
 }
 
 func TestBulkTroubleIsLoggedOnce(t *testing.T) {

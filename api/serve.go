@@ -69,8 +69,8 @@ func (a *api) operation(do func(context.Context, Request) (Answer, error), limit
 	}
 }
 
-// recoverPanic answers 500 for a handler that panicked: nothing is written
-// before the whole answer is known.
+// recoverPanic answers 500 for a handler that panicked: but for a bulk and a
+// backup, nothing is written before the whole answer is known.
 func (a *api) recoverPanic(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {

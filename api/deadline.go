@@ -1,0 +1,57 @@
+package api
+
+import (
+	"io"
+	"net/http"
+	"time"
+)
+
+// idleTime is how long a client of a request of any length may take to send more
+// of it, and to take more of the answer, before it is given up.
+const idleTime = 30 * time.Second
+
+// deadlines are those of a request of any length: each read and each write has
+// its own. In between there are none, since in HTTP/2 a deadline that passes
+// ends the request though nobody waits. Where they can't be set, those of the
+// server stay.
+type deadlines struct{ conn *http.ResponseController }
+
+// deadlinesOf lifts the server's own.
+func deadlinesOf(w http.ResponseWriter) deadlines {
+	d := deadlines{http.NewResponseController(w)}
+	_ = d.conn.SetReadDeadline(time.Time{})
+	_ = d.conn.SetWriteDeadline(time.Time{})
+	return d
+}
+
+func (d deadlines) beforeRead()  { _ = d.conn.SetReadDeadline(time.Now().Add(idleTime)) }
+func (d deadlines) afterRead()   { _ = d.conn.SetReadDeadline(time.Time{}) }
+func (d deadlines) beforeWrite() { _ = d.conn.SetWriteDeadline(time.Now().Add(idleTime)) }
+func (d deadlines) afterWrite()  { _ = d.conn.SetWriteDeadline(time.Time{}) }
+
+// upload is a body of any length.
+type upload struct {
+	body io.Reader
+	deadlines
+}
+
+func (u *upload) Read(p []byte) (int, error) {
+	u.beforeRead()
+	defer u.afterRead()
+	return u.body.Read(p)
+}
+
+// download is an answer of any length. Its handler calls beforeWrite at the end,
+// for what the server has not sent yet.
+type download struct {
+	w http.ResponseWriter
+	deadlines
+	begun bool
+}
+
+func (d *download) Write(p []byte) (int, error) {
+	d.begun = true
+	d.beforeWrite()
+	defer d.afterWrite()
+	return d.w.Write(p)
+}
