@@ -73,7 +73,7 @@ var errorTable = []ErrorRow{
 	{"E304", 503, errNotReady, "Only of `/readyz`: Belfry cannot store and fire jobs now; the reason says why."},
 
 	{"E401", 401, errNoToken, "The request has no valid token: `Authorization: Bearer <token>` is needed."},
-	{"E402", 403, errAuthOff, "Tokens cannot be made while authentication is off: run Belfry with `--admin-token`."},
+	{"E402", 403, errAuthOff, "Tokens cannot be made while authentication is off: run Belfry with `--admin-token-file`."},
 	{"E403", 403, errForbidden, "The token may not do this: its role, or its dbs, do not reach so far."},
 	{"E411", 403, errCrossOrigin, "A browser sent the request for a web page of another origin, as `Sec-Fetch-Site` or `Origin` says. Only GET is accepted from there."},
 	{"E412", 403, errHost, "While authentication is off, `Host` must be `localhost` or a loopback address: another name may be that of a web page which leads here (DNS rebinding)."},
