@@ -77,7 +77,7 @@ func (t *timer) concludeClaim(ctx context.Context, p *put, ten tenure, revision 
 	default:
 		t.complain("couldn't claim a due job", "db", claim.DB, "collection", claim.Collection, "job", claim.ID, "error", err)
 		t.report(ctx, claimResult{seq: p.expect})
-		if errors.Is(err, job.ErrUnknownOutcome) {
+		if errors.Is(err, job.ErrUnknownOutcome) || t.replicated && mayBeStored(err) {
 			t.inDoubt("a claim was not answered", ten)
 		}
 	}

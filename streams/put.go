@@ -14,11 +14,11 @@ import (
 )
 
 // put writes r over the record at the revision expect, 0 being none, and
-// returns its revision. It repeats and reads until it knows the outcome or ctx
-// ends:
+// returns its revision, or 0 for a final state that has expired since. It
+// repeats and reads until it knows the outcome or ctx ends:
 //
 //   - [job.ErrMoved]: the record has another revision; nothing was written.
-//   - [job.ErrUnavailable]: nothing was written.
+//   - [job.ErrUnavailable]: the server refused it or nobody was there to take it.
 //   - [job.ErrUnknownOutcome]: it may have been written, or may yet be.
 func (w *writer) put(ctx context.Context, partition int, r job.Record, expect uint64, finalTTL time.Duration) (uint64, error) {
 	p := w.newPut(partition, r, expect, finalTTL)
@@ -28,18 +28,20 @@ func (w *writer) put(ctx context.Context, partition int, r job.Record, expect ui
 
 // put is one write of a record until its outcome is known.
 type put struct {
-	w      *writer
-	r      job.Record
-	expect uint64
-	stream string
-	msg    *nats.Msg
+	w        *writer
+	r        job.Record
+	expect   uint64
+	stream   string
+	msg      *nats.Msg
+	finalTTL time.Duration
+	made     time.Time
 }
 
 func (w *writer) newPut(partition int, r job.Record, expect uint64, finalTTL time.Duration) *put {
 	r.Op = rand.Text()
 	m := encodeRecord(jobSubject(partition, r.Key), r, finalTTL)
 	m.Header[hdrExpectSubjectSeq] = []string{formatUint(expect)}
-	return &put{w: w, r: r, expect: expect, stream: jobsStream(partition), msg: m}
+	return &put{w: w, r: r, expect: expect, stream: jobsStream(partition), msg: m, finalTTL: finalTTL, made: time.Now()}
 }
 
 // conclude goes on from the answer to the first send; see [writer.put].
@@ -53,16 +55,19 @@ func (p *put) conclude(ctx context.Context, seq uint64, err error) (uint64, erro
 		case errors.Is(err, errConflict) && !asked:
 			// The server says so too when it could not read, and on replicas
 			// while another write is under way that may yet fail.
-			if seq, err := p.w.refused(ctx, p.stream, p.msg.Subject, p.r, p.expect); seq > 0 || err != nil {
+			seq, err := p.refused(ctx)
+			if seq > 0 || errors.Is(err, job.ErrMoved) {
 				return seq, err
 			}
-			if !sleep(ctx, pause.NextBackOff()) {
-				return 0, fmt.Errorf("%w: the store keeps refusing the write", job.ErrUnavailable)
-			}
+			// A leader that was cut off refuses what the new one stores: who
+			// cannot be asked may have it.
+			asked = err != nil || !sleep(ctx, pause.NextBackOff())
 		case errors.Is(err, job.ErrUnavailable) && !asked:
 			return 0, err
 		default:
 			asked = true
+		}
+		if asked {
 			seq, again, err := p.whatBecame(ctx, pause)
 			if !again {
 				return seq, err
@@ -76,7 +81,7 @@ func (p *put) conclude(ctx context.Context, seq uint64, err error) (uint64, erro
 // while ctx lasts. again says that it is to be sent again.
 func (p *put) whatBecame(ctx context.Context, pause backoff.BackOff) (seq uint64, again bool, err error) {
 	for {
-		seq, again, err := p.w.settle(ctx, p.stream, p.msg.Subject, p.r, p.expect)
+		seq, again, err := p.settle(ctx)
 		switch {
 		case err == nil && !again:
 			return seq, false, nil
@@ -90,21 +95,26 @@ func (p *put) whatBecame(ctx context.Context, pause backoff.BackOff) (seq uint64
 	}
 }
 
-// refused asks the leader why it refused the write of r over the revision expect.
-// That the record has moved ([job.ErrMoved]) is believed of a higher revision
-// only: a leader that was cut off answers, and refuses, by what it last knew. seq
-// is that of the write itself, when it is there in spite of the refusal; in an
-// election a refusal can come after the write. Without either, the write can be
-// sent again.
-func (w *writer) refused(ctx context.Context, stream, subject string, r job.Record, expect uint64) (seq uint64, err error) {
-	m, _, err := w.lastOnLeader(ctx, stream, subject)
-	if err != nil || m.Seq <= expect {
+// refused asks the leader why it refused the write. That the record has moved
+// ([job.ErrMoved]) is believed of a higher revision only: a leader that was cut
+// off answers, and refuses, by what it last knew. But a final state that was to be
+// armed anew may have expired. seq is that of the write itself, when it is there
+// in spite of the refusal; in an election a refusal can come after the write.
+// Without either, the write can be sent again.
+func (p *put) refused(ctx context.Context) (seq uint64, err error) {
+	m, found, err := p.w.lastOnLeader(ctx, p.stream, p.msg.Subject)
+	switch {
+	case err != nil:
 		return 0, err
+	case !found && p.expect > 0 && p.r.Arms:
+		return 0, fmt.Errorf("%w: the record is gone", job.ErrMoved)
+	case m.Seq <= p.expect:
+		return 0, nil
 	}
-	if now, _, err := decodeHeaders(r.Key, m.Seq, m.Header); err == nil && isOurs(now, r) {
+	if now, _, err := decodeHeaders(p.r.Key, m.Seq, m.Header); err == nil && isOurs(now, p.r) {
 		return m.Seq, nil
 	}
-	return 0, fmt.Errorf("%w: its revision is %d, not %d", job.ErrMoved, m.Seq, expect)
+	return 0, fmt.Errorf("%w: its revision is %d, not %d", job.ErrMoved, m.Seq, p.expect)
 }
 
 // isOurs reports whether the record now shows that the write of r was applied: it
@@ -113,32 +123,32 @@ func isOurs(now, r job.Record) bool {
 	return now.Op == r.Op || r.Arms && now.FireID == r.FireID
 }
 
-// settle finds out from the leader what became of the write of r over the
-// revision expect, whose answer is missing. again says that the record is
-// still as it was, so that the write can be sent again: should both arrive,
-// the comparison lets one through.
-func (w *writer) settle(ctx context.Context, stream, subject string, r job.Record, expect uint64) (seq uint64, again bool, err error) {
-	m, found, err := w.lastOnLeader(ctx, stream, subject)
-	if err != nil {
+// settle finds out from the leader what became of the write, whose answer is
+// missing. again says that the record is still as it was, so that the write can be
+// sent again: should both arrive, the comparison lets one through.
+func (p *put) settle(ctx context.Context) (seq uint64, again bool, err error) {
+	m, found, err := p.w.lastOnLeader(ctx, p.stream, p.msg.Subject)
+	switch {
+	case err != nil:
 		return 0, false, err
-	}
-	if !found && expect == 0 {
+	case !found && p.expect == 0:
 		return 0, true, nil
+	case !found && p.r.Status.Final() && time.Since(p.made) > p.finalTTL:
+		return 0, false, nil // written, and expired
+	case m.Seq < p.expect:
+		return 0, false, fmt.Errorf("%w: the leader of %s is behind, or the record is gone", job.ErrUnavailable, p.stream)
 	}
-	if m.Seq < expect {
-		return 0, false, fmt.Errorf("%w: the leader of %s is behind, or the record is gone", job.ErrUnavailable, stream)
-	}
-	now, written, err := decodeHeaders(r.Key, m.Seq, m.Header)
+	now, written, err := decodeHeaders(p.r.Key, m.Seq, m.Header)
 	switch {
 	case err != nil:
 		return 0, false, fmt.Errorf("%w: the record was overwritten from outside", job.ErrUnknownOutcome)
-	case now.Op == r.Op:
+	case now.Op == p.r.Op:
 		return m.Seq, false, nil
-	case m.Seq == expect:
+	case m.Seq == p.expect:
 		return 0, true, nil
-	case written && now.Replaces.Seq == expect:
+	case written && now.Replaces.Seq == p.expect:
 		return 0, false, fmt.Errorf("%w: another write came first", job.ErrMoved)
-	case isOurs(now, r):
+	case isOurs(now, p.r):
 		return m.Seq, false, nil
 	}
 	return 0, false, fmt.Errorf("%w: the record has changed more than once", job.ErrUnknownOutcome)

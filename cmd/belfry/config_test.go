@@ -89,8 +89,8 @@ func TestFlagTable(t *testing.T) {
 		{"replicas", "3", "5", func(c Config) any { return c.Replicas }, 3, 5, []string{"", "-1", "2", "4", "6"}},
 		{"max-meta", "1MiB", "1024", func(c Config) any { return c.MaxMeta }, 1 << 20, 1024,
 			[]string{"", "0", "-1", "512kb", "KiB", "1.5MiB", "8MiB", "7340033", "2147483647MiB", "99999999999999999999"}},
-		{"history-ttl", "1s", "90m", func(c Config) any { return c.HistoryTTL }, time.Second, 90 * time.Minute,
-			[]string{"", "0", "500ms", "1500ms", "-1h", "24", "1d"}},
+		{"history-ttl", "1m", "90m", func(c Config) any { return c.HistoryTTL }, time.Minute, 90 * time.Minute,
+			[]string{"", "0", "59s", "60500ms", "-1h", "24", "1d"}},
 		{"fires-max-age", "1h", "2h", func(c Config) any { return c.FiresMaxAge }, time.Hour, 2 * time.Hour,
 			[]string{"899s", "", "0", "500ms", "1500ms", "-1h", "24", "1d"}},
 		{"dead-max-age", "1h", "2h", func(c Config) any { return c.DeadMaxAge }, time.Hour, 2 * time.Hour,
@@ -218,7 +218,7 @@ func TestCheck(t *testing.T) {
 		{"short admin token", Config{AdminToken: "hunter2"}, "--admin-token: 16 to 200 printable"},
 		{"certificate alone", Config{TLSCert: "x"}, "--tls-cert and --tls-key belong together"},
 		{"key alone", Config{TLSKey: "x"}, "--tls-cert and --tls-key belong together"},
-		{"made by hand", Config{HistoryTTL: 1500 * time.Millisecond}, "--history-ttl: whole seconds from 1s on are accepted"},
+		{"made by hand", Config{HistoryTTL: 1500 * time.Millisecond}, "--history-ttl: whole seconds from 1m on are accepted"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

@@ -107,10 +107,12 @@ func flagTable() []setting {
 			accepts: "1 byte to 7MiB is accepted, as in 512KiB, 1MiB or 524288",
 		}, func(c *Config) *int { return &c.MaxMeta }, parseSize, between(1, 7<<20)),
 		field(setting{name: "history-ttl", def: "24h",
-			value:   "DURATION",
-			usage:   "how long the final state of a job is kept",
-			accepts: "whole seconds from 1s on are accepted, as in 24h or 90m",
-		}, func(c *Config) *time.Duration { return &c.HistoryTTL }, duration, wholeSeconds(time.Second)),
+			value: "DURATION",
+			usage: "how long the final state of a job is kept",
+			// Longer than a server sleeps that may speak for its leader when it
+			// wakes up: that there is no record is believed after this time.
+			accepts: "whole seconds from 1m on are accepted, as in 24h or 90m",
+		}, func(c *Config) *time.Duration { return &c.HistoryTTL }, duration, wholeSeconds(time.Minute)),
 		field(setting{name: "fires-max-age", def: "72h",
 			value: "DURATION",
 			usage: "how long a fire waits for a reader",

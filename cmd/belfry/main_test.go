@@ -25,7 +25,7 @@ func TestMistakesHaveExitCodes(t *testing.T) {
 		{"argument", nil, []string{"serve", "now"}, `unexpected argument "now"; see "belfry serve --help"`},
 		{"argument of version", nil, []string{"version", "now"}, `unexpected argument "now"; see "belfry version --help"`},
 		{"flag without a value", nil, []string{"serve", "--listen"}, `flag needs an argument: --listen; see "belfry serve --help"`},
-		{"bad flag", nil, []string{"serve", "--history-ttl", "500ms"}, `--history-ttl "500ms": whole seconds from 1s on are accepted, as in 24h or 90m`},
+		{"bad flag", nil, []string{"serve", "--history-ttl", "500ms"}, `--history-ttl "500ms": whole seconds from 1m on are accepted, as in 24h or 90m`},
 		{"bad variable", []string{"BELFRY_LOG_FORMAT=xml"}, []string{"serve"}, `BELFRY_LOG_FORMAT "xml": text and json are accepted`},
 		{"two servers", []string{"BELFRY_DATA=x"}, []string{"serve", "--nats-url", "nats://127.0.0.1:1"}, `--nats-url and BELFRY_DATA exclude each other: `},
 		{"all interfaces", nil, []string{"serve", "--listen", ":0"}, `--listen ":0": not a loopback address`},

@@ -1,0 +1,94 @@
+package streams_test
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/internal/job"
+	"belfry/streams"
+)
+
+// expires waits until there is no record of any job.
+func (f *fixture) expires() {
+	f.t.Helper()
+	eventually(f.t, "the final state expires", func() bool {
+		s, err := f.js.Stream(f.t.Context(), "KV_jobs_0")
+		if err != nil {
+			return false
+		}
+		info, err := s.Info(f.t.Context(), jetstream.WithSubjectFilter(jobWrites+">"))
+		return err == nil && len(info.State.Subjects) == 0
+	})
+}
+
+// A death whose answer was lost, in an outage that outlasts it, has its dead
+// letter all the same.
+func TestFinalStateExpiresUnsettled(t *testing.T) {
+	t.Parallel()
+	f := open(t, streams.Config{HistoryTTL: time.Second})
+	f.route("r", job.REST)
+	stop := f.run()
+	f.create(newJob("a", "r", time.Now()))
+	h := f.fetch("r")
+	stop()
+
+	f.reopen(streams.Config{HistoryTTL: time.Second}) // it doesn't run
+	var outage atomic.Bool
+	f.Intercept(func(ctx context.Context, m *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {
+		if !isWrite(m, jobWrites, job.Dead) {
+			return send(ctx, m)
+		}
+		if _, err := send(ctx, m); err != nil {
+			t.Errorf("the death was not stored: %v", err)
+		}
+		outage.Store(true)
+		return nil, noAnswer
+	})
+	f.InterceptReads(func(m *nats.Msg) *nats.Msg {
+		if outage.CompareAndSwap(true, false) {
+			f.expires()
+		}
+		return nil
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := f.Jobs().Finish(ctx, h.Fire, job.Result{Status: job.Dead, Reason: job.ReasonGone, Detail: "status 410"}); err != nil {
+		t.Errorf("finish: %v", err)
+	}
+	if got := f.messages("DEAD", "dead.>"); len(got) != 1 {
+		t.Errorf("%d dead letters, want 1", len(got))
+	}
+}
+
+// An id whose last final state expires just before it is armed again.
+func TestFinalStateExpiresBeforeRearm(t *testing.T) {
+	t.Parallel()
+	f := open(t, streams.Config{HistoryTTL: time.Second})
+	f.route("r", job.NATS)
+	j := newJob("a", "r", farOff)
+	f.create(j)
+	if err := f.Jobs().Cancel(t.Context(), j.Key, 0); err != nil {
+		t.Fatal(err)
+	}
+	cancelled := f.get(j.Key)
+	f.Intercept(func(ctx context.Context, m *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {
+		if isWrite(m, jobWrites, job.Scheduled) && m.Header.Get("Nats-Expected-Last-Subject-Sequence") == fmt.Sprint(cancelled.Revision) {
+			f.expires()
+		}
+		return send(ctx, m)
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := f.Jobs().Create(ctx, j); err != nil {
+		t.Fatalf("create over a final state that expires: %v", err)
+	}
+	if r := f.get(j.Key); r.Status != job.Scheduled {
+		t.Errorf("the job is %s, want scheduled", r.Status)
+	}
+}
