@@ -54,6 +54,30 @@ func TestLeaderBehindIsNotBelieved(t *testing.T) {
 	}
 }
 
+// A claim that such a leader refuses, and that the new one stores, is not given up
+// because nobody can be asked for a moment.
+func TestRefusedClaimThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	f := open(t, streams.Config{})
+	f.AsReplicated()
+	f.route("r", job.NATS)
+	refused := f.loseAnswer(jobWrites, job.Firing, true, oldLeader)
+	var unread atomic.Int64
+	f.InterceptReads(func(m *nats.Msg) *nats.Msg {
+		if !refused.Load() || !strings.Contains(string(m.Data), "$KV.jobs_0.db.coll.a") || unread.Add(1) > 2 {
+			return nil
+		}
+		return &nats.Msg{Data: []byte(`{"error":{"code":503,"err_code":10008,"description":"JetStream system temporarily unavailable"}}`)}
+	})
+	f.run()
+	j := newJob("a", "r", time.Now())
+	f.create(j)
+	f.reaches(j.Key, job.Published)
+	if got := f.messages("FIRES", "fires.>"); len(got) != 1 || unread.Load() < 2 {
+		t.Errorf("%d fires after %d reads that failed, want 1 after 2", len(got), unread.Load())
+	}
+}
+
 // A server that slept takes itself for the leader still when it wakes up, and may
 // answer before the one that is.
 func TestNotFoundIsAskedAgain(t *testing.T) {
@@ -62,9 +86,10 @@ func TestNotFoundIsAskedAgain(t *testing.T) {
 	f.route("r", job.NATS)
 	j := newJob("a", "r", farOff)
 	f.create(j)
-	var asked atomic.Int64
+	var jobs, routes atomic.Int64
 	f.InterceptReads(func(m *nats.Msg) *nats.Msg {
-		if !strings.Contains(string(m.Data), "$KV.jobs_0.db.coll.a") || asked.Add(1) > 1 {
+		asked := func(subject string) bool { return strings.Contains(string(m.Data), subject) }
+		if !(asked("$KV.jobs_0.db.coll.a") && jobs.Add(1) == 1) && !(asked("$KV.routes.db.r\"") && routes.Add(1) == 1) {
 			return nil
 		}
 		return &nats.Msg{Data: []byte(`{"error":{"code":404,"err_code":10037,"description":"no message found"}}`)}
@@ -74,6 +99,12 @@ func TestNotFoundIsAskedAgain(t *testing.T) {
 	}
 	if _, err := f.Jobs().Get(t.Context(), newJob("b", "r", farOff).Key); !errors.Is(err, job.ErrJobNotFound) {
 		t.Errorf("get of an unknown job: %v, want ErrJobNotFound", err)
+	}
+	if _, err := f.Routes().Get(t.Context(), j.RouteKey()); err != nil || routes.Load() != 2 {
+		t.Errorf("get of the route: %v, asked %d times; want it, asked twice", err, routes.Load())
+	}
+	if _, err := f.Routes().Get(t.Context(), job.RouteKey{DB: "db", ID: "unknown"}); !errors.Is(err, job.ErrRouteNotFound) {
+		t.Errorf("get of an unknown route: %v, want ErrRouteNotFound", err)
 	}
 }
 

@@ -183,7 +183,8 @@ func (in *Inboxes) Settled(ctx context.Context, k job.RouteKey) (bool, error) {
 }
 
 // Remove deletes the inbox of a deleted route, if it is there. An inbox whose
-// route exists again is left alone.
+// route exists again is left alone, or made again, should another process have
+// found it there for its new route a moment before it went.
 func (in *Inboxes) Remove(ctx context.Context, k job.RouteKey) error {
 	return in.routes.exclusively(ctx, func() error {
 		switch _, err := in.routes.Get(ctx, k); {
@@ -195,6 +196,12 @@ func (in *Inboxes) Remove(ctx context.Context, k job.RouteKey) error {
 		err := in.js.DeleteConsumer(ctx, FiresStream, inboxConsumer(k))
 		if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 			return unavailable("couldn't delete the inbox of the route", err)
+		}
+		switch r, err := in.routes.Get(ctx, k); {
+		case err == nil:
+			return in.ensure(ctx, r)
+		case !errors.Is(err, job.ErrRouteNotFound):
+			return err
 		}
 		return nil
 	})

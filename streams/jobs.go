@@ -66,7 +66,7 @@ func (s *Jobs) Get(ctx context.Context, k job.Key) (job.Record, error) {
 		case again:
 			return r, notFound(k)
 		}
-		if err := s.quorate(ctx, partitionOf(k, s.partitions)); err != nil {
+		if err := quorate(ctx, s.js, jobsStream(partitionOf(k, s.partitions))); err != nil {
 			return r, err
 		}
 	}

@@ -10,21 +10,21 @@ import (
 	"belfry/internal/job"
 )
 
-// quorate makes sure that the leader that just answered may still be the leader:
+// quorate makes sure that the leader of a stream that just answered may still be it:
 // one that was cut off goes on to answer from what it knew. It is the leader as
 // long as most of the group has been in touch with it lately, since the others
 // wait longer than that before they elect another. It may be another one than has
 // answered before: ask that again.
-func (s *Jobs) quorate(ctx context.Context, partition int) error {
+func quorate(ctx context.Context, js jetstream.JetStream, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, answerWait)
 	defer cancel()
-	stream, err := s.js.Stream(ctx, jobsStream(partition))
+	stream, err := js.Stream(ctx, name)
 	if err != nil {
-		return fmt.Errorf("%w: couldn't look at the group of %s: %v", job.ErrUnavailable, jobsStream(partition), err)
+		return fmt.Errorf("%w: couldn't look at the group of %s: %v", job.ErrUnavailable, name, err)
 	}
 	group := stream.CachedInfo().Cluster
 	if !mostInTouch(group) {
-		return fmt.Errorf("%w: the leader of %s is cut off from the others", job.ErrUnavailable, jobsStream(partition))
+		return fmt.Errorf("%w: the leader of %s is cut off from the others", job.ErrUnavailable, name)
 	}
 	if group != nil && len(group.Replicas) > 0 && !sleep(ctx, wakingUp) {
 		return fmt.Errorf("%w: %v", job.ErrUnavailable, ctx.Err())

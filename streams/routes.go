@@ -42,18 +42,25 @@ func newRoutes(w *writer, js jetstream.JetStream, in *Inboxes, cfg Config) *Rout
 	return r
 }
 
-// Get returns the route as the leader has it.
+// Get returns the route as the leader has it. That there is none is believed as
+// in [Jobs.Get].
 func (s *Routes) Get(ctx context.Context, k job.RouteKey) (job.Route, error) {
-	m, found, err := s.w.lastOnLeader(ctx, routesStream, routeSubject(k))
-	if err != nil {
-		return job.Route{}, err
+	for again := false; ; again = true {
+		m, found, err := s.w.lastOnLeader(ctx, routesStream, routeSubject(k))
+		switch {
+		case err != nil:
+			return job.Route{}, err
+		case found && !isMarker(m.Header):
+			r, err := s.decode(k, m.Seq, m.Data)
+			r.Breaker = s.breakers.state(k)
+			return r, err
+		case again:
+			return job.Route{RouteKey: k, Revision: m.Seq}, fmt.Errorf("%w: %q in db %q", job.ErrRouteNotFound, k.ID, k.DB)
+		}
+		if err := quorate(ctx, s.js, routesStream); err != nil {
+			return job.Route{}, err
+		}
 	}
-	if !found || isMarker(m.Header) {
-		return job.Route{RouteKey: k, Revision: m.Seq}, fmt.Errorf("%w: %q in db %q", job.ErrRouteNotFound, k.ID, k.DB)
-	}
-	r, err := s.decode(k, m.Seq, m.Data)
-	r.Breaker = s.breakers.state(k)
-	return r, err
 }
 
 // List returns a page of the routes of a db, a moment behind changes made by

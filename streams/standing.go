@@ -37,8 +37,17 @@ func (s *Jobs) standingOnLeader(ctx context.Context, f job.Fire) (job.Standing, 
 		return job.Superseded, r, nil // overwritten from outside
 	case err != nil:
 		return job.Undecided, r, err
-	case !found && (r.Revision > f.Claim || s.cfg.Now().Sub(f.Published) > s.cfg.HistoryTTL+time.Minute):
-		return job.Superseded, r, nil // deleted from outside, or expired
+	case !found && r.Revision > f.Claim:
+		return job.Superseded, r, nil // deleted from outside
+	case !found && s.cfg.Now().Sub(f.Published) > s.cfg.HistoryTTL+time.Minute:
+		// Expired, unless a server says so that has slept for as long.
+		if r, err = s.Get(ctx, f.Key); errors.Is(err, job.ErrJobNotFound) {
+			return job.Superseded, r, nil
+		}
+		if err != nil {
+			return job.Undecided, r, err
+		}
+		found = true
 	}
 	return s.unlessOverdue(job.Judge(f, r, found), r), r, nil
 }

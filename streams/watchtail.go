@@ -33,6 +33,9 @@ func (t *timer) askState(ctx context.Context) {
 			continue
 		}
 		info := stream.CachedInfo()
+		if !mostInTouch(info.Cluster) {
+			continue
+		}
 		select {
 		case t.states <- leaderState{created: info.Created, last: info.State.LastSeq, present: present.Seq}:
 		case <-ctx.Done():
@@ -41,15 +44,15 @@ func (t *timer) askState(ctx context.Context) {
 }
 
 // compare checks the tail against the leader. One that has stood still behind
-// it since the last check is made anew. One that is ahead of it, or of another
-// stream, follows something that is there no more: then nothing that is known
-// holds, and all is read again.
+// it since the last check is made anew. One that was ahead of it both times, or is
+// of another stream, follows something that is there no more: then nothing that is
+// known holds, and all is read again. Once may be a server that has just woken up.
 func (t *timer) compare(ctx context.Context, now leaderState) {
 	before, seenBefore := t.state, t.checked
 	t.state, t.checked = now, t.seen
 	switch {
 	case before.created.IsZero():
-	case !now.created.Equal(before.created), t.seen > now.last && t.seen == seenBefore:
+	case !now.created.Equal(before.created), t.seen > before.last && t.seen > now.last && t.seen == seenBefore:
 		t.log.Error("the jobs bucket was replaced; it is read anew", "partition", t.partition)
 		t.newAgenda()
 		t.seen, t.checked = 0, 0
