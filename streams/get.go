@@ -14,7 +14,7 @@ import (
 	"belfry/internal/job"
 )
 
-// stored is a message as the leader of its stream has it.
+// stored is a message as its stream has it.
 type stored struct {
 	Subject string
 	Seq     uint64

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
 )
@@ -85,5 +86,8 @@ func purgeMarker(subject string, ttl time.Duration) *nats.Msg {
 	return m
 }
 
-// isMarker reports whether a message of a bucket is the mark of a deleted key.
-func isMarker(h nats.Header) bool { return h.Get(hdrKVOperation) != "" }
+// isMarker reports whether a message of a bucket is the mark of a deleted key, or
+// of one that expired.
+func isMarker(h nats.Header) bool {
+	return h.Get(hdrKVOperation) != "" || h.Get(jetstream.MarkerReasonHeader) != ""
+}

@@ -66,8 +66,10 @@ func (t *timer) run(ctx context.Context) {
 			t.obey(ctx, o)
 		case run := <-t.freed:
 			t.holds.end(run)
-		case seq := <-t.settled:
-			delete(t.unsettled, seq)
+		case c := <-t.settled:
+			if c.ten == t.tenure {
+				delete(t.unsettled, c.seq)
+			}
 		case <-t.ended:
 		case <-wake.C:
 		}

@@ -1,7 +1,6 @@
 package streams
 
 import (
-	"context"
 	"time"
 
 	"belfry/internal/job"
@@ -41,31 +40,4 @@ func (t *timer) opening(k job.RouteKey) opening {
 		}
 	}
 	return open
-}
-
-// permitted is the answer to a permitRequest.
-type permitted struct {
-	route   job.RouteKey
-	permits []time.Time
-}
-
-// askPermits asks for the permits that the agenda wants.
-func (t *timer) askPermits() {
-	for _, ask := range t.agenda.toPermit(t.now()) {
-		r, known := t.routes.peek(ask.route)
-		t.start(func(ctx context.Context) {
-			answer := permitted{route: ask.route}
-			if known {
-				var err error
-				if answer.permits, err = t.rates.reserve(ctx, ask.route, r.RateLimit, ask.n); err != nil {
-					t.log.Warn("no permits for a route with a rate limit yet", "db", r.DB, "route", r.ID, "error", err)
-					sleep(ctx, answerWait/10)
-				}
-			}
-			select {
-			case t.permits <- answer:
-			case <-ctx.Done():
-			}
-		})
-	}
 }

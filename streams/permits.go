@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"context"
 	"math"
 	"time"
 
@@ -17,6 +18,12 @@ const permitsAhead = 250 * time.Millisecond
 type permitRequest struct {
 	route job.RouteKey
 	n     int
+}
+
+// permitted is the answer to a permitRequest.
+type permitted struct {
+	route   job.RouteKey
+	permits []time.Time
 }
 
 // toPermit returns what to ask permits for: jobs that wait at a gate for no other
@@ -69,4 +76,25 @@ func (a *agenda) nextOpening(now time.Time) time.Time {
 		}
 	}
 	return first
+}
+
+// askPermits asks for the permits that the agenda wants.
+func (t *timer) askPermits() {
+	for _, ask := range t.agenda.toPermit(t.now()) {
+		r, known := t.routes.peek(ask.route)
+		t.start(func(ctx context.Context) {
+			answer := permitted{route: ask.route}
+			if known {
+				var err error
+				if answer.permits, err = t.rates.reserve(ctx, ask.route, r.RateLimit, ask.n); err != nil {
+					t.complain("no permits for a route with a rate limit yet", "db", r.DB, "route", r.ID, "error", err)
+					sleep(ctx, answerWait/10)
+				}
+			}
+			select {
+			case t.permits <- answer:
+			case <-ctx.Done():
+			}
+		})
+	}
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
+
+	"belfry/internal/job"
 )
 
 // pullHeartbeat is how often the server says that a pull still stands. Two that
@@ -35,7 +37,7 @@ type puller struct {
 }
 
 // maxPull is how many messages one pull may ask for.
-const maxPull = 4096
+const maxPull = job.MaxConcurrency
 
 func newPuller(nc *nats.Conn) (*puller, error) {
 	p := &puller{nc: nc, inbox: nc.NewInbox() + ".", messages: make(chan *nats.Msg, 2*maxPull)}
@@ -58,9 +60,11 @@ func (p *puller) close() {
 // max were handed out or wait is over. After an error the puller is closed;
 // what had come by then was handed out.
 func (p *puller) pull(ctx context.Context, stream, consumer string, max int, wait time.Duration, take func(*nats.Msg)) error {
-	reply, err := p.request(stream, consumer, min(max, maxPull), wait)
+	p.forgetReconnects()
+	max = min(max, maxPull)
+	reply, err := p.request(stream, consumer, max, wait)
 	if err == nil {
-		err = p.receive(ctx, reply, min(max, maxPull), wait, take)
+		err = p.receive(ctx, reply, max, wait, take)
 	}
 	if err == nil {
 		return nil
@@ -76,6 +80,18 @@ func (p *puller) pull(ctx context.Context, stream, consumer string, max int, wai
 		default:
 		}
 		return err
+	}
+}
+
+// forgetReconnects lets go of what happened to the connection before a pull.
+func (p *puller) forgetReconnects() {
+	for {
+		select {
+		case <-p.reconnects:
+			continue
+		default:
+		}
+		return
 	}
 }
 

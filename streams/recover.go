@@ -27,6 +27,13 @@ type doubtful struct {
 	behind     bool // our mark; then its fire cannot be in FIRES
 }
 
+// settled says that a claim was dealt with for a tenure. The next one may look
+// into the same claim.
+type settled struct {
+	seq uint64
+	ten tenure
+}
+
 // settleClaims finds out what became of the fires of doubtful claims: it reads
 // FIRES up to the fence, behind which the earlier owner is refused. Those that
 // are there are left to their workers, or finished for a NATS route; those
@@ -80,7 +87,7 @@ func (t *timer) settleEach(ctx context.Context, ten tenure, claims []doubtful, p
 func (t *timer) settle(ctx context.Context, c doubtful, ten tenure, published bool) {
 	defer func() {
 		select {
-		case t.settled <- c.seq:
+		case t.settled <- settled{c.seq, ten}:
 		case <-ctx.Done():
 		}
 	}()
@@ -120,7 +127,9 @@ func (t *timer) native(ctx context.Context, k job.RouteKey) bool {
 			return r.Type == job.NATS
 		case errors.Is(err, job.ErrRouteNotFound):
 			box, err := t.inboxes.find(ctx, k)
-			return err == nil && box.Type == job.NATS
+			if err == nil || errors.Is(err, jetstream.ErrConsumerNotFound) {
+				return box.Type == job.NATS
+			}
 		}
 		if !sleep(ctx, pause.NextBackOff()) {
 			return false

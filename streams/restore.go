@@ -74,8 +74,8 @@ type restoration struct {
 
 func newRestoration(ctx context.Context, b *Backups, run string, again bool) *restoration {
 	r := &restoration{Backups: b, run: run, again: again, ctx: ctx, bytes: semaphore.NewWeighted(restoreBytes)}
-	r.letters = &series{restoration: r, stream: DeadStream, subject: deadSubjects}
-	r.fires = &series{restoration: r, stream: FiresStream, subject: firesSubjects}
+	r.letters = newSeries(r, DeadStream, deadSubjects)
+	r.fires = newSeries(r, FiresStream, firesSubjects)
 	return r
 }
 

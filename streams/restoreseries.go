@@ -20,6 +20,14 @@ type series struct {
 	number uint64 // of this entry
 	there  uint64 // the highest number that is known to be stored
 	last   uint64 // the sequence that was looked up to
+
+	// tops has the last sequence of each subject, on which the next message is
+	// conditional: one that was sent without an answer may yet be stored.
+	tops map[string]uint64
+}
+
+func newSeries(r *restoration, stream, subject string) *series {
+	return &series{restoration: r, stream: stream, subject: subject, tops: map[string]uint64{}}
 }
 
 // put writes the message of a fire, unless it is there, or the fire's job comes
@@ -46,13 +54,33 @@ func (s *series) put(f job.Fire, m *nats.Msg) error {
 			return err == nil, err
 		}
 		sent = true
-		seq, err := s.w.send(ctx, m)
+		seq, err := s.send(ctx, m)
 		if err != nil {
 			return false, err
 		}
 		s.there, s.last = s.number, seq
 		return true, nil
 	})
+}
+
+// send sends a message that is to be the next of its subject.
+func (s *series) send(ctx context.Context, m *nats.Msg) (uint64, error) {
+	top, known := s.tops[m.Subject]
+	if !known {
+		last, _, err := s.w.lastOnLeader(ctx, s.stream, m.Subject)
+		if err != nil {
+			return 0, err
+		}
+		top = last.Seq
+	}
+	m.Header[hdrExpectSubjectSeq] = []string{formatUint(top)}
+	seq, err := s.w.send(ctx, m)
+	if err != nil {
+		delete(s.tops, m.Subject)
+		return 0, err
+	}
+	s.tops[m.Subject] = seq
+	return seq, nil
 }
 
 // look finds the highest number that is stored.

@@ -61,9 +61,12 @@ func (l *leases) lookAgain(ctx context.Context, key string, revision uint64) {
 	}
 }
 
+// erase deletes a key, unless somebody else has written it since we saw it. At
+// worst it expires.
 func (l *leases) erase(ctx context.Context, key string) {
-	// At worst it expires.
-	l.s.jobs.w.send(ctx, purgeMarker(settingsSubject(key), presenceTTL))
+	m := purgeMarker(settingsSubject(key), presenceTTL)
+	m.Header[hdrExpectSubjectSeq] = []string{formatUint(*l.revision(key))}
+	l.s.jobs.w.send(ctx, m)
 }
 
 func (l *leases) saw(key string, s sighting) {

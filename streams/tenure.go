@@ -54,7 +54,7 @@ func (t *timer) letGo() {
 func (t *timer) begin(ten tenure) {
 	t.tenure, t.began = ten, t.now()
 	t.owning.Store(true)
-	t.saw(ten.fence)
+	t.firesSeen.Store(ten.fence) // a higher one is of a FIRES that was lost
 	t.log.Info("firing", "partition", t.partition, "fence", ten.fence)
 	t.unsettled = map[uint64]struct{}{}
 	var claims []doubtful

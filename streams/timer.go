@@ -68,7 +68,7 @@ type timer struct {
 	doubted chan struct{} // doubts has something
 	tenures chan tenure
 	lost    chan tenure
-	settled chan uint64
+	settled chan settled
 	ended   chan struct{} // a fire came to its end, or its final state is written
 	orders  chan order
 	states  chan leaderState
@@ -77,6 +77,8 @@ type timer struct {
 	work     context.Context // of all that start begins
 	stopWork context.CancelFunc
 	working  sync.WaitGroup
+	starting sync.Mutex // guards drained
+	drained  bool       // nothing is started any more
 
 	trouble limits.Sometimes // bounds what is logged of it
 }
@@ -114,7 +116,7 @@ func newTimer(s *Store, partition int) *timer {
 		doubted: make(chan struct{}, 1),
 		tenures: make(chan tenure),
 		lost:    make(chan tenure),
-		settled: make(chan uint64, settlers),
+		settled: make(chan settled, settlers),
 		ended:   make(chan struct{}, 1),
 		orders:  make(chan order),
 		states:  make(chan leaderState),
@@ -135,9 +137,14 @@ func (t *timer) newAgenda() {
 // owns reports whether the timer fires what comes due.
 func (t *timer) owns() bool { return t.owning.Load() }
 
-// start runs do beside the loop, to be waited for at the end.
+// start runs do beside the loop, to be waited for at the end. After that it does
+// nothing: an answer may still come.
 func (t *timer) start(do func(context.Context)) {
-	t.working.Go(func() { do(t.work) })
+	t.starting.Lock()
+	defer t.starting.Unlock()
+	if !t.drained {
+		t.working.Go(func() { do(t.work) })
+	}
 }
 
 // drain lets what was begun come to its end, for a bounded time.
@@ -153,6 +160,9 @@ func (t *timer) drain() {
 		}
 		break
 	}
+	t.starting.Lock()
+	t.drained = true
+	t.starting.Unlock()
 	t.working.Wait()
 	t.stopWork()
 }
