@@ -46,21 +46,29 @@ func newRoutes(w *writer, js jetstream.JetStream, in *Inboxes, cfg Config) *Rout
 // in [Jobs.Get].
 func (s *Routes) Get(ctx context.Context, k job.RouteKey) (job.Route, error) {
 	for again := false; ; again = true {
-		m, found, err := s.w.lastOnLeader(ctx, routesStream, routeSubject(k))
-		switch {
-		case err != nil:
-			return job.Route{}, err
-		case found && !isMarker(m.Header):
-			r, err := s.decode(k, m.Seq, m.Data)
-			r.Breaker = s.breakers.state(k)
+		r, err := s.read(ctx, k)
+		if again || !errors.Is(err, job.ErrRouteNotFound) {
 			return r, err
-		case again:
-			return job.Route{RouteKey: k, Revision: m.Seq}, fmt.Errorf("%w: %q in db %q", job.ErrRouteNotFound, k.ID, k.DB)
 		}
 		if err := quorate(ctx, s.js, routesStream); err != nil {
 			return job.Route{}, err
 		}
 	}
+}
+
+// read returns the route as who answers for the leader has it. Of none, the
+// revision is what to write over.
+func (s *Routes) read(ctx context.Context, k job.RouteKey) (job.Route, error) {
+	m, found, err := s.w.lastOnLeader(ctx, routesStream, routeSubject(k))
+	if err != nil {
+		return job.Route{}, err
+	}
+	if !found || isMarker(m.Header) {
+		return job.Route{RouteKey: k, Revision: m.Seq}, fmt.Errorf("%w: %q in db %q", job.ErrRouteNotFound, k.ID, k.DB)
+	}
+	r, err := s.decode(k, m.Seq, m.Data)
+	r.Breaker = s.breakers.state(k)
+	return r, err
 }
 
 // List returns a page of the routes of a db, a moment behind changes made by
@@ -212,8 +220,9 @@ func (s *Routes) change(ctx context.Context, k job.RouteKey, next func(old job.R
 
 func (s *Routes) tryChange(ctx context.Context, k job.RouteKey, next func(old job.Route, exists bool) (*nats.Msg, error), sent *bool) error {
 	pause := newBackOff(10*time.Millisecond, time.Second)
+	read, sure := s.read, false // a create over a route that is there is refused
 	for {
-		old, err := s.Get(ctx, k)
+		old, err := read(ctx, k)
 		exists := !errors.Is(err, job.ErrRouteNotFound)
 		if err != nil && exists {
 			return err
@@ -221,6 +230,10 @@ func (s *Routes) tryChange(ctx context.Context, k job.RouteKey, next func(old jo
 		m, err := next(old, exists)
 		if *sent && !exists && errors.Is(err, job.ErrRouteNotFound) {
 			return nil // our own delete, whose answer was lost
+		}
+		if errors.Is(err, job.ErrRouteNotFound) && !sure {
+			read, sure = s.Get, true
+			continue
 		}
 		if err != nil || m == nil {
 			return err
