@@ -3,6 +3,7 @@ package streams_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
+	"belfry/internal/logtest"
 	"belfry/streams"
 )
 
@@ -106,6 +108,38 @@ func TestNotFoundIsAskedAgain(t *testing.T) {
 	if _, err := f.Routes().Get(t.Context(), job.RouteKey{DB: "db", ID: "unknown"}); !errors.Is(err, job.ErrRouteNotFound) {
 		t.Errorf("get of an unknown route: %v, want ErrRouteNotFound", err)
 	}
+}
+
+// One answer of a server that has just woken up does not make the timer read the
+// whole bucket again.
+func TestStaleStateIsNotBelieved(t *testing.T) {
+	t.Parallel()
+	var log logtest.Log
+	f := open(t, streams.Config{Log: log.Logger()})
+	f.route("r", job.NATS)
+	f.run()
+	for i := range 3 {
+		j := newJob(fmt.Sprint(i), "r", time.Now())
+		f.create(j)
+		f.reaches(j.Key, job.Published)
+	}
+	s, err := f.js.Stream(t.Context(), "KV_jobs_0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	info := s.CachedInfo()
+	for _, last := range []uint64{info.State.LastSeq, info.State.LastSeq, 1, info.State.LastSeq} {
+		f.HearState(info.Created, last)
+	}
+	if strings.Contains(log.String(), "was replaced") {
+		t.Errorf("one stale answer was believed:\n%s", log.String())
+	}
+	// Two in a row are.
+	eventually(t, "the bucket is read anew", func() bool {
+		f.HearState(info.Created, 1)
+		f.HearState(info.Created, 1)
+		return strings.Contains(log.String(), "was replaced")
+	})
 }
 
 func TestMostInTouch(t *testing.T) {

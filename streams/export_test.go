@@ -126,6 +126,11 @@ func (s *Store) Remembered() (routes, rates int) {
 // Drop takes in a deletion by this process.
 func (c *RouteCache) Drop(k job.RouteKey, revision uint64) { c.drop(k, revision) }
 
+// HearState has the timer compare its tail with what a leader says of the bucket.
+func (s *Store) HearState(created time.Time, last uint64) {
+	s.timers[0].states <- leaderState{created: created, last: last, present: last}
+}
+
 // Owns reports whether the timer is at work.
 func (s *Store) Owns() bool { return s.timers[0].owns() }
 

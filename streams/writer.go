@@ -64,7 +64,7 @@ func kindOfFailure(err error) error {
 	case errors.As(err, &refused) && isConflict(refused):
 		return errConflict
 	case errors.As(err, &refused), errors.Is(err, errNotConnected), errors.Is(err, nats.ErrNoResponders),
-		errors.Is(err, jetstream.ErrNoStreamResponse), errors.Is(err, nats.ErrMaxPayload):
+		errors.Is(err, nats.ErrMaxPayload):
 		return fmt.Errorf("%w: %w", job.ErrUnavailable, err)
 	}
 	return fmt.Errorf("%w: %v", errNoAnswer, err)
