@@ -43,7 +43,7 @@ var refusals = []refusal{
 	{"POST", "/job/db/coll", `{"id":"x","id":"x"}`, nil, 400, "E003", "id"},
 	{"POST", "/route/db", `{"type":"NATS","type":"NATS"}`, nil, 400, "E003", "type"},
 	{"POST", "/job/db/coll", `{"id":"x","when":1}`, nil, 400, "E004", `"when"; accepted are id, trigger_time, meta, route`},
-	{"PUT", "/job/db/coll/waiting", `{"db":"x"}`, nil, 400, "E004", `"db"`},
+	{"PUT", "/job/db/coll/waiting", `{"db":"x","when":1}`, nil, 400, "E004", `"when"; accepted are id, trigger_time, meta, route`},
 	{"POST", "/route/db", `{"url":"x"}`, nil, 400, "E004", `"url"; accepted are id, type, webhook_url`},
 	{"POST", "/job/db/coll", `{"trigger_time":1667659342626,"route":"r"}`, nil, 400, "E005", "id"},
 	{"POST", "/job/db/coll", `{"id":"x","route":"r"}`, nil, 400, "E005", "trigger_time"},
