@@ -54,7 +54,7 @@ var errorTable = []ErrorRow{
 	{"E102", 400, job.ErrJobExists, "The id is taken by a live job with other content."},
 	{"E103", 400, job.ErrFiring, "Too late: the job has begun to fire."},
 	{"E104", 400, job.ErrFinished, "Too late: the job is finished."},
-	{"E105", 400, job.ErrNotAJob, "What is stored under the job's key was put there by hand and is not a job. `nats kv del jobs_0 <key>` removes it (`jobs_1` … if there are more partitions)."},
+	{"E105", 400, job.ErrNotAJob, "What is stored under the job's key was put there by hand and is not a job. The error says how to remove it."},
 	{"E106", 400, job.ErrRouteNotFound, "There is no such route."},
 	{"E107", 400, job.ErrRouteExists, "The id is taken by a route with other content."},
 	{"E108", 400, job.ErrRouteTypeFixed, "The `type` of a route cannot be changed."},
@@ -117,11 +117,8 @@ func rowOf(err error, write bool) ErrorRow {
 // full. Of Belfry's trouble the client learns the kind, and the log the cause.
 func ReasonOf(err error, write bool) (ErrorRow, string) {
 	row := rowOf(err, write)
-	switch {
-	case row.Status >= 500 && row.Err != errNotReady:
+	if row.Status >= 500 && row.Err != errNotReady {
 		return row, row.Err.Error()
-	case row.Err == job.ErrNotAJob:
-		return row, err.Error() + "; nats kv del jobs_0 <key> removes it"
 	}
 	return row, err.Error()
 }

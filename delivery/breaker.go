@@ -90,15 +90,19 @@ func (w *worker) mayTry(b *breaker, now time.Time) bool {
 	return !tripped || !now.Before(until)
 }
 
-// tried tells the breaker how a try went that ended now. One that fails after the
-// pause begins the next one; one that the endpoint answers ends it.
-func (w *worker) tried(b *breaker, alive bool, now time.Time) {
+// tried tells the breaker how a try went that began and ended at these times. One
+// begun after the pause begins the next one if it fails, and ends the breaker's
+// trip if it is answered. Those that were under way when it tripped do neither: of
+// so many one is soon answered, even by an endpoint that fails nearly all.
+func (w *worker) tried(b *breaker, alive bool, began, ended time.Time) {
+	trip := b.note(alive)
 	until, tripped := w.Breakers.Tripped(b.route)
-	trip := b.note(alive) || tripped && !alive
-	if tripped && now.Before(until) {
-		trip = false // it was under way when the breaker tripped
-	}
-	if !trip && (!alive || !tripped) {
+	switch {
+	case tripped && began.Before(until):
+		return
+	case tripped:
+		trip = !alive
+	case !trip:
 		return
 	}
 	ctx, cancel := context.WithTimeout(w.writes, writeTime)
@@ -106,7 +110,7 @@ func (w *worker) tried(b *breaker, alive bool, now time.Time) {
 	err := error(nil)
 	if trip {
 		// In milliseconds, as other nodes are told, and fires tell.
-		err = w.Breakers.Trip(ctx, b.route, time.UnixMilli(now.Add(tripPause).UnixMilli()))
+		err = w.Breakers.Trip(ctx, b.route, time.UnixMilli(ended.Add(tripPause).UnixMilli()))
 		w.Log.Warn("the endpoint of a route is down", "db", b.route.DB, "route", b.route.ID, "next_try", tripPause)
 	} else {
 		err = w.Breakers.Reset(ctx, b.route)

@@ -136,6 +136,58 @@ func TestBreakerByShare(t *testing.T) {
 	})
 }
 
+// What becomes of tries that were under way when the breaker tripped says nothing
+// of the endpoint by now: only a try begun after the pause does.
+func TestBreakerAndTriesUnderWay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		answers := make(chan int)
+		rec := newReceiver(t, func(w http.ResponseWriter, r *http.Request) {
+			select {
+			case status := <-answers:
+				w.WriteHeader(status)
+			case <-r.Context().Done():
+			}
+		})
+		s := newStore(t)
+		s.concurrency = 30
+		s.run(delivery.Config{}, rec.dial)
+		key := s.addPolicy("r", "http://h.example/", job.Policy{Timeout: time.Minute})
+		fire := func() { s.fire(key); synctest.Wait() }
+		answer := func(status int) { answers <- status; synctest.Wait() }
+		stands := func(when string, want time.Time) {
+			t.Helper()
+			if until, tripped := s.Tripped(key); !tripped || !until.Equal(want) {
+				t.Errorf("%s the breaker is open: %v, until %v; want until %v", when, tripped, until, want)
+			}
+		}
+		for range 24 {
+			fire()
+		}
+		for range 20 {
+			answer(500)
+		}
+		until := time.Now().Add(10 * time.Second)
+		stands("after 20 failures", until)
+		answer(200)
+		stands("when one is answered that was under way", until)
+		fire()
+		if got := s.awaitResult(22); got.Status != job.Scheduled {
+			t.Errorf("the next fire ends as %s, want it put back", got.Status)
+		}
+		time.Sleep(time.Until(until))
+		answer(200)
+		answer(500)
+		stands("after the pause, when one is answered and one fails that were under way", until)
+		answer(500)
+		fire()
+		answer(200)
+		if until, tripped := s.Tripped(key); tripped {
+			t.Errorf("after a try that began after the pause and was answered, the breaker is open until %v", until)
+		}
+	})
+}
+
 // A paused route's fires are put back untried.
 func TestPausedRoute(t *testing.T) {
 	t.Parallel()

@@ -1,10 +1,13 @@
 package delivery
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"net/netip"
 	"time"
+
+	"belfry/internal/job"
 )
 
 const (
@@ -44,6 +47,17 @@ func CheckAddress(cfg Config, addr netip.Addr) error {
 func (m *Manager) SetResolver(r *net.Resolver) {
 	d := &net.Dialer{Resolver: r, ControlContext: guard{m.cfg.DenyPrivate, m.cfg.Allow}.control}
 	m.Transport().DialContext = d.DialContext
+}
+
+// FetchAfterResize has a pool of four slots shrink to one between its steps: when
+// the slots are reserved, and before they are fetched for.
+func FetchAfterResize(ctx context.Context, inboxes Inboxes) error {
+	cfg := Config{Inboxes: inboxes}.withDefaults()
+	p := newPool(ctx, &run{worker: &worker{Config: cfg}}, job.Inbox{Type: job.REST}, func() {})
+	p.resize(4)
+	round, free := p.reserve(ctx)
+	p.resize(1)
+	return p.fetch(ctx, round, free)
 }
 
 // Transport is for tests to dial elsewhere and to trust test servers.

@@ -204,6 +204,23 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
+// A fetch that has its slots by a limit that has fallen meanwhile asks for nothing
+// by it.
+func TestFetchAfterTheLimitFell(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		s.boxes[job.RouteKey{}] = &box{fires: make(chan job.Handover)}
+		begin := time.Now()
+		if err := delivery.FetchAfterResize(t.Context(), s); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(begin); took != 0 || s.boxes[job.RouteKey{}].fetches != 0 {
+			t.Errorf("it made %d fetches and took %v, want none", s.boxes[job.RouteKey{}].fetches, took)
+		}
+	})
+}
+
 func TestRunAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

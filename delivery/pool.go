@@ -92,11 +92,11 @@ func (p *pool) loop(ctx context.Context) {
 func (p *pool) fetchLoop(ctx context.Context, first bool) {
 	backOff := storeBackOff()
 	for {
-		free := p.slots.reserve(ctx)
+		round, free := p.reserve(ctx)
 		if free == 0 {
 			return
 		}
-		err := p.fetch(ctx, free)
+		err := p.fetch(ctx, round, free)
 		if ctx.Err() != nil {
 			return
 		}
@@ -119,14 +119,24 @@ func (p *pool) fetchLoop(ctx context.Context, first bool) {
 	}
 }
 
+// reserve waits for free slots and takes them, for a fetch in a round that ends
+// when the limit falls below what it was then. None are free when ctx ends.
+func (p *pool) reserve(ctx context.Context) (round context.Context, free int) {
+	// The round is read first: by the time the slots are free it may have ended.
+	p.run.mu.Lock()
+	round = p.round
+	p.run.mu.Unlock()
+	return round, p.slots.reserve(ctx)
+}
+
 // fetch works on at most free fires, on slots reserved for them, and gives
 // back the slots it did not need.
-func (p *pool) fetch(ctx context.Context, free int) error {
+func (p *pool) fetch(ctx, round context.Context, free int) error {
 	taken := 0
 	defer func() { p.slots.release(free - taken) }()
-	p.run.mu.Lock()
-	round := p.round
-	p.run.mu.Unlock()
+	if round.Err() != nil {
+		return nil // what it asked for might be handed out to nobody
+	}
 	return p.run.worker.Inboxes.Fetch(round, p.inbox.RouteKey, free, p.wait(), func(h job.Handover) {
 		if ctx.Err() != nil {
 			return // not begun, so it can be left to be handed out again

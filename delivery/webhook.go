@@ -57,9 +57,10 @@ func (t staying) RoundTrip(req *http.Request) (*http.Response, error) {
 // proxy either, which would have such limits, and would see the URLs.
 func newTransport(timeout time.Duration, g guard) *http.Transport {
 	return &http.Transport{
-		// Dialing outlives its request in the hope of a later one.
-		DialContext:            (&net.Dialer{Timeout: timeout, ControlContext: g.control}).DialContext,
-		TLSHandshakeTimeout:    timeout,
+		// Connecting outlives its request in the hope of a later one, so it needs an
+		// end of its own, but none before the time that a route may give its tries.
+		DialContext:            (&net.Dialer{Timeout: job.MaxTimeout, ControlContext: g.control}).DialContext,
+		TLSHandshakeTimeout:    job.MaxTimeout,
 		MaxIdleConnsPerHost:    math.MaxInt,
 		IdleConnTimeout:        90 * time.Second,
 		MaxResponseHeaderBytes: maxAnswerHeader,

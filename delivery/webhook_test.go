@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -251,6 +252,29 @@ func TestNothingLeaks(t *testing.T) {
 			}
 			if got := logged.String(); strings.Contains(got, "s3cret") || !strings.Contains(got, "a try failed") {
 				t.Errorf("log: got %s, want a line that the try failed, without s3cret", got)
+			}
+		})
+	}
+}
+
+// The time of a route's tries is for connecting, too.
+func TestTimeoutOfARouteInTheHandshake(t *testing.T) {
+	t.Parallel()
+	for _, timeout := range []time.Duration{time.Second, time.Minute, job.MaxTimeout} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newStore(t)
+			s.run(delivery.Config{}, func(m *delivery.Manager) {
+				m.Transport().DialContext = func(context.Context, string, string) (net.Conn, error) {
+					ours, theirs := net.Pipe()
+					t.Cleanup(func() { theirs.Close() })
+					go io.Copy(io.Discard, theirs)
+					return ours, nil
+				}
+			})
+			s.fire(s.addPolicy("r", "https://h.example/", job.Policy{Timeout: timeout}))
+			time.Sleep(timeout)
+			if got, want := s.awaitResult(1).Detail, fmt.Sprintf("timeout after %v", timeout); got != want {
+				t.Errorf("a handshake that is not answered ends with %q, want %q", got, want)
 			}
 		})
 	}

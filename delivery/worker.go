@@ -124,7 +124,8 @@ func (w *worker) try(lookups context.Context, h job.Handover, rec job.Record, b 
 	// Gates open by the clock of the timer's node. If that is ahead of ours, the
 	// fire would be put back, and fired again at once, until ours agrees.
 	ahead := max(h.Fired.Sub(started), 0)
-	if at := started.Add(ahead); route.PausedAt(at) || !w.mayTry(b, at) {
+	at := started.Add(ahead)
+	if route.PausedAt(at) || !w.mayTry(b, at) {
 		w.settle(h, job.Result{Status: job.Scheduled, RetryAt: due, Reason: rec.Reason, Detail: rec.Detail})
 		return
 	}
@@ -138,7 +139,7 @@ func (w *worker) try(lookups context.Context, h job.Handover, rec job.Record, b 
 	if h.Times < maxTimes {
 		out, attempt = w.post(route, h.Fire, started, late)
 		if out.verdict != interrupted {
-			w.tried(b, endpointAlive(attempt.Status), w.Now().Add(ahead))
+			w.tried(b, endpointAlive(attempt.Status), at, w.Now().Add(ahead))
 		}
 	}
 	posted()

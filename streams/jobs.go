@@ -38,8 +38,11 @@ func (s *Jobs) read(ctx context.Context, k job.Key) (r job.Record, found bool, e
 		return job.Record{}, false, err
 	}
 	r, err = decodeRecord(k, m.Seq, m.Header, m.Data)
-	if errors.Is(err, errNoRecord) {
+	switch {
+	case errors.Is(err, errNoRecord):
 		return r, false, nil
+	case errors.Is(err, job.ErrNotAJob):
+		return r, false, fmt.Errorf("%w; nats kv del %s %s removes it", err, jobsBucket(p), jobKey(k))
 	}
 	return r, err == nil, err
 }

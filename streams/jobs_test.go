@@ -3,6 +3,7 @@ package streams_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"strings"
 	"sync/atomic"
@@ -124,6 +125,42 @@ func TestEveryIDWorks(t *testing.T) {
 		fire, err := streams.DecodeFire(m.Headers(), m.Data(), 1, time.Time{})
 		if err != nil || fire.Key != j.Key || m.Subject() != got.Subscription.Subject {
 			t.Errorf("the fire of %q is for %q on %q: %v", j.Key, fire.Key, m.Subject(), err)
+		}
+	}
+}
+
+// What stands in the way of an id goes as the error says.
+func TestNotAJobSaysHowToRemoveIt(t *testing.T) {
+	f := open(t, streams.Config{Partitions: 4})
+	for i := range 8 {
+		k := job.Key{DB: "d b", Collection: "coll", ID: fmt.Sprint("é", i)}
+		for p := range 4 {
+			kv, err := f.js.KeyValue(t.Context(), fmt.Sprint("jobs_", p))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := kv.PutString(t.Context(), streams.JobKey(k), "hello"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, err := f.Jobs().Get(t.Context(), k)
+		if !errors.Is(err, job.ErrNotAJob) {
+			t.Fatalf("get of %q: %v, want ErrNotAJob", k.ID, err)
+		}
+		var bucket, key string
+		_, command, _ := strings.Cut(err.Error(), "; ")
+		if _, scanErr := fmt.Sscanf(command, "nats kv del %s %s removes it", &bucket, &key); scanErr != nil {
+			t.Fatalf("get of %q: %v; how to remove it: %v", k.ID, err, scanErr)
+		}
+		kv, err := f.js.KeyValue(t.Context(), bucket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := kv.Delete(t.Context(), key); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Jobs().Get(t.Context(), k); !errors.Is(err, job.ErrJobNotFound) {
+			t.Errorf("get of %q after %q: %v, want ErrJobNotFound", k.ID, command, err)
 		}
 	}
 }

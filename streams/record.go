@@ -59,7 +59,7 @@ func decodeRecord(k job.Key, seq uint64, h nats.Header, data []byte) (job.Record
 	if err != nil {
 		return r, err
 	}
-	j, err := contract.ParseJob(data, k, len(data))
+	j, err := contract.ParseStoredJob(data, k, len(data))
 	if err != nil {
 		return r, fmt.Errorf("%w: %v", job.ErrNotAJob, err)
 	}

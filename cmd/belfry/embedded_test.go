@@ -120,6 +120,58 @@ func TestNATSOptionsRefused(t *testing.T) {
 	}
 }
 
+// The server listens on every port that the file asks for, and on all interfaces
+// where it names no host.
+func TestOtherListeners(t *testing.T) {
+	t.Parallel()
+	const users = `authorization { user: u, password: p }`
+	for _, tc := range []struct {
+		name, conf string
+		refused    string // empty is accepted
+	}{
+		{"websocket", `websocket { port: 8443, no_tls: true }`, `websocket of the embedded nats-server would listen on ":8443": not a loopback address`},
+		{"websocket on loopback", `websocket { listen: "127.0.0.1:8443", no_tls: true }`, ""},
+		{"websocket with users", users + `, websocket { port: 8443, no_tls: true }`, ""},
+		{"websocket with its own", `websocket { port: 8443, no_tls: true, ` + users + ` }`, ""},
+		{"mqtt", `mqtt { port: 1883 }`, `mqtt of the embedded nats-server would listen on ":1883": not a loopback address`},
+		{"mqtt on loopback", `mqtt { host: 127.0.0.1, port: 1883 }`, ""},
+		{"mqtt with users", users + `, mqtt { port: 1883 }`, ""},
+		{"mqtt with its own", `mqtt { port: 1883, ` + users + ` }`, ""},
+		{"leafnodes", `leafnodes { port: 7422 }`, `leafnodes of the embedded nats-server would listen on ":7422": not a loopback address`},
+		{"leafnodes on loopback", `leafnodes { listen: "127.0.0.1:7422" }`, ""},
+		{"leafnodes with users", users + `, leafnodes { port: 7422 }`, ""},
+		{"leafnodes with its own", `leafnodes { port: 7422, ` + users + ` }`, ""},
+		{"leafnodes that only dials", `leafnodes { remotes: [ {url: "nats://192.0.2.1:7422"} ] }`, ""},
+		{"gateway", `gateway { name: a, port: 7222 }`, `gateway of the embedded nats-server would listen on ":7222": not a loopback address, and --nats-config has no authorization in gateway: listen on 127.0.0.1, configure authorization in gateway, or add --insecure`},
+		{"gateway on loopback", `gateway { name: a, listen: "[::1]:7222" }`, ""},
+		{"gateway with users for clients", users + `, gateway { name: a, port: 7222 }`, "no authorization in gateway"},
+		{"gateway with its own", `gateway { name: a, port: 7222, ` + users + ` }`, ""},
+		{"cluster", `cluster { name: a, listen: "0.0.0.0:6222" }`, `cluster of the embedded nats-server would listen on "0.0.0.0:6222": not a loopback address`},
+		{"cluster on a free port", `cluster { name: a, port: -1 }`, `would listen on ":0"`},
+		{"cluster on loopback", `cluster { name: a, listen: "127.0.0.1:6222" }`, ""},
+		{"cluster with users for clients", users + `, cluster { name: a, port: 6222 }`, "no authorization in cluster"},
+		{"cluster with its own", `cluster { name: a, port: 6222, ` + users + ` }`, ""},
+		{"http", `http: "0.0.0.0:8222"`, `http of the embedded nats-server would listen on "0.0.0.0:8222": not a loopback address`},
+		{"https", `https: "0.0.0.0:8222"`, `https of the embedded nats-server would listen on "0.0.0.0:8222": not a loopback address`},
+		{"http on loopback", `http: "127.0.0.1:8222"`, ""},
+		{"http where clients connect", `http_port: 8222`, ""},
+		{"http with users for clients", users + `, http: "0.0.0.0:8222"`, "it asks nobody who they are: listen on 127.0.0.1, or add --insecure"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			cfg := Config{NATSConfig: confFile(t, tc.conf)}.withDefaults()
+			_, err := natsOptions(t.Context(), cfg)
+			if tc.refused == "" && err != nil || tc.refused != "" && (err == nil || !strings.Contains(err.Error(), tc.refused)) {
+				t.Errorf("natsOptions for %q: error %v, want %q in it", tc.conf, err, tc.refused)
+			}
+			cfg.Insecure = true
+			if _, err := natsOptions(t.Context(), cfg); err != nil {
+				t.Errorf("natsOptions for %q with --insecure: %v", tc.conf, err)
+			}
+		})
+	}
+}
+
 func TestEmbeddedServerAsksForCredentials(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {

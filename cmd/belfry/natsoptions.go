@@ -69,13 +69,10 @@ func setListen(ctx context.Context, opts *server.Options, cfg Config) error {
 	}
 	opts.Host = cmp.Or(opts.Host, "127.0.0.1")
 	opts.Port = cmp.Or(opts.Port, server.DEFAULT_PORT)
-	if hasAuth(opts) || cfg.Insecure {
+	if cfg.Insecure {
 		return nil
 	}
-	if err := checkLoopback(ctx, listenAddr(opts)); err != nil {
-		return fmt.Errorf("the embedded nats-server would listen on %q: %w, and --nats-config has no authorization: listen on 127.0.0.1, configure authorization, or add --insecure to serve everyone who can reach it", listenAddr(opts), err)
-	}
-	return nil
+	return checkListeners(ctx, opts)
 }
 
 // setMaxPayload makes room for the largest job, unless the configuration file

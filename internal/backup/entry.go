@@ -48,13 +48,13 @@ func (l line) entry() (job.Entry, error) {
 
 // job reads a job, with its meta byte for byte.
 func (l line) job(key job.Key) (job.Job, error) {
-	j, err := contract.ParseJob(l.Job, key, maxLine)
+	j, err := contract.ParseStoredJob(l.Job, key, maxLine)
 	if err != nil || l.MetaText == nil {
 		return j, err
 	}
 	// As the meta of a job, so that it is JSON.
 	whole := job.Job{Key: j.Key, Trigger: j.Trigger, Meta: []byte(*l.MetaText), Route: j.Route}
-	return contract.ParseJob(contract.AppendJob(nil, whole), key, maxLine)
+	return contract.ParseStoredJob(contract.AppendJob(nil, whole), key, maxLine)
 }
 
 func (l line) record(key job.Key) (job.Record, error) {

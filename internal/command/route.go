@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"belfry/internal/client"
+	"belfry/internal/contract"
 	"belfry/internal/job"
 )
 
@@ -91,9 +92,6 @@ func (r remote) addRoute(ctx context.Context, cmd *cli.Command, c *client.Client
 	return r.done(cmd, answer, "added %s", id)
 }
 
-// readOnly are the fields of an answer that a request may not have.
-var readOnly = []string{"stream", "subject", "consumer", "public_key", "breaker"}
-
 // editRoute puts the route as it stands with the fields that are given, if
 // nobody has changed it in between. Secrets that are not given stay.
 func (r remote) editRoute(ctx context.Context, cmd *cli.Command, c *client.Client) error {
@@ -112,8 +110,8 @@ func (r remote) editRoute(ctx context.Context, cmd *cli.Command, c *client.Clien
 	if err != nil {
 		return unreadable(err)
 	}
-	for _, name := range readOnly {
-		delete(route, name)
+	for _, name := range contract.RouteAnswerOnly() {
+		delete(route, name) // a request with it is accepted, but it cannot be unset
 	}
 	for _, name := range cmd.StringSlice("unset") {
 		if !unset(route, name) {

@@ -2,7 +2,8 @@
 // with their attempts, routes, and dead letters.
 //
 // Reading is strict. A body is one JSON object in UTF-8 with exactly the
-// fields of its resource, each at most once. Every error wraps exactly one of
+// fields of its resource, each at most once; of what an answer adds to them, where
+// the resource stands, nothing is read. Every error wraps exactly one of
 // the sentinels of package job, and says which field it is about, what was
 // wrong, and what is accepted.
 //
@@ -31,7 +32,17 @@ import (
 type field struct {
 	name     string
 	required bool
-	read     func(value jsontext.Value) error
+	read     func(value jsontext.Value) error // nil ignores it
+}
+
+// ignored returns fields that are accepted, whatever their value, so that an
+// answer can be changed and sent back.
+func ignored(names ...string) []field {
+	var all []field
+	for _, name := range names {
+		all = append(all, field{name: name})
+	}
+	return all
 }
 
 // readObject reads the one JSON object in body, giving each member to the
@@ -67,6 +78,9 @@ func readObject(body []byte, fields ...field) error {
 		value, err := dec.ReadValue()
 		if err != nil {
 			return syntaxError(err)
+		}
+		if fields[i].read == nil {
+			continue
 		}
 		if err := fields[i].read(value); err != nil {
 			return err
@@ -150,10 +164,13 @@ func kindName(k jsontext.Kind) string {
 	return "an object"
 }
 
+// names are those of the fields that mean something.
 func names(fields []field) string {
 	var all []string
 	for _, f := range fields {
-		all = append(all, f.name)
+		if f.read != nil {
+			all = append(all, f.name)
+		}
 	}
 	return strings.Join(all, ", ")
 }

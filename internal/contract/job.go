@@ -10,14 +10,30 @@ import (
 	"belfry/internal/job"
 )
 
-// ParseJob reads a job: the body of a request, or the value stored under its
-// key. When key has an id, the body's may be absent and must else be the same;
-// when it has none, the body must have one. The returned job has the whole
+// ParseJob reads the body of a request for a job, new or changed. When key has
+// an id, the body's may be absent and must else be the same; when it has none,
+// the body must have one. What else [AppendRecord] adds for its readers is
+// ignored: db and collection are those of key. The returned job has the whole
 // key, checked. Its Meta is its own memory, and "null" when the body has none;
 // more than maxMeta bytes of it are refused with [job.ErrTooLarge].
 func ParseJob(body []byte, key job.Key, maxMeta int) (job.Job, error) {
+	return parseJob(body, key, maxMeta, jobAnswerOnly...)
+}
+
+// ParseStoredJob reads the value stored under a job's key, as [AppendJob] makes
+// it, or a person.
+func ParseStoredJob(value []byte, key job.Key, maxMeta int) (job.Job, error) {
+	return parseJob(value, key, maxMeta)
+}
+
+// jobAnswerOnly is what [appendState] appends.
+var jobAnswerOnly = ignored(
+	"db", "collection", "status", "attempt", "next_attempt_time", "reason", "detail", "finished_time",
+)
+
+func parseJob(body []byte, key job.Key, maxMeta int, more ...field) (job.Job, error) {
 	j := job.Job{Key: key, Meta: []byte("null")}
-	err := readObject(body,
+	err := readObject(body, append([]field{
 		idField(&j.ID),
 		field{"trigger_time", true, func(value jsontext.Value) (err error) {
 			j.Trigger, err = readTrigger(value)
@@ -31,7 +47,7 @@ func ParseJob(body []byte, key job.Key, maxMeta int) (job.Job, error) {
 			return nil
 		}},
 		stringField("route", true, &j.Route),
-	)
+	}, more...)...)
 	if err != nil {
 		return job.Job{}, err
 	}
@@ -63,7 +79,8 @@ func readTrigger(value jsontext.Value) (int64, error) {
 }
 
 // AppendJob appends the job as the client gave it, which is the value stored
-// under its key: id, trigger_time, meta and route. [ParseJob] reads it back.
+// under its key: id, trigger_time, meta and route. [ParseStoredJob] reads it
+// back.
 func AppendJob(dst []byte, j job.Job) []byte {
 	return append(appendJobFields(dst, j), '}')
 }

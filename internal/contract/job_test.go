@@ -175,6 +175,8 @@ func TestParseJobRefuses(t *testing.T) {
 		{`{"` + strings.Repeat("é", 5000) + `":1}`, job.ErrUnknownField, `é"…`},
 		{`{"id":"one","id":"one"}`, job.ErrDuplicateField, "id"},
 		{`{"meta":1,"\u006deta":1}`, job.ErrDuplicateField, "meta"},
+		{`{"status":1,"status":"dead"}`, job.ErrDuplicateField, "status"},
+		{`{"status":"dead","statuses":1}`, job.ErrUnknownField, `"statuses"; accepted are id, trigger_time, meta, route`},
 
 		{good("id", `""`), job.ErrID, "id is empty"},
 		{good("id", `"`+strings.Repeat("é", 101)+`"`), job.ErrID, "id has 202 bytes"},
@@ -240,6 +242,12 @@ func TestAppendRecord(t *testing.T) {
 			t.Errorf("AppendRecord of a %s job:\n got %s\nwant %s", tt.r.Status, got, fields+tt.want)
 		} else if !json.Valid([]byte(got)) {
 			t.Errorf("AppendRecord of a %s job is not JSON: %s", tt.r.Status, got)
+		} else if back, err := contract.ParseJob([]byte(got), j.Key, maxMeta); err != nil {
+			t.Errorf("ParseJob(%s): %v; an answer can be sent back", got, err)
+		} else if diff := cmp.Diff(j, back); diff != "" {
+			t.Errorf("ParseJob(%s) (-want +got):\n%s", got, diff)
+		} else if _, err := contract.ParseStoredJob([]byte(got), j.Key, maxMeta); !errors.Is(err, job.ErrUnknownField) {
+			t.Errorf("ParseStoredJob(%s): error %v; no answer is stored", got, err)
 		}
 	}
 }
@@ -266,7 +274,7 @@ func FuzzParseJob(f *testing.F) {
 			t.Errorf("accepted meta %q", j.Meta)
 		}
 		stored := contract.AppendJob(nil, j)
-		again, err := contract.ParseJob(stored, j.Key, maxMeta)
+		again, err := contract.ParseStoredJob(stored, j.Key, maxMeta)
 		if err != nil {
 			t.Fatalf("ParseJob(%q), stored as %q, is not read back: %v", body, stored, err)
 		}

@@ -36,13 +36,7 @@ func policyFields(r *job.Route) []field {
 		millisField("ack_wait_ms", "ack_wait_ms", &p.AckWait),
 		intField("max_deliver", "max_deliver", &p.MaxDeliver),
 		waitsField("backoff_ms", "backoff_ms", &p.BackOff),
-		{"paused", false, func(value jsontext.Value) error {
-			if k := value.Kind(); k != 't' && k != 'f' {
-				return typeError("paused", value, "true and false are accepted")
-			}
-			p.Paused = value.Kind() == 't'
-			return nil
-		}},
+		boolField("paused", &p.Paused),
 		{"paused_until", false, func(value jsontext.Value) (err error) {
 			p.PausedUntil, err = readInt("paused_until", value)
 			return err

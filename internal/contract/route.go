@@ -2,6 +2,7 @@ package contract
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -12,12 +13,18 @@ import (
 // the id like [ParseJob]. The returned route has the whole key, is checked with
 // [job.Route.Check], may leave stored secrets as they are, for [job.Route.Over]
 // to complete, and has no subscription: what [AppendRouteAnswer] adds for its
-// readers is no field of the resource, and refused here like any unknown one. No
-// error quotes the URL or a secret.
+// readers is ignored. No error quotes the URL or a secret.
 func ParseRoute(body []byte, key job.RouteKey) (job.Route, error) {
 	r := job.Route{RouteKey: key, KeepSecret: true}
 	return parseRoute(body, &r)
 }
+
+// routeAnswerOnly is what [AppendRouteAnswer] adds for its readers.
+var routeAnswerOnly = []string{"stream", "subject", "consumer", "breaker", "public_key"}
+
+// RouteAnswerOnly returns the fields of a route's answer that are none of the
+// route's own, and ignored in a request.
+func RouteAnswerOnly() []string { return slices.Clone(routeAnswerOnly) }
 
 // ParseStoredRoute reads the value stored under a route's key, as
 // [AppendRoute] makes it, or a person.
@@ -37,10 +44,7 @@ func parseRoute(body []byte, r *job.Route, more ...field) (job.Route, error) {
 		}},
 	}
 	fields = append(append(fields, policyFields(r)...), more...)
-	// An answer to a GET can be changed and sent back.
-	for _, name := range []string{"stream", "subject", "consumer", "breaker", "public_key"} {
-		fields = append(fields, field{name, false, func(jsontext.Value) error { return nil }})
-	}
+	fields = append(fields, ignored(routeAnswerOnly...)...)
 	if err := readObject(body, fields...); err != nil {
 		return job.Route{}, err
 	}

@@ -46,19 +46,23 @@ func (b *breakers) Collect(values chan<- prometheus.Metric) {
 	show := func(db, route string, state float64) {
 		values <- prometheus.MustNewConstMetric(b.desc, prometheus.GaugeValue, state, db, route)
 	}
+	// The others have one series together, with the route that is named like it.
+	others := job.RouteKey{DB: "other", ID: "other"}
 	for k := range b.named {
-		show(k.DB, k.ID, b.state(k, now))
+		if k != others {
+			show(k.DB, k.ID, b.state(k, now))
+		}
 	}
-	if len(b.named) < MaxRoutes {
+	if _, named := b.named[others]; !named && len(b.named) < MaxRoutes {
 		return
 	}
 	worst := 0.0
 	for k := range b.until {
-		if _, named := b.named[k]; !named {
+		if _, named := b.named[k]; !named || k == others {
 			worst = max(worst, b.state(k, now))
 		}
 	}
-	show("other", "other", worst)
+	show(others.DB, others.ID, worst)
 }
 
 func (b *breakers) state(k job.RouteKey, now time.Time) float64 {

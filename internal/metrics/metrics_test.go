@@ -191,6 +191,32 @@ func TestBreakers(t *testing.T) {
 	}
 }
 
+// A route may have the name under which the others are shown.
+func TestBreakerOfARouteNamedOther(t *testing.T) {
+	t.Parallel()
+	m := metrics.New(metrics.Build{})
+	others := func() []float64 {
+		var all []float64
+		for _, series := range family(t, m, "belfry_breaker_state").Metric {
+			if label(series, "db") == "other" && label(series, "route") == "other" {
+				all = append(all, series.Gauge.GetValue())
+			}
+		}
+		return all
+	}
+	named := job.RouteKey{DB: "other", ID: "other"}
+	m.Streams.BreakerTripped(named, time.Now().Add(-time.Second))
+	if diff := cmp.Diff([]float64{1}, others()); diff != "" {
+		t.Errorf("it alone (-want +got):\n%s", diff)
+	}
+	for n := range metrics.MaxRoutes + 2 {
+		m.Streams.BreakerTripped(job.RouteKey{DB: "db", ID: fmt.Sprint("r", n)}, time.Now().Add(time.Hour))
+	}
+	if diff := cmp.Diff([]float64{2}, others()); diff != "" {
+		t.Errorf("with others (-want +got):\n%s", diff)
+	}
+}
+
 func label(series *dto.Metric, name string) string {
 	for _, l := range series.Label {
 		if l.GetName() == name {
