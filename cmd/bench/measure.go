@@ -74,6 +74,19 @@ func (p plan) dues(ahead time.Duration) (first time.Time, due func(int) time.Tim
 
 var errLatePreparation = errors.New("the jobs could not be created before they were due")
 
+// play has prepare create all jobs of a plan so long before the first is due,
+// and returns its row's figures when all have arrived.
+func (p plan) play(ctx context.Context, t *tally, ahead time.Duration, prepare func(due func(i int) time.Time) error) (figures, error) {
+	first, due := p.dues(ahead)
+	if err := prepare(due); err != nil {
+		return nil, err
+	}
+	if time.Now().After(first) {
+		return nil, errLatePreparation
+	}
+	return p.run(ctx, t, first)
+}
+
 // run waits for all jobs of a plan, the first of which is due at first, and
 // returns its row's figures.
 func (p plan) run(ctx context.Context, t *tally, first time.Time) (figures, error) {

@@ -114,14 +114,9 @@ func measureWebhooks(synced string, p plan) func(context.Context, *bench) (outco
 			if err := n.createRoute(ctx, in.url()); err != nil {
 				return nil, err
 			}
-			first, due := p.dues(ahead(synced, p.jobs))
-			if err := n.createJobs(ctx, synced, 0, p.jobs, due); err != nil {
-				return nil, err
-			}
-			if time.Now().After(first) {
-				return nil, errLatePreparation
-			}
-			return p.run(ctx, t, first)
+			return p.play(ctx, t, ahead(synced, p.jobs), func(due func(int) time.Time) error {
+				return n.createJobs(ctx, synced, 0, p.jobs, due)
+			})
 		})
 		if err != nil {
 			return o, err
