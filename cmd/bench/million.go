@@ -71,15 +71,6 @@ func measureMillion(ctx context.Context, b *bench) (o outcome, err error) {
 	return o, nil
 }
 
-func (n *node) with(do func(jetstream.JetStream) error) error {
-	js, err := n.jetStream()
-	if err != nil {
-		return err
-	}
-	defer js.Conn().Close()
-	return do(js)
-}
-
 // beats are due during the restart, one each 20 ms.
 var beats = plan{jobs: 4000, rate: 50}
 

@@ -165,6 +165,15 @@ func (n *node) jetStream() (jetstream.JetStream, error) {
 	return jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(16<<10))
 }
 
+func (n *node) with(do func(jetstream.JetStream) error) error {
+	js, err := n.jetStream()
+	if err != nil {
+		return err
+	}
+	defer js.Conn().Close()
+	return do(js)
+}
+
 // stop ends the child, if it has not ended, and removes its data.
 func (n *node) stop() {
 	_ = n.proc.Stop() // how it ends does not count any more
