@@ -10,7 +10,7 @@ import (
 func buckets() []jetstream.KeyValueConfig {
 	return []jetstream.KeyValueConfig{
 		{
-			Bucket:         settingsBucket,
+			Bucket:         belfryBucket,
 			Description:    "Belfry: what was fixed at first start, and who is at work",
 			LimitMarkerTTL: presenceTTL,
 		},

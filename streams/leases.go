@@ -17,7 +17,7 @@ import (
 // believe in costs a few refused fires, and an owner that cannot renew its own
 // goes on until it is replaced.
 //
-// A lease is a key of the settings bucket that its holder writes each second.
+// A lease is a key of the bucket belfry that its holder writes each second.
 // Others count it as expired after three seconds without a write, as their own
 // monotonic clock saw it; nobody compares clocks. Each node says in the same
 // way that it is alive, from which all compute the same share.

@@ -25,7 +25,7 @@ const (
 	advisoryStream = "ADVISORIES" // what JetStream says of the consumers of FIRES
 	routesBucket   = "routes"     // one key per route
 	tokensBucket   = "tokens"     // one key per bearer token
-	settingsBucket = "belfry"     // what was fixed at first start
+	belfryBucket   = "belfry"     // the number of partitions, leases, nodes, and the last restore
 	gatesBucket    = "gates"      // what holds routes back for a while
 
 	jobsBucketPrefix  = "jobs_" // a bucket per partition
@@ -188,10 +188,10 @@ func partitionOf(k job.Key, partitions int) int {
 	return int(h.Sum32() % uint32(partitions))
 }
 
-// Keys of the settings bucket.
-func leaseKey(partition int) string     { return leasePrefix + strconv.Itoa(partition) }
-func nodeKey(node string) string        { return nodePrefix + node }
-func settingsSubject(key string) string { return "$KV." + settingsBucket + "." + key }
+// Keys of the bucket belfry.
+func leaseKey(partition int) string   { return leasePrefix + strconv.Itoa(partition) }
+func nodeKey(node string) string      { return nodePrefix + node }
+func belfrySubject(key string) string { return "$KV." + belfryBucket + "." + key }
 
 // parseLeaseKey undoes leaseKey.
 func parseLeaseKey(key string) (partition int, ok bool) {
@@ -226,10 +226,10 @@ func parseBreakerKey(key string) (job.RouteKey, error) {
 }
 
 const (
-	gatesStream    = "KV_" + gatesBucket
-	settingsStream = "KV_" + settingsBucket
-	routesStream   = "KV_" + routesBucket
-	tokensStream   = "KV_" + tokensBucket
+	gatesStream  = "KV_" + gatesBucket
+	belfryStream = "KV_" + belfryBucket
+	routesStream = "KV_" + routesBucket
+	tokensStream = "KV_" + tokensBucket
 
 	routesPrefix = "$KV." + routesBucket + "."
 	tokensPrefix = "$KV." + tokensBucket + "."

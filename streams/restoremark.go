@@ -13,7 +13,7 @@ import (
 	"belfry/internal/job"
 )
 
-// restoreMark is the one key of the settings bucket that tells of a restore: it
+// restoreMark is the one key of the bucket belfry that tells of a restore: it
 // is there before anything of the backup is, and says at the end that all of it
 // is. It stays, for the timers to read.
 type restoreMark struct {
@@ -26,12 +26,12 @@ type restoreMark struct {
 // readRestoreMark returns the mark as the leader has it, and its revision, 0 if
 // there never was one.
 func (w *writer) readRestoreMark(ctx context.Context) (mark restoreMark, revision uint64, err error) {
-	m, found, err := w.lastOnLeader(ctx, settingsStream, settingsSubject(restoreKey))
+	m, found, err := w.lastOnLeader(ctx, belfryStream, belfrySubject(restoreKey))
 	if err != nil || !found || isMarker(m.Header) {
 		return mark, m.Seq, err
 	}
 	if err := json.Unmarshal(m.Data, &mark); err != nil {
-		return mark, 0, fmt.Errorf("couldn't read the key %s of bucket %s: %w", restoreKey, settingsBucket, err)
+		return mark, 0, fmt.Errorf("couldn't read the key %s of bucket %s: %w", restoreKey, belfryBucket, err)
 	}
 	return mark, m.Seq, nil
 }
@@ -41,7 +41,7 @@ func (w *writer) writeRestoreMark(ctx context.Context, mark restoreMark, expect 
 	if err != nil {
 		return err
 	}
-	m := &nats.Msg{Subject: settingsSubject(restoreKey), Header: nats.Header{hdrExpectSubjectSeq: {formatUint(expect)}}, Data: data}
+	m := &nats.Msg{Subject: belfrySubject(restoreKey), Header: nats.Header{hdrExpectSubjectSeq: {formatUint(expect)}}, Data: data}
 	_, err = w.send(ctx, m)
 	if errors.Is(err, errConflict) || errors.Is(err, errNoAnswer) {
 		return fmt.Errorf("%w: %v", job.ErrUnknownOutcome, err)

@@ -117,7 +117,7 @@ const MaxPartitions = 50
 func (s *Store) fixPartitions(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, setupTry)
 	defer cancel()
-	kv, err := s.js.KeyValue(ctx, settingsBucket)
+	kv, err := s.js.KeyValue(ctx, belfryBucket)
 	if err != nil {
 		return err
 	}
@@ -131,7 +131,7 @@ func (s *Store) fixPartitions(ctx context.Context) error {
 	}
 	n, err := strconv.Atoi(string(e.Value()))
 	if err != nil || n < 1 || n > MaxPartitions {
-		return fmt.Errorf("the key %s of bucket %s is %q; 1 to %d is accepted", partitionsKey, settingsBucket, e.Value(), MaxPartitions)
+		return fmt.Errorf("the key %s of bucket %s is %q; 1 to %d is accepted", partitionsKey, belfryBucket, e.Value(), MaxPartitions)
 	}
 	if n != s.cfg.Partitions {
 		s.cfg.Log.Info("the number of partitions was fixed at the first start", "partitions", n, "asked", s.cfg.Partitions)

@@ -27,7 +27,7 @@ func (l *leases) revision(key string) *uint64 {
 // write puts our name under a key, over the revision expect if it is given,
 // and reports whether it did.
 func (l *leases) write(ctx context.Context, key string, expect *uint64) bool {
-	m := &nats.Msg{Subject: settingsSubject(key), Header: nats.Header{hdrTTL: {presenceTTL.String()}}, Data: []byte(l.node)}
+	m := &nats.Msg{Subject: belfrySubject(key), Header: nats.Header{hdrTTL: {presenceTTL.String()}}, Data: []byte(l.node)}
 	if expect != nil {
 		m.Header[hdrExpectSubjectSeq] = []string{formatUint(*expect)}
 	}
@@ -45,7 +45,7 @@ func (l *leases) write(ctx context.Context, key string, expect *uint64) bool {
 // lookAgain finds out why a key is not as it was when it was last seen. Its mark
 // expires too, and of that no watch tells one that was cut off meanwhile.
 func (l *leases) lookAgain(ctx context.Context, key string, revision uint64) {
-	m, found, err := l.s.jobs.w.lastOnLeader(ctx, settingsStream, settingsSubject(key))
+	m, found, err := l.s.jobs.w.lastOnLeader(ctx, belfryStream, belfrySubject(key))
 	switch {
 	case err != nil:
 	case !found:
@@ -64,7 +64,7 @@ func (l *leases) lookAgain(ctx context.Context, key string, revision uint64) {
 // erase deletes a key, unless somebody else has written it since we saw it. At
 // worst it expires.
 func (l *leases) erase(ctx context.Context, key string) {
-	m := purgeMarker(settingsSubject(key), presenceTTL)
+	m := purgeMarker(belfrySubject(key), presenceTTL)
 	m.Header[hdrExpectSubjectSeq] = []string{formatUint(*l.revision(key))}
 	l.s.jobs.w.send(ctx, m)
 }
@@ -77,9 +77,9 @@ func (l *leases) saw(key string, s sighting) {
 	}
 }
 
-// watch notes what is written to the settings bucket, until ctx ends.
+// watch notes what is written to the bucket belfry, until ctx ends.
 func (l *leases) watch(ctx context.Context) {
-	watchKeys(ctx, l.s.js, l.s.cfg.Log, settingsBucket, ">", func(e jetstream.KeyValueEntry) {
+	watchKeys(ctx, l.s.js, l.s.cfg.Log, belfryBucket, ">", func(e jetstream.KeyValueEntry) {
 		switch {
 		case e == nil:
 		case e.Operation() != jetstream.KeyValuePut:

@@ -37,7 +37,7 @@ func (s *Server) serveAdmin(scrape http.Handler) error {
 	srv.WriteTimeout = 0 // profiles take as long as is asked for
 	s.serveOn(listener, srv.Serve, "admin listener")
 	// Nobody waits for a profile that is under way.
-	s.done("admin listener", stopLimit, func(context.Context) error { return srv.Close() })
+	s.onStop("admin listener", stopLimit, func(context.Context) error { return srv.Close() })
 	s.log.Info("profiles and metrics are served", "admin", "http://"+listener.Addr().String())
 	return nil
 }

@@ -44,7 +44,7 @@ func (s *Server) embedNATS(ctx context.Context, opts *server.Options) (dial, err
 	if err != nil {
 		return nil, err
 	}
-	s.done("data folder", stopLimit, func(context.Context) error { return unlock() })
+	s.onStop("data folder", stopLimit, func(context.Context) error { return unlock() })
 	s.syncAlways = opts.SyncAlways
 	if !opts.SyncAlways {
 		s.log.Warn("a power loss can lose what was answered: --nats-config sets another sync_interval than always")
@@ -53,7 +53,7 @@ func (s *Server) embedNATS(ctx context.Context, opts *server.Options) (dial, err
 	if err != nil {
 		return nil, err
 	}
-	s.done("nats-server", stopLimit, e.stop)
+	s.onStop("nats-server", stopLimit, e.stop)
 	s.setPlace(&s.natsURL, e.server.ClientURL())
 	return func(name string) (*nats.Conn, error) {
 		conn, err := e.connection(name)
@@ -176,7 +176,7 @@ func (s *Server) connOptions(name string) []nats.Option {
 
 // closeLater has a connection closed when the server stops.
 func (s *Server) closeLater(nc *nats.Conn, name string) {
-	s.done("NATS connection "+name, flushLimit, func(ctx context.Context) error {
+	s.onStop("NATS connection "+name, flushLimit, func(ctx context.Context) error {
 		defer nc.Close()
 		err := nc.FlushWithContext(ctx) // the last acks
 		if errors.Is(err, nats.ErrConnectionClosed) || !nc.IsConnected() {

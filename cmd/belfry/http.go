@@ -36,7 +36,7 @@ func (s *Server) openFront() (front, error) {
 	if err != nil {
 		return front{}, fmt.Errorf("couldn't listen for the API (--listen): %w", err)
 	}
-	s.done("API listener", stopLimit, func(context.Context) error {
+	s.onStop("API listener", stopLimit, func(context.Context) error {
 		if err := listener.Close(); !errors.Is(err, net.ErrClosed) {
 			return err
 		}
@@ -85,7 +85,7 @@ func (s *Server) serveHTTP(listener net.Listener, cert *certificate, handler htt
 		s.spawn("certificate", stopLimit, cert.run)
 	}
 	s.serveOn(netutil.LimitListener(listener, s.cfg.MaxConnections), serve, "API")
-	s.done("API", httpLimit, func(ctx context.Context) error {
+	s.onStop("API", httpLimit, func(ctx context.Context) error {
 		if err := srv.Shutdown(ctx); err != nil {
 			return errors.Join(err, srv.Close())
 		}

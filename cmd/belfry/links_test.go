@@ -25,26 +25,43 @@ func TestDocumentLinks(t *testing.T) {
 	docs = append(docs, "../../README.md", "../../CHANGELOG.md")
 	found := 0
 	for _, doc := range docs {
-		for _, m := range link.FindAllStringSubmatch(readText(t, doc), -1) {
-			file, anchor, _ := strings.Cut(m[1], "#")
-			if strings.Contains(file, "://") {
-				continue
-			}
+		for _, l := range linksOf(t, doc) {
 			found++
-			target := doc
-			if file != "" {
-				target = filepath.Join(filepath.Dir(doc), file)
-			}
-			if _, err := os.Stat(target); err != nil {
-				t.Errorf("%s: the link %s leads nowhere: %v", doc, m[1], err)
-			} else if anchor != "" && !anchors(readText(t, target))[anchor] {
-				t.Errorf("%s: %s has no heading for #%s", doc, target, anchor)
+			if _, err := os.Stat(l.target); err != nil {
+				t.Errorf("%s: the link %s leads nowhere: %v", doc, l.written, err)
+			} else if l.anchor != "" && !anchors(readText(t, l.target))[l.anchor] {
+				t.Errorf("%s: %s has no heading for #%s", doc, l.target, l.anchor)
 			}
 		}
 	}
 	if found < len(docs) {
 		t.Errorf("found %d links in %d documents; the pattern must have missed them", found, len(docs))
 	}
+}
+
+// docLink is a link from a document to a file beside it, or to itself.
+type docLink struct {
+	written string
+	target  string // the file, as the document's own path is given
+	anchor  string
+}
+
+// linksOf returns the links of a document, without those to elsewhere.
+func linksOf(t *testing.T, doc string) []docLink {
+	t.Helper()
+	var all []docLink
+	for _, m := range link.FindAllStringSubmatch(readText(t, doc), -1) {
+		file, anchor, _ := strings.Cut(m[1], "#")
+		if strings.Contains(file, "://") {
+			continue
+		}
+		target := doc
+		if file != "" {
+			target = filepath.Join(filepath.Dir(doc), file)
+		}
+		all = append(all, docLink{m[1], target, anchor})
+	}
+	return all
 }
 
 func readText(t *testing.T, path string) string {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -19,11 +18,7 @@ func TestPackaging(t *testing.T) {
 	started := regexp.MustCompile(`(?m)^(ExecStart|CMD).*\bserve\b.*$`)
 	flag := regexp.MustCompile(`--([a-z-]+)`)
 	for _, file := range []string{"../../Dockerfile", "../../packaging/belfry.service"} {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		line := started.FindString(string(data))
+		line := started.FindString(readText(t, file))
 		found := flag.FindAllStringSubmatch(line, -1)
 		if len(found) == 0 || !strings.Contains(line, "serve") {
 			t.Errorf("%s starts belfry with %q, want serve with flags", file, line)
@@ -40,11 +35,8 @@ func TestPackaging(t *testing.T) {
 func TestShippedLinks(t *testing.T) {
 	t.Parallel()
 	const root = "../.."
-	makefile, err := os.ReadFile(filepath.Join(root, "Makefile"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	line := regexp.MustCompile(`(?m)^SHIPPED := (.*)$`).FindStringSubmatch(string(makefile))
+	makefile := readText(t, filepath.Join(root, "Makefile"))
+	line := regexp.MustCompile(`(?m)^SHIPPED := (.*)$`).FindStringSubmatch(makefile)
 	if line == nil {
 		t.Fatal("the Makefile does not say what is SHIPPED")
 	}
@@ -56,20 +48,18 @@ func TestShippedLinks(t *testing.T) {
 		}
 		shipped = append(shipped, files...)
 	}
-	link := regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`) // one with a colon leads elsewhere
 	links := 0
 	for _, file := range shipped {
 		if filepath.Ext(file) != ".md" {
 			continue
 		}
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, m := range link.FindAllStringSubmatch(string(text), -1) {
+		for _, l := range linksOf(t, file) {
+			if l.target == file {
+				continue
+			}
 			links++
-			if to := filepath.Join(filepath.Dir(file), m[1]); !slices.Contains(shipped, to) {
-				t.Errorf("%s links to %s, which is not shipped", file, to)
+			if !slices.Contains(shipped, l.target) {
+				t.Errorf("%s links to %s, which is not shipped", file, l.target)
 			}
 		}
 	}

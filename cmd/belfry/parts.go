@@ -30,8 +30,8 @@ const (
 	tracesLimit   = 500 * time.Millisecond
 )
 
-// done notes how to take back what was just done.
-func (s *Server) done(name string, limit time.Duration, undo func(context.Context) error) {
+// onStop notes how to take back what was just done.
+func (s *Server) onStop(name string, limit time.Duration, undo func(context.Context) error) {
 	s.undo = append(s.undo, step{name, limit, undo})
 }
 
@@ -63,7 +63,7 @@ func (s *Server) spawn(name string, limit time.Duration, run func(context.Contex
 		}
 		ended <- err
 	}()
-	s.done(name, limit, func(limited context.Context) error {
+	s.onStop(name, limit, func(limited context.Context) error {
 		cancel()
 		select {
 		case err := <-ended:

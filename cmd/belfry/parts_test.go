@@ -28,11 +28,11 @@ func TestStopIsInReverseBoundedAndJoinsErrors(t *testing.T) {
 	s := newServer(Config{})
 	var order []string
 	wrong := errors.New("wrong")
-	s.done("a", time.Minute, func(context.Context) error { order = append(order, "a"); return wrong })
+	s.onStop("a", time.Minute, func(context.Context) error { order = append(order, "a"); return wrong })
 	release := make(chan struct{})
 	defer close(release)
 	s.spawn("stuck", time.Nanosecond, func(context.Context) error { <-release; return nil })
-	s.done("b", time.Minute, func(context.Context) error { order = append(order, "b"); return nil })
+	s.onStop("b", time.Minute, func(context.Context) error { order = append(order, "b"); return nil })
 	err := s.Stop(t.Context())
 	if !errors.Is(err, wrong) || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "stuck") {
 		t.Errorf("Stop: %v, want both %v and that the stuck part is late", err, wrong)

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"belfry/internal/proc"
 )
 
 // The end-to-end tests run the real program in a process of its own, talk to
@@ -95,7 +97,7 @@ func startServing(t *testing.T, args ...string) *running {
 		fields := map[string]string{}
 		err = json.Unmarshal(line, &fields)
 		admin += fields["admin"] // in the line before, with --admin-listen
-		if err == nil && fields["msg"] == "belfry is listening" {
+		if err == nil && fields["msg"] == proc.SaysListening {
 			log := make(chan string, 1)
 			go func() {
 				rest, _ := io.ReadAll(lines)

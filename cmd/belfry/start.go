@@ -82,7 +82,7 @@ func (s *Server) startTelemetry(ctx context.Context) (telemetry, error) {
 		return telemetry{}, err
 	}
 	if tracer != nil {
-		s.done("traces", tracesLimit, tracer.Shutdown)
+		s.onStop("traces", tracesLimit, tracer.Shutdown)
 	}
 	return telemetry{counts, scrape, tracer}, nil
 }
@@ -173,6 +173,6 @@ func (s *Server) serveNATS(ctx context.Context, dial dial, cfg service.Config) e
 	if err != nil {
 		return err
 	}
-	s.done("NATS service", serviceLimit, served.Stop)
+	s.onStop("NATS service", serviceLimit, served.Stop)
 	return nil
 }

@@ -26,14 +26,9 @@ func measureNATS(synced string, p plan) func(context.Context, *bench) (outcome, 
 			if err := subscribeRoute(ctx, js, t); err != nil {
 				return nil, err
 			}
-			first, due := p.dues(ahead(synced, p.jobs))
-			if err := n.createJobs(ctx, synced, 0, p.jobs, due); err != nil {
-				return nil, err
-			}
-			if time.Now().After(first) {
-				return nil, errLatePreparation
-			}
-			return p.run(ctx, t, first)
+			return p.play(ctx, t, ahead(synced, p.jobs), func(due func(int) time.Time) error {
+				return n.createJobs(ctx, synced, 0, p.jobs, due)
+			})
 		})
 		if err != nil {
 			return o, err
@@ -46,14 +41,9 @@ func measureNATS(synced string, p plan) func(context.Context, *bench) (outcome, 
 			if err := subscribe(ctx, js, nativeStream, routeConsumer, t); err != nil {
 				return nil, err
 			}
-			first, due := p.dues(ahead(synced, p.jobs))
-			if err := publishAll(ctx, js, 0, p.jobs, func(i int) *nats.Msg { return schedule(i, due(i)) }); err != nil {
-				return nil, err
-			}
-			if time.Now().After(first) {
-				return nil, errLatePreparation
-			}
-			return p.run(ctx, t, first)
+			return p.play(ctx, t, ahead(synced, p.jobs), func(due func(int) time.Time) error {
+				return publishAll(ctx, js, 0, p.jobs, func(i int) *nats.Msg { return schedule(i, due(i)) })
+			})
 		})
 		if err != nil {
 			return o, err

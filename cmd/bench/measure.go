@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -51,38 +50,4 @@ func pause(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// settleTime is how long all may take to arrive after the last is due.
-const settleTime = 90 * time.Second
-
-// ahead is how long before the first is due the creating of jobs begins. It
-// must be done by then, or the row fails.
-func ahead(synced string, jobs int) time.Duration {
-	perSecond := 8000
-	if synced == always {
-		perSecond = 2000 // a sync each, for native schedules
-	}
-	return 4*time.Second + time.Duration(jobs)*time.Second/time.Duration(perSecond)
-}
-
-// dues returns the due times of a plan whose first job is so far ahead.
-func (p plan) dues(ahead time.Duration) (first time.Time, due func(int) time.Time) {
-	first = time.Now().Add(ahead).Truncate(time.Millisecond)
-	return first, func(i int) time.Time { return p.due(first, i) }
-}
-
-var errLatePreparation = errors.New("the jobs could not be created before they were due")
-
-// run waits for all jobs of a plan, the first of which is due at first, and
-// returns its row's figures.
-func (p plan) run(ctx context.Context, t *tally, first time.Time) (figures, error) {
-	span := time.Until(p.due(first, p.jobs-1))
-	if err := t.wait(ctx, span+settleTime); err != nil {
-		return nil, err
-	}
-	if p.rate == 0 {
-		return t.burst(first), nil
-	}
-	return t.lateness(), nil
 }

@@ -20,64 +20,92 @@ func measureMillion(ctx context.Context, b *bench) (o outcome, err error) {
 	b.traced = true
 	defer func() { b.traced = false }()
 	jobs := b.scaled(1_000_000)
-	far := func(int) time.Time { return time.Now().Add(24 * time.Hour) }
-
-	n, err := b.startBelfry(ctx, relaxed)
-	if err != nil {
-		return o, err
-	}
-	o.belfry, n, err = heapAndRestart(ctx, n, jobs, streams.FiresStream, 10*time.Millisecond,
-		func(n *node) error { return n.createRoute(ctx, "") },
-		func(n *node, from, to int, due func(int) time.Time) error {
-			if due == nil {
-				due = far
-			}
-			return n.createJobs(ctx, relaxed, from, to, due)
-		},
-		func(dead *node) (*node, error) { return b.resumeBelfry(ctx, relaxed, dead.dir, dead.nats) })
-	n.stop()
-	if err != nil {
+	if o.belfry, err = b.belfryWithMany(ctx).measure(ctx, jobs); err != nil {
 		return o, fmt.Errorf("belfry: %w", err)
 	}
 	fmt.Fprintf(b.log, "  belfry %v\n", o.belfry)
-
-	if n, err = b.startServer(ctx, relaxed); err != nil {
-		return o, err
-	}
-	// Native schedules are on time when they are within the server's floor.
-	o.native, n, err = heapAndRestart(ctx, n, jobs, nativeStream, 260*time.Millisecond,
-		func(n *node) error { return n.with(func(js jetstream.JetStream) error { return makeNative(ctx, js) }) },
-		func(n *node, from, to int, due func(int) time.Time) error {
-			if due == nil {
-				due = far
-			}
-			return n.with(func(js jetstream.JetStream) error {
-				return publishAll(ctx, js, from, to, func(i int) *nats.Msg { return schedule(i, due(i)) })
-			})
-		},
-		func(dead *node) (*node, error) {
-			_, text, _ := net.SplitHostPort(dead.nats)
-			port, err := strconv.Atoi(text)
-			if err != nil {
-				return nil, err
-			}
-			return b.resumeServer(ctx, relaxed, dead.dir, port)
-		})
-	n.stop()
-	if err != nil {
+	if o.native, err = b.nativeWithMany(ctx).measure(ctx, jobs); err != nil {
 		return o, fmt.Errorf("nats-server: %w", err)
 	}
 	fmt.Fprintf(b.log, "  nats-server %v\n", o.native)
 	return o, nil
 }
 
-func (n *node) with(do func(jetstream.JetStream) error) error {
-	js, err := n.jetStream()
-	if err != nil {
-		return err
+// contestant is one whose memory and restart are measured.
+type contestant struct {
+	stream string        // that its fires come from
+	onTime time.Duration // how late one may be at most
+	start  func() (*node, error)
+	setup  func(*node) error
+	store  func(n *node, from, to int, due func(i int) time.Time) error // jobs from..to-1
+	resume func(dead *node) (*node, error)
+}
+
+func (b *bench) belfryWithMany(ctx context.Context) contestant {
+	return contestant{
+		stream: streams.FiresStream, onTime: 10 * time.Millisecond,
+		start: func() (*node, error) { return b.startBelfry(ctx, relaxed) },
+		setup: func(n *node) error { return n.createRoute(ctx, "") },
+		store: func(n *node, from, to int, due func(int) time.Time) error {
+			return n.createJobs(ctx, relaxed, from, to, due)
+		},
+		resume: func(dead *node) (*node, error) { return b.resumeBelfry(ctx, relaxed, dead.dir, dead.nats) },
 	}
-	defer js.Conn().Close()
-	return do(js)
+}
+
+// nativeWithMany has native schedules, which are on time when they are within the
+// server's floor.
+func (b *bench) nativeWithMany(ctx context.Context) contestant {
+	return contestant{
+		stream: nativeStream, onTime: 260 * time.Millisecond,
+		start: func() (*node, error) { return b.startServer(ctx, relaxed) },
+		setup: func(n *node) error {
+			return n.with(func(js jetstream.JetStream) error { return makeNative(ctx, js) })
+		},
+		store: func(n *node, from, to int, due func(int) time.Time) error {
+			return n.with(func(js jetstream.JetStream) error {
+				return publishAll(ctx, js, from, to, func(i int) *nats.Msg { return schedule(i, due(i)) })
+			})
+		},
+		resume: func(dead *node) (*node, error) {
+			_, text, _ := net.SplitHostPort(dead.nats)
+			port, err := strconv.Atoi(text)
+			if err != nil {
+				return nil, err
+			}
+			return b.resumeServer(ctx, relaxed, dead.dir, port)
+		},
+	}
+}
+
+// measure stores that many jobs. It returns the bytes that each takes, and the
+// seconds from the kill to the first fire on time.
+func (c contestant) measure(ctx context.Context, jobs int) (figures, error) {
+	n, err := c.start()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { n.stop() }() // the one that runs at the end
+	perJob, err := c.heapPerJob(ctx, n, jobs)
+	if err != nil {
+		return nil, err
+	}
+	_, due := beats.dues(time.Second)
+	if err := c.store(n, 0, beats.jobs, due); err != nil {
+		return nil, err
+	}
+	n.kill()
+	killed := time.Now()
+	again, err := c.resume(n)
+	if err != nil {
+		return nil, err
+	}
+	n = again
+	back, err := c.firstOnTime(ctx, n)
+	if err != nil {
+		return nil, err
+	}
+	return figures{perJob, back.Sub(killed).Seconds()}, nil
 }
 
 // beats are due during the restart, one each 20 ms.
@@ -88,66 +116,53 @@ var beats = plan{jobs: 4000, rate: 50}
 // that rests is smaller yet by some 20 B per job.
 const cacheTime = 15 * time.Second
 
-// heapAndRestart measures both on n, and returns the node that runs at the
-// end. store stores the jobs from..to-1, for tomorrow if due is nil.
-func heapAndRestart(
-	ctx context.Context, n *node, jobs int, stream string, onTime time.Duration,
-	setup func(*node) error,
-	store func(n *node, from, to int, due func(int) time.Time) error,
-	resume func(*node) (*node, error),
-) (figures, *node, error) {
-	if err := setup(n); err != nil {
-		return nil, n, err
+// heapPerJob stores jobs for tomorrow, and returns the bytes that each takes in
+// memory.
+func (c contestant) heapPerJob(ctx context.Context, n *node, jobs int) (float64, error) {
+	if err := c.setup(n); err != nil {
+		return 0, err
 	}
 	before, err := n.liveHeap(ctx)
 	if err != nil {
-		return nil, n, err
+		return 0, err
 	}
+	tomorrow := func(int) time.Time { return time.Now().Add(24 * time.Hour) }
 	// Numbers below belong to the beats.
-	if err := store(n, beats.jobs, beats.jobs+jobs, nil); err != nil {
-		return nil, n, err
+	if err := c.store(n, beats.jobs, beats.jobs+jobs, tomorrow); err != nil {
+		return 0, err
 	}
 	// Blocks that were written a moment ago are still in the server's cache.
 	if err := pause(ctx, cacheTime); err != nil {
-		return nil, n, err
+		return 0, err
 	}
 	after, err := n.liveHeap(ctx)
-	if err != nil {
-		return nil, n, err
-	}
-	_, due := beats.dues(time.Second)
-	if err := store(n, 0, beats.jobs, due); err != nil {
-		return nil, n, err
-	}
-	n.kill()
-	dead := n
-	start := time.Now()
-	n, err = resume(dead)
-	if err != nil {
-		return nil, dead, err
-	}
+	return (after - before) / float64(jobs), err
+}
+
+// firstOnTime returns when the first beat has arrived on time.
+func (c contestant) firstOnTime(ctx context.Context, n *node) (at time.Time, err error) {
 	js, err := n.jetStream()
 	if err != nil {
-		return nil, n, err
+		return at, err
 	}
 	defer js.Conn().Close()
-	back := make(chan time.Duration, 1)
+	back := make(chan time.Time, 1)
 	var once sync.Once
 	t := newTally(beats.jobs)
 	t.onTime = func(late time.Duration) {
-		if late <= onTime {
-			once.Do(func() { back <- time.Since(start) })
+		if late <= c.onTime {
+			once.Do(func() { back <- time.Now() })
 		}
 	}
-	if err := subscribe(ctx, js, stream, routeConsumer, t); err != nil {
-		return nil, n, err
+	if err := subscribe(ctx, js, c.stream, routeConsumer, t); err != nil {
+		return at, err
 	}
 	select {
-	case took := <-back:
-		return figures{(after - before) / float64(jobs), took.Seconds()}, n, nil
+	case at = <-back:
+		return at, nil
 	case <-time.After(settleTime):
-		return nil, n, fmt.Errorf("nothing fired on time within %v of the restart", settleTime)
+		return at, fmt.Errorf("nothing fired on time within %v of the restart", settleTime)
 	case <-ctx.Done():
-		return nil, n, ctx.Err()
+		return at, ctx.Err()
 	}
 }

@@ -1,19 +1,15 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -27,12 +23,10 @@ type node struct {
 	api  string // host:port; of a belfry
 	nats string // host:port
 
-	cmd    *exec.Cmd
+	proc   *proc.Process
 	dir    string
-	ended  chan struct{} // closed when it has ended
-	err    error         // of its end; set when ended is closed
-	fail   io.Writer     // takes its warnings
-	traced bool          // its Go runtime reports garbage collections
+	fail   io.Writer // takes its warnings
+	traced bool      // its Go runtime reports garbage collections
 
 	mu          sync.Mutex // guards what follows
 	said        map[string]int
@@ -69,68 +63,38 @@ func (b *bench) startBelfryOn(ctx context.Context, natsAddr string) (*node, erro
 // reports each garbage collection.
 func (b *bench) start(ctx context.Context, dir, binary string, args ...string) (*node, error) {
 	n := &node{
-		cmd: exec.Command(binary, args...), dir: dir, fail: b.log, traced: b.traced,
-		ended: make(chan struct{}), said: map[string]int{}, more: make(chan struct{}),
+		proc: &proc.Process{Name: filepath.Base(binary), Path: binary, Args: args},
+		dir:  dir, fail: b.log, traced: b.traced, said: map[string]int{}, more: make(chan struct{}),
 	}
 	if b.traced {
-		n.cmd.Env = append(os.Environ(), "GODEBUG=gctrace=1")
+		n.proc.Env = append(os.Environ(), "GODEBUG=gctrace=1")
 	}
-	stderr, err := n.cmd.StderrPipe()
-	if err == nil {
-		err = n.cmd.Start()
-	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	up, err := n.proc.Serve(ctx, n.take)
 	if err != nil {
 		return nil, err
 	}
-	go func() {
-		n.read(stderr)
-		n.err = n.cmd.Wait()
-		close(n.ended)
-	}()
-	if err := n.waitSaid(ctx, proc.SaysListening, 1); err != nil {
-		n.kill()
-		return nil, fmt.Errorf("%s is not ready: %w", filepath.Base(binary), err)
-	}
+	n.api = strings.TrimPrefix(up.API, "http://")
+	n.nats = strings.TrimPrefix(up.NATS, "nats://")
 	return n, nil
-}
-
-func (n *node) read(stderr io.Reader) {
-	lines := bufio.NewScanner(stderr)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		n.take(lines.Text())
-	}
-	_, _ = io.Copy(io.Discard, stderr) // after a line that was too long
 }
 
 // collected finds in a line of the Go runtime what a collection left.
 var collected = regexp.MustCompile(`\d+->\d+->(\d+) MB`)
 
-// take reads a line of the log, or of the runtime, or of both: the runtime
-// writes its own in pieces.
-func (n *node) take(line string) {
+// take takes in a line of the log, or of the runtime.
+func (n *node) take(l proc.Line) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if m := collected.FindStringSubmatch(line); m != nil {
+	if m := collected.FindStringSubmatch(l.Text); m != nil {
 		n.collections++
 		n.heap, _ = strconv.Atoi(m[1]) // digits
 	}
-	var said struct{ Level, Msg string }
-	_, object, ok := strings.Cut(line, "{")
-	if !ok || json.Unmarshal([]byte("{"+object), &said) != nil {
-		if !n.traced {
-			fmt.Fprintln(n.fail, line) // a panic, perhaps
-		}
-		return
+	if runtimes := l.Msg == "" && n.traced; l.Alarming() && !runtimes {
+		fmt.Fprintln(n.fail, l.Text)
 	}
-	if api, nats, ok := proc.Listening([]byte("{" + object)); ok {
-		n.api = strings.TrimPrefix(api, "http://")
-		n.nats = strings.TrimPrefix(nats, "nats://")
-	}
-	if said.Level == "WARN" || said.Level == "ERROR" {
-		fmt.Fprintln(n.fail, line)
-	}
-	n.said[said.Msg]++
+	n.said[l.Msg]++
 	close(n.more)
 	n.more = make(chan struct{})
 }
@@ -148,8 +112,8 @@ func (n *node) waitSaid(ctx context.Context, msg string, times int) error {
 		}
 		select {
 		case <-more:
-		case <-n.ended:
-			return fmt.Errorf("it has ended: %v", n.err)
+		case <-n.proc.Ended():
+			return fmt.Errorf("it has ended: %v", n.proc.Err())
 		case <-ctx.Done():
 			return fmt.Errorf("waited for it to say %q: %w", msg, ctx.Err())
 		}
@@ -201,12 +165,18 @@ func (n *node) jetStream() (jetstream.JetStream, error) {
 	return jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(16<<10))
 }
 
+func (n *node) with(do func(jetstream.JetStream) error) error {
+	js, err := n.jetStream()
+	if err != nil {
+		return err
+	}
+	defer js.Conn().Close()
+	return do(js)
+}
+
 // stop ends the child, if it has not ended, and removes its data.
 func (n *node) stop() {
-	_ = n.cmd.Process.Signal(syscall.SIGTERM) // unless it has ended
-	kill := time.AfterFunc(30*time.Second, func() { _ = n.cmd.Process.Kill() })
-	defer kill.Stop()
-	<-n.ended
+	_ = n.proc.Stop() // how it ends does not count any more
 	if n.dir != "" {
 		os.RemoveAll(n.dir)
 	}
@@ -214,13 +184,9 @@ func (n *node) stop() {
 
 // cpu returns what the child has used, in seconds, once it has ended. Unlike the
 // figures it does not depend on what else the machine does.
-func (n *node) cpu() float64 {
-	s := n.cmd.ProcessState
-	return (s.UserTime() + s.SystemTime()).Seconds()
-}
+func (n *node) cpu() float64 { return n.proc.CPU().Seconds() }
 
 // kill ends it without warning; its data stays.
 func (n *node) kill() {
-	_ = n.cmd.Process.Kill() // unless it has ended
-	<-n.ended
+	_ = n.proc.Kill() // unless it has ended
 }

@@ -1,48 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"strconv"
 	"sync"
 	"time"
 )
-
-// plan says when jobs are due.
-type plan struct {
-	jobs int
-	rate int // per second; 0 is all in one millisecond
-}
-
-// due is the time of job i of a plan that begins at start.
-func (p plan) due(start time.Time, i int) time.Time {
-	if p.rate > 0 {
-		start = start.Add(time.Duration(i) * time.Second / time.Duration(p.rate))
-	}
-	return start.Truncate(time.Millisecond)
-}
-
-// meta is what job i hands over: some 200 bytes of JSON that say which it is
-// and when it is due, so that all contestants carry the same.
-func meta(i int, due time.Time) []byte {
-	return fmt.Appendf(nil, `{"n":%d,"due":%d,"text":"%0150d"}`, i, due.UnixMilli(), 0)
-}
-
-func parseMeta(b []byte) (i int, due time.Time, err error) {
-	rest, ok := bytes.CutPrefix(b, []byte(`{"n":`))
-	n, rest, ok2 := bytes.Cut(rest, []byte(`,"due":`))
-	ms, _, ok3 := bytes.Cut(rest, []byte(","))
-	if !ok || !ok2 || !ok3 {
-		return 0, due, fmt.Errorf("not a meta of this run: %.50q", b)
-	}
-	i, err = strconv.Atoi(string(n))
-	if err != nil {
-		return 0, due, err
-	}
-	t, err := strconv.ParseInt(string(ms), 10, 64)
-	return i, time.UnixMilli(t), err
-}
 
 // tally takes in what arrives. It is safe for concurrent use.
 type tally struct {

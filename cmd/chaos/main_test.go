@@ -3,15 +3,21 @@ package main
 import (
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
 )
 
-// A short run against the real program.
+// A short run against the real program, under the race detector if the test is.
 func TestChaos(t *testing.T) {
 	t.Parallel()
 	belfry := filepath.Join(t.TempDir(), "belfry")
-	if out, err := exec.Command("go", "build", "-o", belfry, "belfry/cmd/belfry").CombinedOutput(); err != nil {
+	build := []string{"build", "-o", belfry}
+	if underRace() {
+		build = append(build, "-race")
+	}
+	if out, err := exec.Command("go", append(build, "belfry/cmd/belfry")...).CombinedOutput(); err != nil {
 		t.Fatalf("couldn't build belfry: %v\n%s", err, out)
 	}
 	var stdout, stderr strings.Builder
@@ -20,6 +26,12 @@ func TestChaos(t *testing.T) {
 		t.Errorf("%v\n%s%s", err, &stdout, &stderr)
 	}
 	t.Log("\n" + stdout.String())
+}
+
+// underRace reports whether this test was built with the race detector.
+func underRace() bool {
+	info, ok := debug.ReadBuildInfo()
+	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
 
 func TestBadArguments(t *testing.T) {

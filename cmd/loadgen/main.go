@@ -18,7 +18,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 	"time"
 )
@@ -84,7 +83,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		var stop func() error
 		o.server, stop, err = startBelfry(ctx, o.belfry, o.natsConfig, stderr)
 		if err != nil {
-			return fmt.Errorf("couldn't start %s: %w", filepath.Base(o.belfry), err)
+			return err
 		}
 		defer func() { err = errors.Join(err, stop()) }()
 	}

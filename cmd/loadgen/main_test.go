@@ -59,7 +59,7 @@ func TestStartBelfryThatFails(t *testing.T) {
 	t.Setenv(asBelfry, "broken")
 	var log bytes.Buffer
 	_, _, err := startBelfry(t.Context(), os.Args[0], "", &log)
-	if err == nil || !strings.Contains(err.Error(), "it ended before it was ready") {
+	if err == nil || !strings.Contains(err.Error(), "ended before it was ready: exit status 1") {
 		t.Errorf("startBelfry: %v, want that it ended before it was ready", err)
 	}
 	if got, want := log.String(), "belfry: no such file\n"; got != want {

@@ -1,18 +1,18 @@
-// Package contract reads and writes the JSON of Belfry's API resources: jobs,
-// with their attempts, routes, and dead letters.
+// Package contract reads what requests to Belfry's API say, in JSON bodies and in
+// query strings, and writes the JSON of all answers.
 //
 // Reading is strict. A body is one JSON object in UTF-8 with exactly the
-// fields of its resource, each at most once; of what an answer adds to them, where
-// the resource stands, nothing is read. Every error wraps exactly one of
-// the sentinels of package job, and says which field it is about, what was
-// wrong, and what is accepted.
+// fields of its request, each at most once; [Bulk] alone reads many. Of what an
+// answer adds to them, where the resource stands, nothing is read. Every error
+// wraps exactly one of the sentinels of package job, and says which field it is
+// about, what was wrong, and what is accepted.
 //
 // A job's meta belongs to the client. It is any JSON value, repeated names in
 // its objects included, and is kept byte for byte between its first and last
 // character. Only text that has no UTF-8 form is refused in it, lone
 // surrogates such as "\ud800" included, and nesting deeper than 10,000.
 //
-// The functions are pure and safe for concurrent use.
+// The functions are pure and safe for concurrent use. A Bulk is for one goroutine.
 package contract
 
 import (

@@ -21,8 +21,11 @@ type Process struct {
 	Name string   // what people call it
 	Path string   // of the binary
 	Args []string // of the command line
-	Log  string   // the file that its output is appended to
-	Up   string   // a URL that answers 200 while the process does its work
+	Env  []string // nil is that of this process
+
+	// For [Process.Start]; [Process.Serve] reads the output instead.
+	Log string // the file that its output is appended to
+	Up  string // a URL that answers 200 while the process does its work
 
 	mu    sync.Mutex // guards what follows
 	cmd   *exec.Cmd  // the newest, nil before the first start
@@ -30,8 +33,9 @@ type Process struct {
 	err   error // of its end; set when ended is closed
 }
 
-// stopWithin is more than any of the programs takes to stop at its own limit.
-const stopWithin = 35 * time.Second
+// stopWithin is what service managers grant, and more than any of the programs
+// takes to stop at its own limit.
+const stopWithin = 30 * time.Second
 
 var (
 	errRunning    = errors.New("it runs already")
@@ -40,24 +44,32 @@ var (
 
 // Start starts the process; [Process.WaitUp] tells when it is at work.
 func (p *Process) Start() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.running() {
-		return fmt.Errorf("couldn't start %s: %w", p.Name, errRunning)
-	}
 	log, err := os.OpenFile(p.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	defer log.Close() // the child has its own
 	cmd := exec.Command(p.Path, p.Args...)
+	cmd.Env = p.Env
 	cmd.Stdout, cmd.Stderr = log, log
+	return p.start(cmd, func() {})
+}
+
+// start starts cmd as the newest process. follow reads what it writes into pipes
+// until it has ended.
+func (p *Process) start(cmd *exec.Cmd, follow func()) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.running() {
+		return fmt.Errorf("couldn't start %s: %w", p.Name, errRunning)
+	}
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("couldn't start %s: %w", p.Name, err)
 	}
 	ended := make(chan struct{})
 	p.cmd, p.ended, p.err = cmd, ended, nil
 	go func() {
+		follow()
 		err := cmd.Wait()
 		p.mu.Lock()
 		p.err = err
@@ -87,6 +99,33 @@ func (p *Process) Running() bool {
 	return p.running()
 }
 
+// Ended is closed when the newest process has ended; it is nil before the first
+// start.
+func (p *Process) Ended() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.ended
+}
+
+// Err returns what was wrong with the end of the newest process, nil while it
+// runs.
+func (p *Process) Err() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.err
+}
+
+// CPU returns what the newest process has used of the processors' time, once it
+// has ended.
+func (p *Process) CPU() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd == nil || p.running() {
+		return 0
+	}
+	return p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime()
+}
+
 // PID returns the id of the newest process, 0 before the first start.
 func (p *Process) PID() int {
 	p.mu.Lock()
@@ -100,17 +139,13 @@ func (p *Process) PID() int {
 // WaitUp returns when the process says that it is up. It fails when the
 // process ends before that, or when ctx does.
 func (p *Process) WaitUp(ctx context.Context) error {
-	p.mu.Lock()
-	ended := p.ended
-	p.mu.Unlock()
+	ended := p.Ended()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for !p.IsUp(ctx) {
 		select {
 		case <-ended: // nil, and never ready, before the first start
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			return fmt.Errorf("%s ended before it was up: %v; its log is %s", p.Name, p.err, p.Log)
+			return fmt.Errorf("%s ended before it was up: %v; its log is %s", p.Name, p.Err(), p.Log)
 		case <-ctx.Done():
 			return fmt.Errorf("%s is not up: %w; its log is %s", p.Name, ctx.Err(), p.Log)
 		case <-tick.C:
@@ -153,10 +188,8 @@ func (p *Process) Stop() error {
 	if err != nil {
 		return err
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.err != nil {
-		return fmt.Errorf("%s: %w", p.Name, p.err)
+	if err := p.Err(); err != nil {
+		return fmt.Errorf("%s: %w", p.Name, err)
 	}
 	return nil
 }
@@ -169,9 +202,7 @@ func (p *Process) Pause() error { return p.Signal(syscall.SIGSTOP) }
 func (p *Process) Resume() error { return p.Signal(syscall.SIGCONT) }
 
 func (p *Process) end(sig syscall.Signal) error {
-	p.mu.Lock()
-	ended := p.ended
-	p.mu.Unlock()
+	ended := p.Ended()
 	if err := p.Signal(sig); err != nil {
 		return err
 	}

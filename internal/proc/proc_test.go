@@ -18,8 +18,9 @@ import (
 	"belfry/internal/proc"
 )
 
-// asChild makes the test binary behave as a server on the address in it, or,
-// if that is "broken", as one that ends by itself.
+// asChild makes the test binary behave as a server on the address in it; if that
+// is "broken", as one that ends by itself, and if it is "serving", as one that
+// only says what its arguments are.
 const asChild = "PROC_TEST_CHILD"
 
 func TestMain(m *testing.M) {
@@ -29,6 +30,13 @@ func TestMain(m *testing.M) {
 	case "broken":
 		fmt.Println("no such thing")
 		os.Exit(3)
+	case "serving":
+		stop := make(chan os.Signal, 1)
+		signal.Notify(stop, syscall.SIGTERM)
+		for _, line := range os.Args[1:] {
+			fmt.Fprintln(os.Stderr, line)
+		}
+		<-stop
 	default:
 		stop := make(chan os.Signal, 1)
 		signal.Notify(stop, syscall.SIGTERM)
