@@ -94,7 +94,7 @@ func TestBackupAndRestore(t *testing.T) {
 	cfg.Version = "v1.2.3"
 	// Both may take longer than the server's timeouts.
 	srv := httptest.NewUnstartedServer(held(t, api.New(cfg)))
-	srv.Config.ReadTimeout, srv.Config.WriteTimeout = 300*time.Millisecond, 300*time.Millisecond
+	srv.Config.ReadTimeout, srv.Config.WriteTimeout = time.Second, time.Second
 	srv.Start()
 	t.Cleanup(srv.Close)
 
@@ -113,7 +113,7 @@ func TestBackupAndRestore(t *testing.T) {
 	go func() {
 		for begun := time.Now(); len(file) > 0; time.Sleep(10 * time.Millisecond) { // the client's pace
 			n := len(file)
-			if time.Since(begun) < time.Second {
+			if time.Since(begun) < 3*time.Second {
 				n = min(n, len(file)/100+1)
 			}
 			out.Write(file[:n])

@@ -169,13 +169,13 @@ func TestBulkOutlastsTimeouts(t *testing.T) {
 	t.Parallel()
 	s := bulkStore(t)
 	srv := httptest.NewUnstartedServer(api.New(config(s)))
-	srv.Config.ReadTimeout, srv.Config.WriteTimeout = 200*time.Millisecond, 200*time.Millisecond
+	srv.Config.ReadTimeout, srv.Config.WriteTimeout = time.Second, time.Second
 	srv.Start()
 	t.Cleanup(srv.Close)
 	in, out := io.Pipe()
 	begun := time.Now()
 	go func() {
-		for i := 0; time.Since(begun) < time.Second; i++ {
+		for i := 0; time.Since(begun) < 3*time.Second; i++ {
 			fmt.Fprintf(out, `{"id":"%d","trigger_time":1667659342626,"route":"r"}`+"\n", i)
 			time.Sleep(20 * time.Millisecond) // the client's pace
 		}
