@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
+	"belfry/internal/waittest"
 	"belfry/streams"
 )
 
@@ -225,7 +226,7 @@ func TestCrashBetweenRouteAndInbox(t *testing.T) {
 	}
 
 	f.reopen(streams.Config{})
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), waittest.Patience)
 	defer cancel()
 	orphaned := map[string]bool{}
 	err := f.Inboxes().Follow(ctx, func(box job.Inbox) {

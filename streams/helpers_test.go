@@ -12,6 +12,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/internal/natstest"
+	"belfry/internal/waittest"
 	"belfry/streams"
 )
 
@@ -145,37 +146,16 @@ func (f *fixture) count(stream string) uint64 {
 // messages returns all that a stream has under a subject.
 func (f *fixture) messages(stream, subject string) []jetstream.Msg {
 	f.t.Helper()
-	c, err := f.js.OrderedConsumer(f.t.Context(), stream, jetstream.OrderedConsumerConfig{FilterSubjects: []string{subject}})
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	pending := int(c.CachedInfo().NumPending)
-	var all []jetstream.Msg
-	for len(all) < pending {
-		batch, err := c.Fetch(pending-len(all), jetstream.FetchMaxWait(5*time.Second))
-		if err != nil {
-			f.t.Fatal(err)
-		}
-		n := 0
-		for m := range batch.Messages() {
-			all = append(all, m)
-			n++
-		}
-		if n == 0 {
-			f.t.Fatalf("stream %s: got %d of %d messages: %v", stream, len(all), pending, batch.Error())
-		}
-	}
-	return all
+	return natstest.Messages(f.t, f.js, stream, subject)
 }
 
 // eventually waits for what cannot be waited for by an event.
 func eventually(t testing.TB, what string, done func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for !done() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within 20 s: %s", what)
+	waittest.Eventually(t, func() (amiss string) {
+		if !done() {
+			return "it is not so yet: " + what
 		}
-		time.Sleep(2 * time.Millisecond) // between two looks at the server's state
-	}
+		return ""
+	})
 }

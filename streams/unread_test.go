@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
+	"belfry/internal/waittest"
 	"belfry/streams"
 )
 
@@ -42,7 +43,7 @@ func (f *fixture) subscriber(route string) (next func() jetstream.Msg) {
 	}
 	return func() jetstream.Msg {
 		f.t.Helper()
-		m, err := c.Next(jetstream.FetchMaxWait(10 * time.Second))
+		m, err := c.Next(jetstream.FetchMaxWait(waittest.Patience))
 		if err != nil {
 			f.t.Fatalf("no delivery of route %s: %v", route, err)
 		}

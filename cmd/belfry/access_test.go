@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"belfry/internal/logtest"
+	"belfry/internal/waittest"
 )
 
 // statusWith is the status of a GET of a job with a token.
@@ -67,7 +68,7 @@ func TestTokensOnAllNodes(t *testing.T) {
 	}
 	id := strings.Split(token, "_")[1]
 	for _, s := range []*Server{a, b} {
-		eventually(t, func() string {
+		waittest.Eventually(t, func() string {
 			if got := statusWith(t, s, token, "games"); got != in {
 				return "with the new token: " + got + ", want " + in
 			}
@@ -105,7 +106,7 @@ func TestTokensOnAllNodes(t *testing.T) {
 	if got := statusWith(t, a, token, "games"); got != out {
 		t.Errorf("with the revoked token: %s, want %s", got, out)
 	}
-	eventually(t, func() string {
+	waittest.Eventually(t, func() string {
 		if got := statusWith(t, b, token, "games"); got != out {
 			return "with the revoked token on the other node: " + got + ", want " + out
 		}
@@ -116,7 +117,7 @@ func TestTokensOnAllNodes(t *testing.T) {
 		t.Errorf("belfry token rm again: %v, want E131", err)
 	}
 	strict := start(Config{Listen: "127.0.0.1:0", NATSURL: a.NATSURL(), AdminTokenFile: file, RequestRate: 1})
-	eventually(t, func() string { // two within a second are enough
+	waittest.Eventually(t, func() string { // two within a second are enough
 		if got := statusWith(t, strict, adminToken, "games"); got != "429 E429" {
 			return "requests that follow each other: " + got + ", want 429 E429 for all but one a second"
 		}
@@ -182,7 +183,7 @@ func TestMaxConnections(t *testing.T) {
 		t.Error("a second connection is served while the only one is taken")
 	}
 	holder.CloseIdleConnections()
-	eventually(t, func() string { return errText(get()) })
+	waittest.Eventually(t, func() string { return errText(get()) })
 }
 
 func errText(err error) string {

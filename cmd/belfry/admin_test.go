@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"belfry/internal/waittest"
 )
 
 func TestAdminListener(t *testing.T) {
@@ -44,7 +46,7 @@ func TestAdminListener(t *testing.T) {
 		}
 		profiling <- err
 	}()
-	eventually(t, func() string {
+	waittest.Eventually(t, func() string {
 		select {
 		case err := <-profiling:
 			t.Fatalf("GET of the trace: over before the stop, %v", err)

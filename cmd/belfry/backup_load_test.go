@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"belfry/internal/job"
+	"belfry/internal/waittest"
 )
 
 // named gives jobs ids of their own.
@@ -47,7 +48,7 @@ func TestBackupUnderLoad(t *testing.T) {
 	jobs.createPending(t, first, later)
 
 	load := startClients(t, first, jobs.toCancel, jobs.moved)
-	eventually(t, func() string {
+	waittest.Eventually(t, func() string {
 		if now := load.soFar(); len(now.created) < 50 || now.moves < 50 || now.cancelled < 50 {
 			return "the load has not begun"
 		}
@@ -117,7 +118,7 @@ func (b *backedUp) awaitEnd(t *testing.T, p *running, in *receiver) {
 		}
 		return ""
 	})
-	eventually(t, func() string {
+	waittest.Eventually(t, func() string {
 		for _, status := range []job.Status{job.Scheduled, job.Firing, job.Retrying} {
 			var left []string
 			p.walk(t, "/job/db?status="+string(status), func(_ int, ids []string) { left = append(left, ids...) })

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"belfry/api"
+	"belfry/internal/waittest"
 )
 
 // exchange is one request of testdata/contract.txt and its answer.
@@ -40,7 +41,7 @@ func TestContract(t *testing.T) {
 			return ""
 		}
 		if x.inAMoment {
-			eventually(t, wrong)
+			waittest.Eventually(t, wrong)
 		} else if w := wrong(); w != "" {
 			t.Error(w)
 		}

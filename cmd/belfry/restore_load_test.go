@@ -13,6 +13,7 @@ import (
 
 	"belfry/internal/client"
 	"belfry/internal/job"
+	"belfry/internal/waittest"
 )
 
 // While a backup is restored, clients create jobs of their own, and change,
@@ -45,7 +46,7 @@ func TestLoadWhileRestoring(t *testing.T) {
 		sent = to
 	}
 	send(0.3)
-	eventually(t, func() string {
+	waittest.Eventually(t, func() string {
 		if a, err := p.do(http.MethodGet, "/job/db/coll/0", ""); err != nil || a.status != http.StatusOK {
 			return fmt.Sprintf("the first job: %v (%v), want that it is restored", a, err)
 		}
@@ -92,7 +93,7 @@ func TestLoadWhileRestoring(t *testing.T) {
 	busy(3, n-1, 2*n/3, -1, http.MethodPost, "/job/db/coll", content, keep) // the last to be restored
 	for _, part := range []float64{0.5, 0.7, 0.9} {
 		before := done[0].Load()
-		eventually(t, func() string {
+		waittest.Eventually(t, func() string {
 			if got := done[0].Load() - before; got < 50 {
 				return fmt.Sprintf("%d jobs were created beside a part of the restore, want 50", got)
 			}
