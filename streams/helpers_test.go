@@ -2,6 +2,7 @@ package streams_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
 	"testing"
@@ -121,11 +122,32 @@ func (f *fixture) reaches(k job.Key, want job.Status) job.Record {
 	return r
 }
 
+// firedOnce waits until the jobs with the first n numbers as ids are published,
+// and checks that each stands once in FIRES, and nothing else.
+func (f *fixture) firedOnce(n int) {
+	f.t.Helper()
+	for i := range n {
+		f.reaches(newJob(fmt.Sprint(i), "", time.Time{}).Key, job.Published)
+	}
+	seen := map[string]int{}
+	for _, m := range f.messages("FIRES", "fires.>") {
+		seen[m.Headers().Get("Belfry-Job-Id")]++
+	}
+	for id, times := range seen {
+		if times != 1 {
+			f.t.Errorf("job %s stands %d times in FIRES", id, times)
+		}
+	}
+	if len(seen) != n {
+		f.t.Errorf("%d jobs in FIRES, want %d", len(seen), n)
+	}
+}
+
 // fetch takes the one fire from a REST route's inbox.
 func (f *fixture) fetch(route string) job.Handover {
 	f.t.Helper()
 	var got []job.Handover
-	err := f.Inboxes().Fetch(f.t.Context(), job.RouteKey{DB: "db", ID: route}, 1, 20*time.Second,
+	err := f.Inboxes().Fetch(f.t.Context(), job.RouteKey{DB: "db", ID: route}, 1, waittest.Patience,
 		func(h job.Handover) { got = append(got, h) })
 	if err != nil || len(got) != 1 {
 		f.t.Fatalf("fetched %d fires, %v; want 1", len(got), err)
