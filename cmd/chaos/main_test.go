@@ -1,21 +1,17 @@
 package main
 
 import (
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
+
+	"belfry/internal/proctest"
 )
 
 // A short run against the real program.
 func TestChaos(t *testing.T) {
 	t.Parallel()
-	belfry := filepath.Join(t.TempDir(), "belfry")
-	if out, err := exec.Command("go", "build", "-o", belfry, "belfry/cmd/belfry").CombinedOutput(); err != nil {
-		t.Fatalf("couldn't build belfry: %v\n%s", err, out)
-	}
 	var stdout, stderr strings.Builder
-	err := run(t.Context(), []string{"--setting", "embedded", "--seed", "11", "--duration", "15s", "--belfry", belfry}, &stdout, &stderr)
+	err := run(t.Context(), []string{"--setting", "embedded", "--seed", "11", "--duration", "15s", "--belfry", proctest.Belfry(t)}, &stdout, &stderr)
 	if err != nil {
 		t.Errorf("%v\n%s%s", err, &stdout, &stderr)
 	}
