@@ -95,12 +95,29 @@ var access = func() map[string]need {
 	return byEndpoint
 }()
 
+// emptyID reports whether the endpoint only says that an id is empty.
+func (r accessRow) emptyID() bool {
+	path := strings.Fields(r.endpoint)[1]
+	return path != "/" && strings.HasSuffix(path, "/")
+}
+
+// Endpoints returns what there is to ask for, as in "GET /job/{db}".
+func Endpoints() []string {
+	var all []string
+	for _, row := range accessTable {
+		if !row.emptyID() {
+			all = append(all, row.endpoint)
+		}
+	}
+	return all
+}
+
 // AccessMarkdown returns the table as the documentation prints it.
 func AccessMarkdown() string {
 	var b strings.Builder
 	b.WriteString("| endpoint | needs |\n|---|---|\n")
 	for _, row := range accessTable {
-		if path := strings.Fields(row.endpoint)[1]; path != "/" && strings.HasSuffix(path, "/") {
+		if row.emptyID() {
 			continue
 		}
 		needs := string(row.need.role)

@@ -11,6 +11,7 @@ import (
 
 	"belfry/delivery"
 	"belfry/internal/job"
+	"belfry/internal/waittest"
 )
 
 // store stands for JetStream: it holds inboxes, routes, and what was written.
@@ -181,7 +182,7 @@ func get[T any](s *store, f func() T) T {
 // await waits until cond, which is called under the store's lock, is true.
 func (s *store) await(what string, cond func() bool) {
 	s.t.Helper()
-	limit := time.After(30 * time.Second)
+	limit := time.After(waittest.Patience)
 	for {
 		s.mu.Lock()
 		ok, changed := cond(), s.changed
@@ -192,7 +193,7 @@ func (s *store) await(what string, cond func() bool) {
 		select {
 		case <-changed:
 		case <-limit:
-			s.t.Fatalf("after 30 s there is still not %s", what)
+			s.t.Fatalf("after %v there is still not %s", waittest.Patience, what)
 		}
 	}
 }

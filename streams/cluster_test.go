@@ -73,21 +73,7 @@ func TestNodesShareThePartitions(t *testing.T) {
 	b.Mute()
 	owns(c, 4)
 
-	for i := range n {
-		f.reaches(newJob(fmt.Sprint(i), "r", start).Key, job.Published)
-	}
-	seen := map[string]int{}
-	for _, m := range f.messages("FIRES", "fires.>") {
-		seen[m.Headers().Get("Belfry-Job-Id")]++
-	}
-	for id, times := range seen {
-		if times != 1 {
-			t.Errorf("job %s stands %d times in FIRES", id, times)
-		}
-	}
-	if len(seen) != n {
-		t.Errorf("%d jobs in FIRES, want %d", len(seen), n)
-	}
+	f.firedOnce(n)
 }
 
 // A lease, and the mark of its end, may expire while a node is cut off: nothing tells

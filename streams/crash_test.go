@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
+	"belfry/internal/waittest"
 	"belfry/streams"
 )
 
@@ -18,7 +19,7 @@ import (
 // by their numbers. Each brings about the state that a crash leaves, then
 // starts again and checks what comes of it.
 
-// Rows 1 to 4: the timer's writes for a fire.
+// Rows 0 to 3: the timer's writes for a fire.
 func TestCrashWhileFiring(t *testing.T) {
 	for _, tt := range []struct {
 		row    string
@@ -225,7 +226,7 @@ func TestCrashBetweenRouteAndInbox(t *testing.T) {
 	}
 
 	f.reopen(streams.Config{})
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), waittest.Patience)
 	defer cancel()
 	orphaned := map[string]bool{}
 	err := f.Inboxes().Follow(ctx, func(box job.Inbox) {
@@ -347,4 +348,50 @@ func TestDeposedOwnerIsRefused(t *testing.T) {
 	next := newJob("b", "r", time.Now())
 	f.create(next)
 	f.reaches(next.Key, job.Published)
+}
+
+// Row 16: what JetStream said of a fire that its subscriber refused is acted on
+// again, once it is handed out again, half a minute later.
+func TestCrashWhileBurying(t *testing.T) {
+	for _, tt := range []struct {
+		row     string
+		after   bool
+		letters uint64 // that the crash leaves
+	}{
+		{"16 before the dead letter", false, 0},
+		{"16 after the dead letter, before the ack", true, 1},
+	} {
+		t.Run(tt.row, func(t *testing.T) {
+			t.Parallel()
+			f := open(t, streams.Config{OnlyNode: true})
+			f.route("r", job.NATS)
+			stop := f.run()
+			f.create(newJob("a", "r", time.Now()))
+			fire := f.subscriber("r")()
+			stop()
+			if err := fire.Term(); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "the advisory is kept", func() bool { return f.count("ADVISORIES") == 1 })
+			f.reopen(streams.Config{OnlyNode: true})
+			f.crashAt(deadWrites, "", tt.after)
+			acked := func() bool {
+				c, err := f.js.Consumer(t.Context(), "ADVISORIES", "bury")
+				return err == nil && c.CachedInfo().AckFloor.Stream == 1
+			}
+			if letters := f.count("DEAD"); letters != tt.letters || acked() {
+				t.Errorf("the crash leaves %d letters and an advisory that is acked: %v; want %d and one that is not", letters, acked(), tt.letters)
+			}
+
+			f.reopen(streams.Config{OnlyNode: true})
+			f.run()
+			eventually(t, "the advisory is acked", acked)
+			if got := f.died("r", 1); len(got) != 1 || got["a"] != job.ReasonTerminated {
+				t.Errorf("died of %v, want that the one job was refused", got)
+			}
+			if got := f.count("DEAD"); got != 1 {
+				t.Errorf("%d dead letters, want 1", got)
+			}
+		})
+	}
 }

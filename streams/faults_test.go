@@ -61,6 +61,7 @@ func (f *fixture) crashAt(prefix string, status job.Status, after bool) {
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
 	<-hit
+	eventually(f.t, "the timer owns its partition", s.Owns) // others may write before
 	s.Crash()
 	cancel()
 	<-done

@@ -2,6 +2,7 @@ package streams_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
 	"testing"
@@ -12,6 +13,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/internal/natstest"
+	"belfry/internal/waittest"
 	"belfry/streams"
 )
 
@@ -120,11 +122,32 @@ func (f *fixture) reaches(k job.Key, want job.Status) job.Record {
 	return r
 }
 
+// firedOnce waits until the jobs with the first n numbers as ids are published,
+// and checks that each stands once in FIRES, and nothing else.
+func (f *fixture) firedOnce(n int) {
+	f.t.Helper()
+	for i := range n {
+		f.reaches(newJob(fmt.Sprint(i), "", time.Time{}).Key, job.Published)
+	}
+	seen := map[string]int{}
+	for _, m := range f.messages("FIRES", "fires.>") {
+		seen[m.Headers().Get("Belfry-Job-Id")]++
+	}
+	for id, times := range seen {
+		if times != 1 {
+			f.t.Errorf("job %s stands %d times in FIRES", id, times)
+		}
+	}
+	if len(seen) != n {
+		f.t.Errorf("%d jobs in FIRES, want %d", len(seen), n)
+	}
+}
+
 // fetch takes the one fire from a REST route's inbox.
 func (f *fixture) fetch(route string) job.Handover {
 	f.t.Helper()
 	var got []job.Handover
-	err := f.Inboxes().Fetch(f.t.Context(), job.RouteKey{DB: "db", ID: route}, 1, 20*time.Second,
+	err := f.Inboxes().Fetch(f.t.Context(), job.RouteKey{DB: "db", ID: route}, 1, waittest.Patience,
 		func(h job.Handover) { got = append(got, h) })
 	if err != nil || len(got) != 1 {
 		f.t.Fatalf("fetched %d fires, %v; want 1", len(got), err)
@@ -145,37 +168,16 @@ func (f *fixture) count(stream string) uint64 {
 // messages returns all that a stream has under a subject.
 func (f *fixture) messages(stream, subject string) []jetstream.Msg {
 	f.t.Helper()
-	c, err := f.js.OrderedConsumer(f.t.Context(), stream, jetstream.OrderedConsumerConfig{FilterSubjects: []string{subject}})
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	pending := int(c.CachedInfo().NumPending)
-	var all []jetstream.Msg
-	for len(all) < pending {
-		batch, err := c.Fetch(pending-len(all), jetstream.FetchMaxWait(5*time.Second))
-		if err != nil {
-			f.t.Fatal(err)
-		}
-		n := 0
-		for m := range batch.Messages() {
-			all = append(all, m)
-			n++
-		}
-		if n == 0 {
-			f.t.Fatalf("stream %s: got %d of %d messages: %v", stream, len(all), pending, batch.Error())
-		}
-	}
-	return all
+	return natstest.Messages(f.t, f.js, stream, subject)
 }
 
 // eventually waits for what cannot be waited for by an event.
 func eventually(t testing.TB, what string, done func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for !done() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within 20 s: %s", what)
+	waittest.Eventually(t, func() (amiss string) {
+		if !done() {
+			return "it is not so yet: " + what
 		}
-		time.Sleep(2 * time.Millisecond) // between two looks at the server's state
-	}
+		return ""
+	})
 }

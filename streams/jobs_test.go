@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
+	"belfry/internal/waittest"
 	"belfry/streams"
 )
 
@@ -117,7 +118,7 @@ func TestEveryIDWorks(t *testing.T) {
 			t.Errorf("the consumer of %q: %v", id, err)
 			continue
 		}
-		m, err := c.Next(jetstream.FetchMaxWait(5 * time.Second))
+		m, err := c.Next(jetstream.FetchMaxWait(waittest.Patience))
 		if err != nil {
 			t.Errorf("no fire for %q: %v", id, err)
 			continue

@@ -7,6 +7,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
+	"belfry/internal/waittest"
 	"belfry/streams"
 )
 
@@ -22,7 +23,7 @@ func TestNativeDeadLetters(t *testing.T) {
 	}
 	next := func() jetstream.Msg {
 		t.Helper()
-		m, err := c.Next(jetstream.FetchMaxWait(10 * time.Second))
+		m, err := c.Next(jetstream.FetchMaxWait(waittest.Patience))
 		if err != nil {
 			t.Fatalf("no delivery: %v", err)
 		}
@@ -86,7 +87,7 @@ func TestDeadLetterOfADeletedRoute(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := c.Next(jetstream.FetchMaxWait(10 * time.Second))
+	m, err := c.Next(jetstream.FetchMaxWait(waittest.Patience))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
+	"belfry/internal/waittest"
 	"belfry/streams"
 )
 
@@ -42,13 +43,17 @@ func (f *fixture) subscriber(route string) (next func() jetstream.Msg) {
 	}
 	return func() jetstream.Msg {
 		f.t.Helper()
-		m, err := c.Next(jetstream.FetchMaxWait(10 * time.Second))
+		m, err := c.Next(jetstream.FetchMaxWait(waittest.Patience))
 		if err != nil {
 			f.t.Fatalf("no delivery of route %s: %v", route, err)
 		}
 		return m
 	}
 }
+
+// ageing is the maximum age of FIRES where fires are to grow too old. They are
+// moved at three quarters of it, so a busy machine has 4 s for that.
+const ageing = 16 * time.Second
 
 // A subscriber that leaves with its last delivery, unacked, leaves a letter,
 // though nobody asks for more.
@@ -78,7 +83,7 @@ func TestSubscriberLeavesWithLastDelivery(t *testing.T) {
 // in DEAD.
 func TestSubscriberLeavesEarly(t *testing.T) {
 	t.Parallel()
-	f := open(t, streams.Config{NativeAckWait: 100 * time.Millisecond, NativeMaxDeliver: 2, FiresMaxAge: 6 * time.Second})
+	f := open(t, streams.Config{NativeAckWait: 100 * time.Millisecond, NativeMaxDeliver: 2, FiresMaxAge: ageing})
 	f.route("naked", job.NATS)
 	f.route("held", job.NATS)
 	f.run()
@@ -103,7 +108,7 @@ func TestSubscriberLeavesEarly(t *testing.T) {
 // fresh is left alone, with all its deliveries.
 func TestUnreadFires(t *testing.T) {
 	t.Parallel()
-	f := open(t, streams.Config{FiresMaxAge: 6 * time.Second})
+	f := open(t, streams.Config{FiresMaxAge: ageing})
 	f.route("r", job.NATS)
 	f.route("read", job.NATS)
 	f.run()
@@ -115,7 +120,7 @@ func TestUnreadFires(t *testing.T) {
 		f.create(newJob("read-"+id, "read", time.Now()))
 		f.reaches(newJob(id, "r", time.Now()).Key, job.Published)
 	}
-	f.create(newJob("fresh", "r", time.Now().Add(3*time.Second)))
+	f.create(newJob("fresh", "r", time.Now().Add(ageing/2)))
 	read := f.subscriber("read")
 	for range 5 {
 		if err := read().DoubleAck(t.Context()); err != nil {
@@ -148,7 +153,7 @@ func TestUnreadFires(t *testing.T) {
 // the others from being looked after.
 func TestUnreadBehindSpoiltInbox(t *testing.T) {
 	t.Parallel()
-	f := open(t, streams.Config{FiresMaxAge: 8 * time.Second})
+	f := open(t, streams.Config{FiresMaxAge: ageing})
 	f.route("r", job.NATS)
 	stream, err := f.js.Stream(t.Context(), "FIRES")
 	if err != nil {

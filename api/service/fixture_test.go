@@ -15,11 +15,11 @@ import (
 	"belfry/api/service"
 	"belfry/internal/job"
 	"belfry/internal/natstest"
+	"belfry/internal/waittest"
 	"belfry/streams"
 )
 
-// patience is how long an event may take that is sure to come.
-const patience = time.Minute
+const patience = waittest.Patience
 
 // site is a service on a server of the test's own, and a client of it.
 type site struct {

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"io"
 	"net"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"belfry/internal/waittest"
 )
 
 func TestAdminListener(t *testing.T) {
@@ -34,13 +37,26 @@ func TestAdminListener(t *testing.T) {
 		t.Errorf("GET /debug/pprof/ of the API: %d, want 404", status)
 	}
 	// A profile under way delays no stop.
-	profiling := make(chan struct{})
+	profiling := make(chan error, 1)
 	go func() {
-		defer close(profiling)
-		if rsp, err := http.Get(admin + "/debug/pprof/trace?seconds=25"); err == nil {
+		rsp, err := http.Get(admin + "/debug/pprof/trace?seconds=25")
+		if err == nil { // it goes on for as long as somebody reads it
+			_, err = io.Copy(io.Discard, rsp.Body)
 			rsp.Body.Close()
 		}
+		profiling <- err
 	}()
+	waittest.Eventually(t, func() string {
+		select {
+		case err := <-profiling:
+			t.Fatalf("GET of the trace: over before the stop, %v", err)
+		default:
+		}
+		if _, body := request(t, http.MethodGet, admin+"/debug/pprof/goroutine?debug=1", ""); !strings.Contains(body, "pprof.Trace+") {
+			return "no handler makes a trace"
+		}
+		return ""
+	})
 	begun := time.Now()
 	if err := s.Stop(t.Context()); err != nil || time.Since(begun) > 20*time.Second {
 		t.Errorf("Stop: %v after %v, want nil within 20 s", err, time.Since(begun))

@@ -6,12 +6,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"belfry/internal/job"
+	"belfry/internal/waittest"
 )
 
 // named gives jobs ids of their own.
@@ -22,137 +21,120 @@ func named(name string, jobs []plannedJob) []plannedJob {
 	return jobs
 }
 
+// backedUp are the jobs there are before a backup, by what becomes of them.
+type backedUp struct {
+	done      []plannedJob // have fired
+	cancelled []plannedJob
+	pending   []plannedJob // are left alone
+	moved     []plannedJob // are changed again and again
+	toCancel  []plannedJob // are cancelled one after the other
+}
+
 // A backup is made of a belfry that clients create, change and cancel jobs of
 // while others fire; then that one is killed, and the backup is restored into a
 // new one.
 func TestBackupUnderLoad(t *testing.T) {
-	const n = 3000
 	in := newReceiver(t, nil)
+	begun := time.Now()
 	first := startProgram(t, t.TempDir())
 	in.route(t, first, "r")
-	now := time.Now()
-	done := named("done", plannedJobs(100, now, time.Millisecond))
-	first.createBulk(t, done, "r")
-	in.waitFor(t, len(done))
+	jobs := backedUp{done: named("done", plannedJobs(100, begun, time.Millisecond))}
+	first.createBulk(t, jobs.done, "r")
+	in.waitFor(t, len(jobs.done))
 	settled(t, first.jetStream(t), "db_r")
-	later := now.Add(30 * time.Second)
-	pending := named("pending", plannedJobs(n, later, time.Second))
-	first.createBulk(t, pending, "r")
-	cancelled := named("cancelled", plannedJobs(50, later, time.Second))
-	first.createBulk(t, cancelled, "r")
-	for _, j := range cancelled {
-		first.must(t, http.MethodDelete, "/job/db/coll/"+j.id, "")
-	}
-	moved := named("moved", plannedJobs(20, later, time.Second))
-	first.createBulk(t, moved, "r")
-	toCancel := named("tocancel", plannedJobs(5000, later, time.Second))
-	first.createBulk(t, toCancel, "r")
+	// The backup must be made before the others are due, so a machine that has
+	// been slow so far gets more time.
+	later := time.Now().Add(min(max(30*time.Second, 60*time.Since(begun)), 2*time.Minute))
+	jobs.createPending(t, first, later)
 
-	// The load, from before the backup until after it.
-	var load sync.WaitGroup
-	var created, cancels, moves atomic.Int64
-	lastMove := make([]atomic.Int64, len(moved)) // milliseconds that the job was moved by
-	stop := make(chan struct{})
-	errorf := few(t)
-	busy := func(do func(i int) (answer, error)) {
-		load.Go(func() {
-			for i := 0; ; i++ {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				if a, err := do(i); err != nil || !a.ok() {
-					errorf("under load: %v (%v), want 200", a, err)
-				}
-			}
-		})
-	}
-	ids := func(counter *atomic.Int64) int { return int(counter.Add(1)) }
-	for range 2 {
-		busy(func(int) (answer, error) { // due at once: they fire meanwhile
-			j := plannedJob{id: "created" + strconv.Itoa(ids(&created)), due: time.Now(), meta: "1"}
-			a, _, err := first.insist(http.MethodPost, "/job/db/coll", j.body("r"))
-			return a, err
-		})
-	}
-	busy(func(int) (answer, error) {
-		i := ids(&cancels)
-		if i >= len(toCancel) {
-			<-stop
-			return answer{200, `{"status":"ok"}`}, nil
-		}
-		a, _, err := first.insist(http.MethodDelete, "/job/db/coll/"+toCancel[i].id, "")
-		return a, err
-	})
-	busy(func(i int) (answer, error) {
-		k, by := i%len(moved), int64(i+1)
-		j := moved[k]
-		j.due = j.due.Add(time.Duration(by) * time.Millisecond)
-		a, _, err := first.insist(http.MethodPut, "/job/db/coll/"+j.id, j.body("r"))
-		if err == nil && a.ok() {
-			lastMove[k].Store(by)
-			moves.Add(1)
-		}
-		return a, err
-	})
-	eventually(t, func() string {
-		if created.Load() < 50 || moves.Load() < 50 || cancels.Load() < 50 {
+	load := startClients(t, first, jobs.toCancel, jobs.moved)
+	waittest.Eventually(t, func() string {
+		if now := load.soFar(); len(now.created) < 50 || now.moves < 50 || now.cancelled < 50 {
 			return "the load has not begun"
 		}
 		return ""
 	})
-	movedBefore := make([]int64, len(moved))
-	for i := range moved {
-		movedBefore[i] = lastMove[i].Load()
-	}
-	cancelledBefore, createdBefore := cancels.Load()-1, created.Load()
+	before := load.soFar()
 	file := filepath.Join(t.TempDir(), "backup")
 	stdout, _, err := belfryCommand(t, first.at(), "backup", file)
 	if err != nil || !strings.HasPrefix(stdout, "backed up ") {
 		t.Fatalf("belfry backup: %q, %v", stdout, err)
 	}
-	createdAfter, cancelledAfter := created.Load(), cancels.Load()
-	close(stop)
-	load.Wait()
-	want := map[string]string{}
-	for _, j := range done[:10] {
+	after := load.soFar()
+	load.leave()
+	shown := map[string]string{} // of what is over, by its path
+	for _, j := range jobs.done[:10] {
 		for _, path := range []string{"/job/db/coll/" + j.id, "/job/db/coll/" + j.id + "/attempts"} {
-			want[path] = first.must(t, http.MethodGet, path, "")
+			shown[path] = first.must(t, http.MethodGet, path, "")
 		}
 	}
 	first.kill(t)
 	if time.Now().After(later) {
 		t.Fatalf("the backup was made only %v after its jobs were due", time.Since(later))
 	}
-	t.Logf("%s; meanwhile %d were created, %d cancelled, %d moves in all", strings.TrimSpace(stdout),
-		createdAfter-createdBefore, cancelledAfter-cancelledBefore, moves.Load())
+	t.Logf("%s; meanwhile %d were created, %d cancelled, %d moves", strings.TrimSpace(stdout),
+		len(after.created)-len(before.created), after.cancelled-before.cancelled, after.moves-before.moves)
 
-	before := in.jobs()
+	arrived := in.jobs()
 	second := startProgram(t, t.TempDir())
 	if stdout, _, err := belfryCommand(t, second.at(), "restore", file); err != nil || !strings.HasPrefix(stdout, "restored ") {
 		t.Fatalf("belfry restore: %q, %v", stdout, err)
 	}
-	// Those that must fire, once and not before their time.
+	jobs.awaitEnd(t, second, in)
+	checkRepeats(t, arrived, in.jobs())
+	jobs.check(t, before, after, in.jobs())
+	for path, want := range shown {
+		if got := second.must(t, http.MethodGet, path, ""); got != want {
+			t.Errorf("GET %s: %s after the restore, want %s", path, got, want)
+		}
+	}
+}
+
+// createPending creates those that have not fired, and cancels the first of them.
+func (b *backedUp) createPending(t *testing.T, p *running, due time.Time) {
+	t.Helper()
+	plan := func(name string, n int) []plannedJob {
+		jobs := named(name, plannedJobs(n, due, time.Second))
+		p.createBulk(t, jobs, "r")
+		return jobs
+	}
+	b.pending = plan("pending", 3000)
+	b.cancelled = plan("cancelled", 50)
+	for _, j := range b.cancelled {
+		p.must(t, http.MethodDelete, "/job/db/coll/"+j.id, "")
+	}
+	b.moved = plan("moved", 20)
+	b.toCancel = plan("tocancel", 5000)
+}
+
+// awaitEnd waits until those that must fire have, and no job is pending.
+func (b *backedUp) awaitEnd(t *testing.T, p *running, in *receiver) {
+	t.Helper()
 	in.wait(t, func() string {
-		for _, j := range append(pending, moved...) {
+		for _, j := range append(b.pending, b.moved...) {
 			if len(in.byJob[j.id]) == 0 {
 				return j.id + " has not arrived"
 			}
 		}
 		return ""
 	})
-	eventually(t, func() string {
+	waittest.Eventually(t, func() string {
 		for _, status := range []job.Status{job.Scheduled, job.Firing, job.Retrying} {
 			var left []string
-			second.walk(t, "/job/db?status="+string(status), func(_ int, ids []string) { left = append(left, ids...) })
+			p.walk(t, "/job/db?status="+string(status), func(_ int, ids []string) { left = append(left, ids...) })
 			if len(left) > 0 {
 				return fmt.Sprintf("jobs are %s: %q", status, left)
 			}
 		}
 		return ""
 	})
-	got := in.jobs()
+}
+
+// checkRepeats checks what came after the restore: each job once at most, not
+// before its time, and as the fire that it was if it had come before.
+func checkRepeats(t *testing.T, before, got map[string][]post) {
+	t.Helper()
+	errorf := few(t)
 	for id, posts := range got {
 		again := posts[len(before[id]):]
 		if len(again) > 1 {
@@ -168,41 +150,42 @@ func TestBackupUnderLoad(t *testing.T) {
 			}
 		}
 	}
-	for _, j := range pending {
+}
+
+// check compares what has arrived with the jobs, and with what the clients were
+// told before the backup began and when it was made.
+func (b *backedUp) check(t *testing.T, before, after told, got map[string][]post) {
+	t.Helper()
+	errorf := few(t)
+	for _, j := range b.pending {
 		if p := got[j.id]; len(p) != 1 || p[0].meta != j.meta || p[0].at.Before(j.due) {
 			errorf("%s, due at %v, arrived as %v, want once and not early", j.id, j.due, p)
 		}
 	}
-	for i, j := range moved {
+	for i, j := range b.moved {
 		due, err := strconv.ParseInt(got[j.id][0].header.Get(job.HeaderTriggerTime), 10, 64)
-		if by := due - j.due.UnixMilli(); err != nil || by < movedBefore[i] {
-			errorf("%s was moved by %d ms when the backup began, and fires as moved by %d", j.id, movedBefore[i], by)
+		if by := due - j.due.UnixMilli(); err != nil || by < before.movedBy[i] {
+			errorf("%s was moved by %d ms when the backup began, and fires as moved by %d", j.id, before.movedBy[i], by)
 		}
 	}
-	for _, j := range append(cancelled, toCancel[1:cancelledBefore]...) {
+	for _, j := range append(b.cancelled, b.toCancel[:before.cancelled]...) {
 		if len(got[j.id]) > 0 {
 			errorf("%s arrived, which was cancelled before the backup", j.id)
 		}
 	}
-	for _, j := range toCancel[min(cancelledAfter+1, int64(len(toCancel))):] {
+	for _, j := range b.toCancel[min(after.cancelled+1, len(b.toCancel)):] {
 		if len(got[j.id]) != 1 {
 			errorf("%s arrived %d times, want once: it was not cancelled", j.id, len(got[j.id]))
 		}
 	}
-	for _, j := range done {
+	for _, j := range b.done {
 		if len(got[j.id]) != 1 {
 			errorf("%s arrived %d times, want once, before the backup", j.id, len(got[j.id]))
 		}
 	}
-	for i := range createdBefore - 2 { // two may be under way
-		id := "created" + strconv.FormatInt(i+1, 10)
+	for _, id := range before.created {
 		if len(got[id]) == 0 {
 			errorf("%s never arrived", id)
-		}
-	}
-	for path, want := range want {
-		if got := second.must(t, http.MethodGet, path, ""); got != want {
-			errorf("GET %s: %s after the restore, want %s", path, got, want)
 		}
 	}
 }

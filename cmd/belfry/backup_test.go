@@ -15,6 +15,7 @@ import (
 	"belfry/internal/backup"
 	"belfry/internal/client"
 	"belfry/internal/job"
+	"belfry/internal/waittest"
 )
 
 // overdue writes a backup of jobs that are due, and their route.
@@ -66,7 +67,7 @@ func TestKillWhileRestoring(t *testing.T) {
 			ended <- err
 		}()
 		js := p.jetStream(t)
-		eventually(t, func() string {
+		waittest.Eventually(t, func() string {
 			s, err := js.Stream(t.Context(), "KV_jobs_0")
 			if err != nil {
 				return err.Error()
@@ -86,7 +87,7 @@ func TestKillWhileRestoring(t *testing.T) {
 		}
 	}
 	p := startProgram(t, data)
-	eventually(t, func() string {
+	waittest.Eventually(t, func() string {
 		if a, err := p.do(http.MethodGet, "/readyz", ""); err != nil || !strings.Contains(a.body, "is being restored") {
 			return fmt.Sprintf("/readyz answers %v (%v), want that a restore broke off", a, err)
 		}

@@ -16,6 +16,7 @@ import (
 	"belfry/internal/backup"
 	"belfry/internal/command"
 	"belfry/internal/job"
+	"belfry/internal/waittest"
 )
 
 // readBackup reads a backup to its end.
@@ -79,7 +80,7 @@ func TestBackupOfTokens(t *testing.T) {
 		t.Fatalf("belfry restore: %q, %v", out, err)
 	}
 	for token, want := range map[string]string{tokens[0]: "400 E101", tokens[1]: "401 E401", "": "401 E401", adminToken: "400 E101"} {
-		eventually(t, func() string {
+		waittest.Eventually(t, func() string {
 			if got := statusWith(t, second, token, "db"); got != want {
 				return fmt.Sprintf("with a token: %s, want %s", got, want)
 			}

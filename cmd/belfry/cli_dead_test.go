@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"belfry/internal/command"
+	"belfry/internal/waittest"
 )
 
 func TestDeadCommands(t *testing.T) {
@@ -19,7 +20,7 @@ func TestDeadCommands(t *testing.T) {
 	}
 	letters := func(want int) {
 		t.Helper()
-		eventually(t, func() string {
+		waittest.Eventually(t, func() string {
 			if got := s.must(t, "dead", "ls", "games", "--json"); strings.Count(got, "\n") != want {
 				return fmt.Sprintf("the dead letters are %s, want %d", got, want)
 			}
@@ -47,7 +48,7 @@ Tries begun  2
 Due          20... ago)
 Data         {"n":1}
 `, "dead", "show", "games", "1")
-	eventually(t, func() string {
+	waittest.Eventually(t, func() string {
 		got := s.must(t, "job", "attempts", "games", "m", "a")
 		if !matches(got, "TRY  STARTED ...LATE ...TOOK ...STATUS  ERROR               RESPONSE\n1    20...ms ...connection refused\n2    20...ms ...connection refused\n") {
 			return "the attempts are\n" + got

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"belfry/internal/command"
+	"belfry/internal/waittest"
 )
 
 func TestJobCommands(t *testing.T) {
@@ -73,7 +74,7 @@ c           ...scheduled  turns  20...  in 8d23h  0
 		t.Errorf("an empty list: %q, %v", stderr, err)
 	}
 	s.prints(t, "fired "+one+"\n", "job", "fire", "games", "c", one)
-	eventually(t, func() string {
+	waittest.Eventually(t, func() string {
 		if got := s.must(t, "job", "get", "games", "c", one); !strings.Contains(got, "Status       published\n") {
 			return got
 		}

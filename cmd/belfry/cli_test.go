@@ -17,6 +17,7 @@ import (
 
 	"belfry/api"
 	"belfry/internal/command"
+	"belfry/internal/waittest"
 )
 
 // belfryCommand runs one command of the program and returns what it printed.
@@ -277,7 +278,7 @@ func must[T any](v T, err error) T {
 func TestStatus(t *testing.T) {
 	t.Parallel()
 	s, _ := shellAt(t)
-	eventually(t, func() string {
+	waittest.Eventually(t, func() string {
 		stdout, stderr, err := s.run(t, "", "status")
 		notYet := command.ExitCode(err) == 6 && matches(stdout, "Server  belfry dev\nReady   no: ...\n")
 		if !notYet && (err != nil || stderr != "no dbs\n") {
@@ -287,7 +288,7 @@ func TestStatus(t *testing.T) {
 	})
 	s.must(t, "route", "add", "games", "turns", "--type", "nats")
 	s.must(t, "job", "add", "games", "matches", "m1", "--in", "1h", "--route", "turns")
-	eventually(t, func() string {
+	waittest.Eventually(t, func() string {
 		const want = "Server  belfry dev\nReady   yes\n\nDB     JOBS  ROUTES\ngames  1     1\n"
 		if got := s.must(t, "status"); got != want {
 			return cmp.Diff(want, got)

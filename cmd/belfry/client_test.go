@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"belfry/internal/job"
+	"belfry/internal/waittest"
 )
 
 // answer is what the API said.
@@ -108,30 +109,13 @@ func (p *running) get(t *testing.T, path string) record {
 func (p *running) becomes(t *testing.T, path string, want job.Status) record {
 	t.Helper()
 	var r record
-	eventually(t, func() string {
+	waittest.Eventually(t, func() string {
 		if r = p.get(t, path); r.Status != want {
 			return fmt.Sprintf("GET %s: status is %q, want %q", path, r.Status, want)
 		}
 		return ""
 	})
 	return r
-}
-
-// eventually repeats look until it finds nothing amiss. It is for what gives
-// no sign of its own when it has happened.
-func eventually(t *testing.T, look func() (amiss string)) {
-	t.Helper()
-	deadline := time.Now().Add(patience)
-	for {
-		amiss := look()
-		if amiss == "" {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("after %v: %s", patience, amiss)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
 }
 
 func freePorts(t *testing.T) Config {

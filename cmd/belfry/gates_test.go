@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"belfry/internal/waittest"
 )
 
 // gated makes a REST route to the receiver, with more fields.
@@ -30,7 +32,7 @@ func TestRateLimitOverTwoNodes(t *testing.T) {
 	two := startBeside(t, one)
 	// A partition that changes hands loses its permits, which makes the route
 	// slower for a moment.
-	eventually(t, func() string {
+	waittest.Eventually(t, func() string {
 		a, err := two.do(http.MethodGet, "/metrics", "")
 		if n := len(owned.FindAllString(a.body, -1)); err != nil || n != 4 {
 			return fmt.Sprintf("the second node owns %d partitions (%v), want 4", n, err)
@@ -90,13 +92,13 @@ func TestEndpointDown(t *testing.T) {
 	r.gated(t, p, "hook", fmt.Sprintf(`"rate_limit":{"per_second":%d}`, perSecond))
 	jobs := plannedJobs(n, time.Now(), time.Millisecond)
 	p.createBulk(t, jobs, "hook")
-	eventually(t, func() string {
+	waittest.Eventually(t, func() string {
 		if a := p.must(t, "GET", "/route/db/hook", ""); !strings.Contains(a, `"breaker":{"state":"open"`) {
 			return "the route shows " + a + ", want an open breaker"
 		}
 		return ""
 	})
-	eventually(t, func() string {
+	waittest.Eventually(t, func() string {
 		a := p.must(t, "GET", "/metrics", "")
 		if !strings.Contains(a, "\nbelfry_jobs_firing{partition=\"0\"} 0\n") {
 			return "jobs are firing still"
@@ -137,7 +139,7 @@ func TestEndpointDown(t *testing.T) {
 	if *full && took > time.Minute {
 		t.Errorf("all had arrived %v after the recovery, want them within a minute", took)
 	}
-	eventually(t, func() string {
+	waittest.Eventually(t, func() string {
 		a := p.must(t, "GET", "/metrics", "")
 		if want := fmt.Sprintf("\nbelfry_jobs_finished_total{status=\"delivered\"} %d\n", n); !strings.Contains(a, want) {
 			return "not all jobs are delivered"
@@ -207,7 +209,7 @@ func TestBreakerOutlivesKill(t *testing.T) {
 		return shown.Breaker.State, time.UnixMilli(shown.Breaker.Until)
 	}
 	// What was under way as it tripped is put back, or fails, and may trip it again.
-	eventually(t, func() string {
+	waittest.Eventually(t, func() string {
 		state, _ := breaker()
 		if a := p.must(t, "GET", "/metrics", ""); state != "open" || !strings.Contains(a, "\nbelfry_jobs_firing{partition=\"0\"} 0\n") {
 			return fmt.Sprintf("the breaker is %q, want it open, and no job firing", state)
@@ -224,7 +226,7 @@ func TestBreakerOutlivesKill(t *testing.T) {
 	before := tries()
 	p.kill(t)
 	p = startProgram(t, data)
-	eventually(t, func() string { // it is read beside the first requests
+	waittest.Eventually(t, func() string { // it is read beside the first requests
 		if state, again := breaker(); time.Now().Before(until) && (state != "open" || !again.Equal(until)) {
 			return fmt.Sprintf("after kill -9 the breaker is %q until %v, want it open until %v", state, again, until)
 		}

@@ -87,7 +87,7 @@ func TestHangingEndpointDelaysNoOtherRoute(t *testing.T) {
 	usual, beside := without[rounds/2], with[rounds/2]
 	t.Logf("lateness p99 of the healthy route in the median round: %v without a hanging one, %v with it",
 		usual.Round(10*time.Microsecond), beside.Round(10*time.Microsecond))
-	limit := max(10*usual, time.Second)
+	limit := max(10*usual, 10*time.Second) // of the 30 s that the endpoint hangs
 	if *full {
 		limit = usual * 6 / 5
 	}

@@ -7,6 +7,9 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/internal/natstest"
+	"belfry/internal/waittest"
 )
 
 // jetStream connects to the process's NATS server like any client.
@@ -50,7 +53,7 @@ func settled(t *testing.T, js jetstream.JetStream, consumer string) {
 	if err != nil {
 		t.Fatalf("the consumer %s of FIRES: %v", consumer, err)
 	}
-	eventually(t, func() string {
+	waittest.Eventually(t, func() string {
 		info, err := c.Info(t.Context())
 		if err != nil || info.NumPending > 0 || info.NumAckPending > 0 {
 			return fmt.Sprintf("consumer %s: %+v (%v), want nothing pending", consumer, info, err)
@@ -70,35 +73,13 @@ type message struct {
 // messages returns everything on a subject of a stream, in order.
 func messages(t *testing.T, js jetstream.JetStream, stream, subject string) []message {
 	t.Helper()
-	c, err := js.OrderedConsumer(t.Context(), stream, jetstream.OrderedConsumerConfig{FilterSubjects: []string{subject}})
-	if err != nil {
-		t.Fatalf("couldn't read %s: %v", stream, err)
-	}
-	info, err := c.Info(t.Context())
-	if err != nil {
-		t.Fatalf("couldn't read %s: %v", stream, err)
-	}
-	if info.NumPending == 0 {
-		return nil
-	}
-	it, err := c.Messages()
-	if err != nil {
-		t.Fatalf("couldn't read %s: %v", stream, err)
-	}
-	defer it.Stop()
 	var all []message
-	for {
-		m, err := it.Next(jetstream.NextMaxWait(patience))
-		if err != nil {
-			t.Fatalf("couldn't read %s: %v", stream, err)
-		}
+	for _, m := range natstest.Messages(t, js, stream, subject) {
 		meta, err := m.Metadata()
 		if err != nil {
 			t.Fatal(err)
 		}
 		all = append(all, message{meta.Timestamp, m.Subject(), m.Headers(), string(m.Data())})
-		if meta.NumPending == 0 {
-			return all
-		}
 	}
+	return all
 }

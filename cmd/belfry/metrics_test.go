@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"belfry/internal/metrics"
+	"belfry/internal/waittest"
 )
 
 // A job that goes all the way shows in the metrics of each part.
@@ -34,7 +35,7 @@ func TestMetricsOfAJob(t *testing.T) {
 		`belfry_timer_fires_total{type="REST"} 1`,
 		`belfry_api_requests_total{method="POST",path="/job/{db}/{collection}",status="200"} 1`,
 	}
-	eventually(t, func() string {
+	waittest.Eventually(t, func() string {
 		_, text := call(t, s, http.MethodGet, "/metrics", "")
 		missing := slices.DeleteFunc(slices.Clone(want), func(line string) bool { return strings.Contains(text, line+"\n") })
 		if len(missing) > 0 {

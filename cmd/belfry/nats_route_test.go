@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
+	"belfry/internal/waittest"
 )
 
 // subscription is what a GET of a NATS route says to its subscribers.
@@ -104,7 +105,7 @@ func TestNATSRoute(t *testing.T) {
 		t.Fatal(err)
 	}
 	var letters []message
-	eventually(t, func() string {
+	waittest.Eventually(t, func() string {
 		if letters = messages(t, js, "DEAD", "dead.>"); len(letters) == 0 {
 			return "DEAD is empty, want the refused fire"
 		}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"belfry/internal/proc"
+	"belfry/internal/waittest"
 )
 
 // The end-to-end tests run the real program in a process of its own, talk to
@@ -21,9 +22,7 @@ import (
 // enough, they look into JetStream with plain nats.go, as an operator would.
 // Those that load the machine do not run in parallel.
 
-// patience is how long an event may take that is sure to come, on a machine
-// that has much else to do.
-const patience = time.Minute
+const patience = waittest.Patience
 
 // asBelfry makes the test binary behave as the program itself, so that tests
 // see a real process with its exit code, signals and locks.

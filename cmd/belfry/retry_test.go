@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"belfry/internal/job"
+	"belfry/internal/waittest"
 )
 
 // A receiver that fails twice gets the job three times, with one webhook-id.
@@ -82,7 +83,7 @@ func TestDeadLetters(t *testing.T) {
 		}
 
 		var got record
-		eventually(t, func() string {
+		waittest.Eventually(t, func() string {
 			_, body := call(t, s, http.MethodGet, "/job/db/coll/"+j.id, "")
 			if err := json.Unmarshal([]byte(body), &got); err != nil || got.Status != job.Dead {
 				return fmt.Sprintf("GET of the job to %q: %s, want status dead", tt.route, body)
@@ -99,7 +100,7 @@ func TestDeadLetters(t *testing.T) {
 		}
 
 		var letters []message
-		eventually(t, func() string { // it is written behind the status
+		waittest.Eventually(t, func() string { // it is written behind the status
 			if letters = messages(t, dead, "DEAD", "dead.db."+tt.route); len(letters) == 0 {
 				return "no letter in DEAD for " + tt.route
 			}

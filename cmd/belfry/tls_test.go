@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"belfry/internal/logtest"
+	"belfry/internal/waittest"
 )
 
 // keyPair is a self-signed certificate for 127.0.0.1, as files have it.
@@ -109,7 +110,7 @@ func TestCertificateIsRotated(t *testing.T) {
 	get()
 
 	write(certFile, newCert) // the key does not fit yet
-	eventually(t, func() string {
+	waittest.Eventually(t, func() string {
 		if !strings.Contains(log.String(), "the new certificate cannot be used; the old one stays") {
 			return "nothing is logged about the broken pair"
 		}
@@ -119,7 +120,7 @@ func TestCertificateIsRotated(t *testing.T) {
 		t.Errorf("with a broken pair the certificate is %q, want old", got)
 	}
 	write(keyFile, newKey)
-	eventually(t, func() string {
+	waittest.Eventually(t, func() string {
 		if got := served(); got != "new" {
 			return "the certificate is still " + got
 		}

@@ -50,8 +50,8 @@ func TestTraceOfAJob(t *testing.T) {
 		if !strings.HasPrefix(got, "00-"+traceID+"-") || strings.Contains(got, "b7ad6b7169203331") {
 			t.Errorf("the webhook has the traceparent %q, want one of the same trace and of a span of its own", got)
 		}
-	case <-time.After(20 * time.Second):
-		t.Fatal("no webhook within 20 s")
+	case <-time.After(patience):
+		t.Fatalf("no webhook within %v", patience)
 	}
 	if err := s.Stop(t.Context()); err != nil { // which sends what is left
 		t.Errorf("Stop: %v", err)

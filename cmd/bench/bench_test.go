@@ -5,14 +5,13 @@ import (
 	"context"
 	"io"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"belfry/internal/proc"
+	"belfry/internal/proctest"
 )
 
 // TestMain makes the test binary a plain nats-server when it is started as one.
@@ -30,10 +29,7 @@ func TestMain(m *testing.M) {
 // kill something are left to the run itself: they take half a minute however small.
 func TestRowsRun(t *testing.T) {
 	t.Parallel()
-	belfry := filepath.Join(t.TempDir(), "belfry")
-	if out, err := exec.Command("go", "build", "-o", belfry, "belfry/cmd/belfry").CombinedOutput(); err != nil {
-		t.Fatalf("building belfry: %v\n%s", err, out)
-	}
+	belfry := proctest.Belfry(t)
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

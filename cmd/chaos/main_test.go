@@ -1,27 +1,23 @@
 package main
 
 import (
-	"os/exec"
-	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
+
+	"belfry/internal/proctest"
 )
 
 // A short run against the real program, under the race detector if the test is.
 func TestChaos(t *testing.T) {
 	t.Parallel()
-	belfry := filepath.Join(t.TempDir(), "belfry")
-	build := []string{"build", "-o", belfry}
+	var flags []string
 	if underRace() {
-		build = append(build, "-race")
-	}
-	if out, err := exec.Command("go", append(build, "belfry/cmd/belfry")...).CombinedOutput(); err != nil {
-		t.Fatalf("couldn't build belfry: %v\n%s", err, out)
+		flags = append(flags, "-race")
 	}
 	var stdout, stderr strings.Builder
-	err := run(t.Context(), []string{"--setting", "embedded", "--seed", "11", "--duration", "15s", "--belfry", belfry}, &stdout, &stderr)
+	err := run(t.Context(), []string{"--setting", "embedded", "--seed", "11", "--duration", "15s", "--belfry", proctest.Belfry(t, flags...)}, &stdout, &stderr)
 	if err != nil {
 		t.Errorf("%v\n%s%s", err, &stdout, &stderr)
 	}

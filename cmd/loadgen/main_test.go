@@ -117,7 +117,7 @@ func (f *fake) fire(job string, due time.Time, fault string) {
 	target, times := f.target, 1
 	switch fault {
 	case "early":
-		due = due.Add(-300 * time.Millisecond) // more than a busy machine makes up for
+		due = due.Add(-2 * time.Second) // more than a busy machine makes up for
 	case "lost":
 		times = 0
 	case "twice":
@@ -138,12 +138,13 @@ func (f *fake) fire(job string, due time.Time, fault string) {
 
 func TestRunTellsWhatIsWrong(t *testing.T) {
 	t.Parallel()
-	for _, tt := range []struct{ fault, want string }{
-		{"", ""},
-		{"lost", "1 jobs are lost"},
-		{"twice", "1 arrivals are repeats"},
-		{"early", "1 jobs arrived early"},
-		{"refused", `1 jobs were not created, the first with: status 503: {"code":"E302"}`},
+	const long = "30s" // which is not waited for when all have arrived
+	for _, tt := range []struct{ fault, settle, want string }{
+		{"", long, ""},
+		{"lost", "5s", "1 jobs are lost"},
+		{"twice", long, "1 arrivals are repeats"},
+		{"early", long, "1 jobs arrived early"},
+		{"refused", long, `1 jobs were not created, the first with: status 503: {"code":"E302"}`},
 	} {
 		t.Run("fault "+tt.fault, func(t *testing.T) {
 			t.Parallel()
@@ -152,7 +153,7 @@ func TestRunTellsWhatIsWrong(t *testing.T) {
 			defer server.Close()
 			var out, log bytes.Buffer
 			err := run(t.Context(), []string{"--server", server.URL, "--jobs", "20", "--over", "100ms",
-				"--ahead", "500ms", "--settle", "1s", "--json"}, &out, &log)
+				"--ahead", "3s", "--settle", tt.settle, "--json"}, &out, &log)
 			f.firing.Wait()
 			if got := errorText(err); got != tt.want {
 				t.Errorf("run: got error %q, want %q; it printed %s", got, tt.want, &out)

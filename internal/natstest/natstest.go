@@ -5,10 +5,11 @@ package natstest
 import (
 	"net"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+
+	"belfry/internal/waittest"
 )
 
 // Server is a running nats-server with JetStream, which ends with its test.
@@ -47,8 +48,8 @@ func (s *Server) run() {
 		s.t.Fatalf("couldn't make a nats-server: %v", err)
 	}
 	ns.Start()
-	if !ns.ReadyForConnections(20 * time.Second) {
-		s.t.Fatal("the nats-server is not ready after 20 s")
+	if !ns.ReadyForConnections(waittest.Patience) {
+		s.t.Fatalf("the nats-server is not ready after %v", waittest.Patience)
 	}
 	s.Server = ns
 }

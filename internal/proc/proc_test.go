@@ -111,23 +111,6 @@ func TestProcessThatFails(t *testing.T) {
 	}
 }
 
-func TestFreeAddrsDiffer(t *testing.T) {
-	addrs, err := proc.FreeAddrs(50)
-	if err != nil {
-		t.Fatal(err)
-	}
-	seen := map[string]bool{}
-	for _, a := range addrs {
-		if seen[a] {
-			t.Errorf("%s was handed out twice", a)
-		}
-		seen[a] = true
-	}
-	if len(seen) != 50 {
-		t.Errorf("got %d addresses, want 50", len(seen))
-	}
-}
-
 // The server reads its configuration as it was meant.
 func TestNATSServerConfig(t *testing.T) {
 	dir := t.TempDir()

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -16,9 +18,13 @@ import (
 func New() *metrics.Metrics { return metrics.New(metrics.Build{Version: "test"}) }
 
 // Value returns the value of one series as a scraper sees it, as in
-// belfry_jobs_waiting{partition="0"} with the labels sorted; 0 if there is none.
+// belfry_jobs_waiting{partition="0"} with the labels sorted. One that nothing has
+// happened to yet is 0; one that can never be fails the test.
 func Value(t testing.TB, m *metrics.Metrics, series string) float64 {
 	t.Helper()
+	if !possible(m, series) {
+		t.Fatalf("%s: there is no metric with this name and these labels", series)
+	}
 	w := httptest.NewRecorder()
 	m.Handler(slog.New(slog.DiscardHandler)).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	for line := range strings.Lines(w.Body.String()) {
@@ -33,4 +39,28 @@ func Value(t testing.TB, m *metrics.Metrics, series string) float64 {
 		return v
 	}
 	return 0
+}
+
+var label = regexp.MustCompile(`(\w+)="[^"]*"`)
+
+// possible reports whether a metric has the name of the series and its labels.
+func possible(m *metrics.Metrics, series string) bool {
+	name, _, _ := strings.Cut(series, "{")
+	var labels []string
+	for _, one := range label.FindAllStringSubmatch(series, -1) {
+		labels = append(labels, one[1])
+	}
+	return slices.ContainsFunc(m.Table(), func(of metrics.Metric) bool {
+		want := slices.Sorted(slices.Values(of.Labels))
+		if of.Type != "histogram" {
+			return name == of.Name && slices.Equal(labels, want)
+		}
+		switch strings.TrimPrefix(name, of.Name) {
+		case "_count", "_sum":
+			return slices.Equal(labels, want)
+		case "_bucket":
+			return slices.Equal(labels, append(want, "le"))
+		}
+		return false
+	})
 }
