@@ -15,7 +15,7 @@ import (
 
 // buryAdvised copies into DEAD what the subscribers of NATS routes let pass
 // too often or refused, until ctx ends. JetStream only says so in passing; the
-// stream ADVISORIES keeps what it said until it was acted on.
+// stream ADVISORIES keeps what it said, to be acted on once somebody can.
 func (s *Store) buryAdvised(ctx context.Context) {
 	keepAt(ctx, 100*time.Millisecond, 5*time.Second, s.readAdvisories, func(err error) {
 		s.cfg.Log.Warn("couldn't read advisories", "error", err)
