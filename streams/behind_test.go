@@ -74,9 +74,13 @@ func TestRefusedClaimThatCannotBeRead(t *testing.T) {
 	f.run()
 	j := newJob("a", "r", time.Now())
 	f.create(j)
+	eventually(t, "the fire", func() bool { return f.hasSubjects("FIRES", "fires.>", 1) })
+	if unread.Load() < 2 {
+		t.Errorf("%d reads failed, want 2", unread.Load())
+	}
 	f.reaches(j.Key, job.Published)
-	if got := f.messages("FIRES", "fires.>"); len(got) != 1 || unread.Load() < 2 {
-		t.Errorf("%d fires after %d reads that failed, want 1 after 2", len(got), unread.Load())
+	if got := f.messages("FIRES", "fires.>"); len(got) != 1 {
+		t.Errorf("%d fires, want 1", len(got))
 	}
 }
 
@@ -128,7 +132,7 @@ func TestStaleStateIsNotBelieved(t *testing.T) {
 		t.Fatal(err)
 	}
 	info := s.CachedInfo()
-	for _, last := range []uint64{info.State.LastSeq, info.State.LastSeq, 1, info.State.LastSeq} {
+	for _, last := range []uint64{info.State.LastSeq, info.State.LastSeq, 1, info.State.LastSeq, info.State.LastSeq} {
 		f.HearState(info.Created, last)
 	}
 	if strings.Contains(log.String(), "was replaced") {

@@ -165,6 +165,17 @@ func (f *fixture) count(stream string) uint64 {
 	return s.CachedInfo().State.Msgs
 }
 
+// hasSubjects reports whether the stream has n subjects that match, as far as it
+// can be asked.
+func (f *fixture) hasSubjects(stream, filter string, n int) bool {
+	s, err := f.js.Stream(f.t.Context(), stream)
+	if err != nil {
+		return false
+	}
+	info, err := s.Info(f.t.Context(), jetstream.WithSubjectFilter(filter))
+	return err == nil && len(info.State.Subjects) == n
+}
+
 // messages returns all that a stream has under a subject.
 func (f *fixture) messages(stream, subject string) []jetstream.Msg {
 	f.t.Helper()

@@ -14,18 +14,8 @@ import (
 	"belfry/streams"
 )
 
-// expires waits until there is no record of any job.
-func (f *fixture) expires() {
-	f.t.Helper()
-	eventually(f.t, "the final state expires", func() bool {
-		s, err := f.js.Stream(f.t.Context(), "KV_jobs_0")
-		if err != nil {
-			return false
-		}
-		info, err := s.Info(f.t.Context(), jetstream.WithSubjectFilter(jobWrites+">"))
-		return err == nil && len(info.State.Subjects) == 0
-	})
-}
+// expired reports whether there is no record of any job.
+func (f *fixture) expired() bool { return f.hasSubjects("KV_jobs_0", jobWrites+">", 0) }
 
 // A death whose answer was lost, in an outage that outlasts it, has its dead
 // letter all the same.
@@ -52,7 +42,7 @@ func TestFinalStateExpiresUnsettled(t *testing.T) {
 	})
 	f.InterceptReads(func(m *nats.Msg) *nats.Msg {
 		if outage.CompareAndSwap(true, false) {
-			f.expires()
+			eventually(t, "the final state expires", f.expired)
 		}
 		return nil
 	})
@@ -69,26 +59,35 @@ func TestFinalStateExpiresUnsettled(t *testing.T) {
 // An id whose last final state expires just before it is armed again.
 func TestFinalStateExpiresBeforeRearm(t *testing.T) {
 	t.Parallel()
-	f := open(t, streams.Config{HistoryTTL: time.Second})
+	f := open(t, streams.Config{HistoryTTL: 2 * time.Second}) // less than a write waits for its answer
 	f.route("r", job.NATS)
+	var cancelled atomic.Uint64 // the revision
+	var over atomic.Bool
+	f.Intercept(func(ctx context.Context, m *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {
+		if last := cancelled.Load(); last > 0 && isWrite(m, jobWrites, job.Scheduled) &&
+			m.Header.Get("Nats-Expected-Last-Subject-Sequence") == fmt.Sprint(last) {
+			for !f.expired() && t.Context().Err() == nil {
+				time.Sleep(20 * time.Millisecond) // between two looks
+			}
+			over.Store(true)
+		}
+		ack, err := send(ctx, m)
+		if isWrite(m, jobWrites, job.Cancelled) {
+			cancelled.Store(ack.Sequence)
+		}
+		return ack, err
+	})
 	j := newJob("a", "r", farOff)
 	f.create(j)
 	if err := f.Jobs().Cancel(t.Context(), j.Key, 0); err != nil {
 		t.Fatal(err)
 	}
-	cancelled := f.get(j.Key)
-	f.Intercept(func(ctx context.Context, m *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {
-		if isWrite(m, jobWrites, job.Scheduled) && m.Header.Get("Nats-Expected-Last-Subject-Sequence") == fmt.Sprint(cancelled.Revision) {
-			f.expires()
-		}
-		return send(ctx, m)
-	})
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	if err := f.Jobs().Create(ctx, j); err != nil {
 		t.Fatalf("create over a final state that expires: %v", err)
 	}
-	if r := f.get(j.Key); r.Status != job.Scheduled {
-		t.Errorf("the job is %s, want scheduled", r.Status)
+	if r := f.get(j.Key); r.Status != job.Scheduled || !over.Load() {
+		t.Errorf("the job is %s, written over its final state: %v; want scheduled, and so", r.Status, over.Load())
 	}
 }

@@ -80,6 +80,7 @@ func TestBackupUnderLoad(t *testing.T) {
 	if stdout, _, err := belfryCommand(t, second.at(), "restore", file); err != nil || !strings.HasPrefix(stdout, "restored ") {
 		t.Fatalf("belfry restore: %q, %v", stdout, err)
 	}
+	time.Sleep(time.Until(later)) // before that nothing more arrives
 	jobs.awaitEnd(t, second, in)
 	checkRepeats(t, arrived, in.jobs())
 	jobs.check(t, before, after, in.jobs())

@@ -188,8 +188,8 @@ func (t *site) panics() []string {
 			found = append(found, err.Error())
 		}
 		for _, bad := range []string{"DATA RACE", "panic: ", "fatal error: "} {
-			if strings.Contains(string(log), bad) {
-				found = append(found, fmt.Sprintf("%s has a %q in its log", p.Name, bad))
+			if _, text, is := strings.Cut(string(log), bad); is {
+				found = append(found, fmt.Sprintf("%s has in its log: %s%.4096s", p.Name, bad, text))
 			}
 		}
 	}

@@ -35,7 +35,7 @@ type Process struct {
 
 // stopWithin is what service managers grant, and more than any of the programs
 // takes to stop at its own limit.
-const stopWithin = 30 * time.Second
+const stopWithin = 35 * time.Second
 
 var (
 	errRunning    = errors.New("it runs already")
