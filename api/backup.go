@@ -34,7 +34,7 @@ func (a *api) makeBackup(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	out := &download{w: w, deadlines: deadlinesOf(w)}
-	defer out.beforeWrite()
+	defer out.end()
 	begun := time.Now()
 	file, err := backup.NewWriter(out, backup.Header{ID: rand.Text(), Made: begun.UnixMilli(), Belfry: a.Version})
 	if err == nil {
@@ -61,7 +61,8 @@ func (a *api) makeBackup(w http.ResponseWriter, r *http.Request) {
 func (a *api) restoreBackup(w http.ResponseWriter, r *http.Request) {
 	// To linger, where it is supported.
 	_ = http.NewResponseController(w).EnableFullDuplex()
-	in := &upload{r.Body, deadlinesOf(w)}
+	in := newUpload(r.Body, deadlinesOf(w))
+	defer in.end()
 	counts, err := a.restore(r, in)
 	in.beforeWrite()
 	switch {

@@ -51,9 +51,9 @@ func (a *api) createJobs(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	b := &bulk{api: a, w: w, r: r, deadlines: deadlinesOf(w)}
-	defer b.beforeWrite()
+	defer b.end()
 	_ = b.conn.EnableFullDuplex() // HTTP/2 always is
-	in := contract.NewBulk(&upload{r.Body, b.deadlines}, a.Operations.MaxJobBody())
+	in := contract.NewBulk(newUpload(r.Body, b.deadlines), a.Operations.MaxJobBody())
 	first, number, more, err := in.Next()
 	if err != nil && err != io.EOF && !more {
 		w.Header().Set("Connection", "close")

@@ -16,11 +16,10 @@ const idleTime = 30 * time.Second
 // server stay.
 type deadlines struct{ conn *http.ResponseController }
 
-// deadlinesOf lifts the server's own.
+// deadlinesOf lifts the server's own of writing.
 func deadlinesOf(w http.ResponseWriter) deadlines {
 	d := deadlines{http.NewResponseController(w)}
-	_ = d.conn.SetReadDeadline(time.Time{})
-	_ = d.conn.SetWriteDeadline(time.Time{})
+	d.afterWrite()
 	return d
 }
 
@@ -29,10 +28,23 @@ func (d deadlines) afterRead()   { _ = d.conn.SetReadDeadline(time.Time{}) }
 func (d deadlines) beforeWrite() { _ = d.conn.SetWriteDeadline(time.Now().Add(idleTime)) }
 func (d deadlines) afterWrite()  { _ = d.conn.SetWriteDeadline(time.Time{}) }
 
+// end is for what the server itself still reads and writes when the handler is
+// through, in whatever way.
+func (d deadlines) end() {
+	d.beforeRead()
+	d.beforeWrite()
+}
+
 // upload is a body of any length.
 type upload struct {
 	body io.Reader
 	deadlines
+}
+
+// newUpload lifts the server's own deadline of reading.
+func newUpload(body io.Reader, d deadlines) *upload {
+	d.afterRead()
+	return &upload{body, d}
 }
 
 func (u *upload) Read(p []byte) (int, error) {
@@ -41,8 +53,7 @@ func (u *upload) Read(p []byte) (int, error) {
 	return u.body.Read(p)
 }
 
-// download is an answer of any length. Its handler calls beforeWrite at the end,
-// for what the server has not sent yet.
+// download is an answer of any length.
 type download struct {
 	w http.ResponseWriter
 	deadlines

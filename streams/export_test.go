@@ -80,9 +80,7 @@ func (s *Store) InterceptReads(f func(*nats.Msg) *nats.Msg) {
 // AsReplicated has the timers believe of the server what they may believe of one
 // of several; call it before Run.
 func (s *Store) AsReplicated() {
-	for _, t := range s.timers {
-		t.replicated = true
-	}
+	s.jobs.w.replicated = true
 }
 
 // Committer is the committer of a lane for tests outside the package.

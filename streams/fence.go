@@ -91,7 +91,7 @@ func (t *timer) whyRefused(ctx context.Context, fence uint64) refusal {
 		return forUnknown
 	case last.Seq > fence:
 		return forFence
-	case t.replicated:
+	case t.w.replicated:
 		return forUnknown
 	}
 	return forNothing

@@ -77,7 +77,7 @@ func (t *timer) concludeClaim(ctx context.Context, p *put, ten tenure, revision 
 	default:
 		t.complain("couldn't claim a due job", "db", claim.DB, "collection", claim.Collection, "job", claim.ID, "error", err)
 		t.report(ctx, claimResult{seq: p.expect})
-		if errors.Is(err, job.ErrUnknownOutcome) || t.replicated && mayBeStored(err) {
+		if errors.Is(err, job.ErrUnknownOutcome) {
 			t.inDoubt("a claim was not answered", ten)
 		}
 	}
@@ -148,7 +148,7 @@ func (t *timer) published(ctx context.Context, claim job.Record, ten tenure, rou
 			t.finish(ctx, claim, job.Result{Status: job.Published})
 		}
 		return true
-	case errors.Is(err, errConflict), t.replicated && mayBeStored(err):
+	case errors.Is(err, errConflict), t.w.replicated && mayBeStored(err):
 		return t.refused(ctx, ten)
 	case errors.Is(err, errNoAnswer):
 		t.inDoubt("a fire was not answered", ten)

@@ -85,13 +85,8 @@ func (p *puller) pull(ctx context.Context, stream, consumer string, max int, wai
 
 // forgetReconnects lets go of what happened to the connection before a pull.
 func (p *puller) forgetReconnects() {
-	for {
-		select {
-		case <-p.reconnects:
-			continue
-		default:
-		}
-		return
+	for len(p.reconnects) > 0 {
+		<-p.reconnects
 	}
 }
 

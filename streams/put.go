@@ -14,11 +14,12 @@ import (
 )
 
 // put writes r over the record at the revision expect, 0 being none, and
-// returns its revision, or 0 for a final state that has expired since. It
-// repeats and reads until it knows the outcome or ctx ends:
+// returns its revision. It repeats and reads until it knows the outcome or ctx
+// ends:
 //
-//   - [job.ErrMoved]: the record has another revision; nothing was written.
-//   - [job.ErrUnavailable]: the server refused it or nobody was there to take it.
+//   - [job.ErrMoved]: the record has another revision, and nothing was written;
+//     or it is gone, as a final state is in time, perhaps this very one.
+//   - [job.ErrUnavailable]: nothing was written.
 //   - [job.ErrUnknownOutcome]: it may have been written, or may yet be.
 func (w *writer) put(ctx context.Context, partition int, r job.Record, expect uint64, finalTTL time.Duration) (uint64, error) {
 	p := w.newPut(partition, r, expect, finalTTL)
@@ -28,20 +29,18 @@ func (w *writer) put(ctx context.Context, partition int, r job.Record, expect ui
 
 // put is one write of a record until its outcome is known.
 type put struct {
-	w        *writer
-	r        job.Record
-	expect   uint64
-	stream   string
-	msg      *nats.Msg
-	finalTTL time.Duration
-	made     time.Time
+	w      *writer
+	r      job.Record
+	expect uint64
+	stream string
+	msg    *nats.Msg
 }
 
 func (w *writer) newPut(partition int, r job.Record, expect uint64, finalTTL time.Duration) *put {
 	r.Op = rand.Text()
 	m := encodeRecord(jobSubject(partition, r.Key), r, finalTTL)
 	m.Header[hdrExpectSubjectSeq] = []string{formatUint(expect)}
-	return &put{w: w, r: r, expect: expect, stream: jobsStream(partition), msg: m, finalTTL: finalTTL, made: time.Now()}
+	return &put{w: w, r: r, expect: expect, stream: jobsStream(partition), msg: m}
 }
 
 // conclude goes on from the answer to the first send; see [writer.put].
@@ -63,6 +62,9 @@ func (p *put) conclude(ctx context.Context, seq uint64, err error) (uint64, erro
 			// cannot be asked may have it.
 			asked = err != nil || !sleep(ctx, pause.NextBackOff())
 		case errors.Is(err, job.ErrUnavailable) && !asked:
+			if p.w.replicated && mayBeStored(err) {
+				return 0, fmt.Errorf("%w: %w", job.ErrUnknownOutcome, err)
+			}
 			return 0, err
 		default:
 			asked = true
@@ -97,24 +99,36 @@ func (p *put) whatBecame(ctx context.Context, pause backoff.BackOff) (seq uint64
 
 // refused asks the leader why it refused the write. That the record has moved
 // ([job.ErrMoved]) is believed of a higher revision only: a leader that was cut
-// off answers, and refuses, by what it last knew. But a final state that was to be
-// armed anew may have expired. seq is that of the write itself, when it is there
-// in spite of the refusal; in an election a refusal can come after the write.
-// Without either, the write can be sent again.
+// off answers, and refuses, by what it last knew. seq is that of the write itself,
+// when it is there in spite of the refusal; in an election a refusal can come
+// after the write. Without either, the write can be sent again.
 func (p *put) refused(ctx context.Context) (seq uint64, err error) {
-	m, found, err := p.w.lastOnLeader(ctx, p.stream, p.msg.Subject)
-	switch {
-	case err != nil:
+	m, _, err := p.read(ctx)
+	if err != nil || m.Seq <= p.expect {
 		return 0, err
-	case !found && p.expect > 0 && p.r.Arms:
-		return 0, fmt.Errorf("%w: the record is gone", job.ErrMoved)
-	case m.Seq <= p.expect:
-		return 0, nil
 	}
 	if now, _, err := decodeHeaders(p.r.Key, m.Seq, m.Header); err == nil && isOurs(now, p.r) {
 		return m.Seq, nil
 	}
 	return 0, fmt.Errorf("%w: its revision is %d, not %d", job.ErrMoved, m.Seq, p.expect)
+}
+
+// read returns the record as the leader has it. That there is none any more is
+// [job.ErrMoved] if it is said again after the leader was found to be in touch with
+// the others. Of a claim it is not believed, so that no job is forgotten for it.
+func (p *put) read(ctx context.Context) (m stored, found bool, err error) {
+	for again := false; ; again = true {
+		m, found, err = p.w.lastOnLeader(ctx, p.stream, p.msg.Subject)
+		switch {
+		case err != nil || found || p.expect == 0 || p.r.Status == job.Firing:
+			return m, found, err
+		case again:
+			return m, false, fmt.Errorf("%w: the record is gone", job.ErrMoved)
+		}
+		if err := quorate(ctx, p.w.js, p.stream); err != nil {
+			return m, false, err
+		}
+	}
 }
 
 // isOurs reports whether the record now shows that the write of r was applied: it
@@ -127,14 +141,12 @@ func isOurs(now, r job.Record) bool {
 // missing. again says that the record is still as it was, so that the write can be
 // sent again: should both arrive, the comparison lets one through.
 func (p *put) settle(ctx context.Context) (seq uint64, again bool, err error) {
-	m, found, err := p.w.lastOnLeader(ctx, p.stream, p.msg.Subject)
+	m, found, err := p.read(ctx)
 	switch {
 	case err != nil:
 		return 0, false, err
 	case !found && p.expect == 0:
 		return 0, true, nil
-	case !found && p.r.Status.Final() && time.Since(p.made) > p.finalTTL:
-		return 0, false, nil // written, and expired
 	case m.Seq < p.expect:
 		return 0, false, fmt.Errorf("%w: the leader of %s is behind, or the record is gone", job.ErrUnavailable, p.stream)
 	}

@@ -2,6 +2,7 @@ package streams
 
 import (
 	"context"
+	"errors"
 	"math"
 
 	"github.com/nats-io/nats.go"
@@ -74,13 +75,15 @@ func (s *series) send(ctx context.Context, m *nats.Msg) (uint64, error) {
 		top = last.Seq
 	}
 	m.Header[hdrExpectSubjectSeq] = []string{formatUint(top)}
+	s.tops[m.Subject] = top // also for a repeat, which loses against a late first copy
 	seq, err := s.w.send(ctx, m)
-	if err != nil {
+	switch {
+	case err == nil:
+		s.tops[m.Subject] = seq
+	case errors.Is(err, errConflict):
 		delete(s.tops, m.Subject)
-		return 0, err
 	}
-	s.tops[m.Subject] = seq
-	return seq, nil
+	return seq, err
 }
 
 // look finds the highest number that is stored.

@@ -220,9 +220,9 @@ func (s *Routes) change(ctx context.Context, k job.RouteKey, next func(old job.R
 
 func (s *Routes) tryChange(ctx context.Context, k job.RouteKey, next func(old job.Route, exists bool) (*nats.Msg, error), sent *bool) error {
 	pause := newBackOff(10*time.Millisecond, time.Second)
-	read, sure := s.read, false // a create over a route that is there is refused
+	sure := false // whether there is no such route; a create over one is refused
 	for {
-		old, err := read(ctx, k)
+		old, err := s.read(ctx, k)
 		exists := !errors.Is(err, job.ErrRouteNotFound)
 		if err != nil && exists {
 			return err
@@ -232,7 +232,10 @@ func (s *Routes) tryChange(ctx context.Context, k job.RouteKey, next func(old jo
 			return nil // our own delete, whose answer was lost
 		}
 		if errors.Is(err, job.ErrRouteNotFound) && !sure {
-			read, sure = s.Get, true
+			if err := quorate(ctx, s.js, routesStream); err != nil {
+				return err
+			}
+			sure = true
 			continue
 		}
 		if err != nil || m == nil {

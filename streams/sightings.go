@@ -61,12 +61,23 @@ func (l *leases) lookAgain(ctx context.Context, key string, revision uint64) {
 	}
 }
 
-// erase deletes a key, unless somebody else has written it since we saw it. At
-// worst it expires.
+// erase deletes a key that has our name. At worst it expires.
 func (l *leases) erase(ctx context.Context, key string) {
+	if err := l.eraseAt(ctx, key, *l.revision(key)); !errors.Is(err, errConflict) {
+		return
+	}
+	// Perhaps by a last beat of ours, whose answer nobody waited for.
+	m, found, err := l.s.jobs.w.lastOnLeader(ctx, belfryStream, belfrySubject(key))
+	if err == nil && found && string(m.Data) == l.node {
+		_ = l.eraseAt(ctx, key, m.Seq)
+	}
+}
+
+func (l *leases) eraseAt(ctx context.Context, key string, revision uint64) error {
 	m := purgeMarker(belfrySubject(key), presenceTTL)
-	m.Header[hdrExpectSubjectSeq] = []string{formatUint(*l.revision(key))}
-	l.s.jobs.w.send(ctx, m)
+	m.Header[hdrExpectSubjectSeq] = []string{formatUint(revision)}
+	_, err := l.s.jobs.w.send(ctx, m)
+	return err
 }
 
 func (l *leases) saw(key string, s sighting) {

@@ -91,8 +91,12 @@ func (s *Jobs) Finish(ctx context.Context, f job.Fire, res job.Result) error {
 		// tail and the replicas may not have seen it yet.
 		st, r, err := s.standingOnLeader(ctx, f)
 		switch {
-		case err != nil || st == job.Superseded:
+		case err != nil:
 			return err
+		case st == job.Superseded && r.Revision == 0 && res.Status == job.Dead:
+			return s.Bury(ctx, f, res) // the death itself may be what has expired
+		case st == job.Superseded:
+			return nil
 		case st == job.Buried:
 			return s.Bury(ctx, f, job.Result{Reason: r.Reason, Detail: r.Detail})
 		}

@@ -16,8 +16,7 @@ import (
 // timer owns a partition and fires its jobs: it follows the jobs bucket, keeps
 // an agenda, and sleeps until the next job is due.
 type timer struct {
-	partition  int
-	replicated bool // the streams have more than one replica
+	partition int
 
 	cfg    Config
 	log    *slog.Logger
@@ -104,7 +103,7 @@ const shutdownPatience = 2 * time.Second
 
 func newTimer(s *Store, partition int) *timer {
 	t := &timer{
-		partition: partition, replicated: s.replicas > 1,
+		partition: partition,
 		cfg: s.cfg, log: s.cfg.Log, now: s.cfg.Now, js: s.js, w: s.jobs.w,
 		jobs: s.jobs, routes: s.routes.cache, dead: s.dead, inboxes: s.inboxes,
 		breakers: s.breakers, rates: s.rates,

@@ -16,8 +16,10 @@ import (
 // writer makes compare-and-set writes and settles their outcomes. It is safe
 // for concurrent use.
 type writer struct {
-	nc      *nats.Conn
-	metrics *metrics.Streams
+	nc         *nats.Conn
+	js         jetstream.JetStream
+	replicated bool // the streams have more than one replica
+	metrics    *metrics.Streams
 
 	// ask is [asker.ask]. Tests replace it to answer otherwise.
 	ask func(*nats.Msg, func(*nats.Msg, error))
@@ -28,7 +30,7 @@ type writer struct {
 }
 
 func newWriter(nc *nats.Conn, a *asker, c *committers) *writer {
-	return &writer{nc: nc, ask: a.ask, metrics: c.metrics, submit: c.submit}
+	return &writer{nc: nc, js: c.js, replicated: c.replicated, metrics: c.metrics, ask: a.ask, submit: c.submit}
 }
 
 // What the answer to one send can be, besides success.
