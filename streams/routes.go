@@ -228,15 +228,15 @@ func (s *Routes) tryChange(ctx context.Context, k job.RouteKey, next func(old jo
 			return err
 		}
 		m, err := next(old, exists)
-		if *sent && !exists && errors.Is(err, job.ErrRouteNotFound) {
-			return nil // our own delete, whose answer was lost
-		}
 		if errors.Is(err, job.ErrRouteNotFound) && !sure {
 			if err := quorate(ctx, s.js, routesStream); err != nil {
 				return err
 			}
 			sure = true
 			continue
+		}
+		if *sent && !exists && errors.Is(err, job.ErrRouteNotFound) {
+			return nil // our own delete, whose answer was lost
 		}
 		if err != nil || m == nil {
 			return err
