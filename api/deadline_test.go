@@ -94,7 +94,7 @@ func TestClientThatStalls(t *testing.T) {
 					_, _ = io.Copy(io.Discard, client)
 				} else {
 					synctest.Wait()
-					time.Sleep(2 * time.Minute)
+					time.Sleep(2 * time.Minute) // of virtual time
 					if _, err := client.Write([]byte("x")); err == nil {
 						t.Error("the connection is kept")
 					}

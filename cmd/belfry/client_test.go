@@ -69,7 +69,7 @@ func (p *running) insist(method, path, body string) (a answer, repeats int, err 
 		if err != nil || a.status != http.StatusServiceUnavailable || time.Now().After(deadline) {
 			return a, repeats, err
 		}
-		time.Sleep(time.Second)
+		time.Sleep(time.Second) // as Retry-After says
 	}
 }
 

@@ -27,7 +27,6 @@ func natsListeners(opts *server.Options) []natsListener {
 	auth := hasAuth(opts)
 	ws, mqtt, leaf, gateway, cluster := opts.Websocket, opts.MQTT, opts.LeafNode, opts.Gateway, opts.Cluster
 	monitor := cmp.Or(opts.HTTPHost, opts.Host)
-	const nothing = "" // the page asks nobody who they are
 	return []natsListener{
 		{"the embedded nats-server", opts.Host, opts.Port, auth, "authorization"},
 		{"websocket " + its, ws.Host, ws.Port, auth || ws.Username != "" || ws.Token != "", "authorization"},
@@ -35,8 +34,9 @@ func natsListeners(opts *server.Options) []natsListener {
 		{"leafnodes " + its, leaf.Host, leaf.Port, auth || leaf.Username != "" || leaf.Nkey != "" || len(leaf.Users) > 0, "authorization"},
 		{"gateway " + its, gateway.Host, gateway.Port, gateway.Username != "" || gateway.TLSCheckKnownURLs, "authorization in gateway"},
 		{"cluster " + its, cluster.Host, cluster.Port, cluster.Username != "" || cluster.TLSCheckKnownURLs, "authorization in cluster"},
-		{"http " + its, monitor, opts.HTTPPort, false, nothing},
-		{"https " + its, monitor, opts.HTTPSPort, false, nothing},
+		// The page asks nobody who they are.
+		{"http " + its, monitor, opts.HTTPPort, false, ""},
+		{"https " + its, monitor, opts.HTTPSPort, false, ""},
 	}
 }
 

@@ -112,7 +112,7 @@ func TestRetryDueInThePastAfterRestart(t *testing.T) {
 		t.Fatalf("the next attempt is at %d (%v)", waiting.NextAttempt, err)
 	}
 	p.kill(t)
-	time.Sleep(time.Until(time.UnixMilli(waiting.NextAttempt + 500)))
+	time.Sleep(time.Until(time.UnixMilli(waiting.NextAttempt + 500))) // it is to be past when belfry starts
 
 	p = startProgram(t, data)
 	if got := p.becomes(t, "/job/db/coll/one", job.Delivered); got.Attempt != 2 {

@@ -40,7 +40,7 @@ func race(t *testing.T, p *running, n int, send func(plannedJob) (answer, int, e
 		if a, _, err := p.insist(http.MethodPost, "/job/db/coll", j.body("r")); err != nil || !a.ok() {
 			errorf("POST of job %s: %v (%v), want 200", j.id, a, err)
 		}
-		time.Sleep(time.Until(j.due.Add(rand.N(2*around) - around)))
+		time.Sleep(time.Until(j.due.Add(rand.N(2*around) - around))) // some before it fires, some after
 		a, repeats, err := send(j)
 		if err != nil || !a.ok() && !a.tooLate() {
 			errorf("job %s: %v (%v), want 200, or 400 with E103 or E104", j.id, a, err)
