@@ -44,6 +44,14 @@ type Config struct {
 	// run left unfinished is handed out again at once.
 	OnlyNode bool
 
+	// SubscriberAPI is what the subjects of the JetStream API begin with for
+	// subscribers in another account; empty is that they are in this one.
+	SubscriberAPI string
+
+	// MaxPullWait is the longest that a pull of a subscriber may wait; 0 leaves
+	// each inbox as it is.
+	MaxPullWait time.Duration
+
 	// Metrics counts what happens; nil is nobody.
 	Metrics *metrics.Streams
 

@@ -36,7 +36,7 @@ func newInboxes(nc *nats.Conn, js jetstream.JetStream, cfg Config) *Inboxes {
 
 // Subscription names what a plain NATS client needs to read the inbox.
 func (in *Inboxes) subscription(k job.RouteKey) job.Subscription {
-	return job.Subscription{Stream: FiresStream, Subject: fireSubject(k), Consumer: inboxConsumer(k)}
+	return job.Subscription{Stream: FiresStream, Subject: fireSubject(k), Consumer: inboxConsumer(k), APIPrefix: in.cfg.SubscriberAPI}
 }
 
 // ensure makes the inbox of a route, empty, unless it is there, and brings it
@@ -57,7 +57,9 @@ func (in *Inboxes) ensure(ctx context.Context, r job.Route) error {
 		return fmt.Errorf("%w: the deleted route %q of type %s is still being cleared; try again in a minute", job.ErrRouteClearing, r.ID, was)
 	}
 	if changed := is.AckWait != want.AckWait || is.MaxDeliver != want.MaxDeliver || !slices.Equal(is.BackOff, want.BackOff) ||
-		r.Type == job.REST && is.MaxAckPending != want.MaxAckPending; changed {
+		r.Type == job.REST && is.MaxAckPending != want.MaxAckPending ||
+		want.MaxRequestExpires != 0 && is.MaxRequestExpires != want.MaxRequestExpires; changed {
+		is.MaxRequestExpires = cmp.Or(want.MaxRequestExpires, is.MaxRequestExpires)
 		is.AckWait, is.MaxDeliver, is.BackOff = want.AckWait, want.MaxDeliver, want.BackOff
 		if r.Type == job.REST {
 			is.MaxAckPending = want.MaxAckPending
@@ -82,6 +84,7 @@ func (in *Inboxes) config(r job.Route) jetstream.ConsumerConfig {
 		Metadata:      map[string]string{metaDB: r.DB, metaRoute: r.ID, metaType: string(r.Type)},
 	}
 	if r.Type == job.NATS {
+		cfg.MaxRequestExpires = in.cfg.MaxPullWait
 		cfg.AckWait = cmp.Or(r.AckWait, in.cfg.NativeAckWait)
 		// As many as there are waits at least: the server refuses fewer.
 		cfg.MaxDeliver = cmp.Or(r.MaxDeliver, max(in.cfg.NativeMaxDeliver, len(r.BackOff)))
@@ -243,6 +246,31 @@ func (in *Inboxes) handOutAgain(ctx context.Context) error {
 		}
 		if _, err := in.js.ResetConsumer(ctx, FiresStream, inboxConsumer(box.RouteKey)); err != nil {
 			return unavailable("couldn't reset the inbox of a route", err)
+		}
+	}
+	return nil
+}
+
+// limitPulls brings the longest pull of every NATS inbox up to date.
+func (in *Inboxes) limitPulls(ctx context.Context) error {
+	stream, err := in.js.Stream(ctx, FiresStream)
+	if err != nil {
+		return unavailable("couldn't list the inboxes", err)
+	}
+	var behind []jetstream.ConsumerConfig
+	consumers := stream.ListConsumers(ctx)
+	for info := range consumers.Info() {
+		if info.Config.Metadata[metaType] == string(job.NATS) && info.Config.MaxRequestExpires != in.cfg.MaxPullWait {
+			behind = append(behind, info.Config)
+		}
+	}
+	if err := consumers.Err(); err != nil {
+		return unavailable("couldn't list the inboxes", err)
+	}
+	for _, cfg := range behind {
+		cfg.MaxRequestExpires = in.cfg.MaxPullWait
+		if _, err := in.js.UpdateConsumer(ctx, FiresStream, cfg); err != nil {
+			return unavailable("couldn't limit the pulls of an inbox", err)
 		}
 	}
 	return nil

@@ -111,6 +111,18 @@ const (
 	metaType  = "belfry.type"
 )
 
+// What subscribers of NATS routes ask JetStream for. In an account of their own
+// they begin with SubscriberAPI in the place of JetStreamAPI; acks go where the
+// server says, which is the same in every account.
+const (
+	JetStreamAPI  = "$JS.API"
+	SubscriberAPI = "JS.belfry"
+
+	InboxInfo = ".CONSUMER.INFO." + FiresStream + ".*"
+	InboxNext = ".CONSUMER.MSG.NEXT." + FiresStream + ".*"
+	InboxAcks = "$JS.ACK." + FiresStream + ".>"
+)
+
 // WriteSubjects match every subject on which a message changes something that
 // Belfry keeps: those of its streams and buckets, and of JetStream's API.
 func WriteSubjects() []string {

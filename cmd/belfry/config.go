@@ -55,6 +55,11 @@ type Config struct {
 	// 127.0.0.1. Zero is what NATSConfig says, or 127.0.0.1:4222.
 	NATSListen string
 
+	// NATSAdmins are users of NATSConfig, with commas between their names (or
+	// public nkeys), that are in Belfry's account, where they may do
+	// everything. Zero is none: users reach the subjects of their permissions.
+	NATSAdmins string
+
 	// NATSURL is an existing NATS server to use, or several servers of one
 	// cluster with commas between them, in place of the embedded one, whose
 	// fields Data, NATSConfig and NATSListen then mean nothing. It may hold

@@ -76,6 +76,8 @@ func TestFlagTable(t *testing.T) {
 		{"nats-config", "a.conf", "b.conf", func(c Config) any { return c.NATSConfig }, "a.conf", "b.conf", nil},
 		{"nats-listen", ":-1", ":0", func(c Config) any { return c.NATSListen }, ":-1", ":0",
 			[]string{"4222", "127.0.0.1", ":-2", ":65536", ":nats"}},
+		{"nats-admin", "ops", "a,b", func(c Config) any { return c.NATSAdmins }, "ops", "a,b",
+			[]string{"a,,b", ","}},
 		{"nats-url", "nats://a", "tls://b:1,tls://c:2", func(c Config) any { return c.NATSURL }, "nats://a", "tls://b:1,tls://c:2",
 			[]string{"hunter2", "http://u:hunter2@h", "nats://", "nats://u:hunter2@", "nats://u:hunter2@h:x", "nats://h,"}},
 		{"context", "a", "/b.json", func(c Config) any { return c.NATSContext }, "a", "/b.json", nil},

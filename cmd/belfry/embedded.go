@@ -55,12 +55,35 @@ func startEmbedded(ctx context.Context, opts *server.Options, log *slog.Logger) 
 	if err == nil && !ns.ReadyForConnections(10*time.Second) {
 		err = errors.New("it takes no connections after 10 s")
 	}
+	if err == nil && len(opts.Accounts) > 0 {
+		err = enableJetStream(ns, opts)
+	}
+	if err == nil {
+		err = natsLog.fatal()
+	}
 	if err != nil {
 		ns.Shutdown()
 		<-started
 		return nil, fmt.Errorf("couldn't start the embedded nats-server: %w", err)
 	}
 	return e, nil
+}
+
+// enableJetStream turns it on for the data's account, which the server does by
+// itself only where there is no other account. MQTT keeps its sessions in
+// JetStream, in the account of its clients.
+func enableJetStream(ns *server.Server, opts *server.Options) error {
+	if err := ns.GlobalAccount().EnableJetStream(nil, nil); err != nil {
+		return err
+	}
+	if opts.MQTT.Port == 0 {
+		return nil
+	}
+	users, err := ns.LookupAccount(usersAccount)
+	if err != nil {
+		return err
+	}
+	return users.EnableJetStream(nil, nil)
 }
 
 // addUser gives a connection of Belfry a user of its own, with a key that nobody

@@ -96,7 +96,7 @@ func TestNATSOptionsRefused(t *testing.T) {
 	}{
 		{"unknown keys", "lisen: 4222\njetstrem: true", Config{}, `couldn't load it`},
 		{"store_dir", `jetstream { store_dir: "/tmp/x" }`, Config{}, "leave store_dir out: --data says where the data is"},
-		{"accounts", `accounts { A { users [ {user: a, password: b} ] } }`, Config{}, "leave accounts and operator out"},
+		{"accounts", `accounts { A { users [ {user: a, password: b} ] } }`, Config{}, "leave accounts, operator, trusted and auth_callout out"},
 		{"small payload", "max_payload: 100KB", Config{}, "max_payload must be at least 589824, or --max-meta at most 36864"},
 		{"everywhere", "listen: 0.0.0.0:4222", Config{}, `would listen on "0.0.0.0:4222": not a loopback address`},
 		{"everywhere by flag", "debug: false", Config{NATSListen: "0.0.0.0:4222"}, "add --insecure"},
@@ -139,7 +139,7 @@ func TestOtherListeners(t *testing.T) {
 		{"mqtt with its own", `mqtt { port: 1883, ` + users + ` }`, ""},
 		{"leafnodes", `leafnodes { port: 7422 }`, `leafnodes of the embedded nats-server would listen on ":7422": not a loopback address`},
 		{"leafnodes on loopback", `leafnodes { listen: "127.0.0.1:7422" }`, ""},
-		{"leafnodes with users", users + `, leafnodes { port: 7422 }`, ""},
+		{"leafnodes with one user", users + `, leafnodes { port: 7422 }`, ""},
 		{"leafnodes with its own", `leafnodes { port: 7422, ` + users + ` }`, ""},
 		{"leafnodes that only dials", `leafnodes { remotes: [ {url: "nats://192.0.2.1:7422"} ] }`, ""},
 		{"gateway", `gateway { name: a, port: 7222 }`, `gateway of the embedded nats-server would listen on ":7222": not a loopback address, and --nats-config has no authorization in gateway: listen on 127.0.0.1, configure authorization in gateway, or add --insecure`},

@@ -17,7 +17,7 @@ import (
 )
 
 // shippedCredentials is nats.conf with its example of an authorization block
-// in force, and a user ops beside, who may do everything.
+// in force, and a user ops beside, for --nats-admin ops.
 func shippedCredentials(t *testing.T, password string) string {
 	t.Helper()
 	data, err := os.ReadFile("../../nats.conf")
@@ -71,7 +71,7 @@ func watched(t *testing.T, url, inbox string) (nc *nats.Conn, violates func(what
 func TestSubscriberOfOneRoute(t *testing.T) {
 	t.Parallel()
 	const password = "correct horse"
-	p := startProgram(t, t.TempDir(), "--nats-config", confFile(t, shippedCredentials(t, password)))
+	p := startProgram(t, t.TempDir(), "--nats-config", confFile(t, shippedCredentials(t, password)), "--nats-admin", "ops")
 	for _, id := range []string{"turns", "other"} {
 		p.must(t, http.MethodPost, "/route/games", `{"id":"`+id+`","type":"NATS"}`)
 		p.must(t, http.MethodPost, "/job/games/c", `{"id":"`+id+`","trigger_time":1667659342626,"route":"`+id+`"}`)
@@ -85,7 +85,7 @@ func TestSubscriberOfOneRoute(t *testing.T) {
 	}
 	with.User = url.UserPassword("turns", password)
 	nc, violates := watched(t, with.String(), "_INBOX_turns")
-	js, err := jetstream.New(nc)
+	js, err := jetstream.NewWithAPIPrefix(nc, "JS.belfry")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +107,8 @@ func TestSubscriberOfOneRoute(t *testing.T) {
 	for _, subject := range []string{
 		"fires.games.turns", "fires.games.other", "fence.0", "dead.games.turns", "attempts.games.c.turns",
 		"$KV.jobs_0.games.c.byhand", "$KV.routes.games.turns", "$KV.tokens.x", "$KV.belfry.lease.0",
-		"$JS.API.CONSUMER.INFO.FIRES.games_other", "$JS.API.CONSUMER.MSG.NEXT.FIRES.games_other",
+		"$JS.API.CONSUMER.INFO.FIRES.games_turns", "$JS.API.CONSUMER.MSG.NEXT.FIRES.games_turns",
+		"JS.belfry.CONSUMER.INFO.FIRES.games_other", "JS.belfry.CONSUMER.MSG.NEXT.FIRES.games_other", "JS.belfry.STREAM.INFO.FIRES",
 		"$JS.ACK.FIRES.games_other.1.1.1.1.0",
 		"$JS.API.CONSUMER.CREATE.FIRES.mine", "$JS.API.CONSUMER.DELETE.FIRES.games_turns",
 		"$JS.API.STREAM.MSG.GET.FIRES", "$JS.API.DIRECT.GET.FIRES", "$JS.API.STREAM.PURGE.FIRES", "$JS.API.STREAM.DELETE.KV_jobs_0",

@@ -115,7 +115,7 @@ func TestUserOfOneDB(t *testing.T) {
 func TestAnswersOfTheServiceAreNotWritten(t *testing.T) {
 	t.Parallel()
 	p := startProgram(t, t.TempDir(), "--nats-config", confFile(t, `authorization { users: [
-		{user: asker, password: p, permissions: {publish: ["$SRV.>", "belfry.>"], subscribe: ["_INBOX.>"]}}, {user: ops, password: p}] }`))
+		{user: asker, password: p, permissions: {publish: ["$SRV.>", "belfry.>"], subscribe: ["_INBOX.>"]}}, {user: ops, password: p}] }`), "--nats-admin", "ops")
 	with, err := url.Parse(p.ready["nats"])
 	if err != nil {
 		t.Fatal(err)

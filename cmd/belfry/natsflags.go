@@ -11,7 +11,7 @@ import (
 
 // Settings that say where NATS is, and who Belfry is there.
 var (
-	embeddedSettings = []string{"data", "nats-config", "nats-listen"}
+	embeddedSettings = []string{"data", "nats-config", "nats-listen", "nats-admin"}
 	placeSettings    = []string{"nats-url", "context"}
 	userSettings     = []string{"creds", "nkey"}
 	tlsSettings      = []string{"tlscert", "tlskey", "tlsca", "tlsfirst"}

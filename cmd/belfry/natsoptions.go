@@ -34,9 +34,9 @@ func natsOptions(ctx context.Context, cfg Config) (*server.Options, error) {
 	switch {
 	case opts.StoreDir != "":
 		return nil, fmt.Errorf("--nats-config %q: leave store_dir out: --data says where the data is", cfg.NATSConfig)
-	case len(opts.Accounts) > 0 || len(opts.TrustedOperators) > 0:
-		// Belfry and its subscribers meet in one account.
-		return nil, fmt.Errorf("--nats-config %q: the embedded server has one account: leave accounts and operator out, or run a nats-server of your own and use --nats-url", cfg.NATSConfig)
+	case len(opts.Accounts) > 0 || len(opts.TrustedOperators) > 0 || len(opts.TrustedKeys) > 0 || opts.AuthCallout != nil:
+		// Belfry makes the accounts, and says who is in which.
+		return nil, fmt.Errorf("--nats-config %q: Belfry makes the accounts of the embedded server: leave accounts, operator, trusted and auth_callout out, or run a nats-server of your own and use --nats-url", cfg.NATSConfig)
 	}
 	opts.NoSigs = true
 	opts.Trace = false // would log payloads
@@ -48,6 +48,10 @@ func natsOptions(ctx context.Context, cfg Config) (*server.Options, error) {
 		opts.SyncAlways = true // an answered request is on disk
 	}
 	if err := setListen(ctx, opts, cfg); err != nil {
+		return nil, err
+	}
+	admins, _ := names(cfg.NATSAdmins) // as checked
+	if err := separateUsers(opts, admins); err != nil {
 		return nil, err
 	}
 	return opts, setMaxPayload(opts, cfg)

@@ -27,6 +27,7 @@ type Server struct {
 	undo    []step // what Start did, as Stop takes it back, last first
 
 	syncAlways bool // of the embedded server; set by start
+	usersApart bool // the embedded server has an account for its users; set by start
 
 	// addrs guards what Addr and NATSURL tell, apart from mu, so that nobody
 	// who asks waits for a start.

@@ -93,7 +93,7 @@ func (s *Server) openStore(ctx context.Context, dial dial, counts *metrics.Strea
 		return nil, err
 	}
 	partitions, replicas := s.spread(nc)
-	store, err := streams.Open(ctx, nc, streams.Config{
+	cfg := streams.Config{
 		Partitions:  partitions,
 		Replicas:    replicas,
 		HistoryTTL:  s.cfg.HistoryTTL,
@@ -103,7 +103,11 @@ func (s *Server) openStore(ctx context.Context, dial dial, counts *metrics.Strea
 		SyncAlways:  s.syncAlways,
 		Metrics:     counts,
 		Log:         s.log,
-	})
+	}
+	if s.usersApart {
+		cfg.SubscriberAPI, cfg.MaxPullWait = streams.SubscriberAPI, maxPullWait
+	}
+	store, err := streams.Open(ctx, nc, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("couldn't open the store: %w", err)
 	}

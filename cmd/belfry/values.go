@@ -113,3 +113,17 @@ func natsURLs(s string) ([]*url.URL, bool) {
 	}
 	return all, true
 }
+
+// names reads a list of names with commas between them; none may be empty.
+func names(s string) ([]string, bool) {
+	if s == "" {
+		return nil, true
+	}
+	all := strings.Split(s, ",")
+	for i := range all {
+		if all[i] = strings.TrimSpace(all[i]); all[i] == "" {
+			return nil, false
+		}
+	}
+	return all, true
+}

@@ -20,7 +20,7 @@ func ParseRoute(body []byte, key job.RouteKey) (job.Route, error) {
 }
 
 // routeAnswerOnly is what [AppendRouteAnswer] adds for its readers.
-var routeAnswerOnly = []string{"stream", "subject", "consumer", "breaker", "public_key"}
+var routeAnswerOnly = []string{"stream", "subject", "consumer", "js_api_prefix", "breaker", "public_key"}
 
 // RouteAnswerOnly returns the fields of a route's answer that are none of the
 // route's own, and ignored in a request.
@@ -69,7 +69,7 @@ func AppendRoute(dst []byte, r job.Route) []byte {
 // [AppendRoute] with [job.Hidden] in the place of each secret, and
 //
 //   - for a NATS route the stream, subject and consumer for its subscribers to
-//     use;
+//     use, and js_api_prefix if they need one;
 //   - breaker, if it has tripped, with its state, open or half-open, and until
 //     when it is open;
 //   - public_key, with which receivers verify, if an ed25519 key signs.
@@ -79,6 +79,7 @@ func AppendRouteAnswer(dst []byte, r job.Route) []byte {
 		dst = AppendString(append(dst, `,"stream":`...), r.Subscription.Stream)
 		dst = AppendString(append(dst, `,"subject":`...), r.Subscription.Subject)
 		dst = AppendString(append(dst, `,"consumer":`...), r.Subscription.Consumer)
+		dst = AppendWord(dst, "js_api_prefix", r.Subscription.APIPrefix)
 	}
 	if r.Breaker.State != "" {
 		dst = AppendString(append(dst, `,"breaker":{"state":`...), string(r.Breaker.State))

@@ -55,11 +55,14 @@ type Route struct {
 }
 
 // Subscription names what a plain NATS client needs to receive the fires of a
-// route: the stream, the subject in it, and the durable pull consumer.
+// route: the stream, the subject in it, and the durable pull consumer. APIPrefix
+// is what the client puts in the place of $JS.API; empty is that it has no need
+// to.
 type Subscription struct {
-	Stream   string
-	Subject  string
-	Consumer string
+	Stream    string
+	Subject   string
+	Consumer  string
+	APIPrefix string
 }
 
 // SameContent reports whether two routes say the same, so that creating one

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/jwt/v2"
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/micro"
+
+	"belfry/api/service"
+	"belfry/streams"
+)
+
+// The accounts of an embedded server with users. A permission narrows which
+// subjects a client publishes to, and says nothing about the reply subject of a
+// request: the server answers there with its own rights. Only an account bounds
+// replies. So Belfry, its streams and its connections are alone in the account
+// where JetStream keeps the data, and every user is in another one, which has no
+// JetStream and imports the requests of subscribers and service callers.
+const (
+	dataAccount  = "$G"    // the server's account for clients without one; data written without users is there, too
+	usersAccount = "USERS" // every user of --nats-config but the admins
+)
+
+// maxPullWait is the longest pull of a subscriber in the other account. Most NATS
+// clients wait 30 s by themselves.
+const maxPullWait = 5 * time.Minute
+
+// replyThreshold is how long the server keeps the way back to a requester from
+// the other account since it was used last. A pull that waits longer would lose
+// its fires until they are redelivered, so consumers refuse longer pulls.
+const replyThreshold = maxPullWait + 30*time.Second
+
+// separateUsers moves every user of the configuration into an account of its
+// own, but for the admins. Without users it changes nothing: then either
+// nobody says who they are, or one password is for everything.
+func separateUsers(opts *server.Options, admins []string) error {
+	if len(opts.Users) == 0 && len(opts.Nkeys) == 0 {
+		if len(admins) > 0 {
+			return fmt.Errorf("--nats-admin %q: --nats-config has no users", strings.Join(admins, ","))
+		}
+		return nil
+	}
+	leaf := opts.LeafNode
+	if leaf.Port != 0 && leaf.Username == "" && leaf.Nkey == "" && len(leaf.Users) == 0 {
+		return errors.New("--nats-config: users are for clients: leafnodes needs an authorization block of its own")
+	}
+	data, users := server.NewAccount(dataAccount), server.NewAccount(usersAccount)
+	var errs []error
+	missing := slices.Clone(admins)
+	place := func(name string, may *server.Permissions, types map[string]struct{}) (*server.Account, *server.Permissions, map[string]struct{}) {
+		if i := slices.Index(missing, name); i >= 0 {
+			missing = slices.Delete(missing, i, i+1)
+			if may != nil {
+				errs = append(errs, fmt.Errorf("--nats-admin %q: the user has permissions, and a reply subject reaches beyond them: an admin may do everything, so leave them out", name))
+			}
+			return data, may, types
+		}
+		errs = append(errs, checkUser(name, may, types))
+		return users, may, clientTypes(types)
+	}
+	for _, u := range opts.Users {
+		u.Account, u.Permissions, u.AllowedConnectionTypes = place(u.Username, u.Permissions, u.AllowedConnectionTypes)
+	}
+	for _, u := range opts.Nkeys {
+		u.Account, u.Permissions, u.AllowedConnectionTypes = place(u.Nkey, u.Permissions, u.AllowedConnectionTypes)
+	}
+	for _, name := range missing {
+		errs = append(errs, fmt.Errorf("--nats-admin %q: --nats-config has no such user", name))
+	}
+	opts.Accounts = []*server.Account{data, users}
+	return errors.Join(append(errs, share(data, users))...)
+}
+
+// share lets the users' account send what subscribers and callers of the service
+// need to the data's account. The answer to a pull is any number of fires, and
+// $SRV may be answered by services of the users, too.
+func share(data, users *server.Account) error {
+	for _, shared := range []struct {
+		from, to string
+		answers  server.ServiceRespType
+	}{
+		{streams.SubscriberAPI + streams.InboxInfo, streams.JetStreamAPI + streams.InboxInfo, server.Singleton},
+		{streams.SubscriberAPI + streams.InboxNext, streams.JetStreamAPI + streams.InboxNext, server.Streamed},
+		{streams.InboxAcks, streams.InboxAcks, server.Singleton}, // each fire says where its ack goes
+		{service.Name + ".>", service.Name + ".>", server.Singleton},
+		{micro.APIPrefix + ".>", micro.APIPrefix + ".>", server.Streamed},
+	} {
+		err := data.AddServiceExportWithResponse(shared.to, shared.answers, []*server.Account{users})
+		if err == nil {
+			err = users.AddServiceImport(data, shared.from, shared.to)
+		}
+		if err == nil && shared.answers == server.Streamed {
+			err = data.SetServiceExportResponseThreshold(shared.to, replyThreshold)
+		}
+		if err != nil {
+			return fmt.Errorf("couldn't share %s with the account of the users: %w", shared.to, err)
+		}
+	}
+	return nil
+}
+
+// checkUser refuses what would mean something else than it says.
+func checkUser(name string, may *server.Permissions, types map[string]struct{}) error {
+	_, leaf := types[jwt.ConnectionTypeLeafnode]
+	_, leafWS := types[jwt.ConnectionTypeLeafnodeWS]
+	if leaf || leafWS {
+		return fmt.Errorf("--nats-config: user %q: allowed_connection_types may not have LEAFNODE: leaf nodes need an authorization block in leafnodes", name)
+	}
+	if may == nil {
+		return nil
+	}
+	var errs []error
+	for _, p := range []*server.SubjectPermission{may.Publish, may.Subscribe} {
+		if p == nil {
+			continue
+		}
+		for _, subject := range slices.Concat(p.Allow, p.Deny) {
+			errs = append(errs, checkPermission(name, subject))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// checkPermission refuses a subject of the JetStream API, which the account of
+// the users does not have: the user could do less, or with a denial more, than
+// before there were two accounts.
+func checkPermission(name, subject string) error {
+	if subject == ">" || !server.SubjectsCollide(subject, streams.JetStreamAPI+".>") {
+		return nil
+	}
+	instead := "leave it out"
+	for _, tail := range []string{streams.InboxInfo, streams.InboxNext} {
+		if rest, ok := strings.CutPrefix(subject, streams.JetStreamAPI); ok && server.SubjectsCollide(subject, streams.JetStreamAPI+tail) {
+			instead = fmt.Sprintf("write %q", streams.SubscriberAPI+rest)
+		}
+	}
+	if subject == "$JS.>" {
+		instead = fmt.Sprintf("write %q and %q", streams.InboxAcks, streams.SubscriberAPI+".>")
+	}
+	return fmt.Errorf("--nats-config: user %q: the permission %q is of the JetStream API, which users do not reach: %s (docs/operations.md, \"Upgrade\")", name, subject, instead)
+}
+
+// clientTypes are the connections that a user of the clients may make. A leaf
+// node is none: the server lets it name reply subjects that it refuses to
+// clients.
+func clientTypes(types map[string]struct{}) map[string]struct{} {
+	if types != nil {
+		return types
+	}
+	return map[string]struct{}{
+		jwt.ConnectionTypeStandard: {}, jwt.ConnectionTypeWebsocket: {}, jwt.ConnectionTypeMqtt: {}, jwt.ConnectionTypeMqttWS: {},
+	}
+}

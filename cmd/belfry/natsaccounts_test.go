@@ -1,0 +1,199 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/internal/job"
+	"belfry/internal/proc"
+	"belfry/internal/waittest"
+)
+
+func userConf(permissions string) string {
+	return `authorization { users: [ {user: u, password: p, permissions: {` + permissions + `}}, {user: ops, password: p} ] }`
+}
+
+// What would mean something else than before there were two accounts is refused,
+// with what to write instead.
+func TestUsersRefused(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name, conf string
+		admins     string
+		want       []string
+	}{
+		{"a pull", userConf(`publish: ["$JS.API.CONSUMER.MSG.NEXT.FIRES.games_turns"]`), "",
+			[]string{`user "u"`, `write "JS.belfry.CONSUMER.MSG.NEXT.FIRES.games_turns"`}},
+		{"all pulls", userConf(`publish: "$JS.API.CONSUMER.MSG.NEXT.FIRES.>"`), "", []string{`write "JS.belfry.CONSUMER.MSG.NEXT.FIRES.>"`}},
+		{"the state", userConf(`publish: ["$JS.API.CONSUMER.INFO.FIRES.*"]`), "", []string{`write "JS.belfry.CONSUMER.INFO.FIRES.*"`}},
+		{"another request", userConf(`publish: ["$JS.API.STREAM.INFO.FIRES"]`), "", []string{`"$JS.API.STREAM.INFO.FIRES"`, "leave it out"}},
+		{"the API", userConf(`publish: ["$JS.API.>"]`), "", []string{`write "JS.belfry.>"`}},
+		{"all of JetStream", userConf(`publish: ["$JS.>"]`), "", []string{`write "$JS.ACK.FIRES.>" and "JS.belfry.>"`}},
+		{"a denied pull", userConf(`publish: {allow: ">", deny: ["$JS.API.CONSUMER.MSG.NEXT.FIRES.games_turns"]}`), "",
+			[]string{`write "JS.belfry.CONSUMER.MSG.NEXT.FIRES.games_turns"`}},
+		{"a wildcard in the place of API", userConf(`publish: ["$JS.*.CONSUMER.MSG.NEXT.FIRES.games_turns"]`), "", []string{"leave it out"}},
+		{"for all users", `authorization { default_permissions: {publish: "$JS.API.>"}, users: [ {user: u, password: p} ] }`, "", []string{`user "u"`}},
+		{"an nkey", `authorization { users: [ {nkey: UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4, permissions: {publish: "$JS.API.>"}} ] }`, "",
+			[]string{`user "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4"`}},
+		{"a leaf node", `authorization { users: [ {user: u, password: p, allowed_connection_types: [LEAFNODE]} ] }`, "", []string{`user "u"`, "LEAFNODE"}},
+		{"leaf nodes as users", userConf(``) + "\nleafnodes { listen: \"127.0.0.1:7422\" }", "", []string{"leafnodes needs an authorization block of its own"}},
+		{"an admin with permissions", userConf(`publish: ["x"]`), "u", []string{`--nats-admin "u"`, "leave them out"}},
+		{"an admin who is none", userConf(`publish: ["x"]`), "ops,nobody", []string{`--nats-admin "nobody"`, "no such user"}},
+		{"an admin of one user", `authorization { user: u, password: p }`, "u", []string{`--nats-admin "u"`, "has no users"}},
+		{"auth callout", `authorization { users: [ {user: u, password: p} ], auth_callout { issuer: "ABJHLOVMPA4CI6R5KLNGOB4GSLNIY7IOUPAJC4YFNDLQVIOBYQGUWVLA", auth_users: [u] } }`, "",
+			[]string{"leave accounts, operator, trusted and auth_callout out"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := natsOptions(t.Context(), Config{NATSConfig: confFile(t, tc.conf), NATSAdmins: tc.admins}.withDefaults())
+			for _, want := range tc.want {
+				if err == nil || !strings.Contains(err.Error(), want) {
+					t.Errorf("natsOptions for %s: error %v, want %s in it", tc.conf, err, want)
+				}
+			}
+		})
+	}
+	good := userConf(`publish: {allow: [">", "JS.belfry.>", "$JS.ACK.FIRES.games_turns.>", "belfry.job.*.games"], deny: "$KV.>"}`)
+	if _, err := natsOptions(t.Context(), Config{NATSConfig: confFile(t, good), NATSAdmins: "ops"}.withDefaults()); err != nil {
+		t.Errorf("natsOptions for %s: %v", good, err)
+	}
+}
+
+// Data stays where it is, whether there are users or not: a job made without
+// users fires with them, and the other way round.
+func TestUsersComeAndGo(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	users := []string{"--nats-config", confFile(t, shippedCredentials(t, "p"))}
+	var p *running
+	for i, args := range [][]string{nil, users, nil, users} {
+		p = startProgram(t, data, args...)
+		if i == 0 {
+			p.must(t, http.MethodPost, "/route/games", `{"id":"turns","type":"NATS"}`)
+		}
+		for before := range i {
+			p.must(t, http.MethodGet, fmt.Sprintf("/job/games/c/%d", before), "")
+		}
+		id := fmt.Sprint(i)
+		p.must(t, http.MethodPost, "/job/games/c", `{"id":"`+id+`","trigger_time":1667659342626,"route":"turns"}`)
+		p.becomes(t, "/job/games/c/"+id, job.Published)
+
+		at, prefix := p.ready["nats"], "$JS.API"
+		if args != nil {
+			at, prefix = as(t, p, "turns"), "JS.belfry"
+		}
+		route := p.must(t, http.MethodGet, "/route/games/turns", "")
+		if named := strings.Contains(route, `"js_api_prefix":"JS.belfry"`); named != (args != nil) {
+			t.Errorf("with %v the route is %s", args, route)
+		}
+		p.must(t, http.MethodPut, "/route/games/turns", route)
+		nc, err := nats.Connect(at, nats.CustomInboxPrefix("_INBOX_turns"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		js, err := jetstream.NewWithAPIPrefix(nc, prefix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := js.Consumer(t.Context(), "FIRES", "games_turns")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if limit := c.CachedInfo().Config.MaxRequestExpires; i > 0 && limit != maxPullWait || i == 0 && limit != 0 {
+			t.Errorf("with %v a pull of an inbox may wait %v", args, limit)
+		}
+		for { // an ack may be younger than the last flush before the kill, and its fire comes again
+			m, err := c.Next(jetstream.FetchMaxWait(patience))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := m.DoubleAck(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if m.Headers().Get(job.HeaderJobID) == id {
+				break
+			}
+		}
+		nc.Close()
+		p.kill(t)
+	}
+}
+
+// A user of the clients is in the same account over a websocket, and over MQTT.
+func TestUsersOnOtherListeners(t *testing.T) {
+	t.Parallel()
+	ws, mqtt := freePort(t), freePort(t)
+	conf := shippedCredentials(t, "p") + fmt.Sprintf("\nwebsocket { listen: %q, no_tls: true }\nmqtt { listen: %q }\n", ws, mqtt)
+	p := startProgram(t, t.TempDir(), "--nats-config", confFile(t, conf), "--nats-admin", "ops")
+	p.must(t, http.MethodPost, "/route/games", `{"id":"turns","type":"NATS"}`)
+
+	nc, err := nats.Connect("ws://turns:p@"+ws, nats.CustomInboxPrefix("_INBOX_turns"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	asked(t, nc, "JS.belfry.CONSUMER.INFO.FIRES.games_turns", "")
+	if err := nc.PublishRequest("JS.belfry.CONSUMER.INFO.FIRES.games_turns", "$KV.routes.other.web", nil); err != nil {
+		t.Fatal(err)
+	}
+
+	for password, want := range map[string]byte{"p": 0, "wrong": 5} { // not authorised
+		if got := mqttConnect(t, mqtt, "games", password); got != want {
+			t.Errorf("MQTT: a connection of games with the password %q is answered %d, want %d", password, got, want)
+		}
+	}
+	asked(t, nc, "JS.belfry.CONSUMER.INFO.FIRES.games_turns", "") // comes after the first
+	ops := connect(t, as(t, p, "ops"))
+	routes, err := ops.Stream(t.Context(), "KV_routes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := routes.CachedInfo().State.LastSeq; n != 1 {
+		t.Errorf("the bucket of the routes has got %d messages, want that of turns alone", n)
+	}
+	waittest.Eventually(t, func() string {
+		for _, name := range streamNames(t, as(t, p, "ops")) {
+			if strings.HasPrefix(name, "$MQTT") {
+				return "MQTT keeps its sessions beside Belfry's data: " + name
+			}
+		}
+		return ""
+	})
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	addrs, err := proc.FreeAddrs(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return addrs[0]
+}
+
+// mqttConnect sends the CONNECT of MQTT 3.1.1, and returns the code of the answer.
+func mqttConnect(t *testing.T, addr, user, password string) byte {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	text := func(s string) string { return string([]byte{byte(len(s) >> 8), byte(len(s))}) + s }
+	const cleanUserPassword = 0b1100_0010
+	body := text("MQTT") + string([]byte{4, cleanUserPassword, 0, 60}) + text("tester") + text(user) + text(password)
+	if _, err := conn.Write(append([]byte{0x10, byte(len(body))}, body...)); err != nil {
+		t.Fatal(err)
+	}
+	answer := make([]byte, 4)
+	if _, err := io.ReadFull(conn, answer); err != nil {
+		t.Fatalf("MQTT: no answer to CONNECT: %v", err)
+	}
+	return answer[3]
+}
