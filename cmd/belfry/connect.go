@@ -87,6 +87,7 @@ func (s *Server) useNATS(context.Context) (dial, error) {
 		}
 		if name == storeConn {
 			s.setPlace(&s.natsURL, "nats://"+nc.ConnectedAddr())
+			s.warnOfNeighbours(nc)
 		}
 		return nc, nil
 	}, nil

@@ -28,7 +28,7 @@ const (
 
 // maxPullWait is the longest pull of a subscriber in the other account. Most NATS
 // clients wait 30 s by themselves.
-const maxPullWait = 5 * time.Minute
+const maxPullWait = 2 * time.Minute
 
 // replyThreshold is how long the server keeps the way back to a requester from
 // the other account since it was used last. A pull that waits longer would lose

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/nats-io/jwt/v2"
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+
+	"belfry/streams"
+)
+
+// neighboursWait is how long the servers have to say who is connected.
+const neighboursWait = 500 * time.Millisecond
+
+// warnOfNeighbours tells of those connected in Belfry's account of an external
+// server who may publish consumer requests, but not everything: by a reply
+// subject they reach everything. It asks each server once and knows the
+// permissions of JWTs only, since servers tell no others. A server that does not
+// answer is passed over.
+func (s *Server) warnOfNeighbours(nc *nats.Conn) {
+	users := map[string]userReach{}
+	var self string
+	own, err := nc.GetClientID()
+	for _, answer := range connections(nc) {
+		for _, c := range answer.Data.Conns {
+			if err == nil && c.Cid == own && answer.Server.ID == nc.ConnectedServerId() {
+				self = c.AuthorizedUser
+			}
+			users[c.AuthorizedUser] = reach(c.JWT)
+		}
+	}
+	delete(users, self) // other nodes and other connections, too
+	delete(users, "")   // nobody says who they are, so all may do everything
+	var limited, unknown []string
+	for _, user := range slices.Sorted(maps.Keys(users)) {
+		switch users[user] {
+		case reachPart:
+			limited = append(limited, user)
+		case reachUnknown:
+			unknown = append(unknown, user)
+		}
+	}
+	if len(limited) > 0 {
+		s.log.Warn("users in Belfry's account may publish consumer requests but not everything: a reply subject takes them further, so give them an account of their own",
+			"users", limited, "see", "docs/cluster.md")
+	}
+	if len(unknown) > 0 {
+		s.log.Warn("users share Belfry's account, and the server does not tell their permissions: those who may publish consumer requests reach everything by a reply subject",
+			"users", unknown, "see", "docs/cluster.md")
+	}
+}
+
+// connections asks every server for the connections in Belfry's account.
+func connections(nc *nats.Conn) (all []server.ServerAPIConnzResponse) {
+	inbox := nc.NewInbox()
+	sub, err := nc.SubscribeSync(inbox)
+	if err != nil {
+		return nil
+	}
+	defer sub.Unsubscribe()
+	if err := nc.PublishRequest("$SYS.REQ.ACCOUNT.PING.CONNZ", inbox, []byte(`{"auth":true,"limit":10000}`)); err != nil {
+		return nil
+	}
+	for until := time.Now().Add(neighboursWait); ; {
+		m, err := sub.NextMsg(time.Until(until))
+		if err != nil {
+			return all
+		}
+		var answer server.ServerAPIConnzResponse
+		if json.Unmarshal(m.Data, &answer) == nil && answer.Data != nil && answer.Server != nil {
+			all = append(all, answer)
+		}
+	}
+}
+
+type userReach int
+
+const (
+	reachHarmless userReach = iota // everything, or no consumer request
+	reachPart
+	reachUnknown
+)
+
+// reach judges the permissions in a user's JWT.
+func reach(token string) userReach {
+	claims, err := jwt.DecodeUserClaims(token)
+	if err != nil || claims.IssuerAccount != "" && claims.HasEmptyPermissions() { // a signing key may have a template of permissions
+		return reachUnknown
+	}
+	may := claims.Permissions.Pub
+	if len(may.Allow) == 0 && len(may.Deny) == 0 {
+		return reachHarmless
+	}
+	asks := func(subject string) bool { return server.SubjectsCollide(subject, streams.JetStreamAPI+".CONSUMER.>") }
+	if len(may.Allow) > 0 && !slices.ContainsFunc(may.Allow, asks) {
+		return reachHarmless
+	}
+	return reachPart
+}
