@@ -7,9 +7,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nkeys"
 
 	"belfry/internal/job"
 	"belfry/internal/natstest"
@@ -36,16 +38,61 @@ func TestAccountsOfOthers(t *testing.T) {
 	}
 	ns := natstest.StartWith(t, opts)
 	with := func(user string) string { return strings.Replace(ns.ClientURL(), "//", "//"+user+":p@", 1) }
-	p := startServing(t, "--nats-url", with("belfry"), "--partitions", "1")
-	for _, db := range []string{"games", "other"} {
-		p.must(t, http.MethodPost, "/route/"+db, `{"id":"turns","type":"NATS"}`)
-	}
-
-	nc, err := nats.Connect(with("turns"), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+	nc, err := nats.Connect(with("turns"), refused)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer nc.Close()
+	teamReachesItsOwn(t, startServing(t, "--nats-url", with("belfry"), "--partitions", "1"), connect(t, with("belfry")), nc)
+}
+
+// The same with operator JWTs, as the commands of docs/cluster.md make them.
+func TestJWTAccountsOfOthers(t *testing.T) {
+	t.Parallel()
+	belfry, belfryID := newKey(t, nkeys.CreateAccount)
+	games, gamesID := newKey(t, nkeys.CreateAccount)
+	data, team := withJetStream(belfryID), jwt.NewAccountClaims(gamesID)
+	for _, shared := range []struct {
+		export, remote, local string
+		answers               jwt.ResponseType
+	}{
+		{"$JS.API.CONSUMER.INFO.FIRES.*", "$JS.API.CONSUMER.INFO.FIRES.games_turns", "JS.belfry.CONSUMER.INFO.FIRES.games_turns", jwt.ResponseTypeSingleton},
+		{"$JS.API.CONSUMER.MSG.NEXT.FIRES.*", "$JS.API.CONSUMER.MSG.NEXT.FIRES.games_turns", "JS.belfry.CONSUMER.MSG.NEXT.FIRES.games_turns", jwt.ResponseTypeStream},
+		{"$JS.ACK.FIRES.>", "$JS.ACK.FIRES.games_turns.>", "$JS.ACK.FIRES.games_turns.>", jwt.ResponseTypeSingleton},
+		{"belfry.job.>", "belfry.job.*.games.*", "belfry.job.*.games.*", jwt.ResponseTypeSingleton},
+	} {
+		data.Exports.Add(&jwt.Export{Name: shared.export, Subject: jwt.Subject(shared.export), Type: jwt.Service, ResponseType: shared.answers})
+		team.Imports.Add(&jwt.Import{Name: shared.remote, Account: belfryID, Subject: jwt.Subject(shared.remote), LocalSubject: jwt.RenamingSubject(shared.local), Type: jwt.Service})
+	}
+	ns := operatorServer(t, data, team)
+	creds := inFile(t, "belfry.creds", userOf(t, belfry))
+	nc, err := nats.Connect(ns.ClientURL(), nats.UserCredentials(inFile(t, "turns.creds", userOf(t, games))), refused)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	own, err := nats.Connect(ns.ClientURL(), nats.UserCredentials(creds))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer own.Close()
+	ops, err := jetstream.New(own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	teamReachesItsOwn(t, startServing(t, "--nats-url", ns.ClientURL(), "--creds", creds, "--partitions", "1"), ops, nc)
+}
+
+// refused is of a client that expects to be.
+var refused = nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})
+
+// teamReachesItsOwn has a user of the team of db games, on nc, do what it may and
+// try what it may not.
+func teamReachesItsOwn(t *testing.T, p *running, own jetstream.JetStream, nc *nats.Conn) {
+	t.Helper()
+	for _, db := range []string{"games", "other"} {
+		p.must(t, http.MethodPost, "/route/"+db, `{"id":"turns","type":"NATS"}`)
+	}
 	js, err := jetstream.NewWithAPIPrefix(nc, "JS.belfry")
 	if err != nil {
 		t.Fatal(err)
@@ -54,7 +101,6 @@ func TestAccountsOfOthers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	own := connect(t, with("belfry"))
 	ops := &walk{p: p, ops: own}
 	targets := ops.targets(t)
 	ops.fill(t, 3*len(targets), hostile[1])

@@ -66,39 +66,53 @@ func newKey(t *testing.T, create func() (nkeys.KeyPair, error)) (key nkeys.KeyPa
 // credentials of a user of that.
 func jwtServer(t *testing.T) (s *natstest.Server, creds []byte) {
 	t.Helper()
-	must := func(text string, err error) string {
-		t.Helper()
+	account, accountID := newKey(t, nkeys.CreateAccount)
+	return operatorServer(t, withJetStream(accountID)), userOf(t, account)
+}
+
+// withJetStream are the claims of an account that may keep what it likes.
+func withJetStream(accountID string) *jwt.AccountClaims {
+	claims := jwt.NewAccountClaims(accountID)
+	claims.Limits.JetStreamLimits = jwt.JetStreamLimits{MemoryStorage: -1, DiskStorage: -1, Streams: -1, Consumer: -1}
+	return claims
+}
+
+// operatorServer has an operator, who vouches for the accounts.
+func operatorServer(t *testing.T, accounts ...*jwt.AccountClaims) *natstest.Server {
+	t.Helper()
+	operator, operatorID := newKey(t, nkeys.CreateOperator)
+	_, systemID := newKey(t, nkeys.CreateAccount)
+	resolver := &server.MemAccResolver{}
+	for _, claims := range append(accounts, jwt.NewAccountClaims(systemID)) {
+		token, err := claims.Encode(operator)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return text
-	}
-	operator, operatorID := newKey(t, nkeys.CreateOperator)
-	account, accountID := newKey(t, nkeys.CreateAccount)
-	_, systemID := newKey(t, nkeys.CreateAccount)
-	user, userID := newKey(t, nkeys.CreateUser)
-	claims := jwt.NewAccountClaims(accountID)
-	claims.Limits.JetStreamLimits = jwt.JetStreamLimits{MemoryStorage: -1, DiskStorage: -1, Streams: -1, Consumer: -1}
-	resolver := &server.MemAccResolver{}
-	for id, token := range map[string]string{
-		accountID: must(claims.Encode(operator)), systemID: must(jwt.NewAccountClaims(systemID).Encode(operator)),
-	} {
-		if err := resolver.Store(id, token); err != nil {
+		if err := resolver.Store(claims.Subject, token); err != nil {
 			t.Fatal(err)
 		}
 	}
-	s = natstest.StartWith(t, &server.Options{
+	return natstest.StartWith(t, &server.Options{
 		TrustedOperators: []*jwt.OperatorClaims{jwt.NewOperatorClaims(operatorID)}, SystemAccount: systemID, AccountResolver: resolver,
 	})
+}
+
+// userOf returns the credentials of a new user of the account.
+func userOf(t *testing.T, account nkeys.KeyPair) (creds []byte) {
+	t.Helper()
+	user, userID := newKey(t, nkeys.CreateUser)
+	token, err := jwt.NewUserClaims(userID).Encode(account)
+	if err != nil {
+		t.Fatal(err)
+	}
 	seed, err := user.Seed()
 	if err != nil {
 		t.Fatal(err)
 	}
-	creds, err = jwt.FormatUserConfig(must(jwt.NewUserClaims(userID).Encode(account)), seed)
-	if err != nil {
+	if creds, err = jwt.FormatUserConfig(token, seed); err != nil {
 		t.Fatal(err)
 	}
-	return s, creds
+	return creds
 }
 
 // Belfry gets into a server of others with what the nats command would use, and

@@ -210,7 +210,7 @@ func send(t *testing.T, nc *nats.Conn, requests []userRequest, targets []string)
 // quiet is a connection that expects to be refused.
 func quiet(t *testing.T, url, inbox string) *nats.Conn {
 	t.Helper()
-	nc, err := nats.Connect(url, nats.CustomInboxPrefix(inbox), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+	nc, err := nats.Connect(url, nats.CustomInboxPrefix(inbox), refused)
 	if err != nil {
 		t.Fatal(err)
 	}
