@@ -193,11 +193,11 @@ func leaseKey(partition int) string   { return leasePrefix + strconv.Itoa(partit
 func nodeKey(node string) string      { return nodePrefix + node }
 func belfrySubject(key string) string { return "$KV." + belfryBucket + "." + key }
 
-// parseLeaseKey undoes leaseKey.
-func parseLeaseKey(key string) (partition int, ok bool) {
-	number, ok := strings.CutPrefix(key, leasePrefix)
+// parseLeaseKey undoes leaseKey, for partitions below the number that there are.
+func parseLeaseKey(key string, partitions int) (partition int, ok bool) {
+	number, _ := strings.CutPrefix(key, leasePrefix)
 	partition, err := strconv.Atoi(number)
-	return partition, ok && err == nil
+	return partition, err == nil && partition >= 0 && partition < partitions && leaseKey(partition) == key
 }
 
 // restoreTag marks what a restore has written, with a number that orders it: of

@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/internal/panics"
 )
 
 // readAtOnce is how many messages are asked for at once. A start reads a long
@@ -32,9 +34,16 @@ func (t *timer) readOrdered(ctx context.Context, stream string, from uint64, vis
 		if err != nil {
 			return err
 		}
-		if !visit(m, at) {
+		if !t.visited(visit, m, at) {
 			break
 		}
 	}
 	return ctx.Err()
+}
+
+// visited visits one message. Reading goes on behind one that cannot be visited.
+func (t *timer) visited(visit func(jetstream.Msg, *jetstream.MsgMetadata) bool, m jetstream.Msg, at *jetstream.MsgMetadata) (more bool) {
+	more = true
+	defer panics.Recover(t.log, "a message of a stream that is read", t.cfg.Metrics.Panicked)
+	return visit(m, at)
 }

@@ -45,7 +45,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	if err := s.setup(ctx); err != nil {
 		return nil, err
 	}
-	a, err := newAsker(nc)
+	a, err := newAsker(nc, s.cfg.Log, s.cfg.Metrics)
 	if err != nil {
 		return nil, fmt.Errorf("couldn't subscribe to answers: %w", err)
 	}

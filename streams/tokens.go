@@ -15,6 +15,7 @@ import (
 
 	"belfry/internal/contract"
 	"belfry/internal/job"
+	"belfry/internal/panics"
 )
 
 // Tokens are the bearer tokens, one key each in their bucket, all of them in
@@ -188,6 +189,7 @@ func (s *Tokens) follow(ctx context.Context) error {
 // take brings one message of the bucket into the tokens that are known. What
 // is no token lets nobody in.
 func (s *Tokens) take(known map[string]job.Token, m jetstream.Msg) {
+	defer panics.Recover(s.cfg.Log, "a message of the tokens bucket", s.cfg.Metrics.Panicked)
 	id := parseTokenSubject(m.Subject())
 	delete(known, id)
 	if isMarker(m.Headers()) {

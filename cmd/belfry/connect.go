@@ -156,6 +156,7 @@ func natsHosts(list string) string {
 func (s *Server) connOptions(name string) []nats.Option {
 	return []nats.Option{
 		nats.Name(name),
+		s.inboxes.random,
 		nats.MaxReconnects(-1),
 		nats.IgnoreAuthErrorAbort(),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {

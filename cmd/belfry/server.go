@@ -28,6 +28,8 @@ type Server struct {
 
 	syncAlways bool // of the embedded server; set by start
 
+	inboxes inboxes
+
 	// addrs guards what Addr and NATSURL tell, apart from mu, so that nobody
 	// who asks waits for a start.
 	addrs     sync.Mutex

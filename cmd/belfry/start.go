@@ -54,6 +54,7 @@ func (s *Server) start(ctx context.Context) error {
 	s.serveAPI(ctx, front, ops, store, told)
 	return s.serveNATS(ctx, dial, service.Config{
 		Operations: ops,
+		OwnInbox:   s.inboxes.own,
 		Unescape:   streams.Unescape,
 		Version:    version,
 		Metrics:    told.counts.API,
