@@ -44,6 +44,10 @@ type Config struct {
 	// run left unfinished is handed out again at once.
 	OnlyNode bool
 
+	// Authenticated says that an admin token is configured, so that
+	// authentication is on without any other.
+	Authenticated bool
+
 	// Metrics counts what happens; nil is nobody.
 	Metrics *metrics.Streams
 

@@ -44,9 +44,12 @@ const (
 	// buryConsumer reads advisoryStream.
 	buryConsumer = "bury"
 
-	// epochKey is the one key of a jobs bucket that is no job: the owner's
-	// mark in the order of its writes. Jobs have three tokens.
+	// epochKey is a key of a jobs bucket that is no job: the owner's mark in the
+	// order of its writes. Jobs have three tokens.
 	epochKey = "epoch"
+	// authKey is the other one, of the first jobs bucket, and a key of the
+	// bucket belfry: the mark that authentication was on.
+	authKey = "authentication"
 
 	partitionsKey = "partitions"
 	restoreKey    = "restore"
