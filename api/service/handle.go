@@ -15,6 +15,7 @@ import (
 	"belfry/api"
 	"belfry/internal/contract"
 	"belfry/internal/job"
+	"belfry/internal/loglimit"
 	"belfry/internal/metrics"
 	"belfry/internal/panics"
 )
@@ -27,7 +28,8 @@ func (s *Service) handler(e *endpoint) micro.Handler {
 		defer panics.Recover(s.cfg.Log, "a request to the NATS service", s.cfg.Metrics.Panicked)
 		if !s.mayAnswer(r.Reply()) {
 			// No reply subject is in the log, since it may be a secret.
-			s.cfg.Log.Warn("a request was left undone: where its answer should go is no inbox of a client", "endpoint", e.name)
+			ctx := loglimit.Outside(context.Background(), "a request was left undone")
+			s.cfg.Log.WarnContext(ctx, "a request was left undone: where its answer should go is no inbox of a client", "endpoint", e.name)
 			return
 		}
 		if !s.begin() {
@@ -144,7 +146,8 @@ func (s *Service) refuse(e *endpoint, r micro.Request, err error) api.ErrorRow {
 		m.Header.Set("Retry-After", after)
 	}
 	if err := s.send(r, m); err != nil {
-		s.cfg.Log.Warn("couldn't answer a request", "subject", r.Subject(), "error", err)
+		ctx := loglimit.Outside(context.Background(), "couldn't answer a request")
+		s.cfg.Log.WarnContext(ctx, "couldn't answer a request", "subject", r.Subject(), "error", err)
 	}
 	return row
 }

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+
+	"belfry/internal/loglimit"
 )
 
 // Server is one running Belfry: the HTTP API, the timer, the delivery, and,
@@ -18,6 +20,8 @@ type Server struct {
 	cfg    Config
 	log    *slog.Logger
 	failed chan error
+
+	flushLog func() // tells which lines were left out
 
 	// mu is held through Start and Stop, so that each sees the other's work
 	// whole.
@@ -39,9 +43,10 @@ type Server struct {
 }
 
 // New returns a server that is not started yet. The configuration is judged by
-// [Server.Start].
+// [Server.Start]. What it logs is bounded, whatever happens outside.
 func New(cfg Config, log *slog.Logger) *Server {
-	return &Server{cfg: cfg.withDefaults(), log: log, failed: make(chan error, 1)}
+	bounded := loglimit.New(log.Handler())
+	return &Server{cfg: cfg.withDefaults(), log: slog.New(bounded), flushLog: bounded.Flush, failed: make(chan error, 1)}
 }
 
 // Addr returns the host:port of the HTTP API, or "" before it listens.
@@ -108,6 +113,7 @@ func (s *Server) Stop(ctx context.Context) error {
 	}
 	s.log.Info("belfry is stopping")
 	err := s.takeBack(ctx)
+	s.flushLog()
 	s.log.Info("belfry has stopped")
 	return err
 }

@@ -17,6 +17,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"belfry/internal/loglimit"
 )
 
 // Metrics are those of one Belfry, apart from those of any other in the
@@ -62,7 +64,7 @@ const maxScrapes = 4
 // Handler serves the metrics to scrapers. What goes wrong is logged.
 func (m *Metrics) Handler(log *slog.Logger) http.Handler {
 	return promhttp.HandlerFor(m.set.registry, promhttp.HandlerOpts{
-		ErrorLog:            slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		ErrorLog:            slog.NewLogLogger(loglimit.OutsideHandler(log.Handler(), "metrics"), slog.LevelWarn),
 		MaxRequestsInFlight: maxScrapes,
 		EnableOpenMetrics:   true,
 	})
