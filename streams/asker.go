@@ -107,7 +107,7 @@ func (a *asker) answered(m *nats.Msg) {
 	}
 	switch done := a.take(n); {
 	case done == nil: // too late
-	case len(m.Data) == 0 && m.Header.Get("Status") == "503":
+	case len(m.Data) == 0 && m.Header.Get("Status") == "503" && m.Header.Get(jetstream.SequenceHeader) == "":
 		a.tell(done, nil, nats.ErrNoResponders)
 	default:
 		a.tell(done, m, nil)

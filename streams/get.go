@@ -154,12 +154,12 @@ func (w *writer) request(ctx context.Context, question *nats.Msg) (*nats.Msg, er
 
 // replicaAnswer reads the answer to a direct get.
 func replicaAnswer(m *nats.Msg) (stored, bool, error) {
-	switch status := m.Header.Get("Status"); status {
-	case "":
-	case "404":
-		return stored{}, false, nil
-	default:
-		return stored{}, false, fmt.Errorf("%w: a read was answered with status %s", job.ErrUnavailable, status)
+	// A stored message may have a header of that name, too.
+	if status := m.Header.Get("Status"); status != "" && m.Header.Get(jetstream.SequenceHeader) == "" {
+		if status == "404" {
+			return stored{}, false, nil
+		}
+		return stored{}, false, fmt.Errorf("%w: a read was answered with status %s", job.ErrUnavailable, job.Quote(status))
 	}
 	seq, err := strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64)
 	if err != nil {

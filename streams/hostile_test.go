@@ -291,3 +291,26 @@ func FuzzDecodeDead(f *testing.F) {
 		}
 	})
 }
+
+// A record with a header that looks like a status of the server is read as the
+// record that it is.
+func TestStoredStatusIsNoAnswer(t *testing.T) {
+	t.Parallel()
+	f := open(t, streams.Config{})
+	f.route("native", job.NATS)
+	for _, status := range []string{"503", "404", "409", "x"} {
+		j := newJob("with-"+status, "native", time.Now().Add(time.Hour))
+		value := fmt.Sprintf(`{"id":%q,"trigger_time":%d,"meta":1,"route":"native"}`, j.ID, j.Trigger)
+		m := &nats.Msg{Subject: "$KV.jobs_0." + streams.JobKey(j.Key), Header: nats.Header{"Status": {status}}, Data: []byte(value)}
+		if _, err := f.js.PublishMsg(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+		if got := f.get(j.Key); got.Status != job.Scheduled || got.Trigger != j.Trigger {
+			t.Errorf("the record with Status %s is read as %+v", status, got)
+		}
+		page, err := f.Jobs().List(t.Context(), job.Query{DB: "db"})
+		if err != nil || !slices.ContainsFunc(page.Jobs, func(r job.Record) bool { return r.ID == j.ID }) {
+			t.Errorf("the list with a Status %s: %v, %v", status, page, err)
+		}
+	}
+}
