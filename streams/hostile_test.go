@@ -314,3 +314,23 @@ func TestStoredStatusIsNoAnswer(t *testing.T) {
 		}
 	}
 }
+
+// Nor does the timer stand still before one, at a start or at work.
+func TestTimerGetsPastStoredStatuses(t *testing.T) {
+	t.Parallel()
+	f := open(t, streams.Config{})
+	f.route("native", job.NATS)
+	put := func(when string) {
+		for _, status := range []string{"100", "404", "408", "409", "503", "x"} {
+			m := &nats.Msg{Subject: "$KV.jobs_0.db.coll." + when + status, Header: nats.Header{"Status": {status}, "Description": {"Consumer Deleted"}}}
+			if _, err := f.js.PublishMsg(t.Context(), m); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	put("before")
+	f.run()
+	f.works("first")
+	put("meanwhile")
+	f.works("last")
+}
