@@ -43,10 +43,16 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 	return body, nil
 }
 
-// plainEncoding refuses a body that is compressed.
+// plainEncoding refuses a body that is compressed, whichever of the headers says
+// so: each may be given more than once, and have a list.
 func plainEncoding(r *http.Request) error {
-	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return unread("has the Content-Encoding " + job.Quote(encoding) + "; plain JSON is accepted")
+	for _, value := range r.Header.Values("Content-Encoding") {
+		for encoding := range strings.SplitSeq(value, ",") {
+			encoding = strings.Trim(encoding, " \t")
+			if encoding != "" && !strings.EqualFold(encoding, "identity") {
+				return unread("has the Content-Encoding " + job.Quote(encoding) + "; plain JSON is accepted")
+			}
+		}
 	}
 	return nil
 }

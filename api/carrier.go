@@ -1,12 +1,14 @@
 package api
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
 
 	"belfry/internal/job"
+	"belfry/internal/loglimit"
 	"belfry/internal/tracing"
 )
 
@@ -33,7 +35,8 @@ func (row ErrorRow) Log(log *slog.Logger, err error, asked ...any) {
 	case row.Err == errNotReady:
 		log.Debug("not ready", "error", err)
 	case row.Status >= http.StatusInternalServerError:
-		log.Error("request failed", append(append([]any{"code", row.Code}, asked...), "error", err)...)
+		ctx := loglimit.Outside(context.Background(), "request failed: "+row.Code)
+		log.ErrorContext(ctx, "request failed", append(append([]any{"code", row.Code}, asked...), "error", err)...)
 	}
 }
 

@@ -4,9 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"strings"
 
 	"belfry/internal/job"
@@ -60,31 +60,66 @@ func (a *api) onlyIf(next http.Handler, check func(*http.Request) error) http.Ha
 var origins http.CrossOriginProtection
 
 // checkOrigin refuses what may change something and was sent for a page of
-// another origin, as browsers say. Nothing else says so.
+// another origin, as browsers say. Nothing else says so. Each value counts where
+// a header is given more than once: the first one may be somebody else's.
 func checkOrigin(r *http.Request) error {
-	if origins.Check(r) == nil {
+	sites, from := r.Header.Values("Sec-Fetch-Site"), r.Header.Values("Origin")
+	if origins.Check(r) == nil && (safe(r.Method) || len(sites) <= 1 && len(from) <= 1) {
 		return nil
 	}
 	return fmt.Errorf("%w: Origin is %s, Sec-Fetch-Site is %s; %s is accepted without either, or from a page of this server",
-		errCrossOrigin, job.Quote(r.Header.Get("Origin")), job.Quote(r.Header.Get("Sec-Fetch-Site")), job.Quote(r.Method))
+		errCrossOrigin, job.Quote(strings.Join(from, ", ")), job.Quote(strings.Join(sites, ", ")), job.Quote(r.Method))
+}
+
+// safe reports whether requests of the method only read.
+func safe(method string) bool {
+	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
 }
 
 // checkHost refuses a Host that is neither a name of this machine nor the one
 // that the server was told to listen on. A page can have a name of its own
 // lead to a loopback address (DNS rebinding), and is of the same origin then;
-// the name still tells. Browsers always send one.
+// the name still tells. Browsers always send one; HTTP/1.0 may not.
 func checkHost(r *http.Request, listens string) error {
-	host := r.Host
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
-	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
-	if addr, err := netip.ParseAddr(host); err == nil && addr.Unmap().IsLoopback() {
-		return nil
-	}
-	if host == "" || strings.EqualFold(host, "localhost") || strings.EqualFold(host, listens) {
+	host, ok := hostOf(r.Host)
+	if r.Host == "" || ok && (isLoopback(host) || strings.EqualFold(host, listens)) {
 		return nil
 	}
 	return fmt.Errorf("%w: Host is %s; without authentication localhost and loopback addresses are accepted, as in http://127.0.0.1:8080; with --admin-token-file any host is",
 		errHost, job.Quote(r.Host))
+}
+
+func isLoopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.Unmap().IsLoopback() || strings.EqualFold(host, "localhost")
+}
+
+// hostOf splits the value of a Host header, which is a name, an IPv4 address, or
+// an IPv6 address in brackets, and perhaps a port. It is strict: browsers and
+// clients write nothing else, so a value that has to be guessed at is refused.
+func hostOf(value string) (host string, ok bool) {
+	host, port, hasPort := strings.Cut(value, ":")
+	if inner, bracket := strings.CutPrefix(value, "["); bracket {
+		var closed bool
+		host, port, closed = strings.Cut(inner, "]")
+		addr, err := netip.ParseAddr(host)
+		if !closed || err != nil || !addr.Is6() || addr.Zone() != "" {
+			return "", false
+		}
+		if hasPort = port != ""; hasPort {
+			if port, ok = strings.CutPrefix(port, ":"); !ok {
+				return "", false
+			}
+		}
+	}
+	if hasPort && !isPort(port) {
+		return "", false
+	}
+	return host, host != "" && !strings.ContainsAny(host, "[]@/\\%?# \t,")
+}
+
+// isPort reports whether s is a port in decimal digits, from 1 to 65535.
+func isPort(s string) bool {
+	port, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && port > 0 && len(s) <= len("65535")
 }

@@ -19,7 +19,7 @@ func asked(t *testing.T, h http.Handler, method, host, path, body string, header
 	r := httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body))
 	r.Host = host
 	for i := 0; i < len(header); i += 2 {
-		r.Header.Set(header[i], header[i+1])
+		r.Header.Add(header[i], header[i+1])
 	}
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
@@ -51,6 +51,14 @@ func TestPagesOfOtherOrigins(t *testing.T) {
 			{[]string{"Sec-Fetch-Site", "same-site", "Origin", "http://127.0.0.1:3000"}, true},
 			{[]string{"Origin", "https://evil.example"}, true},
 			{[]string{"Origin", "null"}, true},
+			{[]string{"Sec-Fetch-Site", "SAME-ORIGIN"}, true},
+			{[]string{"Sec-Fetch-Site", "none, cross-site"}, true},
+			// A second header says as much as the first.
+			{[]string{"Sec-Fetch-Site", "same-origin", "Sec-Fetch-Site", "cross-site"}, true},
+			{[]string{"Sec-Fetch-Site", "", "Sec-Fetch-Site", "cross-site"}, true},
+			{[]string{"Origin", "http://127.0.0.1:8080", "Origin", "https://evil.example"}, true},
+			{[]string{"Origin", "", "Origin", "https://evil.example"}, true},
+			{[]string{"Origin", "http://127.0.0.1:8080, https://evil.example"}, true},
 		} {
 			header := append([]string{"Authorization", "Bearer " + admin}, tt.header...)
 			for _, e := range all {
@@ -97,6 +105,75 @@ func TestHosts(t *testing.T) {
 		"127.0.0.1:8080:8080":   false,
 		"localhost@evil.test":   false,
 		"timers.test.evil.test": false,
+
+		// What is no host in its one form.
+		"LOCALHOST:65535":          true,
+		"TIMERS.test":              true,
+		"[::1]:1":                  true,
+		"[0:0:0:0:0:0:0:1]":        true,
+		"[localhost":               false,
+		"[localhost:8080":          false,
+		"[localhost]":              false,
+		"[localhost]:8080":         false,
+		"localhost]":               false,
+		"localhost]:8080":          false,
+		"[timers.test":             false,
+		"[timers.test]":            false,
+		"timers.test]":             false,
+		"[127.0.0.1":               false,
+		"[127.0.0.1]":              false,
+		"127.0.0.1]":               false,
+		"[::1":                     false,
+		"::1]":                     false,
+		"::1":                      false, // without its brackets
+		"::1:8080":                 false,
+		"[::1]8080":                false,
+		"[::1]:":                   false,
+		"[::1]:x":                  false,
+		"[::1]]":                   false,
+		"[[::1]]":                  false,
+		"[::1]:8080:8080":          false,
+		"[::1%lo]":                 false,
+		"[::1%25lo]:8080":          false,
+		"[]":                       false,
+		"[]:8080":                  false,
+		"localhost:":               false,
+		"localhost:0":              false,
+		"localhost:abc":            false,
+		"localhost:-1":             false,
+		"localhost:+80":            false,
+		"localhost:65536":          false,
+		"localhost:0000080":        false,
+		"localhost:8080:8080":      false,
+		"localhost:8080@evil.test": false,
+		"user@localhost":           false,
+		"user:secret@localhost":    false,
+		"evil.test@127.0.0.1":      false,
+		"localhost.":               false,
+		"127.0.0.1.":               false,
+		"timers.test.":             false,
+		".localhost":               false,
+		"a.localhost":              false,
+		"127.0.0.1:abc":            false,
+		"127.0.0.1:":               false,
+		"127.1":                    false,
+		"127.1:8080":               false,
+		"0127.0.0.1":               false,
+		"0x7f.0.0.1":               false,
+		"2130706433":               false,
+		"0":                        false,
+		"localhost, evil.test":     false,
+		"localhost,localhost":      false,
+		"localhost evil.test":      false,
+		" localhost":               false,
+		"localhost ":               false,
+		"localhost/":               false,
+		"localhost#":               false,
+		"http://localhost":         false,
+		":8080":                    false,
+		":":                        false,
+		"@":                        false,
+		".":                        false,
 	}
 	paths := []string{"/backup", "/healthz", "/", "/nowhere", "/job/games/c/i"}
 	s := newStore()

@@ -8,6 +8,7 @@ import (
 
 	"belfry/internal/contract"
 	"belfry/internal/job"
+	"belfry/internal/loglimit"
 )
 
 // Tokens is the store of bearer tokens. Its errors are like those of [Jobs];
@@ -35,7 +36,7 @@ func (a *api) createToken(ctx context.Context, _ *http.Request, body []byte) ([]
 	if err := a.Tokens.Create(ctx, t); err != nil {
 		return nil, err
 	}
-	a.Log.Info("token created", "token", t.ID, "role", t.Role, "all_dbs", t.AllDBs, "dbs", t.DBs)
+	a.Log.InfoContext(loglimit.Always(ctx), "token created", "token", t.ID, "role", t.Role, "all_dbs", t.AllDBs, "dbs", t.DBs)
 	return contract.AppendIssued(nil, t, text), nil
 }
 
@@ -64,6 +65,6 @@ func (a *api) deleteToken(ctx context.Context, r *http.Request, _ []byte) ([]byt
 	if err := a.Tokens.Delete(ctx, id); err != nil {
 		return nil, err
 	}
-	a.Log.Info("token revoked", "token", id)
+	a.Log.InfoContext(loglimit.Always(ctx), "token revoked", "token", id)
 	return ok, nil
 }

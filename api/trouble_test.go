@@ -78,17 +78,75 @@ func TestBodyCutShort(t *testing.T) {
 func TestContentEncoding(t *testing.T) {
 	t.Parallel()
 	srv := server(t, config(newStore()))
-	for _, tt := range []struct{ encoding, want string }{
-		{"gzip", `{"error":"the body has the Content-Encoding \"gzip\"; plain JSON is accepted","code":"E002"}`},
-		{"identity", ok},
+	const gzip = `{"error":"the body has the Content-Encoding \"gzip\"; plain JSON is accepted","code":"E002"}`
+	for _, tt := range []struct {
+		encoding []string // of a header each
+		want     string
+	}{
+		{[]string{"gzip"}, gzip},
+		{[]string{"identity"}, ok},
+		{[]string{"Identity", "", " identity , identity"}, ok},
+		{[]string{"identity", "gzip"}, gzip},
+		{[]string{"", "gzip"}, gzip},
+		{[]string{"gzip", "identity"}, gzip},
+		{[]string{"identity, gzip"}, gzip},
+		{[]string{"identity,,gzip;q=1"}, strings.Replace(gzip, "gzip", "gzip;q=1", 1)},
+		{[]string{"identity", "x", "gzip"}, strings.Replace(gzip, "gzip", "x", 1)},
 	} {
 		req, err := http.NewRequestWithContext(t.Context(), "POST", srv.URL+"/route/db", strings.NewReader(`{"id":"r","type":"NATS"}`))
 		if err != nil {
 			t.Fatal(err)
 		}
-		req.Header.Set("Content-Encoding", tt.encoding)
+		req.Header["Content-Encoding"] = tt.encoding
 		if got := send(t, srv, req); got.body != tt.want {
 			t.Errorf("Content-Encoding %q: got %d %s, want %s", tt.encoding, got.status, got.body, tt.want)
+		}
+	}
+}
+
+// A header that is given twice, or that a proxy may read otherwise, makes no request
+// another one: no part of its body is taken for the next request.
+func TestRepeatedHeaders(t *testing.T) {
+	t.Parallel()
+	cfg := config(newStore())
+	cfg.AdminToken, cfg.LoopbackHost = adminToken, "127.0.0.1"
+	srv := server(t, cfg)
+	const body = `{"id":"r","type":"NATS"}`
+	const hidden = "GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n"
+	for _, tt := range []struct {
+		name, headers, body string
+		status              int
+	}{
+		{"as it should be", "Host: x\r\nAuthorization: Bearer TOKEN\r\nContent-Length: 24\r\n", body, 200},
+		{"two hosts", "Host: localhost\r\nHost: evil.test\r\nAuthorization: Bearer TOKEN\r\nContent-Length: 24\r\n", body, 400},
+		{"two equal hosts", "Host: x\r\nHost: x\r\nAuthorization: Bearer TOKEN\r\nContent-Length: 24\r\n", body, 400},
+		{"no host", "Authorization: Bearer TOKEN\r\nContent-Length: 24\r\n", body, 400},
+		{"two lengths", "Host: x\r\nAuthorization: Bearer TOKEN\r\nContent-Length: 24\r\nContent-Length: 2\r\n", body, 400},
+		{"a list of lengths", "Host: x\r\nAuthorization: Bearer TOKEN\r\nContent-Length: 24, 24\r\n", body, 400},
+		{"a length with a sign", "Host: x\r\nAuthorization: Bearer TOKEN\r\nContent-Length: +24\r\n", body, 400},
+		{"two equal lengths", "Host: x\r\nAuthorization: Bearer TOKEN\r\nContent-Length: 24\r\nContent-Length: 24\r\n", body, 200},
+		{"two codings", "Host: x\r\nAuthorization: Bearer TOKEN\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n", "0\r\n\r\n" + hidden, 501},
+		{"another coding", "Host: x\r\nAuthorization: Bearer TOKEN\r\nTransfer-Encoding: gzip, chunked\r\n", "0\r\n\r\n" + hidden, 501},
+		{"a length, and chunks", "Host: x\r\nAuthorization: Bearer TOKEN\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n", "18\r\n" + body + "\r\n0\r\n\r\n", 200},
+		{"two tokens", "Host: x\r\nAuthorization: Bearer TOKEN\r\nAuthorization: Bearer TOKEN\r\nContent-Length: 24\r\n", body, 401},
+		{"a list of tokens", "Host: x\r\nAuthorization: Bearer TOKEN, Bearer TOKEN\r\nContent-Length: 24\r\n", body, 401},
+		{"space before the colon", "Host: x\r\nAuthorization: Bearer TOKEN\r\nContent-Length : 24\r\n", body, 400},
+		{"a folded header", "Host: x\r\nAuthorization: Bearer\r\n TOKEN\r\nContent-Length: 24\r\n", body, 200},
+		{"two sites", "Host: x\r\nAuthorization: Bearer TOKEN\r\nSec-Fetch-Site: none\r\nSec-Fetch-Site: none\r\nContent-Length: 24\r\n", body, 403},
+	} {
+		request := "POST /route/db HTTP/1.1\r\n" + strings.ReplaceAll(tt.headers, "TOKEN", adminToken) + "Connection: close\r\n\r\n" + tt.body
+		if resp, got := raw(t, srv.Listener.Addr(), request); resp.StatusCode != tt.status || strings.Contains(got, "HTTP/1.1") {
+			t.Errorf("%s: got %d %q, want %d, and one answer", tt.name, resp.StatusCode, got, tt.status)
+		}
+	}
+	for _, tags := range [][]string{{`"1"`, `"2"`}, {`"1", "1"`}, {"*", "*"}, {`W/"1"`}} {
+		req, err := http.NewRequestWithContext(t.Context(), "PUT", srv.URL+"/route/db/r", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header["If-Match"], req.Header["Authorization"] = tags, []string{"Bearer " + adminToken}
+		if got := send(t, srv, req); got.status != 400 {
+			t.Errorf("If-Match %q: got %d %s, want 400", tags, got.status, got.body)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"belfry/internal/job"
+	"belfry/internal/panics"
 )
 
 // fetchWait is how long one fetch waits for fires.
@@ -145,6 +146,7 @@ func (p *pool) fetch(ctx, round context.Context, free int) error {
 		p.run.running.Go(func() {
 			w := &work{pool: p}
 			defer w.done()
+			defer panics.Recover(p.log, "a fire of a worker", p.run.worker.Metrics.Panicked)
 			p.handle(h, w.posted)
 		})
 	})

@@ -20,7 +20,12 @@ import (
 //	wait        1    3    9    27    81    243    729    2187       3600
 //	at least  0.8  2.4  7.2  21.6  64.8  194.4  583.2  1749.6       2880
 //	at most   1.2  3.6 10.8  32.4  97.2  291.6  874.8  2624.4       3600
+//
+// The number comes from a header that anybody with the permission can write, so
+// any is taken: one below 1 counts as 1, and behind maxGrowth tries the wait grows
+// no more.
 func retryDelay(attempt int, p job.RetryPolicy) time.Duration {
+	attempt = min(max(attempt, 1), maxGrowth)
 	if n := len(p.Schedule); n > 0 {
 		return p.Schedule[min(attempt, n)-1]
 	}
@@ -37,6 +42,9 @@ func retryDelay(attempt int, p job.RetryPolicy) time.Duration {
 	}
 	return min(d, p.Max)
 }
+
+// maxGrowth is a number of tries by which every backoff has reached its maximum.
+const maxGrowth = 10_000
 
 // maxRetryAfter is the longest that a receiver can ask to be left alone.
 const maxRetryAfter = 24 * time.Hour

@@ -1,6 +1,7 @@
 package delivery_test
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -25,6 +26,9 @@ func TestRetryDelay(t *testing.T) {
 		{8, 1749600 * time.Millisecond, 2187 * time.Second, 2624400 * time.Millisecond},
 		{9, 2880 * time.Second, time.Hour, time.Hour},
 		{11, 2880 * time.Second, time.Hour, time.Hour},
+		{0, 800 * time.Millisecond, time.Second, 1200 * time.Millisecond},
+		{math.MinInt, 800 * time.Millisecond, time.Second, 1200 * time.Millisecond},
+		{math.MaxInt, 2880 * time.Second, time.Hour, time.Hour},
 		{10_000, 2880 * time.Second, time.Hour, time.Hour},
 	}
 	exact := job.DefaultRetry()
@@ -37,6 +41,17 @@ func TestRetryDelay(t *testing.T) {
 			if got := delivery.RetryDelay(tt.attempt, job.DefaultRetry()); got < tt.low || got > tt.high {
 				t.Errorf("after try %d: got %v, want %v to %v", tt.attempt, got, tt.low, tt.high)
 			}
+		}
+	}
+}
+
+// The number of a try stands in a header, which may say anything.
+func TestRetryDelayOfAnyNumber(t *testing.T) {
+	t.Parallel()
+	p := job.RetryPolicy{Schedule: []time.Duration{time.Second, time.Minute}}
+	for attempt, want := range map[int]time.Duration{math.MinInt: time.Second, -1: time.Second, 0: time.Second, 1: time.Second, 2: time.Minute, 3: time.Minute, math.MaxInt: time.Minute} {
+		if got := delivery.RetryDelay(attempt, p); got != want {
+			t.Errorf("after try %d of a schedule: got %v, want %v", attempt, got, want)
 		}
 	}
 }

@@ -2,13 +2,18 @@ package streams
 
 import (
 	"errors"
+	"log/slog"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/internal/metrics"
+	"belfry/internal/panics"
 )
 
 // answerWait is how long one answer of JetStream is waited for: longer than a
@@ -20,8 +25,10 @@ const answerWait = 5 * time.Second
 // on one subscription, so that thousands can be under way without a goroutine,
 // a timer and a channel for each. It is safe for concurrent use.
 type asker struct {
-	nc     *nats.Conn
-	prefix string // of the subjects that answers come on
+	nc      *nats.Conn
+	prefix  string // of the subjects that answers come on
+	log     *slog.Logger
+	metrics *metrics.Streams
 
 	mu       sync.Mutex // guards what follows
 	waiting  map[uint64]question
@@ -41,8 +48,8 @@ var (
 	errTimeout      = errors.New("no answer in time")
 )
 
-func newAsker(nc *nats.Conn) (*asker, error) {
-	a := &asker{nc: nc, prefix: nc.NewInbox() + ".", waiting: map[uint64]question{}, oldest: 1}
+func newAsker(nc *nats.Conn, log *slog.Logger, metrics *metrics.Streams) (*asker, error) {
+	a := &asker{nc: nc, prefix: nc.NewInbox() + ".", log: log, metrics: metrics, waiting: map[uint64]question{}, oldest: 1}
 	sub, err := nc.Subscribe(a.prefix+"*", a.answered)
 	if err != nil {
 		return nil, err
@@ -57,14 +64,14 @@ func newAsker(nc *nats.Conn) (*asker, error) {
 // not block, since it keeps other answers waiting.
 func (a *asker) ask(m *nats.Msg, done func(*nats.Msg, error)) {
 	if !a.nc.IsConnected() {
-		go done(nil, errNotConnected)
+		go a.tell(done, nil, errNotConnected)
 		return
 	}
 	n := a.expect(done)
 	// m stays the caller's.
 	sent := nats.Msg{Subject: m.Subject, Reply: a.prefix + strconv.FormatUint(n, 36), Header: m.Header, Data: m.Data}
 	if err := a.nc.PublishMsg(&sent); err != nil && a.take(n) != nil {
-		go done(nil, err)
+		go a.tell(done, nil, err)
 	}
 }
 
@@ -90,25 +97,41 @@ func (a *asker) take(n uint64) func(*nats.Msg, error) {
 	return done
 }
 
+// answered takes in a message. It need not be an answer: JetStream delivers what a
+// consumer holds to the subject that a request for it names, under the subject
+// that it was stored on.
 func (a *asker) answered(m *nats.Msg) {
-	n, err := strconv.ParseUint(m.Subject[len(a.prefix):], 36, 64)
-	if err != nil {
+	n, ok := a.questionOf(m.Subject)
+	if !ok {
 		return
 	}
 	switch done := a.take(n); {
 	case done == nil: // too late
-	case len(m.Data) == 0 && m.Header.Get("Status") == "503":
-		done(nil, nats.ErrNoResponders)
+	case len(m.Data) == 0 && m.Header.Get("Status") == "503" && m.Header.Get(jetstream.SequenceHeader) == "":
+		a.tell(done, nil, nats.ErrNoResponders)
 	default:
-		done(m, nil)
+		a.tell(done, m, nil)
 	}
+}
+
+// questionOf returns the number of the question whose answers come on a subject.
+func (a *asker) questionOf(subject string) (n uint64, ok bool) {
+	number, ok := strings.CutPrefix(subject, a.prefix)
+	n, err := strconv.ParseUint(number, 36, 64)
+	return n, ok && err == nil && number == strconv.FormatUint(n, 36)
+}
+
+// tell hands an answer over.
+func (a *asker) tell(done func(*nats.Msg, error), m *nats.Msg, err error) {
+	defer panics.Recover(a.log, "an answer of JetStream", a.metrics.Panicked)
+	done(m, err)
 }
 
 // sweep ends the waits that are over. All are equally long, so they end in the
 // order of the questions.
 func (a *asker) sweep() {
 	for _, done := range a.overdue(time.Now()) {
-		done(nil, errTimeout)
+		a.tell(done, nil, errTimeout)
 	}
 }
 

@@ -108,7 +108,7 @@ func (b *Breakers) wait(ctx context.Context) error {
 
 // follow takes in what other nodes say, until ctx ends.
 func (b *Breakers) follow(ctx context.Context) {
-	watchKeys(ctx, b.js, b.cfg.Log, gatesBucket, breakerPrefix+">", b.take)
+	watchKeys(ctx, b.js, b.cfg, gatesBucket, breakerPrefix+">", b.take)
 }
 
 func (b *Breakers) take(e jetstream.KeyValueEntry) {

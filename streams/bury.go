@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
+	"belfry/internal/panics"
 )
 
 // buryAdvised copies into DEAD what the subscribers of NATS routes let pass
@@ -89,6 +90,7 @@ func (a advisory) why() (reason job.Reason, detail string) {
 // actOn buries the fire that an advisory is about. Advisories about anything
 // but the fires of NATS routes mean nothing.
 func (s *Store) actOn(ctx context.Context, data []byte) error {
+	defer panics.Recover(s.cfg.Log, "an advisory", s.cfg.Metrics.Panicked) // nil: it is dropped
 	a, err := readAdvisory(data)
 	if err != nil {
 		s.cfg.Log.Warn("advisory dropped", "error", err)

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"belfry/internal/job"
+	"belfry/internal/panics"
 )
 
 // cancelsBeside is how many jobs are cancelled side by side, so that their
@@ -38,7 +39,10 @@ func (s *Jobs) CancelEach(ctx context.Context, q job.Query, dry bool) (job.Cance
 			chosen++
 		default:
 			chosen++
-			g.Go(func() error { return s.cancelSelected(working, q, r, &cancelled, &skipped) })
+			g.Go(func() (err error) {
+				defer panics.Return(s.cfg.Log, "a job to be cancelled", s.cfg.Metrics.Panicked, &err)
+				return s.cancelSelected(working, q, r, &cancelled, &skipped)
+			})
 		}
 		return chosen < q.Limit
 	})

@@ -116,8 +116,8 @@ func (c *committer) ended(count func()) {
 	c.mu.Unlock()
 	if batch != nil {
 		go func() {
+			defer c.ended(func() { c.batching = false })
 			c.commit(batch, false)
-			c.ended(func() { c.batching = false })
 		}()
 	}
 	for _, w := range alone {
@@ -243,8 +243,8 @@ func (c *committer) eachAlone(batch []*pendingWrite) {
 			c.metrics.SentAlone()
 			through := make(chan struct{})
 			c.asker.publish(w.msg, func(seq uint64, err error) {
+				defer close(through)
 				w.done(seq, err)
-				close(through)
 			})
 			<-through
 			return nil

@@ -52,6 +52,10 @@ type Config struct {
 	// each inbox as it is.
 	MaxPullWait time.Duration
 
+	// Authenticated says that an admin token is configured, so that
+	// authentication is on without any other.
+	Authenticated bool
+
 	// Metrics counts what happens; nil is nobody.
 	Metrics *metrics.Streams
 

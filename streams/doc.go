@@ -25,7 +25,7 @@
 //     puller.go, standing.go
 //   - dead letters: dead.go, bury.go, unread.go, letters.go, redrive.go
 //   - routes: routes.go, routecache.go
-//   - tokens: tokens.go
+//   - tokens: tokens.go, authmark.go
 //   - backups: backup.go, readtoend.go, restore.go, restorejob.go,
 //     restoreseries.go, restoremark.go, hold.go
 package streams

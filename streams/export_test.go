@@ -2,6 +2,7 @@ package streams
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -89,7 +90,7 @@ type Committer struct{ c *committer }
 // NewReplicatedCommitter makes one that believes of the server what it may believe
 // of one of several.
 func NewReplicatedCommitter(nc *nats.Conn, js jetstream.JetStream) (Committer, error) {
-	a, err := newAsker(nc)
+	a, err := newAsker(nc, slog.New(slog.DiscardHandler), nil)
 	return Committer{newCommitter(js, a, nil, true)}, err
 }
 
@@ -283,7 +284,7 @@ func (f *Finisher) Take(now time.Time, busy, hurry bool) int { return len(f.f.ta
 
 // Ask sends m and waits for the answer to be handed to its callback.
 func Ask(nc *nats.Conn, m *nats.Msg) (*nats.Msg, error) {
-	a, err := newAsker(nc)
+	a, err := newAsker(nc, slog.New(slog.DiscardHandler), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -321,3 +322,24 @@ func (s *Store) Leased(partition int) bool {
 
 // Waiting is waiting.
 var Waiting = waiting
+
+// Names for the tests of what comes from outside.
+var (
+	ParseLeaseKey   = parseLeaseKey
+	ParseRouteToken = parseRouteToken
+	DecodeDead      = decodeDead
+)
+
+// ReadAnswer reads a message in each way that an answer of JetStream is read.
+func ReadAnswer(m *nats.Msg) {
+	if s, found, err := replicaAnswer(m); err == nil && found {
+		_, _, _ = decodeHeaders(job.Key{}, s.Seq, s.Header)
+		_, _ = parseRestoreTag(s.Header)
+		_ = isMarker(s.Header)
+	}
+	_, _ = pullStatus(m)
+	_, _ = handover(m)
+	_, _ = readAck(m.Data)
+	_, _ = readAdvisory(m.Data)
+	_, _ = leaderAnswer("S", m.Data)
+}

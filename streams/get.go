@@ -50,6 +50,16 @@ func (w *writer) askLeader(ctx context.Context, stream string, query map[string]
 	if err != nil {
 		return stored{}, false, fmt.Errorf("%w: couldn't read from the leader of %s: %v", job.ErrUnavailable, stream, err)
 	}
+	m, err := leaderAnswer(stream, answer.Data)
+	if m == nil || err != nil {
+		return stored{}, false, err
+	}
+	return *m, true, nil
+}
+
+// leaderAnswer reads what the leader of a stream answers; nil is that it has no
+// such message.
+func leaderAnswer(stream string, answer []byte) (*stored, error) {
 	var got struct {
 		Message *struct {
 			Subject string    `json:"subject"`
@@ -60,24 +70,25 @@ func (w *writer) askLeader(ctx context.Context, stream string, query map[string]
 		} `json:"message"`
 		Error *jetstream.APIError `json:"error"`
 	}
-	if err := json.Unmarshal(answer.Data, &got); err != nil {
-		return stored{}, false, fmt.Errorf("couldn't read the answer of the leader of %s: %w", stream, err)
+	if err := json.Unmarshal(answer, &got); err != nil {
+		return nil, fmt.Errorf("couldn't read the answer of the leader of %s: %w", stream, err)
 	}
 	switch {
 	case got.Error != nil && got.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
-		return stored{}, false, nil
+		return nil, nil
 	case got.Error != nil:
-		return stored{}, false, fmt.Errorf("%w: the leader of %s says: %w", job.ErrUnavailable, stream, got.Error)
+		return nil, fmt.Errorf("%w: the leader of %s says: %w", job.ErrUnavailable, stream, got.Error)
 	case got.Message == nil:
-		return stored{}, false, errors.New("the leader's answer has neither a message nor an error")
+		return nil, errors.New("the leader's answer has neither a message nor an error")
 	}
-	m := stored{Subject: got.Message.Subject, Seq: got.Message.Seq, Data: got.Message.Data, Time: got.Message.Time}
+	m := &stored{Subject: got.Message.Subject, Seq: got.Message.Seq, Data: got.Message.Data, Time: got.Message.Time}
 	if len(got.Message.Header) > 0 {
+		var err error
 		if m.Header, err = nats.DecodeHeadersMsg(got.Message.Header); err != nil {
-			return m, false, fmt.Errorf("couldn't read the headers of message %d of %s: %w", m.Seq, stream, err)
+			return nil, fmt.Errorf("couldn't read the headers of message %d of %s: %w", m.Seq, stream, err)
 		}
 	}
-	return m, true, nil
+	return m, nil
 }
 
 // lastOnReplica returns the newest message on subject as any replica has it,
@@ -143,12 +154,12 @@ func (w *writer) request(ctx context.Context, question *nats.Msg) (*nats.Msg, er
 
 // replicaAnswer reads the answer to a direct get.
 func replicaAnswer(m *nats.Msg) (stored, bool, error) {
-	switch status := m.Header.Get("Status"); status {
-	case "":
-	case "404":
-		return stored{}, false, nil
-	default:
-		return stored{}, false, fmt.Errorf("%w: a read was answered with status %s", job.ErrUnavailable, status)
+	// A stored message may have a header of that name, too.
+	if status := m.Header.Get("Status"); status != "" && m.Header.Get(jetstream.SequenceHeader) == "" {
+		if status == "404" {
+			return stored{}, false, nil
+		}
+		return stored{}, false, fmt.Errorf("%w: a read was answered with status %s", job.ErrUnavailable, job.Quote(status))
 	}
 	seq, err := strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
+	"belfry/internal/panics"
 )
 
 // Inboxes are the durable consumers of the routes, one each, on the route's
@@ -114,6 +115,7 @@ func (in *Inboxes) Fetch(ctx context.Context, k job.RouteKey, max int, wait time
 		return unavailable("couldn't fetch from the inbox of the route", err)
 	}
 	err = p.pull(ctx, FiresStream, inboxConsumer(k), max, wait, func(m *nats.Msg) {
+		defer panics.Recover(in.cfg.Log, "a message of an inbox", in.cfg.Metrics.Panicked)
 		h, err := handover(m)
 		if err != nil {
 			in.cfg.Log.Warn("message in FIRES dropped", "subject", m.Subject, "error", err)

@@ -3,11 +3,9 @@ package streams
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
@@ -109,9 +107,13 @@ func (s *Letters) scan(ctx context.Context, stream jetstream.Stream, q job.Lette
 	}
 	defer messages.Stop()
 	for begun := time.Now(); ; {
-		m, err := messages.Next(jetstream.NextMaxWait(lettersWait))
+		// By a context, which also ends the making of another consumer.
+		next, cancel := context.WithTimeout(ctx, lettersWait)
+		m, err := messages.Next(jetstream.NextContext(next))
+		late := next.Err() != nil
+		cancel()
 		switch {
-		case errors.Is(err, nats.ErrTimeout) && ctx.Err() == nil:
+		case err != nil && late && ctx.Err() == nil:
 			return true, nil // discarded meanwhile, or slow: the next request will see
 		case err != nil:
 			return false, unavailable("couldn't read the dead letters", err)

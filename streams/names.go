@@ -44,9 +44,12 @@ const (
 	// buryConsumer reads advisoryStream.
 	buryConsumer = "bury"
 
-	// epochKey is the one key of a jobs bucket that is no job: the owner's
-	// mark in the order of its writes. Jobs have three tokens.
+	// epochKey is a key of a jobs bucket that is no job: the owner's mark in the
+	// order of its writes. Jobs have three tokens.
 	epochKey = "epoch"
+	// authKey is the other one, of the first jobs bucket, and a key of the
+	// bucket belfry: the mark that authentication was on.
+	authKey = "authentication"
 
 	partitionsKey = "partitions"
 	restoreKey    = "restore"
@@ -205,11 +208,11 @@ func leaseKey(partition int) string   { return leasePrefix + strconv.Itoa(partit
 func nodeKey(node string) string      { return nodePrefix + node }
 func belfrySubject(key string) string { return "$KV." + belfryBucket + "." + key }
 
-// parseLeaseKey undoes leaseKey.
-func parseLeaseKey(key string) (partition int, ok bool) {
-	number, ok := strings.CutPrefix(key, leasePrefix)
+// parseLeaseKey undoes leaseKey, for partitions below the number that there are.
+func parseLeaseKey(key string, partitions int) (partition int, ok bool) {
+	number, _ := strings.CutPrefix(key, leasePrefix)
 	partition, err := strconv.Atoi(number)
-	return partition, ok && err == nil
+	return partition, err == nil && partition >= 0 && partition < partitions && leaseKey(partition) == key
 }
 
 // restoreTag marks what a restore has written, with a number that orders it: of

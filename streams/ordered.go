@@ -3,7 +3,10 @@ package streams
 import (
 	"context"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/internal/panics"
 )
 
 // readAtOnce is how many messages are asked for at once. A start reads a long
@@ -14,10 +17,14 @@ const readAtOnce = 5000
 // sequence from on and in order, until visit wants no more, which is no error.
 // One that ends otherwise has to be begun again behind what was visited.
 func (t *timer) readOrdered(ctx context.Context, stream string, from uint64, visit func(m jetstream.Msg, at *jetstream.MsgMetadata) (more bool)) error {
+	from, more := t.pastStatuses(ctx, stream, max(from, 1), visit)
+	if !more {
+		return ctx.Err()
+	}
 	c, err := t.js.OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{
 		HeadersOnly:   true,
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
-		OptStartSeq:   max(from, 1),
+		OptStartSeq:   from,
 		// One attempt, since those within hold on for 10 s each.
 		MaxResetAttempts: 1,
 	})
@@ -32,9 +39,45 @@ func (t *timer) readOrdered(ctx context.Context, stream string, from uint64, vis
 		if err != nil {
 			return err
 		}
-		if !visit(m, at) {
+		if !t.visited(visit, m, at) {
 			break
 		}
 	}
 	return ctx.Err()
+}
+
+// pastStatuses visits the messages at from that have a header Status, and returns
+// what comes behind them. Without its data nats.go takes such a message for the
+// server's own word about the consumer, drops it or makes the consumer anew, and
+// would never get past it.
+func (t *timer) pastStatuses(ctx context.Context, stream string, from uint64, visit func(jetstream.Msg, *jetstream.MsgMetadata) bool) (next uint64, more bool) {
+	for ctx.Err() == nil {
+		m, found, err := t.w.nextOnLeader(ctx, stream, ">", from)
+		if err != nil || !found || m.Header.Get("Status") == "" {
+			break // what is wrong with the stream shows when it is read
+		}
+		at := &jetstream.MsgMetadata{Stream: stream, Timestamp: m.Time, NumPending: 1, Sequence: jetstream.SequencePair{Stream: m.Seq}}
+		if !t.visited(visit, asked{m: m}, at) {
+			return from, false
+		}
+		from = m.Seq + 1
+	}
+	return from, true
+}
+
+// asked is a message that the leader was asked for.
+type asked struct {
+	jetstream.Msg // nil: nobody acks it
+	m             stored
+}
+
+func (a asked) Subject() string      { return a.m.Subject }
+func (a asked) Headers() nats.Header { return a.m.Header }
+func (a asked) Data() []byte         { return nil } // as of all that are read here
+
+// visited visits one message. Reading goes on behind one that cannot be visited.
+func (t *timer) visited(visit func(jetstream.Msg, *jetstream.MsgMetadata) bool, m jetstream.Msg, at *jetstream.MsgMetadata) (more bool) {
+	more = true
+	defer panics.Recover(t.log, "a message of a stream that is read", t.cfg.Metrics.Panicked)
+	return visit(m, at)
 }

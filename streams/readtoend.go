@@ -88,7 +88,10 @@ func (b *Backups) readSome(ctx context.Context, stream, subject string, next *ui
 	defer messages.Stop()
 	for {
 		// The server counts what is left; should that be wrong, the wait ends.
-		m, err := messages.Next(jetstream.NextMaxWait(readWait))
+		// It is a context, which also ends the making of another consumer.
+		wait, cancel := context.WithTimeout(ctx, readWait)
+		m, err := messages.Next(jetstream.NextContext(wait))
+		cancel()
 		if err != nil {
 			return err, nil
 		}

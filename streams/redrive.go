@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"belfry/internal/job"
+	"belfry/internal/panics"
 )
 
 const (
@@ -92,7 +93,8 @@ func (s *Letters) each(ctx context.Context, q job.LetterQuery, message string, d
 			run.Cursor = job.LetterCursor{Next: listed.Number, Last: q.Cursor.Last}
 			break
 		}
-		g.Go(func() error {
+		g.Go(func() (err error) {
+			defer panics.Return(s.cfg.Log, "a dead letter", s.cfg.Metrics.Panicked, &err)
 			// What was listed may be gone by now; the leader knows.
 			l, err := s.Get(working, q.DB, listed.Number)
 			if errors.Is(err, job.ErrLetterNotFound) {

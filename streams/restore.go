@@ -67,6 +67,8 @@ type restoration struct {
 	failed  context.Context // ends with the first of them that fails
 	bytes   *semaphore.Weighted
 
+	marked bool // that there were tokens is written down
+
 	tries []*nats.Msg // attempts to be written together
 
 	letters, fires *series
@@ -136,6 +138,15 @@ func (r *restoration) one(e job.Entry) error {
 // token writes a token, or that it was revoked, unless its key has something:
 // a revocation most of all.
 func (r *restoration) token(id string, m *nats.Msg) error {
+	if !r.marked {
+		if err := until(r.ctx, func(ctx context.Context) (bool, error) {
+			err := r.w.markAuth(ctx, markedByToken)
+			return err == nil, err
+		}); err != nil {
+			return err
+		}
+		r.marked = true
+	}
 	m.Subject = tokenSubject(id)
 	m.Header[hdrExpectSubjectSeq] = []string{"0"}
 	return until(r.ctx, func(ctx context.Context) (bool, error) {

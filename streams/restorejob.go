@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"belfry/internal/job"
+	"belfry/internal/panics"
 )
 
 // startJob begins to write a job, when there is room for it.
@@ -21,8 +22,9 @@ func (r *restoration) startJob(rec job.Record) error {
 		return cmp.Or(r.settleJobs(), r.ctx.Err())
 	}
 	ctx := r.failed
-	r.writing.Go(func() error {
+	r.writing.Go(func() (err error) {
 		defer r.bytes.Release(weight)
+		defer panics.Return(r.s.cfg.Log, "a job of a backup", r.s.cfg.Metrics.Panicked, &err)
 		return r.job(ctx, rec)
 	})
 	return nil

@@ -279,7 +279,7 @@ func (s *Routes) exclusively(ctx context.Context, do func() error) error {
 // for every change, until ctx ends; one call at a time. exists is false for a
 // deleted route. When the watch breaks it begins again from the start.
 func (s *Routes) watch(ctx context.Context, visit func(r *job.Route, exists bool)) {
-	watchKeys(ctx, s.js, s.cfg.Log, routesBucket, ">", func(e jetstream.KeyValueEntry) { s.see(e, visit) })
+	watchKeys(ctx, s.js, s.cfg, routesBucket, ">", func(e jetstream.KeyValueEntry) { s.see(e, visit) })
 }
 
 // see hands one entry of the watch to visit, if it is a route's.

@@ -109,6 +109,16 @@ func (s *Store) ensureBucket(ctx context.Context, cfg jetstream.KeyValueConfig) 
 	return nil
 }
 
+// ensureTokens makes the bucket of the tokens if it is missing.
+func (s *Store) ensureTokens(ctx context.Context) error {
+	for _, cfg := range buckets() {
+		if cfg.Bucket == tokensBucket {
+			return s.ensureBucket(ctx, cfg)
+		}
+	}
+	return nil
+}
+
 // MaxPartitions is the most parts that jobs can be spread over.
 const MaxPartitions = 50
 

@@ -90,7 +90,7 @@ func (l *leases) saw(key string, s sighting) {
 
 // watch notes what is written to the bucket belfry, until ctx ends.
 func (l *leases) watch(ctx context.Context) {
-	watchKeys(ctx, l.s.js, l.s.cfg.Log, belfryBucket, ">", func(e jetstream.KeyValueEntry) {
+	watchKeys(ctx, l.s.js, l.s.cfg, belfryBucket, ">", func(e jetstream.KeyValueEntry) {
 		switch {
 		case e == nil:
 		case e.Operation() != jetstream.KeyValuePut:
@@ -105,8 +105,8 @@ func (l *leases) watch(ctx context.Context) {
 // once rather than at the next beat.
 func (l *leases) gone(ctx context.Context, e jetstream.KeyValueEntry) {
 	l.saw(e.Key(), sighting{revision: e.Revision(), at: time.Now().Add(-leaseExpiry)})
-	p, ok := parseLeaseKey(e.Key())
-	if !ok || p >= l.s.partitions {
+	p, ok := parseLeaseKey(e.Key(), l.s.partitions)
+	if !ok {
 		return
 	}
 	l.mu.Lock()

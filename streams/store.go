@@ -45,7 +45,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	if err := s.setup(ctx); err != nil {
 		return nil, err
 	}
-	a, err := newAsker(nc)
+	a, err := newAsker(nc, s.cfg.Log, s.cfg.Metrics)
 	if err != nil {
 		return nil, fmt.Errorf("couldn't subscribe to answers: %w", err)
 	}
@@ -64,7 +64,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	s.jobs.timers = s.timers
 	s.letters = &Letters{js: js, w: w, jobs: s.jobs, cfg: s.cfg, scanTime: scanTime}
 	s.attempts = newAttempts(js, w, s.cfg.SyncAlways && s.replicas == 1, s.cfg)
-	s.tokens = newTokens(w, js, s.cfg)
+	s.tokens = newTokens(w, js, s.cfg, s.ensureTokens)
 	s.backups = newBackups(s)
 	s.leases = newLeases(s)
 	if s.cfg.MaxPullWait > 0 {

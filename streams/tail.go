@@ -72,6 +72,9 @@ func (t *timer) glimpse(m jetstream.Msg, seq uint64) tailed {
 		p := headerParser{h: m.Headers()}
 		return tailed{seq: seq, kind: isMark, rec: job.Record{Epoch: p.uint(hdrEpoch)}}
 	}
+	if key == authKey {
+		return tailed{seq: seq}
+	}
 	k, err := parseJobKey(key)
 	if err != nil {
 		t.log.Warn("key in the jobs bucket is no job's; it is left alone", "key", key, "error", err)

@@ -11,6 +11,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/singleflight"
 	limits "golang.org/x/time/rate"
+
+	"belfry/internal/panics"
 )
 
 // timer owns a partition and fires its jobs: it follows the jobs bucket, keeps
@@ -141,7 +143,10 @@ func (t *timer) start(do func(context.Context)) {
 	t.starting.Lock()
 	defer t.starting.Unlock()
 	if !t.drained {
-		t.working.Go(func() { do(t.work) })
+		t.working.Go(func() {
+			defer panics.Recover(t.log, "work beside the loop of the timer", t.cfg.Metrics.Panicked)
+			do(t.work)
+		})
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"belfry/internal/contract"
 	"belfry/internal/job"
+	"belfry/internal/panics"
 )
 
 // Tokens are the bearer tokens, one key each in their bucket, all of them in
@@ -25,22 +26,28 @@ import (
 //
 // The marks of deleted tokens stay in the bucket. They are how a node that was
 // away learns of a deletion, and how a bucket without tokens tells that it has
-// had some; see [Tokens.InUse].
+// had some; see [Tokens.InUse]. Should the bucket be lost, authmark.go remembers.
 type Tokens struct {
 	w   *writer
 	js  jetstream.JetStream
 	cfg Config
 
-	mu      sync.RWMutex // guards what follows; only follow writes
-	known   map[string]job.Token
-	used    bool          // the bucket has or had a token
-	loaded  bool          // the first state of the bucket is in known
-	seen    uint64        // the last revision that is in known
-	changed chan struct{} // closed, and another made, with each change of these
+	makeBucket func(context.Context) error
+
+	mu        sync.RWMutex // guards what follows
+	known     map[string]job.Token
+	keys      int           // how many keys the bucket has, with those of deleted tokens
+	created   time.Time     // when the bucket was made
+	used      bool          // authentication is on; it never goes off again
+	hadTokens bool          // the bucket has or had a token
+	loaded    bool          // the first state of the bucket is in known
+	seen      uint64        // the last revision that is in known
+	changed   chan struct{} // closed, and another made, with each change of these
+	readAnew  func()        // ends the following of the bucket that is under way
 }
 
-func newTokens(w *writer, js jetstream.JetStream, cfg Config) *Tokens {
-	return &Tokens{w: w, js: js, cfg: cfg, known: map[string]job.Token{}, changed: make(chan struct{})}
+func newTokens(w *writer, js jetstream.JetStream, cfg Config, makeBucket func(context.Context) error) *Tokens {
+	return &Tokens{w: w, js: js, cfg: cfg, makeBucket: makeBucket, known: map[string]job.Token{}, changed: make(chan struct{})}
 }
 
 // Find returns the token with the id, expired or not, or
@@ -60,8 +67,9 @@ func (s *Tokens) Find(id string) (job.Token, error) {
 
 var errTokensUnknown = fmt.Errorf("%w: the tokens have not been read yet", job.ErrUnavailable)
 
-// InUse reports whether there is a token, or ever was one: deleting the last
-// one must not let everybody in.
+// InUse reports whether authentication is on: whether there is a token, or an
+// admin token, or ever was one. Neither deleting the last one nor losing the bucket
+// may let everybody in.
 func (s *Tokens) InUse() (bool, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -89,6 +97,9 @@ func (s *Tokens) List() ([]job.Token, error) {
 // Create stores a token that was issued. It is good on this node when Create
 // returns. Without an answer it may exist, but nobody knows its text.
 func (s *Tokens) Create(ctx context.Context, t job.Token) error {
+	if err := s.w.markAuth(ctx, markedByToken); err != nil {
+		return err
+	}
 	m := &nats.Msg{Subject: tokenSubject(t.ID), Header: nats.Header{}, Data: contract.AppendToken(nil, t)}
 	m.Header.Set(hdrExpectSubjectSeq, "0")
 	revision, err := s.send(ctx, m)
@@ -144,6 +155,9 @@ func (s *Tokens) wait(ctx context.Context, done func() bool) error {
 // Run follows the bucket until ctx ends, whatever happens to JetStream. When
 // what follows it breaks, what is known stays in force until all is read anew.
 func (s *Tokens) Run(ctx context.Context) error {
+	var looking sync.WaitGroup
+	defer looking.Wait()
+	looking.Go(func() { s.look(ctx) })
 	keepAt(ctx, 50*time.Millisecond, 2*time.Second, s.follow, func(err error) {
 		s.cfg.Log.Warn("the bucket of the tokens is read anew", "error", err)
 	})
@@ -155,13 +169,44 @@ func (s *Tokens) Run(ctx context.Context) error {
 // when the server that it reads from goes, and that long a revoked token would
 // be good.
 func (s *Tokens) follow(ctx context.Context) error {
+	if err := s.remember(ctx); err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	s.mu.Lock()
+	s.readAnew = func() { stop(errReplaced) }
+	s.mu.Unlock()
+	if err := s.followBucket(ctx); err != nil && context.Cause(ctx) == nil {
+		return err
+	}
+	return context.Cause(ctx)
+}
+
+var errReplaced = errors.New("the bucket is not the one that was read, or has lost something")
+
+func (s *Tokens) followBucket(ctx context.Context) error {
+	stream, err := s.js.Stream(ctx, tokensStream)
+	if err != nil {
+		return err
+	}
+	created := stream.CachedInfo().Created
 	c, err := s.js.OrderedConsumer(ctx, tokensStream, jetstream.OrderedConsumerConfig{MaxResetAttempts: 1})
 	if err != nil {
 		return err
 	}
 	fresh := map[string]job.Token{} // until it is the first state, whole
+	keys := map[string]bool{}
+	first := func(last uint64) {
+		s.change(func() {
+			s.known, s.keys, s.created, s.loaded, s.seen, fresh = fresh, len(keys), created, true, last, nil
+			s.hadTokens = s.hadTokens || len(keys) > 0
+			s.used = s.used || s.hadTokens
+		})
+		s.warnOfLoss()
+	}
 	if c.CachedInfo().NumPending == 0 {
-		s.change(func() { s.known, s.loaded, fresh = fresh, true, nil })
+		first(0)
 	}
 	for m, err := range messagesOf(ctx, c, jetstream.PullHeartbeat(tailHeartbeat)) {
 		if err != nil {
@@ -171,15 +216,20 @@ func (s *Tokens) follow(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		switch {
-		case fresh == nil:
-			s.change(func() { s.take(s.known, m); s.used, s.seen = true, at.Sequence.Stream })
-		case at.NumPending > 0:
-			s.take(fresh, m)
-		default:
-			s.take(fresh, m)
-			s.change(func() { s.known, s.loaded, s.used, s.seen = fresh, true, true, at.Sequence.Stream })
-			fresh = nil
+		keys[m.Subject()] = true
+		if fresh == nil {
+			s.change(func() {
+				s.take(s.known, m)
+				s.keys, s.used, s.hadTokens, s.seen = len(keys), true, true, at.Sequence.Stream
+			})
+			continue
+		}
+		s.take(fresh, m)
+		if at.NumPending == 0 {
+			first(at.Sequence.Stream)
+			if err := s.remember(ctx); err != nil { // it may be of a time without marks
+				return err
+			}
 		}
 	}
 	return ctx.Err()
@@ -188,6 +238,7 @@ func (s *Tokens) follow(ctx context.Context) error {
 // take brings one message of the bucket into the tokens that are known. What
 // is no token lets nobody in.
 func (s *Tokens) take(known map[string]job.Token, m jetstream.Msg) {
+	defer panics.Recover(s.cfg.Log, "a message of the tokens bucket", s.cfg.Metrics.Panicked)
 	id := parseTokenSubject(m.Subject())
 	delete(known, id)
 	if isMarker(m.Headers()) {

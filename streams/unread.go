@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
+	"belfry/internal/panics"
 )
 
 // unread looks after the inboxes of NATS routes whose subscribers have left.
@@ -79,6 +80,7 @@ func (u *unread) look(ctx context.Context) error {
 }
 
 func (u *unread) lookAt(ctx context.Context, stream jetstream.Stream, info *jetstream.ConsumerInfo) error {
+	defer panics.Recover(u.s.cfg.Log, "an inbox that nobody reads", u.s.cfg.Metrics.Panicked)
 	c, err := stream.Consumer(ctx, info.Name)
 	if err != nil {
 		return err

@@ -3,20 +3,24 @@ package streams
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/internal/panics"
 )
 
 // watchKeys hands the entries of a bucket whose keys match to visit, the present
 // ones first, then nil, then each change, until ctx ends. After trouble it begins
 // anew.
-func watchKeys(ctx context.Context, js jetstream.JetStream, log *slog.Logger, bucket, keys string, visit func(jetstream.KeyValueEntry)) {
+func watchKeys(ctx context.Context, js jetstream.JetStream, cfg Config, bucket, keys string, visit func(jetstream.KeyValueEntry)) {
 	keepAt(ctx, 50*time.Millisecond, 2*time.Second, func(ctx context.Context) error {
-		return watchKeysOnce(ctx, js, bucket, keys, visit)
+		return watchKeysOnce(ctx, js, bucket, keys, func(e jetstream.KeyValueEntry) {
+			defer panics.Recover(cfg.Log, "an entry of the bucket "+bucket, cfg.Metrics.Panicked)
+			visit(e)
+		})
 	}, func(err error) {
-		log.Warn("the watch of a bucket broke", "bucket", bucket, "error", err)
+		cfg.Log.Warn("the watch of a bucket broke", "bucket", bucket, "error", err)
 	})
 }
 

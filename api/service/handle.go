@@ -15,7 +15,9 @@ import (
 	"belfry/api"
 	"belfry/internal/contract"
 	"belfry/internal/job"
+	"belfry/internal/loglimit"
 	"belfry/internal/metrics"
+	"belfry/internal/panics"
 )
 
 // handler works on the requests of an endpoint side by side: micro itself waits
@@ -23,10 +25,11 @@ import (
 func (s *Service) handler(e *endpoint) micro.Handler {
 	free := make(chan struct{}, maxUnderWay)
 	return micro.HandlerFunc(func(r micro.Request) {
-		if !mayAnswer(r.Reply()) {
-			s.stranger.Do(func() {
-				s.cfg.Log.Warn("a request was left undone: where its answer should go is no inbox", "subject", r.Subject(), "reply", r.Reply())
-			})
+		defer panics.Recover(s.cfg.Log, "a request to the NATS service", s.cfg.Metrics.Panicked)
+		if !s.mayAnswer(r.Reply()) {
+			// No reply subject is in the log, since it may be a secret.
+			ctx := loglimit.Outside(context.Background(), "a request was left undone")
+			s.cfg.Log.WarnContext(ctx, "a request was left undone: where its answer should go is no inbox of a client", "endpoint", e.name)
 			return
 		}
 		if !s.begin() {
@@ -37,16 +40,20 @@ func (s *Service) handler(e *endpoint) micro.Handler {
 		go func() {
 			defer s.underWay.Done()
 			defer func() { <-free }()
+			defer panics.Recover(s.cfg.Log, "a request to the NATS service", s.cfg.Metrics.Panicked)
 			s.handle(e, r)
 		}()
 	})
 }
 
-// mayAnswer reports whether answers may go to a reply subject: to those that
-// clients make for them, which begin with an underscore, as _INBOX does. Who sends
-// a request chooses it freely, and Belfry may publish where its clients may not:
-// into a bucket, for one. Without one the request wants no answer.
-func mayAnswer(reply string) bool { return reply == "" || strings.HasPrefix(reply, "_") }
+// mayAnswer reports whether answers may go to a reply subject. Clients make theirs
+// with an underscore in front, as _INBOX has it. A caller chooses it freely, and
+// Belfry may publish where its clients may not: into a bucket, for one, or to an
+// inbox of its own, where it would pass for an answer of JetStream. Without a reply
+// subject the request wants no answer.
+func (s *Service) mayAnswer(reply string) bool {
+	return reply == "" || strings.HasPrefix(reply, "_") && (s.cfg.OwnInbox == nil || !s.cfg.OwnInbox(reply))
+}
 
 // handle does what is asked, and answers.
 func (s *Service) handle(e *endpoint, r micro.Request) {
@@ -139,7 +146,8 @@ func (s *Service) refuse(e *endpoint, r micro.Request, err error) api.ErrorRow {
 		m.Header.Set("Retry-After", after)
 	}
 	if err := s.send(r, m); err != nil {
-		s.cfg.Log.Warn("couldn't answer a request", "subject", r.Subject(), "error", err)
+		ctx := loglimit.Outside(context.Background(), "couldn't answer a request")
+		s.cfg.Log.WarnContext(ctx, "couldn't answer a request", "subject", r.Subject(), "error", err)
 	}
 	return row
 }

@@ -24,7 +24,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
-	"golang.org/x/time/rate"
 
 	"belfry/api"
 	"belfry/internal/metrics"
@@ -47,6 +46,10 @@ const (
 // Config is what the service is made of.
 type Config struct {
 	Operations api.Operations
+
+	// OwnInbox reports whether a subject is where this process gets its own
+	// answers, which a caller may not have an answer sent to; nil is none.
+	OwnInbox func(subject string) bool
 
 	// Unescape reads an id from the token of a subject that stands for it.
 	Unescape func(token string) (id string, err error)
@@ -84,8 +87,6 @@ type Service struct {
 	mu       sync.Mutex
 	closed   bool
 	underWay sync.WaitGroup
-
-	stranger rate.Sometimes // bounds what is logged of requests with a strange reply subject
 }
 
 // Start serves on the connection, and returns when requests come. It must be the
@@ -98,7 +99,7 @@ func Start(ctx context.Context, nc *nats.Conn, cfg Config) (*Service, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	s := &Service{cfg: cfg, nc: nc, stats: map[string]*stats{}, stranger: rate.Sometimes{Interval: time.Minute}}
+	s := &Service{cfg: cfg, nc: nc, stats: map[string]*stats{}}
 	for _, e := range endpoints {
 		s.stats[e.name] = &stats{}
 	}

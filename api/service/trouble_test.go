@@ -220,14 +220,18 @@ func TestStopWithoutServer(t *testing.T) {
 // Whoever sends a request cannot have Belfry write its answer into a stream.
 func TestAnswersGoToInboxes(t *testing.T) {
 	t.Parallel()
-	s := start(t, api.Operations{}, nil)
+	var log logtest.Log
+	s := start(t, api.Operations{}, func(c *service.Config) {
+		c.OwnInbox = func(subject string) bool { return strings.HasPrefix(subject, "_INBOX.secret.") }
+		c.Log = log.Logger()
+	})
 	s.expect(t, "belfry.route.create.games", `{"id":"r","type":"NATS"}`, ok)
 	// Of a partition that there isn't: the timer writes on those that there are.
 	heard, err := s.client.SubscribeSync("fence.7")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, reply := range []string{"fence.7", "fence", "$KV.routes.games.r", "fires.games.r", "inbox.mine"} {
+	for i, reply := range []string{"fence.7", "fence", "$KV.routes.games.r", "fires.games.r", "inbox.mine", "_INBOX.secret.1"} {
 		if err := s.client.PublishRequest("belfry.job.create.games.c", reply, []byte(newJob(i))); err != nil {
 			t.Fatal(err)
 		}
@@ -243,6 +247,9 @@ func TestAnswersGoToInboxes(t *testing.T) {
 	}
 	if n := strings.Count(string(got.Data), `"id"`); n != 1 {
 		t.Errorf("the jobs are %s, want only 100", got.Data)
+	}
+	if text := log.String(); !strings.Contains(text, "left undone") || strings.Contains(text, "secret") {
+		t.Errorf("the log is %s, want that requests were left undone, without the reply subject", text)
 	}
 	if n, _, err := heard.Pending(); err != nil || n > 0 {
 		t.Errorf("%d messages on fence.7, %v; want none", n, err)

@@ -192,3 +192,43 @@ func errText(err error) string {
 	}
 	return ""
 }
+
+// Authentication that an admin token has turned on stays on without it, and one
+// flag turns it off.
+func TestAuthenticationStaysOn(t *testing.T) {
+	t.Parallel()
+	const adminToken = "hunter2-is-my-admin-token"
+	cfg := freePorts(t)
+	for _, step := range []struct {
+		name     string
+		admin    string
+		off      bool
+		bare, by string // the answers without a token, and with that one
+	}{
+		{"before there is any", "", false, "400 E101", "400 E101"},
+		{"with an admin token", adminToken, false, "401 E401", "400 E101"},
+		{"without it", "", false, "401 E401", "401 E401"},
+		{"with it again", adminToken, false, "401 E401", "400 E101"},
+		{"turned off", "", true, "400 E101", "400 E101"},
+		{"still off", "", false, "400 E101", "400 E101"},
+	} {
+		cfg.AdminToken, cfg.AuthenticationOff = step.admin, step.off
+		s := newServer(cfg)
+		if err := s.Start(t.Context()); err != nil {
+			t.Fatalf("%s: %v", step.name, err)
+		}
+		if got := statusWith(t, s, "", "games"); got != step.bare {
+			t.Errorf("%s: without a token %s, want %s", step.name, got, step.bare)
+		}
+		if got := statusWith(t, s, adminToken, "games"); got != step.by {
+			t.Errorf("%s: with the admin token %s, want %s", step.name, got, step.by)
+		}
+		if err := s.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	cfg.AdminToken, cfg.AuthenticationOff = adminToken, true
+	if err := newServer(cfg).Start(t.Context()); err == nil || !strings.Contains(err.Error(), "exclude each other") {
+		t.Errorf("off and an admin token: %v, want that they exclude each other", err)
+	}
+}

@@ -24,6 +24,10 @@ type Config struct {
 	// authentication on. It is never logged. Zero is none.
 	AdminToken string
 
+	// AuthenticationOff removes every token at the start, and what remembers that
+	// there was authentication. It excludes an admin token.
+	AuthenticationOff bool
+
 	// AdminTokenFile is a file that holds it instead; white space around it
 	// does not count. Zero is none.
 	AdminTokenFile string
@@ -173,6 +177,9 @@ func (c Config) check(ctx context.Context) error {
 	}
 	if c.AdminToken != "" && c.AdminTokenFile != "" {
 		return errors.New("--admin-token and --admin-token-file exclude each other")
+	}
+	if c.AuthenticationOff && (c.AdminToken != "" || c.AdminTokenFile != "") {
+		return errors.New("--authentication-off and --admin-token or --admin-token-file exclude each other")
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		return errors.New("--tls-cert and --tls-key belong together: give both, or neither")

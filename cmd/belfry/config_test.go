@@ -109,6 +109,8 @@ func TestFlagTable(t *testing.T) {
 			[]string{"", "trace", "INFO", "0"}},
 		{"log-format", "json", "text", func(c Config) any { return c.LogFormat }, "json", "text",
 			[]string{"", "xml", "JSON"}},
+		{"authentication-off", "true", "false", func(c Config) any { return c.AuthenticationOff }, true, false,
+			[]string{"maybe", "2"}},
 		{"insecure", "true", "false", func(c Config) any { return c.Insecure }, true, false,
 			[]string{"maybe", "2"}},
 	}

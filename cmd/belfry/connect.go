@@ -10,6 +10,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/synadia-io/orbit.go/natscontext"
+
+	"belfry/internal/loglimit"
 )
 
 // The names of Belfry's connections, as NATS tools show them.
@@ -158,6 +160,7 @@ func natsHosts(list string) string {
 func (s *Server) connOptions(name string) []nats.Option {
 	return []nats.Option{
 		nats.Name(name),
+		s.inboxes.random,
 		nats.MaxReconnects(-1),
 		nats.IgnoreAuthErrorAbort(),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
@@ -171,7 +174,11 @@ func (s *Server) connOptions(name string) []nats.Option {
 			if sub != nil {
 				subject = sub.Subject
 			}
-			s.log.Warn("NATS reports an error", "subject", subject, "error", err)
+			ctx := context.Background()
+			if errors.Is(err, nats.ErrPermissionViolation) { // a caller of the service can bring it about
+				ctx = loglimit.Outside(ctx, "NATS reports a violation")
+			}
+			s.log.WarnContext(ctx, "NATS reports an error", "connection", name, "subject", subject, "error", err)
 		}),
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"belfry/api"
+	"belfry/internal/loglimit"
 	"belfry/streams"
 
 	"golang.org/x/net/netutil"
@@ -101,7 +102,7 @@ func (s *Server) newHTTPServer(handler http.Handler) *http.Server {
 		WriteTimeout:      60 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10, // ids travel in the path
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+		ErrorLog:          slog.NewLogLogger(loglimit.OutsideHandler(s.log.Handler(), "http server"), slog.LevelWarn),
 	}
 }
 

@@ -4,7 +4,11 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"regexp"
+	"strings"
 	"sync"
+
+	"belfry/internal/loglimit"
 )
 
 // natsLog carries the embedded server's log into ours. Notices are debug
@@ -42,7 +46,41 @@ func (l *natsLog) Fatalf(format string, v ...any) {
 }
 
 func (l *natsLog) say(level slog.Level, format string, v []any) {
-	if l.log.Enabled(context.Background(), level) {
-		l.log.Log(context.Background(), level, "nats-server", "said", fmt.Sprintf(format, v...))
+	ctx := context.Background()
+	if !l.log.Enabled(ctx, level) {
+		return
 	}
+	said := fmt.Sprintf(format, v...)
+	if client, is := clientLine(said); is {
+		ctx = loglimit.Outside(ctx, client)
+	} else {
+		ctx = loglimit.Named(ctx, "nats-server: "+format)
+	}
+	l.log.Log(ctx, level, "nats-server", "said", said)
+}
+
+// fromClient is how a line about one connection from outside begins: with its
+// address and its number. Belfry's own connections have no address.
+var fromClient = regexp.MustCompile(`^(\S+) - ((?:cid|wid|mid|mid_ws|lid|lid_ws|rid|gid)):\d+`)
+
+// clientTroubles are the lines about clients that each have a rate of their own.
+// They are told by words in them, since the rest is the client's to choose.
+var clientTroubles = []string{
+	"Publish Violation", "Subscription Violation", "Reply", "authentication error", "Authorization", "authentication timeout",
+	"TLS handshake error", "Stale Client", "Slow Consumer", "maximum connections exceeded", "maximum subscriptions exceeded",
+	"maximum payload", "Parser", "protocol",
+}
+
+// clientLine names the kind of a line about a connection from outside.
+func clientLine(said string) (kind string, is bool) {
+	from := fromClient.FindStringSubmatch(said)
+	if from == nil || from[1] == "pipe" {
+		return "", false
+	}
+	for _, trouble := range clientTroubles {
+		if strings.Contains(said, trouble) {
+			return "nats-server: " + from[2] + ": " + trouble, true
+		}
+	}
+	return "nats-server: " + from[2], true
 }

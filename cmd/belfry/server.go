@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+
+	"belfry/internal/loglimit"
 )
 
 // Server is one running Belfry: the HTTP API, the timer, the delivery, and,
@@ -19,6 +21,8 @@ type Server struct {
 	log    *slog.Logger
 	failed chan error
 
+	flushLog func() // tells which lines were left out
+
 	// mu is held through Start and Stop, so that each sees the other's work
 	// whole.
 	mu      sync.Mutex
@@ -29,6 +33,8 @@ type Server struct {
 	syncAlways bool // of the embedded server; set by start
 	usersApart bool // the embedded server has an account for its users; set by start
 
+	inboxes inboxes
+
 	// addrs guards what Addr and NATSURL tell, apart from mu, so that nobody
 	// who asks waits for a start.
 	addrs     sync.Mutex
@@ -38,9 +44,10 @@ type Server struct {
 }
 
 // New returns a server that is not started yet. The configuration is judged by
-// [Server.Start].
+// [Server.Start]. What it logs is bounded, whatever happens outside.
 func New(cfg Config, log *slog.Logger) *Server {
-	return &Server{cfg: cfg.withDefaults(), log: log, failed: make(chan error, 1)}
+	bounded := loglimit.New(log.Handler())
+	return &Server{cfg: cfg.withDefaults(), log: slog.New(bounded), flushLog: bounded.Flush, failed: make(chan error, 1)}
 }
 
 // Addr returns the host:port of the HTTP API, or "" before it listens.
@@ -107,6 +114,7 @@ func (s *Server) Stop(ctx context.Context) error {
 	}
 	s.log.Info("belfry is stopping")
 	err := s.takeBack(ctx)
+	s.flushLog()
 	s.log.Info("belfry has stopped")
 	return err
 }

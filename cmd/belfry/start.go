@@ -42,6 +42,11 @@ func (s *Server) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if s.cfg.AuthenticationOff {
+		if err := store.Tokens().TurnOff(ctx); err != nil {
+			return fmt.Errorf("--authentication-off: %w", err)
+		}
+	}
 	// Attempts are written until the last try is over.
 	s.spawn("attempts", attemptsLimit, store.Attempts().Run)
 	// Delivery starts before the timer so that Stop ends the timer first: no
@@ -54,6 +59,7 @@ func (s *Server) start(ctx context.Context) error {
 	s.serveAPI(ctx, front, ops, store, told)
 	return s.serveNATS(ctx, dial, service.Config{
 		Operations: ops,
+		OwnInbox:   s.inboxes.own,
 		Unescape:   streams.Unescape,
 		Version:    version,
 		Metrics:    told.counts.API,
@@ -101,8 +107,11 @@ func (s *Server) openStore(ctx context.Context, dial dial, counts *metrics.Strea
 		DeadMaxAge:  s.cfg.DeadMaxAge,
 		OnlyNode:    s.cfg.embedded(),
 		SyncAlways:  s.syncAlways,
-		Metrics:     counts,
-		Log:         s.log,
+
+		Authenticated: s.cfg.AdminToken != "" || s.cfg.AdminTokenFile != "",
+
+		Metrics: counts,
+		Log:     s.log,
 	}
 	if s.usersApart {
 		cfg.SubscriberAPI, cfg.MaxPullWait = streams.SubscriberAPI, maxPullWait

@@ -11,6 +11,8 @@ import (
 
 // API records the requests of the HTTP API and of the NATS service.
 type API struct {
+	panics prometheus.Counter
+
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 	inFlight prometheus.Gauge
@@ -57,4 +59,11 @@ func (a *API) RequestEnded(method, path string, status int, took time.Duration) 
 	a.inFlight.Dec()
 	a.requests.WithLabelValues(method, path, strconv.Itoa(status)).Inc()
 	a.duration.WithLabelValues(method, path).Observe(took.Seconds())
+}
+
+// Panicked records that a callback panicked.
+func (a *API) Panicked() {
+	if a != nil {
+		a.panics.Inc()
+	}
 }

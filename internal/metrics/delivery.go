@@ -35,6 +35,8 @@ const MaxRoutes = 1000
 
 // Delivery records what becomes of the fires of REST routes.
 type Delivery struct {
+	panics prometheus.Counter
+
 	tries    *prometheus.CounterVec
 	retries  *prometheus.CounterVec
 	seconds  *prometheus.CounterVec
@@ -133,4 +135,11 @@ func (d *Delivery) series(db, id string) *route {
 		r.tries[o] = d.tries.WithLabelValues(db, id, string(o))
 	}
 	return r
+}
+
+// Panicked records that a callback panicked.
+func (d *Delivery) Panicked() {
+	if d != nil {
+		d.panics.Inc()
+	}
 }

@@ -17,6 +17,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"belfry/internal/loglimit"
 )
 
 // Metrics are those of one Belfry, apart from those of any other in the
@@ -41,7 +43,12 @@ func New(b Build) *Metrics {
 	)
 	s.gauges("belfry_build_info", "1; the labels say what is running.", "version", "commit", "go").
 		WithLabelValues(b.Version, b.Commit, b.Go).Set(1)
-	return &Metrics{Streams: newStreams(s), Delivery: newDelivery(s), API: newAPI(s), set: s}
+	m := &Metrics{Streams: newStreams(s), Delivery: newDelivery(s), API: newAPI(s), set: s}
+	panics := s.counters("belfry_panics_total", "Panics in callbacks that the process outlived, by where: `streams`, `delivery` or `api`. Each is a fault of Belfry; the log has its stack.", "part")
+	m.Streams.panics = panics.WithLabelValues("streams")
+	m.Delivery.panics = panics.WithLabelValues("delivery")
+	m.API.panics = panics.WithLabelValues("api")
+	return m
 }
 
 // Table lists Belfry's own metrics, in the order of their making. Those of the
@@ -57,7 +64,7 @@ const maxScrapes = 4
 // Handler serves the metrics to scrapers. What goes wrong is logged.
 func (m *Metrics) Handler(log *slog.Logger) http.Handler {
 	return promhttp.HandlerFor(m.set.registry, promhttp.HandlerOpts{
-		ErrorLog:            slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		ErrorLog:            slog.NewLogLogger(loglimit.OutsideHandler(log.Handler(), "metrics"), slog.LevelWarn),
 		MaxRequestsInFlight: maxScrapes,
 		EnableOpenMetrics:   true,
 	})

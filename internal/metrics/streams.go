@@ -11,6 +11,8 @@ import (
 
 // Streams records what the store and the timer do.
 type Streams struct {
+	panics prometheus.Counter
+
 	owned, waiting, overdue, held, firing *prometheus.GaugeVec
 
 	breakers *breakers
@@ -200,5 +202,12 @@ func (p *Partition) NotOwned() {
 		for _, g := range []prometheus.Gauge{p.owned, p.waiting, p.overdue, p.held, p.firing} {
 			g.Set(0)
 		}
+	}
+}
+
+// Panicked records that a callback panicked.
+func (s *Streams) Panicked() {
+	if s != nil {
+		s.panics.Inc()
 	}
 }

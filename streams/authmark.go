@@ -1,0 +1,205 @@
+package streams
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/internal/job"
+)
+
+// Authentication that was on stays on, whatever is lost. So it is remembered
+// outside the tokens bucket: by a mark in the bucket belfry, and by another one in
+// the first jobs bucket. A mark is written before the first token is, and again
+// wherever one is missing while authentication is on. Only [Tokens.TurnOff] takes
+// them away.
+
+// The values of a mark, which say what has turned authentication on.
+const (
+	markedByAdmin = "admin" // an admin token; there may have been no other
+	markedByToken = "token" // a token of the bucket
+)
+
+// markPlace is where a mark is kept.
+type markPlace struct{ stream, subject string }
+
+func authMarks() []markPlace {
+	return []markPlace{
+		{belfryStream, belfrySubject(authKey)},
+		{jobsStream(0), jobsPrefix(0) + authKey},
+	}
+}
+
+// authWas returns what the marks say, "" if there is none, and where that is
+// missing. It fails if a place cannot be read and the other has no mark.
+func (w *writer) authWas(ctx context.Context) (mark string, missing []markPlace, err error) {
+	said := map[markPlace]string{}
+	for _, at := range authMarks() {
+		m, found, failed := w.lastOnLeader(ctx, at.stream, at.subject)
+		switch {
+		case failed != nil:
+			err = failed
+		case found && !isMarker(m.Header):
+			said[at] = string(m.Data)
+			if mark != markedByToken { // any other value says that it was on
+				mark = said[at]
+			}
+			if mark == "" {
+				mark = markedByAdmin
+			}
+		}
+	}
+	if mark == "" && err != nil {
+		return "", nil, err
+	}
+	for _, at := range authMarks() {
+		if was, there := said[at]; !there || was != mark {
+			missing = append(missing, at)
+		}
+	}
+	return mark, missing, nil
+}
+
+// markAuth writes the mark wherever it is missing. When it returns nil, no loss of
+// one bucket turns authentication off.
+func (w *writer) markAuth(ctx context.Context, mark string) error {
+	was, missing, err := w.authWas(ctx)
+	if err != nil {
+		return err
+	}
+	if mark == markedByToken && was != mark {
+		missing = authMarks()
+	}
+	for _, at := range missing {
+		m := &nats.Msg{Subject: at.subject, Header: nats.Header{}, Data: []byte(mark)}
+		if was == markedByToken {
+			m.Data = []byte(was)
+		}
+		if _, err := w.send(ctx, m); err != nil {
+			return fmt.Errorf("%w: couldn't write down that authentication is on: %v", job.ErrUnavailable, err)
+		}
+	}
+	return nil
+}
+
+// TurnOff removes every token and what remembers that there was authentication.
+// The marks go last, so that it stays on if this breaks off; then it can be done
+// again. No other node may run.
+func (s *Tokens) TurnOff(ctx context.Context) error {
+	stream, err := s.js.Stream(ctx, tokensStream)
+	if err != nil {
+		return unavailable("couldn't look at the tokens", err)
+	}
+	if err := stream.Purge(ctx); err != nil {
+		return unavailable("couldn't remove the tokens", err)
+	}
+	for _, at := range authMarks() {
+		if _, found, err := s.w.lastOnLeader(ctx, at.stream, at.subject); err != nil {
+			return err
+		} else if !found {
+			continue
+		}
+		if _, err := s.w.send(ctx, purgeMarker(at.subject, 0)); err != nil {
+			return fmt.Errorf("%w: couldn't remove the mark of authentication: %v", job.ErrUnavailable, err)
+		}
+	}
+	s.cfg.Log.Warn("authentication is turned off: every token was removed, and whoever reaches the API may do everything")
+	return nil
+}
+
+// tokensLook is how often the tokens bucket and the marks are looked at.
+const tokensLook = 2 * time.Second
+
+// look finds out, again and again until ctx ends, what following the bucket does
+// not tell: that it was deleted, replaced or purged, and that a mark is missing
+// or was written by another node.
+func (s *Tokens) look(ctx context.Context) {
+	gone := 0
+	for sleep(ctx, tokensLook) {
+		if !s.w.nc.IsConnected() {
+			continue
+		}
+		if err := s.remember(ctx); err != nil && ctx.Err() == nil {
+			s.cfg.Log.Warn("couldn't look at the mark of authentication", "error", err)
+		}
+		ask, cancel := context.WithTimeout(ctx, answerWait)
+		stream, err := s.js.Stream(ask, tokensStream)
+		cancel()
+		switch {
+		case errors.Is(err, jetstream.ErrStreamNotFound):
+			if gone++; gone > 1 { // once may be a server that has just woken up
+				s.cfg.Log.Error("the bucket of the tokens is gone; it is made anew, without them", "bucket", tokensBucket)
+				if err := s.makeBucket(ctx); err != nil {
+					s.cfg.Log.Warn("couldn't make the bucket of the tokens", "error", err)
+				}
+				s.beginAnew()
+			}
+		case err == nil:
+			gone = 0
+			info := stream.CachedInfo()
+			s.mu.RLock()
+			lost := s.loaded && (!info.Created.Equal(s.created) || info.State.Msgs < uint64(s.keys))
+			s.mu.RUnlock()
+			if lost {
+				s.beginAnew()
+			}
+		}
+	}
+}
+
+// beginAnew has the bucket read once more from its beginning.
+func (s *Tokens) beginAnew() {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.readAnew != nil {
+		s.readAnew()
+	}
+}
+
+// remember brings what is known and the marks in line: each turns the other on.
+func (s *Tokens) remember(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, answerWait)
+	defer cancel()
+	mark, missing, err := s.w.authWas(ctx)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	if mark != "" {
+		s.used = true
+	}
+	if mark == markedByToken {
+		s.hadTokens = true
+	}
+	want := mark
+	switch {
+	case s.hadTokens:
+		want = markedByToken
+	case want == "" && s.cfg.Authenticated:
+		want = markedByAdmin
+	}
+	s.mu.Unlock()
+	if want == "" || want == mark && len(missing) == 0 {
+		return nil
+	}
+	return s.w.markAuth(ctx, want)
+}
+
+// warnOfLoss says that authentication is on though there is nothing that lets
+// anybody in.
+func (s *Tokens) warnOfLoss() {
+	s.mu.RLock()
+	empty, had, on := s.keys == 0, s.hadTokens, s.used
+	s.mu.RUnlock()
+	switch {
+	case empty && had:
+		s.cfg.Log.Error("the tokens are gone; authentication stays on, and only the admin token is accepted: make new tokens with it, or restore a backup; --authentication-off is the one way to serve everybody",
+			"bucket", tokensBucket, "admin_token", s.cfg.Authenticated)
+	case empty && on && !s.cfg.Authenticated:
+		s.cfg.Log.Error("authentication was on and stays on, but there is neither a token nor an admin token, so all requests are refused: start with --admin-token-file; --authentication-off is the one way to serve everybody")
+	}
+}
