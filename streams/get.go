@@ -21,6 +21,7 @@ type stored struct {
 	Header  nats.Header
 	Data    []byte
 	Time    time.Time // when it was stored; only of the leader's
+	Bare    bool      // it came without its data
 }
 
 // lastOnLeader returns the newest message on subject as the stream's leader
@@ -125,14 +126,22 @@ func (w *writer) askReplica(ctx context.Context, question *nats.Msg) (stored, bo
 	return replicaAnswer(m)
 }
 
-// request asks and waits for the answer, until ctx ends.
+// request asks and waits for the answer, until ctx ends. That it does so is bounded
+// by [Config.Reads], whichever way the answer is encoded.
 func (w *writer) request(ctx context.Context, question *nats.Msg) (*nats.Msg, error) {
 	type answer struct {
 		m   *nats.Msg
 		err error
 	}
+	room, err := w.takeReads(ctx, w.largest*3/2)
+	if err != nil {
+		return nil, err
+	}
 	answers := make(chan answer, 1)
-	w.ask(question, func(m *nats.Msg, err error) { answers <- answer{m, err} })
+	w.ask(question, func(m *nats.Msg, err error) {
+		room()
+		answers <- answer{m, err}
+	})
 	select {
 	case a := <-answers:
 		return a.m, a.err

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"belfry/internal/job"
+	"belfry/internal/room"
 )
 
 const (
@@ -78,6 +79,9 @@ func (s *Letters) each(ctx context.Context, q job.LetterQuery, message string, d
 	if err != nil {
 		return run, err
 	}
+	if err := room.Of(ctx).Add(ctx, int64(q.Limit)*letterBytes); err != nil {
+		return run, full(err)
+	}
 	page, err := s.list(ctx, stream, q)
 	if err != nil {
 		return run, err
@@ -93,6 +97,9 @@ func (s *Letters) each(ctx context.Context, q job.LetterQuery, message string, d
 			break
 		}
 		g.Go(func() error {
+			held := room.Of(ctx).Beside()
+			defer held.Close()
+			working := room.With(working, held)
 			// What was listed may be gone by now; the leader knows.
 			l, err := s.Get(working, q.DB, listed.Number)
 			if errors.Is(err, job.ErrLetterNotFound) {
@@ -144,13 +151,15 @@ func (s *Letters) discard(ctx context.Context, stream jetstream.Stream, l job.Le
 
 // rearm writes the job of the letter, if that is to be done.
 func (s *Letters) rearm(ctx context.Context, l job.Letter) (job.Skip, error) {
-	switch _, err := s.jobs.routes.Get(ctx, l.RouteKey()); {
+	switch _, err := s.jobs.routes.cached(ctx, l.RouteKey()); {
 	case errors.Is(err, job.ErrRouteNotFound):
 		return job.SkipNoRoute, nil
 	case err != nil:
 		return "", err
 	}
+	held := room.Of(ctx).Held()
 	for {
+		room.Of(ctx).Keep(held)
 		r, found, err := s.jobs.read(ctx, l.Key)
 		switch {
 		case errors.Is(err, job.ErrNotAJob):
