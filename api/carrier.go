@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 
 	"belfry/internal/job"
+	"belfry/internal/room"
 	"belfry/internal/tracing"
 )
 
@@ -32,6 +33,8 @@ func (row ErrorRow) Log(log *slog.Logger, err error, asked ...any) {
 	switch {
 	case row.Err == errNotReady:
 		log.Debug("not ready", "error", err)
+	case row.Err == room.ErrFull:
+		log.Debug("no room for a request", append(asked, "error", err)...) // who bounds it tells
 	case row.Status >= http.StatusInternalServerError:
 		log.Error("request failed", append(append([]any{"code", row.Code}, asked...), "error", err)...)
 	}

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+
+	"belfry/internal/metrics"
 )
 
 // Server is one running Belfry: the HTTP API, the timer, the delivery, and,
@@ -26,8 +28,9 @@ type Server struct {
 	stopped bool
 	undo    []step // what Start did, as Stop takes it back, last first
 
-	syncAlways bool // of the embedded server; set by start
-	usersApart bool // the embedded server has an account for its users; set by start
+	syncAlways bool          // of the embedded server; set by start
+	usersApart bool          // the embedded server has an account for its users; set by start
+	natsCounts *metrics.NATS // set by start
 
 	// addrs guards what Addr and NATSURL tell, apart from mu, so that nobody
 	// who asks waits for a start.
