@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"time"
 
+	fastjson "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -61,7 +63,9 @@ func (w *writer) askLeader(ctx context.Context, stream string, query map[string]
 		} `json:"message"`
 		Error *jetstream.APIError `json:"error"`
 	}
-	if err := json.Unmarshal(answer.Data, &got); err != nil {
+	// Large ones are most of the work of a read; this reads them several times as fast
+	// as encoding/json.
+	if err := fastjson.Unmarshal(answer.Data, &got, jsontext.AllowInvalidUTF8(true)); err != nil {
 		return stored{}, false, fmt.Errorf("couldn't read the answer of the leader of %s: %w", stream, err)
 	}
 	switch {

@@ -31,6 +31,8 @@ const (
 	scanTime = time.Second
 	// lettersAtOnce is how many are read ahead, without their meta.
 	lettersAtOnce = 500
+	// lettersPerTurn is after how many of them others may read.
+	lettersPerTurn = 100
 	// letterBytes is what one in a list takes. A page of longer ones has fewer.
 	letterBytes = 2 << 10
 	// lettersWait is how long the next letter may take, of which the server
@@ -120,7 +122,19 @@ func (s *Letters) scan(ctx context.Context, stream jetstream.Stream, q job.Lette
 		return false, unavailable("couldn't read the dead letters", err)
 	}
 	defer messages.Stop()
-	for begun := time.Now(); ; {
+	over, err := s.w.turn(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer func() { over() }()
+	for n, begun := 1, time.Now(); ; n++ {
+		if n%lettersPerTurn == 0 {
+			over()
+			if over, err = s.w.turn(ctx); err != nil {
+				over = func() {}
+				return false, err
+			}
+		}
 		m, err := messages.Next(jetstream.NextMaxWait(lettersWait))
 		switch {
 		case errors.Is(err, nats.ErrTimeout) && ctx.Err() == nil:

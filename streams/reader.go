@@ -37,7 +37,8 @@ type reader struct {
 	subject string
 	narrow  bool
 
-	messages, bytes int // that were met
+	last            uint64 // the sequence that was visited last
+	messages, bytes int    // that were met
 }
 
 const (
@@ -45,7 +46,7 @@ const (
 	crowd = 20_000
 	// batchMost and batchBytes bound what one batch has, and batchFirst the
 	// first one, before the size of the messages is known.
-	batchMost  = 500
+	batchMost  = 200
 	batchBytes = 1 << 20
 	batchFirst = 256 << 10
 	// questionsMost is how many messages of a crowd are asked for at once.
@@ -64,30 +65,45 @@ func (w *writer) holds() int64 { return batchBytes + w.largest }
 // says that this was the end.
 func (r *reader) read(ctx context.Context, from uint64, until time.Time, visit func(stored) (more bool)) (next uint64, ended bool, err error) {
 	next = max(from, 1)
-	width := 4
-	for {
-		found, err := r.some(ctx, next, width)
-		if err != nil {
-			return next, false, err
+	for width := 4; ; {
+		found, more, err := r.step(ctx, next, width, visit)
+		if found > 0 {
+			width, next = min(max(2*found, 4), questionsMost), r.last+1
 		}
-		width = min(max(2*len(found), 4), questionsMost)
-		if len(found) == 0 {
-			m, exists, err := r.w.nextOnLeader(ctx, r.stream, r.filter(), next)
-			if err != nil || !exists {
-				return next, err == nil, err
-			}
-			found = append(found, m)
-		}
-		for _, m := range found {
-			next = m.Seq + 1
-			if !visit(m) {
-				return next, false, nil
-			}
+		if err != nil || !more || found == 0 {
+			return next, err == nil && found == 0, err
 		}
 		if time.Now().After(until) {
 			return next, false, nil
 		}
 	}
+}
+
+// step visits some messages. It finds none when there are none.
+func (r *reader) step(ctx context.Context, from uint64, width int, visit func(stored) bool) (visited int, more bool, err error) {
+	over, err := r.w.turn(ctx)
+	if err != nil {
+		return 0, false, err
+	}
+	defer over()
+	found, err := r.some(ctx, from, width)
+	if err != nil {
+		return 0, false, err
+	}
+	if len(found) == 0 {
+		m, exists, err := r.w.nextOnLeader(ctx, r.stream, r.filter(), from)
+		if err != nil || !exists {
+			return 0, false, err
+		}
+		found = append(found, m)
+	}
+	for i, m := range found {
+		r.last = m.Seq
+		if !visit(m) {
+			return i + 1, false, nil
+		}
+	}
+	return len(found), true, nil
 }
 
 func (r *reader) filter() string {

@@ -27,6 +27,16 @@ func (w *writer) takeReadsFor(ctx context.Context, owner string, bytes int64) (d
 	return func() { w.reads.Give(owner, took) }, nil
 }
 
+// turn waits for a turn of the db that the request works for. over ends it.
+func (w *writer) turn(ctx context.Context) (over func(), err error) {
+	owner := room.Of(ctx).Owner()
+	took, err := w.turns.Take(ctx, owner, 1)
+	if err != nil {
+		return nil, unavailable("others read too much", err)
+	}
+	return func() { w.turns.Give(owner, took) }, nil
+}
+
 // hold makes room for a message in what the request holds, before it is read.
 // shrink tells how large it is.
 func (w *writer) hold(ctx context.Context) (shrink func(size int), err error) {

@@ -3,6 +3,7 @@ package streams
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
 
 	"github.com/nats-io/nats.go"
@@ -115,9 +116,13 @@ func (s *Store) access() (own access, err error) {
 		s.work = access{nc, s.tries.js, &w}
 	}
 	if nc := s.cfg.Conns.Requests; nc != nil {
-		s.requests, err = s.open(nc, s.cfg.Reads, requestBatchBytes)
+		if s.requests, err = s.open(nc, s.cfg.Reads, requestBatchBytes); err != nil {
+			return own, err
+		}
+		// Half of the processors walk for one db at most.
+		s.requests.w.turns = room.New(room.Config{Bytes: max(int64(runtime.GOMAXPROCS(0)), 2)})
 	}
-	return own, err
+	return own, nil
 }
 
 // requestBatchBytes bounds the batches of requests: the timer's writes come

@@ -27,6 +27,10 @@ type writer struct {
 	reads   *room.Pool
 	largest int64
 
+	// turns are those of walks over many records: at each step one is needed, so
+	// that they leave the processor to others. nil is no bound.
+	turns *room.Pool
+
 	// ask is [asker.ask]. Tests replace it to answer otherwise.
 	ask func(*nats.Msg, func(*nats.Msg, error))
 
