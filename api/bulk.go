@@ -45,7 +45,7 @@ func (b *bulk) grow() error {
 	if b.grew {
 		return nil
 	}
-	err := b.held.Add(b.r.Context(), 3*int64(b.Operations.MaxJobBody()))
+	err := b.held.Add(b.r.Context(), 2*int64(b.Operations.MaxJobBody()))
 	b.grew = err == nil
 	return err
 }
