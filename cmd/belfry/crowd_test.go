@@ -186,6 +186,12 @@ func (c *crowd) delaysNobody(t *testing.T, crowd func(context.Context)) {
 	beside.Go(func() { crowd(ctx) })
 	most := map[string]float64{}
 	watched := make(chan struct{})
+	over := sync.OnceFunc(func() {
+		end()
+		close(watched)
+		beside.Wait()
+	})
+	defer over()
 	beside.Go(func() {
 		for tick := time.NewTicker(50 * time.Millisecond); ; {
 			for of, held := range c.memory(t) {
@@ -200,9 +206,7 @@ func (c *crowd) delaysNobody(t *testing.T, crowd func(context.Context)) {
 		}
 	})
 	p := measure("beside")
-	end()
-	close(watched)
-	beside.Wait()
+	over()
 
 	for of, limit := range map[string]float64{"requests": 96 << 20, "reads": 32 << 20} {
 		if most[of] > limit || most["requests"] == 0 {
