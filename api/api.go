@@ -29,6 +29,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/internal/metrics"
+	"belfry/internal/room"
 	"belfry/internal/tracing"
 )
 
@@ -87,6 +88,10 @@ type Config struct {
 	// RequestRate is how many requests each token, or without one each remote
 	// address, may make in a second; 0 is no limit.
 	RequestRate int
+
+	// Memory bounds what requests hold: what they read, and answers that their
+	// clients do not take. nil is no bound.
+	Memory *room.Pool
 
 	// Timeout is how long the store may take for one request; 0 means 5 s.
 	Timeout time.Duration

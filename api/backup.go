@@ -11,6 +11,7 @@ import (
 	"belfry/internal/backup"
 	"belfry/internal/contract"
 	"belfry/internal/job"
+	"belfry/internal/room"
 )
 
 // Backups is the store as a whole. Its errors are like those of [Jobs].
@@ -38,7 +39,9 @@ func (a *api) makeBackup(w http.ResponseWriter, r *http.Request) {
 	begun := time.Now()
 	file, err := backup.NewWriter(out, backup.Header{ID: rand.Text(), Made: begun.UnixMilli(), Belfry: a.Version})
 	if err == nil {
-		err = a.Backups.Each(r.Context(), file.Write)
+		held := a.Memory.Ticket("")
+		defer held.Close()
+		err = a.Backups.Each(room.With(r.Context(), held), file.Write)
 	}
 	if err == nil {
 		err = file.Close()
@@ -98,7 +101,9 @@ func (a *api) restore(r *http.Request, in io.Reader) (job.EntryCounts, error) {
 	if err != nil {
 		return nil, bodyError(err)
 	}
-	err = a.Backups.Restore(r.Context(), file.Header().ID, func() (job.Entry, error) {
+	held := a.Memory.Ticket("")
+	defer held.Close()
+	err = a.Backups.Restore(room.With(r.Context(), held), file.Header().ID, func() (job.Entry, error) {
 		e, err := file.Next()
 		switch {
 		case err == io.EOF:

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"strings"
 
 	"belfry/internal/job"
+	"belfry/internal/room"
 )
 
 // unread says why a body was not read. It is answered like the
@@ -20,8 +22,9 @@ func (unread) Unwrap() error   { return job.ErrSyntax }
 
 // readBody reads a body of up to limit bytes. It reads nothing of one that
 // says it is longer, and no more than the limit of one that does not say, and
-// has the connection closed, so that the server does not read the rest either.
-func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+// has the connection closed, so that the server does not read the rest either. held
+// makes room for one that is longer than [MaxBody], before it is read.
+func readBody(w http.ResponseWriter, r *http.Request, limit int64, held *room.Ticket) ([]byte, error) {
 	if err := plainEncoding(r); err != nil {
 		return nil, err
 	}
@@ -30,17 +33,44 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 		w.Header().Set("Connection", "close")
 		return nil, tooLarge
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	body, err := readHeld(r, http.MaxBytesReader(w, r.Body, limit), limit, held)
 	var over *http.MaxBytesError
 	switch {
 	case errors.As(err, &over):
 		// The server is told by MaxBytesReader only if w is its own.
 		w.Header().Set("Connection", "close")
 		return nil, tooLarge
+	case errors.Is(err, room.ErrFull):
+		w.Header().Set("Connection", "close")
+		return nil, err
 	case err != nil:
 		return nil, bodyError(err)
 	}
 	return body, nil
+}
+
+// readHeld reads a body of up to limit bytes. Its message to the store is another
+// one, for which it holds room, too.
+func readHeld(r *http.Request, in io.Reader, limit int64, held *room.Ticket) ([]byte, error) {
+	length := r.ContentLength
+	if length > MaxBody {
+		if err := held.Add(r.Context(), 2*length); err != nil {
+			return nil, err
+		}
+	}
+	body, err := io.ReadAll(io.LimitReader(in, MaxBody))
+	if err != nil || len(body) < MaxBody {
+		return body, err
+	}
+	if length < 0 { // it does not say
+		if err := held.Add(r.Context(), 2*limit); err != nil {
+			return nil, err
+		}
+	}
+	whole := bytes.NewBuffer(make([]byte, 0, max(length, 0)+bytes.MinRead))
+	whole.Write(body)
+	_, err = whole.ReadFrom(in)
+	return whole.Bytes(), err
 }
 
 // plainEncoding refuses a body that is compressed, whichever of the headers says

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"belfry/internal/contract"
+	"belfry/internal/room"
 )
 
 const (
@@ -30,6 +31,23 @@ type bulk struct {
 	r *http.Request
 	deadlines
 	trouble sync.Once // is logged once
+
+	held *room.Ticket // the buffers, and one job that is in hand
+	grew bool         // held has room for a large one
+}
+
+// bulkHolds is what every bulk holds: what is read ahead, and a job that is not
+// large, with its message.
+const bulkHolds = 3 * contract.BulkSmall
+
+// grow makes room for a large job in hand.
+func (b *bulk) grow() error {
+	if b.grew {
+		return nil
+	}
+	err := b.held.Add(b.r.Context(), 2*int64(b.Operations.MaxJobBody()))
+	b.grew = err == nil
+	return err
 }
 
 // one is a job of the bulk; the rest is there once done is closed.
@@ -53,7 +71,17 @@ func (a *api) createJobs(w http.ResponseWriter, r *http.Request) {
 	b := &bulk{api: a, w: w, r: r, deadlines: deadlinesOf(w)}
 	defer b.end()
 	_ = b.conn.EnableFullDuplex() // HTTP/2 always is
+	b.held = a.Memory.Ticket(r.PathValue("db"))
+	defer b.held.Close()
 	in := contract.NewBulk(newUpload(r.Body, b.deadlines), a.Operations.MaxJobBody())
+	in.Grow = b.grow
+	if err := b.held.Add(r.Context(), bulkHolds); err != nil {
+		w.Header().Set("Connection", "close")
+		b.beforeWrite()
+		a.refuse(w, r, err)
+		linger(w, r)
+		return
+	}
 	first, number, more, err := in.Next()
 	if err != nil && err != io.EOF && !more {
 		w.Header().Set("Connection", "close")
@@ -86,13 +114,14 @@ func (a *api) createJobs(w http.ResponseWriter, r *http.Request) {
 }
 
 // feed has each job created, from the first on, and queues it for its answer. It
-// ends early where the rest of the body is of no use.
+// ends early where the rest of the body is of no use. A job that there is no room
+// for beside the others is waited for before the next one is read.
 func (b *bulk) feed(ctx context.Context, queue chan<- *one, in *contract.Bulk, object []byte, number int, more bool, err error) (early bool) {
-	room := semaphore.NewWeighted(max(bulkBytes, int64(b.Operations.MaxJobBody())))
+	window := semaphore.NewWeighted(max(bulkBytes, int64(b.Operations.MaxJobBody())))
 	for ; err != io.EOF; object, number, more, err = in.Next() {
 		o := &one{number: number, done: make(chan struct{}), err: err}
 		size := int64(len(object))
-		if room.Acquire(ctx, size) != nil {
+		if window.Acquire(ctx, size) != nil {
 			return true
 		}
 		select {
@@ -107,11 +136,17 @@ func (b *bulk) feed(ctx context.Context, queue chan<- *one, in *contract.Bulk, o
 				return true
 			}
 		} else {
+			held := b.held.Beside()
+			alone := !held.TryAdd(2 * size)
 			go func(body []byte) {
 				defer close(o.done)
-				defer room.Release(size)
-				o.id, o.err = b.create(ctx, body)
+				defer window.Release(size)
+				defer held.Close()
+				o.id, o.err = b.create(room.With(ctx, held), body)
 			}(object)
+			if alone {
+				<-o.done
+			}
 		}
 	}
 	return false

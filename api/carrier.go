@@ -9,6 +9,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/internal/loglimit"
+	"belfry/internal/room"
 	"belfry/internal/tracing"
 )
 
@@ -34,6 +35,8 @@ func (row ErrorRow) Log(log *slog.Logger, err error, asked ...any) {
 	switch {
 	case row.Err == errNotReady:
 		log.Debug("not ready", "error", err)
+	case row.Err == room.ErrFull:
+		log.Debug("no room for a request", append(asked, "error", err)...) // who bounds it tells
 	case row.Status >= http.StatusInternalServerError:
 		ctx := loglimit.Outside(context.Background(), "request failed: "+row.Code)
 		log.ErrorContext(ctx, "request failed", append(append([]any{"code", row.Code}, asked...), "error", err)...)

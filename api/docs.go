@@ -2,7 +2,6 @@ package api
 
 import (
 	"bytes"
-	"context"
 	_ "embed"
 	"encoding/json"
 	"html/template"
@@ -30,9 +29,9 @@ func OpenAPI() []byte { return bytes.Clone(openapi) }
 
 func (a *api) routeDocs(mux *chi.Mux) {
 	mux.Get("/", a.about)
-	mux.Get("/openapi.json", a.serve(func(context.Context, *http.Request, []byte) ([]byte, error) {
-		return bytes.TrimSuffix(openapi, []byte("\n")), nil
-	}, noBody))
+	mux.Get("/openapi.json", func(w http.ResponseWriter, _ *http.Request) {
+		reply(w, http.StatusOK, bytes.TrimSuffix(openapi, []byte("\n")))
+	})
 	mux.Get("/docs", func(w http.ResponseWriter, _ *http.Request) { replyHTML(w, docsPage()) })
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"belfry/internal/contract"
 	"belfry/internal/job"
+	"belfry/internal/room"
 )
 
 // ErrorRow is one reason for not answering 200.
@@ -71,6 +72,8 @@ var errorTable = []ErrorRow{
 	{"E302", 503, job.ErrUnavailable, "The store does not answer; nothing was changed. Try again after `Retry-After` seconds."},
 	{"E303", 503, job.ErrUnknownOutcome, "The store did not say whether it applied the write. It is safe to repeat, except `POST /token` and a rotation without a `secret`: each makes up a new one."},
 	{"E304", 503, errNotReady, "Only of `/readyz`: Belfry cannot store and fire jobs now; the reason says why."},
+
+	{"E305", 503, room.ErrFull, "Requests hold all the memory they may have together (`--max-request-memory`), or those of this db their share; nothing was changed. Try again after `Retry-After` seconds, and read answers as they come."},
 
 	{"E401", 401, errNoToken, "The request has no valid token: `Authorization: Bearer <token>` is needed."},
 	{"E402", 403, errAuthOff, "Tokens cannot be made while authentication is off: run Belfry with `--admin-token-file`."},

@@ -12,6 +12,7 @@ import (
 
 	"belfry/api"
 	"belfry/internal/job"
+	"belfry/internal/room"
 )
 
 // trigger is when the jobs of these tests fire, and are cancelled.
@@ -200,6 +201,7 @@ var refusals = []refusal{
 	{"DELETE", "/job/db/coll/waiting", ``, fmt.Errorf("secret cause: %w", context.DeadlineExceeded), 503, "E303", "outcome unknown, safe to repeat except where something is made up"},
 	{"POST", "/route/db", `{"id":"x","type":"NATS"}`, fmt.Errorf("%w: %w", job.ErrUnavailable, context.DeadlineExceeded), 503, "E302", "unavailable"},
 	{"GET", "/readyz", ``, nil, 503, "E304", "not ready: no timer yet"},
+	{"GET", "/job/db/coll/waiting", ``, fmt.Errorf("%w: %w", job.ErrUnavailable, room.ErrFull), 503, "E305", "requests hold too much memory"},
 
 	{"POST", "/token", `{"role":"admin"}`, nil, 403, "E402", "runs with --admin-token"},
 }

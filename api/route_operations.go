@@ -5,6 +5,7 @@ import (
 
 	"belfry/internal/contract"
 	"belfry/internal/job"
+	"belfry/internal/room"
 )
 
 // CreateRoute creates the route in the body.
@@ -93,7 +94,23 @@ func (o Operations) listRoutes(ctx context.Context, q job.RouteQuery, err error)
 	if err != nil {
 		return Answer{}, err
 	}
+	if err := room.Of(ctx).Add(ctx, routesBytes(page)); err != nil {
+		return Answer{}, err
+	}
 	return Answer{Body: contract.AppendRoutes(nil, page)}, nil
+}
+
+// routesBytes is about how long the answer with the routes is. The routes
+// themselves are in memory anyway.
+func routesBytes(page job.RoutePage) int64 {
+	size := 0
+	for _, r := range page.Routes {
+		size += 1024 + len(r.DB) + len(r.ID) + 2*len(r.WebhookURL)
+		for name := range r.Headers {
+			size += len(name) + 32 // its value is not shown
+		}
+	}
+	return int64(size)
 }
 
 // givenRouteKey is that of a route in the body, which may have the id.

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"belfry/internal/contract"
+	"belfry/internal/room"
 )
 
 // An endpoint turns a request into the body of a 200, or an error. The path
@@ -24,19 +25,27 @@ func (a *api) serve(e endpoint, limit int64) http.HandlerFunc {
 			a.refuse(w, r, err)
 			return
 		}
+		held := a.Memory.Ticket(r.PathValue("db"))
+		defer held.Close()
 		var body []byte
 		if limit != noBody {
 			var err error
-			if body, err = readBody(w, r, limit); err != nil {
+			if body, err = readBody(w, r, limit, held); err != nil {
 				a.refuse(w, r, err)
 				return
 			}
 		}
-		ctx, cancel := context.WithTimeout(r.Context(), a.Timeout)
+		ctx, cancel := context.WithTimeout(room.With(r.Context(), held), a.Timeout)
 		defer cancel()
 		answer, err := e(ctx, r, body)
 		switch {
 		case err == nil:
+			body = nil
+			if err := holdAnswer(ctx, r, held, answer); err != nil {
+				w.Header().Del("ETag")
+				a.refuse(w, r, err)
+				return
+			}
 			reply(w, http.StatusOK, answer)
 		case r.Context().Err() != nil:
 			// The client has left. Ending without an answer would be an
@@ -46,6 +55,24 @@ func (a *api) serve(e endpoint, limit int64) http.HandlerFunc {
 			a.refuse(w, r, err)
 		}
 	}
+}
+
+// holdAnswer has a request hold nothing but its answer, as long as that takes: the
+// client may not read it. net/http has room of its own for a small one. What has
+// changed something is answered, room or not.
+func holdAnswer(ctx context.Context, r *http.Request, held *room.Ticket, answer []byte) error {
+	const small = 4 << 10
+	size := int64(len(answer))
+	switch {
+	case size <= small:
+		held.Close()
+		return nil
+	case r.Method == http.MethodGet || r.Method == http.MethodHead:
+		held.Keep(size)
+		return held.Add(ctx, size-held.Held())
+	}
+	held.Settle(size)
+	return nil
 }
 
 // operation is [api.serve] for what can also be asked in other ways.

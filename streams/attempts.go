@@ -16,6 +16,7 @@ import (
 	"belfry/internal/contract"
 	"belfry/internal/job"
 	"belfry/internal/metrics"
+	"belfry/internal/room"
 )
 
 // Attempts keep what became of the tries of jobs, for people who ask. They are
@@ -26,7 +27,8 @@ import (
 type Attempts struct {
 	js    jetstream.JetStream
 	w     *writer
-	batch bool // a group is worth an atomic batch
+	reads access // for requests
+	batch bool   // a group is worth an atomic batch
 	log   *slog.Logger
 
 	metrics *metrics.Streams
@@ -38,6 +40,8 @@ type Attempts struct {
 const (
 	// attemptsPerJob is how many tries of one job are kept, the latest ones.
 	attemptsPerJob = 100
+	// attemptBytes is what one has at most, with an excerpt that is all escapes.
+	attemptBytes = 16 << 10
 	// attemptsQueued is how many wait to be written, of a few KiB each.
 	attemptsQueued = 4096
 	// attemptsGroup and attemptsGather bound a group, in number and in time.
@@ -51,8 +55,8 @@ const (
 // job, which may have been tried for hours before.
 const attemptsExtra = 24 * time.Hour
 
-func newAttempts(js jetstream.JetStream, w *writer, batch bool, cfg Config) *Attempts {
-	return &Attempts{js: js, w: w, batch: batch, log: cfg.Log, metrics: cfg.Metrics, queue: make(chan *nats.Msg, attemptsQueued)}
+func newAttempts(by, reads access, batch bool, cfg Config) *Attempts {
+	return &Attempts{js: by.js, w: by.w, reads: reads, batch: batch, log: cfg.Log, metrics: cfg.Metrics, queue: make(chan *nats.Msg, attemptsQueued)}
 }
 
 // Keep takes a note of one try of a fire, to be written soon. It never blocks:
@@ -177,7 +181,15 @@ func (s *Attempts) writeOnce(ctx context.Context, group []*nats.Msg) error {
 // Of returns the tries of the job that are kept, oldest first, those of its
 // earlier fire ids included. The error wraps [job.ErrUnavailable].
 func (s *Attempts) Of(ctx context.Context, k job.Key) ([]job.Attempt, error) {
-	messages, err := jetstreamext.GetBatch(ctx, s.js, attemptsStream, attemptsPerJob, jetstreamext.GetBatchSubject(attemptSubject(k)))
+	if err := room.Of(ctx).Add(ctx, attemptsPerJob*attemptBytes); err != nil {
+		return nil, full(err)
+	}
+	done, err := s.reads.w.takeReads(ctx, attemptsPerJob*attemptBytes)
+	if err != nil {
+		return nil, unavailable("couldn't read attempts", err)
+	}
+	defer done()
+	messages, err := jetstreamext.GetBatch(ctx, s.reads.js, attemptsStream, attemptsPerJob, jetstreamext.GetBatchSubject(attemptSubject(k)))
 	if err != nil {
 		return nil, unavailable("couldn't read attempts", err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"belfry/internal/contract"
 	"belfry/internal/job"
+	"belfry/internal/room"
 )
 
 // Backups read all that Belfry knows, while it works, and bring it back into an
@@ -17,14 +18,15 @@ import (
 // and the fires of REST routes, which the timer makes anew. It is safe for
 // concurrent use.
 type Backups struct {
-	s *Store
-	w *writer
+	s  *Store
+	js jetstream.JetStream
+	w  *writer
 
 	restoring chan struct{} // holds a token while this node restores
 }
 
 func newBackups(s *Store) *Backups {
-	return &Backups{s: s, w: s.jobs.w, restoring: make(chan struct{}, 1)}
+	return &Backups{s: s, js: s.requests.js, w: s.requests.w, restoring: make(chan struct{}, 1)}
 }
 
 // Each hands all that there is to visit, which is not called twice at once and
@@ -35,6 +37,15 @@ func newBackups(s *Store) *Backups {
 // missed: a job before its route, a dead or published one before its letter or
 // its fire, which are left out in restoring if the job waits.
 func (b *Backups) Each(ctx context.Context, visit func(job.Entry) error) error {
+	if err := room.Of(ctx).Add(ctx, 2*readBytes); err != nil { // what is read ahead, and what is visited
+		return full(err)
+	}
+	// Its other reads need more beside it.
+	done, err := b.w.takeReadsFor(ctx, " backup", readBytes)
+	if err != nil {
+		return full(err)
+	}
+	defer done()
 	if err := b.eachToken(ctx, visit); err != nil {
 		return err
 	}
@@ -197,7 +208,7 @@ func (b *Backups) eachAttempt(ctx context.Context, visit func(job.Entry) error) 
 // subscribers have not acked. Of those behind it some may be acked; they come
 // again, as an ack that was lost has them come again.
 func (b *Backups) eachFire(ctx context.Context, k job.RouteKey, visit func(job.Entry) error) error {
-	c, err := b.s.js.Consumer(ctx, FiresStream, inboxConsumer(k))
+	c, err := b.js.Consumer(ctx, FiresStream, inboxConsumer(k))
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return nil
 	}

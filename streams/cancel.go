@@ -11,11 +11,16 @@ import (
 
 	"belfry/internal/job"
 	"belfry/internal/panics"
+	"belfry/internal/room"
 )
 
 // cancelsBeside is how many jobs are cancelled side by side, so that their
 // writes share the syncs.
 const cancelsBeside = 256
+
+// cancelMeta is how much meta each of them holds at most between the walk and its
+// turn. With a longer one, it is read again then.
+const cancelMeta = 8 << 10
 
 // CancelEach cancels jobs that the query selects and that wait, for a bounded
 // time, and returns where to go on. Each is one compare-and-set on the record
@@ -24,6 +29,9 @@ const cancelsBeside = 256
 // error some may be cancelled; repeating it does the rest.
 func (s *Jobs) CancelEach(ctx context.Context, q job.Query, dry bool) (job.CancelRun, error) {
 	q.Limit = cmp.Or(q.Limit, job.MaxCancels)
+	if err := room.Of(ctx).Add(ctx, s.w.holds()+cancelsBeside*cancelMeta); err != nil {
+		return job.CancelRun{}, full(err)
+	}
 	var cancelled, skipped atomic.Int64
 	chosen := 0
 	g, working := errgroup.WithContext(ctx)
@@ -39,6 +47,9 @@ func (s *Jobs) CancelEach(ctx context.Context, q job.Query, dry bool) (job.Cance
 			chosen++
 		default:
 			chosen++
+			if len(r.Meta) > cancelMeta {
+				r.Meta = nil
+			}
 			g.Go(func() (err error) {
 				defer panics.Return(s.cfg.Log, "a job to be cancelled", s.cfg.Metrics.Panicked, &err)
 				return s.cancelSelected(working, q, r, &cancelled, &skipped)
@@ -61,6 +72,16 @@ func (s *Jobs) CancelEach(ctx context.Context, q job.Query, dry bool) (job.Cance
 
 // cancelSelected cancels the job while the query selects it.
 func (s *Jobs) cancelSelected(ctx context.Context, q job.Query, r job.Record, cancelled, skipped *atomic.Int64) error {
+	held := room.Of(ctx).Beside()
+	defer held.Close()
+	ctx = room.With(ctx, held)
+	if r.Meta == nil {
+		var ok bool
+		var err error
+		if r, ok, err = s.stillSelected(ctx, q, r.Key); err != nil || !ok {
+			return err
+		}
+	}
 	for {
 		next, err := r.Cancel(s.cfg.Now())
 		if errors.Is(err, job.ErrFiring) {
@@ -77,15 +98,19 @@ func (s *Jobs) cancelSelected(ctx context.Context, q job.Query, r job.Record, ca
 		if !errors.Is(err, job.ErrMoved) {
 			return err
 		}
-		var found bool
-		r, found, err = s.read(ctx, r.Key)
-		switch {
-		case errors.Is(err, job.ErrNotAJob):
-			return nil
-		case err != nil:
+		held.Keep(0)
+		var ok bool
+		if r, ok, err = s.stillSelected(ctx, q, r.Key); err != nil || !ok {
 			return err
-		case !found || !q.Matches(r):
-			return nil
 		}
 	}
+}
+
+// stillSelected reads a job that the query has selected, whole.
+func (s *Jobs) stillSelected(ctx context.Context, q job.Query, k job.Key) (r job.Record, ok bool, err error) {
+	r, found, err := s.read(ctx, k)
+	if errors.Is(err, job.ErrNotAJob) {
+		return r, false, nil
+	}
+	return r, err == nil && found && q.Matches(r), err
 }

@@ -33,6 +33,7 @@ type committer struct {
 	// replicated streams may have taken what one server refused, so nothing is
 	// sent twice from here.
 	replicated bool
+	batchBytes int // bounds a batch
 
 	mu       sync.Mutex // guards what follows
 	queue    []*pendingWrite
@@ -57,7 +58,7 @@ const (
 )
 
 func newCommitter(js jetstream.JetStream, a *asker, m *metrics.Streams, replicated bool) *committer {
-	c := &committer{js: js, asker: a, metrics: m, maxPlain: 2, batchFrom: 8, limit: maxBatch}
+	c := &committer{js: js, asker: a, metrics: m, maxPlain: 2, batchFrom: 8, limit: maxBatch, batchBytes: maxBatchBytes}
 	if replicated {
 		c.replicated, c.maxPlain, c.batchFrom = true, 1, 2
 	}
@@ -150,7 +151,7 @@ func (c *committer) takeBatch() []*pendingWrite {
 	subjects := make(map[string]bool, min(len(c.queue), maxBatch))
 	bytes := 0
 	for i, w := range c.queue {
-		if len(batch) == c.limit || bytes >= maxBatchBytes {
+		if len(batch) == c.limit || bytes >= c.batchBytes {
 			rest = append(rest, c.queue[i:]...)
 			break
 		}

@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"cmp"
 	"sync"
 
 	"github.com/nats-io/nats.go"
@@ -21,6 +22,7 @@ type committers struct {
 	asker      *asker
 	sync       bool // the only replica syncs each write
 	replicated bool
+	batchBytes int // bounds a batch; 0 is maxBatchBytes
 
 	metrics *metrics.Streams
 
@@ -59,6 +61,7 @@ func (c *committers) committer(lane string) *committer {
 			c.lanes = map[string]*committer{}
 		}
 		c.lanes[lane] = newCommitter(c.js, c.asker, c.metrics, c.replicated)
+		c.lanes[lane].batchBytes = cmp.Or(c.batchBytes, maxBatchBytes)
 	}
 	return c.lanes[lane]
 }

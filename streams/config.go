@@ -5,8 +5,11 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"belfry/internal/job"
 	"belfry/internal/metrics"
+	"belfry/internal/room"
 )
 
 // Config says how to keep things. The zero value works.
@@ -56,6 +59,18 @@ type Config struct {
 	// authentication is on without any other.
 	Authenticated bool
 
+	// Conns are connections for what is not the timer's.
+	Conns Conns
+
+	// MaxMeta is the longest meta of a job, in bytes, by which the size of what
+	// is read is judged beforehand; 0 is 512 KiB.
+	MaxMeta int
+
+	// Reads bounds what the answers have together that requests wait for from
+	// JetStream; nil is no bound. It must be well below the max_pending of the
+	// server, 64 MiB by default: a connection with more to read is cut.
+	Reads *room.Pool
+
 	// Metrics counts what happens; nil is nobody.
 	Metrics *metrics.Streams
 
@@ -66,6 +81,22 @@ type Config struct {
 	Now func() time.Time
 }
 
+// Conns are the connections beside the one that [Open] is given, which is the
+// timer's: on that one run the timer and its writes, the final states that workers
+// write, the leases, the watches of routes, gates and tokens, and what buries fires.
+// Nothing that a request asks for comes in on it, so no request can stall it or
+// have the server cut it. They may be to other servers of the same cluster.
+type Conns struct {
+	// Workers brings the fires to the workers, with what they read of the jobs,
+	// and takes the attempts; nil is the timer's.
+	Workers *nats.Conn
+
+	// Requests is for all that requests read and write: jobs one by one, in
+	// bulk, and by filter, lists, dead letters, attempts, routes, backups and
+	// restores; nil is the timer's.
+	Requests *nats.Conn
+}
+
 func (c Config) withDefaults() Config {
 	c.Replicas = cmp.Or(c.Replicas, 1)
 	c.Partitions = cmp.Or(c.Partitions, 1)
@@ -74,6 +105,7 @@ func (c Config) withDefaults() Config {
 	c.DeadMaxAge = cmp.Or(c.DeadMaxAge, 30*24*time.Hour)
 	c.NativeAckWait = cmp.Or(c.NativeAckWait, job.DefaultAckWait)
 	c.NativeMaxDeliver = cmp.Or(c.NativeMaxDeliver, job.DefaultMaxDeliver)
+	c.MaxMeta = cmp.Or(c.MaxMeta, 512<<10)
 	c.Log = cmp.Or(c.Log, slog.Default())
 	if c.Now == nil {
 		c.Now = time.Now

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
+	"belfry/internal/room"
 )
 
 // Jobs are the records of all jobs, one key each. What it answered is stored;
@@ -19,7 +20,7 @@ import (
 type Jobs struct {
 	js     jetstream.JetStream
 	w      *writer
-	routes *RouteCache
+	routes *Routes
 	dead   *deadLetters
 	cfg    Config
 
@@ -33,7 +34,12 @@ type Jobs struct {
 // found, but its revision is returned, to write over.
 func (s *Jobs) read(ctx context.Context, k job.Key) (r job.Record, found bool, err error) {
 	p := partitionOf(k, s.partitions)
+	shrink, err := s.w.hold(ctx)
+	if err != nil {
+		return job.Record{}, false, err
+	}
 	m, found, err := s.w.lastOnLeader(ctx, jobsStream(p), jobSubject(p, k))
+	shrink(len(m.Data))
 	if err != nil || !found {
 		return job.Record{}, false, err
 	}
@@ -80,11 +86,13 @@ func (s *Jobs) Get(ctx context.Context, k job.Key) (job.Record, error) {
 // with [job.ErrJobExists] while it lives. A finished job with other content,
 // and a cancelled one, is armed anew.
 func (s *Jobs) Create(ctx context.Context, j job.Job) error {
-	if _, err := s.routes.Get(ctx, j.RouteKey()); err != nil {
+	if _, err := s.routes.cached(ctx, j.RouteKey()); err != nil {
 		return err
 	}
 	next, expect := job.New(j, rand.Text()), uint64(0)
+	held := room.Of(ctx).Held()
 	for {
+		room.Of(ctx).Keep(held)
 		_, err := s.write(ctx, next, expect)
 		if !errors.Is(err, job.ErrMoved) {
 			return err
@@ -137,7 +145,7 @@ func (s *Jobs) buryBefore(ctx context.Context, r job.Record) error {
 // revision to change, else it fails with [job.ErrRevision]; repeating a change
 // that was made does nothing.
 func (s *Jobs) Update(ctx context.Context, j job.Job, expect uint64) error {
-	if _, err := s.routes.Get(ctx, j.RouteKey()); err != nil {
+	if _, err := s.routes.cached(ctx, j.RouteKey()); err != nil {
 		return err
 	}
 	return s.change(ctx, j.Key, func(r job.Record) (job.Record, error) {
@@ -203,7 +211,9 @@ var errUnchanged = errors.New("nothing to change")
 // comes between.
 func (s *Jobs) change(ctx context.Context, k job.Key, next func(job.Record) (job.Record, error)) error {
 	pause := newBackOff(time.Millisecond, 100*time.Millisecond)
+	held := room.Of(ctx).Held()
 	for {
+		room.Of(ctx).Keep(held)
 		old, err := s.Get(ctx, k)
 		if err != nil {
 			return err

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
+	"belfry/internal/room"
 )
 
 // Letters are the dead letters, in the order of their death. Errors are those
@@ -28,6 +29,10 @@ const (
 	scanTime = time.Second
 	// lettersAtOnce is how many are read ahead, without their meta.
 	lettersAtOnce = 500
+	// lettersPerTurn is after how many of them others may read.
+	lettersPerTurn = 100
+	// letterBytes is what one in a list takes. A page of longer ones has fewer.
+	letterBytes = 2 << 10
 	// lettersWait is how long the next letter may take, of which the server
 	// has said that it is there.
 	lettersWait = 500 * time.Millisecond
@@ -40,6 +45,9 @@ func (s *Letters) List(ctx context.Context, q job.LetterQuery) (job.Letters, err
 	stream, err := s.begin(ctx, &q)
 	if err != nil {
 		return job.Letters{}, err
+	}
+	if err := room.Of(ctx).Add(ctx, int64(q.Limit)*letterBytes); err != nil {
+		return job.Letters{}, full(err)
 	}
 	return s.list(ctx, stream, q)
 }
@@ -57,13 +65,14 @@ func (s *Letters) begin(ctx context.Context, q *job.LetterQuery) (jetstream.Stre
 
 func (s *Letters) list(ctx context.Context, stream jetstream.Stream, q job.LetterQuery) (job.Letters, error) {
 	var page job.Letters
-	next := max(q.Cursor.Next, 1)
+	next, left := max(q.Cursor.Next, 1), q.Limit*letterBytes
 	more, err := s.scan(ctx, stream, q, func(l job.Letter) bool {
 		next = l.Number + 1
 		if q.Matches(l) {
 			page.Letters = append(page.Letters, l)
+			left -= 1024 + keyBytes(l.Key) + len(l.Route) + len(l.Detail)
 		}
-		return len(page.Letters) < q.Limit
+		return len(page.Letters) < q.Limit && left > 0
 	})
 	if more {
 		page.Cursor = job.LetterCursor{Next: next, Last: q.Cursor.Last}
@@ -101,12 +110,29 @@ func (s *Letters) scan(ctx context.Context, stream jetstream.Stream, q job.Lette
 	if c.CachedInfo().NumPending == 0 {
 		return false, nil
 	}
+	done, err := s.w.takeReads(ctx, lettersAtOnce*letterBytes)
+	if err != nil {
+		return false, unavailable("couldn't read the dead letters", err)
+	}
+	defer done()
 	messages, err := c.Messages(jetstream.PullMaxMessages(lettersAtOnce))
 	if err != nil {
 		return false, unavailable("couldn't read the dead letters", err)
 	}
 	defer messages.Stop()
-	for begun := time.Now(); ; {
+	over, err := s.w.turn(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer func() { over() }()
+	for n, begun := 1, time.Now(); ; n++ {
+		if n%lettersPerTurn == 0 {
+			over()
+			if over, err = s.w.turn(ctx); err != nil {
+				over = func() {}
+				return false, err
+			}
+		}
 		// By a context, which also ends the making of another consumer.
 		next, cancel := context.WithTimeout(ctx, lettersWait)
 		m, err := messages.Next(jetstream.NextContext(next))
@@ -140,7 +166,12 @@ func (s *Letters) scan(ctx context.Context, stream jetstream.Stream, q job.Lette
 
 // Get returns one letter of a db, with its meta.
 func (s *Letters) Get(ctx context.Context, db string, number uint64) (job.Letter, error) {
+	shrink, err := s.w.hold(ctx)
+	if err != nil {
+		return job.Letter{}, err
+	}
 	m, found, err := s.w.seqOnLeader(ctx, DeadStream, number)
+	shrink(len(m.Data))
 	if err != nil {
 		return job.Letter{}, err
 	}

@@ -6,11 +6,19 @@ import (
 	"time"
 
 	"belfry/internal/job"
+	"belfry/internal/room"
 )
 
 // readTime bounds the reading of one request. A filter that matches little may
 // need more; then the page has fewer jobs, and a cursor.
 const readTime = 2 * time.Second
+
+// listedBytes is what one job in a list takes. A page of longer ones, with ids that
+// are all escapes, has fewer.
+const listedBytes = 2 << 10
+
+// keyBytes is what a key takes, as it is and in the answer.
+func keyBytes(k job.Key) int { return 2 * (len(k.DB) + len(k.Collection) + len(k.ID)) }
 
 // List returns jobs that the query selects, without their meta, and where to go
 // on. It holds one page in memory, however many jobs there are. A walk from
@@ -18,13 +26,18 @@ const readTime = 2 * time.Second
 // that changes meanwhile maybe again.
 func (s *Jobs) List(ctx context.Context, q job.Query) (job.Page, error) {
 	q.Limit = cmp.Or(q.Limit, job.DefaultJobs)
+	if err := room.Of(ctx).Add(ctx, s.w.holds()+int64(q.Limit)*listedBytes); err != nil {
+		return job.Page{}, full(err)
+	}
 	var page job.Page
+	left := q.Limit * listedBytes
 	cursor, err := s.walk(ctx, q, func(r job.Record) bool {
 		if q.Matches(r) {
 			r.Meta = nil
 			page.Jobs = append(page.Jobs, r)
+			left -= 512 + keyBytes(r.Key) + len(r.Route) + len(r.Detail)
 		}
-		return len(page.Jobs) < q.Limit
+		return len(page.Jobs) < q.Limit && left > 0
 	})
 	page.Cursor = cursor
 	return page, err
@@ -32,7 +45,8 @@ func (s *Jobs) List(ctx context.Context, q job.Query) (job.Page, error) {
 
 // walk hands the jobs of the query's db and collection to visit, from the
 // query's cursor on, until visit wants no more, the time is over, or there are
-// none. It returns where to go on; zero is that this was the end.
+// none. It returns where to go on; zero is that this was the end. The meta of a
+// record may be missing.
 func (s *Jobs) walk(ctx context.Context, q job.Query, visit func(job.Record) (more bool)) (job.Cursor, error) {
 	until := time.Now().Add(s.readTime)
 	at, more := q.Cursor, true
@@ -49,13 +63,19 @@ func (s *Jobs) walk(ctx context.Context, q job.Query, visit func(job.Record) (mo
 			at.Narrow = count < crowd
 		}
 		r.narrow = at.Narrow
+		var failed error
 		next, ended, err := r.read(ctx, at.Next, until, func(m stored) bool {
-			if rec, ok := s.jobOf(at.Part, q, m); ok {
+			rec, ok, err := s.jobOf(ctx, at.Part, q, m)
+			switch {
+			case err != nil:
+				failed = err
+				return false
+			case ok:
 				more = visit(rec)
 			}
 			return more
 		})
-		if err != nil {
+		if err = cmp.Or(err, failed); err != nil {
 			return at, err
 		}
 		if at.Next = next; !ended {
@@ -70,11 +90,22 @@ func (s *Jobs) walk(ctx context.Context, q job.Query, visit func(job.Record) (mo
 
 // jobOf reads a job whose key the query selects. What else there is in the
 // bucket is passed over, as the timer leaves it alone.
-func (s *Jobs) jobOf(partition int, q job.Query, m stored) (job.Record, bool) {
+func (s *Jobs) jobOf(ctx context.Context, partition int, q job.Query, m stored) (r job.Record, ok bool, err error) {
 	k, err := parseJobSubject(partition, m.Subject)
 	if err != nil || !q.MatchesKey(k) || partitionOf(k, s.partitions) != partition {
-		return job.Record{}, false
+		return job.Record{}, false, nil
 	}
-	r, err := decodeRecord(k, m.Seq, m.Header, m.Data)
-	return r, err == nil
+	if m.Bare {
+		r, whole, err := decodeBare(k, m.Seq, m.Header)
+		if whole || err != nil {
+			return r, whole, nil
+		}
+		var found bool
+		m, found, err = s.w.seqOnReplica(ctx, jobsStream(partition), m.Seq)
+		if err != nil || !found { // it has a higher sequence now, if any
+			return r, false, err
+		}
+	}
+	r, err = decodeRecord(k, m.Seq, m.Header, m.Data)
+	return r, err == nil, nil
 }

@@ -64,6 +64,7 @@ const (
 const (
 	hdrStatus     = "Belfry-Status"
 	hdrDue        = "Belfry-Due"
+	hdrTrigger    = "Belfry-Trigger"
 	hdrOp         = "Belfry-Op"
 	hdrReplaces   = "Belfry-Replaces" // "<due>:<sequence>"
 	hdrEpoch      = "Belfry-Epoch"

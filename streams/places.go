@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"belfry/internal/job"
+	"belfry/internal/room"
 )
 
 // Places returns the dbs that have jobs or routes, or the collections of one
@@ -18,10 +19,13 @@ import (
 func (s *Jobs) Places(ctx context.Context, q job.PlaceQuery) (job.Places, error) {
 	t := &tour{Jobs: s, q: q, seen: map[string]bool{}, until: time.Now().Add(s.readTime)}
 	t.q.Limit = cmp.Or(q.Limit, job.DefaultJobs)
-	if err := s.routes.wait(ctx); err != nil {
+	if err := room.Of(ctx).Add(ctx, s.w.holds()+int64(t.q.Limit)*listedBytes); err != nil {
+		return t.page, full(err)
+	}
+	if err := s.routes.cache.wait(ctx); err != nil {
 		return t.page, unavailable("couldn't look at the routes", err)
 	}
-	t.census = s.routes.census()
+	t.census = s.routes.cache.census()
 	at := q.Cursor
 	var err error
 	if at == (job.Cursor{}) {

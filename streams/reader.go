@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -11,6 +12,7 @@ import (
 	"github.com/synadia-io/orbit.go/jetstreamext"
 
 	"belfry/internal/job"
+	"belfry/internal/room"
 )
 
 // reader reads the messages of a jobs bucket that are on its subject, in the
@@ -25,53 +27,83 @@ import (
 // million. So a batch is read only of a subject that few match; a crowd is
 // read one message at a time, many such questions under way, and what it has
 // too much is left out here.
+//
+// Only a consumer can leave the data of messages where it is. So large messages
+// are read by one, without their data, however many match.
 type reader struct {
 	js      jetstream.JetStream
 	w       *writer
 	stream  string
 	subject string
 	narrow  bool
+
+	last            uint64 // the sequence that was visited last
+	messages, bytes int    // that were met
 }
 
 const (
 	// crowd is how many matches are too many to count for each page.
 	crowd = 20_000
-	// batchMost and batchBytes bound what one batch has.
-	batchMost  = 500
-	batchBytes = 4 << 20
+	// batchMost and batchBytes bound what one batch has, and batchFirst the
+	// first one, before the size of the messages is known.
+	batchMost  = 200
+	batchBytes = 1 << 20
+	batchFirst = 256 << 10
 	// questionsMost is how many messages of a crowd are asked for at once.
 	questionsMost = 64
+	// largeFrom is how long the messages are on average that are read without
+	// their data.
+	largeFrom = 8 << 10
 )
+
+// holds is what a reader holds in memory at once, beside what it is given more
+// when there is room. One message goes into it in any case.
+func (w *writer) holds() int64 { return batchBytes + w.largest }
 
 // read hands the messages from the sequence from on to visit, until visit wants
 // no more, until is past, or there are none. next is where to go on, and ended
 // says that this was the end.
 func (r *reader) read(ctx context.Context, from uint64, until time.Time, visit func(stored) (more bool)) (next uint64, ended bool, err error) {
 	next = max(from, 1)
-	width := questionsMost
-	for {
-		found, err := r.some(ctx, next, width)
-		if err != nil {
-			return next, false, err
+	for width := 4; ; {
+		found, more, err := r.step(ctx, next, width, visit)
+		if found > 0 {
+			width, next = min(max(2*found, 4), questionsMost), r.last+1
 		}
-		width = min(max(2*len(found), 4), questionsMost)
-		if len(found) == 0 {
-			m, exists, err := r.w.nextOnLeader(ctx, r.stream, r.filter(), next)
-			if err != nil || !exists {
-				return next, err == nil, err
-			}
-			found = append(found, m)
-		}
-		for _, m := range found {
-			next = m.Seq + 1
-			if !visit(m) {
-				return next, false, nil
-			}
+		if err != nil || !more || found == 0 {
+			return next, err == nil && found == 0, err
 		}
 		if time.Now().After(until) {
 			return next, false, nil
 		}
 	}
+}
+
+// step visits some messages. It finds none when there are none.
+func (r *reader) step(ctx context.Context, from uint64, width int, visit func(stored) bool) (visited int, more bool, err error) {
+	over, err := r.w.turn(ctx)
+	if err != nil {
+		return 0, false, err
+	}
+	defer over()
+	found, err := r.some(ctx, from, width)
+	if err != nil {
+		return 0, false, err
+	}
+	if len(found) == 0 {
+		m, exists, err := r.w.nextOnLeader(ctx, r.stream, r.filter(), from)
+		if err != nil || !exists {
+			return 0, false, err
+		}
+		found = append(found, m)
+	}
+	for i, m := range found {
+		r.last = m.Seq
+		if !visit(m) {
+			return i + 1, false, nil
+		}
+	}
+	return len(found), true, nil
 }
 
 func (r *reader) filter() string {
@@ -82,18 +114,40 @@ func (r *reader) filter() string {
 }
 
 // some returns messages from the sequence from on, all up to the last of them.
-func (r *reader) some(ctx context.Context, from uint64, width int) ([]stored, error) {
-	if r.narrow {
-		return r.batch(ctx, from)
+func (r *reader) some(ctx context.Context, from uint64, width int) (found []stored, err error) {
+	switch {
+	case r.messages > 0 && r.bytes/r.messages >= largeFrom:
+		found, err = r.bare(ctx, from)
+	case r.narrow:
+		found, err = r.batch(ctx, from)
+	default:
+		found, err = r.questions(ctx, from, width)
 	}
-	return r.questions(ctx, from, width)
+	for _, m := range found {
+		r.messages++
+		r.bytes += len(m.Data)
+		if m.Bare {
+			size, _ := strconv.Atoi(m.Header.Get(nats.MsgSize))
+			r.bytes += size
+		}
+	}
+	return found, err
 }
 
 // batch is one answer of one replica. One that has a gap, after a connection
 // that broke, ends before it.
 func (r *reader) batch(ctx context.Context, from uint64) (found []stored, err error) {
+	most := batchBytes
+	if r.messages == 0 {
+		most = batchFirst
+	}
+	done, err := r.w.takeReads(ctx, int64(most)+r.w.largest) // the last one goes beyond
+	if err != nil {
+		return nil, unavailable("couldn't read jobs", err)
+	}
+	defer done()
 	messages, err := jetstreamext.GetBatch(ctx, r.js, r.stream, batchMost, jetstreamext.GetBatchSeq(from),
-		jetstreamext.GetBatchSubject(r.subject), jetstreamext.GetBatchMaxBytes(batchBytes))
+		jetstreamext.GetBatchSubject(r.subject), jetstreamext.GetBatchMaxBytes(most))
 	if err != nil {
 		return nil, unavailable("couldn't read jobs", err)
 	}
@@ -113,30 +167,27 @@ func (r *reader) batch(ctx context.Context, from uint64) (found []stored, err er
 	return found, nil
 }
 
-// questions asks for the first message at or behind each of width sequences.
+// questions asks for the first message at or behind each of width sequences, or
+// of fewer, as far as there is room for their answers.
 // Each answer is of a replica that has heard of all up to its message, so the
 // sequences it left out are gone. One that knows of none proves nothing, and
 // nor do the answers to the questions after it.
 func (r *reader) questions(ctx context.Context, from uint64, width int) ([]stored, error) {
-	type answer struct {
-		i   int
-		m   *nats.Msg
-		err error
-	}
-	answers := make(chan answer, width)
-	for i := range width {
-		ask := `{"seq":` + formatUint(from+uint64(i)) + `,"next_by_subj":">"}`
-		r.w.ask(&nats.Msg{Subject: replicaGet(r.stream), Data: []byte(ask)},
-			func(m *nats.Msg, err error) { answers <- answer{i, m, err} })
-	}
-	all := make([]answer, width)
-	for range width {
-		select {
-		case a := <-answers:
-			all[a.i] = a
-		case <-ctx.Done():
-			return nil, fmt.Errorf("%w: couldn't read: %v", job.ErrUnavailable, ctx.Err())
+	held := room.Of(ctx).Beside()
+	defer held.Close()
+	width = int(min(int64(width), max(r.w.reads.Share()/r.w.largest, 1)))
+	for base := max(int(r.w.holds()/r.w.largest), 1); width > base; width = max(width/2, base) {
+		if held.TryAdd(int64(width-base) * r.w.largest) {
+			break
 		}
+	}
+	done, err := r.w.takeReads(ctx, int64(width)*r.w.largest)
+	if err != nil {
+		return nil, fmt.Errorf("%w: couldn't read: %v", job.ErrUnavailable, err)
+	}
+	all, err := r.ask(ctx, from, width, done)
+	if err != nil {
+		return nil, err
 	}
 	var found []stored
 	for _, a := range all {
@@ -156,4 +207,39 @@ func (r *reader) questions(ctx context.Context, from uint64, width int) ([]store
 		}
 	}
 	return found, nil
+}
+
+// answer is that to the question with the number i.
+type answer struct {
+	i   int
+	m   *nats.Msg
+	err error
+}
+
+// ask returns the answers in the order of the questions. done is called when all
+// have come, which may be after ask has given up.
+func (r *reader) ask(ctx context.Context, from uint64, width int, done func()) ([]answer, error) {
+	answers := make(chan answer, width)
+	for i := range width {
+		ask := `{"seq":` + formatUint(from+uint64(i)) + `,"next_by_subj":">"}`
+		r.w.ask(&nats.Msg{Subject: replicaGet(r.stream), Data: []byte(ask)},
+			func(m *nats.Msg, err error) { answers <- answer{i, m, err} })
+	}
+	all := make([]answer, width)
+	for n := range width {
+		select {
+		case a := <-answers:
+			all[a.i] = a
+		case <-ctx.Done():
+			go func() { // each is answered in the end, or its time is over
+				defer done()
+				for range width - n {
+					<-answers
+				}
+			}()
+			return nil, fmt.Errorf("%w: couldn't read: %v", job.ErrUnavailable, ctx.Err())
+		}
+	}
+	done()
+	return all, nil
 }

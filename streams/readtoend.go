@@ -13,7 +13,7 @@ const (
 	catchUps = 100
 	// readBytes bounds what of a walk is read ahead; it is more than one
 	// message can have.
-	readBytes = 16 << 20
+	readBytes = 8 << 20
 	// readWait is how long the next message may take, of which the server has
 	// said that it is there.
 	readWait = time.Second
@@ -21,7 +21,7 @@ const (
 
 // lastOf returns the last sequence of a stream, as its leader has it.
 func (b *Backups) lastOf(ctx context.Context, stream string) (uint64, error) {
-	s, err := b.s.js.Stream(ctx, stream)
+	s, err := b.js.Stream(ctx, stream)
 	if err != nil {
 		return 0, unavailable("couldn't look at the stream "+stream, err)
 	}
@@ -68,7 +68,7 @@ func (b *Backups) readToEnd(ctx context.Context, stream, subject string, from, u
 // readSome reads until it is told that there is no more, and moves next on. A
 // failure is one of reading, err that of visit.
 func (b *Backups) readSome(ctx context.Context, stream, subject string, next *uint64, until uint64, visit func(stored) error) (failed, err error) {
-	c, err := b.s.js.OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{
+	c, err := b.js.OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{
 		FilterSubjects:   []string{subject},
 		DeliverPolicy:    jetstream.DeliverByStartSequencePolicy,
 		OptStartSeq:      *next,
@@ -77,7 +77,7 @@ func (b *Backups) readSome(ctx context.Context, stream, subject string, next *ui
 	if err != nil {
 		return err, nil
 	}
-	defer func() { _ = b.s.js.DeleteConsumer(ctx, stream, c.CachedInfo().Name) }() // else it ends by itself
+	defer func() { _ = b.js.DeleteConsumer(ctx, stream, c.CachedInfo().Name) }() // else it ends by itself
 	if c.CachedInfo().NumPending == 0 {
 		return nil, nil
 	}

@@ -22,6 +22,7 @@ var errNoRecord = errors.New("no record")
 func encodeRecord(subject string, r job.Record, ttl time.Duration) *nats.Msg {
 	h := nats.Header{
 		hdrStatus:  {string(r.Status)},
+		hdrTrigger: {formatInt(r.Trigger)},
 		hdrFireID:  {r.FireID},
 		hdrAttempt: {strconv.Itoa(r.Attempt)},
 		hdrRoute:   {Escape(r.Route)},
@@ -69,6 +70,19 @@ func decodeRecord(k job.Key, seq uint64, h nats.Header, data []byte) (job.Record
 		r.Due = j.Trigger
 	}
 	return r, nil
+}
+
+// decodeBare reads a record without its value, that is without its meta. whole says
+// that nothing else is missing, as the trigger time is of one that an older Belfry
+// has written, and everything of one that it did not write.
+func decodeBare(k job.Key, seq uint64, h nats.Header) (r job.Record, whole bool, err error) {
+	r, written, err := decodeHeaders(k, seq, h)
+	if err != nil || !written || h.Get(hdrTrigger) == "" {
+		return r, false, err
+	}
+	p := headerParser{h: h}
+	r.Trigger = int64(p.uint(hdrTrigger))
+	return r, p.bad == "", nil
 }
 
 // decodeHeaders reads what the headers alone tell: everything but the trigger

@@ -14,6 +14,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/internal/panics"
+	"belfry/internal/room"
 )
 
 const (
@@ -79,6 +80,9 @@ func (s *Letters) each(ctx context.Context, q job.LetterQuery, message string, d
 	if err != nil {
 		return run, err
 	}
+	if err := room.Of(ctx).Add(ctx, int64(q.Limit)*letterBytes); err != nil {
+		return run, full(err)
+	}
 	page, err := s.list(ctx, stream, q)
 	if err != nil {
 		return run, err
@@ -95,6 +99,9 @@ func (s *Letters) each(ctx context.Context, q job.LetterQuery, message string, d
 		}
 		g.Go(func() (err error) {
 			defer panics.Return(s.cfg.Log, "a dead letter", s.cfg.Metrics.Panicked, &err)
+			held := room.Of(ctx).Beside()
+			defer held.Close()
+			working := room.With(working, held)
 			// What was listed may be gone by now; the leader knows.
 			l, err := s.Get(working, q.DB, listed.Number)
 			if errors.Is(err, job.ErrLetterNotFound) {
@@ -146,13 +153,15 @@ func (s *Letters) discard(ctx context.Context, stream jetstream.Stream, l job.Le
 
 // rearm writes the job of the letter, if that is to be done.
 func (s *Letters) rearm(ctx context.Context, l job.Letter) (job.Skip, error) {
-	switch _, err := s.jobs.routes.Get(ctx, l.RouteKey()); {
+	switch _, err := s.jobs.routes.cached(ctx, l.RouteKey()); {
 	case errors.Is(err, job.ErrRouteNotFound):
 		return job.SkipNoRoute, nil
 	case err != nil:
 		return "", err
 	}
+	held := room.Of(ctx).Held()
 	for {
+		room.Of(ctx).Keep(held)
 		r, found, err := s.jobs.read(ctx, l.Key)
 		switch {
 		case errors.Is(err, job.ErrNotAJob):

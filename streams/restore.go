@@ -14,6 +14,7 @@ import (
 
 	"belfry/internal/contract"
 	"belfry/internal/job"
+	"belfry/internal/room"
 )
 
 const (
@@ -39,6 +40,9 @@ func (b *Backups) Restore(ctx context.Context, backup string, next func() (job.E
 		defer func() { <-b.restoring }()
 	default:
 		return fmt.Errorf("%w: a restore is under way", job.ErrNotEmpty)
+	}
+	if err := room.Of(ctx).Add(ctx, 2*restoreBytes); err != nil { // the jobs, and their messages
+		return full(err)
 	}
 	run, again, err := b.beginRestore(ctx, backup)
 	if err != nil {

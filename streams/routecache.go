@@ -36,13 +36,17 @@ func newRouteCache(r *Routes) *RouteCache {
 
 // Get returns the route, or [job.ErrRouteNotFound].
 func (c *RouteCache) Get(ctx context.Context, k job.RouteKey) (job.Route, error) {
+	return c.get(ctx, k, c.routes)
+}
+
+func (c *RouteCache) get(ctx context.Context, k job.RouteKey, from *Routes) (job.Route, error) {
 	if r, ok := c.peek(k); ok {
 		return r, nil
 	}
 	c.mu.RLock()
 	before := c.deleted
 	c.mu.RUnlock()
-	fresh, err := c.routes.Get(ctx, k)
+	fresh, err := from.Get(ctx, k)
 	if err != nil {
 		return fresh, err
 	}

@@ -42,6 +42,18 @@ func newRoutes(w *writer, js jetstream.JetStream, in *Inboxes, cfg Config) *Rout
 	return r
 }
 
+// on returns the same routes for who goes another way to JetStream.
+func (s *Routes) on(by access) *Routes {
+	other := *s
+	other.w, other.js = by.w, by.js
+	return &other
+}
+
+// cached is [RouteCache.Get], but for where it looks for what is not known.
+func (s *Routes) cached(ctx context.Context, k job.RouteKey) (job.Route, error) {
+	return s.cache.get(ctx, k, s)
+}
+
 // Get returns the route as the leader has it. That there is none is believed as
 // in [Jobs.Get].
 func (s *Routes) Get(ctx context.Context, k job.RouteKey) (job.Route, error) {

@@ -31,7 +31,7 @@ func (l *leases) write(ctx context.Context, key string, expect *uint64) bool {
 	if expect != nil {
 		m.Header[hdrExpectSubjectSeq] = []string{formatUint(*expect)}
 	}
-	seq, err := l.s.jobs.w.send(ctx, m)
+	seq, err := l.s.own.w.send(ctx, m)
 	if errors.Is(err, errConflict) && expect != nil {
 		l.lookAgain(ctx, key, *expect)
 	}
@@ -45,7 +45,7 @@ func (l *leases) write(ctx context.Context, key string, expect *uint64) bool {
 // lookAgain finds out why a key is not as it was when it was last seen. Its mark
 // expires too, and of that no watch tells one that was cut off meanwhile.
 func (l *leases) lookAgain(ctx context.Context, key string, revision uint64) {
-	m, found, err := l.s.jobs.w.lastOnLeader(ctx, belfryStream, belfrySubject(key))
+	m, found, err := l.s.own.w.lastOnLeader(ctx, belfryStream, belfrySubject(key))
 	switch {
 	case err != nil:
 	case !found:
@@ -67,7 +67,7 @@ func (l *leases) erase(ctx context.Context, key string) {
 		return
 	}
 	// Perhaps by a last beat of ours, whose answer nobody waited for.
-	m, found, err := l.s.jobs.w.lastOnLeader(ctx, belfryStream, belfrySubject(key))
+	m, found, err := l.s.own.w.lastOnLeader(ctx, belfryStream, belfrySubject(key))
 	if err == nil && found && string(m.Data) == l.node {
 		_ = l.eraseAt(ctx, key, m.Seq)
 	}
@@ -76,7 +76,7 @@ func (l *leases) erase(ctx context.Context, key string) {
 func (l *leases) eraseAt(ctx context.Context, key string, revision uint64) error {
 	m := purgeMarker(belfrySubject(key), presenceTTL)
 	m.Header[hdrExpectSubjectSeq] = []string{formatUint(revision)}
-	_, err := l.s.jobs.w.send(ctx, m)
+	_, err := l.s.own.w.send(ctx, m)
 	return err
 }
 

@@ -3,20 +3,30 @@ package streams
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
+	"belfry/internal/room"
 )
 
 // Store is Belfry's state on one JetStream. It is safe for concurrent use.
 type Store struct {
 	cfg Config
-	nc  *nats.Conn
-	js  jetstream.JetStream
 
+	// The timer's connection, and the ways that the workers and the requests
+	// have to JetStream.
+	nc       *nats.Conn
+	js       jetstream.JetStream
+	work     access
+	tries    access // as work, with the writes on it, too
+	requests access
+
+	own      *Jobs // as the timer works on them
+	workJobs *Jobs
 	jobs     *Jobs
 	routes   *Routes
 	inboxes  *Inboxes
@@ -34,8 +44,16 @@ type Store struct {
 	replicas   int // of the streams
 }
 
+// access is one way to JetStream: a connection, and the writer on it.
+type access struct {
+	nc *nats.Conn
+	js jetstream.JetStream
+	w  *writer
+}
+
 // Open makes what is missing on the JetStream behind nc, and returns the store
-// on it. The connection stays the caller's.
+// on it. nc is the timer's connection; [Config] has the others. All stay the
+// caller's.
 func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	js, err := jetstream.New(nc)
 	if err != nil {
@@ -45,25 +63,28 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	if err := s.setup(ctx); err != nil {
 		return nil, err
 	}
-	a, err := newAsker(nc, s.cfg.Log, s.cfg.Metrics)
+	own, err := s.access()
 	if err != nil {
-		return nil, fmt.Errorf("couldn't subscribe to answers: %w", err)
+		return nil, err
 	}
-	w := newWriter(nc, a, &committers{js: js, asker: a, sync: s.cfg.SyncAlways, replicated: s.replicas > 1, metrics: s.cfg.Metrics})
-	s.inboxes = newInboxes(nc, js, s.cfg)
-	s.routes = newRoutes(w, js, s.inboxes, s.cfg)
-	s.inboxes.routes = s.routes
+	w := own.w
+	s.inboxes = newInboxes(s.work.nc, s.work.js, s.cfg)
+	routes := newRoutes(w, js, s.inboxes, s.cfg)
+	s.inboxes.routes = routes
 	s.breakers = newBreakers(w, js, s.cfg, s.gatesChanged)
 	s.rates = newRates(w, s.cfg.Now)
-	s.routes.breakers, s.routes.rates, s.routes.cache.changed = s.breakers, s.rates, s.gatesChanged
-	s.dead = &deadLetters{w: w, now: s.cfg.Now, log: s.cfg.Log, metrics: s.cfg.Metrics}
-	s.jobs = &Jobs{js: js, w: w, routes: s.routes.cache, dead: s.dead, cfg: s.cfg, partitions: s.partitions, readTime: readTime}
+	routes.breakers, routes.rates, routes.cache.changed = s.breakers, s.rates, s.gatesChanged
+	s.routes = routes.on(s.requests)
+	s.own = s.jobsOn(own, routes)
+	s.workJobs = s.jobsOn(s.work, routes)
+	s.jobs = s.jobsOn(s.requests, s.routes)
+	s.dead = s.own.dead
 	for p := range s.partitions {
 		s.timers = append(s.timers, newTimer(s, p))
 	}
-	s.jobs.timers = s.timers
-	s.letters = &Letters{js: js, w: w, jobs: s.jobs, cfg: s.cfg, scanTime: scanTime}
-	s.attempts = newAttempts(js, w, s.cfg.SyncAlways && s.replicas == 1, s.cfg)
+	s.own.timers, s.workJobs.timers, s.jobs.timers = s.timers, s.timers, s.timers
+	s.letters = &Letters{js: s.requests.js, w: s.requests.w, jobs: s.jobs, cfg: s.cfg, scanTime: scanTime}
+	s.attempts = newAttempts(s.tries, s.requests, s.cfg.SyncAlways && s.replicas == 1, s.cfg)
 	s.tokens = newTokens(w, js, s.cfg, s.ensureTokens)
 	s.backups = newBackups(s)
 	s.leases = newLeases(s)
@@ -78,10 +99,66 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	return s, nil
 }
 
-// Jobs returns the jobs.
+// access makes the ways to JetStream, and returns the timer's. Those without a
+// connection of their own are the timer's.
+func (s *Store) access() (own access, err error) {
+	if own, err = s.open(s.nc, nil, 0); err != nil {
+		return own, err
+	}
+	s.work, s.tries, s.requests = own, own, own
+	if nc := s.cfg.Conns.Workers; nc != nil {
+		if s.tries, err = s.open(nc, nil, 0); err != nil {
+			return own, err
+		}
+		// Final states share the syncs of the claims.
+		w := *s.tries.w
+		w.submit = own.w.submit
+		s.work = access{nc, s.tries.js, &w}
+	}
+	if nc := s.cfg.Conns.Requests; nc != nil {
+		if s.requests, err = s.open(nc, s.cfg.Reads, requestBatchBytes); err != nil {
+			return own, err
+		}
+		// Half of the processors walk for one db at most.
+		s.requests.w.turns = room.New(room.Config{Bytes: max(int64(runtime.GOMAXPROCS(0)), 2)})
+	}
+	return own, nil
+}
+
+// requestBatchBytes bounds the batches of requests: the timer's writes come
+// between them.
+const requestBatchBytes = 1 << 20
+
+// open makes a way to JetStream with a committer of its own.
+func (s *Store) open(nc *nats.Conn, reads *room.Pool, batchBytes int) (access, error) {
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return access{}, fmt.Errorf("couldn't use JetStream: %w", err)
+	}
+	a, err := newAsker(nc, s.cfg.Log, s.cfg.Metrics)
+	if err != nil {
+		return access{}, fmt.Errorf("couldn't subscribe to answers: %w", err)
+	}
+	w := newWriter(nc, a, &committers{
+		js: js, asker: a, sync: s.cfg.SyncAlways, replicated: s.replicas > 1, batchBytes: batchBytes, metrics: s.cfg.Metrics,
+	})
+	w.reads, w.largest = reads, int64(s.cfg.MaxMeta)+besideMeta
+	return access{nc, js, w}, nil
+}
+
+// jobsOn returns the jobs as they are worked on in this way.
+func (s *Store) jobsOn(by access, routes *Routes) *Jobs {
+	dead := &deadLetters{w: by.w, now: s.cfg.Now, log: s.cfg.Log, metrics: s.cfg.Metrics}
+	return &Jobs{js: by.js, w: by.w, routes: routes, dead: dead, cfg: s.cfg, partitions: s.partitions, readTime: readTime}
+}
+
+// Jobs returns the jobs, for requests.
 func (s *Store) Jobs() *Jobs { return s.jobs }
 
-// Routes returns the routes.
+// WorkJobs returns the jobs, for the workers.
+func (s *Store) WorkJobs() *Jobs { return s.workJobs }
+
+// Routes returns the routes, for requests.
 func (s *Store) Routes() *Routes { return s.routes }
 
 // RouteCache returns the routes for those who need them often.
@@ -133,6 +210,11 @@ func (s *Store) Ready(ctx context.Context) error {
 	for _, stream := range []string{jobsStream(0), FiresStream} {
 		if _, err := s.js.Stream(ctx, stream); err != nil {
 			return fmt.Errorf("%w: stream %s: %v", job.ErrUnavailable, stream, err)
+		}
+	}
+	for _, other := range []*nats.Conn{s.work.nc, s.requests.nc} {
+		if !other.IsConnected() {
+			return fmt.Errorf("%w: %w", job.ErrUnavailable, errNotConnected)
 		}
 	}
 	for _, t := range s.timers {

@@ -105,8 +105,8 @@ const shutdownPatience = 2 * time.Second
 
 func newTimer(s *Store, partition int) *timer {
 	t := &timer{
-		partition: partition, cfg: s.cfg, log: s.cfg.Log, now: s.cfg.Now, js: s.js, w: s.jobs.w,
-		jobs: s.jobs, routes: s.routes.cache, dead: s.dead, inboxes: s.inboxes,
+		partition: partition, cfg: s.cfg, log: s.cfg.Log, now: s.cfg.Now, js: s.js, w: s.own.w,
+		jobs: s.own, routes: s.routes.cache, dead: s.dead, inboxes: s.inboxes,
 		breakers: s.breakers, rates: s.rates,
 		meter:   newMeter(s.cfg.Metrics, partition, s.cfg.Now()),
 		trouble: limits.Sometimes{Interval: time.Second},

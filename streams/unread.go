@@ -115,7 +115,7 @@ const nudgeWait = 100 * time.Millisecond
 // isOld reports whether the first fire of the inbox behind a sequence is too
 // old to wait.
 func (u *unread) isOld(ctx context.Context, info *jetstream.ConsumerInfo, behind uint64) (bool, error) {
-	m, found, err := u.s.jobs.w.nextOnLeader(ctx, FiresStream, info.Config.FilterSubject, behind+1)
+	m, found, err := u.s.own.w.nextOnLeader(ctx, FiresStream, info.Config.FilterSubject, behind+1)
 	return found && u.tooOld(m.Time), err
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/internal/metrics"
+	"belfry/internal/room"
 )
 
 // writer makes compare-and-set writes and settles their outcomes. It is safe
@@ -20,6 +21,15 @@ type writer struct {
 	js         jetstream.JetStream
 	replicated bool // the streams have more than one replica
 	metrics    *metrics.Streams
+
+	// reads bounds what the answers to requests have together, each of which is
+	// taken for one with a message of the largest size; nil is no bound.
+	reads   *room.Pool
+	largest int64
+
+	// turns are those of walks over many records: at each step one is needed, so
+	// that they leave the processor to others. nil is no bound.
+	turns *room.Pool
 
 	// ask is [asker.ask]. Tests replace it to answer otherwise.
 	ask func(*nats.Msg, func(*nats.Msg, error))

@@ -18,6 +18,7 @@ import (
 	"belfry/internal/loglimit"
 	"belfry/internal/metrics"
 	"belfry/internal/panics"
+	"belfry/internal/room"
 )
 
 // handler works on the requests of an endpoint side by side: micro itself waits
@@ -63,7 +64,9 @@ func (s *Service) handle(e *endpoint, r micro.Request) {
 	span.Text("rpc.system", "nats")
 	span.Text("rpc.method", e.name)
 
-	answer, err := s.do(e, r, span.Traceparent())
+	var held *room.Ticket
+	defer func() { held.Close() }()
+	answer, err := s.do(e, r, span.Traceparent(), &held)
 	row := api.ErrorRow{Status: http.StatusOK}
 	if err == nil {
 		err = s.reply(r, answer)
@@ -78,8 +81,9 @@ func (s *Service) handle(e *endpoint, r micro.Request) {
 	s.stats[e.name].add(row.Code, took)
 }
 
-// do calls the operation with the ids of the subject.
-func (s *Service) do(e *endpoint, r micro.Request, trace string) (a api.Answer, err error) {
+// do calls the operation with the ids of the subject. held is what the request
+// holds, until its answer is sent.
+func (s *Service) do(e *endpoint, r micro.Request, trace string, held **room.Ticket) (a api.Answer, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = api.Panicked(v)
@@ -102,7 +106,12 @@ func (s *Service) do(e *endpoint, r micro.Request, trace string) (a api.Answer, 
 			return api.Answer{}, err
 		}
 	}
-	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.Timeout)
+	*held = s.cfg.Memory.Ticket(asked.DB)
+	// A large body is here already, and does not wait.
+	if n := len(r.Data()); n > api.MaxBody && !(*held).TryAdd(2*int64(n)) {
+		return api.Answer{}, room.ErrFull
+	}
+	ctx, cancel := context.WithTimeout(room.With(s.ctx, *held), s.cfg.Timeout)
 	defer cancel()
 	a, err = e.do(s.cfg.Operations, ctx, asked)
 	if errors.Is(err, context.Canceled) {

@@ -27,6 +27,7 @@ import (
 
 	"belfry/api"
 	"belfry/internal/metrics"
+	"belfry/internal/room"
 	"belfry/internal/tracing"
 )
 
@@ -53,6 +54,9 @@ type Config struct {
 
 	// Unescape reads an id from the token of a subject that stands for it.
 	Unescape func(token string) (id string, err error)
+
+	// Memory bounds what requests hold; nil is no bound.
+	Memory *room.Pool
 
 	// Timeout is how long the store may take for one request; 0 means
 	// [api.DefaultTimeout].

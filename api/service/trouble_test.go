@@ -19,6 +19,8 @@ import (
 	"belfry/internal/logtest"
 	"belfry/internal/tracing"
 
+	"belfry/internal/room"
+	"belfry/internal/waittest"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 )
@@ -315,5 +317,37 @@ func FuzzRequest(f *testing.F) {
 				t.Errorf("%s %q If-Match %q: %s %s", subject, body, tag, status, got.Data)
 			}
 		}
+	})
+}
+
+// Without room requests over NATS are refused, those of other dbs not; and what was
+// held for one goes with its answer.
+func TestRoomOverNATS(t *testing.T) {
+	t.Parallel()
+	memory := room.New(room.Config{Bytes: 16 << 20, Patience: time.Millisecond})
+	s := start(t, api.Operations{}, func(cfg *service.Config) { cfg.Memory = memory })
+	for _, db := range []string{"full", "other"} {
+		s.expect(t, "belfry.route.create."+db, `{"id":"r","type":"NATS"}`, ok)
+	}
+	large := `{"id":"a","trigger_time":4102444800000,"route":"r","meta":"` + strings.Repeat("x", 300<<10) + `"}`
+	memory.Force("full", 8<<20)
+	const refusal = `{"error":"requests hold too much memory","code":"E305"}`
+	for subject, body := range map[string]string{
+		"belfry.job.create.full.coll": large,
+		"belfry.job.get.full.coll":    `{"id":"a"}`,
+		"belfry.job.list.full":        `{}`,
+		"belfry.job.delete.full.coll": `{"id":"a"}`,
+	} {
+		s.expect(t, subject, body, refusal)
+	}
+	s.expect(t, "belfry.job.create.other.coll", large, ok)
+	if got := s.ask(t, "belfry.job.get.other.coll", `{"id":"a"}`); !strings.Contains(string(got.Data), `"scheduled"`) {
+		t.Errorf("the job of the other db is answered %.200s", got.Data)
+	}
+	waittest.Eventually(t, func() string {
+		if held := memory.Held(); held != 8<<20 {
+			return fmt.Sprintf("%d bytes are held in the end, want what the full db was given", held)
+		}
+		return ""
 	})
 }

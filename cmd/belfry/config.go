@@ -45,6 +45,10 @@ type Config struct {
 	// wait. Zero is 10,000.
 	MaxConnections int
 
+	// MaxRequestMemory is how many bytes requests hold together, more or less,
+	// of what they bring, read and answer. Zero is 128 MiB.
+	MaxRequestMemory int
+
 	// Data is the folder that holds everything the embedded nats-server
 	// stores. It is made if it is missing, and belongs to one process at a
 	// time. Zero is ./data.

@@ -72,6 +72,8 @@ func TestFlagTable(t *testing.T) {
 		{"tls-key", "a.key", "b.key", func(c Config) any { return c.TLSKey }, "a.key", "b.key", nil},
 		{"request-rate", "1", "1000000", func(c Config) any { return c.RequestRate }, 1, 1_000_000, []string{"", "-1", "1000001", "0.5"}},
 		{"max-connections", "1", "1000000", func(c Config) any { return c.MaxConnections }, 1, 1_000_000, []string{"", "0", "-1", "1000001"}},
+		{"max-request-memory", "64MiB", "2047MiB", func(c Config) any { return c.MaxRequestMemory }, 64 << 20, 2047 << 20,
+			[]string{"", "0", "-1", "63MiB", "67108863", "2048MiB", "1GiB"}},
 		{"data", "/a", "/b", func(c Config) any { return c.Data }, "/a", "/b", []string{""}},
 		{"nats-config", "a.conf", "b.conf", func(c Config) any { return c.NATSConfig }, "a.conf", "b.conf", nil},
 		{"nats-listen", ":-1", ":0", func(c Config) any { return c.NATSListen }, ":-1", ":0",

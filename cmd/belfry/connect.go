@@ -16,8 +16,10 @@ import (
 
 // The names of Belfry's connections, as NATS tools show them.
 const (
-	storeConn   = "belfry"         // of the store
-	serviceConn = "belfry service" // of the NATS service, whose requests delay no ack
+	storeConn    = "belfry"          // of the timer, which fires
+	workersConn  = "belfry workers"  // of the workers
+	requestsConn = "belfry requests" // of what the API reads and writes
+	serviceConn  = "belfry service"  // of the NATS service's own messages
 )
 
 // dial opens the connection of that name to the NATS server in use.
@@ -158,6 +160,7 @@ func natsHosts(list string) string {
 // is lost, also when the server refuses its user for a while, whose credentials
 // may be renewed.
 func (s *Server) connOptions(name string) []nats.Option {
+	s.natsCounts.Opened(name)
 	return []nats.Option{
 		nats.Name(name),
 		s.inboxes.random,
@@ -165,6 +168,7 @@ func (s *Server) connOptions(name string) []nats.Option {
 		nats.IgnoreAuthErrorAbort(),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil { // nil when we close it
+				s.natsCounts.Lost(name)
 				s.log.Warn("lost the connection to NATS", "connection", name, "error", err)
 			}
 		}),

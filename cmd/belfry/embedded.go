@@ -27,7 +27,8 @@ type embedded struct {
 func startEmbedded(ctx context.Context, opts *server.Options, log *slog.Logger) (*embedded, error) {
 	e := &embedded{keys: map[string]nkeys.KeyPair{}}
 	if hasAuth(opts) {
-		if err := errors.Join(e.addUser(opts, storeConn, nil), e.addUser(opts, serviceConn, servicePermissions())); err != nil {
+		if err := errors.Join(e.addUser(opts, storeConn, nil), e.addUser(opts, workersConn, nil), e.addUser(opts, requestsConn, nil),
+			e.addUser(opts, serviceConn, servicePermissions())); err != nil {
 			return nil, fmt.Errorf("couldn't make a user for the embedded nats-server: %w", err)
 		}
 	}

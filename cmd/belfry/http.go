@@ -47,7 +47,7 @@ func (s *Server) openFront() (front, error) {
 	return front{listener, cert, admin}, nil
 }
 
-func (s *Server) serveAPI(ctx context.Context, at front, ops api.Operations, store *streams.Store, told telemetry) {
+func (s *Server) serveAPI(ctx context.Context, at front, ops api.Operations, store *streams.Store, memory memory, told telemetry) {
 	loopback := s.loopbackHost(ctx)
 	s.warnIfPlain(at.adminToken != "" && loopback == "")
 	s.serveHTTP(at.listener, at.cert, api.New(api.Config{
@@ -59,6 +59,7 @@ func (s *Server) serveAPI(ctx context.Context, at front, ops api.Operations, sto
 		AdminToken:   at.adminToken,
 		LoopbackHost: loopback,
 		RequestRate:  s.cfg.RequestRate,
+		Memory:       memory.requests,
 		Metrics:      told.counts.API,
 		Tracer:       told.tracer,
 		Scrape:       told.scrape,

@@ -26,7 +26,7 @@ const (
 	deliveryGrace = 16 * time.Second // webhooks under way, each of which may take 15 s
 	deliveryLimit = deliveryGrace + time.Second
 	attemptsLimit = 1500 * time.Millisecond
-	flushLimit    = 500 * time.Millisecond // of each of the two NATS connections
+	flushLimit    = 250 * time.Millisecond // of each of the four NATS connections
 	tracesLimit   = 500 * time.Millisecond
 )
 

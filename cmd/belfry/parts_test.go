@@ -61,6 +61,7 @@ func TestPartsInTheirOrder(t *testing.T) {
 	}
 	want := []string{
 		"API listener", "admin listener", "traces", "data folder", "nats-server", "NATS connection belfry",
+		"NATS connection belfry workers", "NATS connection belfry requests",
 		"attempts", "delivery", "timer", "tokens", "certificate", "API",
 		"NATS connection belfry service", "NATS service",
 	}

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"belfry/internal/loglimit"
+	"belfry/internal/metrics"
 )
 
 // Server is one running Belfry: the HTTP API, the timer, the delivery, and,
@@ -30,8 +31,9 @@ type Server struct {
 	stopped bool
 	undo    []step // what Start did, as Stop takes it back, last first
 
-	syncAlways bool // of the embedded server; set by start
-	usersApart bool // the embedded server has an account for its users; set by start
+	syncAlways bool          // of the embedded server; set by start
+	usersApart bool          // the embedded server has an account for its users; set by start
+	natsCounts *metrics.NATS // set by start
 
 	inboxes inboxes
 

@@ -34,11 +34,13 @@ func (s *Server) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.natsCounts = told.counts.NATS
 	dial, err := natsUp(ctx)
 	if err != nil {
 		return err
 	}
-	store, err := s.openStore(ctx, dial, told.counts.Streams)
+	memory := newMemory(s.cfg.MaxRequestMemory, told.counts.Memory, s.log)
+	store, err := s.openStore(ctx, dial, memory, told.counts.Streams)
 	if err != nil {
 		return err
 	}
@@ -56,10 +58,11 @@ func (s *Server) start(ctx context.Context) error {
 	s.spawn("tokens", stopLimit, store.Tokens().Run)
 	s.awaitTokens(ctx, store)
 	ops := api.Operations{Jobs: store.Jobs(), Routes: store.Routes(), MaxMeta: s.cfg.MaxMeta}
-	s.serveAPI(ctx, front, ops, store, told)
+	s.serveAPI(ctx, front, ops, store, memory, told)
 	return s.serveNATS(ctx, dial, service.Config{
 		Operations: ops,
 		OwnInbox:   s.inboxes.own,
+		Memory:     memory.requests,
 		Unescape:   streams.Unescape,
 		Version:    version,
 		Metrics:    told.counts.API,
@@ -93,8 +96,18 @@ func (s *Server) startTelemetry(ctx context.Context) (telemetry, error) {
 	return telemetry{counts, scrape, tracer}, nil
 }
 
-func (s *Server) openStore(ctx context.Context, dial dial, counts *metrics.Streams) (*streams.Store, error) {
+// openStore opens the store on connections of its own for each that must not wait
+// for another.
+func (s *Server) openStore(ctx context.Context, dial dial, memory memory, counts *metrics.Streams) (*streams.Store, error) {
 	nc, err := dial(storeConn)
+	if err != nil {
+		return nil, err
+	}
+	workers, err := dial(workersConn)
+	if err != nil {
+		return nil, err
+	}
+	requests, err := dial(requestsConn)
 	if err != nil {
 		return nil, err
 	}
@@ -107,6 +120,9 @@ func (s *Server) openStore(ctx context.Context, dial dial, counts *metrics.Strea
 		DeadMaxAge:  s.cfg.DeadMaxAge,
 		OnlyNode:    s.cfg.embedded(),
 		SyncAlways:  s.syncAlways,
+		Conns:       streams.Conns{Workers: workers, Requests: requests},
+		MaxMeta:     s.cfg.MaxMeta,
+		Reads:       memory.reads,
 
 		Authenticated: s.cfg.AdminToken != "" || s.cfg.AdminTokenFile != "",
 
@@ -144,7 +160,7 @@ func (s *Server) spread(nc *nats.Conn) (partitions, replicas int) {
 func (s *Server) startDelivery(store *streams.Store, told telemetry) {
 	allow, _ := prefixes(s.cfg.WebhookAllow) // as checked
 	s.spawn("delivery", deliveryLimit, delivery.New(delivery.Config{
-		Jobs:          store.Jobs(),
+		Jobs:          store.WorkJobs(),
 		Routes:        store.RouteCache(),
 		Inboxes:       store.Inboxes(),
 		Breakers:      store.Breakers(),

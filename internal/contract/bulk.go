@@ -17,6 +17,10 @@ import (
 // them, or NDJSON, one on each line that is not blank. The first character tells
 // which. It holds one of them in memory.
 type Bulk struct {
+	// Grow is called once an object turns out to be longer than [BulkSmall],
+	// before more of it is read. Its error ends the reading. nil is never called.
+	Grow func() error
+
 	in     *bufio.Reader
 	limit  int
 	dec    *jsontext.Decoder // of an array
@@ -24,9 +28,13 @@ type Bulk struct {
 	number int
 }
 
+// BulkSmall is how long an object may be that is held in the memory that every bulk
+// has.
+const BulkSmall = 64 << 10
+
 // NewBulk reads from r objects of up to limit bytes each.
 func NewBulk(r io.Reader, limit int) *Bulk {
-	return &Bulk{in: bufio.NewReaderSize(r, 64<<10), limit: limit}
+	return &Bulk{in: bufio.NewReaderSize(r, BulkSmall), limit: limit}
 }
 
 // Next returns the next object, not parsed yet, in memory of its own, and its
@@ -72,7 +80,7 @@ func (b *Bulk) begin() error {
 				return err
 			}
 			b.number = 0
-			guarded := &guard{in: b.in, limit: int64(b.limit)}
+			guarded := &guard{in: b.in, limit: int64(b.limit), grow: b.grow}
 			// As in readObject, names are looked at later.
 			b.dec = jsontext.NewDecoder(guarded, jsontext.AllowDuplicateNames(true))
 			guarded.dec = b.dec
@@ -125,6 +133,11 @@ func (b *Bulk) line() ([]byte, error) {
 	over := false
 	for {
 		part, err := b.in.ReadSlice('\n')
+		if len(line) > 0 && !over { // it is longer than the buffer
+			if err := b.grow(); err != nil {
+				return nil, err
+			}
+		}
 		if len(line)+len(part) > b.limit+len("\r\n") {
 			line, over = nil, true
 		} else if !over {
@@ -145,6 +158,13 @@ func (b *Bulk) line() ([]byte, error) {
 	}
 }
 
+func (b *Bulk) grow() error {
+	if b.Grow == nil {
+		return nil
+	}
+	return b.Grow()
+}
+
 func (b *Bulk) tooLarge() error {
 	return fmt.Errorf("%w: it has more than %d bytes", job.ErrTooLarge, b.limit)
 }
@@ -155,11 +175,17 @@ type guard struct {
 	dec   *jsontext.Decoder
 	read  int64
 	limit int64
+	grow  func() error
 }
 
 func (g *guard) Read(p []byte) (int, error) {
 	if g.read-g.dec.InputOffset() > g.limit {
 		return 0, fmt.Errorf("%w: an element has more than %d bytes", job.ErrTooLarge, g.limit)
+	}
+	if g.read-g.dec.InputOffset() >= BulkSmall {
+		if err := g.grow(); err != nil {
+			return 0, err
+		}
 	}
 	n, err := g.in.Read(p)
 	g.read += int64(n)

@@ -27,6 +27,8 @@ type Metrics struct {
 	Streams  *Streams
 	Delivery *Delivery
 	API      *API
+	Memory   *Memory
+	NATS     *NATS
 
 	set *set
 }
@@ -43,7 +45,7 @@ func New(b Build) *Metrics {
 	)
 	s.gauges("belfry_build_info", "1; the labels say what is running.", "version", "commit", "go").
 		WithLabelValues(b.Version, b.Commit, b.Go).Set(1)
-	m := &Metrics{Streams: newStreams(s), Delivery: newDelivery(s), API: newAPI(s), set: s}
+	m := &Metrics{Streams: newStreams(s), Delivery: newDelivery(s), API: newAPI(s), Memory: newMemory(s), NATS: newNATS(s), set: s}
 	panics := s.counters("belfry_panics_total", "Panics in callbacks that the process outlived, by where: `streams`, `delivery` or `api`. Each is a fault of Belfry; the log has its stack.", "part")
 	m.Streams.panics = panics.WithLabelValues("streams")
 	m.Delivery.panics = panics.WithLabelValues("delivery")

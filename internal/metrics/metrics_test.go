@@ -43,6 +43,12 @@ func all(m *metrics.Metrics) {
 	m.Delivery.Came(k, metrics.Failed, true)
 	m.API.RequestBegan()
 	m.API.RequestEnded(http.MethodGet, "/healthz", http.StatusOK, time.Millisecond)
+	r := m.Memory.Room("requests", 1<<20)
+	r.Held(1)
+	r.Waited()
+	r.Refused()
+	m.NATS.Opened("belfry")
+	m.NATS.Lost("belfry")
 }
 
 // family returns one metric with its values.

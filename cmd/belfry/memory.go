@@ -1,0 +1,65 @@
+package main
+
+import (
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"belfry/internal/metrics"
+	"belfry/internal/room"
+)
+
+// readsMost bounds what is on its way from NATS to requests: half of what
+// nats-server lets a connection have pending by default, before it cuts it.
+const readsMost = 32 << 20
+
+// memory bounds what requests hold together.
+type memory struct {
+	requests *room.Pool // in their hands
+	reads    *room.Pool // on its way to them from NATS
+}
+
+// newMemory shares out --max-request-memory.
+func newMemory(bytes int, counts *metrics.Memory, log *slog.Logger) memory {
+	reads := min(int64(bytes)/4, readsMost)
+	pool := func(of string, bytes int64) *room.Pool {
+		return room.New(room.Config{Bytes: bytes, Watch: &memoryWatch{
+			of: of, counts: counts.Room(of, bytes), log: log,
+			waits: rate.Sometimes{Interval: tellMemory}, refusals: rate.Sometimes{Interval: tellMemory},
+		}})
+	}
+	return memory{requests: pool("requests", int64(bytes)-reads), reads: pool("reads", reads)}
+}
+
+// tellMemory is how often the log tells that the bound bites.
+const tellMemory = 10 * time.Second
+
+// memoryWatch tells of one of the bounds.
+type memoryWatch struct {
+	of     string
+	counts *metrics.Room
+	log    *slog.Logger
+
+	waits, refusals   rate.Sometimes
+	waited, refusedOf atomic.Int64 // since it was told last
+}
+
+func (w *memoryWatch) Holds(bytes int64) { w.counts.Held(bytes) }
+
+func (w *memoryWatch) Waits(db string) {
+	w.counts.Waited()
+	w.waited.Add(1)
+	w.waits.Do(func() {
+		w.log.Info("requests wait for memory", "of", w.of, "db", db, "times", w.waited.Swap(0))
+	})
+}
+
+func (w *memoryWatch) Refuses(db string) {
+	w.counts.Refused()
+	w.refusedOf.Add(1)
+	w.refusals.Do(func() {
+		w.log.Warn("requests were refused for want of memory", "of", w.of, "db", db, "times", w.refusedOf.Swap(0))
+	})
+}

@@ -1,0 +1,52 @@
+package streams
+
+import (
+	"context"
+	"fmt"
+
+	"belfry/internal/job"
+	"belfry/internal/room"
+)
+
+// besideMeta is what a message of a job has at most beside its meta: the ids, and
+// the headers.
+const besideMeta = 16 << 10
+
+// takeReads makes room for answers of so many bytes, for the db that the request
+// works for. done gives it back; it is for once the answers have come, whether
+// somebody still waits for them or not.
+func (w *writer) takeReads(ctx context.Context, bytes int64) (done func(), err error) {
+	return w.takeReadsFor(ctx, room.Of(ctx).Owner(), bytes)
+}
+
+func (w *writer) takeReadsFor(ctx context.Context, owner string, bytes int64) (done func(), err error) {
+	took, err := w.reads.Take(ctx, owner, bytes)
+	if err != nil {
+		return nil, err
+	}
+	return func() { w.reads.Give(owner, took) }, nil
+}
+
+// turn waits for a turn of the db that the request works for. over ends it.
+func (w *writer) turn(ctx context.Context) (over func(), err error) {
+	owner := room.Of(ctx).Owner()
+	took, err := w.turns.Take(ctx, owner, 1)
+	if err != nil {
+		return nil, unavailable("others read too much", err)
+	}
+	return func() { w.turns.Give(owner, took) }, nil
+}
+
+// hold makes room for a message in what the request holds, before it is read.
+// shrink tells how large it is.
+func (w *writer) hold(ctx context.Context) (shrink func(size int), err error) {
+	t := room.Of(ctx)
+	before := t.Held()
+	if err := t.Add(ctx, w.largest); err != nil {
+		return nil, full(err)
+	}
+	return func(size int) { t.Keep(before + int64(size)) }, nil
+}
+
+// full is the error of a request that found no room in time; nothing was changed.
+func full(err error) error { return fmt.Errorf("%w: %w", job.ErrUnavailable, err) }
