@@ -33,6 +33,7 @@ func TestDefaults(t *testing.T) {
 	want := Config{
 		Listen:               "127.0.0.1:8080",
 		MaxConnections:       10_000,
+		MaxRequestMemory:     128 << 20,
 		Data:                 "./data",
 		MaxMeta:              512 * 1024,
 		HistoryTTL:           24 * time.Hour,
