@@ -35,6 +35,10 @@ const maxPullWait = 2 * time.Minute
 // its fires until they are redelivered, so consumers refuse longer pulls.
 const replyThreshold = maxPullWait + 30*time.Second
 
+// requestThreshold is the same for what has one answer, which comes in seconds
+// or, as to most acks, never.
+const requestThreshold = 30 * time.Second
+
 // separateUsers moves every user of the configuration into an account of its
 // own, but for the admins. Without users it changes nothing: then either
 // nobody says who they are, or one password is for everything.
@@ -96,8 +100,12 @@ func share(data, users *server.Account) error {
 		if err == nil {
 			err = users.AddServiceImport(data, shared.from, shared.to)
 		}
-		if err == nil && shared.answers == server.Streamed {
-			err = data.SetServiceExportResponseThreshold(shared.to, replyThreshold)
+		if err == nil {
+			threshold := requestThreshold
+			if shared.answers == server.Streamed {
+				threshold = replyThreshold
+			}
+			err = data.SetServiceExportResponseThreshold(shared.to, threshold)
 		}
 		if err != nil {
 			return fmt.Errorf("couldn't share %s with the account of the users: %w", shared.to, err)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -194,6 +195,24 @@ func TestMQTTHasJetStreamToItself(t *testing.T) {
 	}
 	if names := streamNames(t, as(t, p, "ops")); !slices.Contains(names, "FIRES") {
 		t.Errorf("an admin sees the streams %v", names)
+	}
+}
+
+// The server forgets soon where one answer goes, and where the fires of a pull
+// go only when no pull waits any more.
+func TestThresholds(t *testing.T) {
+	t.Parallel()
+	opts, err := natsOptions(t.Context(), Config{NATSConfig: confFile(t, userConf(``))}.withDefaults())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for subject, want := range map[string]time.Duration{
+		"$JS.API.CONSUMER.MSG.NEXT.FIRES.*": replyThreshold, "$SRV.>": replyThreshold,
+		"$JS.API.CONSUMER.INFO.FIRES.*": requestThreshold, "$JS.ACK.FIRES.>": requestThreshold, "belfry.>": requestThreshold,
+	} {
+		if got, err := opts.Accounts[0].ServiceExportResponseThreshold(subject); got != want || err != nil {
+			t.Errorf("the way back of %s is kept for %v, %v; want %v", subject, got, err, want)
+		}
 	}
 }
 
