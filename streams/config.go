@@ -51,8 +51,8 @@ type Config struct {
 	// subscribers in another account; empty is that they are in this one.
 	SubscriberAPI string
 
-	// MaxPullWait is the longest that a pull of a subscriber may wait; 0 leaves
-	// each inbox as it is.
+	// MaxPullWait is the longest that a pull of a subscriber may wait. 0 is any
+	// time for the only node; others leave each inbox as it is.
 	MaxPullWait time.Duration
 
 	// Authenticated says that an admin token is configured, so that

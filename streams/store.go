@@ -88,7 +88,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	s.tokens = newTokens(w, js, s.cfg, s.ensureTokens)
 	s.backups = newBackups(s)
 	s.leases = newLeases(s)
-	if s.cfg.MaxPullWait > 0 {
+	if s.cfg.MaxPullWait > 0 || s.cfg.OnlyNode {
 		if err := s.inboxes.limitPulls(ctx); err != nil {
 			return nil, err
 		}

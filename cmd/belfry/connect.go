@@ -58,7 +58,9 @@ func (s *Server) embedNATS(ctx context.Context, opts *server.Options) (dial, err
 		return nil, err
 	}
 	s.onStop("nats-server", stopLimit, e.stop)
-	s.usersApart = len(opts.Accounts) > 0
+	if s.usersApart = len(opts.Accounts) > 0; s.usersApart {
+		s.spawn("guard of replies", stopLimit, newReplyGuard(e.server, maxReplies, s.log).Run)
+	}
 	s.setPlace(&s.natsURL, e.server.ClientURL())
 	return func(name string) (*nats.Conn, error) {
 		conn, err := e.connection(name)

@@ -41,9 +41,13 @@ func startEmbedded(ctx context.Context, opts *server.Options, log *slog.Logger) 
 	ns.SetLoggerV2(natsLog, opts.Debug, false, false)
 
 	started := make(chan struct{})
+	var jetStream error // read once started is closed
 	go func() {
 		defer close(started)
 		ns.Start()
+		if len(opts.Accounts) > 0 {
+			jetStream = enableJetStream(ns, opts)
+		}
 	}()
 	select {
 	case <-started:
@@ -56,11 +60,8 @@ func startEmbedded(ctx context.Context, opts *server.Options, log *slog.Logger) 
 	if err == nil && !ns.ReadyForConnections(10*time.Second) {
 		err = errors.New("it takes no connections after 10 s")
 	}
-	if err == nil && len(opts.Accounts) > 0 {
-		err = enableJetStream(ns, opts)
-	}
 	if err == nil {
-		err = natsLog.fatal()
+		err = jetStream
 	}
 	if err != nil {
 		ns.Shutdown()

@@ -96,7 +96,7 @@ func TestNATSOptionsRefused(t *testing.T) {
 	}{
 		{"unknown keys", "lisen: 4222\njetstrem: true", Config{}, `couldn't load it`},
 		{"store_dir", `jetstream { store_dir: "/tmp/x" }`, Config{}, "leave store_dir out: --data says where the data is"},
-		{"accounts", `accounts { A { users [ {user: a, password: b} ] } }`, Config{}, "leave accounts, operator, trusted and auth_callout out"},
+		{"accounts", `accounts { A { users [ {user: a, password: b} ] } }`, Config{}, "leave accounts, operator, trusted, system_account and auth_callout out"},
 		{"small payload", "max_payload: 100KB", Config{}, "max_payload must be at least 589824, or --max-meta at most 36864"},
 		{"everywhere", "listen: 0.0.0.0:4222", Config{}, `would listen on "0.0.0.0:4222": not a loopback address`},
 		{"everywhere by flag", "debug: false", Config{NATSListen: "0.0.0.0:4222"}, "add --insecure"},

@@ -88,6 +88,7 @@ func (w *walk) targets(t *testing.T) (all []string) {
 	all = append(all,
 		"JS.belfry.CONSUMER.INFO.FIRES.games_other", "JS.belfry.CONSUMER.MSG.NEXT.FIRES.games_other", "JS.belfry.CONSUMER.MSG.NEXT.FIRES.other_r",
 		"JS.belfry.STREAM.DELETE.FIRES", "$JS.ACK.FIRES.games_other.1.2.1.1.0", "$JS.ACK.FIRES.other_r.1.1.1.1.0",
+		"$JS.ACK.ADVISORIES.bury.1.1.1.1.0", "$JS.API.CONSUMER.MSG.NEXT.ADVISORIES.bury", "$JS.API.CONSUMER.DELETE.ADVISORIES.bury",
 		"$KV.jobs_0.other.c.V1", "$KV.jobs_0.other.c.future", "$KV.jobs_0.epoch", "$KV.routes.other.web", "$KV.routes.other.r",
 		"$KV.tokens.x", "$KV.gates.rate.other.r", "$KV.gates.breaker.other.r", "$KV.belfry.partitions", "$KV.belfry.lease.0", "$KV.belfry.restore",
 		"fires.other.r", "fires.games.other", "fires.games.turns", "fence.0", "dead.other.r", "attempts.other.c.future",

@@ -35,6 +35,10 @@ const maxPullWait = 2 * time.Minute
 // its fires until they are redelivered, so consumers refuse longer pulls.
 const replyThreshold = maxPullWait + 30*time.Second
 
+// requestThreshold is the same for what has one answer, which comes in seconds
+// or, as to most acks, never.
+const requestThreshold = 30 * time.Second
+
 // separateUsers moves every user of the configuration into an account of its
 // own, but for the admins. Without users it changes nothing: then either
 // nobody says who they are, or one password is for everything.
@@ -45,9 +49,8 @@ func separateUsers(opts *server.Options, admins []string) error {
 		}
 		return nil
 	}
-	leaf := opts.LeafNode
-	if leaf.Port != 0 && leaf.Username == "" && leaf.Nkey == "" && len(leaf.Users) == 0 {
-		return errors.New("--nats-config: users are for clients: leafnodes needs an authorization block of its own")
+	if err := checkLeafNodes(opts.LeafNode); err != nil {
+		return err
 	}
 	data, users := server.NewAccount(dataAccount), server.NewAccount(usersAccount)
 	var errs []error
@@ -61,6 +64,9 @@ func separateUsers(opts *server.Options, admins []string) error {
 			return data, may, types
 		}
 		errs = append(errs, checkUser(name, may, types))
+		if opts.MQTT.Port != 0 {
+			may = withoutJetStream(may)
+		}
 		return users, may, clientTypes(types)
 	}
 	for _, u := range opts.Users {
@@ -94,12 +100,35 @@ func share(data, users *server.Account) error {
 		if err == nil {
 			err = users.AddServiceImport(data, shared.from, shared.to)
 		}
-		if err == nil && shared.answers == server.Streamed {
-			err = data.SetServiceExportResponseThreshold(shared.to, replyThreshold)
+		if err == nil {
+			threshold := requestThreshold
+			if shared.answers == server.Streamed {
+				threshold = replyThreshold
+			}
+			err = data.SetServiceExportResponseThreshold(shared.to, threshold)
 		}
 		if err != nil {
 			return fmt.Errorf("couldn't share %s with the account of the users: %w", shared.to, err)
 		}
+	}
+	return nil
+}
+
+// checkLeafNodes refuses leaf nodes in the account of the users: the server lets
+// them name reply subjects that it refuses to clients.
+func checkLeafNodes(leaf server.LeafNodeOpts) error {
+	if leaf.Port != 0 && leaf.Username == "" && leaf.Nkey == "" && len(leaf.Users) == 0 {
+		return errors.New("--nats-config: users are for clients: leafnodes needs an authorization block of its own")
+	}
+	named := leaf.Account != ""
+	for _, u := range leaf.Users {
+		named = named || u.Account != nil
+	}
+	for _, r := range leaf.Remotes {
+		named = named || r.LocalAccount != ""
+	}
+	if named {
+		return errors.New("--nats-config: leaf nodes are in Belfry's account, where they may do everything: leave account out of leafnodes")
 	}
 	return nil
 }
@@ -145,9 +174,25 @@ func checkPermission(name, subject string) error {
 	return fmt.Errorf("--nats-config: user %q: the permission %q is of the JetStream API, which users do not reach: %s (docs/operations.md, \"Upgrade\")", name, subject, instead)
 }
 
+// withoutJetStream returns the permissions without the JetStream API, which is
+// MQTT's alone in the account of the users: a consumer there would send any
+// subject a message whose reply subject acks a fire of Belfry's account.
+func withoutJetStream(may *server.Permissions) *server.Permissions {
+	narrow := server.Permissions{}
+	if may != nil {
+		narrow = *may
+	}
+	publish := server.SubjectPermission{}
+	if narrow.Publish != nil {
+		publish = *narrow.Publish
+	}
+	publish.Deny = slices.Concat(publish.Deny, []string{streams.JetStreamAPI + ".>"})
+	narrow.Publish = &publish
+	return &narrow
+}
+
 // clientTypes are the connections that a user of the clients may make. A leaf
-// node is none: the server lets it name reply subjects that it refuses to
-// clients.
+// node is none, see [checkLeafNodes].
 func clientTypes(types map[string]struct{}) map[string]struct{} {
 	if types != nil {
 		return types

@@ -5,8 +5,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -44,11 +46,18 @@ func TestUsersRefused(t *testing.T) {
 			[]string{`user "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4"`}},
 		{"a leaf node", `authorization { users: [ {user: u, password: p, allowed_connection_types: [LEAFNODE]} ] }`, "", []string{`user "u"`, "LEAFNODE"}},
 		{"leaf nodes as users", userConf(``) + "\nleafnodes { listen: \"127.0.0.1:7422\" }", "", []string{"leafnodes needs an authorization block of its own"}},
+		{"a leaf node in their account", userConf(``) + `
+			leafnodes { listen: "127.0.0.1:7422", authorization { user: leaf, password: p, account: USERS } }`, "", []string{"leafnodes", "leave account out"}},
+		{"a leaf node's user in their account", userConf(``) + `
+			leafnodes { listen: "127.0.0.1:7422", authorization { users: [ {user: a, password: p}, {user: leaf, password: p, account: USERS} ] } }`, "", []string{"leafnodes", "leave account out"}},
+		{"a hub for their account", userConf(``) + `
+			leafnodes { remotes: [ {url: "nats://127.0.0.1:7422", account: USERS} ] }`, "", []string{"leafnodes", "leave account out"}},
+		{"a system account", userConf(``) + "\nsystem_account: USERS", "", []string{"leave accounts", "system_account"}},
 		{"an admin with permissions", userConf(`publish: ["x"]`), "u", []string{`--nats-admin "u"`, "leave them out"}},
 		{"an admin who is none", userConf(`publish: ["x"]`), "ops,nobody", []string{`--nats-admin "nobody"`, "no such user"}},
 		{"an admin of one user", `authorization { user: u, password: p }`, "u", []string{`--nats-admin "u"`, "has no users"}},
 		{"auth callout", `authorization { users: [ {user: u, password: p} ], auth_callout { issuer: "ABJHLOVMPA4CI6R5KLNGOB4GSLNIY7IOUPAJC4YFNDLQVIOBYQGUWVLA", auth_users: [u] } }`, "",
-			[]string{"leave accounts, operator, trusted and auth_callout out"}},
+			[]string{"leave accounts, operator, trusted, system_account and auth_callout out"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -106,7 +115,7 @@ func TestUsersComeAndGo(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if limit := c.CachedInfo().Config.MaxRequestExpires; i > 0 && limit != maxPullWait || i == 0 && limit != 0 {
+		if limit := c.CachedInfo().Config.MaxRequestExpires; args != nil && limit != maxPullWait || args == nil && limit != 0 {
 			t.Errorf("with %v a pull of an inbox may wait %v", args, limit)
 		}
 		for { // an ack may be younger than the last flush before the kill, and its fire comes again
@@ -166,6 +175,45 @@ func TestUsersOnOtherListeners(t *testing.T) {
 		}
 		return ""
 	})
+}
+
+// MQTT turns JetStream on in the account of the users, and has it to itself: a
+// consumer there sends what it has with the reply subject $JS.ACK.…, which the
+// server refuses to clients, and so acks what is another's in Belfry's account.
+func TestMQTTHasJetStreamToItself(t *testing.T) {
+	t.Parallel()
+	conf := `authorization { users: [
+		{user: all, password: p}, {user: most, password: p, permissions: {publish: {allow: ">", deny: "x"}, subscribe: ">"}},
+		{user: own, password: p, permissions: {subscribe: "_INBOX.>"}}, {user: ops, password: p}
+	] }` + fmt.Sprintf("\nmqtt { listen: %q }\n", freePort(t))
+	p := startProgram(t, t.TempDir(), "--nats-config", confFile(t, conf), "--nats-admin", "ops")
+	for _, name := range []string{"all", "most", "own"} {
+		nc, violates := watched(t, as(t, p, name), "_INBOX")
+		for _, subject := range []string{"$JS.API.STREAM.CREATE.FIRES", "$JS.API.CONSUMER.CREATE.$MQTT_msgs.c", "$JS.API.INFO"} {
+			violates("publish, as "+name+", to", subject, nc.Publish(subject, []byte(`{"name":"FIRES","subjects":["x.>"]}`)))
+		}
+	}
+	if names := streamNames(t, as(t, p, "ops")); !slices.Contains(names, "FIRES") {
+		t.Errorf("an admin sees the streams %v", names)
+	}
+}
+
+// The server forgets soon where one answer goes, and where the fires of a pull
+// go only when no pull waits any more.
+func TestThresholds(t *testing.T) {
+	t.Parallel()
+	opts, err := natsOptions(t.Context(), Config{NATSConfig: confFile(t, userConf(``))}.withDefaults())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for subject, want := range map[string]time.Duration{
+		"$JS.API.CONSUMER.MSG.NEXT.FIRES.*": replyThreshold, "$SRV.>": replyThreshold,
+		"$JS.API.CONSUMER.INFO.FIRES.*": requestThreshold, "$JS.ACK.FIRES.>": requestThreshold, "belfry.>": requestThreshold,
+	} {
+		if got, err := opts.Accounts[0].ServiceExportResponseThreshold(subject); got != want || err != nil {
+			t.Errorf("the way back of %s is kept for %v, %v; want %v", subject, got, err, want)
+		}
+	}
 }
 
 func freePort(t *testing.T) string {

@@ -34,9 +34,9 @@ func natsOptions(ctx context.Context, cfg Config) (*server.Options, error) {
 	switch {
 	case opts.StoreDir != "":
 		return nil, fmt.Errorf("--nats-config %q: leave store_dir out: --data says where the data is", cfg.NATSConfig)
-	case len(opts.Accounts) > 0 || len(opts.TrustedOperators) > 0 || len(opts.TrustedKeys) > 0 || opts.AuthCallout != nil:
+	case len(opts.Accounts) > 0 || len(opts.TrustedOperators) > 0 || len(opts.TrustedKeys) > 0 || opts.SystemAccount != "" || opts.AuthCallout != nil:
 		// Belfry makes the accounts, and says who is in which.
-		return nil, fmt.Errorf("--nats-config %q: Belfry makes the accounts of the embedded server: leave accounts, operator, trusted and auth_callout out, or run a nats-server of your own and use --nats-url", cfg.NATSConfig)
+		return nil, fmt.Errorf("--nats-config %q: Belfry makes the accounts of the embedded server: leave accounts, operator, trusted, system_account and auth_callout out, or run a nats-server of your own and use --nats-url", cfg.NATSConfig)
 	}
 	opts.NoSigs = true
 	opts.Trace = false // would log payloads

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
 
 	"belfry/streams"
 )
@@ -17,7 +18,7 @@ import (
 const neighboursWait = 500 * time.Millisecond
 
 // warnOfNeighbours tells of those connected in Belfry's account of an external
-// server who may publish consumer requests, but not everything: by a reply
+// server who may ask JetStream or the service, but not do everything: by a reply
 // subject they reach everything. It asks each server once and knows the
 // permissions of JWTs only, since servers tell no others. A server that does not
 // answer is passed over.
@@ -45,11 +46,11 @@ func (s *Server) warnOfNeighbours(nc *nats.Conn) {
 		}
 	}
 	if len(limited) > 0 {
-		s.log.Warn("users in Belfry's account may publish consumer requests but not everything: a reply subject takes them further, so give them an account of their own",
+		s.log.Warn("users in Belfry's account may send requests of JetStream or of the service but not everything: a reply subject takes them further, so give them an account of their own",
 			"users", limited, "see", "docs/cluster.md")
 	}
 	if len(unknown) > 0 {
-		s.log.Warn("users share Belfry's account, and the server does not tell their permissions: those who may publish consumer requests reach everything by a reply subject",
+		s.log.Warn("users share Belfry's account, and the server does not tell their permissions: those who may send requests of JetStream or of the service reach everything by a reply subject",
 			"users", unknown, "see", "docs/cluster.md")
 	}
 }
@@ -80,7 +81,7 @@ func connections(nc *nats.Conn) (all []server.ServerAPIConnzResponse) {
 type userReach int
 
 const (
-	reachHarmless userReach = iota // everything, or no consumer request
+	reachHarmless userReach = iota // everything, or nothing that is answered elsewhere
 	reachPart
 	reachUnknown
 )
@@ -92,12 +93,24 @@ func reach(token string) userReach {
 		return reachUnknown
 	}
 	may := claims.Permissions.Pub
-	if len(may.Allow) == 0 && len(may.Deny) == 0 {
-		return reachHarmless
-	}
-	asks := func(subject string) bool { return server.SubjectsCollide(subject, streams.JetStreamAPI+".CONSUMER.>") }
-	if len(may.Allow) > 0 && !slices.ContainsFunc(may.Allow, asks) {
+	everything := len(may.Deny) == 0 && (len(may.Allow) == 0 || slices.Contains(may.Allow, ">"))
+	if everything || !slices.ContainsFunc(answered, func(subject string) bool { return mayPublish(may, subject) }) {
 		return reachHarmless
 	}
 	return reachPart
+}
+
+// answered are the requests that are answered with the server's rights, or with
+// Belfry's: those of JetStream, acks that ask for the next fire, and the
+// library's for the service.
+var answered = []string{streams.JetStreamAPI + ".>", streams.InboxAcks, micro.APIPrefix + ".>"}
+
+// mayPublish reports whether some of the subjects may be published to.
+func mayPublish(may jwt.Permission, subjects string) bool {
+	if len(may.Allow) > 0 && !slices.ContainsFunc(may.Allow, func(allowed string) bool { return server.SubjectsCollide(allowed, subjects) }) {
+		return false
+	}
+	return !slices.ContainsFunc(may.Deny, func(denied string) bool {
+		return jwt.Subject(subjects).IsContainedIn(jwt.Subject(denied))
+	})
 }

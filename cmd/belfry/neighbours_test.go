@@ -29,6 +29,12 @@ func TestReach(t *testing.T) {
 		{"all but streams", nil, []string{"$JS.API.STREAM.>"}, reachPart},
 		{"all but fires", []string{">"}, []string{"fires.>"}, reachPart},
 		{"something else", []string{"belfry.job.>"}, nil, reachHarmless},
+		{"everything, said so", []string{">"}, nil, reachHarmless},
+		{"acks, one of which asks for the next fire", []string{"$JS.ACK.FIRES.games_turns.>"}, nil, reachPart},
+		{"another request", []string{"$JS.API.STREAM.INFO.FIRES"}, nil, reachPart},
+		{"what the service says of itself", []string{"$SRV.PING"}, nil, reachPart},
+		{"all but what is answered", nil, []string{"$JS.>", "$SRV.>"}, reachHarmless},
+		{"all but the API", nil, []string{"$JS.API.>"}, reachPart},
 	} {
 		claims := jwt.NewUserClaims(user)
 		claims.Permissions.Pub.Allow.Add(tc.allow...)
