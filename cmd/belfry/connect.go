@@ -10,6 +10,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/synadia-io/orbit.go/natscontext"
+
+	"belfry/internal/natsdial"
 )
 
 // The names of Belfry's connections, as NATS tools show them.
@@ -76,7 +78,7 @@ func (s *Server) useNATS(context.Context) (dial, error) {
 		open = s.openContext
 	}
 	return func(name string) (*nats.Conn, error) {
-		nc, err := open(s.connOptions(name)...)
+		nc, err := open(append(s.connOptions(name), natsdial.Options()...)...)
 		if err != nil {
 			return nil, fmt.Errorf("couldn't connect to %s: %w", s.otherServer(), err)
 		}
