@@ -62,6 +62,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 		s.timers = append(s.timers, newTimer(s, p))
 	}
 	s.jobs.timers = s.timers
+	s.inboxes.timers = s.timers
 	s.letters = &Letters{js: js, w: w, jobs: s.jobs, cfg: s.cfg, scanTime: scanTime}
 	s.attempts = newAttempts(js, w, s.cfg.SyncAlways && s.replicas == 1, s.cfg)
 	s.tokens = newTokens(w, js, s.cfg)
