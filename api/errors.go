@@ -71,6 +71,7 @@ var errorTable = []ErrorRow{
 	{"E302", 503, job.ErrUnavailable, "The store does not answer; nothing was changed. Try again after `Retry-After` seconds."},
 	{"E303", 503, job.ErrUnknownOutcome, "The store did not say whether it applied the write. It is safe to repeat, except `POST /token` and a rotation without a `secret`: each makes up a new one."},
 	{"E304", 503, errNotReady, "Only of `/readyz`: Belfry cannot store and fire jobs now; the reason says why."},
+	{"E305", 409, job.ErrLimit, "A limit of the NATS server stands against it, as one of its consumers against another route; nothing was changed, and a repeat does not help. The error says which limit."},
 
 	{"E401", 401, errNoToken, "The request has no valid token: `Authorization: Bearer <token>` is needed."},
 	{"E402", 403, errAuthOff, "Tokens cannot be made while authentication is off: run Belfry with `--admin-token-file`."},

@@ -14,7 +14,7 @@
 //   - names and records: names.go, escape.go, headers.go, record.go,
 //     firemessage.go
 //   - writing: writer.go, put.go, asker.go, committer.go, committers.go
-//   - reading: get.go, reader.go, messages.go, ordered.go, watch.go, quorum.go
+//   - reading: get.go, limit.go, reader.go, messages.go, ordered.go, watch.go, quorum.go
 //   - jobs: jobs.go, cancel.go, list.go, places.go, attempts.go
 //   - the timer: timer.go, loop.go, tail.go, watchtail.go, agenda.go, due.go,
 //     load.go, claimbook.go, meter.go

@@ -279,5 +279,8 @@ func (in *Inboxes) handOutAgain(ctx context.Context) error {
 }
 
 func unavailable(doing string, err error) error {
+	if limit := limited(doing, err); limit != nil {
+		return limit
+	}
 	return fmt.Errorf("%w: %s: %w", job.ErrUnavailable, doing, err)
 }
