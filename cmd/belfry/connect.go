@@ -55,7 +55,7 @@ func (s *Server) embedNATS(ctx context.Context, opts *server.Options) (dial, err
 	if err != nil {
 		return nil, err
 	}
-	s.onStop("nats-server", stopLimit, e.stop)
+	s.onStop("nats-server", stopLimit, func(ctx context.Context) error { return s.closeEmbedded(ctx, e) })
 	s.setPlace(&s.natsURL, e.server.ClientURL())
 	return func(name string) (*nats.Conn, error) {
 		conn, err := e.connection(name)
