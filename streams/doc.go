@@ -19,7 +19,7 @@
 //   - the timer: timer.go, loop.go, tail.go, watchtail.go, agenda.go, due.go,
 //     load.go, claimbook.go, meter.go
 //   - gates: gate.go, opening.go, breakers.go, rates.go, permits.go
-//   - ownership: leases.go, sightings.go, balance.go, fence.go, tenure.go,
+//   - ownership: leases.go, sightings.go, clocks.go, balance.go, fence.go, tenure.go,
 //     doubt.go, recover.go
 //   - fires: fire.go, finisher.go, expire.go, inboxes.go, inboxfollow.go,
 //     puller.go, stir.go, standing.go

@@ -123,6 +123,9 @@ func (s *Store) Run(ctx context.Context) error {
 	return nil
 }
 
+// Warnings says what is amiss though all works, for people.
+func (s *Store) Warnings() []string { return s.leases.clocks.warnings() }
+
 // Ready reports whether JetStream answers and the timer is at work. The error
 // wraps [job.ErrUnavailable].
 func (s *Store) Ready(ctx context.Context) error {
