@@ -47,11 +47,12 @@ func (m *Manager) Run(ctx context.Context) error {
 		pools:  make(map[job.RouteKey]*pool),
 	}
 	off := m.cfg.Inboxes.Notify(r.stir)
-	defer off()
 	err := m.cfg.Inboxes.Follow(fetching, func(in job.Inbox) { r.visit(fetching, in) })
 	stopped := ctx.Err() != nil
 
 	stopFetching()
+	off()
+	r.end()
 	ended := make(chan struct{})
 	go func() { defer close(ended); r.running.Wait() }()
 	if !endsWithin(ended, m.cfg.Grace) {
@@ -88,8 +89,16 @@ type run struct {
 	worker  *worker
 	running sync.WaitGroup // everything that Run has to wait for
 
-	mu    sync.Mutex // guards pools, and what in them says so
+	mu    sync.Mutex // guards what follows, and what in the pools says so
 	pools map[job.RouteKey]*pool
+	ended bool
+}
+
+// end keeps pools from being woken from now on.
+func (r *run) end() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ended = true
 }
 
 // visit brings the pool of an inbox in line with its route. A pool lives on

@@ -86,7 +86,7 @@ const fetchers = 4
 // wake has the pool fetch, unless it does or its context has ended. run.mu is held.
 func (p *pool) wake() {
 	p.stirred = time.Now()
-	if p.awake || p.ctx.Err() != nil {
+	if p.awake || p.run.ended || p.ctx.Err() != nil {
 		return
 	}
 	p.awake = true

@@ -12,7 +12,8 @@ import (
 // than anybody waits.
 const (
 	closingEach   = 10 * time.Millisecond
-	closingAtMost = 8 * time.Second
+	closingAtMost = 8 * time.Second // what is waited for
+	closingElse   = 3 * time.Second // for the other streams, where that does not do
 )
 
 // closeEmbedded stops the embedded server. It does not wait for the end if that
@@ -25,7 +26,7 @@ func (s *Server) closeEmbedded(ctx context.Context, e *embedded) error {
 	if time.Duration(n)*closingEach <= closingAtMost {
 		return e.stop(ctx)
 	}
-	ctx, cancel := context.WithTimeout(ctx, closingAtMost)
+	ctx, cancel := context.WithTimeout(ctx, closingElse)
 	defer cancel()
 	err := e.stop(ctx)
 	if err != nil && ctx.Err() != nil {

@@ -44,6 +44,11 @@ func TestSilentNATSServer(t *testing.T) {
 		p.create(t, []plannedJob{{id: id, due: due, meta: `1`}}, "r")
 		links[used].Silence()
 		began := time.Now()
+		// A request that is under way when the server falls silent is answered.
+		p.create(t, []plannedJob{{id: id + " later", due: began.Add(time.Hour), meta: `1`}}, "r")
+		if took := time.Since(began); took > silenceOver {
+			t.Errorf("a request to a silent server took %v, want at most %v", took, silenceOver)
+		}
 		post := in.waitFor(t, round+1)[id]
 		if late := post[0].at.Sub(due); late > silenceOver {
 			t.Errorf("the server fell silent, and a job came %v late, want at most %v", late, silenceOver)
