@@ -64,9 +64,9 @@ fuzz: ## fuzz every decoder of outside bytes, 5,000 inputs each; FUZZTIME=100000
 	done
 
 .PHONY: shows
-shows: ## play bad endpoints, a rate limit and a million jobs in full size
+shows: ## play bad endpoints, a rate limit, a million jobs and 10,000 routes in full size
 	mkdir -p bin
-	go test -count=1 -timeout 20m -v -artifacts -outputdir bin -run '^(TestHangingEndpointDelaysNoOtherRoute|TestEndpointDown|TestRateLimitOverTwoNodes|TestListingManyJobsUsesBoundedMemory)$$' ./cmd/belfry -full
+	go test -count=1 -timeout 30m -v -artifacts -outputdir bin -run '^(TestHangingEndpointDelaysNoOtherRoute|TestEndpointDown|TestRateLimitOverTwoNodes|TestListingManyJobsUsesBoundedMemory|TestManyIdleRoutesCostLittle|TestManyRoutesOnTheEmbeddedServer)$$' ./cmd/belfry -full
 
 .PHONY: load
 load: build ## measure 1,000 webhooks over 5 s on a belfry of its own

@@ -74,6 +74,10 @@ func TestHealth(t *testing.T) {
 	expect(t, srv, "GET", "/readyz", "", 200, ok)
 
 	cfg := config(newStore())
+	cfg.Warnings = func() []string { return []string{`the clock of "b"`, "another"} }
+	expect(t, server(t, cfg), "GET", "/readyz", "", 200, `{"status":"ok","warnings":["the clock of \"b\"","another"]}`)
+
+	cfg = config(newStore())
 	var deadline time.Time
 	cfg.Ready = func(ctx context.Context) error {
 		deadline, _ = ctx.Deadline()

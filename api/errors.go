@@ -61,6 +61,7 @@ var errorTable = []ErrorRow{
 	{"E108", 400, job.ErrRouteTypeFixed, "The `type` of a route cannot be changed."},
 	{"E109", 400, job.ErrRouteClearing, "A deleted route of this id and another type is still being cleared; try again in a minute."},
 	{"E110", 412, job.ErrRevision, "The job or route has changed since the `ETag` in `If-Match`; nothing was done."},
+	{"E111", 409, job.ErrLimit, "A limit of the NATS server stands against it, as one of its consumers against another route; nothing was changed, and a repeat does not help. The error says which limit."},
 	{"E121", 400, job.ErrLetterNotFound, "There is no such dead letter, or it was redriven or discarded."},
 	{"E131", 400, job.ErrTokenNotFound, "There is no such token, or it was revoked."},
 	{"E141", 409, job.ErrNotEmpty, "A backup is restored into an empty server only, or once more after its restore broke off; one at a time."},

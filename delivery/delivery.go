@@ -54,6 +54,14 @@ type Inboxes interface {
 	// is created, replaced or deleted, until ctx ends; one call at a time.
 	Follow(ctx context.Context, visit func(job.Inbox)) error
 
+	// Notify has stir called with each route that is about to have a fire, or has
+	// one that nobody works on, until off is called. A few may go unsaid for a
+	// while, so one can be called twice or in vain. stir does not block.
+	Notify(stir func(job.RouteKey)) (off func())
+
+	// Busy reports whether the route has jobs whose fires are not finished.
+	Busy(job.RouteKey) bool
+
 	// Fetch hands at most max fires to take, as they come, and returns when
 	// max were handed out, after at most wait, or when ctx ends. A fire that
 	// is already on its way is still handed to take. take does not block; it

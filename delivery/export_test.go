@@ -57,7 +57,8 @@ func FetchAfterResize(ctx context.Context, inboxes Inboxes) error {
 	p.resize(4)
 	round, free := p.reserve(ctx)
 	p.resize(1)
-	return p.fetch(ctx, round, free)
+	_, err := p.fetch(ctx, round, free)
+	return err
 }
 
 // Transport is for tests to dial elsewhere and to trust test servers.

@@ -21,6 +21,9 @@ type store struct {
 
 	visits chan job.Inbox // what Follow is to tell
 
+	stir func(job.RouteKey) // as Notify was given
+	busy bool               // what Busy says
+
 	mu      sync.Mutex
 	changed chan struct{} // closed at the next change
 	lastSeq uint64
@@ -106,7 +109,7 @@ func (s *store) addRoute(id, url string) job.RouteKey {
 func (s *store) addPolicy(id, url string, p job.Policy) job.RouteKey {
 	key := job.RouteKey{DB: "db", ID: id}
 	s.change(func() { s.routes[key] = job.Route{RouteKey: key, Type: job.REST, WebhookURL: url, Policy: p} })
-	s.visit(job.Inbox{RouteKey: key, Type: job.REST, Concurrency: p.Concurrency})
+	s.visit(job.Inbox{RouteKey: key, Type: job.REST, Waiting: true, Concurrency: p.Concurrency})
 	return key
 }
 
@@ -131,6 +134,9 @@ func (s *store) visit(in job.Inbox) {
 func (s *store) fire(key job.RouteKey, change ...func(*job.Handover)) job.Fire {
 	h := s.handover(key, change...)
 	s.boxes[key].fires <- h
+	if stir := get(s, func() func(job.RouteKey) { return s.stir }); stir != nil {
+		stir(key)
+	}
 	return h.Fire
 }
 
@@ -268,6 +274,13 @@ func (s *store) Follow(ctx context.Context, visit func(job.Inbox)) error {
 		}
 	}
 }
+
+func (s *store) Notify(stir func(job.RouteKey)) (off func()) {
+	s.change(func() { s.stir = stir })
+	return func() { s.change(func() { s.stir = nil }) }
+}
+
+func (s *store) Busy(job.RouteKey) bool { return get(s, func() bool { return s.busy }) }
 
 func (s *store) Fetch(ctx context.Context, key job.RouteKey, max int, wait time.Duration, take func(job.Handover)) error {
 	b := get(s, func() *box { return s.boxes[key] })

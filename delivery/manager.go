@@ -46,10 +46,13 @@ func (m *Manager) Run(ctx context.Context) error {
 		worker: &worker{Config: m.cfg, webhook: m.webhook, tries: tries, writes: writes},
 		pools:  make(map[job.RouteKey]*pool),
 	}
+	off := m.cfg.Inboxes.Notify(r.stir)
 	err := m.cfg.Inboxes.Follow(fetching, func(in job.Inbox) { r.visit(fetching, in) })
 	stopped := ctx.Err() != nil
 
 	stopFetching()
+	off()
+	r.end()
 	ended := make(chan struct{})
 	go func() { defer close(ended); r.running.Wait() }()
 	if !endsWithin(ended, m.cfg.Grace) {
@@ -86,8 +89,16 @@ type run struct {
 	worker  *worker
 	running sync.WaitGroup // everything that Run has to wait for
 
-	mu    sync.Mutex // guards pools, and what in them says so
+	mu    sync.Mutex // guards what follows, and what in the pools says so
 	pools map[job.RouteKey]*pool
+	ended bool
+}
+
+// end keeps pools from being woken from now on.
+func (r *run) end() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ended = true
 }
 
 // visit brings the pool of an inbox in line with its route. A pool lives on
@@ -111,12 +122,24 @@ func (r *run) visit(ctx context.Context, in job.Inbox) {
 		poolCtx, stop := context.WithCancel(ctx)
 		p = newPool(poolCtx, r, in, stop)
 		r.pools[in.RouteKey] = p
-		r.running.Go(func() { defer stop(); p.loop(poolCtx) })
 	}
 	p.resize(cmp.Or(in.Concurrency, r.worker.Concurrency))
 	p.limited = in.Concurrency > 0
 	p.orphaned = in.Orphaned
 	if !in.Orphaned {
 		p.settledSince = time.Time{}
+	}
+	if in.Waiting || in.Orphaned || r.worker.Inboxes.Busy(in.RouteKey) {
+		p.wake()
+	}
+}
+
+// stir wakes the pool of a route that is about to have a fire. One that is not
+// there yet asks by itself when it comes.
+func (r *run) stir(k job.RouteKey) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if p := r.pools[k]; p != nil {
+		p.wake()
 	}
 }

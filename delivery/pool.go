@@ -36,6 +36,8 @@ type pool struct {
 	trouble atomic.Bool // the last fetch failed
 
 	// Guarded by run.mu.
+	awake        bool      // it fetches, or is about to
+	stirred      time.Time // when it was last told to
 	limited      bool      // the route says how many tries are under way
 	orphaned     bool      // the route is deleted
 	settledSince time.Time // since when the orphaned inbox was seen settled
@@ -46,6 +48,8 @@ type pool struct {
 	endRound context.CancelFunc
 }
 
+// newPool returns a pool that sleeps: without goroutines, and without anything
+// asked of the server, since most routes have nothing to deliver most of the time.
 func newPool(ctx context.Context, r *run, in job.Inbox, stop context.CancelFunc) *pool {
 	p := &pool{
 		ctx:   ctx,
@@ -80,24 +84,58 @@ func (p *pool) resize(limit int) {
 // first one holds all slots, and the others wait for one.
 const fetchers = 4
 
-// loop fetches until ctx ends or the inbox of a deleted route was removed.
-func (p *pool) loop(ctx context.Context) {
+// wake has the pool fetch, unless it does or its context has ended. run.mu is held.
+func (p *pool) wake() {
+	p.stirred = time.Now()
+	if p.awake || p.run.ended || p.ctx.Err() != nil {
+		return
+	}
+	p.awake = true
+	p.run.running.Go(p.loop)
+}
+
+// restAfter is how long a pool fetches at least after it was told to: longer than
+// a fire takes to be handed out again that a worker has let go.
+const restAfter = 10 * time.Second
+
+// rest puts the pool to sleep, unless something is under way, and reports whether
+// it did. The caller holds all slots and has just waited in vain for a whole fetch.
+func (p *pool) rest() bool {
+	p.run.mu.Lock()
+	defer p.run.mu.Unlock()
+	if p.orphaned || time.Since(p.stirred) < restAfter || p.run.worker.Inboxes.Busy(p.inbox.RouteKey) {
+		return false
+	}
+	p.awake = false
+	return true
+}
+
+// loop fetches until there is nothing to fetch, the pool's context ends, or the
+// inbox of a deleted route was removed.
+func (p *pool) loop() {
+	ctx, sleep := context.WithCancel(p.ctx)
+	defer sleep()
 	var all sync.WaitGroup
 	for i := range fetchers {
-		all.Go(func() { p.fetchLoop(ctx, i == 0) })
+		all.Go(func() { p.fetchLoop(ctx, i == 0, sleep) })
 	}
 	all.Wait()
 }
 
-// fetchLoop is one fetcher; the first one also looks after an orphaned inbox.
-func (p *pool) fetchLoop(ctx context.Context, first bool) {
+// fetchLoop is one fetcher; the first one also looks after an orphaned inbox. It
+// calls sleep when the pool is to rest.
+func (p *pool) fetchLoop(ctx context.Context, first bool, sleep func()) {
 	backOff := storeBackOff()
 	for {
 		round, free := p.reserve(ctx)
 		if free == 0 {
 			return
 		}
-		err := p.fetch(ctx, round, free)
+		resting, err := p.fetch(ctx, round, free)
+		if resting {
+			sleep()
+			return
+		}
 		if ctx.Err() != nil {
 			return
 		}
@@ -131,14 +169,15 @@ func (p *pool) reserve(ctx context.Context) (round context.Context, free int) {
 }
 
 // fetch works on at most free fires, on slots reserved for them, and gives
-// back the slots it did not need.
-func (p *pool) fetch(ctx, round context.Context, free int) error {
+// back the slots it did not need. resting says that there were none, and that the
+// pool is put to sleep.
+func (p *pool) fetch(ctx, round context.Context, free int) (resting bool, err error) {
 	taken := 0
 	defer func() { p.slots.release(free - taken) }()
 	if round.Err() != nil {
-		return nil // what it asked for might be handed out to nobody
+		return false, nil // what it asked for might be handed out to nobody
 	}
-	return p.run.worker.Inboxes.Fetch(round, p.inbox.RouteKey, free, p.wait(), func(h job.Handover) {
+	err = p.run.worker.Inboxes.Fetch(round, p.inbox.RouteKey, free, p.wait(), func(h job.Handover) {
 		if ctx.Err() != nil {
 			return // not begun, so it can be left to be handed out again
 		}
@@ -150,6 +189,9 @@ func (p *pool) fetch(ctx, round context.Context, free int) error {
 			p.handle(h, w.posted)
 		})
 	})
+	// Nobody else fetches or works while all slots are held here.
+	idle := err == nil && taken == 0 && round.Err() == nil && p.slots.holdsAll(free)
+	return idle && p.rest(), err
 }
 
 // storingPerSlot is how many results may be stored beside each try. A crash has

@@ -44,6 +44,7 @@ func (s *Store) streams() []jetstream.StreamConfig {
 			Subjects:           []string{firesSubjects, fenceSubjects},
 			MaxAge:             s.cfg.FiresMaxAge,
 			Duplicates:         noDuplicates,
+			MaxConsumers:       MaxRoutes,
 			AllowRollup:        true,
 			AllowDirect:        true,
 			AllowMsgTTL:        true,

@@ -11,11 +11,16 @@ import (
 // read, which would wait for whatever batch is being committed. It is safe for
 // concurrent use.
 type claimBook struct {
-	mu     sync.RWMutex // guards claims
+	// begun is told of the route of each claim that is added. It does not block.
+	begun func(job.RouteKey)
+
+	mu     sync.RWMutex // guards what follows
 	claims map[uint64]standingClaim
+	routes map[job.RouteKey]int // how many of them each route has
 }
 
 type standingClaim struct {
+	route    job.RouteKey
 	fireID   string
 	due      int64
 	replaces job.Position
@@ -23,18 +28,38 @@ type standingClaim struct {
 	detail   string
 }
 
-func newClaimBook() *claimBook { return &claimBook{claims: map[uint64]standingClaim{}} }
+func newClaimBook() *claimBook {
+	return &claimBook{begun: func(job.RouteKey) {}, claims: map[uint64]standingClaim{}, routes: map[job.RouteKey]int{}}
+}
 
 func (b *claimBook) add(r job.Record) {
+	defer b.begun(r.RouteKey())
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.claims[r.Revision] = standingClaim{fireID: r.FireID, due: r.Due, replaces: r.Replaces, reason: r.Reason, detail: r.Detail}
+	if _, known := b.claims[r.Revision]; !known {
+		b.routes[r.RouteKey()]++
+	}
+	b.claims[r.Revision] = standingClaim{route: r.RouteKey(), fireID: r.FireID, due: r.Due, replaces: r.Replaces, reason: r.Reason, detail: r.Detail}
 }
 
 func (b *claimBook) drop(revision uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	c, known := b.claims[revision]
+	if !known {
+		return
+	}
 	delete(b.claims, revision)
+	if b.routes[c.route]--; b.routes[c.route] == 0 {
+		delete(b.routes, c.route)
+	}
+}
+
+// busy reports whether the route has claims that stand.
+func (b *claimBook) busy(k job.RouteKey) bool {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.routes[k] > 0
 }
 
 // record returns the record of a fire's claim, as far as a worker judges by it.

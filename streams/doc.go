@@ -14,16 +14,16 @@
 //   - names and records: names.go, escape.go, headers.go, record.go,
 //     firemessage.go
 //   - writing: writer.go, put.go, asker.go, committer.go, committers.go
-//   - reading: get.go, reads.go, reader.go, readbare.go, messages.go, ordered.go,
-//     watch.go, quorum.go
+//   - reading: get.go, limit.go, reads.go, reader.go, readbare.go, messages.go,
+//     ordered.go, watch.go, quorum.go
 //   - jobs: jobs.go, cancel.go, list.go, places.go, attempts.go
 //   - the timer: timer.go, loop.go, tail.go, watchtail.go, agenda.go, due.go,
 //     load.go, claimbook.go, meter.go
 //   - gates: gate.go, opening.go, breakers.go, rates.go, permits.go
-//   - ownership: leases.go, sightings.go, balance.go, fence.go, tenure.go,
+//   - ownership: leases.go, sightings.go, clocks.go, balance.go, fence.go, tenure.go,
 //     doubt.go, recover.go
 //   - fires: fire.go, finisher.go, expire.go, inboxes.go, inboxfollow.go,
-//     puller.go, standing.go
+//     puller.go, stir.go, standing.go
 //   - dead letters: dead.go, bury.go, unread.go, letters.go, redrive.go
 //   - routes: routes.go, routecache.go
 //   - tokens: tokens.go, authmark.go

@@ -343,3 +343,21 @@ func ReadAnswer(m *nats.Msg) {
 	_, _ = readAdvisory(m.Data)
 	_, _ = leaderAnswer("S", m.Data)
 }
+
+// Clocks is what measures clocks.
+type Clocks struct{ c *clocks }
+
+func NewClocks(node string, cfg Config) Clocks { return Clocks{newClocks(node, cfg.withDefaults())} }
+
+func (c Clocks) Beat(revision uint64, from, to time.Time)  { c.c.beat(revision, from, to) }
+func (c Clocks) Brought(revision uint64, stored time.Time) { c.c.brought(revision, stored) }
+func (c Clocks) Heard(node string, data []byte)            { c.c.heard(node, data) }
+func (c Clocks) Left(node string)                          { c.c.left(node) }
+func (c Clocks) Look()                                     { c.c.look() }
+func (c Clocks) Warnings() []string                        { return c.c.warnings() }
+func (c Clocks) Server() (ahead, err time.Duration, known bool) {
+	c.c.mu.Lock()
+	defer c.c.mu.Unlock()
+	d, known := c.c.server()
+	return d.ahead, d.err, known
+}

@@ -91,6 +91,7 @@ func (t *timer) claimed(claim job.Record, ten tenure) {
 		return
 	}
 	began := t.now()
+	t.inboxes.stirred(claim.RouteKey())
 	t.w.trySend(t.fireMessage(claim, ten), func(seq uint64, err error) {
 		switch {
 		case t.work.Err() != nil: // stopped
@@ -122,6 +123,7 @@ func (t *timer) publish(ctx context.Context, claim job.Record, ten tenure) {
 			return
 		}
 		if err == nil {
+			t.inboxes.stirred(claim.RouteKey())
 			var seq uint64
 			if seq, err = t.w.send(ctx, t.fireMessage(claim, ten)); err == nil {
 				t.saw(seq)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -26,10 +27,19 @@ type Inboxes struct {
 	js     jetstream.JetStream
 	cfg    Config
 	routes *Routes
+	timers []*timer
+
+	// stir is called with each route that may have something to fetch; nil is
+	// nobody.
+	stir atomic.Pointer[func(job.RouteKey)]
 
 	mu      sync.Mutex // guards pullers
-	pullers []*puller  // those without a pull under way
+	pullers []*puller  // those without a pull under way, at most idlePullers
 }
+
+// idlePullers is how many pullers are kept for the next fetches. Each has room for
+// all that it may get at once.
+const idlePullers = 64
 
 func newInboxes(nc *nats.Conn, js jetstream.JetStream, cfg Config) *Inboxes {
 	return &Inboxes{nc: nc, js: js, cfg: cfg}
@@ -57,9 +67,7 @@ func (in *Inboxes) ensure(ctx context.Context, r job.Route) error {
 	if was := is.Metadata[metaType]; was != string(r.Type) {
 		return fmt.Errorf("%w: the deleted route %q of type %s is still being cleared; try again in a minute", job.ErrRouteClearing, r.ID, was)
 	}
-	if changed := is.AckWait != want.AckWait || is.MaxDeliver != want.MaxDeliver || !slices.Equal(is.BackOff, want.BackOff) ||
-		r.Type == job.REST && is.MaxAckPending != want.MaxAckPending ||
-		want.MaxRequestExpires != 0 && is.MaxRequestExpires != want.MaxRequestExpires; changed {
+	if !in.fits(is, r) {
 		is.MaxRequestExpires = cmp.Or(want.MaxRequestExpires, is.MaxRequestExpires)
 		is.AckWait, is.MaxDeliver, is.BackOff = want.AckWait, want.MaxDeliver, want.BackOff
 		if r.Type == job.REST {
@@ -70,6 +78,15 @@ func (in *Inboxes) ensure(ctx context.Context, r job.Route) error {
 		}
 	}
 	return nil
+}
+
+// fits reports whether a consumer is as the route's inbox is to be.
+func (in *Inboxes) fits(is jetstream.ConsumerConfig, r job.Route) bool {
+	want := in.config(r)
+	return is.Metadata[metaType] == string(r.Type) &&
+		is.AckWait == want.AckWait && is.MaxDeliver == want.MaxDeliver && slices.Equal(is.BackOff, want.BackOff) &&
+		(want.MaxRequestExpires == 0 || is.MaxRequestExpires == want.MaxRequestExpires) &&
+		(r.Type != job.REST || is.MaxAckPending == want.MaxAckPending)
 }
 
 // workerAckWait is how long a worker may be silent about a fire before it is
@@ -156,7 +173,11 @@ func (in *Inboxes) puller() (*puller, error) {
 func (in *Inboxes) idle(p *puller) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.pullers = append(in.pullers, p)
+	if len(in.pullers) < idlePullers {
+		in.pullers = append(in.pullers, p)
+		return
+	}
+	p.close()
 }
 
 func handover(m *nats.Msg) (job.Handover, error) {
@@ -212,13 +233,20 @@ func (in *Inboxes) Remove(ctx context.Context, k job.RouteKey) error {
 	})
 }
 
+// foundInbox is an inbox as JetStream has it.
+type foundInbox struct {
+	job.Inbox
+	config  jetstream.ConsumerConfig
+	unacked bool // something is handed out and not acked
+}
+
 // list returns every inbox there is.
-func (in *Inboxes) list(ctx context.Context) ([]job.Inbox, error) {
+func (in *Inboxes) list(ctx context.Context) ([]foundInbox, error) {
 	stream, err := in.js.Stream(ctx, FiresStream)
 	if err != nil {
 		return nil, unavailable("couldn't list the inboxes", err)
 	}
-	var all []job.Inbox
+	var all []foundInbox
 	names := stream.ListConsumers(ctx)
 	for info := range names.Info() {
 		m := info.Config.Metadata
@@ -226,7 +254,9 @@ func (in *Inboxes) list(ctx context.Context) ([]job.Inbox, error) {
 			continue // somebody else's
 		}
 		k := job.RouteKey{DB: m[metaDB], ID: m[metaRoute]}
-		all = append(all, job.Inbox{RouteKey: k, Type: job.RouteType(m[metaType])})
+		unacked := info.NumAckPending > 0
+		box := job.Inbox{RouteKey: k, Type: job.RouteType(m[metaType]), Waiting: info.NumPending > 0 || unacked}
+		all = append(all, foundInbox{box, info.Config, unacked})
 	}
 	if err := names.Err(); err != nil {
 		return nil, unavailable("couldn't list the inboxes", err)
@@ -243,7 +273,7 @@ func (in *Inboxes) handOutAgain(ctx context.Context) error {
 		return err
 	}
 	for _, box := range boxes {
-		if box.Type != job.REST {
+		if box.Type != job.REST || !box.unacked {
 			continue
 		}
 		if _, err := in.js.ResetConsumer(ctx, FiresStream, inboxConsumer(box.RouteKey)); err != nil {
@@ -279,5 +309,8 @@ func (in *Inboxes) limitPulls(ctx context.Context) error {
 }
 
 func unavailable(doing string, err error) error {
+	if limit := limited(doing, err); limit != nil {
+		return limit
+	}
 	return fmt.Errorf("%w: %s: %w", job.ErrUnavailable, doing, err)
 }

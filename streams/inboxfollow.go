@@ -21,17 +21,20 @@ func (in *Inboxes) Follow(ctx context.Context, visit func(job.Inbox)) error {
 		case r == nil: // every route was visited; what is left has none
 			for _, box := range left {
 				box.Orphaned = true
-				visit(box)
+				visit(box.Inbox)
 			}
 			left = nil
 		case exists:
+			box, found := left[r.RouteKey]
 			delete(left, r.RouteKey)
 			// A route may have come without its inbox, by a plain KV put.
 			// If it cannot be made now, the first fetch tries again.
-			if err := in.ensure(ctx, *r); err != nil {
-				in.cfg.Log.Warn("no inbox for the route yet", "db", r.DB, "route", r.ID, "error", err)
+			if !found || !in.fits(box.config, *r) {
+				if err := in.ensure(ctx, *r); err != nil {
+					in.cfg.Log.Warn("no inbox for the route yet", "db", r.DB, "route", r.ID, "error", err)
+				}
 			}
-			visit(job.Inbox{RouteKey: r.RouteKey, Type: r.Type, Concurrency: r.Concurrency})
+			visit(job.Inbox{RouteKey: r.RouteKey, Type: r.Type, Waiting: box.Waiting, Concurrency: r.Concurrency})
 		default:
 			box, err := in.find(ctx, r.RouteKey)
 			if errors.Is(err, jetstream.ErrConsumerNotFound) {
@@ -49,9 +52,9 @@ func (in *Inboxes) Follow(ctx context.Context, visit func(job.Inbox)) error {
 }
 
 // leftBehind returns the inboxes there are, by their route.
-func (in *Inboxes) leftBehind(ctx context.Context) (map[job.RouteKey]job.Inbox, error) {
+func (in *Inboxes) leftBehind(ctx context.Context) (map[job.RouteKey]foundInbox, error) {
 	boxes, err := in.list(ctx)
-	left := make(map[job.RouteKey]job.Inbox, len(boxes))
+	left := make(map[job.RouteKey]foundInbox, len(boxes))
 	for _, box := range boxes {
 		left[box.RouteKey] = box
 	}

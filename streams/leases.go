@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"belfry/internal/job"
 )
 
@@ -22,8 +24,9 @@ import (
 // monotonic clock saw it; nobody compares clocks. Each node says in the same
 // way that it is alive, from which all compute the same share.
 type leases struct {
-	s    *Store
-	node string
+	s      *Store
+	node   string
+	clocks *clocks
 
 	mu   sync.Mutex // guards what follows
 	seen map[string]sighting
@@ -40,7 +43,8 @@ const (
 )
 
 func newLeases(s *Store) *leases {
-	return &leases{s: s, node: rand.Text(), seen: map[string]sighting{}, held: map[int]bool{}}
+	node := rand.Text()
+	return &leases{s: s, node: node, clocks: newClocks(node, s.cfg), seen: map[string]sighting{}, held: map[int]bool{}}
 }
 
 // run runs the timers of all partitions, each on standby until this node has
@@ -62,11 +66,14 @@ func (l *leases) run(ctx context.Context) {
 	tick := time.NewTicker(checkLeases)
 	defer tick.Stop()
 	var beaten time.Time
-	for ctx.Err() == nil {
+	for beats := 0; ctx.Err() == nil; {
 		due := time.Since(beaten) >= beatEvery
 		if due {
 			beaten = time.Now()
 			l.beat(ctx)
+			if beats++; beats%publishClock == 0 {
+				l.publishClock(ctx)
+			}
 		}
 		l.rebalance(ctx, due)
 		select {
@@ -108,9 +115,25 @@ func (l *leases) others() int {
 // beat says that we are alive, and renews what we hold.
 func (l *leases) beat(ctx context.Context) {
 	var writes sync.WaitGroup
-	writes.Go(func() { l.write(ctx, nodeKey(l.node), nil) })
+	writes.Go(func() {
+		from := l.s.cfg.Now()
+		if l.write(ctx, nodeKey(l.node), nil) {
+			l.clocks.beat(*l.revision(nodeKey(l.node)), from, l.s.cfg.Now())
+		}
+	})
 	writes.Go(func() { l.renew(ctx) })
 	writes.Wait()
+	l.clocks.look()
+}
+
+// publishClock tells the other nodes how our clock stands to the server's.
+func (l *leases) publishClock(ctx context.Context) {
+	data, known := l.clocks.report()
+	if !known {
+		return
+	}
+	m := &nats.Msg{Subject: belfrySubject(clockKey(l.node)), Header: nats.Header{hdrTTL: {presenceTTL.String()}}, Data: data}
+	_, _ = l.s.jobs.w.send(ctx, m) // the next one says it again
 }
 
 // rebalance takes what is free and ours to take, and, when it may, hands over

@@ -55,6 +55,9 @@ func (t *timer) run(ctx context.Context) {
 				t.doubt(ctx, why)
 			}
 		case <-reconnects:
+			// The tail may wait for an answer that was lost, and a new fence
+			// waits for the tail.
+			t.follow(following)
 			t.doubt(ctx, "the connection was lost")
 		case ten := <-t.tenures:
 			if t.wanted && ten.fence > t.tenure.fence && (t.next == nil || ten.fence > t.next.fence) {

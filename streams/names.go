@@ -55,6 +55,7 @@ const (
 	restoreKey    = "restore"
 	leasePrefix   = "lease."
 	nodePrefix    = "node."
+	clockPrefix   = "clock."
 
 	breakerPrefix = "breaker."
 	ratePrefix    = "rate."
@@ -207,6 +208,7 @@ func partitionOf(k job.Key, partitions int) int {
 // Keys of the bucket belfry.
 func leaseKey(partition int) string   { return leasePrefix + strconv.Itoa(partition) }
 func nodeKey(node string) string      { return nodePrefix + node }
+func clockKey(node string) string     { return clockPrefix + node }
 func belfrySubject(key string) string { return "$KV." + belfryBucket + "." + key }
 
 // parseLeaseKey undoes leaseKey, for partitions below the number that there are.

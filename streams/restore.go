@@ -207,6 +207,8 @@ func until(ctx context.Context, do func(context.Context) (bool, error)) error {
 		switch {
 		case done:
 			return nil
+		case errors.Is(err, job.ErrLimit):
+			return err
 		case err != nil && !errors.Is(err, job.ErrUnavailable) && !errors.Is(err, job.ErrUnknownOutcome) &&
 			!errors.Is(err, errConflict) && !errors.Is(err, errNoAnswer):
 			return err

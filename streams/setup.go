@@ -9,6 +9,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/internal/job"
 )
 
 // A start waits so long for JetStream to make what is missing, and for each
@@ -70,22 +72,25 @@ func (s *Store) setupOnce(ctx context.Context) error {
 	return nil
 }
 
-// ensureStream makes the stream, or brings its maximum age up to date. All
-// else of an existing stream is its operator's.
+// ensureStream makes the stream, or brings its maximum age up to date, and its
+// limit of consumers if it has none. All else of an existing stream is its
+// operator's.
 func (s *Store) ensureStream(ctx context.Context, cfg jetstream.StreamConfig) error {
 	ctx, cancel := context.WithTimeout(ctx, setupTry)
 	defer cancel()
 	stream, err := s.js.Stream(ctx, cfg.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		s.replicas = max(s.replicas, cfg.Replicas)
-		_, err = s.js.CreateStream(ctx, cfg)
-		return err
+		return s.makeStream(ctx, cfg)
 	}
 	if err != nil {
 		return err
 	}
 	now := stream.CachedInfo().Config
 	s.replicas = max(s.replicas, now.Replicas)
+	if cfg.MaxConsumers > 0 && now.MaxConsumers <= 0 {
+		now = s.limitConsumers(ctx, now, cfg.MaxConsumers)
+	}
 	if now.MaxAge == cfg.MaxAge {
 		return nil
 	}
@@ -93,6 +98,30 @@ func (s *Store) ensureStream(ctx context.Context, cfg jetstream.StreamConfig) er
 	now.Duplicates = min(now.Duplicates, cfg.MaxAge)
 	_, err = s.js.UpdateStream(ctx, now)
 	return err
+}
+
+// makeStream makes a stream. An account that allows fewer consumers takes no
+// stream with more: its limit counts then.
+func (s *Store) makeStream(ctx context.Context, cfg jetstream.StreamConfig) error {
+	_, err := s.js.CreateStream(ctx, cfg)
+	if cfg.MaxConsumers > 0 && errors.Is(limited("", err), job.ErrLimit) {
+		cfg.MaxConsumers = 0
+		_, err = s.js.CreateStream(ctx, cfg)
+	}
+	return err
+}
+
+// limitConsumers sets the limit of a stream that an older version has made, and
+// returns the configuration as it is then. An account that allows fewer refuses
+// it, and its limit counts.
+func (s *Store) limitConsumers(ctx context.Context, now jetstream.StreamConfig, most int) jetstream.StreamConfig {
+	want := now
+	want.MaxConsumers = most
+	if _, err := s.js.UpdateStream(ctx, want); err != nil {
+		s.cfg.Log.Info("the limit of consumers stays as it was", "stream", now.Name, "error", err)
+		return now
+	}
+	return want
 }
 
 func (s *Store) ensureBucket(ctx context.Context, cfg jetstream.KeyValueConfig) error {

@@ -3,6 +3,7 @@ package streams
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -91,6 +92,9 @@ func (l *leases) saw(key string, s sighting) {
 // watch notes what is written to the bucket belfry, until ctx ends.
 func (l *leases) watch(ctx context.Context) {
 	watchKeys(ctx, l.s.js, l.s.cfg, belfryBucket, ">", func(e jetstream.KeyValueEntry) {
+		if e != nil && l.watchClock(e) {
+			return
+		}
 		switch {
 		case e == nil:
 		case e.Operation() != jetstream.KeyValuePut:
@@ -99,6 +103,24 @@ func (l *leases) watch(ctx context.Context) {
 			l.saw(e.Key(), sighting{node: string(e.Value()), revision: e.Revision(), at: time.Now()})
 		}
 	})
+}
+
+// watchClock takes in what an entry says of clocks, and reports whether that is
+// all that it says.
+func (l *leases) watchClock(e jetstream.KeyValueEntry) bool {
+	node, clock := strings.CutPrefix(e.Key(), clockPrefix)
+	put := e.Operation() == jetstream.KeyValuePut
+	switch {
+	case clock && put:
+		l.clocks.heard(node, e.Value())
+	case clock:
+		l.clocks.left(node)
+	case put && e.Key() == nodeKey(l.node):
+		l.clocks.brought(e.Revision(), e.Created())
+	case !put && strings.HasPrefix(e.Key(), nodePrefix):
+		l.clocks.left(strings.TrimPrefix(e.Key(), nodePrefix))
+	}
+	return clock
 }
 
 // gone takes in that a key was deleted. A lease that was released is taken at

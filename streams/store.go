@@ -86,6 +86,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	s.letters = &Letters{js: s.requests.js, w: s.requests.w, jobs: s.jobs, cfg: s.cfg, scanTime: scanTime}
 	s.attempts = newAttempts(s.tries, s.requests, s.cfg.SyncAlways && s.replicas == 1, s.cfg)
 	s.tokens = newTokens(w, js, s.cfg, s.ensureTokens)
+	s.inboxes.timers = s.timers
 	s.backups = newBackups(s)
 	s.leases = newLeases(s)
 	if s.cfg.MaxPullWait > 0 || s.cfg.OnlyNode {
@@ -203,6 +204,9 @@ func (s *Store) Run(ctx context.Context) error {
 	g.Wait()
 	return nil
 }
+
+// Warnings says what is amiss though all works, for people.
+func (s *Store) Warnings() []string { return s.leases.clocks.warnings() }
 
 // Ready reports whether JetStream answers and the timer is at work. The error
 // wraps [job.ErrUnavailable].

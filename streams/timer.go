@@ -131,6 +131,7 @@ func newTimer(s *Store, partition int) *timer {
 
 func (t *timer) newAgenda() {
 	t.agenda = newAgenda(t.opening)
+	t.agenda.book.begun = t.inboxes.stirred
 	t.book.Store(t.agenda.book)
 }
 

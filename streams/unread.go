@@ -16,14 +16,16 @@ import (
 // JetStream notices that the deliveries of a fire are exhausted only when
 // somebody asks for more: when no subscriber does, Belfry asks. And it says
 // nothing of a fire that grows too old: what FIRES is about to drop is moved
-// into DEAD.
+// into DEAD. On the same walk it says which routes have fires left that no worker
+// fetches, since their jobs are over.
 type unread struct {
 	s *Store
 
 	// from is the age from which a fire is too old to wait for its subscriber.
 	from time.Duration
-	// every is how often the inboxes are looked at.
-	every time.Duration
+	// every is how often the inboxes are looked at, and seldom how often at
+	// least, if there are so many that a walk takes long.
+	every, seldom time.Duration
 	// rested says of an inbox from which a fresh fire was taken by mistake
 	// when it may be touched again, since each such mistake costs the fire one
 	// of its deliveries.
@@ -34,7 +36,7 @@ type unread struct {
 func newUnread(s *Store) *unread {
 	margin := min(time.Hour, s.cfg.FiresMaxAge/4)
 	return &unread{
-		s: s, from: s.cfg.FiresMaxAge - margin, every: max(margin/60, 50*time.Millisecond),
+		s: s, from: s.cfg.FiresMaxAge - margin, every: max(margin/60, 50*time.Millisecond), seldom: margin / 4,
 		rested: map[string]time.Time{}, rest: margin / 4,
 	}
 }
@@ -43,14 +45,24 @@ func newUnread(s *Store) *unread {
 // owns the first partition. That another one may do so too for a moment is no
 // harm: a fire is handed to one of them.
 func (u *unread) run(ctx context.Context) {
-	for sleep(ctx, u.every) {
+	for pause := u.every; sleep(ctx, pause); {
 		if !u.s.timers[0].owns() {
 			continue
 		}
+		began := time.Now()
 		if err := u.look(ctx); err != nil && ctx.Err() == nil {
 			u.s.cfg.Log.Warn("couldn't look for unread fires", "error", err)
 		}
+		pause = u.pause(time.Since(began))
 	}
+}
+
+// walkShare is the part of the time that walks may take, one in so much.
+const walkShare = 1000
+
+// pause is how long to wait for the next walk after one that took so long.
+func (u *unread) pause(took time.Duration) time.Duration {
+	return max(u.every, min(walkShare*took, u.seldom))
 }
 
 func (u *unread) look(ctx context.Context) error {
@@ -61,10 +73,14 @@ func (u *unread) look(ctx context.Context) error {
 	consumers := stream.ListConsumers(ctx)
 	var left []*jetstream.ConsumerInfo
 	for info := range consumers.Info() {
-		if job.RouteType(info.Config.Metadata[metaType]) != job.NATS || info.NumPending == 0 && info.NumAckPending == 0 {
-			continue
+		m := info.Config.Metadata
+		switch {
+		case info.NumPending == 0 && info.NumAckPending == 0:
+		case job.RouteType(m[metaType]) == job.REST:
+			u.s.inboxes.stirred(job.RouteKey{DB: m[metaDB], ID: m[metaRoute]})
+		case job.RouteType(m[metaType]) == job.NATS:
+			left = append(left, info)
 		}
-		left = append(left, info)
 	}
 	if err := consumers.Err(); err != nil {
 		return err

@@ -75,6 +75,8 @@ func kindOfFailure(err error) error {
 		return nil
 	case errors.As(err, &refused) && isConflict(refused):
 		return errConflict
+	case limited("", err) != nil:
+		return limited("", err)
 	case errors.As(err, &refused), errors.Is(err, errNotConnected), errors.Is(err, nats.ErrNoResponders),
 		errors.Is(err, nats.ErrMaxPayload):
 		return fmt.Errorf("%w: %w", job.ErrUnavailable, err)

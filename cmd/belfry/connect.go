@@ -12,6 +12,7 @@ import (
 	"github.com/synadia-io/orbit.go/natscontext"
 
 	"belfry/internal/loglimit"
+	"belfry/internal/natsdial"
 )
 
 // The names of Belfry's connections, as NATS tools show them.
@@ -57,7 +58,7 @@ func (s *Server) embedNATS(ctx context.Context, opts *server.Options) (dial, err
 	if err != nil {
 		return nil, err
 	}
-	s.onStop("nats-server", stopLimit, e.stop)
+	s.onStop("nats-server", stopLimit, func(ctx context.Context) error { return s.closeEmbedded(ctx, e) })
 	if s.usersApart = len(opts.Accounts) > 0; s.usersApart {
 		s.spawn("guard of replies", stopLimit, newReplyGuard(e.server, maxReplies, s.log).Run)
 	}
@@ -83,7 +84,7 @@ func (s *Server) useNATS(context.Context) (dial, error) {
 		open = s.openContext
 	}
 	return func(name string) (*nats.Conn, error) {
-		nc, err := open(s.connOptions(name)...)
+		nc, err := open(append(s.connOptions(name), natsdial.Options()...)...)
 		if err != nil {
 			return nil, fmt.Errorf("couldn't connect to %s: %w", s.otherServer(), err)
 		}

@@ -66,6 +66,7 @@ func (s *Server) serveAPI(ctx context.Context, at front, ops api.Operations, sto
 		Log:          s.log,
 		Version:      version,
 		Ready:        store.Ready,
+		Warnings:     store.Warnings,
 	}))
 }
 

@@ -7,6 +7,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 )
@@ -44,6 +45,9 @@ func natsOptions(ctx context.Context, cfg Config) (*server.Options, error) {
 	opts.JetStream = true
 	opts.DisableJetStreamBanner = true
 	opts.StoreDir = cfg.Data // the server adds /jetstream
+	// A subscriber or a server of its cluster that falls silent is noticed in half
+	// a minute, where the server itself would take six.
+	opts.PingInterval = cmp.Or(opts.PingInterval, 10*time.Second)
 	if opts.SyncInterval == 0 {
 		opts.SyncAlways = true // an answered request is on disk
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"belfry/internal/proc"
+	"belfry/internal/tcplink"
 )
 
 // window is the time of one fault as it was: from its begin until all was up
@@ -66,11 +67,11 @@ func (f *faulter) apply(ctx context.Context, one fault) error {
 	case cutNode, stallNode:
 		return f.interrupt(ctx, f.toNATS[one.which], one)
 	case cutServer:
-		var links []*link
-		for i := range f.routes {
-			if i != one.which {
-				links = append(links, f.routes[one.which][i], f.routes[i][one.which])
-			}
+		return f.interrupt(ctx, f.between(one.which), one)
+	case silenceServer:
+		links := f.between(one.which)
+		for _, row := range f.toNATS {
+			links = append(links, row[one.which])
 		}
 		return f.interrupt(ctx, links, one)
 	}
@@ -116,11 +117,14 @@ func pause(ctx context.Context, p *proc.Process, asleep time.Duration) error {
 	return errors.Join(wait(ctx, asleep), p.Resume())
 }
 
-func (f *faulter) interrupt(ctx context.Context, links []*link, one fault) error {
+func (f *faulter) interrupt(ctx context.Context, links []*tcplink.Link, one fault) error {
 	for _, k := range links {
-		if one.kind == stallNode {
+		switch one.kind {
+		case stallNode:
 			k.Stall()
-		} else {
+		case silenceServer:
+			k.Silence()
+		default:
 			k.Cut()
 		}
 	}
@@ -129,6 +133,17 @@ func (f *faulter) interrupt(ctx context.Context, links []*link, one fault) error
 		k.Mend()
 	}
 	return err
+}
+
+// between returns the links between a server and the others.
+func (f *faulter) between(server int) []*tcplink.Link {
+	var links []*tcplink.Link
+	for i := range f.routes {
+		if i != server {
+			links = append(links, f.routes[server][i], f.routes[i][server])
+		}
+	}
+	return links
 }
 
 func wait(ctx context.Context, d time.Duration) error {

@@ -58,8 +58,12 @@ const (
 	killServer  faultKind = "kill nats-server"    // SIGKILL, started again later
 	pauseServer faultKind = "pause nats-server"   // SIGSTOP for longer than an election
 	cutServer   faultKind = "cut off nats-server" // its connections to the other servers break
-	pauseRoutes faultKind = "pause routes"        // both routes, by request
-	failHook    faultKind = "fail webhook"        // the receiver answers 503, so that the breaker trips
+
+	// Its packets are dropped, from everybody and to everybody, and nothing is closed.
+	silenceServer faultKind = "silence nats-server"
+
+	pauseRoutes faultKind = "pause routes" // both routes, by request
+	failHook    faultKind = "fail webhook" // the receiver answers 503, so that the breaker trips
 )
 
 // setting is where the workload runs.
@@ -86,7 +90,7 @@ func settings() []setting {
 		},
 		{
 			name: "cluster", nodes: 2, servers: 3,
-			kinds: []faultKind{killNode, pauseNode, cutNode, stallNode, killServer, pauseServer, cutServer, pauseRoutes, failHook},
+			kinds: []faultKind{killNode, pauseNode, cutNode, stallNode, killServer, pauseServer, cutServer, silenceServer, pauseRoutes, failHook},
 			pause: span{4 * time.Second, 8 * time.Second}, settle: 10 * time.Second,
 			duration: 90 * time.Second,
 		},
@@ -135,7 +139,7 @@ func newFaults(r *rand.Rand, s setting, duration time.Duration) []fault {
 func newFault(r *rand.Rand, s setting, kind faultKind, at time.Duration) fault {
 	f := fault{at: at, kind: kind, which: r.IntN(s.nodes)}
 	switch kind {
-	case killServer, pauseServer, cutServer:
+	case killServer, pauseServer, cutServer, silenceServer:
 		f.which = r.IntN(s.servers)
 	}
 	switch kind {
@@ -147,6 +151,8 @@ func newFault(r *rand.Rand, s setting, kind faultKind, at time.Duration) fault {
 		f.lasts = in(r, span{time.Second, 4 * time.Second})
 	case pauseServer:
 		f.lasts = in(r, span{4 * time.Second, 10 * time.Second})
+	case silenceServer: // longer than silence takes to be noticed
+		f.lasts = in(r, span{7 * time.Second, 12 * time.Second})
 	default: // longer than the lease of 3 s
 		f.lasts = in(r, span{4 * time.Second, 6 * time.Second})
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"belfry/internal/proc"
+	"belfry/internal/tcplink"
 )
 
 // site is a running installation: belfry nodes and, in a cluster, the
@@ -22,8 +23,8 @@ type site struct {
 	servers []*proc.Process
 	natsURL string // for clients, past all links
 
-	toNATS [][]*link // of each node, to each server
-	routes [][]*link // from each server to each other; nil to itself
+	toNATS [][]*tcplink.Link // of each node, to each server
+	routes [][]*tcplink.Link // from each server to each other; nil to itself
 }
 
 // binaries are the programs that a site is made of.
@@ -83,14 +84,14 @@ func (t *site) cluster(ctx context.Context, s setting, bin binaries, apis []stri
 	if err != nil {
 		return err
 	}
-	connect := func(target string) (*link, error) {
-		k, err := newLink(links[0], target)
+	connect := func(target string) (*tcplink.Link, error) {
+		k, err := tcplink.New(links[0], target)
 		links = links[1:]
 		return k, err
 	}
 	var urls []string
 	for i, from := range servers {
-		row := make([]*link, s.servers)
+		row := make([]*tcplink.Link, s.servers)
 		from.Routes = nil
 		from.Advertise = "127.0.0.1:1" // nobody is there: what others hear of it leads nowhere
 		for j, to := range servers {
@@ -101,7 +102,7 @@ func (t *site) cluster(ctx context.Context, s setting, bin binaries, apis []stri
 			if row[j], err = connect(to.Cluster); err != nil {
 				return err
 			}
-			from.Routes = append(from.Routes, row[j].listener.Addr().String())
+			from.Routes = append(from.Routes, row[j].Addr())
 		}
 		t.routes = append(t.routes, row)
 		p, err := from.Process(bin.natsServer, t.dir)
@@ -113,7 +114,7 @@ func (t *site) cluster(ctx context.Context, s setting, bin binaries, apis []stri
 	}
 	t.natsURL = strings.Join(urls, ",")
 	for i, api := range apis {
-		var row []*link
+		var row []*tcplink.Link
 		var to []string
 		for _, server := range servers {
 			k, err := connect(server.Client)
@@ -121,7 +122,7 @@ func (t *site) cluster(ctx context.Context, s setting, bin binaries, apis []stri
 				return err
 			}
 			row = append(row, k)
-			to = append(to, "nats://"+k.listener.Addr().String())
+			to = append(to, "nats://"+k.Addr())
 		}
 		t.toNATS = append(t.toNATS, row)
 		t.nodes = append(t.nodes, proc.Belfry(fmt.Sprintf("b%d", i+1), bin.belfry, api, t.dir,
@@ -167,7 +168,7 @@ func (t *site) stop() error {
 		}
 		wait.Wait()
 	}
-	for _, rows := range [][][]*link{t.toNATS, t.routes} {
+	for _, rows := range [][][]*tcplink.Link{t.toNATS, t.routes} {
 		for _, row := range rows {
 			for _, k := range row {
 				if k != nil {

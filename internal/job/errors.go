@@ -84,6 +84,9 @@ var (
 var (
 	// ErrUnavailable: the store does not answer; nothing was changed.
 	ErrUnavailable = errors.New("the store is unavailable")
+	// ErrLimit: a limit of the NATS server stands against it, for ever unless
+	// somebody raises it; nothing was changed.
+	ErrLimit = errors.New("a limit of the NATS server stands against it, so a repeat does not help")
 	// ErrUnknownOutcome: the store did not tell whether it applied the write.
 	// Every request is safe to repeat, except those that make up a token or a
 	// secret: each makes another one.

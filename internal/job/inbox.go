@@ -10,6 +10,9 @@ type Inbox struct {
 	// goes to DEAD.
 	Orphaned bool
 
+	// Waiting says that there are fires in the inbox, as far as is known.
+	Waiting bool
+
 	// Concurrency is how many tries of its fires may be under way at once;
 	// zero is the default.
 	Concurrency int

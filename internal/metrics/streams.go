@@ -17,6 +17,8 @@ type Streams struct {
 
 	breakers *breakers
 
+	serverClock, nodeClock prometheus.Gauge
+
 	finished   map[job.Status]prometheus.Counter
 	lateness   prometheus.Observer
 	publish    prometheus.Observer
@@ -51,6 +53,9 @@ func newStreams(s *set) *Streams {
 			"Jobs that reached a final status, as the owner of their partition saw it.", "status"), final),
 		breakers: newBreakers(s),
 
+		serverClock: s.gauge("belfry_clock_nats_ahead_seconds", "How far the clock of the NATS server, the leader of the bucket belfry, is ahead of this node's; below 0 it is behind."),
+		nodeClock:   s.gauge("belfry_clock_node_ahead_seconds", "How far the clock of another node is ahead of this node's, of the node that is farthest away; 0 without others."),
+
 		lateness:   s.histogram("belfry_timer_lateness_seconds", "From when a job was due until its claim was stored.", lateBuckets),
 		publish:    s.histogram("belfry_timer_publish_seconds", "From then until its fire was stored in FIRES, where workers and subscribers get it.", lateBuckets),
 		fires:      each(s.counters("belfry_timer_fires_total", "Fires stored in FIRES, by the type of their route.", "type"), []job.RouteType{job.REST, job.NATS}),
@@ -73,6 +78,21 @@ func newStreams(s *set) *Streams {
 func (s *Streams) Claimed(late time.Duration) {
 	if s != nil {
 		s.lateness.Observe(max(late, 0).Seconds())
+	}
+}
+
+// ServerClock records how far the server's clock is ahead of ours, NodeClock the
+// same of the node whose clock is farthest away.
+func (s *Streams) ServerClock(ahead time.Duration) {
+	if s != nil {
+		s.serverClock.Set(ahead.Seconds())
+	}
+}
+
+// NodeClock is like [Streams.ServerClock].
+func (s *Streams) NodeClock(ahead time.Duration) {
+	if s != nil {
+		s.nodeClock.Set(ahead.Seconds())
 	}
 }
 

@@ -1,8 +1,10 @@
-package main
+package tcplink
 
 import (
 	"bufio"
+	"errors"
 	"net"
+	"os"
 	"testing"
 	"time"
 )
@@ -39,14 +41,14 @@ func echo(t *testing.T) string {
 
 func TestLink(t *testing.T) {
 	t.Parallel()
-	k, err := newLink("127.0.0.1:0", echo(t))
+	k, err := New("127.0.0.1:0", echo(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer k.Close()
 	connect := func() (net.Conn, *bufio.Reader) {
 		t.Helper()
-		c, err := net.Dial("tcp", k.listener.Addr().String())
+		c, err := net.Dial("tcp", k.Addr())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -85,5 +87,29 @@ func TestLink(t *testing.T) {
 	c, r = connect()
 	if say(c); !answers(c, r, long) {
 		t.Error("no answer through a mended link")
+	}
+
+	k.Silence()
+	if say(c); answers(c, r, short) {
+		t.Error("an answer through a silent link")
+	}
+	fresh, freshReader := connect()
+	if say(fresh); answers(fresh, freshReader, short) {
+		t.Error("an answer through a new connection of a silent link")
+	}
+	for name, silent := range map[string]net.Conn{"old": c, "new": fresh} {
+		if _, err := silent.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("reading from the %s connection of a silent link: %v, want no end of it", name, err)
+		}
+	}
+	k.Mend()
+	c, r = connect()
+	if say(c); !answers(c, r, long) {
+		t.Error("no answer through a link that was silent")
+	}
+	_ = fresh.SetReadDeadline(time.Now().Add(long))
+	say(fresh)
+	if _, err := freshReader.ReadByte(); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("a connection that lost data goes on after the link was mended (%v), want it reset", err)
 	}
 }
