@@ -53,6 +53,13 @@ func (w *writer) askLeader(ctx context.Context, stream string, query map[string]
 	if err != nil {
 		return stored{}, false, fmt.Errorf("%w: couldn't read from the leader of %s: %v", job.ErrUnavailable, stream, err)
 	}
+	if len(answer.Data) > largeAnswer {
+		over, err := w.turn(ctx)
+		if err != nil {
+			return stored{}, false, err
+		}
+		defer over()
+	}
 	m, err := leaderAnswer(stream, answer.Data)
 	if m == nil || err != nil {
 		return stored{}, false, err

@@ -27,6 +27,9 @@ func (w *writer) takeReadsFor(ctx context.Context, owner string, bytes int64) (d
 	return func() { w.reads.Give(owner, took) }, nil
 }
 
+// largeAnswer is how long one is that a turn is needed for.
+const largeAnswer = 64 << 10
+
 // turn waits for a turn of the db that the request works for. over ends it.
 func (w *writer) turn(ctx context.Context) (over func(), err error) {
 	owner := room.Of(ctx).Owner()

@@ -27,8 +27,9 @@ type writer struct {
 	reads   *room.Pool
 	largest int64
 
-	// turns are those of walks over many records: at each step one is needed, so
-	// that they leave the processor to others. nil is no bound.
+	// turns are those of walks over many records, and of large answers: at each
+	// step one is needed, so that they leave the processor to others. nil is no
+	// bound.
 	turns *room.Pool
 
 	// ask is [asker.ask]. Tests replace it to answer otherwise.
