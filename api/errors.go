@@ -61,7 +61,6 @@ var errorTable = []ErrorRow{
 	{"E108", 400, job.ErrRouteTypeFixed, "The `type` of a route cannot be changed."},
 	{"E109", 400, job.ErrRouteClearing, "A deleted route of this id and another type is still being cleared; try again in a minute."},
 	{"E110", 412, job.ErrRevision, "The job or route has changed since the `ETag` in `If-Match`; nothing was done."},
-	{"E111", 409, job.ErrLimit, "A limit of the NATS server stands against it, as one of its consumers against another route; nothing was changed, and a repeat does not help. The error says which limit."},
 	{"E121", 400, job.ErrLetterNotFound, "There is no such dead letter, or it was redriven or discarded."},
 	{"E131", 400, job.ErrTokenNotFound, "There is no such token, or it was revoked."},
 	{"E141", 409, job.ErrNotEmpty, "A backup is restored into an empty server only, or once more after its restore broke off; one at a time."},
@@ -73,8 +72,8 @@ var errorTable = []ErrorRow{
 	{"E302", 503, job.ErrUnavailable, "The store does not answer; nothing was changed. Try again after `Retry-After` seconds."},
 	{"E303", 503, job.ErrUnknownOutcome, "The store did not say whether it applied the write. It is safe to repeat, except `POST /token` and a rotation without a `secret`: each makes up a new one."},
 	{"E304", 503, errNotReady, "Only of `/readyz`: Belfry cannot store and fire jobs now; the reason says why."},
-
 	{"E305", 503, room.ErrFull, "Requests hold all the memory they may have together (`--max-request-memory`), or those of this db their share; nothing was changed. Try again after `Retry-After` seconds, and read answers as they come."},
+	{"E306", 409, job.ErrLimit, "A limit of the NATS server stands against it, as one of its consumers against another route; nothing was changed, and a repeat does not help. The error says which limit."},
 
 	{"E401", 401, errNoToken, "The request has no valid token: `Authorization: Bearer <token>` is needed."},
 	{"E402", 403, errAuthOff, "Tokens cannot be made while authentication is off: run Belfry with `--admin-token-file`."},

@@ -200,7 +200,7 @@ var refusals = []refusal{
 	{"PUT", "/route/db/r", `{"type":"NATS"}`, fmt.Errorf("%w: secret cause", job.ErrUnknownOutcome), 503, "E303", "outcome unknown, safe to repeat except where something is made up"},
 	{"DELETE", "/job/db/coll/waiting", ``, fmt.Errorf("secret cause: %w", context.DeadlineExceeded), 503, "E303", "outcome unknown, safe to repeat except where something is made up"},
 	{"POST", "/route/db", `{"id":"x","type":"NATS"}`, fmt.Errorf("%w: %w", job.ErrUnavailable, context.DeadlineExceeded), 503, "E302", "unavailable"},
-	{"POST", "/route/db", `{"id":"x","type":"NATS"}`, fmt.Errorf("%w: %w: too many", job.ErrUnavailable, job.ErrLimit), 409, "E111", "a repeat does not help: too many"},
+	{"POST", "/route/db", `{"id":"x","type":"NATS"}`, fmt.Errorf("%w: %w: too many", job.ErrUnavailable, job.ErrLimit), 409, "E306", "a repeat does not help: too many"},
 	{"GET", "/readyz", ``, nil, 503, "E304", "not ready: no timer yet"},
 	{"GET", "/job/db/coll/waiting", ``, fmt.Errorf("%w: %w", job.ErrUnavailable, room.ErrFull), 503, "E305", "requests hold too much memory"},
 
