@@ -32,7 +32,7 @@ var (
 // trouble, and E4xx for who may do how much.
 var errorTable = []ErrorRow{
 	{"E001", 400, job.ErrEmptyBody, "The request has no body."},
-	{"E002", 400, job.ErrSyntax, "The body is not JSON, not UTF-8, compressed, cut short or late, or more than one JSON value."},
+	{"E002", 400, job.ErrSyntax, "The body is not JSON, not UTF-8, compressed, cut short or late, or more than one JSON value; or `meta` is nested more than 5,000 deep."},
 	{"E003", 400, job.ErrDuplicateField, "A field is given twice."},
 	{"E004", 400, job.ErrUnknownField, "The body has a field that is not accepted."},
 	{"E005", 400, job.ErrMissingField, "A needed field is absent."},

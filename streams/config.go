@@ -19,6 +19,10 @@ type Config struct {
 	// then.
 	Partitions int
 
+	// MaxMeta is the longest meta, in bytes, of a job that is put into its bucket
+	// by hand; 0 is 512 KiB. The API judges what comes through it.
+	MaxMeta int
+
 	// HistoryTTL is how long the final state of a job is kept, in whole
 	// seconds; 0 is 24 h.
 	HistoryTTL time.Duration
@@ -57,6 +61,7 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	c.Replicas = cmp.Or(c.Replicas, 1)
 	c.Partitions = cmp.Or(c.Partitions, 1)
+	c.MaxMeta = cmp.Or(c.MaxMeta, 512<<10)
 	c.HistoryTTL = cmp.Or(c.HistoryTTL, 24*time.Hour)
 	c.FiresMaxAge = cmp.Or(c.FiresMaxAge, 72*time.Hour)
 	c.DeadMaxAge = cmp.Or(c.DeadMaxAge, 30*24*time.Hour)

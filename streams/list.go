@@ -75,6 +75,6 @@ func (s *Jobs) jobOf(partition int, q job.Query, m stored) (job.Record, bool) {
 	if err != nil || !q.MatchesKey(k) || partitionOf(k, s.partitions) != partition {
 		return job.Record{}, false
 	}
-	r, err := decodeRecord(k, m.Seq, m.Header, m.Data)
+	r, err := s.decode(k, m.Seq, m.Header, m.Data)
 	return r, err == nil
 }

@@ -96,6 +96,7 @@ func (s *Server) openStore(ctx context.Context, dial dial, counts *metrics.Strea
 	store, err := streams.Open(ctx, nc, streams.Config{
 		Partitions:  partitions,
 		Replicas:    replicas,
+		MaxMeta:     s.cfg.MaxMeta,
 		HistoryTTL:  s.cfg.HistoryTTL,
 		FiresMaxAge: s.cfg.FiresMaxAge,
 		DeadMaxAge:  s.cfg.DeadMaxAge,
