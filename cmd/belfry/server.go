@@ -26,6 +26,8 @@ type Server struct {
 	stopped bool
 	undo    []step // what Start did, as Stop takes it back, last first
 
+	logDropped func() uint64 // counts the lines of the log that were dropped; nil is nobody
+
 	syncAlways bool // of the embedded server; set by start
 
 	// addrs guards what Addr and NATSURL tell, apart from mu, so that nobody

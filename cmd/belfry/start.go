@@ -73,6 +73,9 @@ type telemetry struct {
 // long.
 func (s *Server) startTelemetry(ctx context.Context) (telemetry, error) {
 	counts := metrics.New(thisBuild())
+	if s.logDropped != nil {
+		counts.Log.CountDropped(s.logDropped)
+	}
 	scrape := counts.Handler(s.log)
 	if err := s.serveAdmin(scrape); err != nil {
 		return telemetry{}, err

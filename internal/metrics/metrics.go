@@ -25,6 +25,7 @@ type Metrics struct {
 	Streams  *Streams
 	Delivery *Delivery
 	API      *API
+	Log      *Log
 
 	set *set
 }
@@ -41,7 +42,7 @@ func New(b Build) *Metrics {
 	)
 	s.gauges("belfry_build_info", "1; the labels say what is running.", "version", "commit", "go").
 		WithLabelValues(b.Version, b.Commit, b.Go).Set(1)
-	return &Metrics{Streams: newStreams(s), Delivery: newDelivery(s), API: newAPI(s), set: s}
+	return &Metrics{Streams: newStreams(s), Delivery: newDelivery(s), API: newAPI(s), Log: newLog(s), set: s}
 }
 
 // Table lists Belfry's own metrics, in the order of their making. Those of the
