@@ -18,7 +18,8 @@
 //   - jobs: jobs.go, cancel.go, list.go, places.go, attempts.go
 //   - the timer: timer.go, loop.go, tail.go, watchtail.go, agenda.go, due.go,
 //     load.go, claimbook.go, meter.go
-//   - gates: gate.go, opening.go, breakers.go, rates.go, permits.go
+//   - gates: gate.go, opening.go, breakers.go, rates.go, permits.go,
+//     moments.go
 //   - ownership: leases.go, sightings.go, balance.go, fence.go, tenure.go,
 //     doubt.go, recover.go
 //   - fires: fire.go, finisher.go, expire.go, inboxes.go, inboxfollow.go,

@@ -54,7 +54,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	s.routes = newRoutes(w, js, s.inboxes, s.cfg)
 	s.inboxes.routes = s.routes
 	s.breakers = newBreakers(w, js, s.cfg, s.gatesChanged)
-	s.rates = newRates(w, s.cfg.Now)
+	s.rates = newRates(w, s.cfg, s.partitions)
 	s.routes.breakers, s.routes.rates, s.routes.cache.changed = s.breakers, s.rates, s.gatesChanged
 	s.dead = &deadLetters{w: w, now: s.cfg.Now, log: s.cfg.Log, metrics: s.cfg.Metrics}
 	s.jobs = &Jobs{js: js, w: w, routes: s.routes.cache, dead: s.dead, cfg: s.cfg, partitions: s.partitions, readTime: readTime}
