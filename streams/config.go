@@ -48,6 +48,11 @@ type Config struct {
 	// run left unfinished is handed out again at once.
 	OnlyNode bool
 
+	// DiskIgnoresCase says that the disk of the embedded server does not tell upper
+	// from lower case. Other nodes learn it from the store, so it is read only
+	// with OnlyNode.
+	DiskIgnoresCase bool
+
 	// Metrics counts what happens; nil is nobody.
 	Metrics *metrics.Streams
 

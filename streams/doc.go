@@ -22,7 +22,7 @@
 //     moments.go
 //   - ownership: leases.go, sightings.go, balance.go, fence.go, tenure.go,
 //     doubt.go, recover.go
-//   - fires: fire.go, finisher.go, expire.go, inboxes.go, inboxfollow.go,
+//   - fires: fire.go, finisher.go, expire.go, inboxes.go, inboxfollow.go, disk.go,
 //     puller.go, standing.go
 //   - dead letters: dead.go, bury.go, unread.go, letters.go, redrive.go
 //   - routes: routes.go, routecache.go

@@ -32,6 +32,8 @@ type Store struct {
 
 	partitions int // as fixed at the first start
 	replicas   int // of the streams
+
+	ignoresCase bool // the disk, as it was written down
 }
 
 // Open makes what is missing on the JetStream behind nc, and returns the store
@@ -51,6 +53,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	}
 	w := newWriter(nc, a, &committers{js: js, asker: a, sync: s.cfg.SyncAlways, replicated: s.replicas > 1, metrics: s.cfg.Metrics})
 	s.inboxes = newInboxes(nc, js, s.cfg)
+	s.inboxes.ignoresCase = s.ignoresCase
 	s.routes = newRoutes(w, js, s.inboxes, s.cfg)
 	s.inboxes.routes = s.routes
 	s.breakers = newBreakers(w, js, s.cfg, s.gatesChanged)
@@ -67,6 +70,9 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	s.tokens = newTokens(w, js, s.cfg)
 	s.backups = newBackups(s)
 	s.leases = newLeases(s)
+	if err := s.tellCollisions(ctx); err != nil {
+		return nil, err
+	}
 	if s.cfg.OnlyNode {
 		return s, s.inboxes.handOutAgain(ctx)
 	}

@@ -28,6 +28,10 @@ type Server struct {
 
 	logDropped func() uint64 // counts the lines of the log that were dropped; nil is nobody
 
+	// ignoresCase looks at a folder's disk; a test can put another in its place.
+	ignoresCase     func(folder string) (bool, error)
+	diskIgnoresCase bool // of the data folder; set by start
+
 	syncAlways bool // of the embedded server; set by start
 
 	// addrs guards what Addr and NATSURL tell, apart from mu, so that nobody
@@ -41,7 +45,7 @@ type Server struct {
 // New returns a server that is not started yet. The configuration is judged by
 // [Server.Start].
 func New(cfg Config, log *slog.Logger) *Server {
-	return &Server{cfg: cfg.withDefaults(), log: log, failed: make(chan error, 1)}
+	return &Server{cfg: cfg.withDefaults(), log: log, failed: make(chan error, 1), ignoresCase: ignoresCase}
 }
 
 // Addr returns the host:port of the HTTP API, or "" before it listens.

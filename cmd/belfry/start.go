@@ -105,8 +105,11 @@ func (s *Server) openStore(ctx context.Context, dial dial, counts *metrics.Strea
 		DeadMaxAge:  s.cfg.DeadMaxAge,
 		OnlyNode:    s.cfg.embedded(),
 		SyncAlways:  s.syncAlways,
-		Metrics:     counts,
-		Log:         s.log,
+
+		DiskIgnoresCase: s.diskIgnoresCase,
+
+		Metrics: counts,
+		Log:     s.log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("couldn't open the store: %w", err)
