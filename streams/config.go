@@ -22,6 +22,11 @@ type Config struct {
 	// then.
 	Partitions int
 
+	// MaxMeta is the longest meta of a job, in bytes: of one that is put into its
+	// bucket by hand, since the API judges what comes through it, and for how much
+	// a read may bring. 0 is 512 KiB.
+	MaxMeta int
+
 	// HistoryTTL is how long the final state of a job is kept, in whole
 	// seconds; 0 is 24 h.
 	HistoryTTL time.Duration
@@ -62,14 +67,15 @@ type Config struct {
 	// Conns are connections for what is not the timer's.
 	Conns Conns
 
-	// MaxMeta is the longest meta of a job, in bytes, by which the size of what
-	// is read is judged beforehand; 0 is 512 KiB.
-	MaxMeta int
-
 	// Reads bounds what the answers have together that requests wait for from
 	// JetStream; nil is no bound. It must be well below the max_pending of the
 	// server, 64 MiB by default: a connection with more to read is cut.
 	Reads *room.Pool
+
+	// DiskIgnoresCase says that the disk of the embedded server does not tell upper
+	// from lower case. Other nodes learn it from the store, so it is read only
+	// with OnlyNode.
+	DiskIgnoresCase bool
 
 	// Metrics counts what happens; nil is nobody.
 	Metrics *metrics.Streams

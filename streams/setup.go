@@ -62,6 +62,9 @@ func (s *Store) setupOnce(ctx context.Context) error {
 	if err := s.fixPartitions(ctx); err != nil {
 		return err
 	}
+	if err := s.fixDisk(ctx); err != nil {
+		return err
+	}
 	for _, cfg := range s.streams() {
 		cfg.Replicas = s.cfg.Replicas
 		cfg.Storage = jetstream.FileStorage

@@ -42,6 +42,8 @@ type Store struct {
 
 	partitions int // as fixed at the first start
 	replicas   int // of the streams
+
+	ignoresCase bool // the disk, as it was written down
 }
 
 // access is one way to JetStream: a connection, and the writer on it.
@@ -69,10 +71,11 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	}
 	w := own.w
 	s.inboxes = newInboxes(s.work.nc, s.work.js, s.cfg)
+	s.inboxes.ignoresCase = s.ignoresCase
 	routes := newRoutes(w, js, s.inboxes, s.cfg)
 	s.inboxes.routes = routes
 	s.breakers = newBreakers(w, js, s.cfg, s.gatesChanged)
-	s.rates = newRates(w, s.cfg.Now)
+	s.rates = newRates(w, s.cfg, s.partitions)
 	routes.breakers, routes.rates, routes.cache.changed = s.breakers, s.rates, s.gatesChanged
 	s.routes = routes.on(s.requests)
 	s.own = s.jobsOn(own, routes)
@@ -89,6 +92,9 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	s.inboxes.timers = s.timers
 	s.backups = newBackups(s)
 	s.leases = newLeases(s)
+	if err := s.tellCollisions(ctx); err != nil {
+		return nil, err
+	}
 	if s.cfg.MaxPullWait > 0 || s.cfg.OnlyNode {
 		if err := s.inboxes.limitPulls(ctx); err != nil {
 			return nil, err

@@ -50,6 +50,7 @@ func (s *Server) embedNATS(ctx context.Context, opts *server.Options) (dial, err
 		return nil, err
 	}
 	s.onStop("data folder", stopLimit, func(context.Context) error { return unlock() })
+	s.probeDisk()
 	s.syncAlways = opts.SyncAlways
 	if !opts.SyncAlways {
 		s.log.Warn("a power loss can lose what was answered: --nats-config sets another sync_interval than always")

@@ -82,6 +82,9 @@ type telemetry struct {
 // long.
 func (s *Server) startTelemetry(ctx context.Context) (telemetry, error) {
 	counts := metrics.New(thisBuild())
+	if s.logDropped != nil {
+		counts.Log.CountDropped(s.logDropped)
+	}
 	scrape := counts.Handler(s.log)
 	if err := s.serveAdmin(scrape); err != nil {
 		return telemetry{}, err
@@ -115,16 +118,17 @@ func (s *Server) openStore(ctx context.Context, dial dial, memory memory, counts
 	cfg := streams.Config{
 		Partitions:  partitions,
 		Replicas:    replicas,
+		MaxMeta:     s.cfg.MaxMeta,
 		HistoryTTL:  s.cfg.HistoryTTL,
 		FiresMaxAge: s.cfg.FiresMaxAge,
 		DeadMaxAge:  s.cfg.DeadMaxAge,
 		OnlyNode:    s.cfg.embedded(),
 		SyncAlways:  s.syncAlways,
 		Conns:       streams.Conns{Workers: workers, Requests: requests},
-		MaxMeta:     s.cfg.MaxMeta,
 		Reads:       memory.reads,
 
-		Authenticated: s.cfg.AdminToken != "" || s.cfg.AdminTokenFile != "",
+		Authenticated:   s.cfg.AdminToken != "" || s.cfg.AdminTokenFile != "",
+		DiskIgnoresCase: s.diskIgnoresCase,
 
 		Metrics: counts,
 		Log:     s.log,
