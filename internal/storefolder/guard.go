@@ -16,24 +16,23 @@ type Guard struct {
 	links string // the folder of the links
 }
 
-// Protect links all files of the streams in dir into the folder links, which
-// must be on the same file system. Links that an earlier process left behind
-// first replace what is missing in dir.
-func Protect(dir, links string) (*Guard, error) {
-	g := &Guard{dir, links}
-	if _, err := g.PutBack(); err != nil {
-		return nil, err
-	}
-	names, err := Streams(dir)
+// NewGuard is a guard of the streams in dir whose links are in the folder links,
+// which must be on the same file system.
+func NewGuard(dir, links string) *Guard { return &Guard{dir, links} }
+
+// Protect links all files of the streams. Links that an earlier process left
+// behind are for [Guard.PutBack], before that.
+func (g *Guard) Protect() error {
+	names, err := Streams(g.dir)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, name := range names {
-		if _, err := linkAll(filepath.Join(dir, name), filepath.Join(links, name)); err != nil {
-			return nil, errors.Join(err, g.Release())
+		if _, err := linkAll(filepath.Join(g.dir, name), filepath.Join(g.links, name)); err != nil {
+			return errors.Join(err, g.Release())
 		}
 	}
-	return g, nil
+	return nil
 }
 
 // PutBack gives the streams in dir the files that are gone, and drops the links.

@@ -112,3 +112,14 @@ func blocks(dir, stream string) ([]block, error) {
 	slices.SortFunc(all, func(a, b block) int { return a.index - b.index })
 	return all, nil
 }
+
+// HasFiles reports whether a stream has a place for its messages, and its
+// configuration.
+func HasFiles(dir, stream string) bool {
+	for _, part := range []string{messages, "meta.inf"} {
+		if _, err := os.Stat(filepath.Join(dir, stream, part)); err != nil {
+			return false
+		}
+	}
+	return true
+}

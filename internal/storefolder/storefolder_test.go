@@ -2,6 +2,7 @@ package storefolder_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/natstest"
@@ -102,6 +104,63 @@ func TestVerifyFlippedBytes(t *testing.T) {
 	}
 }
 
+// A repaired block lacks the damaged message and no other, also when it is the
+// length of a message that is damaged; and the server reads it so.
+func TestRepair(t *testing.T) {
+	t.Parallel()
+	const second = 22 + len("s.0") + 5000 + 8 + 30 // the first is removed, which a message of 30 bytes says
+	for name, at := range map[string]int{"data": second + 1000, "length": second, "large length": second + 2} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir, last := filled(t, 20, false)
+			file := blockFiles(t, dir)[0]
+			data, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			data[at] ^= 1
+			if err := os.WriteFile(file, data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			bad := verify(t, dir).Bad
+			if len(bad) != 1 {
+				t.Fatalf("found %v", bad)
+			}
+			dropped, err := bad[0].Repair(dir, "S")
+			if err != nil || dropped < 5000 || dropped > 5100 {
+				t.Errorf("dropped %d bytes, %v, want one message of 5,000", dropped, err)
+			}
+			if r := verify(t, dir); len(r.Bad) > 0 || r.Torn != nil || r.Last != last {
+				t.Errorf("repaired: %+v, want it whole to sequence %d", r, last)
+			}
+			ns, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, JetStream: true, NoLog: true, NoSigs: true,
+				StoreDir: strings.TrimSuffix(dir, storefolder.Path(""))})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ns.Start()
+			defer ns.WaitForShutdown()
+			defer ns.Shutdown()
+			nc, err := nats.Connect("", nats.InProcessServer(ns))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer nc.Close()
+			js, err := jetstream.New(nc)
+			if err != nil {
+				t.Fatal(err)
+			}
+			stream, err := js.Stream(t.Context(), "S")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s := stream.CachedInfo().State; s.Msgs != 12 || s.LastSeq != last {
+				t.Errorf("the server has %d messages up to %d, want 12 of the 13, up to %d", s.Msgs, s.LastSeq, last)
+			}
+		})
+	}
+}
+
 // A file that ends within a message is an unfinished write if it is the last
 // one, and damaged if it is another.
 func TestVerifyTruncated(t *testing.T) {
@@ -134,11 +193,32 @@ func TestVerifyTruncated(t *testing.T) {
 	if b, _ := os.ReadFile(files[0]); !bytes.Equal(a, b) || len(a) == 0 {
 		t.Errorf("the copy has %d bytes, want the %d of the block", len(a), len(b))
 	}
-	if err := os.Truncate(files[0], 0); err != nil {
+}
+
+// After a clean stop the blocks are as they were, unless a server was at work.
+func TestSizes(t *testing.T) {
+	t.Parallel()
+	dir, _ := filled(t, 1900, true)
+	files := blockFiles(t, dir)
+	measure := func(always string) storefolder.Sizes {
+		s, err := storefolder.Measure(dir, always)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	before, elsewhere := measure("OTHER"), measure("S")
+	if got := before.Changes(measure("OTHER"), "S"); len(got) > 0 {
+		t.Errorf("nothing changed: %v", got)
+	}
+	if err := errors.Join(os.Truncate(files[0], 0), os.Remove(files[1])); err != nil {
 		t.Fatal(err)
 	}
-	if r := verify(t, dir); len(r.Bad) != 1 {
-		t.Errorf("the first block empty: %+v, want it bad", r)
+	if got := before.Changes(measure("OTHER"), "S"); len(got) != 2 || !strings.Contains(strings.Join(got, " "), "is gone") || !strings.Contains(strings.Join(got, " "), "has 0 bytes") {
+		t.Errorf("one block emptied and one removed: %v", got)
+	}
+	if got := elsewhere.Changes(measure("S"), "S"); len(got) > 0 {
+		t.Errorf("a server was at work: %v", got)
 	}
 }
 
@@ -188,8 +268,8 @@ func TestGuard(t *testing.T) {
 		t.Fatal(err)
 	}
 	links := filepath.Join(t.TempDir(), "links")
-	g, err := storefolder.Protect(dir, links)
-	if err != nil {
+	g := storefolder.NewGuard(dir, links)
+	if err := g.Protect(); err != nil {
 		t.Fatal(err)
 	}
 	ns, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, JetStream: true, NoLog: true, NoSigs: true,
@@ -225,15 +305,15 @@ func TestGuardOfACrash(t *testing.T) {
 	before := contents(t, dir)
 	file := blockFiles(t, dir)[0]
 	links := filepath.Join(t.TempDir(), "links")
-	if _, err := storefolder.Protect(dir, links); err != nil {
+	if err := storefolder.NewGuard(dir, links).Protect(); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Remove(file); err != nil { // a removal that was cut short
 		t.Fatal(err)
 	}
-	g, err := storefolder.Protect(dir, links)
-	if err != nil {
-		t.Fatal(err)
+	g := storefolder.NewGuard(dir, links)
+	if back, err := g.PutBack(); err != nil || !slices.Equal(back, []string{"S"}) {
+		t.Fatalf("put back %v, %v, want S", back, err)
 	}
 	if after := contents(t, dir); after != before {
 		t.Errorf("put back:\n%s\nwant\n%s", after, before)

@@ -33,6 +33,8 @@ type Bad struct {
 	Path   string
 	Offset int64
 	Why    string
+
+	index int // of the block
 }
 
 func (b Bad) String() string {
@@ -96,11 +98,7 @@ func (r *Report) verify(b block, stream string, last bool) error {
 		r.Opaque = true
 		return nil
 	}
-	if in.size == 0 && !last {
-		r.Bad = append(r.Bad, Bad{b.path, 0, "it is empty"})
-		return nil
-	}
-	key := sha256.Sum256(fmt.Appendf(nil, "%s-%d", stream, b.index))
+	key := sha256.Sum256(blockKey(stream, b.index))
 	if in.sum, err = highwayhash.New64(key[:]); err != nil {
 		return err
 	}
@@ -114,7 +112,7 @@ func (r *Report) verify(b block, stream string, last bool) error {
 			r.Last = max(r.Last, sequence)
 			continue
 		}
-		bad := Bad{b.path, start, why}
+		bad := Bad{b.path, start, why, b.index}
 		if last && in.unfinished {
 			r.Torn = &bad
 		} else {
@@ -124,6 +122,9 @@ func (r *Report) verify(b block, stream string, last bool) error {
 	}
 	return nil
 }
+
+// blockKey is what the key of a block's checksums is made from.
+func blockKey(stream string, index int) []byte { return fmt.Appendf(nil, "%s-%d", stream, index) }
 
 // blockReader reads the messages of one block.
 type blockReader struct {
@@ -147,15 +148,8 @@ func (b *blockReader) message() (sequence uint64, why string, err error) {
 	if _, err := io.ReadFull(b.r, head[:]); err != nil {
 		return 0, "", err
 	}
-	length := binary.LittleEndian.Uint32(head[0:])
-	headers := length&withHeaders != 0
-	length &^= withHeaders
-	subject := int(binary.LittleEndian.Uint16(head[20:]))
-	least := headSize + subject + sumSize
-	if headers {
-		least += 4
-	}
-	if int(length) < least || length > maxMessage {
+	length, subject, headers := layout(head[:])
+	if length < least(subject, headers) || length > maxMessage {
 		b.unfinished = length == 0 && b.zeros(head[:])
 		return 0, fmt.Sprintf("a message cannot be %d bytes long", length), nil
 	}
@@ -163,8 +157,8 @@ func (b *blockReader) message() (sequence uint64, why string, err error) {
 		b.unfinished = true
 		return 0, fmt.Sprintf("a message of %d bytes has %d", length, left), nil
 	}
-	if cap(b.data) < int(length)-headSize {
-		b.data = make([]byte, length)
+	if cap(b.data) < length {
+		b.data = make([]byte, 2*length)
 	}
 	data := b.data[:length-headSize]
 	if _, err := io.ReadFull(b.r, data); err != nil {
@@ -172,14 +166,7 @@ func (b *blockReader) message() (sequence uint64, why string, err error) {
 	}
 	b.at += int64(length)
 	body, stored := data[:len(data)-sumSize], data[len(data)-sumSize:]
-	b.sum.Reset()
-	b.sum.Write(head[4:20])
-	b.sum.Write(body[:subject])
-	if headers {
-		body = body[4:]
-	}
-	b.sum.Write(body[subject:])
-	if !bytes.Equal(b.sum.Sum(nil), stored) {
+	if !bytes.Equal(checksum(b.sum, head[:], body, subject, headers), stored) {
 		return 0, "the checksum of a message does not match", nil
 	}
 	return binary.LittleEndian.Uint64(head[4:]) &^ (erased | tombstone), "", nil
