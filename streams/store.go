@@ -29,19 +29,25 @@ type Store struct {
 	backups  *Backups
 	timers   []*timer // by partition
 	leases   *leases
+	book     *book
 
 	partitions int // as fixed at the first start
 	replicas   int // of the streams
 }
 
-// Open makes what is missing on the JetStream behind nc, and returns the store
-// on it. The connection stays the caller's.
+// Open makes in a first start what is missing on the JetStream behind nc, and
+// returns the store on it. A store of which something is lost is a [Refusal].
+// The connection stays the caller's.
 func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return nil, fmt.Errorf("couldn't use JetStream: %w", err)
 	}
 	s := &Store{cfg: cfg.withDefaults(), nc: nc, js: js}
+	s.book = &book{ledger: s.cfg.Ledger}
+	if s.book.ledger == nil {
+		s.book.ledger = keyLedger{js}
+	}
 	if err := s.setup(ctx); err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ type Streams struct {
 	owned, waiting, overdue, held, firing *prometheus.GaugeVec
 
 	breakers *breakers
+	damage   prometheus.Gauge
 
 	finished   map[job.Status]prometheus.Counter
 	lateness   prometheus.Observer
@@ -48,6 +49,7 @@ func newStreams(s *set) *Streams {
 		finished: each(s.counters("belfry_jobs_finished_total",
 			"Jobs that reached a final status, as the owner of their partition saw it.", "status"), final),
 		breakers: newBreakers(s),
+		damage:   s.gauge("belfry_store_damage", "Places where stored data is damaged or missing, and nobody has accepted that; `/readyz` has the words."),
 
 		lateness:   s.histogram("belfry_timer_lateness_seconds", "From when a job was due until its claim was stored.", lateBuckets),
 		publish:    s.histogram("belfry_timer_publish_seconds", "From then until its fire was stored in FIRES, where workers and subscribers get it.", lateBuckets),
@@ -71,6 +73,13 @@ func newStreams(s *set) *Streams {
 func (s *Streams) Claimed(late time.Duration) {
 	if s != nil {
 		s.lateness.Observe(max(late, 0).Seconds())
+	}
+}
+
+// Damaged records how much damage there is that nobody has accepted.
+func (s *Streams) Damaged(n int) {
+	if s != nil {
+		s.damage.Set(float64(n))
 	}
 }
 
