@@ -111,6 +111,10 @@ type Config struct {
 	// Ready says why requests cannot be served now; /readyz repeats its
 	// error to whoever asks, after 2 s at most. nil is always ready.
 	Ready func(context.Context) error
+
+	// Warnings says what is amiss though requests can be served; /readyz repeats
+	// it. nil is nothing.
+	Warnings func() []string
 }
 
 // MaxBody is the longest body of anything but a job, in bytes, and of a job what
@@ -135,6 +139,9 @@ func New(cfg Config) http.Handler {
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
+	}
+	if cfg.Warnings == nil {
+		cfg.Warnings = func() []string { return nil }
 	}
 	if cfg.Ready == nil {
 		cfg.Ready = func(context.Context) error { return nil }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"belfry/internal/contract"
 )
 
 // healthz says that the process is alive.
@@ -20,5 +22,5 @@ func (a *api) readyz(ctx context.Context, _ *http.Request, _ []byte) ([]byte, er
 	if err := a.Ready(ctx); err != nil {
 		return nil, fmt.Errorf("%w: %w", errNotReady, err)
 	}
-	return ok, nil
+	return contract.AppendReady(nil, a.Warnings()), nil
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"time"
 )
 
 // Server is one running Belfry: the HTTP API, the timer, the delivery, and,
@@ -26,20 +27,23 @@ type Server struct {
 	stopped bool
 	undo    []step // what Start did, as Stop takes it back, last first
 
-	syncAlways bool // of the embedded server; set by start
+	syncAlways bool      // of the embedded server; set by start
+	disk       *dataDisk // of the embedded server, nil for others; set by start
+	dataEvery  time.Duration
 
-	// addrs guards what Addr and NATSURL tell, apart from mu, so that nobody
+	// addrs guards what Addr, NATSURL and /readyz tell, apart from mu, so that nobody
 	// who asks waits for a start.
 	addrs     sync.Mutex
 	addr      string
 	adminAddr string
 	natsURL   string
+	lost      error // what became of the data folder, if it is lost
 }
 
 // New returns a server that is not started yet. The configuration is judged by
 // [Server.Start].
 func New(cfg Config, log *slog.Logger) *Server {
-	return &Server{cfg: cfg.withDefaults(), log: log, failed: make(chan error, 1)}
+	return &Server{cfg: cfg.withDefaults(), log: log, failed: make(chan error, 1), dataEvery: dataEvery}
 }
 
 // Addr returns the host:port of the HTTP API, or "" before it listens.

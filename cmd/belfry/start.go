@@ -93,7 +93,7 @@ func (s *Server) openStore(ctx context.Context, dial dial, counts *metrics.Strea
 		return nil, err
 	}
 	partitions, replicas := s.spread(nc)
-	store, err := streams.Open(ctx, nc, streams.Config{
+	store, err := streams.Open(ctx, nc, s.keeping(streams.Config{
 		Partitions:  partitions,
 		Replicas:    replicas,
 		HistoryTTL:  s.cfg.HistoryTTL,
@@ -103,11 +103,11 @@ func (s *Server) openStore(ctx context.Context, dial dial, counts *metrics.Strea
 		SyncAlways:  s.syncAlways,
 		Metrics:     counts,
 		Log:         s.log,
-	})
+	}))
 	if err != nil {
 		return nil, fmt.Errorf("couldn't open the store: %w", err)
 	}
-	return store, nil
+	return store, s.keep(ctx, store)
 }
 
 // spread returns the partitions and replicas to ask for.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/hex"
 	"log/slog"
 	"math"
 	"net"
@@ -112,4 +113,10 @@ func natsURLs(s string) ([]*url.URL, bool) {
 		all = append(all, u)
 	}
 	return all, true
+}
+
+// isDamageNumber tells the numbers that damage has in the log.
+func isDamageNumber(s string) bool {
+	_, err := hex.DecodeString(s)
+	return err == nil && len(s) == 8
 }

@@ -3,6 +3,22 @@ package contract
 // OK is the answer to every write that succeeded.
 const OK = `{"status":"ok"}`
 
+// AppendReady appends the answer of a server that is ready, with what is amiss all
+// the same.
+func AppendReady(dst []byte, warnings []string) []byte {
+	if len(warnings) == 0 {
+		return append(dst, OK...)
+	}
+	dst = append(dst, `{"status":"ok","warnings":[`...)
+	for i, w := range warnings {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = AppendString(dst, w)
+	}
+	return append(dst, "]}"...)
+}
+
 // AppendRefusal appends the answer to every request that did not succeed: the
 // reason for people, and its code for robots.
 func AppendRefusal(dst []byte, reason, code string) []byte {
