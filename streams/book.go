@@ -16,6 +16,7 @@ type book struct {
 	m        manifest
 	found    bool // there was one
 	revision uint64
+	unstored bool // the last change could not be stored
 }
 
 // read takes in the manifest as it is stored.
@@ -34,6 +35,13 @@ func (b *book) read(ctx context.Context) error {
 	return nil
 }
 
+// behind reports whether something is not stored yet.
+func (b *book) behind() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.unstored
+}
+
 // now returns the manifest as it was read or written last.
 func (b *book) now() (m manifest, found bool) {
 	b.mu.Lock()
@@ -42,13 +50,14 @@ func (b *book) now() (m manifest, found bool) {
 }
 
 // change stores what edit makes of the manifest, if edit says that it changed
-// something. When another process was faster, edit gets what that one wrote.
+// something. When another process was faster, edit gets what that one wrote. What
+// could not be stored counts here, and is stored with the next change.
 func (b *book) change(ctx context.Context, edit func(*manifest) bool) error {
 	for {
 		b.mu.Lock()
-		m, revision := b.m.clone(), b.revision
+		m, revision, unstored := b.m.clone(), b.revision, b.unstored
 		b.mu.Unlock()
-		if !edit(&m) {
+		if !edit(&m) && !unstored {
 			return nil
 		}
 		text, err := m.encode()
@@ -58,11 +67,14 @@ func (b *book) change(ctx context.Context, edit func(*manifest) bool) error {
 		revision, err = b.ledger.Write(ctx, text, revision)
 		if err == nil {
 			b.mu.Lock()
-			b.m, b.found, b.revision = m, true, revision
+			b.m, b.found, b.revision, b.unstored = m, true, revision, false
 			b.mu.Unlock()
 			return nil
 		}
 		if !errors.Is(err, ErrLedgerChanged) || ctx.Err() != nil {
+			b.mu.Lock()
+			b.m, b.unstored = m, true
+			b.mu.Unlock()
 			return err
 		}
 		if err := b.read(ctx); err != nil {

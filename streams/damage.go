@@ -12,6 +12,8 @@ import (
 	"belfry/internal/fault"
 )
 
+const noteFailed = "couldn't note how far the streams are"
+
 // Keep notes every few seconds how far the streams are, and what damage the
 // server reports, until ctx ends, and once more then. It is to end after what
 // writes. The error is always nil.
@@ -22,13 +24,13 @@ func (s *Store) Keep(ctx context.Context) error {
 		select {
 		case <-tick.C:
 			if err := s.note(ctx); err != nil && ctx.Err() == nil {
-				s.cfg.Log.Warn("couldn't note how far the streams are", "error", err)
+				s.cfg.Log.Warn(noteFailed, "error", err)
 			}
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), setupTry)
 			defer cancel()
 			if err := s.note(last); err != nil {
-				s.cfg.Log.Warn("couldn't note how far the streams are", "error", err)
+				s.cfg.Log.Warn(noteFailed, "error", err)
 			}
 			return nil
 		}
@@ -39,7 +41,7 @@ func (s *Store) Keep(ctx context.Context) error {
 func (s *Store) note(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, setupTry)
 	defer cancel()
-	if s.cfg.Ledger == nil { // others may have accepted damage, or found some
+	if s.cfg.Ledger == nil && !s.book.behind() { // others may have accepted damage, or found some
 		if err := s.book.read(ctx); err != nil {
 			return err
 		}
@@ -96,13 +98,16 @@ func (m *manifest) advance(now map[string]known) bool {
 // checkDamage compares the streams with what is written down of them, at a
 // start, and tells of all damage that nobody has accepted.
 func (s *Store) checkDamage(ctx context.Context, recreated []string) error {
-	now, err := s.howFar(ctx)
+	now, err := s.caughtUp(ctx)
 	if err != nil {
 		return fmt.Errorf("couldn't look at the streams: %w", err)
 	}
+	if err := s.book.change(ctx, (*manifest).made); err != nil {
+		return fmt.Errorf("couldn't write down what is made: %w", err)
+	}
 	accepted := false
 	err = s.book.change(ctx, func(m *manifest) bool {
-		changed := m.made()
+		changed := false
 		for _, d := range s.findDamage(*m, now, recreated) {
 			changed = m.damaged(d) || changed
 		}
@@ -114,8 +119,8 @@ func (s *Store) checkDamage(ctx context.Context, recreated []string) error {
 		accepted = m.accept(s.cfg.AcceptDamage)
 		return changed || accepted
 	})
-	if err != nil {
-		return err
+	if err != nil { // as on a full disk, where a start may help
+		s.cfg.Log.Warn(noteFailed, "error", err)
 	}
 	switch {
 	case accepted:
@@ -126,6 +131,28 @@ func (s *Store) checkDamage(ctx context.Context, recreated []string) error {
 	m, _ := s.book.now()
 	s.tellDamage(m.Damage)
 	return nil
+}
+
+// catchUp is how long a new leader may be behind what it has on its disk.
+const catchUp = 10 * time.Second
+
+// caughtUp is howFar when no stream is behind what was known of it, or stays so.
+func (s *Store) caughtUp(ctx context.Context) (map[string]known, error) {
+	for deadline := time.Now().Add(catchUp); ; {
+		now, err := s.howFar(ctx)
+		if err != nil || s.cfg.Disk != nil || time.Now().After(deadline) {
+			return now, err
+		}
+		m, _ := s.book.now()
+		behind := false
+		for name, was := range m.Known {
+			is, ok := now[name]
+			behind = behind || ok && is.Created.Equal(was.Created) && is.Last < was.Last
+		}
+		if !behind || !sleep(ctx, 250*time.Millisecond) {
+			return now, ctx.Err()
+		}
+	}
 }
 
 // findDamage lists what is less than was known, and what the disk showed.

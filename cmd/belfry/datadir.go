@@ -99,8 +99,7 @@ func (d *dataDir) check() error {
 		switch info, err := os.Stat(path); {
 		case errors.Is(err, fs.ErrNotExist):
 			return fmt.Errorf("%s was removed or moved", path)
-		case err != nil:
-			return err
+		case err != nil: // nothing is known; the server will say what it cannot do
 		case !os.SameFile(info, d.held[i]):
 			return fmt.Errorf("%s was replaced by another one", path)
 		}

@@ -60,7 +60,7 @@ func openDisk(ctx context.Context, dir *dataDir, recreate bool, log *slog.Logger
 	}
 	names, err := storefolder.Streams(d.path)
 	if err == nil {
-		err = d.compareSizes(names)
+		err = d.compareSizes()
 	}
 	if err != nil {
 		return nil, &streams.Refusal{Fault: fault.StreamUnreadable, Reason: err.Error(), Do: unreadableDo}
@@ -107,6 +107,9 @@ func (d *dataDisk) open(ctx context.Context, name string, recreate bool) error {
 	case err != nil:
 		return &streams.Refusal{Fault: fault.StreamUnreadable, Streams: []string{name}, Reason: err.Error(), Do: unreadableDo}
 	}
+	if err := d.mendConsumers(name); err != nil {
+		return err
+	}
 	d.folders = append(d.folders, name)
 	if !report.Opaque {
 		d.last[name] = report.Last
@@ -120,6 +123,25 @@ func (d *dataDisk) open(ctx context.Context, name string, recreate bool) error {
 		}
 	}
 	return nil
+}
+
+// mendConsumers moves the files of consumers away that cannot be opened, since the
+// server could not make those consumers again. Belfry does, when it runs.
+func (d *dataDisk) mendConsumers(stream string) error {
+	bad, err := storefolder.BadConsumers(d.path, stream)
+	for name, reason := range bad {
+		to := d.aside(stream + "." + name)
+		if moveErr := storefolder.SetConsumerAside(d.path, stream, name, to); moveErr != nil {
+			err = errors.Join(err, reason, moveErr)
+			continue
+		}
+		d.log.Warn(fault.ConsumerUnreadable, "stream", stream, "consumer", name, "error", reason, "kept", to)
+	}
+	return err
+}
+
+func (d *dataDisk) aside(name string) string {
+	return filepath.Join(d.dir.path, asideFolder, name+"."+time.Now().UTC().Format("20060102T150405.000000000"))
 }
 
 // repair keeps a copy of a damaged block and leaves in it what is whole.
@@ -147,7 +169,7 @@ func (d *dataDisk) tellCopies() error {
 }
 
 // compareSizes finds blocks that are gone or shorter since a clean stop.
-func (d *dataDisk) compareSizes(names []string) error {
+func (d *dataDisk) compareSizes() error {
 	text, err := d.dir.root.ReadFile(stoppedFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // it was no clean stop
@@ -160,15 +182,12 @@ func (d *dataDisk) compareSizes(names []string) error {
 		d.log.Warn("the sizes of the blocks at the last stop are not known", "error", err)
 		return nil
 	}
-	now, err := storefolder.Measure(d.path, streams.AlwaysWritten)
+	now, err := d.measure()
 	if err != nil {
-		return err
+		return nil // the look at each stream will say why
 	}
 	d.stopped = then.Written.Equal(now.Written)
-	for _, name := range names {
-		if !streams.IsAsset(name) {
-			continue
-		}
+	for name := range now.Blocks {
 		for _, what := range then.Changes(now, name) {
 			d.found(name, what)
 		}
@@ -208,7 +227,7 @@ func (d *dataDisk) Damage() []streams.Damage {
 
 // SetAside implements [streams.Disk].
 func (d *dataDisk) SetAside(stream string) (string, error) {
-	to := filepath.Join(d.dir.path, asideFolder, stream+"."+time.Now().UTC().Format("20060102T150405.000000000"))
+	to := d.aside(stream)
 	return to, d.guard.SetAside(stream, to)
 }
 
@@ -227,9 +246,19 @@ func (d *dataDisk) putBack() error {
 // runs takes in the server that works on the files.
 func (d *dataDisk) runs(e *embedded) { d.server, d.says = e.server, e.says }
 
+// measure takes the sizes of the blocks of Belfry's streams.
+func (d *dataDisk) measure() (storefolder.Sizes, error) {
+	names, err := storefolder.Streams(d.path)
+	if err != nil {
+		return storefolder.Sizes{}, err
+	}
+	names = slices.DeleteFunc(names, func(name string) bool { return !streams.IsAsset(name) })
+	return storefolder.Measure(d.path, names, streams.AlwaysWritten)
+}
+
 // closed notes that the server has stopped cleanly, and what it left.
 func (d *dataDisk) closed() error {
-	sizes, err := storefolder.Measure(d.path, streams.AlwaysWritten)
+	sizes, err := d.measure()
 	if err != nil {
 		return err
 	}

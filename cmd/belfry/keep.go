@@ -123,7 +123,7 @@ func (w *folderWatch) look() error {
 	path := storefolder.Path(w.dir.path)
 	names, err := storefolder.Streams(path)
 	if err != nil {
-		return err
+		return nil // it is there, and cannot be read now
 	}
 	names = slices.DeleteFunc(names, func(name string) bool { return !storefolder.HasFiles(path, name) })
 	var missing []string

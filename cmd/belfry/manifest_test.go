@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -562,4 +563,34 @@ func TestReadyzOfALostFolder(t *testing.T) {
 		t.Errorf("/readyz: %d %s", rsp.StatusCode, text)
 	}
 	s.loseData(nil)
+}
+
+// A consumer whose files are unreadable is made anew, and the start goes on.
+func TestUnreadableConsumerIsMended(t *testing.T) {
+	data := stored(t, 5, true)
+	attr := nobody(t, data)
+	meta := filepath.Join(storefolder.Path(data), "FIRES", "obs", "games_r", "meta.inf")
+	if err := os.Chown(meta, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	p := startServingAs(t, attr, data)
+	waittest.Eventually(t, func() string {
+		if _, err := os.Stat(meta); err != nil {
+			return err.Error()
+		}
+		return ""
+	})
+	if n := countJobs(t, p); n != 5 {
+		t.Errorf("%d jobs, want 5", n)
+	}
+	kept, err := filepath.Glob(filepath.Join(data, "set-aside", "FIRES.games_r.*", "meta.inf"))
+	if err != nil || len(kept) != 1 {
+		t.Errorf("kept %v, %v", kept, err)
+	}
+}
+
+// startServingAs is startProgram for another user.
+func startServingAs(t *testing.T, attr *syscall.SysProcAttr, data string) *running {
+	t.Helper()
+	return startCommand(t, func(cmd *exec.Cmd) { cmd.Dir, cmd.SysProcAttr, cmd.Path = "/", attr, reachable(t) }, "--nats-listen", ":-1", "--data", data)
 }

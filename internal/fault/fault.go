@@ -11,19 +11,20 @@ import (
 // The words of each fault. They are the constant part of a log line, of an error
 // or of an answer; facts follow them.
 const (
-	StreamMissing     = "a stream that Belfry has made is gone"
-	StreamUnreadable  = "files of a stream cannot be opened"
-	StreamUnrecovered = "the server did not recover a stream whose files are there"
-	ManifestKeyGone   = "the bucket belfry is gone, while other streams of Belfry are there"
-	ManifestBad       = "the manifest cannot be read"
-	NothingThere      = "there is nothing of Belfry here, and --existing-data is set"
-	NewStore          = "made a new store"
-	Recreating        = "a missing stream is made anew, as --recreate-missing says"
-	Damaged           = "stored data is damaged"
-	TornWrite         = "an unfinished write is cut off"
-	PutBack           = "files that a start left removed are put back"
-	Unguarded         = "the streams have no second links while the server recovers them"
-	FolderLost        = "the data folder is not the one that was opened"
+	StreamMissing      = "a stream that Belfry has made is gone"
+	StreamUnreadable   = "files of a stream cannot be opened"
+	StreamUnrecovered  = "the server did not recover a stream whose files are there"
+	ConsumerUnreadable = "files of a consumer cannot be opened"
+	ManifestKeyGone    = "the bucket belfry is gone, while other streams of Belfry are there"
+	ManifestBad        = "the manifest cannot be read"
+	NothingThere       = "there is nothing of Belfry here, and --existing-data is set"
+	NewStore           = "made a new store"
+	Recreating         = "a missing stream is made anew, as --recreate-missing says"
+	Damaged            = "stored data is damaged"
+	TornWrite          = "an unfinished write is cut off"
+	PutBack            = "files that a start left removed are put back"
+	Unguarded          = "the streams have no second links while the server recovers them"
+	FolderLost         = "the data folder is not the one that was opened"
 )
 
 // Fault is one row of the table.
@@ -41,6 +42,7 @@ func Table() []Fault {
 		{StreamMissing, refused, "refuses to start and changes nothing; the error names the stream", "bring the stream back: the data folder or the server's storage from where it went, or a backup into a new store. `--recreate-missing` once starts with an empty stream in its place"},
 		{StreamUnreadable, refused, "refuses to start before the embedded server touches anything; the error names the file and the reason", "put owner and rights of the file right, or the disk; then start again"},
 		{StreamUnrecovered, refused, "refuses to start with the server's own reason, and puts back what the server has removed of the files", "remove the reason and start again. `--recreate-missing` once moves the files to `set-aside` in the data folder and starts with an empty stream"},
+		{ConsumerUnreadable, "WARN", "moves them to `set-aside` in the data folder and makes the consumer of a route anew, from what was acked last as far as that is known", "put owner and rights right, so that it does not happen again; a subscriber may get fires twice"},
 		{ManifestKeyGone, refused, "refuses to start and changes nothing", "bring the bucket back. `--recreate-missing` once makes it anew; the number of partitions is told from the buckets `jobs_<p>`"},
 		{ManifestBad, refused, "refuses to start and changes nothing", "look for a bad disk. Remove `manifest.json`, or the key `manifest` of the bucket `belfry`: the next start compares what is there and writes it anew"},
 		{NothingThere, refused, "refuses to make a new store", "mount the right volume, or name the right server. A first start goes without `--existing-data`"},

@@ -46,6 +46,14 @@ func (g *Guard) PutBack() ([]string, error) {
 	var back []string
 	for _, name := range names {
 		lacked, err := linkAll(filepath.Join(g.links, name), filepath.Join(g.dir, name))
+		// The server removes folders that are empty in the background, once for
+		// each stream that it did not recover.
+		for range names {
+			if !errors.Is(err, fs.ErrNotExist) {
+				break
+			}
+			lacked, err = linkAll(filepath.Join(g.links, name), filepath.Join(g.dir, name))
+		}
 		if err != nil {
 			return back, fmt.Errorf("couldn't put back the files of stream %s: %w", name, err)
 		}

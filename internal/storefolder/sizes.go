@@ -19,14 +19,10 @@ type Sizes struct {
 	Written time.Time `json:"written"`
 }
 
-// Measure takes the sizes of the blocks in dir. Each run of a server writes to
-// the stream of the name always.
-func Measure(dir, always string) (Sizes, error) {
+// Measure takes the sizes of the blocks of some streams in dir. Each run of a
+// server writes to the stream of the name always.
+func Measure(dir string, names []string, always string) (Sizes, error) {
 	s := Sizes{Blocks: map[string]map[string]int64{}}
-	names, err := Streams(dir)
-	if err != nil {
-		return s, err
-	}
 	for _, name := range names {
 		all, err := blocks(dir, name)
 		if err != nil {

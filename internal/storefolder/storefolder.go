@@ -76,6 +76,31 @@ func Check(dir, stream string) error {
 	})
 }
 
+// BadConsumers returns the consumers of a stream whose files cannot be opened, with
+// the errors.
+func BadConsumers(dir, stream string) (map[string]error, error) {
+	top := filepath.Join(dir, stream, consumers)
+	names, err := Streams(top)
+	if err != nil {
+		return nil, err
+	}
+	bad := map[string]error{}
+	for _, name := range names {
+		if err := Check(top, name); err != nil {
+			bad[name] = err
+		}
+	}
+	return bad, nil
+}
+
+// SetConsumerAside moves the files of a consumer to the path to.
+func SetConsumerAside(dir, stream, consumer, to string) error {
+	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+		return err
+	}
+	return os.Rename(filepath.Join(dir, stream, consumers, consumer), to)
+}
+
 // checkFolder makes a file in a folder and removes it again, as the server does
 // in each stream's folder before it reads it.
 func checkFolder(path string) error {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
@@ -201,7 +202,7 @@ func TestSizes(t *testing.T) {
 	dir, _ := filled(t, 1900, true)
 	files := blockFiles(t, dir)
 	measure := func(always string) storefolder.Sizes {
-		s, err := storefolder.Measure(dir, always)
+		s, err := storefolder.Measure(dir, []string{"S"}, always)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -216,6 +217,9 @@ func TestSizes(t *testing.T) {
 	}
 	if got := before.Changes(measure("OTHER"), "S"); len(got) != 2 || !strings.Contains(strings.Join(got, " "), "is gone") || !strings.Contains(strings.Join(got, " "), "has 0 bytes") {
 		t.Errorf("one block emptied and one removed: %v", got)
+	}
+	if err := os.Chtimes(files[0], time.Time{}, time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
 	}
 	if got := elsewhere.Changes(measure("S"), "S"); len(got) > 0 {
 		t.Errorf("a server was at work: %v", got)
