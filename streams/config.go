@@ -11,7 +11,8 @@ import (
 
 // Config says how to keep things. The zero value works.
 type Config struct {
-	// Replicas of every stream that is made; 0 is 1.
+	// Replicas of every stream; 0 is 3 in a cluster, else 1. Streams with fewer
+	// get more as soon as the servers can hold them.
 	Replicas int
 
 	// Partitions is how many parts the jobs are spread over at the first
@@ -63,6 +64,10 @@ type Config struct {
 	// 10 s.
 	KeepEvery time.Duration
 
+	// GrowEvery is how often streams with fewer copies than wanted are tried
+	// again; 0 is a minute.
+	GrowEvery time.Duration
+
 	// Metrics counts what happens; nil is nobody.
 	Metrics *metrics.Streams
 
@@ -74,7 +79,7 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	c.Replicas = cmp.Or(c.Replicas, 1)
+	c.GrowEvery = cmp.Or(c.GrowEvery, time.Minute)
 	c.Partitions = cmp.Or(c.Partitions, 1)
 	c.HistoryTTL = cmp.Or(c.HistoryTTL, 24*time.Hour)
 	c.FiresMaxAge = cmp.Or(c.FiresMaxAge, 72*time.Hour)

@@ -2,9 +2,11 @@ package streams
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -23,7 +25,7 @@ func (s *Store) Keep(ctx context.Context) error {
 	for {
 		select {
 		case <-tick.C:
-			if err := s.note(ctx); err != nil && ctx.Err() == nil {
+			if err := errors.Join(s.note(ctx), s.growLater(ctx)); err != nil && ctx.Err() == nil {
 				s.cfg.Log.Warn(noteFailed, "error", err)
 			}
 		case <-ctx.Done():
@@ -202,6 +204,11 @@ func (s *Store) Warnings() []string {
 	var all []string
 	for _, d := range m.Damage {
 		all = append(all, fmt.Sprintf("%s: stream %s: %s (--accept-damage %s)", fault.Damaged, d.Stream, d.What, m.damageID()))
+	}
+	s.told.Lock()
+	defer s.told.Unlock()
+	if len(s.few) > 0 {
+		all = append(all, fmt.Sprintf("%s: %s", fault.FewCopies, strings.Join(s.few, ", ")))
 	}
 	return all
 }

@@ -38,6 +38,7 @@ const (
 func (s *Store) setup(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, setupPatience)
 	defer cancel()
+	s.startCopies()
 	var recreated []string
 	var first bool
 	err := s.untilReady(ctx, func() (err error) {
@@ -52,6 +53,9 @@ func (s *Store) setup(ctx context.Context) error {
 	}
 	if first {
 		s.cfg.Log.Warn(fault.NewStore, "in", s.cfg.Place)
+	}
+	if err := s.untilReady(ctx, func() error { return s.grow(ctx, true) }); err != nil {
+		return err
 	}
 	return s.untilReady(ctx, func() error { return s.checkDamage(ctx, recreated) })
 }
@@ -98,7 +102,6 @@ func (s *Store) setupOnce(ctx context.Context, recreated []string) error {
 		}
 	}
 	for _, cfg := range s.streams() {
-		cfg.Replicas = s.cfg.Replicas
 		cfg.Storage = jetstream.FileStorage
 		if err := s.ensureStream(ctx, cfg); err != nil {
 			return fmt.Errorf("couldn't set up stream %s: %w", cfg.Name, err)
@@ -114,9 +117,11 @@ func (s *Store) ensureStream(ctx context.Context, cfg jetstream.StreamConfig) er
 	defer cancel()
 	stream, err := s.js.Stream(ctx, cfg.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		s.replicas = max(s.replicas, cfg.Replicas)
-		_, err = s.js.CreateStream(ctx, cfg)
-		return err
+		return s.create(func(replicas int) error {
+			cfg.Replicas = replicas
+			_, err := s.js.CreateStream(ctx, cfg)
+			return err
+		})
 	}
 	if err != nil {
 		return err
@@ -137,8 +142,11 @@ func (s *Store) ensureBucket(ctx context.Context, cfg jetstream.KeyValueConfig) 
 	defer cancel()
 	_, err := s.js.KeyValue(ctx, cfg.Bucket)
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		cfg.Replicas = s.cfg.Replicas
-		_, err = s.js.CreateKeyValue(ctx, cfg)
+		err = s.create(func(replicas int) error {
+			cfg.Replicas = replicas
+			_, err := s.js.CreateKeyValue(ctx, cfg)
+			return err
+		})
 	}
 	if err != nil {
 		return fmt.Errorf("couldn't set up bucket %s: %w", cfg.Bucket, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -32,7 +33,11 @@ type Store struct {
 	book     *book
 
 	partitions int // as fixed at the first start
-	replicas   int // of the streams
+	replicas   int // of the streams, or more
+	copies     copies
+	grown      time.Time  // when the copies were last looked at; [Store.Keep]'s own
+	told       sync.Mutex // guards what follows
+	few        []string   // streams with fewer copies than wanted
 }
 
 // Open makes in a first start what is missing on the JetStream behind nc, and

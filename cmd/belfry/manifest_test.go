@@ -422,6 +422,9 @@ func TestDamagedBlocks(t *testing.T) {
 				if text := getFrom(t, p, "/metrics", http.StatusOK, nil); !strings.Contains(text, fmt.Sprintf("\nbelfry_store_damage %d\n", len(said.Warnings))) {
 					t.Error("the metric belfry_store_damage does not say so")
 				}
+				if out, _, err := belfryCommand(t, map[string]string{"BELFRY_SERVER": p.ready["api"]}, "status"); err != nil || !strings.Contains(out, fault.Damaged) {
+					t.Errorf("belfry status: %s, %v", out, err)
+				}
 				if n := countJobs(t, p); n < tt.least || n >= jobs {
 					t.Errorf("%d of %d jobs are left, want %d at least, and not all", n, jobs, tt.least)
 				}
