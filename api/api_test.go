@@ -74,6 +74,9 @@ func TestHealth(t *testing.T) {
 	expect(t, srv, "GET", "/readyz", "", 200, ok)
 
 	cfg := config(newStore())
+	cfg.Warnings = func() []string { return []string{`damaged: "a"`, "b"} }
+	expect(t, server(t, cfg), "GET", "/readyz", "", 200, `{"status":"ok","warnings":["damaged: \"a\"","b"]}`)
+
 	var deadline time.Time
 	cfg.Ready = func(ctx context.Context) error {
 		deadline, _ = ctx.Deadline()
