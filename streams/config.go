@@ -14,7 +14,8 @@ import (
 
 // Config says how to keep things. The zero value works.
 type Config struct {
-	// Replicas of every stream that is made; 0 is 1.
+	// Replicas of every stream; 0 is 3 in a cluster, else 1. Streams with fewer
+	// get more as soon as the servers can hold them.
 	Replicas int
 
 	// Partitions is how many parts the jobs are spread over at the first
@@ -77,6 +78,29 @@ type Config struct {
 	// with OnlyNode.
 	DiskIgnoresCase bool
 
+	// Ledger keeps the manifest; nil is a key of the bucket belfry.
+	Ledger Ledger
+
+	// Disk is what the embedded server's folder showed; nil is another server.
+	Disk Disk
+
+	// Place says for people where the data is.
+	Place string
+
+	// ExistingData refuses a first start. RecreateMissing makes streams anew
+	// that were lost. AcceptDamage names the damage that is known from now on.
+	ExistingData    bool
+	RecreateMissing bool
+	AcceptDamage    string
+
+	// KeepEvery is how often [Store.Keep] notes how far the streams are; 0 is
+	// 10 s.
+	KeepEvery time.Duration
+
+	// GrowEvery is how often streams with fewer copies than wanted are tried
+	// again; 0 is a minute.
+	GrowEvery time.Duration
+
 	// Metrics counts what happens; nil is nobody.
 	Metrics *metrics.Streams
 
@@ -104,7 +128,7 @@ type Conns struct {
 }
 
 func (c Config) withDefaults() Config {
-	c.Replicas = cmp.Or(c.Replicas, 1)
+	c.GrowEvery = cmp.Or(c.GrowEvery, time.Minute)
 	c.Partitions = cmp.Or(c.Partitions, 1)
 	c.HistoryTTL = cmp.Or(c.HistoryTTL, 24*time.Hour)
 	c.FiresMaxAge = cmp.Or(c.FiresMaxAge, 72*time.Hour)
@@ -112,9 +136,18 @@ func (c Config) withDefaults() Config {
 	c.NativeAckWait = cmp.Or(c.NativeAckWait, job.DefaultAckWait)
 	c.NativeMaxDeliver = cmp.Or(c.NativeMaxDeliver, job.DefaultMaxDeliver)
 	c.MaxMeta = cmp.Or(c.MaxMeta, 512<<10)
+	c.KeepEvery = cmp.Or(c.KeepEvery, 10*time.Second)
 	c.Log = cmp.Or(c.Log, slog.Default())
 	if c.Now == nil {
 		c.Now = time.Now
 	}
 	return c
+}
+
+// manifestPlace says for people where the manifest is.
+func (c Config) manifestPlace() string {
+	if c.Ledger != nil {
+		return ManifestFile + " in the data folder"
+	}
+	return "the key " + manifestKey + " of the bucket " + belfryBucket
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -39,9 +40,14 @@ type Store struct {
 	backups  *Backups
 	timers   []*timer // by partition
 	leases   *leases
+	book     *book
 
 	partitions int // as fixed at the first start
-	replicas   int // of the streams
+	replicas   int // of the streams, or more
+	copies     copies
+	grown      time.Time  // when the copies were last looked at; [Store.Keep]'s own
+	told       sync.Mutex // guards what follows
+	few        []string   // streams with fewer copies than wanted
 
 	ignoresCase bool // the disk, as it was written down
 }
@@ -53,15 +59,19 @@ type access struct {
 	w  *writer
 }
 
-// Open makes what is missing on the JetStream behind nc, and returns the store
-// on it. nc is the timer's connection; [Config] has the others. All stay the
-// caller's.
+// Open makes in a first start what is missing on the JetStream behind nc, and
+// returns the store on it. A store of which something is lost is a [Refusal].
+// nc is the timer's connection; [Config] has the others. All stay the caller's.
 func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return nil, fmt.Errorf("couldn't use JetStream: %w", err)
 	}
 	s := &Store{cfg: cfg.withDefaults(), nc: nc, js: js}
+	s.book = &book{ledger: s.cfg.Ledger}
+	if s.book.ledger == nil {
+		s.book.ledger = keyLedger{js}
+	}
 	if err := s.setup(ctx); err != nil {
 		return nil, err
 	}
@@ -210,9 +220,6 @@ func (s *Store) Run(ctx context.Context) error {
 	g.Wait()
 	return nil
 }
-
-// Warnings says what is amiss though all works, for people.
-func (s *Store) Warnings() []string { return s.leases.clocks.warnings() }
 
 // Ready reports whether JetStream answers and the timer is at work. The error
 // wraps [job.ErrUnavailable].

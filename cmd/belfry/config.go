@@ -54,6 +54,19 @@ type Config struct {
 	// time. Zero is ./data.
 	Data string
 
+	// ExistingData refuses to make a new store. Zero is that a first start makes
+	// one.
+	ExistingData bool
+
+	// RecreateMissing makes streams anew that were lost, empty, and keeps the
+	// files of those that the embedded server cannot recover. Zero is that a
+	// start without them is refused.
+	RecreateMissing bool
+
+	// AcceptDamage is the number of damage that is told no more from then on.
+	// Zero is none.
+	AcceptDamage string
+
 	// NATSConfig is the configuration file of the embedded nats-server.
 	// Zero is none: loopback, JetStream, and every write synced to disk.
 	NATSConfig string
@@ -100,8 +113,8 @@ type Config struct {
 	// first start. Zero is 1 with the embedded server, else 8.
 	Partitions int
 
-	// Replicas is the number of copies of each stream that is made. Zero is 3
-	// on a cluster of three or more servers of others, else 1.
+	// Replicas is the number of copies of each stream. Zero is 3 on a cluster
+	// of others, else 1. Streams that have fewer get more when they can.
 	Replicas int
 
 	// MaxMeta is the largest meta of a job, in bytes. Zero is 512 KiB.

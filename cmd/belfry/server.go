@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"belfry/internal/loglimit"
 	"belfry/internal/metrics"
@@ -37,18 +38,22 @@ type Server struct {
 	ignoresCase     func(folder string) (bool, error)
 	diskIgnoresCase bool // of the data folder; set by start
 
+	disk      *dataDisk // of the embedded server, nil for others; set by start
+	dataEvery time.Duration
+
 	syncAlways bool          // of the embedded server; set by start
 	usersApart bool          // the embedded server has an account for its users; set by start
 	natsCounts *metrics.NATS // set by start
 
 	inboxes inboxes
 
-	// addrs guards what Addr and NATSURL tell, apart from mu, so that nobody
+	// addrs guards what Addr, NATSURL and /readyz tell, apart from mu, so that nobody
 	// who asks waits for a start.
 	addrs     sync.Mutex
 	addr      string
 	adminAddr string
 	natsURL   string
+	lost      error // what became of the data folder, if it is lost
 }
 
 // New returns a server that is not started yet. The configuration is judged by
@@ -57,6 +62,7 @@ func New(cfg Config, log *slog.Logger) *Server {
 	bounded := loglimit.New(log.Handler())
 	return &Server{
 		cfg: cfg.withDefaults(), log: slog.New(bounded), flushLog: bounded.Flush, failed: make(chan error, 1), ignoresCase: ignoresCase,
+		dataEvery: dataEvery,
 	}
 }
 

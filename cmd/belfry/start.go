@@ -6,8 +6,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"belfry/api"
 	"belfry/api/service"
 	"belfry/delivery"
@@ -114,7 +112,7 @@ func (s *Server) openStore(ctx context.Context, dial dial, memory memory, counts
 	if err != nil {
 		return nil, err
 	}
-	partitions, replicas := s.spread(nc)
+	partitions, replicas := s.spread()
 	cfg := streams.Config{
 		Partitions:  partitions,
 		Replicas:    replicas,
@@ -136,27 +134,22 @@ func (s *Server) openStore(ctx context.Context, dial dial, memory memory, counts
 	if s.usersApart {
 		cfg.SubscriberAPI, cfg.MaxPullWait = streams.SubscriberAPI, maxPullWait
 	}
-	store, err := streams.Open(ctx, nc, cfg)
+	store, err := streams.Open(ctx, nc, s.keeping(cfg))
 	if err != nil {
 		return nil, fmt.Errorf("couldn't open the store: %w", err)
 	}
-	return store, nil
+	return store, s.keep(ctx, store)
 }
 
-// spread returns the partitions and replicas to ask for.
-func (s *Server) spread(nc *nats.Conn) (partitions, replicas int) {
-	partitions, replicas = 1, 1
-	if !s.cfg.embedded() {
-		partitions = 8
-		if nc.ConnectedClusterName() != "" && len(nc.Servers()) >= 3 {
-			replicas = 3
-		}
+// spread returns the partitions and replicas to ask for; 0 replicas are as many
+// as the server's cluster has reason for.
+func (s *Server) spread() (partitions, replicas int) {
+	partitions, replicas = 8, s.cfg.Replicas
+	if s.cfg.embedded() {
+		partitions, replicas = 1, max(replicas, 1)
 	}
 	if s.cfg.Partitions > 0 {
 		partitions = s.cfg.Partitions
-	}
-	if s.cfg.Replicas > 0 {
-		replicas = s.cfg.Replicas
 	}
 	return partitions, replicas
 }
