@@ -60,8 +60,8 @@ func TestPartsInTheirOrder(t *testing.T) {
 		}
 	}
 	want := []string{
-		"API listener", "admin listener", "traces", "data folder", "nats-server", "NATS connection belfry",
-		"attempts", "delivery", "timer", "tokens", "certificate", "API",
+		"API listener", "admin listener", "traces", "data folder", "files of the streams", "nats-server", "NATS connection belfry",
+		"watch of the data folder", "manifest", "attempts", "delivery", "timer", "tokens", "certificate", "API",
 		"NATS connection belfry service", "NATS service",
 	}
 	if diff := cmp.Diff(want, names); diff != "" {
