@@ -14,6 +14,9 @@ import (
 	"belfry/internal/fault"
 )
 
+// lastNote bounds what a stop notes; without it a damaged tail may go unseen.
+const lastNote = 500 * time.Millisecond
+
 const noteFailed = "couldn't note how far the streams are"
 
 // Keep notes every few seconds how far the streams are, and what damage the
@@ -29,7 +32,7 @@ func (s *Store) Keep(ctx context.Context) error {
 				s.cfg.Log.Warn(noteFailed, "error", err)
 			}
 		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), setupTry)
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastNote)
 			defer cancel()
 			if err := s.note(last); err != nil {
 				s.cfg.Log.Warn(noteFailed, "error", err)

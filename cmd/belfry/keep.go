@@ -74,14 +74,14 @@ func (s *Server) keep(ctx context.Context, store *streams.Store) error {
 		if err := w.look(); err != nil { // what is there to be missed later
 			return fmt.Errorf("%s: %w", fault.FolderLost, err)
 		}
-		s.spawn("data folder", stopLimit, func(ctx context.Context) error { return s.watchData(ctx, w) })
+		s.spawn("watch of the data folder", stopLimit, func(ctx context.Context) error { return s.watchData(ctx, w) })
 	}
 	n, err := store.CountJobs(ctx)
 	if err != nil {
 		return err
 	}
 	s.log.Info("the store is open", "jobs", n, "in", s.dataPlace())
-	s.spawn("manifest", flushLimit, store.Keep)
+	s.spawn("manifest", stopLimit, store.Keep) // which bounds its last note by itself
 	return nil
 }
 
