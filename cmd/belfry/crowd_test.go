@@ -157,7 +157,7 @@ func (c *crowd) dialMany(t *testing.T, ctx context.Context, n int, do func(net.C
 // until its context ends.
 func (c *crowd) delaysNobody(t *testing.T, crowd func(context.Context)) {
 	t.Helper()
-	jobs, span := 200, 4*time.Second
+	jobs, span := 50, time.Second
 	if *full {
 		jobs, span = 2000, 20*time.Second
 	}
