@@ -6,38 +6,68 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// buckets are those that the KV client can make as they are wanted.
-func buckets() []jetstream.KeyValueConfig {
-	return []jetstream.KeyValueConfig{
-		{
-			Bucket:         belfryBucket,
-			Description:    "Belfry: what was fixed at first start, and who is at work",
-			LimitMarkerTTL: presenceTTL,
-		},
-		{
-			Bucket:      gatesBucket,
-			Description: "Belfry: what holds routes back for a while",
-			TTL:         gatesTTL,
-		},
-		{
-			Bucket:         routesBucket,
-			Description:    "Belfry: the routes",
-			LimitMarkerTTL: deletedFor,
-		},
-		{
-			Bucket:      tokensBucket,
-			Description: "Belfry: who may use the API",
-		},
+// assets are the streams that Belfry keeps its state in, those of its buckets
+// among them. A start makes what is missing of them, and the audit compares each
+// with what stands here; see assetFields for what an operator may change. The jobs
+// buckets are among them once their number is known.
+func (s *Store) assets() []jetstream.StreamConfig {
+	all := append(bucketAssets(), s.streamAssets()...)
+	for p := range s.partitions {
+		all = append(all, jobsConfig(p))
+	}
+	for i := range all {
+		all[i] = s.own(all[i])
+	}
+	return all
+}
+
+// own adds what all assets have alike.
+func (s *Store) own(cfg jetstream.StreamConfig) jetstream.StreamConfig {
+	cfg.Storage = jetstream.FileStorage
+	cfg.Replicas = s.cfg.Replicas
+	cfg.Metadata = map[string]string{metaAsset: cfg.Name}
+	return cfg
+}
+
+// bucketAssets are the buckets, but for those of the jobs. Their number is known
+// before the number of partitions, which stands in one of them.
+func bucketAssets() []jetstream.StreamConfig {
+	return []jetstream.StreamConfig{
+		bucketConfig(belfryBucket, "Belfry: what was fixed at first start, and who is at work", 0, presenceTTL),
+		bucketConfig(gatesBucket, "Belfry: what holds routes back for a while", gatesTTL, 0),
+		bucketConfig(routesBucket, "Belfry: the routes", 0, deletedFor),
+		bucketConfig(tokensBucket, "Belfry: who may use the API", 0, 0),
 	}
 }
+
+// bucketConfig is a bucket as the KV client makes one.
+func bucketConfig(bucket, description string, ttl, markerTTL time.Duration) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:                   bucketStream(bucket),
+		Description:            description,
+		Subjects:               []string{bucketPrefix(bucket) + ">"},
+		MaxMsgsPerSubject:      1,
+		MaxAge:                 ttl,
+		Discard:                jetstream.DiscardNew,
+		Duplicates:             bucketDuplicates,
+		DenyDelete:             true,
+		AllowRollup:            true,
+		AllowDirect:            true,
+		AllowMsgTTL:            markerTTL > 0,
+		SubjectDeleteMarkerTTL: markerTTL,
+	}
+}
+
+// bucketDuplicates is the window for message ids that the KV client gives a bucket.
+const bucketDuplicates = 2 * time.Minute
 
 // gatesTTL is how long what holds a route back is kept without being written
 // again: longer than it holds anything back.
 const gatesTTL = time.Hour
 
-// streams are all others, the jobs buckets among them.
-func (s *Store) streams() []jetstream.StreamConfig {
-	all := []jetstream.StreamConfig{
+// streamAssets are the streams that are no buckets.
+func (s *Store) streamAssets() []jetstream.StreamConfig {
+	return []jetstream.StreamConfig{
 		{
 			Name:               FiresStream,
 			Description:        "Belfry: one message per fire",
@@ -72,13 +102,13 @@ func (s *Store) streams() []jetstream.StreamConfig {
 			Description: "Belfry: deliveries that the subscribers of NATS routes exhausted or refused",
 			Subjects:    []string{unackedSubjects, refusedSubjects},
 			MaxAge:      s.cfg.FiresMaxAge,
+			Duplicates:  min(advisoryDuplicates, s.cfg.FiresMaxAge),
 		},
 	}
-	for p := range s.partitions {
-		all = append(all, jobsConfig(p))
-	}
-	return all
 }
+
+// advisoryDuplicates is JetStream's default, since advisories have no message ids.
+const advisoryDuplicates = 2 * time.Minute
 
 // noDuplicates is the shortest window for message ids that JetStream takes. A
 // stream that has none of them needs no window, and a start reads each message

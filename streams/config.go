@@ -44,6 +44,10 @@ type Config struct {
 	// run left unfinished is handed out again at once.
 	OnlyNode bool
 
+	// AuditEvery is how often everything in JetStream is compared with what it
+	// should be; 0 is [DefaultAudit].
+	AuditEvery time.Duration
+
 	// Metrics counts what happens; nil is nobody.
 	Metrics *metrics.Streams
 
@@ -54,12 +58,17 @@ type Config struct {
 	Now func() time.Time
 }
 
+// DefaultAudit is how often everything in JetStream is compared: what other hands
+// have changed is as it was within a minute.
+const DefaultAudit = 45 * time.Second
+
 func (c Config) withDefaults() Config {
 	c.Replicas = cmp.Or(c.Replicas, 1)
 	c.Partitions = cmp.Or(c.Partitions, 1)
 	c.HistoryTTL = cmp.Or(c.HistoryTTL, 24*time.Hour)
 	c.FiresMaxAge = cmp.Or(c.FiresMaxAge, 72*time.Hour)
 	c.DeadMaxAge = cmp.Or(c.DeadMaxAge, 30*24*time.Hour)
+	c.AuditEvery = cmp.Or(c.AuditEvery, DefaultAudit)
 	c.NativeAckWait = cmp.Or(c.NativeAckWait, job.DefaultAckWait)
 	c.NativeMaxDeliver = cmp.Or(c.NativeMaxDeliver, job.DefaultMaxDeliver)
 	c.Log = cmp.Or(c.Log, slog.Default())

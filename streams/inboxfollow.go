@@ -16,7 +16,7 @@ func (in *Inboxes) Follow(ctx context.Context, visit func(job.Inbox)) error {
 	if err != nil {
 		return err
 	}
-	in.routes.watch(ctx, func(r *job.Route, exists bool) {
+	in.routes.watch(ctx, func(r *job.Route, found error) {
 		switch {
 		case r == nil: // every route was visited; what is left has none
 			for _, box := range left {
@@ -24,11 +24,14 @@ func (in *Inboxes) Follow(ctx context.Context, visit func(job.Inbox)) error {
 				visit(box)
 			}
 			left = nil
-		case exists:
+		case errors.Is(found, job.ErrNotARoute):
+			// What is in the inbox waits until there is a route again, or none.
+			delete(left, r.RouteKey)
+		case found == nil:
 			delete(left, r.RouteKey)
 			// A route may have come without its inbox, by a plain KV put.
 			// If it cannot be made now, the first fetch tries again.
-			if err := in.ensure(ctx, *r); err != nil {
+			if err := in.ensure(ctx, *r, hadInbox); err != nil {
 				in.cfg.Log.Warn("no inbox for the route yet", "db", r.DB, "route", r.ID, "error", err)
 			}
 			visit(job.Inbox{RouteKey: r.RouteKey, Type: r.Type, Concurrency: r.Concurrency})

@@ -25,7 +25,7 @@ const (
 	advisoryStream = "ADVISORIES" // what JetStream says of the consumers of FIRES
 	routesBucket   = "routes"     // one key per route
 	tokensBucket   = "tokens"     // one key per bearer token
-	belfryBucket   = "belfry"     // the number of partitions, leases, nodes, and the last restore
+	belfryBucket   = "belfry"     // the number of partitions, leases, nodes, the last restore, and ack floors
 	gatesBucket    = "gates"      // what holds routes back for a while
 
 	jobsBucketPrefix  = "jobs_" // a bucket per partition
@@ -52,6 +52,7 @@ const (
 	restoreKey    = "restore"
 	leasePrefix   = "lease."
 	nodePrefix    = "node."
+	floorPrefix   = "floors."
 
 	breakerPrefix = "breaker."
 	ratePrefix    = "rate."
@@ -111,6 +112,13 @@ const (
 	metaType  = "belfry.type"
 )
 
+// metaAsset is the key of a stream's metadata that says that it is Belfry's; its
+// value is the stream's name. Streams of older versions have descriptionPrefix alone.
+const (
+	metaAsset         = "belfry.asset"
+	descriptionPrefix = "Belfry: "
+)
+
 // WriteSubjects match every subject on which a message changes something that
 // Belfry keeps: those of its streams and buckets, and of JetStream's API.
 func WriteSubjects() []string {
@@ -125,9 +133,14 @@ func nextOf(stream, consumer string) string {
 	return "$JS.API.CONSUMER.MSG.NEXT." + stream + "." + consumer
 }
 
+// bucketStream names the stream behind a bucket, and bucketPrefix begins the
+// subjects of its keys.
+func bucketStream(bucket string) string { return "KV_" + bucket }
+func bucketPrefix(bucket string) string { return "$KV." + bucket + "." }
+
 func jobsBucket(partition int) string   { return jobsBucketPrefix + strconv.Itoa(partition) }
-func jobsStream(partition int) string   { return "KV_" + jobsBucket(partition) }
-func jobsPrefix(partition int) string   { return "$KV." + jobsBucket(partition) + "." }
+func jobsStream(partition int) string   { return bucketStream(jobsBucket(partition)) }
+func jobsPrefix(partition int) string   { return bucketPrefix(jobsBucket(partition)) }
 func fenceSubject(partition int) string { return "fence." + strconv.Itoa(partition) }
 
 func jobSubject(partition int, k job.Key) string { return jobsPrefix(partition) + jobKey(k) }
@@ -191,7 +204,13 @@ func partitionOf(k job.Key, partitions int) int {
 // Keys of the bucket belfry.
 func leaseKey(partition int) string   { return leasePrefix + strconv.Itoa(partition) }
 func nodeKey(node string) string      { return nodePrefix + node }
+func floorKey(n int) string           { return floorPrefix + strconv.Itoa(n) }
 func belfrySubject(key string) string { return "$KV." + belfryBucket + "." + key }
+
+// isPresence reports whether a key tells of a lease or a node.
+func isPresence(key string) bool {
+	return strings.HasPrefix(key, leasePrefix) || strings.HasPrefix(key, nodePrefix)
+}
 
 // parseLeaseKey undoes leaseKey.
 func parseLeaseKey(key string) (partition int, ok bool) {

@@ -3,7 +3,7 @@ package streams
 import (
 	"context"
 	"errors"
-	"fmt"
+	"log/slog"
 	"strconv"
 	"sync"
 	"time"
@@ -19,6 +19,7 @@ import (
 type rates struct {
 	w   *writer
 	now func() time.Time
+	log *slog.Logger
 
 	mu    sync.Mutex // guards what follows
 	known map[job.RouteKey]*rate
@@ -31,8 +32,8 @@ type rate struct {
 	next     time.Time // when the next permit is for
 }
 
-func newRates(w *writer, now func() time.Time) *rates {
-	return &rates{w: w, now: now, known: map[job.RouteKey]*rate{}}
+func newRates(w *writer, cfg Config) *rates {
+	return &rates{w: w, now: cfg.Now, log: cfg.Log, known: map[job.RouteKey]*rate{}}
 }
 
 // reserve returns n permits of a route, each with its time, in order. A permit is
@@ -95,7 +96,9 @@ func (s *rates) read(ctx context.Context, k job.RouteKey, r *rate) error {
 	}
 	nanos, err := strconv.ParseInt(string(m.Data), 10, 64)
 	if err != nil {
-		return fmt.Errorf("couldn't read the key %s of bucket %s: %w", rateKey(k), gatesBucket, err)
+		// Written by other hands. The next reservation replaces it.
+		s.log.Warn("key in the gates bucket is no time; it is replaced", "key", rateKey(k), "error", err)
+		return nil
 	}
 	r.next = time.Unix(0, nanos)
 	return nil

@@ -25,8 +25,8 @@ const (
 	errCodeNoPeers  = 10005
 )
 
-// setup makes the streams and buckets that are missing and brings the ages of
-// the others up to date. It goes on while JetStream does not answer: a cluster
+// setup makes the streams and buckets that are missing and mends the others,
+// unless streams of others are in the way. It goes on while JetStream does not answer: a cluster
 // may be without a leader for a while, and of two nodes that make a stream at
 // the same moment one may get no answer. All of it is safe to repeat.
 func (s *Store) setup(ctx context.Context) error {
@@ -52,61 +52,45 @@ func waiting(err error) bool {
 }
 
 func (s *Store) setupOnce(ctx context.Context) error {
-	for _, cfg := range buckets() {
-		if err := s.ensureBucket(ctx, cfg); err != nil {
-			return err
-		}
-	}
-	if err := s.fixPartitions(ctx); err != nil {
+	if err := s.refuseForeign(ctx); err != nil {
 		return err
 	}
-	for _, cfg := range s.streams() {
-		cfg.Replicas = s.cfg.Replicas
-		cfg.Storage = jetstream.FileStorage
-		if err := s.ensureStream(ctx, cfg); err != nil {
+	for _, cfg := range s.assets() {
+		if err := s.ensureAsset(ctx, cfg); err != nil {
+			return fmt.Errorf("couldn't set up stream %s: %w", cfg.Name, err)
+		}
+		if cfg.Name == belfryStream { // it says how many jobs buckets there are
+			if err := s.fixPartitions(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	for p := range s.partitions {
+		cfg := s.own(jobsConfig(p))
+		if err := s.ensureAsset(ctx, cfg); err != nil {
 			return fmt.Errorf("couldn't set up stream %s: %w", cfg.Name, err)
 		}
 	}
 	return nil
 }
 
-// ensureStream makes the stream, or brings its maximum age up to date. All
-// else of an existing stream is its operator's.
-func (s *Store) ensureStream(ctx context.Context, cfg jetstream.StreamConfig) error {
+// ensureAsset makes the stream, or mends it. What cannot be mended does not keep
+// Belfry from starting; the audit says it.
+func (s *Store) ensureAsset(ctx context.Context, want jetstream.StreamConfig) error {
 	ctx, cancel := context.WithTimeout(ctx, setupTry)
 	defer cancel()
-	stream, err := s.js.Stream(ctx, cfg.Name)
+	stream, err := s.js.Stream(ctx, want.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		s.replicas = max(s.replicas, cfg.Replicas)
-		_, err = s.js.CreateStream(ctx, cfg)
+		s.replicas = max(s.replicas, want.Replicas)
+		_, err = s.js.CreateStream(ctx, want)
 		return err
 	}
 	if err != nil {
 		return err
 	}
-	now := stream.CachedInfo().Config
-	s.replicas = max(s.replicas, now.Replicas)
-	if now.MaxAge == cfg.MaxAge {
-		return nil
-	}
-	now.MaxAge = cfg.MaxAge
-	now.Duplicates = min(now.Duplicates, cfg.MaxAge)
-	_, err = s.js.UpdateStream(ctx, now)
-	return err
-}
-
-func (s *Store) ensureBucket(ctx context.Context, cfg jetstream.KeyValueConfig) error {
-	ctx, cancel := context.WithTimeout(ctx, setupTry)
-	defer cancel()
-	_, err := s.js.KeyValue(ctx, cfg.Bucket)
-	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		cfg.Replicas = s.cfg.Replicas
-		_, err = s.js.CreateKeyValue(ctx, cfg)
-	}
-	if err != nil {
-		return fmt.Errorf("couldn't set up bucket %s: %w", cfg.Bucket, err)
-	}
-	return nil
+	is := stream.CachedInfo().Config
+	s.replicas = max(s.replicas, is.Replicas)
+	return s.mendAsset(ctx, is, want)
 }
 
 // MaxPartitions is the most parts that jobs can be spread over.
@@ -121,21 +105,76 @@ func (s *Store) fixPartitions(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = kv.Create(ctx, partitionsKey, []byte(strconv.Itoa(s.cfg.Partitions)))
-	if err != nil && !errors.Is(err, jetstream.ErrKeyExists) {
-		return fmt.Errorf("couldn't write the number of partitions: %w", err)
-	}
 	e, err := kv.Get(ctx, partitionsKey)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		if err := s.checkJobsBuckets(ctx); err != nil {
+			return err
+		}
+		_, err = kv.Create(ctx, partitionsKey, []byte(strconv.Itoa(s.cfg.Partitions)))
+		if err != nil && !errors.Is(err, jetstream.ErrKeyExists) {
+			return fmt.Errorf("couldn't write the number of partitions: %w", err)
+		}
+		e, err = kv.Get(ctx, partitionsKey)
+	}
 	if err != nil {
 		return fmt.Errorf("couldn't read the number of partitions: %w", err)
 	}
-	n, err := strconv.Atoi(string(e.Value()))
-	if err != nil || n < 1 || n > MaxPartitions {
-		return fmt.Errorf("the key %s of bucket %s is %q; 1 to %d is accepted", partitionsKey, belfryBucket, e.Value(), MaxPartitions)
+	n, err := parsePartitions(e.Value())
+	if err != nil {
+		return err
 	}
 	if n != s.cfg.Partitions {
 		s.cfg.Log.Info("the number of partitions was fixed at the first start", "partitions", n, "asked", s.cfg.Partitions)
 	}
 	s.partitions = n
 	return nil
+}
+
+// parsePartitions reads the number of partitions.
+func parsePartitions(value []byte) (int, error) {
+	n, err := strconv.Atoi(string(value))
+	if err != nil || n < 1 || n > MaxPartitions {
+		return 0, fmt.Errorf("the key %s of bucket %s is %q; 1 to %d is accepted, and there must be as many buckets %s<n>",
+			partitionsKey, belfryBucket, value, MaxPartitions, jobsBucketPrefix)
+	}
+	return n, nil
+}
+
+// peekPartitions returns how many partitions there are, or are to be.
+func (s *Store) peekPartitions(ctx context.Context) int {
+	kv, err := s.js.KeyValue(ctx, belfryBucket)
+	if err != nil {
+		return s.cfg.Partitions
+	}
+	e, err := kv.Get(ctx, partitionsKey)
+	if err != nil {
+		return s.cfg.Partitions
+	}
+	n, err := parsePartitions(e.Value())
+	if err != nil {
+		return s.cfg.Partitions
+	}
+	return n
+}
+
+// checkJobsBuckets makes sure, where the number of partitions is not written down,
+// that the number which is to be is that of the jobs buckets there are. By another
+// one jobs would be looked for in the wrong bucket.
+func (s *Store) checkJobsBuckets(ctx context.Context) error {
+	buckets := 0
+	for p := range MaxPartitions {
+		_, err := s.js.Stream(ctx, jobsStream(p))
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
+			break
+		}
+		if err != nil {
+			return fmt.Errorf("couldn't count the jobs buckets: %w", err)
+		}
+		buckets++
+	}
+	if buckets == 0 || buckets == s.cfg.Partitions {
+		return nil
+	}
+	return fmt.Errorf("the key %s of bucket %s is gone, and there are %d jobs buckets, not %d; if that is all of them, write it back: nats kv put %s %s %d",
+		partitionsKey, belfryBucket, buckets, s.cfg.Partitions, belfryBucket, partitionsKey, buckets)
 }

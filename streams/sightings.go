@@ -92,7 +92,7 @@ func (l *leases) saw(key string, s sighting) {
 func (l *leases) watch(ctx context.Context) {
 	watchKeys(ctx, l.s.js, l.s.cfg.Log, belfryBucket, ">", func(e jetstream.KeyValueEntry) {
 		switch {
-		case e == nil:
+		case e == nil || !isPresence(e.Key()):
 		case e.Operation() != jetstream.KeyValuePut:
 			l.gone(ctx, e)
 		default:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -30,6 +31,11 @@ type Store struct {
 	timers   []*timer // by partition
 	leases   *leases
 
+	audit audit
+	kept  keptKeys
+
+	firesLast atomic.Uint64 // the last sequence of FIRES that was looked at
+
 	partitions int // as fixed at the first start
 	replicas   int // of the streams
 }
@@ -50,11 +56,11 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 		return nil, fmt.Errorf("couldn't subscribe to answers: %w", err)
 	}
 	w := newWriter(nc, a, &committers{js: js, asker: a, sync: s.cfg.SyncAlways, replicated: s.replicas > 1, metrics: s.cfg.Metrics})
-	s.inboxes = newInboxes(nc, js, s.cfg)
+	s.inboxes = newInboxes(w, js, s.cfg)
 	s.routes = newRoutes(w, js, s.inboxes, s.cfg)
 	s.inboxes.routes = s.routes
 	s.breakers = newBreakers(w, js, s.cfg, s.gatesChanged)
-	s.rates = newRates(w, s.cfg.Now)
+	s.rates = newRates(w, s.cfg)
 	s.routes.breakers, s.routes.rates, s.routes.cache.changed = s.breakers, s.rates, s.gatesChanged
 	s.dead = &deadLetters{w: w, now: s.cfg.Now, log: s.cfg.Log, metrics: s.cfg.Metrics}
 	s.jobs = &Jobs{js: js, w: w, routes: s.routes.cache, dead: s.dead, cfg: s.cfg, partitions: s.partitions, readTime: readTime}
@@ -118,6 +124,8 @@ func (s *Store) Run(ctx context.Context) error {
 	g.Go(func() { s.leases.run(ctx) })
 	g.Go(func() { s.buryAdvised(ctx) })
 	g.Go(func() { newUnread(s).run(ctx) })
+	g.Go(func() { s.runAudit(ctx) })
+	g.Go(func() { s.watchFires(ctx) })
 	g.Wait()
 	return nil
 }
@@ -134,6 +142,9 @@ func (s *Store) Ready(ctx context.Context) error {
 		if t.holds.any() {
 			return errRestoring
 		}
+	}
+	if err := s.audit.ready(); err != nil {
+		return err
 	}
 	return s.leases.ready()
 }

@@ -47,6 +47,7 @@ type timer struct {
 	// unsettled are the claims of other epochs that are being looked into.
 	unsettled map[uint64]struct{}
 	next      *tenure // taken, but the tail has not reached its mark
+	lookAgain bool    // fires that may be gone could not be looked for
 	wanted    bool    // we are to own the partition, and do or try to
 	holds     holds   // for the sake of restores
 
@@ -60,6 +61,8 @@ type timer struct {
 	asking    singleflight.Group        // for what a fire was refused
 	replaced  atomic.Bool               // somebody else took the partition from us
 	firesSeen atomic.Uint64             // the highest sequence seen in FIRES
+	fences    atomic.Int64              // how many fences were written
+	fireSeqs  publishedFires            // of the claims that stand
 
 	loads   chan loaded
 	permits chan permitted
@@ -72,6 +75,8 @@ type timer struct {
 	orders  chan order
 	states  chan leaderState
 	freed   chan string // restores that are through
+	gone    chan firesGone
+	missing chan missing
 
 	work     context.Context // of all that start begins
 	stopWork context.CancelFunc
@@ -122,6 +127,8 @@ func newTimer(s *Store, partition int) *timer {
 
 		stopTake: func() {},
 		freed:    make(chan string),
+		gone:     make(chan firesGone),
+		missing:  make(chan missing),
 	}
 	t.newAgenda()
 	return t

@@ -33,14 +33,15 @@ type Tokens struct {
 
 	mu      sync.RWMutex // guards what follows; only follow writes
 	known   map[string]job.Token
-	used    bool          // the bucket has or had a token
-	loaded  bool          // the first state of the bucket is in known
-	seen    uint64        // the last revision that is in known
-	changed chan struct{} // closed, and another made, with each change of these
+	broken  map[string]bool // keys that hold what is no token
+	used    bool            // the bucket has or had a token
+	loaded  bool            // the first state of the bucket is in known
+	seen    uint64          // the last revision that is in known
+	changed chan struct{}   // closed, and another made, with each change of these
 }
 
 func newTokens(w *writer, js jetstream.JetStream, cfg Config) *Tokens {
-	return &Tokens{w: w, js: js, cfg: cfg, known: map[string]job.Token{}, changed: make(chan struct{})}
+	return &Tokens{w: w, js: js, cfg: cfg, known: map[string]job.Token{}, broken: map[string]bool{}, changed: make(chan struct{})}
 }
 
 // Find returns the token with the id, expired or not, or
@@ -99,9 +100,9 @@ func (s *Tokens) Create(ctx context.Context, t job.Token) error {
 }
 
 // Delete revokes a token. It is refused on this node when Delete returns, and
-// on the others as soon as JetStream tells them.
+// on the others as soon as JetStream tells them. What is no token is removed.
 func (s *Tokens) Delete(ctx context.Context, id string) error {
-	if _, err := s.Find(id); err != nil {
+	if _, err := s.Find(id); err != nil && !s.isBroken(id) {
 		return err
 	}
 	revision, err := s.send(ctx, &nats.Msg{Subject: tokenSubject(id), Header: nats.Header{hdrKVOperation: {"DEL"}}})
@@ -109,6 +110,12 @@ func (s *Tokens) Delete(ctx context.Context, id string) error {
 		return err
 	}
 	return s.wait(ctx, func() bool { return s.seen >= revision })
+}
+
+func (s *Tokens) isBroken(id string) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.broken[id]
 }
 
 func (s *Tokens) send(ctx context.Context, m *nats.Msg) (revision uint64, err error) {
@@ -159,9 +166,9 @@ func (s *Tokens) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fresh := map[string]job.Token{} // until it is the first state, whole
+	fresh := &Tokens{cfg: s.cfg, known: map[string]job.Token{}, broken: map[string]bool{}} // until it is the first state, whole
 	if c.CachedInfo().NumPending == 0 {
-		s.change(func() { s.known, s.loaded, fresh = fresh, true, nil })
+		s.change(func() { s.known, s.broken, s.loaded, fresh = fresh.known, fresh.broken, true, nil })
 	}
 	for m, err := range messagesOf(ctx, c, jetstream.PullHeartbeat(tailHeartbeat)) {
 		if err != nil {
@@ -173,12 +180,15 @@ func (s *Tokens) follow(ctx context.Context) error {
 		}
 		switch {
 		case fresh == nil:
-			s.change(func() { s.take(s.known, m); s.used, s.seen = true, at.Sequence.Stream })
+			s.change(func() { s.take(m); s.seen = at.Sequence.Stream })
 		case at.NumPending > 0:
-			s.take(fresh, m)
+			fresh.take(m)
 		default:
-			s.take(fresh, m)
-			s.change(func() { s.known, s.loaded, s.used, s.seen = fresh, true, true, at.Sequence.Stream })
+			fresh.take(m)
+			s.change(func() {
+				s.known, s.broken, s.loaded, s.seen = fresh.known, fresh.broken, true, at.Sequence.Stream
+				s.used = s.used || fresh.used
+			})
 			fresh = nil
 		}
 	}
@@ -186,19 +196,23 @@ func (s *Tokens) follow(ctx context.Context) error {
 }
 
 // take brings one message of the bucket into the tokens that are known. What
-// is no token lets nobody in.
-func (s *Tokens) take(known map[string]job.Token, m jetstream.Msg) {
+// is no token lets nobody in. It counts as one that was there, since it may have
+// been written over one, unless its key cannot be a token's.
+func (s *Tokens) take(m jetstream.Msg) {
 	id := parseTokenSubject(m.Subject())
-	delete(known, id)
+	delete(s.known, id)
+	delete(s.broken, id)
+	s.used = s.used || job.IsTokenID(id)
 	if isMarker(m.Headers()) {
 		return
 	}
 	t, err := contract.ParseStoredToken(m.Data(), id)
 	if err != nil {
-		s.cfg.Log.Warn("value in the tokens bucket is no token", "key", id, "error", err)
+		s.cfg.Log.Error("value in the tokens bucket is no token; DELETE /token/<key> removes it", "key", id, "error", err)
+		s.broken[id] = true
 		return
 	}
-	known[id] = t
+	s.known[id] = t
 }
 
 // change changes what is known and tells those who wait for it.

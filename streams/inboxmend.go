@@ -1,0 +1,256 @@
+package streams
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/internal/job"
+)
+
+// newInbox and hadInbox say of a route whether it had an inbox before. A new one
+// begins with the next fire. One that is gone was removed by other hands: it is
+// made again where it was, so that no fire is passed over.
+const (
+	newInbox = true
+	hadInbox = false
+)
+
+// ensure makes the inbox of a route unless it is there, and brings it in line with
+// the route's policy. One left by a deleted route of the same type is taken over
+// with what is in it; of another type, it is [job.ErrRouteClearing].
+func (in *Inboxes) ensure(ctx context.Context, r job.Route, isNew bool) error {
+	return in.mend(ctx, r, isNew, slog.LevelInfo)
+}
+
+// mend is ensure, told at the level.
+func (in *Inboxes) mend(ctx context.Context, r job.Route, isNew bool, level slog.Level) error {
+	want := in.config(r)
+	c, err := in.js.Consumer(ctx, FiresStream, want.Durable)
+	switch {
+	case errors.Is(err, jetstream.ErrConsumerNotFound) && isNew:
+		if c, err = in.js.CreateConsumer(ctx, FiresStream, want); err != nil {
+			return unavailable("couldn't make the inbox of the route", err)
+		}
+		in.saw(c.CachedInfo())
+		return nil
+	case errors.Is(err, jetstream.ErrConsumerNotFound):
+		return in.makeAgain(ctx, r, want, isNew, "it was removed")
+	case err != nil:
+		return unavailable("couldn't make the inbox of the route", err)
+	}
+	is := c.CachedInfo()
+	typ, said := job.RouteType(is.Config.Metadata[metaType]), is.Config.Metadata[metaType] != ""
+	if said && typ != r.Type {
+		return fmt.Errorf("%w: the deleted route %q of type %s is still being cleared; try again in a minute", job.ErrRouteClearing, r.ID, typ)
+	}
+	if !said && !in.madeBefore(ctx, is) {
+		return in.makeAgain(ctx, r, want, isNew, "it was replaced by one that is not Belfry's")
+	}
+	wrong := inboxDifferences(is.Config, want)
+	if len(wrong) == 0 {
+		return nil
+	}
+	next := is.Config
+	for _, f := range wrong {
+		if f.remade {
+			return in.makeAgain(ctx, r, want, isNew, "its setting "+f.name+" was changed")
+		}
+		f.set(&next, &want)
+	}
+	if _, err := in.js.UpdateConsumer(ctx, FiresStream, next); err != nil {
+		return unavailable("couldn't change the inbox of the route", err)
+	}
+	if is.Config.PauseUntil != nil { // an update leaves a pause alone
+		if _, err := in.js.ResumeConsumer(ctx, FiresStream, want.Durable); err != nil {
+			return unavailable("couldn't resume the inbox of the route", err)
+		}
+	}
+	in.cfg.Log.Log(ctx, level, "the consumer of a route was not as it should be; it is again",
+		"db", r.DB, "route", r.ID, "consumer", want.Durable, "settings", namesOf(wrong))
+	if level >= slog.LevelWarn {
+		in.cfg.Metrics.Mended("consumer")
+	}
+	return nil
+}
+
+// makeAgain makes a consumer that other hands removed or replaced: behind the last
+// ack floor that was seen of it, or without one from the start of FIRES. So a
+// subscriber may get fires once more, with their ids, and none is passed over.
+func (in *Inboxes) makeAgain(ctx context.Context, r job.Route, want jetstream.ConsumerConfig, isNew bool, why string) error {
+	stream, err := in.js.Stream(ctx, FiresStream)
+	if err != nil {
+		return unavailable("couldn't make the inbox of the route again", err)
+	}
+	info := stream.CachedInfo()
+	in.floors.begin(info.Created)
+	from := "the next fire"
+	if !isNew {
+		from = "the start of " + FiresStream
+		want.DeliverPolicy = jetstream.DeliverAllPolicy
+		if seen, ok := in.floors.of(ctx, want.Durable); ok && seen.Acked > 0 && seen.Acked <= info.State.LastSeq {
+			want.DeliverPolicy, want.OptStartSeq = jetstream.DeliverByStartSequencePolicy, seen.Acked+1
+			from = "the last ack floor that was seen"
+		}
+	}
+	err = stream.DeleteConsumer(ctx, want.Durable)
+	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return unavailable("couldn't make the inbox of the route again", err)
+	}
+	c, err := stream.CreateConsumer(ctx, want)
+	if errors.Is(err, jetstream.ErrConsumerExists) {
+		return nil // another node was faster
+	}
+	if err != nil {
+		return unavailable("couldn't make the inbox of the route again", err)
+	}
+	made := c.CachedInfo()
+	in.saw(made)
+	in.cfg.Metrics.Mended("consumer")
+	in.cfg.Log.Warn("the consumer of a route was made again; its fires from there on are handed out, those that were acked since among them",
+		"db", r.DB, "route", r.ID, "consumer", want.Durable, "why", why, "from", from, "fires", made.NumPending)
+	return nil
+}
+
+// saw keeps the ack floor of a consumer.
+func (in *Inboxes) saw(is *jetstream.ConsumerInfo) {
+	in.floors.note(is.Name, floor{Acked: is.AckFloor.Stream, Made: is.Created})
+}
+
+// madeBefore reports whether a consumer without Belfry's metadata is one that had
+// it: then only that was taken away.
+func (in *Inboxes) madeBefore(ctx context.Context, is *jetstream.ConsumerInfo) bool {
+	seen, ok := in.floors.of(ctx, is.Name)
+	return ok && seen.Made.Equal(is.Created)
+}
+
+// auditConsumers compares the consumers of all routes with what they should be,
+// mends them, and keeps their ack floors, on the node that owns the first
+// partition.
+func (s *Store) auditConsumers(ctx context.Context) error {
+	if !s.timers[0].owns() || !s.routes.cache.isLoaded() {
+		s.inboxes.floors.loaded = false
+		return nil
+	}
+	in := s.inboxes
+	stream, err := s.js.Stream(ctx, FiresStream)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil // the audit says so already
+	}
+	if err != nil {
+		return err
+	}
+	in.floors.begin(stream.CachedInfo().Created)
+	if err := in.floors.load(ctx); err != nil {
+		return err
+	}
+	there := map[string]*jetstream.ConsumerInfo{}
+	consumers := stream.ListConsumers(ctx)
+	for info := range consumers.Info() {
+		there[info.Name] = info
+	}
+	if err := consumers.Err(); err != nil {
+		return err
+	}
+	routes := s.routes.cache.all()
+	for _, r := range routes {
+		info := there[inboxConsumer(r.RouteKey)]
+		if info != nil && info.Config.Metadata[metaType] == string(r.Type) && len(inboxDifferences(info.Config, in.config(r))) == 0 {
+			in.saw(info)
+			s.report(consumerAsset(r.RouteKey), "")
+			continue
+		}
+		s.mendConsumer(ctx, r.RouteKey)
+	}
+	in.floors.keepOnly(there, routes)
+	s.forgetConsumers(routes)
+	if err := s.auditBury(ctx); err != nil {
+		return err
+	}
+	return in.floors.save(ctx)
+}
+
+// mendConsumer mends the consumer of a route, by the route as it is now.
+func (s *Store) mendConsumer(ctx context.Context, k job.RouteKey) {
+	err := s.routes.exclusively(ctx, func() error {
+		ctx, cancel := context.WithTimeout(ctx, 2*setupTry)
+		defer cancel()
+		r, err := s.routes.Get(ctx, k)
+		if err != nil {
+			return err
+		}
+		return s.inboxes.mend(ctx, r, hadInbox, slog.LevelWarn)
+	})
+	switch {
+	case err == nil:
+		s.report(consumerAsset(k), "")
+	case ctx.Err() != nil:
+	case errors.Is(err, job.ErrRouteNotFound), errors.Is(err, job.ErrRouteClearing), errors.Is(err, job.ErrNotARoute):
+		s.report(consumerAsset(k), "")
+	default:
+		s.report(consumerAsset(k), fmt.Sprintf("the consumer %s of %s: %v", inboxConsumer(k), FiresStream, err))
+	}
+}
+
+// forgetConsumers drops what is amiss with the consumers of routes that are gone.
+func (s *Store) forgetConsumers(routes []job.Route) {
+	names := map[string]bool{}
+	for _, r := range routes {
+		names[consumerAsset(r.RouteKey)] = true
+	}
+	for _, asset := range s.audit.assets() {
+		if strings.HasPrefix(asset, FiresStream+" ") && !names[asset] {
+			s.report(asset, "")
+		}
+	}
+}
+
+func consumerAsset(k job.RouteKey) string { return FiresStream + " " + inboxConsumer(k) }
+
+// buryFloor is the name that the floor of [buryConsumer] is kept under.
+const buryFloor = advisoryStream + "." + buryConsumer
+
+// buryInbox makes the consumer that reads advisories, unless it is there as it
+// should be. One that was removed goes on where it was last seen.
+func (s *Store) buryInbox(ctx context.Context) (jetstream.Consumer, error) {
+	want := jetstream.ConsumerConfig{Durable: buryConsumer, AckPolicy: jetstream.AckExplicitPolicy, AckWait: 30 * time.Second, MaxDeliver: -1}
+	c, err := s.js.Consumer(ctx, advisoryStream, buryConsumer)
+	if err == nil {
+		wrong := inboxDifferences(c.CachedInfo().Config, want)
+		if len(wrong) == 0 {
+			return c, nil
+		}
+		s.cfg.Log.Warn("the consumer of a stream was not as it should be; it is again", "stream", advisoryStream, "consumer", buryConsumer, "settings", namesOf(wrong))
+		s.inboxes.floors.note(buryFloor, floor{Acked: c.CachedInfo().AckFloor.Stream, Made: c.CachedInfo().Created})
+		if err := s.js.DeleteConsumer(ctx, advisoryStream, buryConsumer); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+			return nil, err
+		}
+	} else if !errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return nil, err
+	}
+	stream, err := s.js.Stream(ctx, advisoryStream)
+	if err != nil {
+		return nil, err
+	}
+	if seen, ok := s.inboxes.floors.of(ctx, buryFloor); ok && seen.Acked > 0 && seen.Acked <= stream.CachedInfo().State.LastSeq {
+		want.DeliverPolicy, want.OptStartSeq = jetstream.DeliverByStartSequencePolicy, seen.Acked+1
+	}
+	return stream.CreateConsumer(ctx, want)
+}
+
+// auditBury keeps the consumer of advisories as it should be. What reads from it
+// makes it again when it is gone.
+func (s *Store) auditBury(ctx context.Context) error {
+	c, err := s.buryInbox(ctx)
+	if err != nil {
+		return err
+	}
+	info := c.CachedInfo()
+	s.inboxes.floors.note(buryFloor, floor{Acked: info.AckFloor.Stream, Made: info.Created})
+	return nil
+}

@@ -1,0 +1,285 @@
+package streams
+
+import (
+	"context"
+	"errors"
+	"math"
+	"sync"
+	"time"
+)
+
+// Fires can be removed from FIRES before they are delivered: by a purge, by the
+// deletion of a message, by a limit. Each node compares the state of FIRES every
+// few seconds. When messages are gone that were not too old, the owners look for
+// the fires of the claims that stand. For those that are missing they begin the
+// routine for doubt, which publishes them again under a new fence.
+
+// firesEvery is how often FIRES is looked at.
+const firesEvery = 5 * time.Second
+
+// firesState is what was seen of FIRES.
+type firesState struct {
+	created           time.Time
+	first, last, msgs uint64
+	firstTime         time.Time
+	fences            map[int]uint64 // the last fence of each partition
+	taken             int64          // how many fences this process had written
+}
+
+// gaps is how many messages are gone between others: age alone leaves none.
+func (f firesState) gaps() uint64 { return f.last + 1 - f.first - f.msgs }
+
+// firesGone tells a timer that what stood before first is gone, and, if look is
+// set, perhaps others.
+type firesGone struct {
+	first uint64
+	look  bool
+}
+
+// watchFires looks at FIRES again and again, until ctx ends.
+func (s *Store) watchFires(ctx context.Context) {
+	var before firesState
+	var ages ages
+	var looked time.Time // when look was last set
+	pending := false     // messages are gone since
+	for sleep(ctx, min(firesEvery, s.cfg.AuditEvery)) {
+		if !s.nc.IsConnected() {
+			continue
+		}
+		now, err := s.firesState(ctx, before)
+		if err != nil {
+			continue // the audit and /readyz say so
+		}
+		at := s.cfg.Now()
+		gone := firesGone{first: now.first}
+		switch {
+		case before.created.IsZero():
+			gone.look = true
+		case !now.created.Equal(before.created):
+			gone.first = math.MaxUint64
+		default:
+			removed := removedFires(before, now, ages.tooOld(at.Add(-s.cfg.FiresMaxAge), before))
+			pending = pending || before.msgs+now.last-before.last != now.msgs
+			gone.look = removed > 0 || now.gaps() > before.gaps() || pending && at.Sub(looked) >= time.Minute
+			if removed > 0 && s.timers[0].owns() {
+				s.cfg.Metrics.FiresRemoved(removed)
+				s.cfg.Log.Error("fires were removed from FIRES before their time, by a purge or a limit; those that no subscriber had yet are lost",
+					"fires", removed, "first", now.first, "last", now.last)
+			}
+		}
+		ages.saw(at, now.last)
+		before = now
+		s.firesLast.Store(now.last)
+		if gone.look {
+			looked, pending = at, false
+		}
+		for _, t := range s.timers {
+			if !t.owns() {
+				continue
+			}
+			select {
+			case t.gone <- gone:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+func (s *Store) firesState(ctx context.Context, before firesState) (firesState, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWait)
+	defer cancel()
+	now := firesState{fences: map[int]uint64{}}
+	for _, t := range s.timers {
+		now.taken += t.fences.Load()
+	}
+	stream, err := s.js.Stream(ctx, FiresStream)
+	if err != nil {
+		return now, err
+	}
+	info := stream.CachedInfo()
+	if !mostInTouch(info.Cluster) {
+		return now, errors.New("its leader is not in touch with the others")
+	}
+	now.created, now.firstTime = info.Created, info.State.FirstTime
+	now.first, now.last, now.msgs = info.State.FirstSeq, info.State.LastSeq, info.State.Msgs
+	for p := range s.partitions {
+		m, _, err := s.jobs.w.lastOnLeader(ctx, FiresStream, fenceSubject(p))
+		if err != nil {
+			return now, err
+		}
+		now.fences[p] = m.Seq
+		if m.Seq > now.last { // written since; it counts the next time
+			now.fences[p] = before.fences[p]
+		}
+	}
+	return now, nil
+}
+
+// removedFires is how many fires are gone that stood behind tooOld, or came and
+// went since. A new fence removes the one before it.
+func removedFires(before, now firesState, tooOld uint64) int {
+	fences := now.taken - before.taken
+	changed := int64(0)
+	for p, seq := range now.fences {
+		if before.fences[p] != 0 && seq != before.fences[p] {
+			changed++
+		}
+	}
+	fences = max(fences, changed)
+	aged := int64(0)
+	if tooOld >= before.first {
+		aged = int64(min(tooOld, before.last) - before.first + 1)
+	}
+	removed := int64(before.msgs) + int64(now.last-before.last) - int64(now.msgs)
+	return int(max(0, removed-fences-aged))
+}
+
+// ages knows up to which sequence messages had come at which time, once a minute.
+type ages struct {
+	seen []agedAt
+}
+
+type agedAt struct {
+	at   time.Time
+	last uint64
+}
+
+func (a *ages) saw(at time.Time, last uint64) {
+	if n := len(a.seen); n == 0 || at.Sub(a.seen[n-1].at) >= time.Minute {
+		a.seen = append(a.seen, agedAt{at, last})
+	}
+}
+
+// tooOld returns the highest sequence that may be gone since it came before the
+// time, or up to two minutes after: what is too old goes in its own time.
+func (a *ages) tooOld(before time.Time, state firesState) uint64 {
+	before = before.Add(time.Minute)
+	for len(a.seen) > 1 && a.seen[1].at.Before(before) {
+		a.seen = a.seen[1:]
+	}
+	switch {
+	case state.firstTime.After(before) || len(a.seen) == 0:
+		return 0
+	case len(a.seen) > 1 && a.seen[0].at.Before(before):
+		return a.seen[1].last
+	}
+	return a.seen[0].last // all that there was when we began
+}
+
+// publishedFires knows where the fires of the claims of REST routes stand in
+// FIRES, by the claim's revision. It is safe for concurrent use.
+type publishedFires struct {
+	mu  sync.Mutex // guards seq
+	seq map[uint64]uint64
+}
+
+func (p *publishedFires) note(claim, seq uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.seq == nil {
+		p.seq = map[uint64]uint64{}
+	}
+	p.seq[claim] = seq
+}
+
+func (p *publishedFires) forget(claim uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.seq, claim)
+}
+
+// standing returns the fires of the claims that stand, and lets go of all others
+// that the tail has passed.
+func (p *publishedFires) standing(stands func(claim uint64) bool, seen uint64) map[uint64]uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := map[uint64]uint64{}
+	for claim, seq := range p.seq {
+		switch {
+		case stands(claim):
+			all[claim] = seq
+		case claim <= seen:
+			delete(p.seq, claim)
+		}
+	}
+	return all
+}
+
+// missing is what was found when fires were looked for.
+type missing struct {
+	ten    tenure
+	claims []uint64
+	failed bool // some could not be looked for
+}
+
+// lookForFires finds the claims whose fire is gone; in the loop.
+func (t *timer) lookForFires(ctx context.Context, g firesGone) {
+	if t.tenure.fence == 0 {
+		return
+	}
+	stands := func(claim uint64) bool { _, ok := t.agenda.firing[claim]; return ok }
+	all := t.fireSeqs.standing(stands, t.seen)
+	var lost []uint64
+	for claim, seq := range all {
+		if seq < g.first {
+			lost = append(lost, claim)
+			delete(all, claim)
+		}
+	}
+	if len(lost) > 0 {
+		t.fireAgain(ctx, lost)
+		return // the routine looks at all others, too
+	}
+	if !g.look && !t.lookAgain || len(all) == 0 {
+		return
+	}
+	t.lookAgain = false
+	ten := t.tenure
+	t.start(func(ctx context.Context) {
+		found := missing{ten: ten}
+		for claim, seq := range all {
+			is, err := t.stands(ctx, seq)
+			found.failed = found.failed || err != nil
+			if err == nil && !is {
+				found.claims = append(found.claims, claim)
+			}
+		}
+		select {
+		case t.missing <- found:
+		case <-ctx.Done():
+		}
+	})
+}
+
+// stands reports whether a message is in FIRES. That it is not only the leader can
+// say, and only while it has a later one or our fence before it.
+func (t *timer) stands(ctx context.Context, seq uint64) (bool, error) {
+	if _, found, err := t.w.seqOnReplica(ctx, FiresStream, seq); err == nil && found {
+		return true, nil
+	}
+	_, found, err := t.w.seqOnLeader(ctx, FiresStream, seq)
+	if err != nil || found {
+		return found, err
+	}
+	return false, quorate(ctx, t.js, FiresStream)
+}
+
+// tookMissing takes in what was found, in the loop.
+func (t *timer) tookMissing(ctx context.Context, m missing) {
+	t.lookAgain = t.lookAgain || m.failed
+	if m.ten != t.tenure || len(m.claims) == 0 {
+		return
+	}
+	t.fireAgain(ctx, m.claims)
+}
+
+// fireAgain has the fires of claims published again, by the routine for doubt.
+func (t *timer) fireAgain(ctx context.Context, claims []uint64) {
+	for _, claim := range claims {
+		t.fireSeqs.forget(claim)
+	}
+	t.log.Warn("fires were removed from FIRES before they were delivered; their jobs are fired again", "partition", t.partition, "fires", len(claims))
+	t.meter.FiredAgain(len(claims))
+	t.doubt(ctx, "fires were removed")
+}
