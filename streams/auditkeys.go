@@ -1,18 +1,13 @@
 package streams
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
+	"fmt"
 	"strconv"
 
 	"github.com/nats-io/nats.go"
 )
-
-// keptKeys are the keys of the bucket belfry that only other hands change once
-// they are written, as they were last seen.
-type keptKeys struct {
-	restore []byte // the mark of the last restore; nil if there is none
-}
 
 // auditKeys puts back what other hands have changed in the bucket belfry.
 func (s *Store) auditKeys(ctx context.Context) error {
@@ -35,22 +30,34 @@ func (s *Store) auditPartitions(ctx context.Context) error {
 	return s.putBack(ctx, partitionsKey, m.Seq, []byte(want))
 }
 
-// auditRestoreMark keeps the mark of a restore: without it what the restore has
-// written is held.
+// auditRestoreMark keeps the mark of a restore, by a copy that is written with it:
+// without the mark nothing fires that the restore has written.
 func (s *Store) auditRestoreMark(ctx context.Context) error {
 	m, found, err := s.jobs.w.lastOnLeader(ctx, belfryStream, belfrySubject(restoreKey))
 	if err != nil {
 		return err
 	}
-	var mark restoreMark
-	if found && !isMarker(m.Header) && json.Unmarshal(m.Data, &mark) == nil && mark.Run != "" {
-		s.kept.restore = m.Data
+	twin, _, err := s.jobs.w.lastOnLeader(ctx, belfryStream, belfrySubject(restoreCopy))
+	if err != nil {
+		return err
+	}
+	if found && !isMarker(m.Header) {
+		if _, err := parseRestoreMark(m.Data); err == nil {
+			if !bytes.Equal(m.Data, twin.Data) {
+				s.jobs.w.copyRestoreMark(ctx, m.Data)
+			}
+			s.report(restoreKey, "")
+			return nil
+		}
+	}
+	if _, err := parseRestoreMark(twin.Data); err != nil {
+		if found && !isMarker(m.Header) {
+			s.report(restoreKey, fmt.Sprintf("the key %s of bucket %s is no mark of a restore, and its copy is gone", restoreKey, belfryBucket))
+		}
 		return nil
 	}
-	if s.kept.restore == nil {
-		return nil
-	}
-	return s.putBack(ctx, restoreKey, m.Seq, s.kept.restore)
+	s.report(restoreKey, "")
+	return s.putBack(ctx, restoreKey, m.Seq, twin.Data)
 }
 
 func (s *Store) putBack(ctx context.Context, key string, over uint64, value []byte) error {

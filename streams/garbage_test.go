@@ -244,3 +244,51 @@ func TestGarbageInTheTokens(t *testing.T) {
 		}
 	}
 }
+
+// The mark of a restore that other hands overwrite or delete is put back, also
+// when that was done while Belfry was away: without it nothing would fire.
+func TestHarmedRestoreMark(t *testing.T) {
+	t.Parallel()
+	f := open(t, streams.Config{})
+	route := job.Route{RouteKey: job.RouteKey{DB: "db", ID: "r"}, Type: job.NATS}
+	r := job.New(newJob("0", "r", time.Now().Add(time.Second)), "F")
+	r.Revision = 1
+	f.restore([]job.Entry{{Route: &route}, {Job: &r}})
+	kv, err := f.js.KeyValue(t.Context(), "belfry")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := kv.Get(t.Context(), "restore")
+	if err != nil {
+		t.Fatal(err)
+	}
+	back := func() {
+		t.Helper()
+		eventually(t, "the mark is back", func() bool {
+			now, err := kv.Get(t.Context(), "restore")
+			return err == nil && string(now.Value()) == string(e.Value())
+		})
+	}
+	f.put("belfry", "restore", "garbage")
+	f.reopen(streams.Config{AuditEvery: soon})
+	f.run()
+	back()
+	f.reaches(newJob("0", "", time.Time{}).Key, job.Published)
+	for _, harm := range []func() error{
+		func() error { return kv.Delete(t.Context(), "restore") },
+		func() error { return kv.Purge(t.Context(), "restore") },
+		func() error { _, err := kv.PutString(t.Context(), "restore", `{"run":""}`); return err },
+	} {
+		if err := harm(); err != nil {
+			t.Fatal(err)
+		}
+		back()
+	}
+	if err := kv.Purge(t.Context(), "restore.copy"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the copy is back", func() bool {
+		now, err := kv.Get(t.Context(), "restore.copy")
+		return err == nil && string(now.Value()) == string(e.Value())
+	})
+}

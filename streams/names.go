@@ -50,6 +50,7 @@ const (
 
 	partitionsKey = "partitions"
 	restoreKey    = "restore"
+	restoreCopy   = "restore.copy" // the same once more, should other hands harm it
 	leasePrefix   = "lease."
 	nodePrefix    = "node."
 	floorPrefix   = "floors."

@@ -32,7 +32,6 @@ type Store struct {
 	leases   *leases
 
 	audit audit
-	kept  keptKeys
 
 	firesLast atomic.Uint64 // the last sequence of FIRES that was looked at
 

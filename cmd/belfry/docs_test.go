@@ -19,6 +19,7 @@ import (
 	"belfry/internal/command"
 	"belfry/internal/job"
 	"belfry/internal/metrics"
+	"belfry/streams"
 )
 
 // The tables of the documents are those of the code. With UPDATE_DOCS set the
@@ -31,6 +32,8 @@ func TestDocumentedTables(t *testing.T) {
 		{"../../docs/operations.md", "metrics", metrics.New(metrics.Build{}).Markdown()},
 		{"../../docs/operations.md", "access", api.AccessMarkdown()},
 		{"../../docs/nats.md", "nats endpoints", service.Markdown()},
+		{"../../docs/operations.md", "stream settings", streams.StreamSettingsMarkdown()},
+		{"../../docs/operations.md", "consumer settings", streams.ConsumerSettingsMarkdown()},
 		{"../../docs/cli.md", "commands", commandsMarkdown()},
 		{"../../docs/cli.md", "exit codes", exitsMarkdown()},
 	} {
