@@ -23,6 +23,7 @@ type audit struct {
 	mu   sync.Mutex           // guards what follows
 	harm map[string]string    // what is amiss with each asset
 	made map[string]time.Time // when each stream that was ours was made
+	grew sync.Once            // tells that there are replicas
 }
 
 // report takes in what is amiss with an asset now; empty is nothing. It says what
@@ -99,6 +100,8 @@ func (s *Store) auditOnce(ctx context.Context) {
 		s.tellTrouble(ctx, "the stream "+want.Name, s.auditAsset(ctx, want))
 	}
 	s.tellTrouble(ctx, "the keys of the bucket "+belfryBucket, s.auditKeys(ctx))
+	s.tellTrouble(ctx, "the routes", s.auditRoutes(ctx))
+	s.tellTrouble(ctx, "the tokens", s.auditTokens(ctx))
 	s.tellTrouble(ctx, "the consumers of routes", s.auditConsumers(ctx))
 }
 
@@ -128,6 +131,11 @@ func (s *Store) auditAsset(ctx context.Context, want jetstream.StreamConfig) err
 		return nil
 	}
 	s.sawMade(want.Name, info.Created)
+	if info.Config.Replicas > 1 && !s.jobs.w.replicated {
+		s.audit.grew.Do(func() {
+			s.cfg.Log.Warn("streams have more than one replica, which they had not when Belfry started; start it again, so that it trusts no single server", "stream", want.Name)
+		})
+	}
 	return s.mendAsset(ctx, info.Config, want)
 }
 

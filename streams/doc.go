@@ -13,7 +13,7 @@
 //   - the store: store.go, config.go, setup.go, assets.go, pause.go
 //   - other hands: assetfields.go, foreign.go, audit.go, auditkeys.go,
 //     inboxfields.go, inboxmend.go, floors.go, removed.go, overwrite.go,
-//     assetdocs.go
+//     assetdocs.go, auditrecords.go
 //   - names and records: names.go, escape.go, headers.go, record.go,
 //     firemessage.go
 //   - writing: writer.go, put.go, asker.go, committer.go, committers.go

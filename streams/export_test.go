@@ -363,11 +363,11 @@ func (s *Store) SawFires(ctx context.Context) bool {
 // FiresState is what was seen of FIRES, with one partition.
 type FiresState struct {
 	First, Last, Msgs, Fence uint64
-	Taken                    int64
+	Written                  int64
 }
 
 func (f FiresState) state() firesState {
-	return firesState{first: f.First, last: f.Last, msgs: f.Msgs, taken: f.Taken, fences: map[int]uint64{0: f.Fence}}
+	return firesState{first: f.First, last: f.Last, msgs: f.Msgs, written: f.Written, fences: map[int]uint64{0: f.Fence}}
 }
 
 // RemovedFires is how many fires are gone before their time.

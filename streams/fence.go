@@ -53,14 +53,14 @@ func (t *timer) takeFence(ctx context.Context) (uint64, error) {
 		},
 	})
 	if err == nil {
-		t.fences.Add(1)
+		t.fences.note(seq)
 	}
 	if !errors.Is(err, errNoAnswer) {
 		return seq, err
 	}
 	last, found, readErr := t.w.lastOnLeader(ctx, FiresStream, fenceSubject(t.partition))
 	if readErr == nil && found && last.Header.Get(hdrOp) == op {
-		t.fences.Add(1)
+		t.fences.note(last.Seq)
 		return last.Seq, nil
 	}
 	return 0, err

@@ -22,8 +22,8 @@ type firesState struct {
 	created           time.Time
 	first, last, msgs uint64
 	firstTime         time.Time
-	fences            map[int]uint64 // the last fence of each partition
-	taken             int64          // how many fences this process had written
+	fences            map[int]uint64 // the last fence of each partition, 0 if there is none
+	written           int64          // how many fences were written since the state before
 }
 
 // gaps is how many messages are gone between others: age alone leaves none.
@@ -90,9 +90,6 @@ func (s *Store) firesState(ctx context.Context, before firesState) (firesState, 
 	ctx, cancel := context.WithTimeout(ctx, answerWait)
 	defer cancel()
 	now := firesState{fences: map[int]uint64{}}
-	for _, t := range s.timers {
-		now.taken += t.fences.Load()
-	}
 	stream, err := s.js.Stream(ctx, FiresStream)
 	if err != nil {
 		return now, err
@@ -108,31 +105,67 @@ func (s *Store) firesState(ctx context.Context, before firesState) (firesState, 
 		if err != nil {
 			return now, err
 		}
-		now.fences[p] = m.Seq
 		if m.Seq > now.last { // written since; it counts the next time
-			now.fences[p] = before.fences[p]
+			m.Seq = before.fences[p]
 		}
+		now.fences[p] = m.Seq
+		written := s.timers[p].fences.between(before.last, now.last)
+		if m.Seq > before.last { // perhaps another node's
+			written = max(written, 1)
+		}
+		now.written += int64(written)
 	}
 	return now, nil
 }
 
-// removedFires is how many fires are gone that stood behind tooOld, or came and
-// went since. A new fence removes the one before it.
-func removedFires(before, now firesState, tooOld uint64) int {
-	fences := now.taken - before.taken
-	changed := int64(0)
-	for p, seq := range now.fences {
-		if before.fences[p] != 0 && seq != before.fences[p] {
-			changed++
+// fires is how many of the messages are no fences.
+func (f firesState) fires() int64 {
+	n := int64(f.msgs)
+	for _, seq := range f.fences {
+		if seq != 0 {
+			n--
 		}
 	}
-	fences = max(fences, changed)
+	return n
+}
+
+// removedFires is how many fires are gone that stood behind tooOld, or came and
+// went since.
+func removedFires(before, now firesState, tooOld uint64) int {
 	aged := int64(0)
 	if tooOld >= before.first {
 		aged = int64(min(tooOld, before.last) - before.first + 1)
 	}
-	removed := int64(before.msgs) + int64(now.last-before.last) - int64(now.msgs)
-	return int(max(0, removed-fences-aged))
+	came := int64(now.last-before.last) - now.written
+	return int(max(0, before.fires()+came-now.fires()-aged))
+}
+
+// writtenFences are the sequences of the last fences that this process wrote for a
+// partition. It is safe for concurrent use.
+type writtenFences struct {
+	mu   sync.Mutex // guards seqs
+	seqs []uint64
+}
+
+func (w *writtenFences) note(seq uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	const most = 1000 // many more than there can be between two looks
+	if w.seqs = append(w.seqs, seq); len(w.seqs) > most {
+		w.seqs = w.seqs[1:]
+	}
+}
+
+// between counts those behind one sequence up to another.
+func (w *writtenFences) between(from, to uint64) (n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, seq := range w.seqs {
+		if seq > from && seq <= to {
+			n++
+		}
+	}
+	return n
 }
 
 // ages knows up to which sequence messages had come at which time, once a minute.

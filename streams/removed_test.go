@@ -3,6 +3,7 @@ package streams_test
 import (
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -89,14 +90,17 @@ func TestPurgedFiresAreFiredAgain(t *testing.T) {
 				}
 				return true
 			})
-			told := func() string {
-				m := removedLine.FindAllStringSubmatch(log.String(), -1)
-				if len(m) != 1 {
-					return fmt.Sprint(m)
+			told := func() (sum int) {
+				for _, m := range removedLine.FindAllStringSubmatch(log.String(), -1) {
+					n, err := strconv.Atoi(m[1])
+					if err != nil {
+						t.Fatal(err)
+					}
+					sum += n
 				}
-				return m[0][1]
+				return sum
 			}
-			eventually(t, "the log says how many were removed", func() bool { return told() == fmt.Sprint(tt.gone) })
+			eventually(t, "the log says how many were removed", func() bool { return told() == tt.gone })
 			if !strings.Contains(log.String(), "their jobs are fired again") {
 				t.Error("the log does not say that jobs are fired again")
 			}
@@ -166,15 +170,18 @@ func TestRemovedFires(t *testing.T) {
 		tooOld      uint64
 		want        int
 	}{
-		"nothing":                {streams.FiresState{First: 1, Last: 10, Msgs: 10}, streams.FiresState{First: 1, Last: 12, Msgs: 12}, 0, 0},
-		"a new fence":            {streams.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 4}, streams.FiresState{First: 1, Last: 11, Msgs: 10, Fence: 11}, 0, 0},
-		"two of our fences":      {streams.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 4}, streams.FiresState{First: 1, Last: 12, Msgs: 10, Fence: 12, Taken: 2}, 0, 0},
-		"a purge of all":         {streams.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 4}, streams.FiresState{First: 11, Last: 10}, 0, 9},
-		"a purge and a fence":    {streams.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 4}, streams.FiresState{First: 11, Last: 11, Msgs: 1, Fence: 11, Taken: 1}, 0, 9},
-		"a purge of a route":     {streams.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 4}, streams.FiresState{First: 1, Last: 13, Msgs: 8, Fence: 4}, 0, 5},
-		"old age":                {streams.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 9}, streams.FiresState{First: 6, Last: 10, Msgs: 5, Fence: 9}, 5, 0},
-		"some old, some purged":  {streams.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 9}, streams.FiresState{First: 6, Last: 10, Msgs: 2, Fence: 9}, 5, 3},
-		"all old, and none left": {streams.FiresState{First: 5, Last: 10, Msgs: 6}, streams.FiresState{First: 11, Last: 10}, 20, 0},
+		"nothing":                   {streams.FiresState{First: 1, Last: 10, Msgs: 10}, streams.FiresState{First: 1, Last: 12, Msgs: 12}, 0, 0},
+		"a new fence":               {streams.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 4}, streams.FiresState{First: 1, Last: 11, Msgs: 10, Fence: 11, Written: 1}, 0, 0},
+		"two fences":                {streams.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 4}, streams.FiresState{First: 1, Last: 12, Msgs: 10, Fence: 12, Written: 2}, 0, 0},
+		"a first fence":             {streams.FiresState{First: 1, Last: 10, Msgs: 10}, streams.FiresState{First: 1, Last: 11, Msgs: 11, Fence: 11, Written: 1}, 0, 0},
+		"a purge of all":            {streams.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 4}, streams.FiresState{First: 11, Last: 10}, 0, 9},
+		"a purge and a fence":       {streams.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 4}, streams.FiresState{First: 11, Last: 11, Msgs: 1, Fence: 11, Written: 1}, 0, 9},
+		"without a fence, and then": {streams.FiresState{First: 1, Last: 10, Msgs: 10}, streams.FiresState{First: 1, Last: 11, Msgs: 6, Fence: 11, Written: 1}, 0, 5},
+		"a purge of a route":        {streams.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 4}, streams.FiresState{First: 1, Last: 13, Msgs: 8, Fence: 4}, 0, 5},
+		"a purge of the fence":      {streams.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 4}, streams.FiresState{First: 1, Last: 10, Msgs: 9}, 0, 0},
+		"old age":                   {streams.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 9}, streams.FiresState{First: 6, Last: 10, Msgs: 5, Fence: 9}, 5, 0},
+		"some old, some purged":     {streams.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 9}, streams.FiresState{First: 6, Last: 10, Msgs: 2, Fence: 9}, 5, 3},
+		"all old, and none left":    {streams.FiresState{First: 5, Last: 10, Msgs: 6}, streams.FiresState{First: 11, Last: 10}, 20, 0},
 	} {
 		if got := streams.RemovedFires(tt.before, tt.now, tt.tooOld); got != tt.want {
 			t.Errorf("%s: %d fires, want %d", name, got, tt.want)
@@ -204,5 +211,73 @@ func TestTooOld(t *testing.T) {
 		if got := streams.TooOld(start, seen, at(tt.before), at(tt.firstTime)); got != tt.want {
 			t.Errorf("before minute %d, the first of minute %d: up to %d, want %d", tt.before, tt.firstTime, got, tt.want)
 		}
+	}
+}
+
+// A purge of the jobs bucket is told with how many jobs it has taken, and the timer
+// goes on with what is left.
+func TestPurgedJobsBucketIsTold(t *testing.T) {
+	t.Parallel()
+	log := &lines{}
+	f := open(t, streams.Config{Log: log.Logger()})
+	f.run()
+	f.route("turns", job.NATS)
+	for i := range 7 {
+		f.create(newJob(fmt.Sprint("far", i), "turns", time.Now().Add(time.Duration(1+i)*time.Hour)))
+	}
+	s, err := f.js.Stream(t.Context(), "KV_jobs_0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.fireAll(0, 1)
+	if err := s.Purge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	f.fireAll(1, 3)
+	eventually(t, "the log says so", func() bool {
+		return strings.Contains(log.String(), "the jobs in it are lost\" partition=0 jobs=7")
+	})
+	f.fireAll(3, 5)
+	f.read(0, 1, 2, 3, 4)
+	if n := strings.Count(log.String(), "are lost\" partition"); n != 1 {
+		t.Errorf("the log says so %d times", n)
+	}
+}
+
+// Routes and tokens that are purged are written back.
+func TestPurgedBucketsAreWrittenBack(t *testing.T) {
+	t.Parallel()
+	log := &lines{}
+	f := open(t, streams.Config{AuditEvery: soon, Log: log.Logger()})
+	f.run()
+	tokens := f.followTokens()
+	for range 3 {
+		token, _ := newToken()
+		if err := tokens.Create(t.Context(), token); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := f.route("turns", job.NATS)
+	f.route("hook", job.REST)
+	gone := f.route("gone", job.REST)
+	if err := f.Routes().Delete(t.Context(), gone.RouteKey, 0); err != nil {
+		t.Fatal(err)
+	}
+	for bucket, want := range map[string]int{"KV_routes": 2, "KV_tokens": 3} {
+		s, err := f.js.Stream(t.Context(), bucket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Purge(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "all of "+bucket+" is there again", func() bool { return f.count(bucket) == uint64(want) })
+	}
+	if got, err := f.Routes().Get(t.Context(), r.RouteKey); err != nil || !got.SameContent(r) {
+		t.Errorf("the route is %+v, %v; want it as it was", got, err)
+	}
+	eventually(t, "the log says so", func() bool { return strings.Count(log.String(), "is written back") == 2 })
+	if err := f.Routes().Delete(t.Context(), r.RouteKey, 0); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // handsFiles log what other hands did.
-var handsFiles = []string{"audit.go", "auditkeys.go", "inboxmend.go", "removed.go"}
+var handsFiles = []string{"audit.go", "auditkeys.go", "auditrecords.go", "inboxmend.go", "removed.go"}
 
 // The messages that docs/operations.md names for what other hands do are those of
 // the code, and it names all of them.
