@@ -74,18 +74,26 @@ func (a *audit) assets() []string {
 	return slices.Sorted(maps.Keys(a.harm))
 }
 
+// namesEvery is how often the names of the consumers are read, which costs little:
+// one that was removed is missed sooner than the next time that all is compared.
+const namesEvery = 10 * time.Second
+
 // runAudit compares again and again, until ctx ends.
 func (s *Store) runAudit(ctx context.Context) {
 	tick := min(time.Second, s.cfg.AuditEvery)
-	var last time.Time
+	var last, named time.Time
 	for {
 		switch {
 		case !s.nc.IsConnected():
 		case time.Since(last) >= s.cfg.AuditEvery:
 			last = time.Now()
+			named = last
 			s.auditOnce(ctx)
 		case !s.inboxes.floors.loaded: // we may own the first partition since
 			s.tellTrouble(ctx, "the consumers of routes", s.auditConsumers(ctx))
+		case time.Since(named) >= namesEvery:
+			named = time.Now()
+			s.tellTrouble(ctx, "the consumers of routes", s.auditNames(ctx))
 		}
 		if !sleep(ctx, tick) {
 			return

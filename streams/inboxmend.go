@@ -175,6 +175,31 @@ func (s *Store) auditConsumers(ctx context.Context) error {
 	return in.floors.save(ctx)
 }
 
+// auditNames compares the consumers if one of a route is missing.
+func (s *Store) auditNames(ctx context.Context) error {
+	stream, err := s.js.Stream(ctx, FiresStream)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	there := map[string]bool{}
+	names := stream.ConsumerNames(ctx)
+	for name := range names.Name() {
+		there[name] = true
+	}
+	if err := names.Err(); err != nil {
+		return err
+	}
+	for _, r := range s.routes.cache.all() {
+		if !there[inboxConsumer(r.RouteKey)] {
+			return s.auditConsumers(ctx)
+		}
+	}
+	return nil
+}
+
 // mendConsumer mends the consumer of a route, by the route as it is now.
 func (s *Store) mendConsumer(ctx context.Context, k job.RouteKey) {
 	err := s.routes.exclusively(ctx, func() error {

@@ -281,3 +281,15 @@ func TestRemovedBuryConsumerIsMadeAgain(t *testing.T) {
 		return err == nil
 	})
 }
+
+// A removal is noticed well before the next time that everything is compared.
+func TestRemovedConsumerIsMissedSoon(t *testing.T) {
+	t.Parallel()
+	f := open(t, streams.Config{AuditEvery: time.Hour})
+	f.run()
+	f.route("turns", job.NATS)
+	f.fireAll(0, 2)
+	eventually(t, "FIRES was looked at", func() bool { return f.SawFires(t.Context()) })
+	f.removeConsumer(turns)
+	f.read(0, 1)
+}

@@ -42,7 +42,7 @@ func (s *Store) watchFires(ctx context.Context) {
 	var ages ages
 	var looked time.Time // when look was last set
 	pending := false     // messages are gone since
-	for sleep(ctx, min(firesEvery, s.cfg.AuditEvery)) {
+	for pause := time.Duration(0); sleep(ctx, pause); pause = min(firesEvery, s.cfg.AuditEvery) {
 		if !s.nc.IsConnected() {
 			continue
 		}
