@@ -11,9 +11,10 @@
 // Each file is in one room:
 //
 //   - the store: store.go, config.go, setup.go, assets.go, pause.go
-//   - other hands: assetfields.go, foreign.go, audit.go, auditkeys.go,
-//     inboxfields.go, inboxmend.go, floors.go, removed.go, overwrite.go,
-//     assetdocs.go, auditrecords.go
+//   - other hands: foreign.go, audit.go, assetfields.go, assetmend.go,
+//     assetdocs.go, auditkeys.go, auditrecords.go, inboxfields.go,
+//     inboxmend.go, inboxaudit.go, floors.go, removed.go, refire.go,
+//     overwrite.go
 //   - names and records: names.go, escape.go, headers.go, record.go,
 //     firemessage.go
 //   - writing: writer.go, put.go, asker.go, committer.go, committers.go

@@ -14,7 +14,7 @@ import (
 )
 
 // handsFiles log what other hands did.
-var handsFiles = []string{"audit.go", "auditkeys.go", "auditrecords.go", "inboxmend.go", "removed.go"}
+var handsFiles = []string{"audit.go", "assetmend.go", "auditkeys.go", "auditrecords.go", "inboxmend.go", "inboxaudit.go", "removed.go", "refire.go"}
 
 // The messages that docs/operations.md names for what other hands do are those of
 // the code, and it names all of them.
