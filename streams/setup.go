@@ -2,6 +2,7 @@ package streams
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -46,7 +47,7 @@ func (s *Store) setup(ctx context.Context) error {
 func waiting(err error) bool {
 	var api *jetstream.APIError
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) ||
-		errors.Is(err, jetstream.ErrNoStreamResponse) ||
+		errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrNoResponders) ||
 		errors.Is(err, jetstream.ErrKeyNotFound) || // of a replica that has not seen it yet
 		errors.As(err, &api) && (api.Code == codeUnavailable || api.ErrorCode == errCodeNoPeers)
 }
@@ -110,6 +111,7 @@ func (s *Store) fixPartitions(ctx context.Context) error {
 		if err := s.checkJobsBuckets(ctx); err != nil {
 			return err
 		}
+		// One that another node has written since is found then.
 		_, err = kv.Create(ctx, partitionsKey, []byte(strconv.Itoa(s.cfg.Partitions)))
 		if err != nil && !errors.Is(err, jetstream.ErrKeyExists) {
 			return fmt.Errorf("couldn't write the number of partitions: %w", err)
@@ -175,6 +177,40 @@ func (s *Store) checkJobsBuckets(ctx context.Context) error {
 	if buckets == 0 || buckets == s.cfg.Partitions {
 		return nil
 	}
+	if there, err := s.partitionsOnLeader(ctx); err != nil || there {
+		return errors.Join(err, jetstream.ErrKeyNotFound) // a replica is behind: look again
+	}
 	return fmt.Errorf("the key %s of bucket %s is gone, and there are %d jobs buckets, not %d; if that is all of them, write it back: nats kv put %s %s %d",
 		partitionsKey, belfryBucket, buckets, s.cfg.Partitions, belfryBucket, partitionsKey, buckets)
+}
+
+// partitionsOnLeader reports whether the leader has the number of partitions, which
+// a replica may not have seen yet.
+func (s *Store) partitionsOnLeader(ctx context.Context) (bool, error) {
+	if err := quorate(ctx, s.js, belfryStream); err != nil {
+		return false, err
+	}
+	m, err := s.nc.RequestWithContext(ctx, leaderGet(belfryStream), []byte(`{"last_by_subj":"`+belfrySubject(partitionsKey)+`"}`))
+	if err != nil {
+		return false, err
+	}
+	var answer struct {
+		Message *struct {
+			Header []byte `json:"hdrs"`
+		} `json:"message"`
+		Error *jetstream.APIError `json:"error"`
+	}
+	if err := json.Unmarshal(m.Data, &answer); err != nil {
+		return false, err
+	}
+	switch {
+	case answer.Error != nil && answer.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
+		return false, nil
+	case answer.Error != nil:
+		return false, answer.Error
+	case answer.Message == nil || len(answer.Message.Header) == 0:
+		return answer.Message != nil, nil
+	}
+	h, err := nats.DecodeHeadersMsg(answer.Message.Header)
+	return err == nil && !isMarker(h), err
 }
