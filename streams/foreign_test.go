@@ -75,6 +75,10 @@ func TestOlderStreamsAreAdopted(t *testing.T) {
 		{Name: "FIRES", Description: "Belfry: one message per fire", Subjects: []string{"fires.>", "fence.*"}, MaxAge: 72 * time.Hour,
 			Duplicates: 100 * time.Millisecond, AllowRollup: true, AllowDirect: true, AllowMsgTTL: true, AllowAtomicPublish: true},
 		{Name: "DEAD", Description: "Belfry: what could not be delivered, with the reason", Subjects: []string{"dead.>"}, MaxAge: 30 * 24 * time.Hour, AllowDirect: true},
+		{Name: "ATTEMPTS", Description: "Belfry: what became of the tries of jobs", Subjects: []string{"attempts.>"}, MaxAge: 48 * time.Hour,
+			MaxMsgsPerSubject: 100, Duplicates: 100 * time.Millisecond, AllowDirect: true, AllowAtomicPublish: true},
+		{Name: "ADVISORIES", Description: "Belfry: deliveries that the subscribers of NATS routes exhausted or refused",
+			Subjects: []string{"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.FIRES.*", "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.FIRES.*"}, MaxAge: 72 * time.Hour},
 		{Name: "KV_jobs_0", Description: "Belfry: every job on its one key, in every state", Subjects: []string{"$KV.jobs_0.>"}, MaxMsgsPerSubject: 1,
 			Discard: jetstream.DiscardNew, Duplicates: 100 * time.Millisecond, DenyDelete: true, AllowRollup: true, AllowDirect: true, AllowMsgTTL: true, AllowAtomicPublish: true},
 	} {
