@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"belfry/internal/fault"
 	"belfry/internal/job"
 	"belfry/internal/natstest"
 	"belfry/streams"
@@ -127,7 +128,7 @@ func TestPartitionsThatAreGone(t *testing.T) {
 		}
 	}
 	f.reopen(streams.Config{Partitions: 4, AuditEvery: 50 * time.Millisecond})
-	f.run()
+	stop := f.run()
 	for _, value := range []string{"3", "garbage", ""} {
 		for _, key := range []string{"partitions", "manifest"} {
 			if _, err := kv.PutString(t.Context(), key, value); err != nil {
@@ -140,5 +141,10 @@ func TestPartitionsThatAreGone(t *testing.T) {
 			return err == nil && failed == nil && string(e.Value()) == "4" && strings.Contains(string(m.Value()), `"KV_jobs_3"`)
 		})
 	}
+	stop()
+	f.reopen(streams.Config{})
+	f.put("belfry", "partitions", "5")
+	f.refused(streams.Config{RecreateMissing: true}, fault.PartitionsDiffer, "")
+	f.put("belfry", "partitions", "4")
 	f.reopen(streams.Config{})
 }

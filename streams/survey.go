@@ -34,6 +34,7 @@ type survey struct {
 	folders []string          // of Belfry's streams
 
 	partitions int // as far as can be told; 0 is unknown
+	fixed      int // the same, by the key alone
 }
 
 // look finds out what is there. It only reads.
@@ -51,7 +52,7 @@ func (s *Store) look(ctx context.Context) (survey, error) {
 	if v.partitions, err = s.fixedPartitions(ctx); err != nil {
 		return v, err
 	}
-	if v.partitions == 0 {
+	if v.fixed = v.partitions; v.partitions == 0 {
 		v.partitions = m.Partitions
 	}
 	for p := MaxPartitions - 1; v.partitions == 0 && p >= 0; p-- {
@@ -169,6 +170,11 @@ func (s *Store) compare(ctx context.Context) (recreate []string, first bool, err
 				Do: "leave --existing-data out for a first start, or see that the data is where Belfry looks for it"}
 		}
 		return nil, true, nil
+	}
+	if found && m.Partitions > 0 && v.fixed > 0 && v.fixed != m.Partitions {
+		return nil, false, &Refusal{Fault: fault.PartitionsDiffer,
+			Reason: fmt.Sprintf("the key %s of bucket %s says %d, the manifest %d", partitionsKey, belfryBucket, v.fixed, m.Partitions),
+			Do:     fmt.Sprintf("count the buckets %s<n>; if there are %d, write that under the key, else remove the manifest (%s)", jobsBucketPrefix, m.Partitions, s.cfg.manifestPlace())}
 	}
 	lost := s.judge(v, m, found)
 	if lost == nil {
