@@ -427,10 +427,11 @@ func (s *Store) SawFires(ctx context.Context) bool {
 type FiresState struct {
 	First, Last, Msgs, Fence uint64
 	Written                  int64
+	Unsure                   bool
 }
 
 func (f FiresState) state() firesState {
-	return firesState{first: f.First, last: f.Last, msgs: f.Msgs, written: f.Written, fences: map[int]uint64{0: f.Fence}}
+	return firesState{first: f.First, last: f.Last, msgs: f.Msgs, written: f.Written, unsure: f.Unsure, fences: map[int]uint64{0: f.Fence}}
 }
 
 // RemovedFires is how many fires are gone before their time.
