@@ -134,6 +134,28 @@ func (a *agenda) observeUnknown(r job.Record) {
 	a.far.Set(job.Position{Seq: r.Revision})
 }
 
+// before counts the records, waiting or firing, that stood before a sequence.
+func (a *agenda) before(first uint64) int {
+	n := 0
+	a.far.Scan(func(p job.Position) bool {
+		if p.Seq < first {
+			n++
+		}
+		return true
+	})
+	for seq := range a.near {
+		if seq < first {
+			n++
+		}
+	}
+	for seq := range a.parked {
+		if seq < first {
+			n++
+		}
+	}
+	return n
+}
+
 // forget drops the record at p wherever it is.
 func (a *agenda) forget(p job.Position) {
 	if p.Seq == 0 {

@@ -13,6 +13,10 @@
 //   - the store: store.go, config.go, setup.go, assets.go, pause.go
 //   - what was made: manifest.go, ledger.go, book.go, survey.go, refusal.go,
 //     damage.go, replicas.go
+//   - other hands: foreign.go, audit.go, assetfields.go, assetmend.go,
+//     assetdocs.go, auditkeys.go, auditrecords.go, inboxfields.go,
+//     inboxmend.go, inboxaudit.go, floors.go, removed.go, refire.go,
+//     overwrite.go
 //   - names and records: names.go, escape.go, headers.go, record.go,
 //     firemessage.go
 //   - writing: writer.go, put.go, asker.go, committer.go, committers.go

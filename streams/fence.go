@@ -52,11 +52,16 @@ func (t *timer) takeFence(ctx context.Context) (uint64, error) {
 			hdrTTL:              {"never"},
 		},
 	})
+	if err == nil {
+		t.fences.note(seq)
+	}
 	if !errors.Is(err, errNoAnswer) {
 		return seq, err
 	}
+	t.fences.noAnswer()
 	last, found, readErr := t.w.lastOnLeader(ctx, FiresStream, fenceSubject(t.partition))
 	if readErr == nil && found && last.Header.Get(hdrOp) == op {
+		t.fences.note(last.Seq)
 		return last.Seq, nil
 	}
 	return 0, err

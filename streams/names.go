@@ -25,7 +25,7 @@ const (
 	advisoryStream = "ADVISORIES" // what JetStream says of the consumers of FIRES
 	routesBucket   = "routes"     // one key per route
 	tokensBucket   = "tokens"     // one key per bearer token
-	belfryBucket   = "belfry"     // the number of partitions, leases, nodes, the last restore, and what the disk is like
+	belfryBucket   = "belfry"     // the number of partitions, leases, nodes, the last restore, ack floors, and what the disk is like
 	gatesBucket    = "gates"      // what holds routes back for a while
 
 	jobsBucketPrefix  = "jobs_" // a bucket per partition
@@ -55,9 +55,11 @@ const (
 	manifestKey   = "manifest"
 	restoreKey    = "restore"
 	diskKey       = "disk"
+	restoreCopy   = "restore.copy" // the same once more, should other hands harm it
 	leasePrefix   = "lease."
 	nodePrefix    = "node."
 	clockPrefix   = "clock."
+	floorPrefix   = "floors."
 
 	breakerPrefix = "breaker."
 	ratePrefix    = "rate."
@@ -130,6 +132,13 @@ const (
 	InboxAcks = "$JS.ACK." + FiresStream + ".>"
 )
 
+// metaAsset is the key of a stream's metadata that says that it is Belfry's; its
+// value is the stream's name. Streams of older versions have ourDescription alone.
+const (
+	metaAsset      = "belfry.asset"
+	ourDescription = "Belfry: " // begins the description of all that Belfry makes
+)
+
 // WriteSubjects match every subject on which a message changes something that
 // Belfry keeps: those of its streams and buckets, and of JetStream's API.
 func WriteSubjects() []string {
@@ -144,10 +153,14 @@ func nextOf(stream, consumer string) string {
 	return "$JS.API.CONSUMER.MSG.NEXT." + stream + "." + consumer
 }
 
+// bucketStream names the stream behind a bucket, and bucketPrefix begins the
+// subjects of its keys.
+func bucketStream(bucket string) string { return "KV_" + bucket }
+func bucketPrefix(bucket string) string { return "$KV." + bucket + "." }
+
 func jobsBucket(partition int) string   { return jobsBucketPrefix + strconv.Itoa(partition) }
 func jobsStream(partition int) string   { return bucketStream(jobsBucket(partition)) }
-func bucketStream(bucket string) string { return "KV_" + bucket }
-func jobsPrefix(partition int) string   { return "$KV." + jobsBucket(partition) + "." }
+func jobsPrefix(partition int) string   { return bucketPrefix(jobsBucket(partition)) }
 func fenceSubject(partition int) string { return "fence." + strconv.Itoa(partition) }
 
 func jobSubject(partition int, k job.Key) string { return jobsPrefix(partition) + jobKey(k) }
@@ -219,7 +232,13 @@ func partitionOf(k job.Key, partitions int) int {
 func leaseKey(partition int) string   { return leasePrefix + strconv.Itoa(partition) }
 func nodeKey(node string) string      { return nodePrefix + node }
 func clockKey(node string) string     { return clockPrefix + node }
+func floorKey(n int) string           { return floorPrefix + strconv.Itoa(n) }
 func belfrySubject(key string) string { return "$KV." + belfryBucket + "." + key }
+
+// isPresence reports whether a key tells of a lease or a node.
+func isPresence(key string) bool {
+	return strings.HasPrefix(key, leasePrefix) || strings.HasPrefix(key, nodePrefix)
+}
 
 // parseLeaseKey undoes leaseKey, for partitions below the number that there are.
 func parseLeaseKey(key string, partitions int) (partition int, ok bool) {

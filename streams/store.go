@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -41,6 +42,10 @@ type Store struct {
 	timers   []*timer // by partition
 	leases   *leases
 	book     *book
+
+	audit audit
+
+	firesLast atomic.Uint64 // the last sequence of FIRES that was looked at
 
 	partitions int // as fixed at the first start
 	replicas   int // of the streams, or more
@@ -80,7 +85,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 		return nil, err
 	}
 	w := own.w
-	s.inboxes = newInboxes(s.work.nc, s.work.js, s.cfg)
+	s.inboxes = newInboxes(s.work, s.cfg)
 	s.inboxes.ignoresCase = s.ignoresCase
 	routes := newRoutes(w, js, s.inboxes, s.cfg)
 	s.inboxes.routes = routes
@@ -219,6 +224,8 @@ func (s *Store) Run(ctx context.Context) error {
 	g.Go(func() { s.leases.run(ctx) })
 	g.Go(func() { s.buryAdvised(ctx) })
 	g.Go(func() { newUnread(s).run(ctx) })
+	g.Go(func() { s.runAudit(ctx) })
+	g.Go(func() { s.watchFires(ctx) })
 	g.Wait()
 	return nil
 }
@@ -240,6 +247,9 @@ func (s *Store) Ready(ctx context.Context) error {
 		if t.holds.any() {
 			return errRestoring
 		}
+	}
+	if err := s.audit.ready(); err != nil {
+		return err
 	}
 	return s.leases.ready()
 }

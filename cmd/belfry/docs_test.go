@@ -20,6 +20,7 @@ import (
 	"belfry/internal/fault"
 	"belfry/internal/job"
 	"belfry/internal/metrics"
+	"belfry/streams"
 )
 
 // The tables of the documents are those of the code. With UPDATE_DOCS set the
@@ -30,9 +31,11 @@ func TestDocumentedTables(t *testing.T) {
 		{"../../README.md", "route fields", routeFieldsMarkdown()},
 		{"../../docs/operations.md", "flags", flagsMarkdown()},
 		{"../../docs/operations.md", "metrics", metrics.New(metrics.Build{}).Markdown()},
-		{"../../docs/operations.md", "faults", fault.Markdown()},
+		{"../../docs/operations.md", "store faults", fault.Markdown()},
 		{"../../docs/operations.md", "access", api.AccessMarkdown()},
 		{"../../docs/nats.md", "nats endpoints", service.Markdown()},
+		{"../../docs/operations.md", "stream settings", streams.StreamSettingsMarkdown()},
+		{"../../docs/operations.md", "consumer settings", streams.ConsumerSettingsMarkdown()},
 		{"../../docs/cli.md", "commands", commandsMarkdown()},
 		{"../../docs/cli.md", "exit codes", exitsMarkdown()},
 	} {

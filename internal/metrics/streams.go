@@ -35,7 +35,15 @@ type Streams struct {
 	single  prometheus.Counter
 	batch   prometheus.Observer
 	refused prometheus.Counter
+
+	harmed         prometheus.Gauge
+	mended         map[string]prometheus.Counter
+	removed, again prometheus.Counter
 }
+
+// mendable are the kinds of what is mended: a stream or bucket, a consumer, and a
+// key of the bucket belfry.
+var mendable = []string{"stream", "consumer", "key"}
 
 func newStreams(s *set) *Streams {
 	var final []job.Status
@@ -73,6 +81,11 @@ func newStreams(s *set) *Streams {
 		single:  s.counter("belfry_commit_single_writes_total", "Writes that went out by themselves, those of refused batches among them."),
 		batch:   s.histogram("belfry_commit_batch_size", "Writes that went out as one atomic batch.", prometheus.ExponentialBuckets(2, 2, 10)),
 		refused: s.counter("belfry_commit_batches_refused_total", "Batches that JetStream refused for the sake of one member. Their halves are tried; on replicas each fire is looked up instead."),
+
+		harmed:  s.gauge("belfry_assets_harmed", "Streams, buckets and consumers that other hands changed or removed, and that Belfry cannot mend; `/readyz` says which."),
+		mended:  each(s.counters("belfry_assets_mended_total", "What other hands changed or removed and Belfry brought back, by `kind`: settings of a `stream` or bucket, a `consumer`, a `key` of the bucket belfry.", "kind"), mendable),
+		removed: s.counter("belfry_fires_removed_total", "Fires that were removed from FIRES before their time, as by a purge or a limit."),
+		again:   s.counter("belfry_fires_again_total", "Jobs that are fired again, since their fire was removed before it was delivered."),
 	}
 }
 
@@ -189,6 +202,34 @@ func (s *Streams) SentBatch(writes int) {
 func (s *Streams) BatchRefused() {
 	if s != nil {
 		s.refused.Inc()
+	}
+}
+
+// Harmed records how many assets are not as they should be.
+func (s *Streams) Harmed(assets int) {
+	if s != nil {
+		s.harmed.Set(float64(assets))
+	}
+}
+
+// Mended records that something of a kind was brought back.
+func (s *Streams) Mended(kind string) {
+	if s != nil {
+		count(s.mended, kind)
+	}
+}
+
+// FiresRemoved records fires that are gone before their time.
+func (s *Streams) FiresRemoved(n int) {
+	if s != nil {
+		s.removed.Add(float64(n))
+	}
+}
+
+// FiredAgain records jobs that are fired again for it.
+func (s *Streams) FiredAgain(n int) {
+	if s != nil {
+		s.again.Add(float64(n))
 	}
 }
 
