@@ -20,12 +20,34 @@ const restFires = "fires." + db + "." + routeREST
 
 var consumers = []string{db + "_" + routeREST, db + "_" + routeNATS}
 
+// insist repeats what an operator does until the servers answer: a fault may be
+// just over, and a stream without a leader.
+func insist(ctx context.Context, do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, mendWithin)
+	defer cancel()
+	for {
+		try, done := context.WithTimeout(ctx, 5*time.Second)
+		err := do(try)
+		done()
+		if err == nil || wait(ctx, 200*time.Millisecond) != nil {
+			return err
+		}
+	}
+}
+
 // removeConsumers deletes the consumers of both routes, and waits until they are
 // there again.
 func (f *faulter) removeConsumers(ctx context.Context) error {
 	for _, name := range consumers {
-		if err := f.receiver.js.DeleteConsumer(ctx, "FIRES", name); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+		err := insist(ctx, func(ctx context.Context) error {
+			err := f.receiver.js.DeleteConsumer(ctx, "FIRES", name)
+			if errors.Is(err, jetstream.ErrConsumerNotFound) {
+				return nil
+			}
 			return err
+		})
+		if err != nil {
+			return fmt.Errorf("couldn't remove the consumer %s: %w", name, err)
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, mendWithin)
@@ -47,11 +69,13 @@ func (f *faulter) removeConsumers(ctx context.Context) error {
 // purgeFires removes the fires of the REST route, those that are under way among
 // them. What a purge of the other route removes would be lost.
 func (f *faulter) purgeFires(ctx context.Context) error {
-	s, err := f.receiver.js.Stream(ctx, "FIRES")
-	if err != nil {
-		return err
-	}
-	return s.Purge(ctx, jetstream.WithPurgeSubject(restFires))
+	return insist(ctx, func(ctx context.Context) error {
+		s, err := f.receiver.js.Stream(ctx, "FIRES")
+		if err != nil {
+			return err
+		}
+		return s.Purge(ctx, jetstream.WithPurgeSubject(restFires))
+	})
 }
 
 // editStreams changes settings that Belfry brings back.
@@ -62,14 +86,18 @@ func (f *faulter) editStreams(ctx context.Context) error {
 		"FIRES":     func(c *jetstream.StreamConfig) { c.AllowAtomicPublish, c.MaxAge = false, 48*time.Hour },
 		"DEAD":      func(c *jetstream.StreamConfig) { c.NoAck = true },
 	} {
-		s, err := f.receiver.js.Stream(ctx, stream)
+		err := insist(ctx, func(ctx context.Context) error {
+			s, err := f.receiver.js.Stream(ctx, stream)
+			if err != nil {
+				return err
+			}
+			cfg := s.CachedInfo().Config
+			edit(&cfg)
+			_, err = f.receiver.js.UpdateStream(ctx, cfg)
+			return err
+		})
 		if err != nil {
-			return err
-		}
-		cfg := s.CachedInfo().Config
-		edit(&cfg)
-		if _, err := f.receiver.js.UpdateStream(ctx, cfg); err != nil {
-			return err
+			return fmt.Errorf("couldn't edit the stream %s: %w", stream, err)
 		}
 	}
 	return nil
