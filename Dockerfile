@@ -1,7 +1,11 @@
 # A static binary on an image with nothing else, as a user without rights.
 #
 #   docker build --build-arg VERSION=v1.0.0 --build-arg COMMIT=$(git rev-parse HEAD) -t belfry .
+#   docker run --network host -v belfry:/data belfry serve --data /data --nats-config /etc/belfry/nats.conf
 #   docker run --network host -v belfry:/data belfry
+#
+# The first of the two runs makes a new store, so it leaves --existing-data out. The
+# second one is how all others go: without the data they refuse to start.
 FROM golang:1.26 AS build
 WORKDIR /src
 COPY go.mod go.sum ./
@@ -21,4 +25,4 @@ USER nonroot
 VOLUME /data
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["/belfry"]
-CMD ["serve", "--data", "/data", "--nats-config", "/etc/belfry/nats.conf", "--log-format", "json"]
+CMD ["serve", "--data", "/data", "--existing-data", "--nats-config", "/etc/belfry/nats.conf", "--log-format", "json"]

@@ -11,22 +11,22 @@ func buckets() []jetstream.KeyValueConfig {
 	return []jetstream.KeyValueConfig{
 		{
 			Bucket:         belfryBucket,
-			Description:    "Belfry: what was fixed at first start, and who is at work",
+			Description:    ourDescription + "what was fixed at first start, and who is at work",
 			LimitMarkerTTL: presenceTTL,
 		},
 		{
 			Bucket:      gatesBucket,
-			Description: "Belfry: what holds routes back for a while",
+			Description: ourDescription + "what holds routes back for a while",
 			TTL:         gatesTTL,
 		},
 		{
 			Bucket:         routesBucket,
-			Description:    "Belfry: the routes",
+			Description:    ourDescription + "the routes",
 			LimitMarkerTTL: deletedFor,
 		},
 		{
 			Bucket:      tokensBucket,
-			Description: "Belfry: who may use the API",
+			Description: ourDescription + "who may use the API",
 		},
 	}
 }
@@ -35,12 +35,25 @@ func buckets() []jetstream.KeyValueConfig {
 // again: longer than it holds anything back.
 const gatesTTL = time.Hour
 
+// ourDescription begins the description of all that Belfry makes.
+const ourDescription = "Belfry: "
+
 // streams are all others, the jobs buckets among them.
 func (s *Store) streams() []jetstream.StreamConfig {
-	all := []jetstream.StreamConfig{
+	all := s.fixedStreams()
+	for p := range s.partitions {
+		all = append(all, jobsConfig(p))
+	}
+	return all
+}
+
+// fixedStreams are those of which there is one, however many partitions there
+// are.
+func (s *Store) fixedStreams() []jetstream.StreamConfig {
+	return []jetstream.StreamConfig{
 		{
 			Name:               FiresStream,
-			Description:        "Belfry: one message per fire",
+			Description:        ourDescription + "one message per fire",
 			Subjects:           []string{firesSubjects, fenceSubjects},
 			MaxAge:             s.cfg.FiresMaxAge,
 			Duplicates:         noDuplicates,
@@ -52,7 +65,7 @@ func (s *Store) streams() []jetstream.StreamConfig {
 		},
 		{
 			Name:        DeadStream,
-			Description: "Belfry: what could not be delivered, with the reason",
+			Description: ourDescription + "what could not be delivered, with the reason",
 			Subjects:    []string{deadSubjects},
 			MaxAge:      s.cfg.DeadMaxAge,
 			Duplicates:  min(deadRepeats, s.cfg.DeadMaxAge),
@@ -60,7 +73,7 @@ func (s *Store) streams() []jetstream.StreamConfig {
 		},
 		{
 			Name:               attemptsStream,
-			Description:        "Belfry: what became of the tries of jobs",
+			Description:        ourDescription + "what became of the tries of jobs",
 			Subjects:           []string{attemptsSubjects},
 			MaxAge:             s.cfg.HistoryTTL + attemptsExtra,
 			MaxMsgsPerSubject:  attemptsPerJob,
@@ -70,15 +83,11 @@ func (s *Store) streams() []jetstream.StreamConfig {
 		},
 		{
 			Name:        advisoryStream,
-			Description: "Belfry: deliveries that the subscribers of NATS routes exhausted or refused",
+			Description: ourDescription + "deliveries that the subscribers of NATS routes exhausted or refused",
 			Subjects:    []string{unackedSubjects, refusedSubjects},
 			MaxAge:      s.cfg.FiresMaxAge,
 		},
 	}
-	for p := range s.partitions {
-		all = append(all, jobsConfig(p))
-	}
-	return all
 }
 
 // noDuplicates is the shortest window for message ids that JetStream takes. A
@@ -91,7 +100,7 @@ const noDuplicates = 100 * time.Millisecond
 func jobsConfig(partition int) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:               jobsStream(partition),
-		Description:        "Belfry: every job on its one key, in every state",
+		Description:        ourDescription + "every job on its one key, in every state",
 		Subjects:           []string{jobsPrefix(partition) + ">"},
 		MaxMsgsPerSubject:  1,
 		Discard:            jetstream.DiscardNew,

@@ -71,6 +71,25 @@ type Config struct {
 	// server, 64 MiB by default: a connection with more to read is cut.
 	Reads *room.Pool
 
+	// Ledger keeps the manifest; nil is a key of the bucket belfry.
+	Ledger Ledger
+
+	// Disk is what the embedded server's folder showed; nil is another server.
+	Disk Disk
+
+	// Place says for people where the data is.
+	Place string
+
+	// ExistingData refuses a first start. RecreateMissing makes streams anew
+	// that were lost. AcceptDamage names the damage that is known from now on.
+	ExistingData    bool
+	RecreateMissing bool
+	AcceptDamage    string
+
+	// KeepEvery is how often [Store.Keep] notes how far the streams are; 0 is
+	// 10 s.
+	KeepEvery time.Duration
+
 	// Metrics counts what happens; nil is nobody.
 	Metrics *metrics.Streams
 
@@ -106,9 +125,18 @@ func (c Config) withDefaults() Config {
 	c.NativeAckWait = cmp.Or(c.NativeAckWait, job.DefaultAckWait)
 	c.NativeMaxDeliver = cmp.Or(c.NativeMaxDeliver, job.DefaultMaxDeliver)
 	c.MaxMeta = cmp.Or(c.MaxMeta, 512<<10)
+	c.KeepEvery = cmp.Or(c.KeepEvery, 10*time.Second)
 	c.Log = cmp.Or(c.Log, slog.Default())
 	if c.Now == nil {
 		c.Now = time.Now
 	}
 	return c
+}
+
+// manifestPlace says for people where the manifest is.
+func (c Config) manifestPlace() string {
+	if c.Ledger != nil {
+		return ManifestFile + " in the data folder"
+	}
+	return "the key " + manifestKey + " of the bucket " + belfryBucket
 }

@@ -11,6 +11,8 @@
 // Each file is in one room:
 //
 //   - the store: store.go, config.go, setup.go, assets.go, pause.go
+//   - what was made: manifest.go, ledger.go, book.go, survey.go, refusal.go,
+//     damage.go
 //   - names and records: names.go, escape.go, headers.go, record.go,
 //     firemessage.go
 //   - writing: writer.go, put.go, asker.go, committer.go, committers.go

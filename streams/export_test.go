@@ -361,3 +361,20 @@ func (c Clocks) Server() (ahead, err time.Duration, known bool) {
 	d, known := c.c.server()
 	return d.ahead, d.err, known
 }
+
+// Unmake has the manifest as a first start leaves it that died while it made the
+// streams.
+func (s *Store) Unmake(ctx context.Context) error {
+	return s.book.change(ctx, func(m *manifest) bool {
+		m.Making, m.Made = append(m.Making, m.Made...), nil
+		return true
+	})
+}
+
+// ForgetMade has the manifest as a version leaves it that lacks a stream.
+func (s *Store) ForgetMade(ctx context.Context, stream string) error {
+	return s.book.change(ctx, func(m *manifest) bool {
+		m.forget([]string{stream})
+		return true
+	})
+}

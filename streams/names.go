@@ -52,6 +52,7 @@ const (
 	authKey = "authentication"
 
 	partitionsKey = "partitions"
+	manifestKey   = "manifest"
 	restoreKey    = "restore"
 	leasePrefix   = "lease."
 	nodePrefix    = "node."
@@ -143,12 +144,20 @@ func nextOf(stream, consumer string) string {
 }
 
 func jobsBucket(partition int) string   { return jobsBucketPrefix + strconv.Itoa(partition) }
-func jobsStream(partition int) string   { return "KV_" + jobsBucket(partition) }
+func jobsStream(partition int) string   { return bucketStream(jobsBucket(partition)) }
+func bucketStream(bucket string) string { return "KV_" + bucket }
 func jobsPrefix(partition int) string   { return "$KV." + jobsBucket(partition) + "." }
 func fenceSubject(partition int) string { return "fence." + strconv.Itoa(partition) }
 
 func jobSubject(partition int, k job.Key) string { return jobsPrefix(partition) + jobKey(k) }
 func markSubject(partition int) string           { return jobsPrefix(partition) + epochKey }
+
+// parseJobsStream undoes jobsStream.
+func parseJobsStream(stream string) (partition int, ok bool) {
+	number, ok := strings.CutPrefix(stream, bucketStream(jobsBucketPrefix))
+	partition, err := strconv.Atoi(number)
+	return partition, ok && err == nil && stream == jobsStream(partition)
+}
 
 // parseJobSubject undoes jobSubject.
 func parseJobSubject(partition int, subject string) (job.Key, error) {
@@ -242,6 +251,9 @@ func gatesSubject(key string) string   { return "$KV." + gatesBucket + "." + key
 func parseBreakerKey(key string) (job.RouteKey, error) {
 	return parseRouteToken(strings.TrimPrefix(key, breakerPrefix))
 }
+
+// AlwaysWritten is a stream that each Belfry writes to as long as it runs.
+const AlwaysWritten = belfryStream
 
 const (
 	gatesStream  = "KV_" + gatesBucket

@@ -85,7 +85,7 @@ func TestFiresLost(t *testing.T) {
 	if err := f.js.DeleteStream(t.Context(), "FIRES"); err != nil {
 		t.Fatal(err)
 	}
-	f.reopen(streams.Config{OnlyNode: true})
+	f.reopen(streams.Config{OnlyNode: true, RecreateMissing: true})
 	f.run()
 	f.reaches(j.Key, job.Published)
 }

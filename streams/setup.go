@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"belfry/internal/fault"
 	"belfry/internal/job"
 )
 
@@ -27,16 +28,40 @@ const (
 	errCodeNoPeers  = 10005
 )
 
-// setup makes the streams and buckets that are missing and brings the ages of
-// the others up to date. It goes on while JetStream does not answer: a cluster
-// may be without a leader for a while, and of two nodes that make a stream at
-// the same moment one may get no answer. All of it is safe to repeat.
+// setup compares what is there with what Belfry has made, makes the streams and
+// buckets that are missing in a first start or that are new in this version, and
+// brings the ages of the others up to date. Nothing is made before the comparison
+// is over.
+//
+// It goes on while JetStream does not answer: a cluster may be without a leader
+// for a while, and of two nodes that make a stream at the same moment one may get
+// no answer. All of it is safe to repeat.
 func (s *Store) setup(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, setupPatience)
 	defer cancel()
+	var recreated []string
+	var first bool
+	err := s.untilReady(ctx, func() (err error) {
+		recreated, first, err = s.compare(ctx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := s.untilReady(ctx, func() error { return s.setupOnce(ctx, recreated) }); err != nil {
+		return err
+	}
+	if first {
+		s.cfg.Log.Warn(fault.NewStore, "in", s.cfg.Place)
+	}
+	return s.untilReady(ctx, func() error { return s.checkDamage(ctx, recreated) })
+}
+
+// untilReady repeats a step of the setup while JetStream is not ready.
+func (s *Store) untilReady(ctx context.Context, step func() error) error {
 	pause := newBackOff(100*time.Millisecond, 2*time.Second)
 	for {
-		err := s.setupOnce(ctx)
+		err := step()
 		if err == nil || !waiting(err) || !sleep(ctx, pause.NextBackOff()) {
 			return err
 		}
@@ -53,14 +78,25 @@ func waiting(err error) bool {
 		errors.As(err, &api) && (api.Code == codeUnavailable || api.ErrorCode == errCodeNoPeers)
 }
 
-func (s *Store) setupOnce(ctx context.Context) error {
+func (s *Store) setupOnce(ctx context.Context, recreated []string) error {
 	for _, cfg := range buckets() {
 		if err := s.ensureBucket(ctx, cfg); err != nil {
 			return err
 		}
-	}
-	if err := s.fixPartitions(ctx); err != nil {
-		return err
+		if cfg.Bucket != belfryBucket {
+			continue
+		}
+		// The first one holds what everything else depends on.
+		if err := s.fixPartitions(ctx); err != nil {
+			return err
+		}
+		err := s.book.change(ctx, func(m *manifest) bool {
+			m.forget(recreated)
+			return m.announce(s.assets(s.partitions), s.partitions)
+		})
+		if err != nil {
+			return fmt.Errorf("couldn't write down what is made: %w", err)
+		}
 	}
 	for _, cfg := range s.streams() {
 		cfg.Replicas = s.cfg.Replicas
@@ -164,13 +200,12 @@ func (s *Store) fixPartitions(ctx context.Context) error {
 	if err != nil && !errors.Is(err, jetstream.ErrKeyExists) {
 		return fmt.Errorf("couldn't write the number of partitions: %w", err)
 	}
-	e, err := kv.Get(ctx, partitionsKey)
+	n, err := s.fixedPartitions(ctx)
+	if err == nil && n == 0 {
+		err = jetstream.ErrKeyNotFound // on a replica that has not seen it yet
+	}
 	if err != nil {
 		return fmt.Errorf("couldn't read the number of partitions: %w", err)
-	}
-	n, err := strconv.Atoi(string(e.Value()))
-	if err != nil || n < 1 || n > MaxPartitions {
-		return fmt.Errorf("the key %s of bucket %s is %q; 1 to %d is accepted", partitionsKey, belfryBucket, e.Value(), MaxPartitions)
 	}
 	if n != s.cfg.Partitions {
 		s.cfg.Log.Info("the number of partitions was fixed at the first start", "partitions", n, "asked", s.cfg.Partitions)

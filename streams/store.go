@@ -39,6 +39,7 @@ type Store struct {
 	backups  *Backups
 	timers   []*timer // by partition
 	leases   *leases
+	book     *book
 
 	partitions int // as fixed at the first start
 	replicas   int // of the streams
@@ -51,15 +52,19 @@ type access struct {
 	w  *writer
 }
 
-// Open makes what is missing on the JetStream behind nc, and returns the store
-// on it. nc is the timer's connection; [Config] has the others. All stay the
-// caller's.
+// Open makes in a first start what is missing on the JetStream behind nc, and
+// returns the store on it. A store of which something is lost is a [Refusal].
+// nc is the timer's connection; [Config] has the others. All stay the caller's.
 func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return nil, fmt.Errorf("couldn't use JetStream: %w", err)
 	}
 	s := &Store{cfg: cfg.withDefaults(), nc: nc, js: js}
+	s.book = &book{ledger: s.cfg.Ledger}
+	if s.book.ledger == nil {
+		s.book.ledger = keyLedger{js}
+	}
 	if err := s.setup(ctx); err != nil {
 		return nil, err
 	}
@@ -206,7 +211,9 @@ func (s *Store) Run(ctx context.Context) error {
 }
 
 // Warnings says what is amiss though all works, for people.
-func (s *Store) Warnings() []string { return s.leases.clocks.warnings() }
+func (s *Store) Warnings() []string {
+	return append(s.damageWarnings(), s.leases.clocks.warnings()...)
+}
 
 // Ready reports whether JetStream answers and the timer is at work. The error
 // wraps [job.ErrUnavailable].

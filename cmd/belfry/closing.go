@@ -20,20 +20,21 @@ const (
 // takes long for the number of consumers alone: the process then ends without it.
 // Nothing is lost by that, since each write is on disk, or with the system, before
 // it is answered; what the last fires of idle routes were acked by is on disk after
-// a tenth of a second.
-func (s *Server) closeEmbedded(ctx context.Context, e *embedded) error {
+// a tenth of a second. closed says that the end was waited for.
+func (s *Server) closeEmbedded(ctx context.Context, e *embedded) (closed bool, err error) {
 	n := e.consumers()
 	if time.Duration(n)*closingEach <= closingAtMost {
-		return e.stop(ctx)
+		err := e.stop(ctx)
+		return err == nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, closingElse)
 	defer cancel()
-	err := e.stop(ctx)
+	err = e.stop(ctx)
 	if err != nil && ctx.Err() != nil {
 		s.log.Warn("nats-server takes too long to close its consumers; the process ends without that, and nothing is lost", "consumers", n)
-		return nil
+		return false, nil
 	}
-	return err
+	return err == nil, err
 }
 
 // consumers is how many consumers the server has; 0 if it does not say.

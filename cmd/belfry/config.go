@@ -54,6 +54,19 @@ type Config struct {
 	// time. Zero is ./data.
 	Data string
 
+	// ExistingData refuses to make a new store. Zero is that a first start makes
+	// one.
+	ExistingData bool
+
+	// RecreateMissing makes streams anew that were lost, empty, and keeps the
+	// files of those that the embedded server cannot recover. Zero is that a
+	// start without them is refused.
+	RecreateMissing bool
+
+	// AcceptDamage is the number of damage that is told no more from then on.
+	// Zero is none.
+	AcceptDamage string
+
 	// NATSConfig is the configuration file of the embedded nats-server.
 	// Zero is none: loopback, JetStream, and every write synced to disk.
 	NATSConfig string

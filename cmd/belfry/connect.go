@@ -45,11 +45,14 @@ func (s *Server) embedNATS(ctx context.Context, opts *server.Options) (dial, err
 	if err := checkPortFree(opts); err != nil {
 		return nil, err
 	}
-	unlock, err := lockData(s.cfg.Data)
+	dir, err := lockData(s.cfg.Data)
 	if err != nil {
 		return nil, err
 	}
-	s.onStop("data folder", stopLimit, func(context.Context) error { return unlock() })
+	s.onStop("data folder", stopLimit, func(context.Context) error { return dir.unlock() })
+	if err := s.useDisk(ctx, dir); err != nil {
+		return nil, err
+	}
 	s.syncAlways = opts.SyncAlways
 	if !opts.SyncAlways {
 		s.log.Warn("a power loss can lose what was answered: --nats-config sets another sync_interval than always")
@@ -58,7 +61,8 @@ func (s *Server) embedNATS(ctx context.Context, opts *server.Options) (dial, err
 	if err != nil {
 		return nil, err
 	}
-	s.onStop("nats-server", stopLimit, func(ctx context.Context) error { return s.closeEmbedded(ctx, e) })
+	s.disk.runs(e)
+	s.onStop("nats-server", stopLimit, s.stopEmbedded(e))
 	if s.usersApart = len(opts.Accounts) > 0; s.usersApart {
 		s.spawn("guard of replies", stopLimit, newReplyGuard(e.server, maxReplies, s.log).Run)
 	}

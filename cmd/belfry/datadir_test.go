@@ -11,21 +11,21 @@ import (
 func TestLockData(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "a", "b")
-	unlock, err := lockData(dir)
+	d, err := lockData(dir)
 	if err != nil {
 		t.Fatalf("lockData of a missing folder: %v", err)
 	}
 	if _, err := lockData(dir); !errors.Is(err, errDataInUse) || !strings.Contains(err.Error(), dir) {
 		t.Errorf("second lockData: %v, want %v with the folder %s", err, errDataInUse, dir)
 	}
-	if err := unlock(); err != nil {
+	if err := d.unlock(); err != nil {
 		t.Fatalf("unlock: %v", err)
 	}
-	unlock, err = lockData(dir)
+	d, err = lockData(dir)
 	if err != nil {
 		t.Fatalf("lockData after unlock: %v", err)
 	}
-	if err := unlock(); err != nil {
+	if err := d.unlock(); err != nil {
 		t.Errorf("unlock: %v", err)
 	}
 	info, err := os.Stat(dir)

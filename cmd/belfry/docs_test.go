@@ -17,6 +17,7 @@ import (
 	"belfry/api"
 	"belfry/api/service"
 	"belfry/internal/command"
+	"belfry/internal/fault"
 	"belfry/internal/job"
 	"belfry/internal/metrics"
 )
@@ -29,6 +30,7 @@ func TestDocumentedTables(t *testing.T) {
 		{"../../README.md", "route fields", routeFieldsMarkdown()},
 		{"../../docs/operations.md", "flags", flagsMarkdown()},
 		{"../../docs/operations.md", "metrics", metrics.New(metrics.Build{}).Markdown()},
+		{"../../docs/operations.md", "faults", fault.Markdown()},
 		{"../../docs/operations.md", "access", api.AccessMarkdown()},
 		{"../../docs/nats.md", "nats endpoints", service.Markdown()},
 		{"../../docs/cli.md", "commands", commandsMarkdown()},

@@ -19,6 +19,7 @@ import (
 // embedded is a running nats-server inside this process.
 type embedded struct {
 	server *server.Server
+	says   *natsLog
 	keys   map[string]nkeys.KeyPair // of Belfry's own users, by connection, when the server asks for one
 }
 
@@ -36,8 +37,8 @@ func startEmbedded(ctx context.Context, opts *server.Options, log *slog.Logger) 
 	if err != nil {
 		return nil, fmt.Errorf("couldn't make the embedded nats-server: %w", err)
 	}
-	e.server = ns
 	natsLog := &natsLog{log: log}
+	e.server, e.says = ns, natsLog
 	ns.SetLoggerV2(natsLog, opts.Debug, false, false)
 
 	started := make(chan struct{})

@@ -65,7 +65,7 @@ func (s *Server) serveAPI(ctx context.Context, at front, ops api.Operations, sto
 		Scrape:       told.scrape,
 		Log:          s.log,
 		Version:      version,
-		Ready:        store.Ready,
+		Ready:        s.ready(store),
 		Warnings:     store.Warnings,
 	}))
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 
@@ -16,9 +17,30 @@ import (
 type natsLog struct {
 	log *slog.Logger
 
-	mu    sync.Mutex // guards first
+	mu    sync.Mutex // guards what follows
 	first error      // the first fatal message
+	said  []string   // the last warnings and errors
+	hurt  []damageLine
 }
+
+// maxSaid bounds the warnings and errors that are kept, and those of damage that
+// nobody has asked for.
+const maxSaid = 500
+
+// damageLine is a warning that speaks of damaged files of a stream.
+type damageLine struct {
+	stream, text string
+	index        bool // it is about the index of the blocks, which a crash damages
+}
+
+// The warnings of the server's file store about what it reads. Its index is
+// written in place and is behind the blocks after a crash, so what it says of the
+// index counts after a clean stop only.
+var (
+	filestoreLine = regexp.MustCompile(`^Filestore \[([^\]]+)\] (.*)$`)
+	dataWords     = regexp.MustCompile(`corrupt (record )?state in|loadBlock error|Error loading msg|checkMsgs:`)
+	indexWords    = regexp.MustCompile(`could not locate msg block|state checksum did not match|state too short|magic and version mismatch|corrupt subject|bad (subject|block)|no checksum present|error decoding avl`)
+)
 
 // fatal returns the first message with which the server gave up. The server
 // expects the process to exit on it, and tells nobody else.
@@ -28,10 +50,48 @@ func (l *natsLog) fatal() error {
 	return l.first
 }
 
+// about returns the last warnings and errors that name a stream, at most three,
+// or the last ones at all if none names it.
+func (l *natsLog) about(stream string) []string {
+	named := regexp.MustCompile(`(^|[^\w-])` + regexp.QuoteMeta(stream) + `($|[^\w-])`)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var all []string
+	for _, line := range l.said {
+		if named.MatchString(line) {
+			all = append(all, strings.TrimSpace(line))
+		}
+	}
+	if len(all) == 0 {
+		all = l.said
+	}
+	return slices.Clone(all[max(0, len(all)-3):])
+}
+
+// damage returns what was said of damage since it was last called: of the first
+// line for each stream, since thousands may follow.
+func (l *natsLog) damage(afterCleanStop bool) []damageLine {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var all []damageLine
+	seen := map[string]bool{}
+	for _, line := range l.hurt {
+		if !seen[line.stream] && (afterCleanStop || !line.index) {
+			seen[line.stream] = true
+			all = append(all, line)
+		}
+	}
+	l.hurt = nil
+	return all
+}
+
 func (l *natsLog) Noticef(format string, v ...any) { l.say(slog.LevelDebug, format, v) }
 func (l *natsLog) Debugf(format string, v ...any)  { l.say(slog.LevelDebug, format, v) }
-func (l *natsLog) Warnf(format string, v ...any)   { l.say(slog.LevelWarn, format, v) }
-func (l *natsLog) Errorf(format string, v ...any)  { l.say(slog.LevelError, format, v) }
+func (l *natsLog) Warnf(format string, v ...any)   { l.keep(format, v); l.say(slog.LevelWarn, format, v) }
+func (l *natsLog) Errorf(format string, v ...any) {
+	l.keep(format, v)
+	l.say(slog.LevelError, format, v)
+}
 
 // Tracef drops its line: traces hold payloads.
 func (l *natsLog) Tracef(string, ...any) {}
@@ -42,6 +102,21 @@ func (l *natsLog) Fatalf(format string, v ...any) {
 	defer l.mu.Unlock()
 	if l.first == nil {
 		l.first = fmt.Errorf(format, v...)
+	}
+}
+
+// keep remembers a warning or an error.
+func (l *natsLog) keep(format string, v []any) {
+	line := fmt.Sprintf(format, v...)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.said = append(l.said[max(0, len(l.said)-maxSaid+1):], line)
+	m := filestoreLine.FindStringSubmatch(line)
+	if m == nil || len(l.hurt) >= maxSaid {
+		return
+	}
+	if index := indexWords.MatchString(m[2]); index || dataWords.MatchString(m[2]) {
+		l.hurt = append(l.hurt, damageLine{m[1], m[2], index})
 	}
 }
 

@@ -75,7 +75,14 @@ func startBeside(t *testing.T, other *running) *running {
 
 func startServing(t *testing.T, args ...string) *running {
 	t.Helper()
+	return startCommand(t, func(*exec.Cmd) {}, args...)
+}
+
+// startCommand is startServing for a command that is changed first.
+func startCommand(t *testing.T, change func(*exec.Cmd), args ...string) *running {
+	t.Helper()
 	cmd := program(t, nil, append([]string{"serve", "--listen", "127.0.0.1:0", "--log-format", "json"}, args...)...)
+	change(cmd)
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"belfry/internal/loglimit"
 	"belfry/internal/metrics"
@@ -35,21 +36,25 @@ type Server struct {
 	usersApart bool          // the embedded server has an account for its users; set by start
 	natsCounts *metrics.NATS // set by start
 
+	disk      *dataDisk // of the embedded server, nil for others; set by start
+	dataEvery time.Duration
+
 	inboxes inboxes
 
-	// addrs guards what Addr and NATSURL tell, apart from mu, so that nobody
+	// addrs guards what Addr, NATSURL and /readyz tell, apart from mu, so that nobody
 	// who asks waits for a start.
 	addrs     sync.Mutex
 	addr      string
 	adminAddr string
 	natsURL   string
+	lost      error // what became of the data folder, if it is lost
 }
 
 // New returns a server that is not started yet. The configuration is judged by
 // [Server.Start]. What it logs is bounded, whatever happens outside.
 func New(cfg Config, log *slog.Logger) *Server {
 	bounded := loglimit.New(log.Handler())
-	return &Server{cfg: cfg.withDefaults(), log: slog.New(bounded), flushLog: bounded.Flush, failed: make(chan error, 1)}
+	return &Server{cfg: cfg.withDefaults(), log: slog.New(bounded), flushLog: bounded.Flush, failed: make(chan error, 1), dataEvery: dataEvery}
 }
 
 // Addr returns the host:port of the HTTP API, or "" before it listens.

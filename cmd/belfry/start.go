@@ -132,11 +132,11 @@ func (s *Server) openStore(ctx context.Context, dial dial, memory memory, counts
 	if s.usersApart {
 		cfg.SubscriberAPI, cfg.MaxPullWait = streams.SubscriberAPI, maxPullWait
 	}
-	store, err := streams.Open(ctx, nc, cfg)
+	store, err := streams.Open(ctx, nc, s.keeping(cfg))
 	if err != nil {
 		return nil, fmt.Errorf("couldn't open the store: %w", err)
 	}
-	return store, nil
+	return store, s.keep(ctx, store)
 }
 
 // spread returns the partitions and replicas to ask for.

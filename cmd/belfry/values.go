@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/hex"
 	"log/slog"
 	"math"
 	"net"
@@ -126,4 +127,10 @@ func names(s string) ([]string, bool) {
 		}
 	}
 	return all, true
+}
+
+// isDamageNumber tells the numbers that damage has in the log.
+func isDamageNumber(s string) bool {
+	_, err := hex.DecodeString(s)
+	return err == nil && len(s) == 8
 }

@@ -42,11 +42,22 @@ func (r remote) status(ctx context.Context, cmd *cli.Command, c *client.Client) 
 	if err := json.Unmarshal(answer, &server); err != nil {
 		return unreadable(err)
 	}
-	_, notReady := c.Do(ctx, http.MethodGet, client.Path("readyz"), nil)
+	var health struct {
+		Warnings []string `json:"warnings"`
+	}
+	answer, notReady := c.Do(ctx, http.MethodGet, client.Path("readyz"), nil)
+	if notReady == nil {
+		if err := json.Unmarshal(answer, &health); err != nil {
+			return unreadable(err)
+		}
+	}
 	if cmd.Bool("json") {
 		said := map[string]any{"version": server.Version, "ready": notReady == nil}
 		if notReady != nil {
 			said["reason"] = notReady.Error()
+		}
+		if len(health.Warnings) > 0 {
+			said["warnings"] = health.Warnings
 		}
 		line, err := json.Marshal(said)
 		if err != nil {
@@ -60,7 +71,11 @@ func (r remote) status(ctx context.Context, cmd *cli.Command, c *client.Client) 
 		if notReady != nil {
 			ready = "no: " + notReady.Error()
 		}
-		if err := r.facts([][]string{{"Server", server.Name + " " + server.Version}, {"Ready", ready}}); err != nil {
+		facts := [][]string{{"Server", server.Name + " " + server.Version}, {"Ready", ready}}
+		for _, w := range health.Warnings {
+			facts = append(facts, []string{"Warning", w})
+		}
+		if err := r.facts(facts); err != nil {
 			return err
 		}
 	}

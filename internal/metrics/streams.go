@@ -16,6 +16,7 @@ type Streams struct {
 	owned, waiting, overdue, held, firing *prometheus.GaugeVec
 
 	breakers *breakers
+	damage   prometheus.Gauge
 
 	serverClock, nodeClock prometheus.Gauge
 
@@ -52,6 +53,7 @@ func newStreams(s *set) *Streams {
 		finished: each(s.counters("belfry_jobs_finished_total",
 			"Jobs that reached a final status, as the owner of their partition saw it.", "status"), final),
 		breakers: newBreakers(s),
+		damage:   s.gauge("belfry_store_damage", "Places where stored data is damaged or missing, and nobody has accepted that; `/readyz` has the words."),
 
 		serverClock: s.gauge("belfry_clock_nats_ahead_seconds", "How far the clock of the NATS server, the leader of the bucket belfry, is ahead of this node's; below 0 it is behind."),
 		nodeClock:   s.gauge("belfry_clock_node_ahead_seconds", "How far the clock of another node is ahead of this node's, of the node that is farthest away; 0 without others."),
@@ -93,6 +95,13 @@ func (s *Streams) ServerClock(ahead time.Duration) {
 func (s *Streams) NodeClock(ahead time.Duration) {
 	if s != nil {
 		s.nodeClock.Set(ahead.Seconds())
+	}
+}
+
+// Damaged records how much damage there is that nobody has accepted.
+func (s *Streams) Damaged(n int) {
+	if s != nil {
+		s.damage.Set(float64(n))
 	}
 }
 

@@ -1,0 +1,270 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"belfry/internal/fault"
+	"belfry/internal/storefolder"
+	"belfry/streams"
+)
+
+// dataDisk is what the streams' files in the data folder showed before the
+// embedded server started, and what the server said of them. It implements
+// [streams.Disk].
+type dataDisk struct {
+	dir     *dataDir
+	path    string // of the streams' folders
+	guard   *storefolder.Guard
+	server  *server.Server // set when it runs, as is says
+	says    *natsLog
+	log     *slog.Logger
+	stopped bool // the last server on it has stopped cleanly
+
+	folders []string
+	last    map[string]uint64
+
+	mu     sync.Mutex // guards what follows
+	damage []streams.Damage
+}
+
+// In the data folder: the second links to the streams' files while a server
+// recovers them, copies of damaged blocks, streams that were set aside, and a
+// file that is there while no server is at work.
+const (
+	guardFolder   = "guard"
+	damagedFolder = "damaged"
+	asideFolder   = "set-aside"
+	stoppedFile   = "stopped.json"
+)
+
+// openDisk looks at the streams' files before a server touches them. It refuses
+// those of Belfry that a server could not read, repairs damaged ones, and
+// protects all of them.
+func openDisk(ctx context.Context, dir *dataDir, recreate bool, log *slog.Logger) (*dataDisk, error) {
+	d := &dataDisk{dir: dir, path: storefolder.Path(dir.path), log: log, last: map[string]uint64{}}
+	d.guard = storefolder.NewGuard(d.path, filepath.Join(dir.path, guardFolder))
+	if err := d.putBack(); err != nil {
+		return nil, err
+	}
+	names, err := storefolder.Streams(d.path)
+	if err == nil {
+		err = d.compareSizes()
+	}
+	if err != nil {
+		return nil, &streams.Refusal{Fault: fault.StreamUnreadable, Reason: err.Error(), Do: unreadableDo}
+	}
+	for _, name := range names {
+		if err := d.open(ctx, name, recreate); err != nil {
+			return nil, err
+		}
+	}
+	if err := d.tellCopies(); err != nil {
+		return nil, err
+	}
+	if err := d.guard.Protect(); err != nil {
+		log.Warn(fault.Unguarded, "error", err)
+	}
+	if err := dir.root.Remove(stoppedFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, errors.Join(err, d.guard.Release())
+	}
+	return d, nil
+}
+
+const unreadableDo = "put owner, rights or disk right and start again"
+
+// open looks at one stream.
+func (d *dataDisk) open(ctx context.Context, name string, recreate bool) error {
+	err := storefolder.Check(d.path, name)
+	var report storefolder.Report
+	if err == nil {
+		report, err = storefolder.Verify(ctx, d.path, name)
+	}
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil && !streams.IsAsset(name):
+		d.log.Warn(fault.StreamUnreadable, "stream", name, "error", err)
+		return nil
+	case err != nil && recreate:
+		kept, asideErr := d.SetAside(name)
+		if asideErr != nil {
+			return errors.Join(err, asideErr)
+		}
+		d.log.Warn(fault.Recreating, "stream", name, "reason", err, "kept", kept)
+		return nil
+	case err != nil:
+		return &streams.Refusal{Fault: fault.StreamUnreadable, Streams: []string{name}, Reason: err.Error(), Do: unreadableDo}
+	}
+	if err := d.mendConsumers(name); err != nil {
+		return err
+	}
+	d.folders = append(d.folders, name)
+	if !report.Opaque {
+		d.last[name] = report.Last
+	}
+	if report.Torn != nil {
+		d.log.Warn(fault.TornWrite, "stream", name, "at", report.Torn.String())
+	}
+	for _, bad := range report.Bad {
+		if err := d.repair(name, bad); err != nil {
+			return fmt.Errorf("stream %s: couldn't keep what is whole of %s: %w", name, bad, err)
+		}
+	}
+	return nil
+}
+
+// mendConsumers moves the files of consumers away that cannot be opened, since the
+// server could not make those consumers again. Belfry does, when it runs.
+func (d *dataDisk) mendConsumers(stream string) error {
+	bad, err := storefolder.BadConsumers(d.path, stream)
+	for name, reason := range bad {
+		to := d.aside(stream + "." + name)
+		if moveErr := storefolder.SetConsumerAside(d.path, stream, name, to); moveErr != nil {
+			err = errors.Join(err, reason, moveErr)
+			continue
+		}
+		d.log.Warn(fault.ConsumerUnreadable, "stream", stream, "consumer", name, "error", reason, "kept", to)
+	}
+	return err
+}
+
+func (d *dataDisk) aside(name string) string {
+	return filepath.Join(d.dir.path, asideFolder, name+"."+time.Now().UTC().Format("20060102T150405.000000000"))
+}
+
+// repair keeps a copy of a damaged block and leaves in it what is whole.
+func (d *dataDisk) repair(name string, bad storefolder.Bad) error {
+	kept, err := bad.Copy(filepath.Join(d.dir.path, damagedFolder, name))
+	if err != nil {
+		return err
+	}
+	dropped, err := bad.Repair(d.path, name)
+	if err != nil {
+		return err
+	}
+	d.log.Warn("a damaged block is repaired", "stream", name, "damage", bad.String(), "dropped", dropped, "kept", kept)
+	return nil
+}
+
+// tellCopies finds the copies of damaged blocks, those of earlier starts among
+// them: a start may have died before it wrote down what it found.
+func (d *dataDisk) tellCopies() error {
+	copies, err := fs.Glob(d.dir.root.FS(), damagedFolder+"/*/*")
+	for _, path := range copies {
+		d.found(filepath.Base(filepath.Dir(path)), "a block was damaged and is kept in "+path)
+	}
+	return err
+}
+
+// compareSizes finds blocks that are gone or shorter since a clean stop.
+func (d *dataDisk) compareSizes() error {
+	text, err := d.dir.root.ReadFile(stoppedFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // it was no clean stop
+	}
+	if err != nil {
+		return err
+	}
+	var then storefolder.Sizes
+	if err := json.Unmarshal(text, &then); err != nil {
+		d.log.Warn("the sizes of the blocks at the last stop are not known", "error", err)
+		return nil
+	}
+	now, err := d.measure()
+	if err != nil {
+		return nil // the look at each stream will say why
+	}
+	d.stopped = then.Written.Equal(now.Written)
+	for name := range now.Blocks {
+		for _, what := range then.Changes(now, name) {
+			d.found(name, what)
+		}
+	}
+	return nil
+}
+
+func (d *dataDisk) found(stream, what string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.damage = append(d.damage, streams.Damage{Stream: stream, What: what, Found: time.Now().UTC()})
+}
+
+// Folders implements [streams.Disk].
+func (d *dataDisk) Folders() []string { return slices.Clone(d.folders) }
+
+// Last implements [streams.Disk].
+func (d *dataDisk) Last(stream string) (uint64, bool) {
+	last, ok := d.last[stream]
+	return last, ok
+}
+
+// Reason implements [streams.Disk].
+func (d *dataDisk) Reason(stream string) string { return strings.Join(d.says.about(stream), "; ") }
+
+// Damage implements [streams.Disk].
+func (d *dataDisk) Damage() []streams.Damage {
+	for _, said := range d.says.damage(d.stopped) {
+		d.found(said.stream, "the server says: "+said.text)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	all := d.damage
+	d.damage = nil
+	return all
+}
+
+// SetAside implements [streams.Disk].
+func (d *dataDisk) SetAside(stream string) (string, error) {
+	to := d.aside(stream)
+	return to, d.guard.SetAside(stream, to)
+}
+
+// opened ends the protection: the server has recovered everything.
+func (d *dataDisk) opened() error { return d.guard.Release() }
+
+// putBack undoes what a server did to the streams that it failed to recover.
+func (d *dataDisk) putBack() error {
+	back, err := d.guard.PutBack()
+	for _, name := range back {
+		d.log.Warn(fault.PutBack, "stream", name)
+	}
+	return err
+}
+
+// runs takes in the server that works on the files.
+func (d *dataDisk) runs(e *embedded) { d.server, d.says = e.server, e.says }
+
+// measure takes the sizes of the blocks of Belfry's streams.
+func (d *dataDisk) measure() (storefolder.Sizes, error) {
+	names, err := storefolder.Streams(d.path)
+	if err != nil {
+		return storefolder.Sizes{}, err
+	}
+	names = slices.DeleteFunc(names, func(name string) bool { return !streams.IsAsset(name) })
+	return storefolder.Measure(d.path, names, streams.AlwaysWritten)
+}
+
+// closed notes that the server has stopped cleanly, and what it left.
+func (d *dataDisk) closed() error {
+	sizes, err := d.measure()
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(sizes)
+	if err != nil {
+		return err
+	}
+	return storefolder.ReplaceIn(d.dir.root, stoppedFile, text)
+}

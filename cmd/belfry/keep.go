@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"belfry/internal/fault"
+	"belfry/internal/job"
+	"belfry/internal/storefolder"
+	"belfry/streams"
+)
+
+// How often the embedded server's data is looked at: whether its folder is still
+// there, and how far its streams are.
+const (
+	dataEvery = time.Second
+	keepEvery = time.Second
+)
+
+// useDisk opens the embedded server's files before the server starts, and gives
+// back what the server removes in a start that fails.
+func (s *Server) useDisk(ctx context.Context, dir *dataDir) error {
+	disk, err := openDisk(ctx, dir, s.cfg.RecreateMissing, s.log)
+	if err != nil {
+		return err
+	}
+	s.disk = disk
+	s.onStop("files of the streams", stopLimit, func(context.Context) error {
+		if s.dataLost() != nil {
+			return nil
+		}
+		return disk.putBack() // nothing is left to put back once the store is open
+	})
+	return nil
+}
+
+// stopEmbedded ends the embedded server. One whose folder is lost is left alone
+// until the process ends: at its end a server writes to the paths of its files,
+// which may be those of another one by now.
+func (s *Server) stopEmbedded(e *embedded) func(context.Context) error {
+	return func(ctx context.Context) error {
+		if s.dataLost() != nil {
+			return nil
+		}
+		closed, err := s.closeEmbedded(ctx, e)
+		if err != nil || !closed {
+			return err
+		}
+		return s.disk.closed()
+	}
+}
+
+// keeping completes the store's configuration with what tells a lost store from
+// a new one.
+func (s *Server) keeping(cfg streams.Config) streams.Config {
+	cfg.Place = s.dataPlace()
+	cfg.ExistingData, cfg.RecreateMissing, cfg.AcceptDamage = s.cfg.ExistingData, s.cfg.RecreateMissing, s.cfg.AcceptDamage
+	if s.disk != nil {
+		cfg.Ledger, cfg.Disk, cfg.KeepEvery = &manifestFile{dir: s.disk.dir}, s.disk, keepEvery
+	}
+	return cfg
+}
+
+// keep takes care of the data from when the store is open.
+func (s *Server) keep(ctx context.Context, store *streams.Store) error {
+	if s.disk != nil {
+		if err := s.disk.opened(); err != nil {
+			return err
+		}
+		w := &folderWatch{dir: s.disk.dir, has: s.disk.serverHas}
+		if err := w.look(); err != nil { // what is there to be missed later
+			return fmt.Errorf("%s: %w", fault.FolderLost, err)
+		}
+		s.spawn("data folder", stopLimit, func(ctx context.Context) error { return s.watchData(ctx, w) })
+	}
+	n, err := store.CountJobs(ctx)
+	if err != nil {
+		return err
+	}
+	s.log.Info("the store is open", "jobs", n, "in", s.dataPlace())
+	s.spawn("manifest", flushLimit, store.Keep)
+	return nil
+}
+
+// watchData ends with an error when the data folder is not the one any more that
+// was opened, or lacks a stream that the server has.
+func (s *Server) watchData(ctx context.Context, w *folderWatch) error {
+	tick := time.NewTicker(s.dataEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if err := w.look(); err != nil {
+			err = fmt.Errorf("%s: %w", fault.FolderLost, err)
+			s.log.Error(fault.FolderLost, "error", err, "data", s.dataPlace())
+			s.loseData(err)
+			return err
+		}
+	}
+}
+
+// folderWatch looks at a data folder time and again.
+type folderWatch struct {
+	dir *dataDir
+	has func(stream string) bool // the server does
+
+	seen    []string // streams that had a folder
+	missing []string // those of them that had none at the last look
+}
+
+// look returns what is lost. A stream's folder must be missing twice in a row,
+// for the server removes it before it forgets the stream.
+func (w *folderWatch) look() error {
+	if err := w.dir.check(); err != nil {
+		return err
+	}
+	path := storefolder.Path(w.dir.path)
+	names, err := storefolder.Streams(path)
+	if err != nil {
+		return nil // it is there, and cannot be read now
+	}
+	names = slices.DeleteFunc(names, func(name string) bool { return !storefolder.HasFiles(path, name) })
+	var missing []string
+	for _, name := range w.seen {
+		if slices.Contains(names, name) || !w.has(name) {
+			continue
+		}
+		if slices.Contains(w.missing, name) {
+			return fmt.Errorf("the files of stream %s were removed", name)
+		}
+		missing = append(missing, name)
+	}
+	w.seen, w.missing = append(names, missing...), missing
+	return nil
+}
+
+// serverHas reports whether the embedded server has a stream.
+func (d *dataDisk) serverHas(stream string) bool {
+	info, err := d.server.Jsz(&server.JSzOptions{Accounts: true, Streams: true})
+	if err != nil {
+		return false
+	}
+	for _, account := range info.AccountDetails {
+		if account.Name == server.DEFAULT_GLOBAL_ACCOUNT && slices.ContainsFunc(account.Streams, func(s server.StreamDetail) bool { return s.Name == stream }) {
+			return true
+		}
+	}
+	return false
+}
+
+// loseData notes that what the server stores goes nowhere.
+func (s *Server) loseData(err error) {
+	s.addrs.Lock()
+	defer s.addrs.Unlock()
+	s.lost = err
+}
+
+func (s *Server) dataLost() error {
+	s.addrs.Lock()
+	defer s.addrs.Unlock()
+	return s.lost
+}
+
+// ready says why the store cannot be used, if it cannot.
+func (s *Server) ready(store *streams.Store) func(context.Context) error {
+	return func(ctx context.Context) error {
+		if err := s.dataLost(); err != nil {
+			return fmt.Errorf("%w: %w", job.ErrUnavailable, err)
+		}
+		return store.Ready(ctx)
+	}
+}

@@ -1,0 +1,63 @@
+package storefolder
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+// Sizes are the block files of all streams as a server left them that stopped
+// cleanly.
+type Sizes struct {
+	Blocks map[string]map[string]int64 `json:"blocks"` // bytes by stream and file name
+
+	// Written is when a stream was last written that each run of a server writes
+	// to. Another time says that some server was at work since.
+	Written time.Time `json:"written"`
+}
+
+// Measure takes the sizes of the blocks of some streams in dir. Each run of a
+// server writes to the stream of the name always.
+func Measure(dir string, names []string, always string) (Sizes, error) {
+	s := Sizes{Blocks: map[string]map[string]int64{}}
+	for _, name := range names {
+		all, err := blocks(dir, name)
+		if err != nil {
+			return s, err
+		}
+		s.Blocks[name] = map[string]int64{}
+		for _, b := range all {
+			info, err := os.Stat(b.path)
+			if err != nil {
+				return s, err
+			}
+			s.Blocks[name][filepath.Base(b.path)] = info.Size()
+			if name == always && info.ModTime().After(s.Written) {
+				s.Written = info.ModTime().UTC()
+			}
+		}
+	}
+	return s, nil
+}
+
+// Changes says what became of the blocks of a stream since they were measured,
+// unless a server was at work since.
+func (s Sizes) Changes(now Sizes, stream string) []string {
+	if !s.Written.Equal(now.Written) {
+		return nil
+	}
+	var all []string
+	for _, file := range slices.Sorted(maps.Keys(s.Blocks[stream])) {
+		was := s.Blocks[stream][file]
+		switch is, ok := now.Blocks[stream][file]; {
+		case !ok:
+			all = append(all, fmt.Sprintf("block %s is gone; it had %d bytes", file, was))
+		case is != was:
+			all = append(all, fmt.Sprintf("block %s has %d bytes; it had %d", file, is, was))
+		}
+	}
+	return all
+}

@@ -1,0 +1,226 @@
+package streams
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/internal/fault"
+)
+
+const noteFailed = "couldn't note how far the streams are"
+
+// Keep notes every few seconds how far the streams are, and what damage the
+// server reports, until ctx ends, and once more then. It is to end after what
+// writes. The error is always nil.
+func (s *Store) Keep(ctx context.Context) error {
+	tick := time.NewTicker(s.cfg.KeepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			if err := s.note(ctx); err != nil && ctx.Err() == nil {
+				s.cfg.Log.Warn(noteFailed, "error", err)
+			}
+		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), setupTry)
+			defer cancel()
+			if err := s.note(last); err != nil {
+				s.cfg.Log.Warn(noteFailed, "error", err)
+			}
+			return nil
+		}
+	}
+}
+
+// note writes down how far the streams are, and new damage.
+func (s *Store) note(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, setupTry)
+	defer cancel()
+	if s.cfg.Ledger == nil && !s.book.behind() { // others may have accepted damage, or found some
+		if err := s.book.read(ctx); err != nil {
+			return err
+		}
+	}
+	now, err := s.howFar(ctx)
+	if err != nil {
+		return err
+	}
+	var news []Damage
+	if s.cfg.Disk != nil {
+		news = s.cfg.Disk.Damage()
+	}
+	err = s.book.change(ctx, func(m *manifest) bool {
+		changed := m.advance(now)
+		for _, d := range news {
+			changed = m.damaged(d) || changed
+		}
+		return changed
+	})
+	s.tellDamage(news)
+	return err
+}
+
+// howFar asks the server for the last sequences of Belfry's streams.
+func (s *Store) howFar(ctx context.Context) (map[string]known, error) {
+	now := map[string]known{}
+	list := s.js.ListStreams(ctx)
+	for info := range list.Info() {
+		if s.isAsset(info.Config.Name) {
+			now[info.Config.Name] = known{Last: info.State.LastSeq, Created: info.Created}
+		}
+	}
+	return now, list.Err()
+}
+
+// advance takes in how far the streams are, and reports whether that is worth
+// storing. Leases are written all the time, and alone they aren't.
+func (m *manifest) advance(now map[string]known) bool {
+	changed := false
+	for name, k := range now {
+		if !slices.Contains(m.Made, name) {
+			continue
+		}
+		was := m.Known[name]
+		if k.Created.Equal(was.Created) && k.Last <= was.Last {
+			continue // an answer may be late; a stream never goes back
+		}
+		m.Known[name] = k
+		changed = changed || name != belfryStream && name != gatesStream
+	}
+	return changed
+}
+
+// checkDamage compares the streams with what is written down of them, at a
+// start, and tells of all damage that nobody has accepted.
+func (s *Store) checkDamage(ctx context.Context, recreated []string) error {
+	now, err := s.caughtUp(ctx)
+	if err != nil {
+		return fmt.Errorf("couldn't look at the streams: %w", err)
+	}
+	if err := s.book.change(ctx, (*manifest).made); err != nil {
+		return fmt.Errorf("couldn't write down what is made: %w", err)
+	}
+	accepted := false
+	err = s.book.change(ctx, func(m *manifest) bool {
+		changed := false
+		for _, d := range s.findDamage(*m, now, recreated) {
+			changed = m.damaged(d) || changed
+		}
+		for name, k := range now { // what was lost is written down; from here on this counts
+			if m.Known[name] != k {
+				m.Known[name], changed = k, true
+			}
+		}
+		accepted = m.accept(s.cfg.AcceptDamage)
+		return changed || accepted
+	})
+	if err != nil { // as on a full disk, where a start may help
+		s.cfg.Log.Warn(noteFailed, "error", err)
+	}
+	switch {
+	case accepted:
+		s.cfg.Log.Warn("the damage is accepted, as --accept-damage says", "damage", s.cfg.AcceptDamage)
+	case s.cfg.AcceptDamage != "":
+		s.cfg.Log.Warn("there is no damage of the number that --accept-damage has", "damage", s.cfg.AcceptDamage)
+	}
+	m, _ := s.book.now()
+	s.tellDamage(m.Damage)
+	return nil
+}
+
+// catchUp is how long a new leader may be behind what it has on its disk.
+const catchUp = 10 * time.Second
+
+// caughtUp is howFar when no stream is behind what was known of it, or stays so.
+func (s *Store) caughtUp(ctx context.Context) (map[string]known, error) {
+	for deadline := time.Now().Add(catchUp); ; {
+		now, err := s.howFar(ctx)
+		if err != nil || s.cfg.Disk != nil || time.Now().After(deadline) {
+			return now, err
+		}
+		m, _ := s.book.now()
+		behind := false
+		for name, was := range m.Known {
+			is, ok := now[name]
+			behind = behind || ok && is.Created.Equal(was.Created) && is.Last < was.Last
+		}
+		if !behind || !sleep(ctx, 250*time.Millisecond) {
+			return now, ctx.Err()
+		}
+	}
+}
+
+// findDamage lists what is less than was known, and what the disk showed.
+func (s *Store) findDamage(m manifest, now map[string]known, recreated []string) []Damage {
+	var all []Damage
+	add := func(stream, format string, args ...any) {
+		if !slices.Contains(recreated, stream) {
+			all = append(all, Damage{Stream: stream, What: fmt.Sprintf(format, args...), Found: s.cfg.Now().UTC()})
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.Known)) {
+		was, is := m.Known[name], now[name]
+		if s.cfg.Disk != nil {
+			if last, ok := s.cfg.Disk.Last(name); ok && last < was.Last {
+				add(name, "its files end with sequence %d; it had %d", last, was.Last)
+				continue
+			}
+		}
+		switch {
+		case is.Created.IsZero(): // not listed now; its absence is told elsewhere
+		case !is.Created.Equal(was.Created):
+			add(name, "another stream of that name took its place at %s", is.Created.UTC().Format(time.RFC3339))
+		case is.Last < was.Last:
+			add(name, "it ends with sequence %d; it had %d", is.Last, was.Last)
+		}
+	}
+	if s.cfg.Disk != nil {
+		all = append(all, s.cfg.Disk.Damage()...)
+	}
+	return all
+}
+
+// tellDamage logs damage that nobody has accepted, and counts it.
+func (s *Store) tellDamage(all []Damage) {
+	m, _ := s.book.now()
+	s.cfg.Metrics.Damaged(len(m.Damage))
+	for _, d := range all {
+		if slices.ContainsFunc(m.Damage, func(have Damage) bool { return have.key() == d.key() }) {
+			s.cfg.Log.Error(fault.Damaged, "stream", d.Stream, "what", d.What, "found", d.Found, "accept", "--accept-damage "+m.damageID())
+		}
+	}
+}
+
+// damageWarnings says what damage nobody has accepted.
+func (s *Store) damageWarnings() []string {
+	m, _ := s.book.now()
+	var all []string
+	for _, d := range m.Damage {
+		all = append(all, fmt.Sprintf("%s: stream %s: %s (--accept-damage %s)", fault.Damaged, d.Stream, d.What, m.damageID()))
+	}
+	return all
+}
+
+// CountJobs returns how many jobs are stored, in every state.
+func (s *Store) CountJobs(ctx context.Context) (uint64, error) {
+	var n uint64
+	for p := range s.partitions {
+		stream, err := s.js.Stream(ctx, jobsStream(p))
+		if err != nil {
+			return 0, fmt.Errorf("couldn't count the jobs: %w", err)
+		}
+		n += stream.CachedInfo().State.Msgs
+		switch _, err := stream.GetLastMsgForSubject(ctx, markSubject(p)); {
+		case err == nil:
+			n-- // the owner's mark
+		case err != jetstream.ErrMsgNotFound:
+			return 0, fmt.Errorf("couldn't count the jobs: %w", err)
+		}
+	}
+	return n, nil
+}

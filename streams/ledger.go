@@ -1,0 +1,67 @@
+package streams
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Ledger keeps the manifest, which says what Belfry has made. An embedded
+// server's is a file beside the data.
+type Ledger interface {
+	// Read returns the manifest, nil if there is none, and its revision.
+	Read(context.Context) (text []byte, revision uint64, err error)
+	// Write stores it durably if its revision is still that one, and returns
+	// the new revision. [ErrLedgerChanged] says that it is not.
+	Write(ctx context.Context, text []byte, revision uint64) (uint64, error)
+}
+
+// ErrLedgerChanged says that another process has written the manifest.
+var ErrLedgerChanged = errors.New("the manifest has changed")
+
+// keyLedger keeps the manifest in the bucket belfry, where the processes that
+// share a server see the same one.
+type keyLedger struct{ js jetstream.JetStream }
+
+func (l keyLedger) Read(ctx context.Context) ([]byte, uint64, error) {
+	kv, err := l.js.KeyValue(ctx, belfryBucket)
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		return nil, 0, nil
+	}
+	if err != nil {
+		return nil, 0, fmt.Errorf("couldn't read the key %s of bucket %s: %w", manifestKey, belfryBucket, err)
+	}
+	e, err := kv.Get(ctx, manifestKey)
+	switch {
+	case errors.Is(err, jetstream.ErrKeyNotFound):
+		return nil, 0, nil
+	case err != nil:
+		return nil, 0, fmt.Errorf("couldn't read the key %s of bucket %s: %w", manifestKey, belfryBucket, err)
+	}
+	return e.Value(), e.Revision(), nil
+}
+
+func (l keyLedger) Write(ctx context.Context, text []byte, revision uint64) (uint64, error) {
+	kv, err := l.js.KeyValue(ctx, belfryBucket)
+	if err != nil {
+		return 0, err
+	}
+	if revision == 0 {
+		revision, err = kv.Create(ctx, manifestKey, text)
+	} else {
+		revision, err = kv.Update(ctx, manifestKey, text, revision)
+	}
+	if errors.Is(err, jetstream.ErrKeyExists) || errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
+		return 0, ErrLedgerChanged
+	}
+	if err != nil {
+		return 0, fmt.Errorf("couldn't write the key %s of bucket %s: %w", manifestKey, belfryBucket, err)
+	}
+	return revision, nil
+}
+
+// ManifestFile is the name of the manifest's file beside an embedded server's
+// data.
+const ManifestFile = "manifest.json"

@@ -1,0 +1,308 @@
+package streams
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/internal/fault"
+)
+
+// Disk is what an embedded server's folder showed before the server started, and
+// what the server said of it.
+type Disk interface {
+	// Folders names the streams that had a folder.
+	Folders() []string
+	// Last is the highest sequence in the files of a stream, if that is known.
+	Last(stream string) (uint64, bool)
+	// Reason is what the server said of a stream, "" for nothing.
+	Reason(stream string) string
+	// Damage returns the damage that was found since it was last called.
+	Damage() []Damage
+	// SetAside moves the files of a stream away, and returns where to.
+	SetAside(stream string) (string, error)
+}
+
+// survey is which of Belfry's streams are there, before anything is made.
+type survey struct {
+	found   map[string]*jetstream.StreamInfo
+	offline map[string]string // the reasons of those that the server has but doesn't serve
+	folders []string          // of Belfry's streams
+
+	partitions int // as far as can be told; 0 is unknown
+}
+
+// assets names all streams, in the order in which they are made.
+func (s *Store) assets(partitions int) []string {
+	var names []string
+	for _, cfg := range buckets() {
+		names = append(names, bucketStream(cfg.Bucket))
+	}
+	for _, cfg := range s.fixedStreams() {
+		names = append(names, cfg.Name)
+	}
+	for p := range partitions {
+		names = append(names, jobsStream(p))
+	}
+	return names
+}
+
+// isAsset reports whether a stream has a name of Belfry's.
+func (s *Store) isAsset(name string) bool {
+	_, jobs := parseJobsStream(name)
+	return jobs || slices.Contains(s.assets(0), name)
+}
+
+// IsAsset reports whether a stream has a name of Belfry's.
+func IsAsset(stream string) bool { return (&Store{}).isAsset(stream) }
+
+// look finds out what is there. It only reads.
+//
+// The streams are looked up in the reverse of the order in which they are made:
+// while another process makes them, whatever is found has all that is made
+// before it.
+func (s *Store) look(ctx context.Context) (survey, error) {
+	v := survey{found: map[string]*jetstream.StreamInfo{}, offline: map[string]string{}}
+	if s.cfg.Disk != nil {
+		v.folders = slices.DeleteFunc(s.cfg.Disk.Folders(), func(name string) bool { return !s.isAsset(name) })
+	}
+	m, _ := s.book.now()
+	var err error
+	if v.partitions, err = s.fixedPartitions(ctx); err != nil {
+		return v, err
+	}
+	if v.partitions == 0 {
+		v.partitions = m.Partitions
+	}
+	for p := MaxPartitions - 1; v.partitions == 0 && p >= 0; p-- {
+		if err := s.lookUp(ctx, &v, jobsStream(p)); err != nil {
+			return v, err
+		}
+		if v.found[jobsStream(p)] != nil {
+			v.partitions = p + 1
+		}
+	}
+	names := s.assets(max(v.partitions, 1))
+	for _, more := range [][]string{m.Made, v.folders} {
+		for _, name := range more {
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	for _, name := range slices.Backward(names) {
+		if err := s.lookUp(ctx, &v, name); err != nil {
+			return v, err
+		}
+	}
+	return v, nil
+}
+
+// The error codes of a stream that the server has and does not serve.
+const (
+	errCodeOffline       = 10118
+	errCodeOfflineReason = 10194
+)
+
+// offline is the server's reason if an error says that it does not serve a
+// stream that it has. In a cluster that passes by itself.
+func offline(err error) string {
+	var api *jetstream.APIError
+	if errors.As(err, &api) && (api.ErrorCode == errCodeOffline || api.ErrorCode == errCodeOfflineReason) {
+		return api.Description
+	}
+	return ""
+}
+
+func (s *Store) lookUp(ctx context.Context, v *survey, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, setupTry)
+	defer cancel()
+	stream, err := s.js.Stream(ctx, name)
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+	case s.cfg.Disk != nil && offline(err) != "":
+		v.offline[name] = offline(err)
+	case err != nil:
+		return fmt.Errorf("couldn't look up stream %s: %w", name, err)
+	default:
+		v.found[name] = stream.CachedInfo()
+	}
+	return nil
+}
+
+// fixedPartitions reads the number of partitions; 0 is none.
+func (s *Store) fixedPartitions(ctx context.Context) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, setupTry)
+	defer cancel()
+	kv, err := s.js.KeyValue(ctx, belfryBucket)
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		return 0, nil
+	}
+	if s.cfg.Disk != nil && offline(err) != "" {
+		return 0, nil // told when its stream is looked up
+	}
+	if err != nil {
+		return 0, err
+	}
+	e, err := kv.Get(ctx, partitionsKey)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("couldn't read the number of partitions: %w", err)
+	}
+	n, err := strconv.Atoi(string(e.Value()))
+	if err != nil || n < 1 || n > MaxPartitions {
+		return 0, fmt.Errorf("the key %s of bucket %s is %q; 1 to %d is accepted", partitionsKey, belfryBucket, e.Value(), MaxPartitions)
+	}
+	return n, nil
+}
+
+// compare refuses a store of which something is missing. Otherwise it returns
+// the streams to make anew, which --recreate-missing allows, and whether this is
+// the first start.
+func (s *Store) compare(ctx context.Context) (recreate []string, first bool, err error) {
+	if err := s.book.read(ctx); err != nil {
+		if errors.Is(err, errManifest) {
+			return nil, false, &Refusal{Fault: fault.ManifestBad, Reason: strings.TrimPrefix(err.Error(), fault.ManifestBad+": "),
+				Do: fmt.Sprintf("look for a bad disk, then remove it (%s): what is there is compared and written down anew", s.cfg.manifestPlace())}
+		}
+		return nil, false, err
+	}
+	v, err := s.look(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	// Another process may have written the manifest since: look with its eyes.
+	before, _ := s.book.now()
+	if err := s.book.read(ctx); err != nil {
+		return nil, false, err
+	}
+	m, found := s.book.now()
+	if len(m.Made) != len(before.Made) {
+		if v, err = s.look(ctx); err != nil {
+			return nil, false, err
+		}
+	}
+	if v.partitions > 0 {
+		s.cfg.Partitions = v.partitions
+	}
+	if len(v.found) == 0 && len(v.folders) == 0 && len(v.offline) == 0 && len(m.Made) == 0 {
+		if s.cfg.ExistingData {
+			return nil, false, &Refusal{Fault: fault.NothingThere, Reason: s.cfg.Place,
+				Do: "leave --existing-data out for a first start, or see that the data is where Belfry looks for it"}
+		}
+		return nil, true, nil
+	}
+	lost := s.judge(v, m, found)
+	if lost == nil {
+		return nil, false, nil
+	}
+	if !s.cfg.RecreateMissing {
+		return nil, false, lost
+	}
+	return lost.Streams, false, s.recreating(v, lost)
+}
+
+const recreateHint = "or start once with --recreate-missing, which begins with empty ones"
+
+// judge finds what is missing. It is pure.
+func (s *Store) judge(v survey, m manifest, found bool) *Refusal {
+	var bad, reasons []string
+	for _, name := range v.folders {
+		if v.found[name] == nil {
+			bad = append(bad, name)
+			reasons = append(reasons, s.reason(v, name))
+		}
+	}
+	for name, reason := range v.offline {
+		if !slices.Contains(bad, name) {
+			bad, reasons = append(bad, name), append(reasons, reason)
+		}
+	}
+	if len(bad) > 0 {
+		return &Refusal{Fault: fault.StreamUnrecovered, Streams: bad, Reason: strings.Join(reasons, "; "),
+			Do: "remove the cause and start again, " + recreateHint + " and keeps the files in its folder set-aside"}
+	}
+	for _, name := range m.Made {
+		if v.found[name] == nil {
+			bad = append(bad, name)
+		}
+	}
+	if len(bad) > 0 {
+		return &Refusal{Fault: fault.StreamMissing, Streams: bad, Do: "bring back what was there, " + recreateHint}
+	}
+	if found {
+		return nil
+	}
+	return s.judgeUnwritten(v)
+}
+
+func (s *Store) reason(v survey, name string) string {
+	if reason := v.offline[name]; reason != "" {
+		return reason
+	}
+	if reason := s.cfg.Disk.Reason(name); reason != "" {
+		return reason
+	}
+	return "the server gave no reason for " + name
+}
+
+// judgeUnwritten judges streams of which nothing is written down, as a Belfry
+// leaves them that kept no manifest. Either all are there, or a first start did
+// not come to its end: then the later ones are missing, and nothing is in those
+// that are there.
+func (s *Store) judgeUnwritten(v survey) *Refusal {
+	var ours, missing []string
+	used := false
+	for _, name := range s.assets(max(v.partitions, 1)) {
+		info := v.found[name]
+		switch {
+		case info == nil:
+			missing = append(missing, name)
+			continue
+		case !madeByBelfry(info):
+			continue
+		case len(missing) > 0:
+			used = true // streams are made in this order
+		}
+		ours = append(ours, name)
+		used = used || name != belfryStream && info.State.LastSeq > 0
+	}
+	switch {
+	case len(missing) == 0 || len(ours) == 0 || !used:
+		return nil
+	case v.found[belfryStream] == nil && s.cfg.Disk == nil:
+		return &Refusal{Fault: fault.ManifestKeyGone, Streams: missing, Reason: "there are " + strings.Join(ours, ", "), Do: "bring back what was there, " + recreateHint}
+	}
+	return &Refusal{Fault: fault.StreamMissing, Streams: missing, Reason: "there are " + strings.Join(ours, ", "), Do: "bring back what was there, " + recreateHint}
+}
+
+// madeByBelfry reports whether a stream was made by Belfry.
+func madeByBelfry(info *jetstream.StreamInfo) bool {
+	return strings.HasPrefix(info.Config.Description, ourDescription)
+}
+
+// recreating makes room for streams that are made anew.
+func (s *Store) recreating(v survey, lost *Refusal) error {
+	for _, name := range lost.Streams {
+		kept := "nothing was left"
+		if v.offline[name] != "" {
+			return &Refusal{Fault: lost.Fault, Streams: []string{name}, Reason: v.offline[name], Do: "remove the cause and start again; --recreate-missing is of no use here, since the server has the stream"}
+		}
+		if slices.Contains(v.folders, name) {
+			to, err := s.cfg.Disk.SetAside(name)
+			if err != nil {
+				return fmt.Errorf("stream %s: couldn't move its files away: %w", name, err)
+			}
+			kept = to
+		}
+		s.cfg.Log.Warn(fault.Recreating, "stream", name, "reason", lost.Fault+" "+lost.Reason, "kept", kept)
+	}
+	return nil
+}
