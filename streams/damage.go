@@ -2,6 +2,7 @@ package streams
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -215,11 +216,13 @@ func (s *Store) CountJobs(ctx context.Context) (uint64, error) {
 			return 0, fmt.Errorf("couldn't count the jobs: %w", err)
 		}
 		n += stream.CachedInfo().State.Msgs
-		switch _, err := stream.GetLastMsgForSubject(ctx, markSubject(p)); {
-		case err == nil:
-			n-- // the owner's mark
-		case err != jetstream.ErrMsgNotFound:
-			return 0, fmt.Errorf("couldn't count the jobs: %w", err)
+		for _, key := range []string{epochKey, authKey, probeKey} { // no jobs
+			switch _, err := stream.GetLastMsgForSubject(ctx, jobsPrefix(p)+key); {
+			case err == nil:
+				n--
+			case !errors.Is(err, jetstream.ErrMsgNotFound):
+				return 0, fmt.Errorf("couldn't count the jobs: %w", err)
+			}
 		}
 	}
 	return n, nil

@@ -37,6 +37,7 @@ type Tokens struct {
 	mu        sync.RWMutex // guards what follows
 	known     map[string]job.Token
 	keys      int           // how many keys the bucket has, with those of deleted tokens
+	empty     bool          // none of them is of a token
 	created   time.Time     // when the bucket was made
 	used      bool          // authentication is on; it never goes off again
 	hadTokens bool          // the bucket has or had a token
@@ -77,6 +78,13 @@ func (s *Tokens) InUse() (bool, error) {
 		return false, errTokensUnknown
 	}
 	return s.used, nil
+}
+
+// hadAny reports whether there ever was a token.
+func (s *Tokens) hadAny() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.loaded && s.hadTokens
 }
 
 // List returns every token, expired ones too, oldest first.
@@ -197,10 +205,11 @@ func (s *Tokens) followBucket(ctx context.Context) error {
 	}
 	fresh := map[string]job.Token{} // until it is the first state, whole
 	keys := map[string]bool{}
+	tokens := func() bool { return len(keys) > 1 || len(keys) == 1 && !keys[probeSubject(tokensStream)] }
 	first := func(last uint64) {
 		s.change(func() {
-			s.known, s.keys, s.created, s.loaded, s.seen, fresh = fresh, len(keys), created, true, last, nil
-			s.hadTokens = s.hadTokens || len(keys) > 0
+			s.known, s.keys, s.empty, s.created, s.loaded, s.seen, fresh = fresh, len(keys), !tokens(), created, true, last, nil
+			s.hadTokens = s.hadTokens || tokens()
 			s.used = s.used || s.hadTokens
 		})
 		s.warnOfLoss()
@@ -220,7 +229,8 @@ func (s *Tokens) followBucket(ctx context.Context) error {
 		if fresh == nil {
 			s.change(func() {
 				s.take(s.known, m)
-				s.keys, s.used, s.hadTokens, s.seen = len(keys), true, true, at.Sequence.Stream
+				s.hadTokens = s.hadTokens || tokens()
+				s.keys, s.empty, s.used, s.seen = len(keys), !tokens(), s.used || s.hadTokens, at.Sequence.Stream
 			})
 			continue
 		}
