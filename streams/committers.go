@@ -44,12 +44,12 @@ func (c *committers) submit(m *nats.Msg, done func(seq uint64, err error)) (with
 		ended(err)
 		told(seq, err)
 	}
-	withdraw = c.hand(m, done)
-	if withdraw == nil {
+	take := c.hand(m, done)
+	if take == nil {
 		return nil
 	}
 	return func() bool {
-		withdrawn := withdraw()
+		withdrawn := take()
 		if withdrawn {
 			ended(errNotSent)
 		}

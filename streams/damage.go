@@ -21,12 +21,15 @@ const noteFailed = "couldn't note how far the streams are"
 func (s *Store) Keep(ctx context.Context) error {
 	tick := time.NewTicker(s.cfg.KeepEvery)
 	defer tick.Stop()
+	failed := false // told once
 	for {
 		select {
 		case <-tick.C:
-			if err := s.note(ctx); err != nil && ctx.Err() == nil {
+			err := s.note(ctx)
+			if err != nil && ctx.Err() == nil && !failed {
 				s.cfg.Log.Warn(noteFailed, "error", err)
 			}
+			failed = err != nil
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), setupTry)
 			defer cancel()

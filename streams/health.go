@@ -61,6 +61,9 @@ const (
 	// is tried, and probeAgain how long between two tries of one that fails.
 	probeAfter = 10 * time.Second
 	probeAgain = time.Second
+	// probeSeldom is that time for one that has failed for failsLong.
+	probeSeldom = 5 * time.Second
+	failsLong   = 30 * time.Second
 	// silentAfter is how long no write may be answered until a stream counts as
 	// silent, and doubtAfter until it is tried.
 	silentAfter = answerWait
@@ -122,7 +125,19 @@ func (h *health) refused(stream string) error {
 }
 
 func unwritable(streams []string, why string) error {
-	return fmt.Errorf("%w: %s", job.ErrUnavailable, unwritableText(streams, why))
+	return unwritableError{unwritableText(streams, why)}
+}
+
+// unwritableError refuses a write to a stream that is silent. The log has it already.
+type unwritableError struct{ text string }
+
+func (e unwritableError) Error() string { return fmt.Sprintf("%v: %s", job.ErrUnavailable, e.text) }
+func (e unwritableError) Unwrap() error { return job.ErrUnavailable }
+
+// isTold reports whether an error is one that the log has already.
+func isTold(err error) bool {
+	var told unwritableError
+	return errors.As(err, &told)
 }
 
 func unwritableText(streams []string, why string) string {
@@ -206,8 +221,9 @@ func (h *health) words(stream string, err error, kind writeAnswer) string {
 	if kind == noAnswer {
 		why = "the server does not answer them"
 	}
-	if said := h.reason(stream); said != "" {
-		return why + "; the server says: " + said
+	lines := strings.Split(h.reason(stream), "; ")
+	if last := lines[len(lines)-1]; strings.Contains(last, stream) || strings.Contains(last, "JetStream") {
+		return why + "; the server says: " + last
 	}
 	return why
 }
@@ -227,25 +243,24 @@ func adviceFor(kind writeAnswer, err error) string {
 func (h *health) ready() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	var reasons []string
-	names := map[string][]string{}
+	var causes, all []string
+	names, first := map[string][]string{}, map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(h.all)) {
 		s := h.all[name]
 		if !s.down {
 			continue
 		}
-		if len(names[s.why]) == 0 {
-			reasons = append(reasons, s.why)
+		cause := s.why[strings.LastIndex(s.why, ": ")+1:] // without the names of files and streams
+		if len(names[cause]) == 0 {
+			causes, first[cause] = append(causes, cause), s.why
 		}
-		names[s.why] = append(names[s.why], name)
+		names[cause] = append(names[cause], name)
 	}
-	if len(reasons) == 0 {
+	for _, cause := range causes {
+		all = append(all, unwritableText(names[cause], first[cause]))
+	}
+	if len(all) == 0 {
 		return nil
-	}
-	const most = 3
-	var all []string
-	for _, why := range reasons[:min(len(reasons), most)] {
-		all = append(all, unwritableText(names[why], why))
 	}
 	return fmt.Errorf("%w: %s", job.ErrUnavailable, strings.Join(all, "; "))
 }

@@ -70,8 +70,12 @@ func (h *health) look(connected bool) (due []dueProbe) {
 			h.goesDown(name, s, noAnswer)
 		}
 		idle := now.Sub(s.stored) >= h.probeAfter && now.Sub(s.tried) >= h.probeAfter
+		again := probeAgain
+		if s.failed != nil && now.Sub(s.since) >= failsLong {
+			again = probeSeldom
+		}
 		const most = 5
-		if (waits || s.failed != nil) && now.Sub(s.tried) >= probeAgain && s.probes < most || idle {
+		if (waits || s.failed != nil) && now.Sub(s.tried) >= again && s.probes < most || idle {
 			if s.probes++; s.probes == 1 {
 				s.probed = now
 			}
