@@ -133,8 +133,8 @@ func refusesStart(t *testing.T, attr *syscall.SysProcAttr, data string, words []
 		cmd.Path = reachable(t)
 	}
 	out, err := cmd.CombinedOutput()
-	if exitCode(err) != 1 {
-		t.Fatalf("exit code %d, want 1:\n%s", exitCode(err), out)
+	if exitCode(err) != 78 {
+		t.Fatalf("exit code %d, want 78:\n%s", exitCode(err), out)
 	}
 	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
 	last := lines[len(lines)-1]
@@ -508,8 +508,8 @@ func TestDataFolderLost(t *testing.T) {
 				before = contentsOf(t, data)
 			}
 			log := p.wait(t)
-			if exitCode(p.err) != 1 || !strings.Contains(log, fault.FolderLost) || !strings.Contains(log, `"level":"ERROR"`) {
-				t.Errorf("exit code %d, want 1 and an error; log:\n%s", exitCode(p.err), log)
+			if exitCode(p.err) != 78 || !strings.Contains(log, fault.FolderLost) || !strings.Contains(log, `"level":"ERROR"`) {
+				t.Errorf("exit code %d, want 78 and an error; log:\n%s", exitCode(p.err), log)
 			}
 			if name == "replaced" {
 				if after := contentsOf(t, data); after != before {
