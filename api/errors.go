@@ -33,7 +33,7 @@ var (
 // trouble, and E4xx for who may do how much.
 var errorTable = []ErrorRow{
 	{"E001", 400, job.ErrEmptyBody, "The request has no body."},
-	{"E002", 400, job.ErrSyntax, "The body is not JSON, not UTF-8, compressed, cut short or late, or more than one JSON value."},
+	{"E002", 400, job.ErrSyntax, "The body is not JSON, not UTF-8, compressed, cut short or late, or more than one JSON value; or `meta` is nested more than 5,000 deep."},
 	{"E003", 400, job.ErrDuplicateField, "A field is given twice."},
 	{"E004", 400, job.ErrUnknownField, "The body has a field that is not accepted."},
 	{"E005", 400, job.ErrMissingField, "A needed field is absent."},
@@ -61,6 +61,7 @@ var errorTable = []ErrorRow{
 	{"E108", 400, job.ErrRouteTypeFixed, "The `type` of a route cannot be changed."},
 	{"E109", 400, job.ErrRouteClearing, "A deleted route of this id and another type is still being cleared; try again in a minute."},
 	{"E110", 412, job.ErrRevision, "The job or route has changed since the `ETag` in `If-Match`; nothing was done."},
+	{"E112", 400, job.ErrCaseOnly, "The disk of the embedded NATS server does not tell upper from lower case, and the name of the route, or of its db, differs from another's in case only."},
 	{"E121", 400, job.ErrLetterNotFound, "There is no such dead letter, or it was redriven or discarded."},
 	{"E131", 400, job.ErrTokenNotFound, "There is no such token, or it was revoked."},
 	{"E141", 409, job.ErrNotEmpty, "A backup is restored into an empty server only, or once more after its restore broke off; one at a time."},

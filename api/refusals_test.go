@@ -167,6 +167,7 @@ var refusals = []refusal{
 	{"POST", "/route/db", `{"id":"r","type":"NATS"}`, nil, 400, "E107", "other content"},
 	{"PUT", "/route/db/r", `{"type":"NATS"}`, nil, 400, "E108", "cannot be changed"},
 	{"POST", "/route/db", `{"id":"x","type":"NATS"}`, fmt.Errorf("%w: try again", job.ErrRouteClearing), 400, "E109", "try again"},
+	{"POST", "/route/db", `{"id":"x","type":"NATS"}`, fmt.Errorf("%w: take another name", job.ErrCaseOnly), 400, "E112", "upper from lower case: take another name"},
 	{"PUT", "/route/db/r", `{"type":"NATS"}`, fmt.Errorf("%w: it is 7", job.ErrIfMatch), 400, "E023", "bad If-Match: it is 7"}, // see TestETags
 	{"DELETE", "/job/db/coll/waiting", ``, job.ErrRevision, 412, "E110", "changed since"},
 	{"GET", "/dead/db/1", ``, nil, 400, "E121", "dead letter not found"},

@@ -18,7 +18,7 @@ const (
 	tripOf     = 100
 	tripShare  = 0.9
 	tripWindow = 10 * time.Second
-	tripPause  = 10 * time.Second
+	tripPause  = job.BreakerPause
 )
 
 // Breakers knows of the endpoints that are down, on all nodes. Its methods are

@@ -57,7 +57,7 @@ func FetchAfterResize(ctx context.Context, inboxes Inboxes) error {
 	p.resize(4)
 	round, free := p.reserve(ctx)
 	p.resize(1)
-	_, err := p.fetch(ctx, round, free)
+	_, err := p.fetch(round, free)
 	return err
 }
 

@@ -97,6 +97,7 @@ func TestFetchTrouble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rec := newReceiver(t, nil)
 		s := newStore(t)
+		s.busy = true // so that it goes on to fetch
 		var logged logtest.Log
 		s.run(delivery.Config{Log: logged.Logger()}, rec.dial)
 		key := job.RouteKey{DB: "db", ID: "r"}

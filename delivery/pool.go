@@ -35,9 +35,11 @@ type pool struct {
 
 	trouble atomic.Bool // the last fetch failed
 
+	made    time.Time
+	stirred atomic.Int64 // how long after that it was last told to fetch, or got a fire
+
 	// Guarded by run.mu.
 	awake        bool      // it fetches, or is about to
-	stirred      time.Time // when it was last told to
 	limited      bool      // the route says how many tries are under way
 	orphaned     bool      // the route is deleted
 	settledSince time.Time // since when the orphaned inbox was seen settled
@@ -53,6 +55,7 @@ type pool struct {
 func newPool(ctx context.Context, r *run, in job.Inbox, stop context.CancelFunc) *pool {
 	p := &pool{
 		ctx:   ctx,
+		made:  time.Now(),
 		run:   r,
 		inbox: in,
 		log:   r.worker.Log.With("db", in.DB, "route", in.ID),
@@ -74,8 +77,7 @@ func newPool(ctx context.Context, r *run, in job.Inbox, stop context.CancelFunc)
 // more than that ask again. run.mu is held.
 func (p *pool) resize(limit int) {
 	if p.slots.resize(limit) {
-		p.endRound()
-		p.round, p.endRound = context.WithCancel(p.ctx)
+		p.newRound()
 	}
 }
 
@@ -86,7 +88,7 @@ const fetchers = 4
 
 // wake has the pool fetch, unless it does or its context has ended. run.mu is held.
 func (p *pool) wake() {
-	p.stirred = time.Now()
+	p.stir()
 	if p.awake || p.run.ended || p.ctx.Err() != nil {
 		return
 	}
@@ -94,20 +96,32 @@ func (p *pool) wake() {
 	p.run.running.Go(p.loop)
 }
 
+// stir notes that there is something to fetch.
+func (p *pool) stir() { p.stirred.Store(int64(time.Since(p.made))) }
+
 // restAfter is how long a pool fetches at least after it was told to: longer than
 // a fire takes to be handed out again that a worker has let go.
 const restAfter = 10 * time.Second
 
-// rest puts the pool to sleep, unless something is under way, and reports whether
-// it did. The caller holds all slots and has just waited in vain for a whole fetch.
+// rest puts the pool to sleep, unless there may be something to fetch, and reports
+// whether it did. The caller has just waited in vain for a whole fetch. The others'
+// fetches end: what they would get later is for those who are woken then.
 func (p *pool) rest() bool {
 	p.run.mu.Lock()
 	defer p.run.mu.Unlock()
-	if p.orphaned || time.Since(p.stirred) < restAfter || p.run.worker.Inboxes.Busy(p.inbox.RouteKey) {
+	quiet := time.Since(p.made) - time.Duration(p.stirred.Load())
+	if !p.awake || p.orphaned || quiet < restAfter || p.run.worker.Inboxes.Busy(p.inbox.RouteKey) {
 		return false
 	}
 	p.awake = false
+	p.newRound()
 	return true
+}
+
+// newRound ends the fetches that are under way. run.mu is held.
+func (p *pool) newRound() {
+	p.endRound()
+	p.round, p.endRound = context.WithCancel(p.ctx)
 }
 
 // loop fetches until there is nothing to fetch, the pool's context ends, or the
@@ -131,7 +145,7 @@ func (p *pool) fetchLoop(ctx context.Context, first bool, sleep func()) {
 		if free == 0 {
 			return
 		}
-		resting, err := p.fetch(ctx, round, free)
+		resting, err := p.fetch(round, free)
 		if resting {
 			sleep()
 			return
@@ -171,17 +185,18 @@ func (p *pool) reserve(ctx context.Context) (round context.Context, free int) {
 // fetch works on at most free fires, on slots reserved for them, and gives
 // back the slots it did not need. resting says that there were none, and that the
 // pool is put to sleep.
-func (p *pool) fetch(ctx, round context.Context, free int) (resting bool, err error) {
+func (p *pool) fetch(round context.Context, free int) (resting bool, err error) {
 	taken := 0
 	defer func() { p.slots.release(free - taken) }()
 	if round.Err() != nil {
 		return false, nil // what it asked for might be handed out to nobody
 	}
 	err = p.run.worker.Inboxes.Fetch(round, p.inbox.RouteKey, free, p.wait(), func(h job.Handover) {
-		if ctx.Err() != nil {
+		if p.ctx.Err() != nil {
 			return // not begun, so it can be left to be handed out again
 		}
 		taken++
+		p.stir()
 		p.run.running.Go(func() {
 			w := &work{pool: p}
 			defer w.done()
@@ -189,8 +204,7 @@ func (p *pool) fetch(ctx, round context.Context, free int) (resting bool, err er
 			p.handle(h, w.posted)
 		})
 	})
-	// Nobody else fetches or works while all slots are held here.
-	idle := err == nil && taken == 0 && round.Err() == nil && p.slots.holdsAll(free)
+	idle := err == nil && taken == 0 && round.Err() == nil
 	return idle && p.rest(), err
 }
 

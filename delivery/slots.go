@@ -57,13 +57,6 @@ func (s *slots) reserve(ctx context.Context) int {
 	return 0
 }
 
-// holdsAll reports whether n places are all there are.
-func (s *slots) holdsAll(n int) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return n == s.limit && n == s.used
-}
-
 // release gives back n places.
 func (s *slots) release(n int) {
 	s.mu.Lock()

@@ -151,8 +151,11 @@ func (b *Backups) eachJob(ctx context.Context, partition int, visit func(job.Ent
 		if err != nil || partitionOf(k, b.s.partitions) != partition {
 			return nil // as the timer leaves it alone
 		}
-		r, err := decodeRecord(k, m.Seq, m.Header, m.Data)
+		r, err := b.s.jobs.decode(k, m.Seq, m.Header, m.Data)
 		if err != nil {
+			if !errors.Is(err, errNoRecord) {
+				b.leaveOut(jobsBucket(partition), err)
+			}
 			return nil
 		}
 		switch {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	limits "golang.org/x/time/rate"
 
 	"belfry/internal/job"
 )
@@ -23,6 +24,8 @@ type Breakers struct {
 	loading sync.Once
 	loaded  chan struct{} // closed once what other processes said before is known
 
+	clocks *limits.Sometimes // bounds what is logged of moments too far ahead
+
 	mu      sync.Mutex // guards what follows
 	tripped map[job.RouteKey]trippedBreaker
 }
@@ -33,7 +36,7 @@ type trippedBreaker struct {
 }
 
 func newBreakers(w *writer, js jetstream.JetStream, cfg Config, changed func()) *Breakers {
-	return &Breakers{w: w, js: js, cfg: cfg, changed: changed, loaded: make(chan struct{}), tripped: map[job.RouteKey]trippedBreaker{}}
+	return &Breakers{w: w, js: js, cfg: cfg, changed: changed, loaded: make(chan struct{}), clocks: newClockTrouble(), tripped: map[job.RouteKey]trippedBreaker{}}
 }
 
 // Tripped reports whether the route's breaker has tripped. Until then nothing is
@@ -42,7 +45,16 @@ func (b *Breakers) Tripped(k job.RouteKey) (until time.Time, tripped bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	t, tripped := b.tripped[k]
-	return t.until, tripped
+	return b.honest(t.until), tripped
+}
+
+// honest returns until, or the zero time if a breaker cannot have asked for it: then
+// tries are made one at a time.
+func (b *Breakers) honest(until time.Time) time.Time {
+	if until.Sub(b.cfg.Now()) > honestBreaker {
+		return time.Time{}
+	}
+	return until
 }
 
 // state is how the route's breaker stands, for people.
@@ -53,6 +65,9 @@ func (b *Breakers) state(k job.RouteKey) job.Breaker {
 		return job.Breaker{}
 	case b.cfg.Now().Before(until):
 		return job.Breaker{State: job.BreakerOpen, Until: until.UnixMilli()}
+	}
+	if until.IsZero() {
+		return job.Breaker{State: job.BreakerHalfOpen}
 	}
 	return job.Breaker{State: job.BreakerHalfOpen, Until: until.UnixMilli()}
 }
@@ -82,7 +97,7 @@ func (b *Breakers) see(k job.RouteKey, t trippedBreaker) {
 	b.mu.Lock()
 	if t.revision >= b.tripped[k].revision || t.revision == 0 {
 		b.tripped[k] = t
-		b.cfg.Metrics.BreakerTripped(k, t.until)
+		b.cfg.Metrics.BreakerTripped(k, b.honest(t.until))
 	}
 	b.mu.Unlock()
 	b.changed()
@@ -125,5 +140,11 @@ func (b *Breakers) take(e jetstream.KeyValueEntry) {
 		b.forget(k)
 		return
 	}
-	b.see(k, trippedBreaker{time.UnixMilli(until), e.Revision()})
+	t := trippedBreaker{time.UnixMilli(until), e.Revision()}
+	if b.honest(t.until).IsZero() {
+		b.clocks.Do(func() {
+			b.cfg.Log.Warn(tooFarAhead, "bucket", gatesBucket, "key", e.Key(), "until", t.until.UTC())
+		})
+	}
+	b.see(k, t)
 }

@@ -14,13 +14,19 @@ import (
 
 // Config says how to keep things. The zero value works.
 type Config struct {
-	// Replicas of every stream that is made; 0 is 1.
+	// Replicas of every stream; 0 is 3 in a cluster, else 1. Streams with fewer
+	// get more as soon as the servers can hold them.
 	Replicas int
 
 	// Partitions is how many parts the jobs are spread over at the first
 	// start, up to [MaxPartitions]; 0 is 1. Later starts keep what was fixed
 	// then.
 	Partitions int
+
+	// MaxMeta is the longest meta of a job, in bytes: of one that is put into its
+	// bucket by hand, since the API judges what comes through it, and for how much
+	// a read may bring. 0 is 512 KiB.
+	MaxMeta int
 
 	// HistoryTTL is how long the final state of a job is kept, in whole
 	// seconds; 0 is 24 h.
@@ -62,14 +68,15 @@ type Config struct {
 	// Conns are connections for what is not the timer's.
 	Conns Conns
 
-	// MaxMeta is the longest meta of a job, in bytes, by which the size of what
-	// is read is judged beforehand; 0 is 512 KiB.
-	MaxMeta int
-
 	// Reads bounds what the answers have together that requests wait for from
 	// JetStream; nil is no bound. It must be well below the max_pending of the
 	// server, 64 MiB by default: a connection with more to read is cut.
 	Reads *room.Pool
+
+	// DiskIgnoresCase says that the disk of the embedded server does not tell upper
+	// from lower case. Other nodes learn it from the store, so it is read only
+	// with OnlyNode.
+	DiskIgnoresCase bool
 
 	// Ledger keeps the manifest; nil is a key of the bucket belfry.
 	Ledger Ledger
@@ -89,6 +96,10 @@ type Config struct {
 	// KeepEvery is how often [Store.Keep] notes how far the streams are; 0 is
 	// 10 s.
 	KeepEvery time.Duration
+
+	// GrowEvery is how often streams with fewer copies than wanted are tried
+	// again; 0 is a minute.
+	GrowEvery time.Duration
 
 	// Metrics counts what happens; nil is nobody.
 	Metrics *metrics.Streams
@@ -117,7 +128,7 @@ type Conns struct {
 }
 
 func (c Config) withDefaults() Config {
-	c.Replicas = cmp.Or(c.Replicas, 1)
+	c.GrowEvery = cmp.Or(c.GrowEvery, time.Minute)
 	c.Partitions = cmp.Or(c.Partitions, 1)
 	c.HistoryTTL = cmp.Or(c.HistoryTTL, 24*time.Hour)
 	c.FiresMaxAge = cmp.Or(c.FiresMaxAge, 72*time.Hour)

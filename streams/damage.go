@@ -6,12 +6,16 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/fault"
 )
+
+// lastNote bounds what a stop notes; without it a damaged tail may go unseen.
+const lastNote = 500 * time.Millisecond
 
 const noteFailed = "couldn't note how far the streams are"
 
@@ -25,13 +29,13 @@ func (s *Store) Keep(ctx context.Context) error {
 	for {
 		select {
 		case <-tick.C:
-			err := s.note(ctx)
+			err := errors.Join(s.note(ctx), s.growLater(ctx))
 			if err != nil && ctx.Err() == nil && !failed {
 				s.cfg.Log.Warn(noteFailed, "error", err)
 			}
 			failed = err != nil
 		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), setupTry)
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastNote)
 			defer cancel()
 			if err := s.note(last); err != nil {
 				s.cfg.Log.Warn(noteFailed, "error", err)
@@ -200,12 +204,18 @@ func (s *Store) tellDamage(all []Damage) {
 	}
 }
 
-// damageWarnings says what damage nobody has accepted.
-func (s *Store) damageWarnings() []string {
+// Warnings says what is amiss though requests can be served. /readyz repeats it.
+func (s *Store) Warnings() []string {
 	m, _ := s.book.now()
 	var all []string
 	for _, d := range m.Damage {
 		all = append(all, fmt.Sprintf("%s: stream %s: %s (--accept-damage %s)", fault.Damaged, d.Stream, d.What, m.damageID()))
+	}
+	all = append(all, s.leases.clocks.warnings()...)
+	s.told.Lock()
+	defer s.told.Unlock()
+	if len(s.few) > 0 {
+		all = append(all, fmt.Sprintf("%s: %s", fault.FewCopies, strings.Join(s.few, ", ")))
 	}
 	return all
 }

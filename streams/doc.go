@@ -12,7 +12,7 @@
 //
 //   - the store: store.go, config.go, setup.go, assets.go, pause.go
 //   - what was made: manifest.go, ledger.go, book.go, survey.go, refusal.go,
-//     damage.go
+//     damage.go, replicas.go
 //   - names and records: names.go, escape.go, headers.go, record.go,
 //     firemessage.go
 //   - writing: writer.go, put.go, asker.go, committer.go, committers.go
@@ -21,10 +21,11 @@
 //   - jobs: jobs.go, cancel.go, list.go, places.go, attempts.go
 //   - the timer: timer.go, loop.go, tail.go, watchtail.go, agenda.go, due.go,
 //     load.go, claimbook.go, meter.go
-//   - gates: gate.go, opening.go, breakers.go, rates.go, permits.go
+//   - gates: gate.go, opening.go, breakers.go, rates.go, permits.go,
+//     moments.go
 //   - ownership: leases.go, sightings.go, clocks.go, balance.go, fence.go, tenure.go,
 //     doubt.go, recover.go
-//   - fires: fire.go, finisher.go, expire.go, inboxes.go, inboxfollow.go,
+//   - fires: fire.go, finisher.go, expire.go, inboxes.go, inboxfollow.go, disk.go,
 //     puller.go, stir.go, standing.go
 //   - dead letters: dead.go, bury.go, unread.go, letters.go, redrive.go
 //   - routes: routes.go, routecache.go

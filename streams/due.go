@@ -69,6 +69,9 @@ func (a *agenda) took(r job.Record, now time.Time) {
 		return // replaced meanwhile
 	}
 	a.loading--
+	if c, ok := a.firing[r.Revision]; ok {
+		r.Due = c.due // as it was judged when it was observed
+	}
 	n.at.Due = r.Due
 	n.again = a.tryNow(r.Revision)
 	if r.Due > now.Add(2*loadAhead).UnixMilli() {

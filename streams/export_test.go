@@ -307,6 +307,12 @@ const Unlimited = unlimited
 // PermitsFrom is permitsFrom.
 var PermitsFrom = permitsFrom
 
+// HonestDue is honestDue.
+var HonestDue = honestDue
+
+// HonestPermits is honestPermits.
+var HonestPermits = honestPermits
+
 // ReservePermits asks for permits as the timers do.
 func (s *Store) ReservePermits(ctx context.Context, k job.RouteKey, limit job.RateLimit, n int) ([]time.Time, error) {
 	return s.rates.reserve(ctx, k, limit, n)

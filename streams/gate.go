@@ -24,6 +24,9 @@ type opening struct {
 	// 0 is any number, without.
 	perSecond float64
 
+	// ahead is how far ahead a permit can be; 0 is any time.
+	ahead time.Duration
+
 	// held says that the route is paused, or its endpoint down: those who wait
 	// are meant to.
 	held bool
@@ -87,7 +90,7 @@ func (g *gate) spend(open opening, now time.Time) bool {
 	if open.perSecond == 0 {
 		return true
 	}
-	g.forget(now)
+	g.forget(open, now)
 	if g.ripe(now) == 0 {
 		return false
 	}
@@ -97,8 +100,12 @@ func (g *gate) spend(open opening, now time.Time) bool {
 
 // forget drops the permits that were not used in time, as of a gate that was shut
 // or full: used later they would come on top of those for then. Those of records
-// that were called up stay, however long it takes to load them.
-func (g *gate) forget(now time.Time) {
+// that were called up stay, however long it takes to load them. Those that are too
+// far ahead are of a clock that was set back since.
+func (g *gate) forget(open opening, now time.Time) {
+	for n := len(g.permits); open.ahead > 0 && n > 0 && g.permits[n-1].Sub(now) > open.ahead; n-- {
+		g.permits = g.permits[:n-1]
+	}
 	for free := g.ripe(now) - g.called; free > 0 && g.permits[0].Add(permitsAhead).Before(now); free-- {
 		g.permits = g.permits[1:]
 	}
@@ -117,7 +124,7 @@ func (g *gate) ripe(now time.Time) int {
 func (g *gate) mayCall(open opening, now time.Time) int {
 	n := open.out - g.out
 	if open.perSecond > 0 {
-		g.forget(now)
+		g.forget(open, now)
 		n = min(n, g.ripe(now))
 	}
 	return n - g.called

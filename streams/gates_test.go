@@ -145,7 +145,7 @@ func TestBreakerShutsGates(t *testing.T) {
 		t.Fatal(err)
 	}
 	k := job.RouteKey{DB: "db", ID: "r"}
-	if err := other.Breakers().Trip(t.Context(), k, time.Now().Add(time.Hour)); err != nil {
+	if err := other.Breakers().Trip(t.Context(), k, time.Now().Add(job.BreakerPause)); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the breaker is known", func() bool {
@@ -231,7 +231,7 @@ func TestBreakerOfADeletedRoute(t *testing.T) {
 	f.route("r", job.REST)
 	f.run()
 	k := job.RouteKey{DB: "db", ID: "r"}
-	if err := f.Breakers().Trip(t.Context(), k, time.Now().Add(time.Hour)); err != nil {
+	if err := f.Breakers().Trip(t.Context(), k, time.Now().Add(job.BreakerPause)); err != nil {
 		t.Fatal(err)
 	}
 	becomes(t, m, `belfry_breaker_state{db="db",route="r"}`, 2)

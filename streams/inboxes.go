@@ -33,6 +33,8 @@ type Inboxes struct {
 	// nobody.
 	stir atomic.Pointer[func(job.RouteKey)]
 
+	ignoresCase bool // the disk that the consumers are on
+
 	mu      sync.Mutex // guards pullers
 	pullers []*puller  // those without a pull under way, at most idlePullers
 }
@@ -53,11 +55,15 @@ func (in *Inboxes) subscription(k job.RouteKey) job.Subscription {
 // ensure makes the inbox of a route, empty, unless it is there, and brings it
 // in line with the route's policy. One left by a deleted route of the same type
 // is taken over with what is in it; of another type, it is
-// [job.ErrRouteClearing].
+// [job.ErrRouteClearing]. Where another consumer has its folder, it is
+// [job.ErrCaseOnly].
 func (in *Inboxes) ensure(ctx context.Context, r job.Route) error {
 	want := in.config(r)
 	c, err := in.js.Consumer(ctx, FiresStream, want.Durable)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		if err := in.checkFolder(ctx, r.RouteKey); err != nil {
+			return err
+		}
 		c, err = in.js.CreateConsumer(ctx, FiresStream, want)
 	}
 	if err != nil {

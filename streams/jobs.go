@@ -43,7 +43,7 @@ func (s *Jobs) read(ctx context.Context, k job.Key) (r job.Record, found bool, e
 	if err != nil || !found {
 		return job.Record{}, false, err
 	}
-	r, err = decodeRecord(k, m.Seq, m.Header, m.Data)
+	r, err = s.decode(k, m.Seq, m.Header, m.Data)
 	switch {
 	case errors.Is(err, errNoRecord):
 		return r, false, nil

@@ -106,6 +106,6 @@ func (s *Jobs) jobOf(ctx context.Context, partition int, q job.Query, m stored) 
 			return r, false, err
 		}
 	}
-	r, err = decodeRecord(k, m.Seq, m.Header, m.Data)
+	r, err = s.decode(k, m.Seq, m.Header, m.Data)
 	return r, err == nil, nil
 }

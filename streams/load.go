@@ -69,7 +69,7 @@ func (t *timer) loadedFrom(m stored) loaded {
 	if err != nil {
 		return loaded{seq: m.Seq, gone: true}
 	}
-	r, err := decodeRecord(k, m.Seq, m.Header, m.Data)
+	r, err := t.jobs.decode(k, m.Seq, m.Header, m.Data)
 	if err == nil && partitionOf(k, t.jobs.partitions) != t.partition {
 		err = fmt.Errorf("%w: it belongs to partition %d", job.ErrNotAJob, partitionOf(k, t.jobs.partitions))
 	}

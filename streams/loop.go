@@ -163,6 +163,7 @@ func (t *timer) observe(m tailed) {
 		t.agenda.observeUnknown(m.rec)
 	case isRecord:
 		t.holdFor(m.restore)
+		m.rec = t.honest(m.rec)
 		t.agenda.observe(m.rec)
 		t.meter.ended(m.rec, t.wanted)
 		// Behind our mark a claim of an earlier epoch has no fire yet, and
@@ -184,6 +185,6 @@ func (t *timer) took(l loaded) {
 		t.complain("couldn't load a job yet", "error", l.err)
 		t.agenda.failed(l.seq, t.now().Add(time.Second))
 	default:
-		t.agenda.took(l.rec, t.now())
+		t.agenda.took(t.honest(l.rec), t.now())
 	}
 }

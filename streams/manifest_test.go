@@ -137,7 +137,7 @@ func TestWithoutManifest(t *testing.T) {
 	f.refused(cfg, fault.StreamMissing, "DEAD") // though nothing says that it was there
 }
 
-// A first start that a crash cut short goes on, wherever that was: rows 24 to 26.
+// A first start that a crash cut short goes on, wherever that was: rows 27 to 29.
 func TestCutShortFirstStart(t *testing.T) {
 	t.Parallel()
 	for made := range inOrder {

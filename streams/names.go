@@ -25,7 +25,7 @@ const (
 	advisoryStream = "ADVISORIES" // what JetStream says of the consumers of FIRES
 	routesBucket   = "routes"     // one key per route
 	tokensBucket   = "tokens"     // one key per bearer token
-	belfryBucket   = "belfry"     // the number of partitions, leases, nodes, and the last restore
+	belfryBucket   = "belfry"     // the number of partitions, leases, nodes, the last restore, and what the disk is like
 	gatesBucket    = "gates"      // what holds routes back for a while
 
 	jobsBucketPrefix  = "jobs_" // a bucket per partition
@@ -56,6 +56,7 @@ const (
 	partitionsKey = "partitions"
 	manifestKey   = "manifest"
 	restoreKey    = "restore"
+	diskKey       = "disk"
 	leasePrefix   = "lease."
 	nodePrefix    = "node."
 	clockPrefix   = "clock."

@@ -30,9 +30,12 @@ func (t *timer) opening(k job.RouteKey) opening {
 	case r.Type == job.NATS && r.RateLimit.PerSecond == 0:
 		return opening{out: unlimited}
 	case r.Type == job.NATS:
-		return opening{out: anyNumber, perSecond: r.RateLimit.PerSecond}
+		return opening{out: anyNumber, perSecond: r.RateLimit.PerSecond, ahead: honestPermits(r.RateLimit, t.jobs.partitions)}
 	}
 	open := opening{out: gateLimit, perSecond: r.RateLimit.PerSecond}
+	if open.perSecond > 0 {
+		open.ahead = honestPermits(r.RateLimit, t.jobs.partitions)
+	}
 	if until, tripped := t.breakers.Tripped(k); tripped {
 		open.out, open.held = 1, true
 		if now.Before(until) {

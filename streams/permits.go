@@ -35,7 +35,7 @@ func (a *agenda) toPermit(now time.Time) []permitRequest {
 		if open.perSecond == 0 || g.asking {
 			continue
 		}
-		g.forget(now)
+		g.forget(open, now)
 		most := max(1, int(math.Ceil(open.perSecond*permitsAhead.Seconds())))
 		n := min(g.waiting.Len(), most, open.out-g.out) - len(g.permits)
 		if n > most/2 || n > 0 && len(g.permits) == 0 {

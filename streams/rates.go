@@ -3,12 +3,12 @@ package streams
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	limits "golang.org/x/time/rate"
 
 	"belfry/internal/job"
 )
@@ -17,8 +17,10 @@ import (
 // keeps it over all nodes: when the next permit of a route is for is one key in
 // the gates bucket, moved on by compare-and-set. It is safe for concurrent use.
 type rates struct {
-	w   *writer
-	now func() time.Time
+	w          *writer
+	cfg        Config
+	partitions int
+	clocks     *limits.Sometimes // bounds what is logged of moments too far ahead
 
 	mu    sync.Mutex // guards what follows
 	known map[job.RouteKey]*rate
@@ -31,8 +33,8 @@ type rate struct {
 	next     time.Time // when the next permit is for
 }
 
-func newRates(w *writer, now func() time.Time) *rates {
-	return &rates{w: w, now: now, known: map[job.RouteKey]*rate{}}
+func newRates(w *writer, cfg Config, partitions int) *rates {
+	return &rates{w: w, cfg: cfg, partitions: partitions, clocks: newClockTrouble(), known: map[job.RouteKey]*rate{}}
 }
 
 // reserve returns n permits of a route, each with its time, in order. A permit is
@@ -43,7 +45,8 @@ func (s *rates) reserve(ctx context.Context, k job.RouteKey, limit job.RateLimit
 	defer r.mu.Unlock()
 	pause := newBackOff(2*time.Millisecond, 100*time.Millisecond)
 	for {
-		permits, next := permitsFrom(r.next, s.now(), limit, n)
+		now := s.cfg.Now()
+		permits, next := permitsFrom(s.honest(k, r.next, now, limit), now, limit, n)
 		seq, err := s.w.send(ctx, &nats.Msg{
 			Subject: gatesSubject(rateKey(k)),
 			Header:  nats.Header{hdrExpectSubjectSeq: {formatUint(r.revision)}},
@@ -95,10 +98,23 @@ func (s *rates) read(ctx context.Context, k job.RouteKey, r *rate) error {
 	}
 	nanos, err := strconv.ParseInt(string(m.Data), 10, 64)
 	if err != nil {
-		return fmt.Errorf("couldn't read the key %s of bucket %s: %w", rateKey(k), gatesBucket, err)
+		s.cfg.Log.Warn("value in the gates bucket is no time; it is written anew", "key", rateKey(k))
+		return nil
 	}
 	r.next = time.Unix(0, nanos)
 	return nil
+}
+
+// honest returns when the next permit is for: the time that is known, or now if
+// Belfry cannot have reserved so far ahead. After that the route has no burst.
+func (s *rates) honest(k job.RouteKey, next, now time.Time, limit job.RateLimit) time.Time {
+	if next.Sub(now) <= honestPermits(limit, s.partitions) {
+		return next
+	}
+	s.clocks.Do(func() {
+		s.cfg.Log.Warn(tooFarAhead, "bucket", gatesBucket, "key", rateKey(k), "next_permit", next.UTC())
+	})
+	return now
 }
 
 // permitsFrom makes n permits, the first for the time next if that is not long

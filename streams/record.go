@@ -60,7 +60,11 @@ func decodeRecord(k job.Key, seq uint64, h nats.Header, data []byte) (job.Record
 	if err != nil {
 		return r, err
 	}
-	j, err := contract.ParseStoredJob(data, k, len(data))
+	parse := contract.ParsePutJob
+	if written {
+		parse = contract.ParseStoredJob
+	}
+	j, err := parse(data, k, len(data))
 	if err != nil {
 		return r, fmt.Errorf("%w: %v", job.ErrNotAJob, err)
 	}
@@ -83,6 +87,16 @@ func decodeBare(k job.Key, seq uint64, h nats.Header) (r job.Record, whole bool,
 	p := headerParser{h: h}
 	r.Trigger = int64(p.uint(hdrTrigger))
 	return r, p.bad == "", nil
+}
+
+// decode is [decodeRecord] with the limit for the meta of a job that was put there
+// by hand.
+func (s *Jobs) decode(k job.Key, seq uint64, h nats.Header, data []byte) (job.Record, error) {
+	r, err := decodeRecord(k, seq, h, data)
+	if err == nil && r.FireID == "" && len(r.Meta) > s.cfg.MaxMeta {
+		err = fmt.Errorf("%w: its meta has %d bytes; up to %d are accepted", job.ErrNotAJob, len(r.Meta), s.cfg.MaxMeta)
+	}
+	return r, err
 }
 
 // decodeHeaders reads what the headers alone tell: everything but the trigger

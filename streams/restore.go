@@ -113,6 +113,9 @@ func (r *restoration) each(next func() (job.Entry, error)) error {
 }
 
 func (r *restoration) one(e job.Entry) error {
+	if err := r.fits(e); err != nil {
+		return err
+	}
 	switch {
 	case e.Job != nil:
 		return r.startJob(*e.Job)
@@ -135,6 +138,27 @@ func (r *restoration) one(e job.Entry) error {
 		if len(r.tries) >= attemptsGroup {
 			return r.writeTries()
 		}
+	}
+	return nil
+}
+
+// restoreBesideMeta is the room that a message needs beside the meta, in bytes.
+const restoreBesideMeta = 64 << 10
+
+// fits refuses what the NATS server does not take: writing it again is of no use.
+func (r *restoration) fits(e job.Entry) error {
+	var meta []byte
+	switch {
+	case e.Job != nil:
+		meta = e.Job.Meta
+	case e.Letter != nil:
+		meta = e.Letter.Meta
+	case e.Fire != nil:
+		meta = e.Fire.Meta
+	}
+	if most := r.s.nc.MaxPayload() - restoreBesideMeta; int64(len(meta)) > most {
+		return fmt.Errorf("%w: an entry of kind %s has a meta of %d bytes, and the NATS server takes %d; with a larger max_payload, as a larger --max-meta gives it, the restore can be repeated",
+			job.ErrTooLarge, e.Kind(), len(meta), most)
 	}
 	return nil
 }

@@ -39,6 +39,7 @@ const (
 func (s *Store) setup(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, setupPatience)
 	defer cancel()
+	s.startCopies()
 	var recreated []string
 	var first bool
 	err := s.untilReady(ctx, func() (err error) {
@@ -53,6 +54,9 @@ func (s *Store) setup(ctx context.Context) error {
 	}
 	if first {
 		s.cfg.Log.Warn(fault.NewStore, "in", s.cfg.Place)
+	}
+	if err := s.untilReady(ctx, func() error { return s.grow(ctx, true) }); err != nil {
+		return err
 	}
 	return s.untilReady(ctx, func() error { return s.checkDamage(ctx, recreated) })
 }
@@ -98,8 +102,10 @@ func (s *Store) setupOnce(ctx context.Context, recreated []string) error {
 			return fmt.Errorf("couldn't write down what is made: %w", err)
 		}
 	}
+	if err := s.fixDisk(ctx); err != nil {
+		return err
+	}
 	for _, cfg := range s.streams() {
-		cfg.Replicas = s.cfg.Replicas
 		cfg.Storage = jetstream.FileStorage
 		if err := s.ensureStream(ctx, cfg); err != nil {
 			return fmt.Errorf("couldn't set up stream %s: %w", cfg.Name, err)
@@ -116,8 +122,10 @@ func (s *Store) ensureStream(ctx context.Context, cfg jetstream.StreamConfig) er
 	defer cancel()
 	stream, err := s.js.Stream(ctx, cfg.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		s.replicas = max(s.replicas, cfg.Replicas)
-		return s.makeStream(ctx, cfg)
+		return s.create(func(replicas int) error {
+			cfg.Replicas = replicas
+			return s.makeStream(ctx, cfg)
+		})
 	}
 	if err != nil {
 		return err
@@ -165,8 +173,11 @@ func (s *Store) ensureBucket(ctx context.Context, cfg jetstream.KeyValueConfig) 
 	defer cancel()
 	_, err := s.js.KeyValue(ctx, cfg.Bucket)
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		cfg.Replicas = s.cfg.Replicas
-		_, err = s.js.CreateKeyValue(ctx, cfg)
+		err = s.create(func(replicas int) error {
+			cfg.Replicas = replicas
+			_, err := s.js.CreateKeyValue(ctx, cfg)
+			return err
+		})
 	}
 	if err != nil {
 		return fmt.Errorf("couldn't set up bucket %s: %w", cfg.Bucket, err)

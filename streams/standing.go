@@ -68,7 +68,7 @@ func (s *Jobs) readAnywhere(ctx context.Context, k job.Key) (job.Record, bool, e
 	if err != nil || !found {
 		return job.Record{}, false, err
 	}
-	r, err := decodeRecord(k, m.Seq, m.Header, m.Data)
+	r, err := s.decode(k, m.Seq, m.Header, m.Data)
 	return r, err == nil, err
 }
 

@@ -46,7 +46,13 @@ type Store struct {
 	prober   *prober
 
 	partitions int // as fixed at the first start
-	replicas   int // of the streams
+	replicas   int // of the streams, or more
+	copies     copies
+	grown      time.Time  // when the copies were last looked at; [Store.Keep]'s own
+	told       sync.Mutex // guards what follows
+	few        []string   // streams with fewer copies than wanted
+
+	ignoresCase bool // the disk, as it was written down
 }
 
 // access is one way to JetStream: a connection, and the writer on it.
@@ -82,10 +88,11 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	}
 	w := own.w
 	s.inboxes = newInboxes(s.work.nc, s.work.js, s.cfg)
+	s.inboxes.ignoresCase = s.ignoresCase
 	routes := newRoutes(w, js, s.inboxes, s.cfg)
 	s.inboxes.routes = routes
 	s.breakers = newBreakers(w, js, s.cfg, s.gatesChanged)
-	s.rates = newRates(w, s.cfg.Now)
+	s.rates = newRates(w, s.cfg, s.partitions)
 	routes.breakers, routes.rates, routes.cache.changed = s.breakers, s.rates, s.gatesChanged
 	s.routes = routes.on(s.requests)
 	s.own = s.jobsOn(own, routes)
@@ -104,6 +111,9 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	s.inboxes.timers = s.timers
 	s.backups = newBackups(s)
 	s.leases = newLeases(s)
+	if err := s.tellCollisions(ctx); err != nil {
+		return nil, err
+	}
 	if s.cfg.MaxPullWait > 0 || s.cfg.OnlyNode {
 		if err := s.inboxes.limitPulls(ctx); err != nil {
 			return nil, err
@@ -220,11 +230,6 @@ func (s *Store) Run(ctx context.Context) error {
 	g.Go(func() { s.prober.run(ctx) })
 	g.Wait()
 	return nil
-}
-
-// Warnings says what is amiss though all works, for people.
-func (s *Store) Warnings() []string {
-	return append(s.damageWarnings(), s.leases.clocks.warnings()...)
 }
 
 // Stuck returns since when there has been a stream that takes no write, and why, as

@@ -82,7 +82,8 @@ type timer struct {
 	starting sync.Mutex // guards drained
 	drained  bool       // nothing is started any more
 
-	trouble limits.Sometimes // bounds what is logged of it
+	trouble limits.Sometimes  // bounds what is logged of it
+	clocks  *limits.Sometimes // and of moments too far ahead
 }
 
 // claimResult tells the loop of a claim that was not made. One that was made
@@ -118,6 +119,7 @@ func newTimer(s *Store, partition int) *timer {
 		breakers: s.breakers, rates: s.rates,
 		meter:   newMeter(s.cfg.Metrics, partition, s.cfg.Now()),
 		trouble: limits.Sometimes{Interval: time.Second},
+		clocks:  newClockTrouble(),
 		loads:   make(chan loaded, maxLoading),
 		permits: make(chan permitted),
 		claims:  make(chan claimResult, maxFiring),

@@ -20,7 +20,7 @@ const (
 // takes long for the number of consumers alone: the process then ends without it.
 // Nothing is lost by that, since each write is on disk, or with the system, before
 // it is answered; what the last fires of idle routes were acked by is on disk after
-// a tenth of a second. closed says that the end was waited for.
+// a tenth of a second. closed says that the server has ended.
 func (s *Server) closeEmbedded(ctx context.Context, e *embedded) (closed bool, err error) {
 	n := e.consumers()
 	if time.Duration(n)*closingEach <= closingAtMost {

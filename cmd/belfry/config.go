@@ -113,8 +113,8 @@ type Config struct {
 	// first start. Zero is 1 with the embedded server, else 8.
 	Partitions int
 
-	// Replicas is the number of copies of each stream that is made. Zero is 3
-	// on a cluster of three or more servers of others, else 1.
+	// Replicas is the number of copies of each stream. Zero is 3 on a cluster
+	// of others, else 1. Streams that have fewer get more when they can.
 	Replicas int
 
 	// MaxMeta is the largest meta of a job, in bytes. Zero is 512 KiB.

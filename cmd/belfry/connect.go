@@ -53,6 +53,7 @@ func (s *Server) embedNATS(ctx context.Context, opts *server.Options) (dial, err
 	if err := s.useDisk(ctx, dir); err != nil {
 		return nil, err
 	}
+	s.probeDisk()
 	s.syncAlways = opts.SyncAlways
 	if !opts.SyncAlways {
 		s.log.Warn("a power loss can lose what was answered: --nats-config sets another sync_interval than always")

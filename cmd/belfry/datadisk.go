@@ -65,8 +65,15 @@ func openDisk(ctx context.Context, dir *dataDir, recreate bool, log *slog.Logger
 	if err != nil {
 		return nil, &streams.Refusal{Fault: fault.StreamUnreadable, Reason: err.Error(), Do: unreadableDo}
 	}
+	damaged := map[string][]storefolder.Bad{}
 	for _, name := range names {
-		if err := d.open(ctx, name, recreate); err != nil {
+		if damaged[name], err = d.open(ctx, name, recreate); err != nil {
+			return nil, err
+		}
+	}
+	// Nothing is changed before all of them are known to be readable.
+	for _, name := range d.folders {
+		if err := d.mend(name, damaged[name]); err != nil {
 			return nil, err
 		}
 	}
@@ -84,8 +91,8 @@ func openDisk(ctx context.Context, dir *dataDir, recreate bool, log *slog.Logger
 
 const unreadableDo = "put owner, rights or disk right and start again"
 
-// open looks at one stream.
-func (d *dataDisk) open(ctx context.Context, name string, recreate bool) error {
+// open looks at one stream, and returns its damaged blocks.
+func (d *dataDisk) open(ctx context.Context, name string, recreate bool) ([]storefolder.Bad, error) {
 	err := storefolder.Check(d.path, name)
 	var report storefolder.Report
 	if err == nil {
@@ -93,22 +100,19 @@ func (d *dataDisk) open(ctx context.Context, name string, recreate bool) error {
 	}
 	switch {
 	case ctx.Err() != nil:
-		return ctx.Err()
+		return nil, ctx.Err()
 	case err != nil && !streams.IsAsset(name):
 		d.log.Warn(fault.StreamUnreadable, "stream", name, "error", err)
-		return nil
+		return nil, nil
 	case err != nil && recreate:
 		kept, asideErr := d.SetAside(name)
 		if asideErr != nil {
-			return errors.Join(err, asideErr)
+			return nil, errors.Join(err, asideErr)
 		}
 		d.log.Warn(fault.Recreating, "stream", name, "reason", err, "kept", kept)
-		return nil
+		return nil, nil
 	case err != nil:
-		return &streams.Refusal{Fault: fault.StreamUnreadable, Streams: []string{name}, Reason: err.Error(), Do: unreadableDo}
-	}
-	if err := d.mendConsumers(name); err != nil {
-		return err
+		return nil, &streams.Refusal{Fault: fault.StreamUnreadable, Streams: []string{name}, Reason: err.Error(), Do: unreadableDo}
 	}
 	d.folders = append(d.folders, name)
 	if !report.Opaque {
@@ -117,7 +121,15 @@ func (d *dataDisk) open(ctx context.Context, name string, recreate bool) error {
 	if report.Torn != nil {
 		d.log.Warn(fault.TornWrite, "stream", name, "at", report.Torn.String())
 	}
-	for _, bad := range report.Bad {
+	return report.Bad, nil
+}
+
+// mend leaves in the files of a stream what the server can read.
+func (d *dataDisk) mend(name string, damaged []storefolder.Bad) error {
+	if err := d.mendConsumers(name); err != nil {
+		return &streams.Refusal{Fault: fault.StreamUnreadable, Streams: []string{name}, Reason: err.Error(), Do: unreadableDo}
+	}
+	for _, bad := range damaged {
 		if err := d.repair(name, bad); err != nil {
 			return fmt.Errorf("stream %s: couldn't keep what is whole of %s: %w", name, bad, err)
 		}

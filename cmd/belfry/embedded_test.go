@@ -278,3 +278,40 @@ level=ERROR msg=nats-server said=f6
 		t.Errorf("the log is\n%swant\n%s", out.String(), want)
 	}
 }
+
+// The server's warnings of damaged files are told by stream. Those of its index
+// count after a clean stop alone, for a crash leaves it behind.
+func TestNATSLogDamage(t *testing.T) {
+	t.Parallel()
+	l := &natsLog{log: slog.New(slog.DiscardHandler)}
+	say := func() {
+		l.Warnf("Filestore [KV_jobs_0] Stream state detected prior state, could not locate msg block %d", 3)
+		l.Warnf("Filestore [FIRES] loadBlock error: %v", "input/output error")
+		l.Warnf("Filestore [FIRES] loadBlock error: %v", "input/output error")
+		l.Warnf("Filestore [DEAD] Stream state outdated, last block has additional entries, will rebuild")
+		l.Warnf("  Error recreating stream %q: %v", "KV_jobs_1", "storage directory is not writable")
+	}
+	say()
+	if got := l.damage(false); len(got) != 1 || got[0].stream != "FIRES" {
+		t.Errorf("after a crash: %v, want that of FIRES", got)
+	}
+	say()
+	if got := l.damage(true); len(got) != 2 || got[0].stream != "KV_jobs_0" || got[1].stream != "FIRES" {
+		t.Errorf("after a clean stop: %v, want those of KV_jobs_0 and FIRES", got)
+	}
+	if got := l.damage(true); len(got) > 0 {
+		t.Errorf("told twice: %v", got)
+	}
+	if got := l.about("KV_jobs_1"); len(got) != 2 || got[0] != `Error recreating stream "KV_jobs_1": storage directory is not writable` {
+		t.Errorf("about KV_jobs_1: %q", got)
+	}
+	if got := l.about("KV_jobs"); len(got) != 3 || strings.Contains(got[0], "KV_jobs_1:") {
+		t.Errorf("about KV_jobs, which nothing names: %q, want the last three lines", got)
+	}
+	for range 3 * maxSaid {
+		say()
+	}
+	if len(l.said) > maxSaid || len(l.hurt) > maxSaid {
+		t.Errorf("%d lines and %d of damage are kept", len(l.said), len(l.hurt))
+	}
+}

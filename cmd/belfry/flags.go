@@ -119,7 +119,7 @@ func flagTable() []setting {
 		}, func(c *Config) *int { return &c.Partitions }, number, between(0, streams.MaxPartitions)),
 		field(setting{name: "replicas", def: "0",
 			value:   "NUMBER",
-			usage:   "how many copies are made of each stream; 0 is 3 on a NATS cluster of three or more, else 1",
+			usage:   "how many copies each stream has; 0 is 3 on a NATS cluster, else 1. Streams with fewer get more as soon as the servers can hold them",
 			accepts: "0, 1, 3 and 5 are accepted",
 		}, func(c *Config) *int { return &c.Replicas }, number, oneOf(0, 1, 3, 5)),
 		field(setting{name: "max-meta", def: "512KiB",

@@ -47,8 +47,7 @@ func (s *Server) stopEmbedded(e *embedded) func(context.Context) error {
 		if s.dataLost() != nil {
 			return nil
 		}
-		closed, err := s.closeEmbedded(ctx, e)
-		if err != nil || !closed {
+		if closed, err := s.closeEmbedded(ctx, e); err != nil || !closed {
 			return err
 		}
 		return s.disk.closed()
@@ -76,15 +75,15 @@ func (s *Server) keep(ctx context.Context, store *streams.Store) error {
 		if err := w.look(); err != nil { // what is there to be missed later
 			return fmt.Errorf("%w: %w", errFolderLost, err)
 		}
-		s.spawn("data folder", stopLimit, func(ctx context.Context) error { return s.watchData(ctx, w) })
-		s.spawn("nats-server's storage", stopLimit, func(ctx context.Context) error { return s.watchStorage(ctx, store) })
+		s.spawn("watch of the data folder", stopLimit, func(ctx context.Context) error { return s.watchData(ctx, w) })
+		s.spawn("watch of the storage", stopLimit, func(ctx context.Context) error { return s.watchStorage(ctx, store) })
 	}
 	n, err := store.CountJobs(ctx)
 	if err != nil {
 		return err
 	}
 	s.log.Info("the store is open", "jobs", n, "in", s.dataPlace())
-	s.spawn("manifest", flushLimit, store.Keep)
+	s.spawn("manifest", stopLimit, store.Keep) // which bounds its last note by itself
 	return nil
 }
 

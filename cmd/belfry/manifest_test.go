@@ -2,10 +2,7 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -14,7 +11,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"belfry/internal/fault"
 	"belfry/internal/logtest"
@@ -22,106 +18,6 @@ import (
 	"belfry/internal/waittest"
 	"belfry/streams"
 )
-
-// stored makes a data folder with n jobs of the db games, and stops its belfry,
-// cleanly or not.
-func stored(t *testing.T, n int, clean bool) (data string) {
-	t.Helper()
-	data = filepath.Join(t.TempDir(), "data")
-	p := startProgram(t, data)
-	postTo(t, p, "/route/games", `{"id":"r","type":"NATS"}`)
-	for i := range n {
-		postTo(t, p, "/job/games/c", fmt.Sprintf(`{"id":"%d","trigger_time":%d,"meta":{"n":%d},"route":"r"}`, i, time.Now().Add(time.Hour).UnixMilli(), i))
-	}
-	if !clean {
-		waitKnown(t, data, "KV_jobs_0", uint64(n))
-		p.kill(t)
-		return data
-	}
-	stop(t, p)
-	return data
-}
-
-func stop(t *testing.T, p *running) string {
-	t.Helper()
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	log := p.wait(t)
-	if p.err != nil {
-		t.Errorf("a clean stop ended with %v:\n%s", p.err, log)
-	}
-	return log
-}
-
-func postTo(t *testing.T, p *running, path, body string) {
-	t.Helper()
-	rsp, err := http.Post(p.ready["api"]+path, "application/json", strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rsp.Body.Close()
-	if rsp.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(rsp.Body)
-		t.Fatalf("POST %s: %d %s", path, rsp.StatusCode, text)
-	}
-}
-
-// waitKnown waits until the manifest knows that a stream has come so far.
-func waitKnown(t *testing.T, data, stream string, last uint64) {
-	t.Helper()
-	waittest.Eventually(t, func() string {
-		text, err := os.ReadFile(filepath.Join(data, streams.ManifestFile))
-		if err != nil {
-			return err.Error()
-		}
-		var m struct {
-			Manifest struct {
-				Known map[string]struct{ Last uint64 }
-			}
-		}
-		if err := json.Unmarshal(text, &m); err != nil || m.Manifest.Known[stream].Last < last {
-			return fmt.Sprintf("the manifest is %s, %v", text, err)
-		}
-		return ""
-	})
-}
-
-// countJobs counts the jobs of games that can be read.
-func countJobs(t *testing.T, p *running) int {
-	t.Helper()
-	var got struct{ Jobs []json.RawMessage }
-	getFrom(t, p, "/job/games?limit=1000", http.StatusOK, &got)
-	return len(got.Jobs)
-}
-
-func getFrom(t *testing.T, p *running, path string, want int, into any) string {
-	t.Helper()
-	var rsp *http.Response
-	waittest.Eventually(t, func() string { // the timer needs a moment
-		var err error
-		if rsp, err = http.Get(p.ready["api"] + path); err != nil {
-			return err.Error()
-		}
-		if path == "/readyz" && rsp.StatusCode == http.StatusServiceUnavailable && want == http.StatusOK {
-			defer rsp.Body.Close()
-			text, _ := io.ReadAll(rsp.Body)
-			return string(text)
-		}
-		return ""
-	})
-	defer rsp.Body.Close()
-	text, err := io.ReadAll(rsp.Body)
-	if err != nil || rsp.StatusCode != want {
-		t.Fatalf("GET %s: %d %s, %v, want %d", path, rsp.StatusCode, text, err, want)
-	}
-	if into != nil {
-		if err := json.Unmarshal(text, into); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return string(text)
-}
 
 // refusesStart runs a belfry that must refuse to start, with those words in its
 // one line of error, and returns all that it wrote.
@@ -144,22 +40,6 @@ func refusesStart(t *testing.T, attr *syscall.SysProcAttr, data string, words []
 		}
 	}
 	return string(out)
-}
-
-// contentsOf lists the files of a folder with their sizes and modes.
-func contentsOf(t *testing.T, dir string) string {
-	t.Helper()
-	var b strings.Builder
-	err := filepath.Walk(dir, func(path string, info os.FileInfo, err error) error {
-		if err == nil && info.Mode().IsRegular() {
-			fmt.Fprintln(&b, strings.TrimPrefix(path, dir), info.Size())
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b.String()
 }
 
 // nobody is another user than the one of the test, who owns a tree.
@@ -246,15 +126,6 @@ func TestUnreadableFileDestroysNothing(t *testing.T) {
 			})
 		}
 	}
-}
-
-func blocksOf(t *testing.T, data, stream string) []string {
-	t.Helper()
-	files, err := filepath.Glob(filepath.Join(storefolder.Path(data), stream, "msgs", "*.blk"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("stream %s has %d blocks, %v", stream, len(files), err)
-	}
-	return files
 }
 
 // A folder of streams that cannot be listed is not an empty one.
@@ -379,190 +250,6 @@ func TestEmptiedFolder(t *testing.T) {
 	if !strings.Contains(log.String(), "jobs=0") {
 		t.Errorf("the start does not say how many jobs there are:\n%s", log.String())
 	}
-}
-
-// Damage is told until somebody accepts it, and costs no more than what is
-// damaged.
-func TestDamagedBlocks(t *testing.T) {
-	t.Parallel()
-	const jobs = 109
-	for _, clean := range []bool{true, false} {
-		for name, tt := range map[string]struct {
-			spoil func(t *testing.T, file string)
-			least int
-		}{
-			"a flipped byte":     {func(t *testing.T, file string) { flip(t, file, 1) }, jobs - 1},
-			"many flipped bytes": {func(t *testing.T, file string) { flip(t, file, 5) }, jobs - 5},
-			"cut in half": {func(t *testing.T, file string) {
-				info, err := os.Stat(file)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if err := os.Truncate(file, info.Size()/2); err != nil {
-					t.Fatal(err)
-				}
-			}, jobs / 3},
-			"empty":   {func(t *testing.T, file string) { _ = os.Truncate(file, 0) }, 0},
-			"removed": {func(t *testing.T, file string) { _ = os.Remove(file) }, 0},
-		} {
-			t.Run(fmt.Sprintf("%s after a clean stop %v", name, clean), func(t *testing.T) {
-				t.Parallel()
-				data := stored(t, jobs, clean)
-				for _, file := range blocksOf(t, data, "KV_jobs_0") {
-					if info, err := os.Stat(file); err == nil && info.Size() > 1000 {
-						tt.spoil(t, file)
-					}
-				}
-				p := startProgram(t, data)
-				var said struct{ Warnings []string }
-				getFrom(t, p, "/readyz", http.StatusOK, &said)
-				if len(said.Warnings) == 0 || !strings.Contains(said.Warnings[0], fault.Damaged+": stream KV_jobs_0") {
-					t.Fatalf("/readyz says %q", said.Warnings)
-				}
-				if text := getFrom(t, p, "/metrics", http.StatusOK, nil); !strings.Contains(text, fmt.Sprintf("\nbelfry_store_damage %d\n", len(said.Warnings))) {
-					t.Error("the metric belfry_store_damage does not say so")
-				}
-				if n := countJobs(t, p); n < tt.least || n >= jobs {
-					t.Errorf("%d of %d jobs are left, want %d at least, and not all", n, jobs, tt.least)
-				}
-				p.kill(t)
-				_, id, _ := strings.Cut(strings.TrimSuffix(said.Warnings[0], ")"), "--accept-damage ")
-				p = startProgram(t, data) // it stays so
-				if again := getFrom(t, p, "/readyz", http.StatusOK, nil); !strings.Contains(again, id) {
-					t.Errorf("after another start /readyz says %s, want %s still", again, id)
-				}
-				stop(t, p)
-				stop(t, startProgram(t, data, "--accept-damage", id))
-				p = startProgram(t, data)
-				if text := getFrom(t, p, "/readyz", http.StatusOK, nil); strings.Contains(text, "warnings") {
-					t.Errorf("after it was accepted /readyz says %s", text)
-				}
-			})
-		}
-	}
-}
-
-// flip flips a byte in n messages, far apart.
-func flip(t *testing.T, file string, n int) {
-	t.Helper()
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range n {
-		data[len(data)*(i+1)/(n+2)] ^= 0x10
-	}
-	if err := os.WriteFile(file, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// Starts after kill -9 while jobs are written and fire report no damage.
-func TestNoDamageAfterKill(t *testing.T) {
-	t.Parallel()
-	data := t.TempDir()
-	for round := range 3 {
-		p := startProgram(t, data)
-		if text := getFrom(t, p, "/readyz", http.StatusOK, nil); strings.Contains(text, "warnings") {
-			t.Fatalf("round %d: /readyz says %s", round, text)
-		}
-		if round == 0 {
-			postTo(t, p, "/route/games", `{"id":"r","type":"NATS"}`)
-		}
-		for i := range 200 {
-			postTo(t, p, "/job/games/c", fmt.Sprintf(`{"id":"%d-%d","trigger_time":%d,"meta":{},"route":"r"}`, round, i, time.Now().UnixMilli()))
-		}
-		p.kill(t)
-	}
-}
-
-// A data folder that is removed, moved or replaced under a running belfry ends
-// it, and what has taken its place is left alone.
-func TestDataFolderLost(t *testing.T) {
-	t.Parallel()
-	for name, lose := range map[string]func(data string) error{
-		"removed":      os.RemoveAll,
-		"moved":        func(data string) error { return os.Rename(data, data+".away") },
-		"lock removed": func(data string) error { return os.Remove(filepath.Join(data, lockFile)) },
-		"streams gone": func(data string) error { return os.RemoveAll(filepath.Join(data, "jetstream")) },
-		"messages gone": func(data string) error {
-			return os.RemoveAll(filepath.Join(storefolder.Path(data), "KV_jobs_0", "msgs"))
-		},
-		"replaced": func(data string) error {
-			if err := os.Rename(data, data+".away"); err != nil {
-				return err
-			}
-			return os.CopyFS(data, os.DirFS(data+".away"))
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			data := filepath.Join(t.TempDir(), "data")
-			p := startProgram(t, data)
-			postTo(t, p, "/route/games", `{"id":"r","type":"NATS"}`)
-			if err := lose(data); err != nil {
-				t.Fatal(err)
-			}
-			var before string
-			if name == "replaced" {
-				before = contentsOf(t, data)
-			}
-			log := p.wait(t)
-			if exitCode(p.err) != 78 || !strings.Contains(log, fault.FolderLost) || !strings.Contains(log, `"level":"ERROR"`) {
-				t.Errorf("exit code %d, want 78 and an error; log:\n%s", exitCode(p.err), log)
-			}
-			if name == "replaced" {
-				if after := contentsOf(t, data); after != before {
-					t.Errorf("in the folder that took its place there is\n%s\nwant\n%s", after, before)
-				}
-			}
-		})
-	}
-}
-
-// A second process is refused though the lock file is gone, or the folder has
-// another name.
-func TestSecondProcessWithoutTheLockFile(t *testing.T) {
-	t.Parallel()
-	data := filepath.Join(t.TempDir(), "data")
-	d, err := lockData(data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.unlock()
-	if err := os.Remove(filepath.Join(data, lockFile)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := lockData(data); err == nil || !strings.Contains(err.Error(), errDataInUse.Error()) {
-		t.Errorf("a second process: %v, want %v", err, errDataInUse)
-	}
-	if err := os.Rename(data, data+"2"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := lockData(data + "2"); err == nil || !strings.Contains(err.Error(), errDataInUse.Error()) {
-		t.Errorf("under another name: %v, want %v", err, errDataInUse)
-	}
-}
-
-// While the folder is lost /readyz says so.
-func TestReadyzOfALostFolder(t *testing.T) {
-	t.Parallel()
-	s := New(Config{Data: filepath.Join(t.TempDir(), "data"), Listen: "127.0.0.1:0", NATSListen: ":0"}, slog.New(slog.DiscardHandler))
-	if err := s.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	defer s.Stop(context.Background())
-	s.loseData(fmt.Errorf("%s: it was removed", fault.FolderLost))
-	rsp, err := http.Get("http://" + s.Addr() + "/readyz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rsp.Body.Close()
-	text, _ := io.ReadAll(rsp.Body)
-	if rsp.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(text), fault.FolderLost) {
-		t.Errorf("/readyz: %d %s", rsp.StatusCode, text)
-	}
-	s.loseData(nil)
 }
 
 // A consumer whose files are unreadable is made anew, and the start goes on.

@@ -116,6 +116,7 @@ func TestAnswersOfTheServiceAreNotWritten(t *testing.T) {
 	t.Parallel()
 	p := startProgram(t, t.TempDir(), "--nats-config", confFile(t, `authorization { users: [
 		{user: asker, password: p, permissions: {publish: ["$SRV.>", "belfry.>"], subscribe: ["_INBOX.>"]}}, {user: ops, password: p}] }`), "--nats-admin", "ops")
+	getFrom(t, p, "/readyz", http.StatusOK, nil) // the epoch and the fence are written
 	with, err := url.Parse(p.ready["nats"])
 	if err != nil {
 		t.Fatal(err)

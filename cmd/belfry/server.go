@@ -32,12 +32,18 @@ type Server struct {
 	stopped bool
 	undo    []step // what Start did, as Stop takes it back, last first
 
-	syncAlways bool          // of the embedded server; set by start
-	usersApart bool          // the embedded server has an account for its users; set by start
-	natsCounts *metrics.NATS // set by start
+	logDropped func() uint64 // counts the lines of the log that were dropped; nil is nobody
+
+	// ignoresCase looks at a folder's disk; a test can put another in its place.
+	ignoresCase     func(folder string) (bool, error)
+	diskIgnoresCase bool // of the data folder; set by start
 
 	disk      *dataDisk // of the embedded server, nil for others; set by start
 	dataEvery time.Duration
+
+	syncAlways bool          // of the embedded server; set by start
+	usersApart bool          // the embedded server has an account for its users; set by start
+	natsCounts *metrics.NATS // set by start
 
 	inboxes inboxes
 
@@ -55,7 +61,10 @@ type Server struct {
 // [Server.Start]. What it logs is bounded, whatever happens outside.
 func New(cfg Config, log *slog.Logger) *Server {
 	bounded := loglimit.New(log.Handler())
-	return &Server{cfg: cfg.withDefaults(), log: slog.New(bounded), flushLog: bounded.Flush, failed: make(chan error, 1), dataEvery: dataEvery}
+	return &Server{
+		cfg: cfg.withDefaults(), log: slog.New(bounded), flushLog: bounded.Flush, failed: make(chan error, 1), ignoresCase: ignoresCase,
+		dataEvery: dataEvery,
+	}
 }
 
 // Addr returns the host:port of the HTTP API, or "" before it listens.

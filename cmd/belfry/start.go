@@ -6,8 +6,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"belfry/api"
 	"belfry/api/service"
 	"belfry/delivery"
@@ -82,6 +80,9 @@ type telemetry struct {
 // long.
 func (s *Server) startTelemetry(ctx context.Context) (telemetry, error) {
 	counts := metrics.New(thisBuild())
+	if s.logDropped != nil {
+		counts.Log.CountDropped(s.logDropped)
+	}
 	scrape := counts.Handler(s.log)
 	if err := s.serveAdmin(scrape); err != nil {
 		return telemetry{}, err
@@ -111,20 +112,21 @@ func (s *Server) openStore(ctx context.Context, dial dial, memory memory, counts
 	if err != nil {
 		return nil, err
 	}
-	partitions, replicas := s.spread(nc)
+	partitions, replicas := s.spread()
 	cfg := streams.Config{
 		Partitions:  partitions,
 		Replicas:    replicas,
+		MaxMeta:     s.cfg.MaxMeta,
 		HistoryTTL:  s.cfg.HistoryTTL,
 		FiresMaxAge: s.cfg.FiresMaxAge,
 		DeadMaxAge:  s.cfg.DeadMaxAge,
 		OnlyNode:    s.cfg.embedded(),
 		SyncAlways:  s.syncAlways,
 		Conns:       streams.Conns{Workers: workers, Requests: requests},
-		MaxMeta:     s.cfg.MaxMeta,
 		Reads:       memory.reads,
 
-		Authenticated: s.cfg.AdminToken != "" || s.cfg.AdminTokenFile != "",
+		Authenticated:   s.cfg.AdminToken != "" || s.cfg.AdminTokenFile != "",
+		DiskIgnoresCase: s.diskIgnoresCase,
 
 		Metrics: counts,
 		Log:     s.log,
@@ -139,20 +141,15 @@ func (s *Server) openStore(ctx context.Context, dial dial, memory memory, counts
 	return store, s.keep(ctx, store)
 }
 
-// spread returns the partitions and replicas to ask for.
-func (s *Server) spread(nc *nats.Conn) (partitions, replicas int) {
-	partitions, replicas = 1, 1
-	if !s.cfg.embedded() {
-		partitions = 8
-		if nc.ConnectedClusterName() != "" && len(nc.Servers()) >= 3 {
-			replicas = 3
-		}
+// spread returns the partitions and replicas to ask for; 0 replicas are as many
+// as the server's cluster has reason for.
+func (s *Server) spread() (partitions, replicas int) {
+	partitions, replicas = 8, s.cfg.Replicas
+	if s.cfg.embedded() {
+		partitions, replicas = 1, max(replicas, 1)
 	}
 	if s.cfg.Partitions > 0 {
 		partitions = s.cfg.Partitions
-	}
-	if s.cfg.Replicas > 0 {
-		replicas = s.cfg.Replicas
 	}
 	return partitions, replicas
 }

@@ -3,6 +3,8 @@ package backup_test
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"io"
 	"strings"
@@ -121,6 +123,43 @@ func TestRoundTrip(t *testing.T) {
 	}
 	if got, err := read(write(t)); err != nil || len(got) != 0 {
 		t.Errorf("an empty backup: %v, %v", got, err)
+	}
+}
+
+// A meta of any depth that was ever accepted comes back, also from a backup in which
+// an earlier version has written it as it is, one object deeper than decoders go.
+func TestDeepMeta(t *testing.T) {
+	t.Parallel()
+	for _, depth := range []int{job.MaxMetaDepth, job.MaxMetaDepth + 1, 9998, 9999} {
+		deep := strings.Repeat("[", depth) + strings.Repeat("]", depth)
+		all := entries()
+		want := []job.Entry{all[2], all[6], all[8]}
+		want[0].Job.Meta, want[1].Letter.Meta, want[2].Fire.Meta = []byte(deep), []byte(deep), []byte(deep)
+		file := write(t, want...)
+		got, err := read(file)
+		if err != nil {
+			t.Fatalf("%d deep: %v", depth, err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%d deep: what was written (-) and read (+) differ:\n%s", depth, diff)
+		}
+		if depth == job.MaxMetaDepth {
+			continue
+		}
+		lines := strings.SplitAfter(text(t, file), "\n")
+		for i, line := range lines {
+			line = strings.Replace(line, `"meta":null`, `"meta":`+deep, 1)
+			lines[i] = strings.Replace(line, `,"meta_text":"`+deep+`"`, "", 1)
+		}
+		end := len(lines) - 2
+		sum := sha256.Sum256([]byte(strings.Join(lines[:end], "")))
+		lines[end] = lines[end][:strings.Index(lines[end], `"sha256":"`)] + `"sha256":"` + hex.EncodeToString(sum[:]) + "\"}\n"
+		if got, err = read([]byte(strings.Join(lines, ""))); err != nil {
+			t.Fatalf("%d deep, as an earlier version wrote it: %v", depth, err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%d deep: what an earlier version wrote (-) and what was read (+) differ:\n%s", depth, diff)
+		}
 	}
 }
 

@@ -25,7 +25,7 @@ type line struct {
 	Route   jsontext.Value `json:"route"`
 	Attempt jsontext.Value `json:"attempt"`
 
-	// MetaText is the meta of a job as text, if it has newlines.
+	// MetaText is the meta of a job as text, if it has newlines or is deep.
 	MetaText *string `json:"meta_text"`
 
 	Status   job.Status `json:"status"`
@@ -80,11 +80,12 @@ func appendEntry(dst []byte, e job.Entry) []byte {
 	return dst
 }
 
-// appendJob appends a job with its meta byte for byte. A newline in that, which
-// would end the line, has it written as text.
+// appendJob appends a job with its meta byte for byte. The meta is written as text
+// if it has a newline, which would end the line, or is nested so deep that readers
+// of JSON may give up on the line.
 func appendJob(dst []byte, j job.Job) []byte {
 	dst = contract.AppendWord(contract.AppendWord(dst, "db", j.DB), "collection", j.Collection)
-	text := bytes.IndexByte(j.Meta, '\n') >= 0
+	text := bytes.IndexByte(j.Meta, '\n') >= 0 || contract.Depth(j.Meta) > job.MaxMetaDepth
 	meta := string(j.Meta)
 	if text {
 		j.Meta = []byte("null")
@@ -110,8 +111,26 @@ func appendTry(dst []byte, fireID string, attempts int, reason job.Reason, detai
 	return contract.AppendWord(dst, "traceparent", trace)
 }
 
-// parseLine reads a line; what is in meta is the client's business.
-func parseLine(data []byte) (l line, err error) {
+// parseLine reads a line; what is in meta is the client's business. Earlier
+// versions accepted a meta of nearly the depth at which the decoder stops, and wrote
+// it inside two more objects; such a line is read in two pieces.
+func parseLine(data []byte) (line, error) {
+	l, err := decodeLine(data)
+	if err == nil {
+		return l, nil
+	}
+	rest, value, ok := contract.CutMember(data, "job")
+	if !ok || contract.Depth(value) <= job.MaxMetaDepth {
+		return line{}, err
+	}
+	if l, err = decodeLine(rest); err != nil {
+		return line{}, err
+	}
+	l.Job = bytes.Clone(value)
+	return l, nil
+}
+
+func decodeLine(data []byte) (l line, err error) {
 	err = json.Unmarshal(data, &l, json.RejectUnknownMembers(true), jsontext.AllowDuplicateNames(true))
 	return l, err
 }

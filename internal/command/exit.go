@@ -43,7 +43,7 @@ var exits = []Exit{
 	{exitNotFound, "There is no such job, route, dead letter or token.", []string{"E101", "E106", "E121", "E131"}},
 	{exitForbidden, "The token is absent or may not do this; or there is no authentication, and the server was asked by a name that is not of its machine.", []string{"E401", "E402", "E403", "E411", "E412"}},
 	{exitConflict, "It stands as it is: the id is taken, it is too late, or it has changed meanwhile.",
-		[]string{"E102", "E103", "E104", "E105", "E107", "E108", "E109", "E110", "E141", "E306"}},
+		[]string{"E102", "E103", "E104", "E105", "E107", "E108", "E109", "E110", "E112", "E141", "E306"}},
 	{exitUnavailable, "The server cannot be reached, or cannot do it now. It is safe to try again; where a second try would make a second thing, the error says what to do.", []string{"E302", "E303", "E304", "E305", "E429"}},
 	{exitAgain, "Only of `belfry serve`: it could not start, or could not go on, for a reason that may pass. Start it again.", nil},
 	{exitPerson, "Only of `belfry serve`: a person is needed. Its configuration is not accepted, or its data is missing, damaged or not where it was. The same start fails again.", nil},

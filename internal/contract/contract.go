@@ -10,7 +10,8 @@
 // A job's meta belongs to the client. It is any JSON value, repeated names in
 // its objects included, and is kept byte for byte between its first and last
 // character. Only text that has no UTF-8 form is refused in it, lone
-// surrogates such as "\ud800" included, and nesting deeper than 10,000.
+// surrogates such as "\ud800" included, and nesting deeper than
+// [job.MaxMetaDepth].
 //
 // The functions are pure and safe for concurrent use. A Bulk is for one goroutine.
 package contract

@@ -15,13 +15,35 @@ import (
 // the body must have one. What else [AppendRecord] adds for its readers is
 // ignored: db and collection are those of key. The returned job has the whole
 // key, checked. Its Meta is its own memory, and "null" when the body has none;
-// more than maxMeta bytes of it are refused with [job.ErrTooLarge].
+// more than maxMeta bytes of it are refused with [job.ErrTooLarge], and one nested
+// deeper than [job.MaxMetaDepth] with [job.ErrSyntax].
 func ParseJob(body []byte, key job.Key, maxMeta int) (job.Job, error) {
-	return parseJob(body, key, maxMeta, jobAnswerOnly...)
+	j, err := parseJob(body, key, maxMeta, jobAnswerOnly...)
+	if err == nil {
+		err = checkDepth(j.Meta)
+	}
+	if err != nil {
+		return job.Job{}, err
+	}
+	return j, nil
+}
+
+// ParsePutJob reads the value that a person has put under a job's key. It has the
+// limits of [ParseJob].
+func ParsePutJob(value []byte, key job.Key, maxMeta int) (job.Job, error) {
+	j, err := parseJob(value, key, maxMeta)
+	if err == nil {
+		err = checkDepth(j.Meta)
+	}
+	if err != nil {
+		return job.Job{}, err
+	}
+	return j, nil
 }
 
 // ParseStoredJob reads the value stored under a job's key, as [AppendJob] makes
-// it, or a person.
+// it. Its meta may be nested deeper than [ParseJob] accepts: earlier versions
+// accepted more.
 func ParseStoredJob(value []byte, key job.Key, maxMeta int) (job.Job, error) {
 	return parseJob(value, key, maxMeta)
 }

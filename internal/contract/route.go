@@ -15,8 +15,14 @@ import (
 // to complete, and has no subscription: what [AppendRouteAnswer] adds for its
 // readers is ignored. No error quotes the URL or a secret.
 func ParseRoute(body []byte, key job.RouteKey) (job.Route, error) {
-	r := job.Route{RouteKey: key, KeepSecret: true}
-	return parseRoute(body, &r)
+	r, err := parseRoute(body, &job.Route{RouteKey: key, KeepSecret: true})
+	if err != nil {
+		return job.Route{}, err
+	}
+	if n := len(AppendRouteAnswer(nil, r)); n > job.MaxRouteBytes {
+		return job.Route{}, fmt.Errorf("%w: the route has %d bytes as a GET shows it; up to %d are accepted", job.ErrTooLarge, n, job.MaxRouteBytes)
+	}
+	return r, nil
 }
 
 // routeAnswerOnly is what [AppendRouteAnswer] adds for its readers.

@@ -24,6 +24,7 @@ const (
 	TornWrite          = "an unfinished write is cut off"
 	PutBack            = "files that a start left removed are put back"
 	Unguarded          = "the streams have no second links while the server recovers them"
+	FewCopies          = "streams have fewer copies than wanted"
 	FolderLost         = "the data folder is not the one that was opened"
 )
 
@@ -52,6 +53,7 @@ func Table() []Fault {
 		{TornWrite, "WARN", "drops a write that a crash or a power loss cut short and that nobody has an answer for", "nothing"},
 		{PutBack, "WARN", "gives the streams the files back that the server removed in a start that failed", "nothing"},
 		{Unguarded, "WARN", "starts, but a stream that the server cannot recover loses its files", "keep the data on a file system with hard links, or copy the folder before each start"},
+		{FewCopies, "WARN, `warnings` in `/readyz`", "goes on, tries each minute to give them more, and says so at each start", "bring the other servers of the cluster up, or look for the reason in the line: too little storage, for one. `--replicas 1` says that one copy is wanted"},
 		{FolderLost, "ERROR, `/readyz` 503, " + refused, "ends within seconds, for nothing that it stores is kept, and writes nothing more to that path", "find out who removed, moved or replaced the folder, or started a second process on it. Jobs that were stored since are lost"},
 	}
 }

@@ -1,5 +1,10 @@
 package job
 
+import "time"
+
+// BreakerPause is for how long no try is made when a breaker has tripped.
+const BreakerPause = 10 * time.Second
+
 // Breaker is how the circuit breaker of a REST route stands. The zero Breaker is
 // closed: tries are made.
 type Breaker struct {

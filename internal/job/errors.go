@@ -69,6 +69,9 @@ var (
 	// ErrRouteClearing: what a deleted route of the same id and another type
 	// has left is not cleared yet.
 	ErrRouteClearing = errors.New("the id is not free yet")
+	// ErrCaseOnly: the name of a route differs from another's in case only, and the
+	// disk does not tell.
+	ErrCaseOnly = errors.New("the disk of the NATS server does not tell upper from lower case")
 	// ErrRevision: the job or route is at another revision than the change is
 	// for.
 	ErrRevision = errors.New("it has changed since")

@@ -9,6 +9,14 @@ import (
 // MaxIDBytes is the longest id, database or collection name, in bytes.
 const MaxIDBytes = 200
 
+// MaxMetaDepth is how deep a meta may be nested. Readers stop at 10,000, and each
+// wraps the meta in objects of its own; half of that leaves room for all of them.
+const MaxMetaDepth = 5000
+
+// MaxRouteBytes is the longest route, as a GET shows it, so that its answer can be
+// changed and PUT.
+const MaxRouteBytes = 16 << 10
+
 // The accepted trigger times, in unix milliseconds. Smaller values are almost
 // certainly seconds, larger ones micro- or nanoseconds.
 const (

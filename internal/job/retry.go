@@ -5,6 +5,10 @@ import (
 	"time"
 )
 
+// MaxRetryWait is the longest wait between two tries that a policy or a receiver can
+// ask for.
+const MaxRetryWait = maxWait
+
 // RetryPolicy says when a failed try is repeated and when to give up: by
 // growing waits, or by a fixed list of them.
 type RetryPolicy struct {

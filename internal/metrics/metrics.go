@@ -29,6 +29,7 @@ type Metrics struct {
 	API      *API
 	Memory   *Memory
 	NATS     *NATS
+	Log      *Log
 
 	set *set
 }
@@ -45,7 +46,7 @@ func New(b Build) *Metrics {
 	)
 	s.gauges("belfry_build_info", "1; the labels say what is running.", "version", "commit", "go").
 		WithLabelValues(b.Version, b.Commit, b.Go).Set(1)
-	m := &Metrics{Streams: newStreams(s), Delivery: newDelivery(s), API: newAPI(s), Memory: newMemory(s), NATS: newNATS(s), set: s}
+	m := &Metrics{Streams: newStreams(s), Delivery: newDelivery(s), API: newAPI(s), Memory: newMemory(s), NATS: newNATS(s), Log: newLog(s), set: s}
 	panics := s.counters("belfry_panics_total", "Panics in callbacks that the process outlived, by where: `streams`, `delivery` or `api`. Each is a fault of Belfry; the log has its stack.", "part")
 	m.Streams.panics = panics.WithLabelValues("streams")
 	m.Delivery.panics = panics.WithLabelValues("delivery")

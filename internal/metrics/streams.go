@@ -85,6 +85,13 @@ func (s *Streams) Claimed(late time.Duration) {
 	}
 }
 
+// Damaged records how much damage there is that nobody has accepted.
+func (s *Streams) Damaged(n int) {
+	if s != nil {
+		s.damage.Set(float64(n))
+	}
+}
+
 // ServerClock records how far the server's clock is ahead of ours, NodeClock the
 // same of the node whose clock is farthest away.
 func (s *Streams) ServerClock(ahead time.Duration) {
@@ -97,13 +104,6 @@ func (s *Streams) ServerClock(ahead time.Duration) {
 func (s *Streams) NodeClock(ahead time.Duration) {
 	if s != nil {
 		s.nodeClock.Set(ahead.Seconds())
-	}
-}
-
-// Damaged records how much damage there is that nobody has accepted.
-func (s *Streams) Damaged(n int) {
-	if s != nil {
-		s.damage.Set(float64(n))
 	}
 }
 

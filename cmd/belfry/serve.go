@@ -1,0 +1,79 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"belfry/internal/logqueue"
+)
+
+// How long the end of the process waits for whoever reads its log, and then for
+// whoever reads why it failed.
+const (
+	logLimit   = time.Second
+	wordsLimit = time.Second
+)
+
+// serve runs a [Server] until ctx ends or a part of it fails.
+func serve(ctx context.Context, cfg Config, logTo io.Writer) error {
+	// net/http prints what a receiver sent out of turn to the standard logger,
+	// where payloads have no place.
+	log.SetOutput(io.Discard)
+	if logTo == io.Writer(os.Stderr) {
+		// A log whose reader has left is no reason to end.
+		signal.Ignore(syscall.SIGPIPE)
+		logTo = ownStderr()
+	}
+	lines := logqueue.New(logTo, func(dropped uint64) []byte {
+		var line bytes.Buffer
+		slog.New(logHandler(cfg.LogFormat, &line, nil)).Warn("lines of the log were dropped", "lines", dropped)
+		return line.Bytes()
+	})
+	defer lines.Close(logLimit)
+	srv := New(cfg, newLogger(cfg, lines))
+	srv.logDropped = lines.Dropped
+	if err := srv.Start(ctx); err != nil {
+		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+			return nil // told to stop while starting
+		}
+		return serveError(err)
+	}
+	var failure error
+	select {
+	case <-ctx.Done():
+	case failure = <-srv.Failed():
+	}
+	// What is in flight is finished although ctx is over; Stop has its own bound.
+	stopped := srv.Stop(context.WithoutCancel(ctx))
+	if failure == nil {
+		return stopped
+	}
+	return serveError(errors.Join(failure, stopped))
+}
+
+func newLogger(cfg Config, w io.Writer) *slog.Logger {
+	return slog.New(logHandler(cfg.LogFormat, w, &slog.HandlerOptions{Level: cfg.LogLevel}))
+}
+
+func logHandler(format string, w io.Writer, opts *slog.HandlerOptions) slog.Handler {
+	if format == "json" {
+		return slog.NewJSONHandler(w, opts)
+	}
+	return slog.NewTextHandler(w, opts)
+}
+
+// lastWords says why the process ends. A reader that does not read does not keep it
+// from ending.
+func lastWords(w io.Writer, message string) {
+	words := logqueue.New(w, nil)
+	_, _ = io.WriteString(words, "belfry: "+message+"\n") // it never fails
+	words.Close(wordsLimit)
+}

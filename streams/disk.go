@@ -1,0 +1,108 @@
+package streams
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/internal/job"
+)
+
+// nats-server keeps each consumer in a folder of its name. On a disk that does not
+// tell upper from lower case two consumers would share one, and after a restart only
+// one of them is there. So the node with the embedded server writes down what its
+// disk is like, for all nodes, and no inbox is made in the folder of another.
+
+// ignoresCase is the value of diskKey; another one, or none, is a usual disk.
+const ignoresCase = "ignores case"
+
+// fixDisk writes down what the disk is like, if this node knows, and reads it.
+func (s *Store) fixDisk(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, setupTry)
+	defer cancel()
+	kv, err := s.js.KeyValue(ctx, belfryBucket)
+	if err != nil {
+		return err
+	}
+	e, err := kv.Get(ctx, diskKey)
+	switch {
+	case err == nil:
+		s.ignoresCase = string(e.Value()) == ignoresCase
+	case !errors.Is(err, jetstream.ErrKeyNotFound):
+		return fmt.Errorf("couldn't read what the disk is like: %w", err)
+	}
+	if !s.cfg.OnlyNode || s.ignoresCase == s.cfg.DiskIgnoresCase {
+		return nil
+	}
+	if s.ignoresCase = s.cfg.DiskIgnoresCase; s.ignoresCase {
+		_, err = kv.PutString(ctx, diskKey, ignoresCase)
+	} else {
+		err = kv.Purge(ctx, diskKey)
+	}
+	if err != nil {
+		return fmt.Errorf("couldn't write down what the disk is like: %w", err)
+	}
+	return nil
+}
+
+// checkFolder refuses to make an inbox in the folder of another consumer. On another
+// disk there is nothing to look for.
+func (in *Inboxes) checkFolder(ctx context.Context, k job.RouteKey) error {
+	if !in.ignoresCase {
+		return nil
+	}
+	stream, err := in.js.Stream(ctx, FiresStream)
+	if err != nil {
+		return unavailable("couldn't look at the inboxes", err)
+	}
+	mine := inboxConsumer(k)
+	others := stream.ConsumerNames(ctx)
+	taken := ""
+	for name := range others.Name() { // to its end, or it goes on by itself
+		if name != mine && strings.EqualFold(name, mine) {
+			taken = name
+		}
+	}
+	if err := others.Err(); err != nil {
+		return unavailable("couldn't look at the inboxes", err)
+	}
+	if taken == "" {
+		return nil
+	}
+	return fmt.Errorf("%w: route %q in db %q would share the folder of the consumer %s; take a name that differs in more than case",
+		job.ErrCaseOnly, k.ID, k.DB, taken)
+}
+
+// tellCollisions says which routes of an earlier version, or of another disk, share a
+// folder.
+func (s *Store) tellCollisions(ctx context.Context) error {
+	if !s.ignoresCase {
+		return nil
+	}
+	kv, err := s.js.KeyValue(ctx, routesBucket)
+	if err != nil {
+		return unavailable("couldn't look at the routes", err)
+	}
+	keys, err := kv.ListKeys(ctx)
+	if err != nil {
+		return unavailable("couldn't look at the routes", err)
+	}
+	first := map[string]job.RouteKey{}
+	for key := range keys.Keys() {
+		k, err := parseRouteToken(key)
+		if err != nil {
+			continue // no route's
+		}
+		folder := strings.ToLower(inboxConsumer(k))
+		if other, taken := first[folder]; taken {
+			s.cfg.Log.Error("two routes differ in case only, and this disk does not tell: one of them has no inbox",
+				"db", k.DB, "route", k.ID, "other_db", other.DB, "other_route", other.ID)
+			continue
+		}
+		first[folder] = k
+	}
+	return nil
+}
