@@ -6,13 +6,10 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-
-	"belfry/internal/job"
 )
 
 // audit compares what is in JetStream with what Belfry has made, at the start and
@@ -49,14 +46,10 @@ func (s *Store) report(asset, amiss string) {
 	s.cfg.Metrics.Harmed(len(a.harm))
 }
 
-// ready returns what is amiss, if anything is.
-func (a *audit) ready() error {
+// amiss says in words what is amiss.
+func (a *audit) amiss() (all []string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if len(a.harm) == 0 {
-		return nil
-	}
-	var all []string
 	for _, asset := range slices.Sorted(maps.Keys(a.harm)) {
 		all = append(all, a.harm[asset])
 	}
@@ -64,7 +57,7 @@ func (a *audit) ready() error {
 	if more := len(all) - most; more > 0 {
 		all = append(all[:most], fmt.Sprintf("and %d more", more))
 	}
-	return fmt.Errorf("%w: %s", job.ErrUnavailable, strings.Join(all, "; "))
+	return all
 }
 
 // assets names those with which something is amiss.
