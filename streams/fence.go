@@ -60,6 +60,7 @@ func (t *timer) takeFence(ctx context.Context) (uint64, error) {
 	if !errors.Is(err, errNoAnswer) {
 		return seq, err
 	}
+	t.fences.noAnswer()
 	last, found, readErr := t.w.lastOnLeader(ctx, FiresStream, fenceSubject(t.partition))
 	if readErr == nil && found && last.Header.Get(hdrOp) == op {
 		t.fences.note(last.Seq)

@@ -24,6 +24,7 @@ type firesState struct {
 	firstTime         time.Time
 	fences            map[int]uint64 // the last fence of each partition, 0 if there is none
 	written           int64          // how many fences were written since the state before
+	unsure            bool           // perhaps more were, by other nodes or without an answer
 }
 
 // gaps is how many messages are gone between others: age alone leaves none.
@@ -109,10 +110,12 @@ func (s *Store) firesState(ctx context.Context, before firesState) (firesState, 
 			m.Seq = before.fences[p]
 		}
 		now.fences[p] = m.Seq
-		written := s.timers[p].fences.between(before.last, now.last)
+		written, lost := s.timers[p].fences.between(before.last, now.last)
 		if m.Seq > before.last { // perhaps another node's
+			now.unsure = now.unsure || written == 0 || s.leases.hasOthers()
 			written = max(written, 1)
 		}
+		now.unsure = now.unsure || lost
 		now.written += int64(written)
 	}
 	return now, nil
@@ -136,6 +139,12 @@ func removedFires(before, now firesState, tooOld uint64) int {
 	if tooOld >= before.first {
 		aged = int64(min(tooOld, before.last) - before.first + 1)
 	}
+	if now.unsure { // a fence more leaves a gap as a fire does
+		if now.first <= before.last {
+			return 0
+		}
+		return int(max(0, before.fires()-aged))
+	}
 	came := int64(now.last-before.last) - now.written
 	return int(max(0, before.fires()+came-now.fires()-aged))
 }
@@ -143,8 +152,15 @@ func removedFires(before, now firesState, tooOld uint64) int {
 // writtenFences are the sequences of the last fences that this process wrote for a
 // partition. It is safe for concurrent use.
 type writtenFences struct {
-	mu   sync.Mutex // guards seqs
+	mu   sync.Mutex // guards what follows
 	seqs []uint64
+	lost bool // an answer was, since they were last counted
+}
+
+func (w *writtenFences) noAnswer() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.lost = true
 }
 
 func (w *writtenFences) note(seq uint64) {
@@ -156,16 +172,18 @@ func (w *writtenFences) note(seq uint64) {
 	}
 }
 
-// between counts those behind one sequence up to another.
-func (w *writtenFences) between(from, to uint64) (n int) {
+// between counts those behind one sequence up to another, and reports whether there
+// may be more whose answer was lost.
+func (w *writtenFences) between(from, to uint64) (n int, lost bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	lost, w.lost = w.lost, false
 	for _, seq := range w.seqs {
 		if seq > from && seq <= to {
 			n++
 		}
 	}
-	return n
+	return n, lost
 }
 
 // ages knows up to which sequence messages had come at which time, once a minute.
