@@ -142,6 +142,19 @@ func (s *Store) auditAsset(ctx context.Context, want jetstream.StreamConfig) err
 	return s.mendAsset(ctx, info.Config, want)
 }
 
+// wasChanged reports whether a stream is gone, or is not as it should be.
+func (s *Store) wasChanged(ctx context.Context, name string) bool {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	stream, err := s.js.Stream(ctx, name)
+	if err != nil {
+		return errors.Is(err, jetstream.ErrStreamNotFound)
+	}
+	return slices.ContainsFunc(s.assets(s.partitions), func(want jetstream.StreamConfig) bool {
+		return want.Name == name && len(differences(stream.CachedInfo().Config, want)) > 0
+	})
+}
+
 // madeThen reports whether the stream was ours and is the same one still.
 func (s *Store) madeThen(name string, created time.Time) bool {
 	s.audit.mu.Lock()

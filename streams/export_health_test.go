@@ -36,7 +36,7 @@ func (t *Health) Began() (func(error), error) { return t.h.began(FiresStream, 1)
 func (t *Health) Look(connected bool) int     { return len(t.h.look(connected)) }
 func (t *Health) ProbeEnded(err error)        { t.h.probeEnded(FiresStream, 0, err) }
 func (t *Health) Amiss() string               { return strings.Join(t.h.amiss(), "; ") }
-func (t *Health) Stuck() string               { _, why := t.h.stuck(); return why }
+func (t *Health) Stuck() bool                 { return len(t.h.stuck()) > 0 }
 
 var ErrTimeout = errTimeout
 

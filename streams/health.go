@@ -262,18 +262,26 @@ func (h *health) amiss() (all []string) {
 	return all
 }
 
-// stuck returns since when a stream has not been able to take any write, and what
-// was said of it. A refusal is no such state: it passes when its cause does.
-func (h *health) stuck() (since time.Time, why string) {
+// stuckStream is one that has not been able to take any write since.
+type stuckStream struct {
+	name  string
+	since time.Time
+	why   string
+}
+
+// stuck returns the streams that cannot take any write, the first that could not
+// first. A refusal is no such state: it passes when its cause does.
+func (h *health) stuck() (all []stuckStream) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for name, s := range h.all {
 		var refused *jetstream.APIError
-		if s.down && !errors.As(s.failed, &refused) && !errors.Is(s.failed, errOtherStream) && (why == "" || s.since.Before(since)) {
-			since, why = s.since, unwritableText([]string{name}, s.why)
+		if s.down && !errors.As(s.failed, &refused) && !errors.Is(s.failed, errOtherStream) {
+			all = append(all, stuckStream{name, s.since, unwritableText([]string{name}, s.why)})
 		}
 	}
-	return since, why
+	slices.SortFunc(all, func(a, b stuckStream) int { return a.since.Compare(b.since) })
+	return all
 }
 
 // writeAnswer is what the answer to a write says of its stream.

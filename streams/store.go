@@ -241,8 +241,16 @@ func (s *Store) Run(ctx context.Context) error {
 }
 
 // Stuck returns since when there has been a stream that takes no write, and why, as
-// it is with a server that cannot store anything. The reason is "" if there is none.
-func (s *Store) Stuck() (since time.Time, why string) { return s.health.stuck() }
+// it is with a server that cannot store anything. The reason is "" if there is none,
+// or if other hands are to blame: the audit mends that, or tells it.
+func (s *Store) Stuck(ctx context.Context) (since time.Time, why string) {
+	for _, stuck := range s.health.stuck() {
+		if !s.wasChanged(ctx, stuck.name) {
+			return stuck.since, stuck.why
+		}
+	}
+	return time.Time{}, ""
+}
 
 // writtenStreams names the streams that Belfry writes to. The others are the
 // server's own.

@@ -21,7 +21,8 @@ func serveError(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &refused), errors.As(err, &configured), errors.Is(err, errFolderLost):
+	case errors.As(err, &refused), errors.As(err, &configured), errors.Is(err, errFolderLost),
+		errors.Is(err, streams.ErrForeign), errors.Is(err, streams.ErrPartitions):
 		return command.NeedsPerson(err)
 	}
 	return command.StartAgain(err)

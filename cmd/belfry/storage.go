@@ -30,7 +30,7 @@ var errStuck = errors.New("nats-server takes no writes any more, though the disk
 func (s *Server) watchStorage(ctx context.Context, store *streams.Store) error {
 	told := false
 	for pause(ctx, time.Second) {
-		since, why := store.Stuck()
+		since, why := store.Stuck(ctx)
 		if why == "" {
 			told = false
 			s.setDiskFull(nil)
@@ -51,7 +51,7 @@ func (s *Server) watchStorage(ctx context.Context, store *streams.Store) error {
 		if !pause(ctx, stuckStill) {
 			return nil
 		}
-		if _, why := store.Stuck(); why != "" {
+		if _, why := store.Stuck(ctx); why != "" {
 			s.log.Error(errStuck.Error(), "reason", why)
 			return fmt.Errorf("%w: %s", errStuck, why)
 		}
