@@ -105,9 +105,10 @@ func (s *Store) auditOnce(ctx context.Context) {
 	s.tellTrouble(ctx, "the consumers of routes", s.auditConsumers(ctx))
 }
 
-// tellTrouble says that something could not be looked at. It is the next time.
+// tellTrouble says that something could not be looked at. It is the next time. That
+// a stream takes no writes the log has been told.
 func (s *Store) tellTrouble(ctx context.Context, what string, err error) {
-	if err != nil && ctx.Err() == nil {
+	if err != nil && ctx.Err() == nil && !isTold(err) {
 		s.cfg.Log.Warn("couldn't compare an asset with what it should be", "asset", what, "error", err)
 	}
 }
