@@ -50,10 +50,10 @@ func tryPost(t *testing.T, p *running, id string, due time.Time) (status int, te
 }
 
 // becomesUnready waits until /readyz is 503 with those words.
-func becomesUnready(t *testing.T, p *running, words ...string) {
+func becomesUnready(t *testing.T, client *http.Client, p *running, words ...string) {
 	t.Helper()
 	waittest.Eventually(t, func() string {
-		rsp, err := http.Get(p.ready["api"] + "/readyz")
+		rsp, err := client.Get(p.ready["api"] + "/readyz")
 		if err != nil {
 			return err.Error()
 		}
@@ -107,7 +107,7 @@ func TestFullDisk(t *testing.T) {
 		}
 	}
 	f.Close()
-	becomesUnready(t, p, "no space left on device")
+	becomesUnready(t, http.DefaultClient, p, "no space left on device")
 	waittest.Eventually(t, func() string { // there is room for some in the page of the file
 		if status, text, _ := tryPost(t, p, fmt.Sprint(accepted), due); status == http.StatusOK {
 			accepted++
@@ -117,7 +117,7 @@ func TestFullDisk(t *testing.T) {
 		}
 		return ""
 	})
-	becomesUnready(t, p, "KV_jobs_0")
+	becomesUnready(t, http.DefaultClient, p, "KV_jobs_0")
 	status, text, took := tryPost(t, p, "late", due)
 	if status != http.StatusServiceUnavailable || !strings.Contains(text, "E302") || took > 2*time.Second {
 		t.Errorf("a job on a full disk: %d %s after %v, want 503 E302 at once", status, text, took)
@@ -133,7 +133,7 @@ func TestFullDisk(t *testing.T) {
 	again := startProgram(t, data, "--existing-data")
 	getFrom(t, again, "/readyz", http.StatusOK, nil)
 	if n := countJobs(t, again); n != accepted {
-		t.Errorf("there are %d jobs, want %d", n, accepted)
+		t.Errorf("there are %d jobs, want %d; %s", n, accepted, getFrom(t, again, "/job/games?limit=1000", http.StatusOK, nil))
 	}
 	for id := range accepted {
 		waittest.Eventually(t, func() string {
@@ -158,13 +158,24 @@ func TestNoFilesLeft(t *testing.T) {
 	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &was); err != nil {
 		t.Skipf("the limits of another process cannot be changed here: %v", err)
 	}
-	getFrom(t, p, "/healthz", http.StatusOK, nil) // on a connection that is kept
+	// On a connection that is kept: a test server that ends closes those of the
+	// default client.
+	own := &http.Client{Transport: &http.Transport{}}
+	t.Cleanup(own.CloseIdleConnections)
+	rsp, err := own.Get(p.ready["api"] + "/healthz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, rsp.Body); err != nil {
+		t.Fatal(err)
+	}
+	rsp.Body.Close()
 	few := was
 	few.Cur = 8
 	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &few, nil); err != nil {
 		t.Fatal(err)
 	}
-	becomesUnready(t, p, "too many open files")
+	becomesUnready(t, own, p, "too many open files")
 	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &was, nil); err != nil {
 		t.Fatal(err)
 	}
