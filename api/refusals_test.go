@@ -162,6 +162,8 @@ var refusals = []refusal{
 	{"GET", "/job/db/coll/waiting", ``, fmt.Errorf("%w: %w: when", job.ErrNotAJob, job.ErrUnknownField), 400, "E105", "when"},
 	{"POST", "/job/db/coll", `{"id":"x","trigger_time":1667659342626,"route":"none"}`, nil, 400, "E106", `route is "none"`},
 	{"GET", "/route/db/none", ``, nil, 400, "E106", "route not found"},
+	{"GET", "/route/db/r", ``, fmt.Errorf("%w: key db.r", job.ErrNotARoute), 400, "E111", "key db.r"},
+	{"POST", "/job/db/coll", `{"id":"x","trigger_time":1667659342626,"route":"r"}`, fmt.Errorf("%w: key db.r", job.ErrNotARoute), 400, "E111", "not a route"},
 	{"PUT", "/route/db/none", `{"type":"NATS"}`, nil, 400, "E106", "route not found"},
 	{"DELETE", "/route/db/none", ``, nil, 400, "E106", "route not found"},
 	{"POST", "/route/db", `{"id":"r","type":"NATS"}`, nil, 400, "E107", "other content"},

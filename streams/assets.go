@@ -1,55 +1,101 @@
 package streams
 
 import (
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// buckets are those that the KV client can make as they are wanted.
-func buckets() []jetstream.KeyValueConfig {
-	return []jetstream.KeyValueConfig{
-		{
-			Bucket:         belfryBucket,
-			Description:    ourDescription + "what was fixed at first start, and who is at work",
-			LimitMarkerTTL: presenceTTL,
-		},
-		{
-			Bucket:      gatesBucket,
-			Description: ourDescription + "what holds routes back for a while",
-			TTL:         gatesTTL,
-		},
-		{
-			Bucket:         routesBucket,
-			Description:    ourDescription + "the routes",
-			LimitMarkerTTL: deletedFor,
-		},
-		{
-			Bucket:      tokensBucket,
-			Description: ourDescription + "who may use the API",
-		},
+// assets are the streams that Belfry keeps its state in, those of its buckets
+// among them, in the order in which they are made. A start makes what is missing of
+// them, the manifest names them, and the audit compares each with what stands here;
+// see assetFields for what an operator may change.
+func (s *Store) assets(partitions int) []jetstream.StreamConfig {
+	all := s.fixedAssets()
+	for p := range partitions {
+		all = append(all, asset(jobsConfig(p)))
+	}
+	return all
+}
+
+// fixedAssets are those of which there is one, however many partitions there are:
+// how many there are stands in the first of them.
+func (s *Store) fixedAssets() []jetstream.StreamConfig {
+	all := append(bucketAssets(), s.streamAssets()...)
+	for i := range all {
+		all[i] = asset(all[i])
+	}
+	return all
+}
+
+// asset adds what all assets have alike. How many copies there are is decided when
+// one is made, and later; see copies.
+func asset(cfg jetstream.StreamConfig) jetstream.StreamConfig {
+	cfg.Storage = jetstream.FileStorage
+	cfg.Metadata = map[string]string{metaAsset: cfg.Name}
+	return cfg
+}
+
+// assetNames names the assets, in the order in which they are made.
+func (s *Store) assetNames(partitions int) []string {
+	var names []string
+	for _, cfg := range s.assets(partitions) {
+		names = append(names, cfg.Name)
+	}
+	return names
+}
+
+// isAsset reports whether a stream has a name of Belfry's.
+func (s *Store) isAsset(name string) bool {
+	_, jobs := parseJobsStream(name)
+	return jobs || slices.Contains(s.assetNames(0), name)
+}
+
+// IsAsset reports whether a stream has a name of Belfry's.
+func IsAsset(stream string) bool { return (&Store{}).isAsset(stream) }
+
+// bucketAssets are the buckets, but for those of the jobs.
+func bucketAssets() []jetstream.StreamConfig {
+	return []jetstream.StreamConfig{
+		bucketConfig(belfryBucket, "what was fixed at first start, and who is at work", 0, presenceTTL),
+		bucketConfig(gatesBucket, "what holds routes back for a while", gatesTTL, 0),
+		bucketConfig(routesBucket, "the routes", 0, deletedFor),
+		tokensConfig(),
 	}
 }
+
+func tokensConfig() jetstream.StreamConfig {
+	return bucketConfig(tokensBucket, "who may use the API", 0, 0)
+}
+
+// bucketConfig is a bucket as the KV client makes one.
+func bucketConfig(bucket, description string, ttl, markerTTL time.Duration) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:                   bucketStream(bucket),
+		Description:            ourDescription + description,
+		Subjects:               []string{bucketPrefix(bucket) + ">"},
+		MaxMsgsPerSubject:      1,
+		MaxAge:                 ttl,
+		Discard:                jetstream.DiscardNew,
+		Duplicates:             bucketDuplicates,
+		DenyDelete:             true,
+		AllowRollup:            true,
+		AllowDirect:            true,
+		AllowMsgTTL:            markerTTL > 0,
+		SubjectDeleteMarkerTTL: markerTTL,
+	}
+}
+
+// bucketDuplicates is the window for message ids that the KV client gives a bucket.
+const bucketDuplicates = 2 * time.Minute
 
 // gatesTTL is how long what holds a route back is kept without being written
 // again: longer than it holds anything back.
 const gatesTTL = time.Hour
 
-// ourDescription begins the description of all that Belfry makes.
-const ourDescription = "Belfry: "
-
-// streams are all others, the jobs buckets among them.
-func (s *Store) streams() []jetstream.StreamConfig {
-	all := s.fixedStreams()
-	for p := range s.partitions {
-		all = append(all, jobsConfig(p))
-	}
-	return all
-}
-
-// fixedStreams are those of which there is one, however many partitions there
-// are.
-func (s *Store) fixedStreams() []jetstream.StreamConfig {
+// streamAssets are the streams that are no buckets.
+func (s *Store) streamAssets() []jetstream.StreamConfig {
 	return []jetstream.StreamConfig{
 		{
 			Name:               FiresStream,
@@ -86,9 +132,13 @@ func (s *Store) fixedStreams() []jetstream.StreamConfig {
 			Description: ourDescription + "deliveries that the subscribers of NATS routes exhausted or refused",
 			Subjects:    []string{unackedSubjects, refusedSubjects},
 			MaxAge:      s.cfg.FiresMaxAge,
+			Duplicates:  min(advisoryDuplicates, s.cfg.FiresMaxAge),
 		},
 	}
 }
+
+// advisoryDuplicates is JetStream's default, since advisories have no message ids.
+const advisoryDuplicates = 2 * time.Minute
 
 // noDuplicates is the shortest window for message ids that JetStream takes. A
 // stream that has none of them needs no window, and a start reads each message

@@ -24,9 +24,7 @@ func (s *Store) buryAdvised(ctx context.Context) {
 }
 
 func (s *Store) readAdvisories(ctx context.Context) error {
-	c, err := s.js.CreateOrUpdateConsumer(ctx, advisoryStream, jetstream.ConsumerConfig{
-		Durable: buryConsumer, AckPolicy: jetstream.AckExplicitPolicy, AckWait: 30 * time.Second,
-	})
+	c, err := s.buryInbox(ctx)
 	if err != nil {
 		return err
 	}

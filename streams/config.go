@@ -101,6 +101,10 @@ type Config struct {
 	// again; 0 is a minute.
 	GrowEvery time.Duration
 
+	// AuditEvery is how often everything in JetStream is compared with what it
+	// should be; 0 is [DefaultAudit].
+	AuditEvery time.Duration
+
 	// Metrics counts what happens; nil is nobody.
 	Metrics *metrics.Streams
 
@@ -127,12 +131,17 @@ type Conns struct {
 	Requests *nats.Conn
 }
 
+// DefaultAudit is how often everything in JetStream is compared: what other hands
+// have changed is as it was within a minute.
+const DefaultAudit = 45 * time.Second
+
 func (c Config) withDefaults() Config {
 	c.GrowEvery = cmp.Or(c.GrowEvery, time.Minute)
 	c.Partitions = cmp.Or(c.Partitions, 1)
 	c.HistoryTTL = cmp.Or(c.HistoryTTL, 24*time.Hour)
 	c.FiresMaxAge = cmp.Or(c.FiresMaxAge, 72*time.Hour)
 	c.DeadMaxAge = cmp.Or(c.DeadMaxAge, 30*24*time.Hour)
+	c.AuditEvery = cmp.Or(c.AuditEvery, DefaultAudit)
 	c.NativeAckWait = cmp.Or(c.NativeAckWait, job.DefaultAckWait)
 	c.NativeMaxDeliver = cmp.Or(c.NativeMaxDeliver, job.DefaultMaxDeliver)
 	c.MaxMeta = cmp.Or(c.MaxMeta, 512<<10)

@@ -13,9 +13,14 @@
 //   - the store: store.go, config.go, setup.go, assets.go, pause.go
 //   - what was made: manifest.go, ledger.go, book.go, survey.go, refusal.go,
 //     damage.go, replicas.go
+//   - other hands: foreign.go, audit.go, assetfields.go, assetmend.go,
+//     assetdocs.go, auditkeys.go, auditrecords.go, inboxfields.go,
+//     inboxmend.go, inboxaudit.go, floors.go, removed.go, refire.go,
+//     overwrite.go
 //   - names and records: names.go, escape.go, headers.go, record.go,
 //     firemessage.go
-//   - writing: writer.go, put.go, asker.go, committer.go, committers.go
+//   - writing: writer.go, put.go, asker.go, committer.go, committers.go,
+//     health.go, probe.go
 //   - reading: get.go, limit.go, reads.go, reader.go, readbare.go, messages.go,
 //     ordered.go, watch.go, quorum.go
 //   - jobs: jobs.go, cancel.go, list.go, places.go, attempts.go

@@ -19,7 +19,9 @@ func (t *timer) own(ctx context.Context) (tenure, bool) {
 			t.meter.FenceTaken()
 			return ten, true
 		}
-		t.log.Warn("couldn't take the partition yet", "partition", t.partition, "error", err)
+		if !isTold(err) {
+			t.log.Warn("couldn't take the partition yet", "partition", t.partition, "error", err)
+		}
 		sleep(ctx, pause.NextBackOff())
 	}
 	return tenure{}, false
@@ -52,11 +54,16 @@ func (t *timer) takeFence(ctx context.Context) (uint64, error) {
 			hdrTTL:              {"never"},
 		},
 	})
+	if err == nil {
+		t.fences.note(seq)
+	}
 	if !errors.Is(err, errNoAnswer) {
 		return seq, err
 	}
+	t.fences.noAnswer()
 	last, found, readErr := t.w.lastOnLeader(ctx, FiresStream, fenceSubject(t.partition))
 	if readErr == nil && found && last.Header.Get(hdrOp) == op {
+		t.fences.note(last.Seq)
 		return last.Seq, nil
 	}
 	return 0, err

@@ -100,6 +100,8 @@ func (t *timer) claimed(claim job.Record, ten tenure) {
 			t.meter.Published(route.Type, t.now().Sub(began))
 			if route.Type == job.NATS {
 				t.finisher.add(claim, t.now())
+			} else {
+				t.fireSeqs.note(claim.Revision, seq)
 			}
 			t.fireEnded()
 		default:
@@ -128,6 +130,9 @@ func (t *timer) publish(ctx context.Context, claim job.Record, ten tenure) {
 			if seq, err = t.w.send(ctx, t.fireMessage(claim, ten)); err == nil {
 				t.saw(seq)
 				t.meter.Published(route.Type, t.now().Sub(began))
+				if route.Type == job.REST {
+					t.fireSeqs.note(claim.Revision, seq)
+				}
 			}
 			if t.published(ctx, claim, ten, route, err) {
 				return

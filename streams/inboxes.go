@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,6 +34,8 @@ type Inboxes struct {
 
 	ignoresCase bool // the disk that the consumers are on
 
+	floors *floors
+
 	mu      sync.Mutex // guards pullers
 	pullers []*puller  // those without a pull under way, at most idlePullers
 }
@@ -43,56 +44,13 @@ type Inboxes struct {
 // all that it may get at once.
 const idlePullers = 64
 
-func newInboxes(nc *nats.Conn, js jetstream.JetStream, cfg Config) *Inboxes {
-	return &Inboxes{nc: nc, js: js, cfg: cfg}
+func newInboxes(by access, cfg Config) *Inboxes {
+	return &Inboxes{nc: by.nc, js: by.js, cfg: cfg, floors: &floors{w: by.w}}
 }
 
 // Subscription names what a plain NATS client needs to read the inbox.
 func (in *Inboxes) subscription(k job.RouteKey) job.Subscription {
 	return job.Subscription{Stream: FiresStream, Subject: fireSubject(k), Consumer: inboxConsumer(k), APIPrefix: in.cfg.SubscriberAPI}
-}
-
-// ensure makes the inbox of a route, empty, unless it is there, and brings it
-// in line with the route's policy. One left by a deleted route of the same type
-// is taken over with what is in it; of another type, it is
-// [job.ErrRouteClearing]. Where another consumer has its folder, it is
-// [job.ErrCaseOnly].
-func (in *Inboxes) ensure(ctx context.Context, r job.Route) error {
-	want := in.config(r)
-	c, err := in.js.Consumer(ctx, FiresStream, want.Durable)
-	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		if err := in.checkFolder(ctx, r.RouteKey); err != nil {
-			return err
-		}
-		c, err = in.js.CreateConsumer(ctx, FiresStream, want)
-	}
-	if err != nil {
-		return unavailable("couldn't make the inbox of the route", err)
-	}
-	is := c.CachedInfo().Config
-	if was := is.Metadata[metaType]; was != string(r.Type) {
-		return fmt.Errorf("%w: the deleted route %q of type %s is still being cleared; try again in a minute", job.ErrRouteClearing, r.ID, was)
-	}
-	if !in.fits(is, r) {
-		is.MaxRequestExpires = cmp.Or(want.MaxRequestExpires, is.MaxRequestExpires)
-		is.AckWait, is.MaxDeliver, is.BackOff = want.AckWait, want.MaxDeliver, want.BackOff
-		if r.Type == job.REST {
-			is.MaxAckPending = want.MaxAckPending
-		}
-		if _, err := in.js.UpdateConsumer(ctx, FiresStream, is); err != nil {
-			return unavailable("couldn't change the inbox of the route", err)
-		}
-	}
-	return nil
-}
-
-// fits reports whether a consumer is as the route's inbox is to be.
-func (in *Inboxes) fits(is jetstream.ConsumerConfig, r job.Route) bool {
-	want := in.config(r)
-	return is.Metadata[metaType] == string(r.Type) &&
-		is.AckWait == want.AckWait && is.MaxDeliver == want.MaxDeliver && slices.Equal(is.BackOff, want.BackOff) &&
-		(want.MaxRequestExpires == 0 || is.MaxRequestExpires == want.MaxRequestExpires) &&
-		(r.Type != job.REST || is.MaxAckPending == want.MaxAckPending)
 }
 
 // workerAckWait is how long a worker may be silent about a fire before it is
@@ -156,7 +114,7 @@ func (in *Inboxes) Fetch(ctx context.Context, k job.RouteKey, max int, wait time
 	case errors.Is(err, errNoConsumer):
 		// Perhaps removed by another process while the route was made again.
 		if r, lost := in.routes.cache.Get(ctx, k); lost == nil {
-			if err := in.ensure(ctx, r); err != nil {
+			if err := in.ensure(ctx, r, hadInbox); err != nil {
 				return err
 			}
 		}
@@ -225,16 +183,24 @@ func (in *Inboxes) Remove(ctx context.Context, k job.RouteKey) error {
 		case !errors.Is(err, job.ErrRouteNotFound):
 			return err
 		}
-		err := in.js.DeleteConsumer(ctx, FiresStream, inboxConsumer(k))
+		c, err := in.js.Consumer(ctx, FiresStream, inboxConsumer(k))
+		if errors.Is(err, jetstream.ErrConsumerNotFound) {
+			return nil
+		}
+		if err == nil {
+			in.saw(c.CachedInfo())
+			err = in.js.DeleteConsumer(ctx, FiresStream, inboxConsumer(k))
+		}
 		if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 			return unavailable("couldn't delete the inbox of the route", err)
 		}
 		switch r, err := in.routes.Get(ctx, k); {
 		case err == nil:
-			return in.ensure(ctx, r)
+			return in.ensure(ctx, r, hadInbox)
 		case !errors.Is(err, job.ErrRouteNotFound):
 			return err
 		}
+		in.floors.forget(inboxConsumer(k))
 		return nil
 	})
 }

@@ -16,7 +16,7 @@ func (in *Inboxes) Follow(ctx context.Context, visit func(job.Inbox)) error {
 	if err != nil {
 		return err
 	}
-	in.routes.watch(ctx, func(r *job.Route, exists bool) {
+	in.routes.watch(ctx, func(r *job.Route, found error) {
 		switch {
 		case r == nil: // every route was visited; what is left has none
 			for _, box := range left {
@@ -24,15 +24,19 @@ func (in *Inboxes) Follow(ctx context.Context, visit func(job.Inbox)) error {
 				visit(box.Inbox)
 			}
 			left = nil
-		case exists:
-			box, found := left[r.RouteKey]
+		case errors.Is(found, job.ErrNotARoute):
+			// What is in the inbox waits until there is a route again, or none.
+			delete(left, r.RouteKey)
+		case found == nil:
+			box, there := left[r.RouteKey]
 			delete(left, r.RouteKey)
 			// A route may have come without its inbox, by a plain KV put.
 			// If it cannot be made now, the first fetch tries again.
-			if !found || !in.fits(box.config, *r) {
-				if err := in.ensure(ctx, *r); err != nil {
+			if !there || !in.fits(box.config, *r) {
+				if err := in.ensure(ctx, *r, hadInbox); err != nil {
 					in.cfg.Log.Warn("no inbox for the route yet", "db", r.DB, "route", r.ID, "error", err)
 				}
+				box.Waiting = box.Waiting || left != nil // one that is made again has what it had
 			}
 			visit(job.Inbox{RouteKey: r.RouteKey, Type: r.Type, Waiting: box.Waiting, Concurrency: r.Concurrency})
 		default:

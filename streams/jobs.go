@@ -48,7 +48,7 @@ func (s *Jobs) read(ctx context.Context, k job.Key) (r job.Record, found bool, e
 	case errors.Is(err, errNoRecord):
 		return r, false, nil
 	case errors.Is(err, job.ErrNotAJob):
-		return r, false, fmt.Errorf("%w; nats kv del %s %s removes it", err, jobsBucket(p), jobKey(k))
+		return r, false, fmt.Errorf("%w; nats kv del %s %s removes it, and so does DELETE; POST and PUT replace it", err, jobsBucket(p), jobKey(k))
 	}
 	return r, err == nil, err
 }
@@ -84,7 +84,7 @@ func (s *Jobs) Get(ctx context.Context, k job.Key) (job.Record, error) {
 // Create stores a new job. Creating it again with the same content does
 // nothing while it lives or its final state is kept; other content is refused
 // with [job.ErrJobExists] while it lives. A finished job with other content,
-// and a cancelled one, is armed anew.
+// and a cancelled one, is armed anew; what is no job is replaced.
 func (s *Jobs) Create(ctx context.Context, j job.Job) error {
 	if _, err := s.routes.cached(ctx, j.RouteKey()); err != nil {
 		return err
@@ -98,7 +98,7 @@ func (s *Jobs) Create(ctx context.Context, j job.Job) error {
 			return err
 		}
 		old, found, err := s.read(ctx, j.Key)
-		if err != nil {
+		if err != nil && !errors.Is(err, job.ErrNotAJob) {
 			return err
 		}
 		switch {
@@ -143,12 +143,12 @@ func (s *Jobs) buryBefore(ctx context.Context, r job.Record) error {
 // it was. Is that just what was asked for, the update is done: an earlier one
 // may have come through without its answer. An expect that is not 0 is the only
 // revision to change, else it fails with [job.ErrRevision]; repeating a change
-// that was made does nothing.
+// that was made does nothing. What is no job is replaced.
 func (s *Jobs) Update(ctx context.Context, j job.Job, expect uint64) error {
 	if _, err := s.routes.cached(ctx, j.RouteKey()); err != nil {
 		return err
 	}
-	return s.change(ctx, j.Key, func(r job.Record) (job.Record, error) {
+	err := s.change(ctx, j.Key, func(r job.Record) (job.Record, error) {
 		if expect != 0 && r.Revision != expect {
 			return r, unlessMade(r, expect, r.Status == job.Scheduled && r.SameContent(j))
 		}
@@ -158,12 +158,19 @@ func (s *Jobs) Update(ctx context.Context, j job.Job, expect uint64) error {
 		}
 		return n, err
 	})
+	if errors.Is(err, job.ErrNotAJob) {
+		return s.overwrite(ctx, j.Key, expect, func(revision uint64) error {
+			_, err := s.write(ctx, job.New(j, rand.Text()), revision)
+			return err
+		})
+	}
+	return err
 }
 
 // Cancel stops a job that waits, with the errors of [Jobs.Update]. Cancelling
-// it again does nothing.
+// it again does nothing. What is no job is removed.
 func (s *Jobs) Cancel(ctx context.Context, k job.Key, expect uint64) error {
-	return s.change(ctx, k, func(r job.Record) (job.Record, error) {
+	err := s.change(ctx, k, func(r job.Record) (job.Record, error) {
 		if expect != 0 && r.Revision != expect {
 			return r, unlessMade(r, expect, r.Status == job.Cancelled)
 		}
@@ -172,6 +179,15 @@ func (s *Jobs) Cancel(ctx context.Context, k job.Key, expect uint64) error {
 		}
 		return r.Cancel(s.cfg.Now())
 	})
+	if errors.Is(err, job.ErrNotAJob) {
+		return s.overwrite(ctx, k, expect, func(revision uint64) error {
+			m := purgeMarker(jobSubject(partitionOf(k, s.partitions), k), s.cfg.HistoryTTL)
+			m.Header[hdrExpectSubjectSeq] = []string{formatUint(revision)}
+			_, err := s.w.send(ctx, m)
+			return err
+		})
+	}
+	return err
 }
 
 // unlessMade is the error of a change that was for the revision expect of r,

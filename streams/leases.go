@@ -101,6 +101,13 @@ func (l *leases) ready() error {
 	return nil
 }
 
+// hasOthers reports whether other nodes are alive.
+func (l *leases) hasOthers() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.others() > 0
+}
+
 // others counts the other nodes that are alive; l.mu is held.
 func (l *leases) others() int {
 	n := 0

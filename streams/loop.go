@@ -67,6 +67,10 @@ func (t *timer) run(ctx context.Context) {
 			t.depose(ten)
 		case o := <-t.orders:
 			t.obey(ctx, o)
+		case g := <-t.gone:
+			t.lookForFires(ctx, g)
+		case m := <-t.missing:
+			t.tookMissing(ctx, m)
 		case run := <-t.freed:
 			t.holds.end(run)
 		case c := <-t.settled:
@@ -172,7 +176,7 @@ func (t *timer) observe(m tailed) {
 			ten := t.tenure
 			c := doubtful{seq: m.seq, due: m.rec.Due, route: m.rec.RouteKey(), behind: true}
 			t.unsettled[m.seq] = struct{}{}
-			t.start(func(ctx context.Context) { t.settle(ctx, c, ten, false) })
+			t.start(func(ctx context.Context) { t.settle(ctx, c, ten, 0) })
 		}
 	}
 }

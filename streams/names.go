@@ -25,7 +25,7 @@ const (
 	advisoryStream = "ADVISORIES" // what JetStream says of the consumers of FIRES
 	routesBucket   = "routes"     // one key per route
 	tokensBucket   = "tokens"     // one key per bearer token
-	belfryBucket   = "belfry"     // the number of partitions, leases, nodes, the last restore, and what the disk is like
+	belfryBucket   = "belfry"     // the number of partitions, leases, nodes, the last restore, ack floors, and what the disk is like
 	gatesBucket    = "gates"      // what holds routes back for a while
 
 	jobsBucketPrefix  = "jobs_" // a bucket per partition
@@ -50,14 +50,18 @@ const (
 	// authKey is the other one, of the first jobs bucket, and a key of the
 	// bucket belfry: the mark that authentication was on.
 	authKey = "authentication"
+	// probeKey is one of each bucket, which shows that writes work.
+	probeKey = "probe"
 
 	partitionsKey = "partitions"
 	manifestKey   = "manifest"
 	restoreKey    = "restore"
 	diskKey       = "disk"
+	restoreCopy   = "restore.copy" // the same once more, should other hands harm it
 	leasePrefix   = "lease."
 	nodePrefix    = "node."
 	clockPrefix   = "clock."
+	floorPrefix   = "floors."
 
 	breakerPrefix = "breaker."
 	ratePrefix    = "rate."
@@ -96,6 +100,9 @@ const (
 	hdrDied = "Belfry-Died"
 )
 
+// hdrProbe is the number of a message that shows that writes work.
+const hdrProbe = "Belfry-Probe"
+
 // Headers that JetStream gives a meaning to.
 const (
 	hdrExpectSubjectSeq = "Nats-Expected-Last-Subject-Sequence"
@@ -130,6 +137,13 @@ const (
 	InboxAcks = "$JS.ACK." + FiresStream + ".>"
 )
 
+// metaAsset is the key of a stream's metadata that says that it is Belfry's; its
+// value is the stream's name. Streams of older versions have ourDescription alone.
+const (
+	metaAsset      = "belfry.asset"
+	ourDescription = "Belfry: " // begins the description of all that Belfry makes
+)
+
 // WriteSubjects match every subject on which a message changes something that
 // Belfry keeps: those of its streams and buckets, and of JetStream's API.
 func WriteSubjects() []string {
@@ -140,14 +154,19 @@ func WriteSubjects() []string {
 // it for some, and a consumer for its next ones.
 func leaderGet(stream string) string  { return "$JS.API.STREAM.MSG.GET." + stream }
 func replicaGet(stream string) string { return "$JS.API.DIRECT.GET." + stream }
+func purgeOf(stream string) string    { return "$JS.API.STREAM.PURGE." + stream }
 func nextOf(stream, consumer string) string {
 	return "$JS.API.CONSUMER.MSG.NEXT." + stream + "." + consumer
 }
 
+// bucketStream names the stream behind a bucket, and bucketPrefix begins the
+// subjects of its keys.
+func bucketStream(bucket string) string { return "KV_" + bucket }
+func bucketPrefix(bucket string) string { return "$KV." + bucket + "." }
+
 func jobsBucket(partition int) string   { return jobsBucketPrefix + strconv.Itoa(partition) }
 func jobsStream(partition int) string   { return bucketStream(jobsBucket(partition)) }
-func bucketStream(bucket string) string { return "KV_" + bucket }
-func jobsPrefix(partition int) string   { return "$KV." + jobsBucket(partition) + "." }
+func jobsPrefix(partition int) string   { return bucketPrefix(jobsBucket(partition)) }
 func fenceSubject(partition int) string { return "fence." + strconv.Itoa(partition) }
 
 func jobSubject(partition int, k job.Key) string { return jobsPrefix(partition) + jobKey(k) }
@@ -173,6 +192,37 @@ func jobsBucketOf(subject string) string {
 	}
 	bucket, _, _ := strings.Cut(rest, ".")
 	return bucket
+}
+
+// probeSubject is where a stream is tried.
+func probeSubject(stream string) string {
+	switch stream {
+	case FiresStream:
+		return "fence." + probeKey
+	case DeadStream:
+		return "dead." + probeKey
+	case attemptsStream:
+		return "attempts." + probeKey
+	}
+	return "$KV." + strings.TrimPrefix(stream, bucketStream("")) + "." + probeKey
+}
+
+// streamOf names the stream of Belfry that a message on a subject goes to, "" for
+// none.
+func streamOf(subject string) string {
+	first, rest, _ := strings.Cut(subject, ".")
+	switch first {
+	case "$KV":
+		bucket, _, _ := strings.Cut(rest, ".")
+		return bucketStream(bucket)
+	case "fires", "fence":
+		return FiresStream
+	case "dead":
+		return DeadStream
+	case "attempts":
+		return attemptsStream
+	}
+	return ""
 }
 
 // jobKey is the job's key in its bucket: three escaped tokens.
@@ -219,7 +269,13 @@ func partitionOf(k job.Key, partitions int) int {
 func leaseKey(partition int) string   { return leasePrefix + strconv.Itoa(partition) }
 func nodeKey(node string) string      { return nodePrefix + node }
 func clockKey(node string) string     { return clockPrefix + node }
+func floorKey(n int) string           { return floorPrefix + strconv.Itoa(n) }
 func belfrySubject(key string) string { return "$KV." + belfryBucket + "." + key }
+
+// isPresence reports whether a key tells of a lease or a node.
+func isPresence(key string) bool {
+	return strings.HasPrefix(key, leasePrefix) || strings.HasPrefix(key, nodePrefix)
+}
 
 // parseLeaseKey undoes leaseKey, for partitions below the number that there are.
 func parseLeaseKey(key string, partitions int) (partition int, ok bool) {

@@ -11,6 +11,7 @@ const anyNumber = unlimited - 1
 
 // opening says how far the gate of a route is open:
 //
+//	something that is no route  shut
 //	paused                      shut
 //	a NATS route                no gate: its fires wait for nobody, or for its limit
 //	its breaker is open         shut, until it is time for a probe
@@ -18,6 +19,9 @@ const anyNumber = unlimited - 1
 //	a REST route                gateLimit fires, and no faster than its limit
 func (t *timer) opening(k job.RouteKey) opening {
 	r, known := t.routes.peek(k)
+	if !known && t.routes.isBroken(k) {
+		return opening{held: true}
+	}
 	if !known {
 		return opening{out: unlimited} // to die, if it is deleted
 	}

@@ -58,9 +58,9 @@ func (t *timer) settleClaims(ctx context.Context, ten tenure, claims []doubtful)
 		}
 		lowest = min(lowest, c.firesAfter+1)
 	}
-	published := make(map[uint64]bool, len(claims)) // by claim; as far as FIRES was read
+	published := make(map[uint64]uint64, len(claims)) // the fires by claim; as far as FIRES was read
 	for _, c := range claims {
-		published[c.seq] = false
+		published[c.seq] = 0
 	}
 	if !t.scanFires(ctx, max(lowest, split), ten.fence, published) {
 		return
@@ -71,7 +71,7 @@ func (t *timer) settleClaims(ctx context.Context, ten tenure, claims []doubtful)
 	}
 }
 
-func (t *timer) settleEach(ctx context.Context, ten tenure, claims []doubtful, published map[uint64]bool) {
+func (t *timer) settleEach(ctx context.Context, ten tenure, claims []doubtful, published map[uint64]uint64) {
 	var g errgroup.Group
 	g.SetLimit(settlers)
 	for _, c := range claims {
@@ -81,17 +81,19 @@ func (t *timer) settleEach(ctx context.Context, ten tenure, claims []doubtful, p
 }
 
 // settle goes on with one claim of another epoch: publishes its fire, or, when
-// that is published, finishes what no worker does. Until it is through the
+// that is published, as fire says, finishes what no worker does. Until it is through the
 // claim is not made anew, or its fire could come to stand twice; one that is
 // overdue without a fire is left to just that.
-func (t *timer) settle(ctx context.Context, c doubtful, ten tenure, published bool) {
+func (t *timer) settle(ctx context.Context, c doubtful, ten tenure, fire uint64) {
 	defer func() {
 		select {
 		case t.settled <- settled{c.seq, ten}:
 		case <-ctx.Done():
 		}
 	}()
+	published := fire != 0
 	if published && !t.native(ctx, c.route) {
+		t.fireSeqs.note(c.seq, fire)
 		return
 	}
 	if !published && c.due <= t.now().Add(answerWait).UnixMilli() {
@@ -125,7 +127,7 @@ func (t *timer) native(ctx context.Context, k job.RouteKey) bool {
 		switch {
 		case err == nil:
 			return r.Type == job.NATS
-		case errors.Is(err, job.ErrRouteNotFound):
+		case errors.Is(err, job.ErrRouteNotFound), errors.Is(err, job.ErrNotARoute):
 			box, err := t.inboxes.find(ctx, k)
 			if err == nil || errors.Is(err, jetstream.ErrConsumerNotFound) {
 				return box.Type == job.NATS
@@ -139,7 +141,7 @@ func (t *timer) native(ctx context.Context, k job.RouteKey) bool {
 
 // scanFires notes which of the claims in published have a fire from one sequence up
 // to another. It goes on until it has read them all, or ctx ends.
-func (t *timer) scanFires(ctx context.Context, from, to uint64, published map[uint64]bool) bool {
+func (t *timer) scanFires(ctx context.Context, from, to uint64, published map[uint64]uint64) bool {
 	pause := newBackOff(50*time.Millisecond, 2*time.Second)
 	for {
 		err := t.scanFiresOnce(ctx, from, to, published)
@@ -154,7 +156,7 @@ func (t *timer) scanFires(ctx context.Context, from, to uint64, published map[ui
 	}
 }
 
-func (t *timer) scanFiresOnce(ctx context.Context, from, to uint64, published map[uint64]bool) error {
+func (t *timer) scanFiresOnce(ctx context.Context, from, to uint64, published map[uint64]uint64) error {
 	return t.readOrdered(ctx, FiresStream, from, func(m jetstream.Msg, at *jetstream.MsgMetadata) bool {
 		// Revisions of different partitions are different things, and so are
 		// those of the server that a restored fire is from.
@@ -162,7 +164,7 @@ func (t *timer) scanFiresOnce(ctx context.Context, from, to uint64, published ma
 		restored := m.Headers().Get(hdrRestore) != ""
 		if err == nil && !restored && partitionOf(f.Key, t.jobs.partitions) == t.partition {
 			if _, asked := published[f.Claim]; asked {
-				published[f.Claim] = true
+				published[f.Claim] = at.Sequence.Stream
 			}
 		}
 		// The message at to, or one behind it, is there: our fence, or the one

@@ -79,7 +79,7 @@ func (s *Store) grow(ctx context.Context, atStart bool) error {
 	list := s.js.ListStreams(ctx)
 	var all []*jetstream.StreamInfo
 	for info := range list.Info() {
-		if s.isAsset(info.Config.Name) && madeByBelfry(info) {
+		if s.isAsset(info.Config.Name) && isBelfrys(info.Config) {
 			all = append(all, info)
 		}
 	}

@@ -190,11 +190,11 @@ func (r *restoration) token(id string, m *nats.Msg) error {
 // route writes a route unless it is there.
 func (r *restoration) route(route job.Route) error {
 	return until(r.ctx, func(ctx context.Context) (bool, error) {
-		err := r.s.routes.change(ctx, route.RouteKey, func(_ job.Route, exists bool) (*nats.Msg, error) {
-			if exists {
+		err := r.s.routes.change(ctx, route.RouteKey, func(_ job.Route, found error) (*nats.Msg, error) {
+			if found == nil {
 				return nil, nil
 			}
-			if err := r.s.inboxes.ensure(ctx, route); err != nil {
+			if err := r.s.inboxes.ensure(ctx, route, newInbox); err != nil {
 				return nil, err
 			}
 			return routeMessage(route), nil

@@ -30,10 +30,23 @@ func (w *writer) readRestoreMark(ctx context.Context) (mark restoreMark, revisio
 	if err != nil || !found || isMarker(m.Header) {
 		return mark, m.Seq, err
 	}
-	if err := json.Unmarshal(m.Data, &mark); err != nil {
-		return mark, 0, fmt.Errorf("couldn't read the key %s of bucket %s: %w", restoreKey, belfryBucket, err)
+	mark, err = parseRestoreMark(m.Data)
+	return mark, m.Seq, err
+}
+
+// errNoMark: what is stored in the place of the mark is none.
+var errNoMark = errors.New("the mark of the last restore cannot be read")
+
+func parseRestoreMark(data []byte) (restoreMark, error) {
+	var mark restoreMark
+	err := json.Unmarshal(data, &mark)
+	if err == nil && mark.Run == "" {
+		err = errors.New("it names no run")
 	}
-	return mark, m.Seq, nil
+	if err != nil {
+		return restoreMark{}, fmt.Errorf("%w: key %s of bucket %s: %v", errNoMark, restoreKey, belfryBucket, err)
+	}
+	return mark, nil
 }
 
 func (w *writer) writeRestoreMark(ctx context.Context, mark restoreMark, expect uint64) error {
@@ -46,7 +59,15 @@ func (w *writer) writeRestoreMark(ctx context.Context, mark restoreMark, expect 
 	if errors.Is(err, errConflict) || errors.Is(err, errNoAnswer) {
 		return fmt.Errorf("%w: %v", job.ErrUnknownOutcome, err)
 	}
+	if err == nil {
+		w.copyRestoreMark(ctx, data)
+	}
 	return err
+}
+
+// copyRestoreMark keeps the mark once more. Should that fail, the audit does it.
+func (w *writer) copyRestoreMark(ctx context.Context, mark []byte) {
+	_, _ = w.send(ctx, &nats.Msg{Subject: belfrySubject(restoreCopy), Header: nats.Header{}, Data: mark})
 }
 
 // restored reports whether a restore is through. That there is no mark is not
@@ -68,7 +89,7 @@ func (b *Backups) beginRestore(ctx context.Context, backup string) (run string, 
 	defer cancel()
 	mark, revision, err := b.w.readRestoreMark(ctx)
 	switch {
-	case err != nil:
+	case err != nil && !errors.Is(err, errNoMark): // else there may be a restore, if there is anything
 		return "", false, err
 	case mark.Run != "" && mark.Ended == 0 && mark.Backup == backup:
 		return mark.Run, true, nil
@@ -134,7 +155,7 @@ func (b *Backups) checkEmpty(ctx context.Context) error {
 			if !found {
 				break
 			}
-			if !isMarker(m.Header) {
+			if !isMarker(m.Header) && m.Subject != probeSubject(p.stream) {
 				return fmt.Errorf("%w: there are %s; a server without jobs, routes, dead letters and tokens is accepted, or one where the restore of this backup broke off", job.ErrNotEmpty, p.what)
 			}
 			next = m.Seq + 1

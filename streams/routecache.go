@@ -2,6 +2,7 @@ package streams
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -28,7 +29,10 @@ type RouteCache struct {
 type cachedRoute struct {
 	job.Route
 	deleted bool
+	broken  bool // something that is no route is stored under its key
 }
+
+func (r cachedRoute) isRoute() bool { return !r.deleted && !r.broken }
 
 func newRouteCache(r *Routes) *RouteCache {
 	return &RouteCache{routes: r, loaded: make(chan struct{}), known: map[job.RouteKey]cachedRoute{}}
@@ -64,7 +68,14 @@ func (c *RouteCache) peek(k job.RouteKey) (job.Route, bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	r, ok := c.known[k]
-	return r.Route, ok && !r.deleted
+	return r.Route, ok && r.isRoute()
+}
+
+// isBroken reports whether something that is no route is stored under the key.
+func (c *RouteCache) isBroken(k job.RouteKey) bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.known[k].broken
 }
 
 // list returns the routes of a db behind the id after, in the order of their
@@ -74,12 +85,25 @@ func (c *RouteCache) list(db, after string, limit int) []job.Route {
 	defer c.mu.RUnlock()
 	var all []job.Route
 	for k, r := range c.known {
-		if k.DB == db && k.ID > after && !r.deleted {
+		if k.DB == db && k.ID > after && r.isRoute() {
 			all = append(all, r.Route)
 		}
 	}
 	slices.SortFunc(all, func(a, b job.Route) int { return strings.Compare(a.ID, b.ID) })
 	return all[:min(len(all), limit+1)]
+}
+
+// all returns every route that is known.
+func (c *RouteCache) all() []job.Route {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	var all []job.Route
+	for _, r := range c.known {
+		if r.isRoute() {
+			all = append(all, r.Route)
+		}
+	}
+	return all
 }
 
 // routesOf is how many routes a db has, and the revision of the first.
@@ -94,7 +118,7 @@ func (c *RouteCache) census() map[string]routesOf {
 	defer c.mu.RUnlock()
 	all := map[string]routesOf{}
 	for k, r := range c.known {
-		if r.deleted {
+		if !r.isRoute() {
 			continue
 		}
 		n := all[k.DB]
@@ -104,6 +128,16 @@ func (c *RouteCache) census() map[string]routesOf {
 		all[k.DB] = n
 	}
 	return all
+}
+
+// isLoaded reports whether every route there was is known.
+func (c *RouteCache) isLoaded() bool {
+	select {
+	case <-c.loaded:
+		return true
+	default:
+		return false
+	}
 }
 
 // wait blocks until every route there was is known, or ctx ends.
@@ -117,11 +151,13 @@ func (c *RouteCache) wait(ctx context.Context) error {
 }
 
 // set takes in a route that was written, unless something newer is known.
-func (c *RouteCache) set(r job.Route) {
+func (c *RouteCache) set(r job.Route) { c.learn(cachedRoute{Route: r}) }
+
+func (c *RouteCache) learn(r cachedRoute) {
 	c.mu.Lock()
 	newer := c.known[r.RouteKey].Revision < r.Revision
 	if newer {
-		c.known[r.RouteKey] = cachedRoute{Route: r}
+		c.known[r.RouteKey] = r
 	}
 	c.mu.Unlock()
 	if newer {
@@ -142,12 +178,15 @@ func (c *RouteCache) drop(k job.RouteKey, revision uint64) {
 
 // follow keeps the cache up to date until ctx ends.
 func (c *RouteCache) follow(ctx context.Context) {
-	c.routes.watch(ctx, func(r *job.Route, exists bool) {
+	c.routes.watch(ctx, func(r *job.Route, found error) {
 		switch {
 		case r == nil:
 			c.once.Do(func() { close(c.loaded) })
-		case exists:
+		case found == nil:
 			c.set(*r)
+		case errors.Is(found, job.ErrNotARoute):
+			c.routes.cfg.Log.Error("what is stored under a route's key is no route; its jobs wait", "db", r.DB, "route", r.ID, "error", found)
+			c.learn(cachedRoute{Route: *r, broken: true})
 		default:
 			c.routes.breakers.forget(r.RouteKey)
 			c.routes.rates.forget(r.RouteKey)

@@ -68,8 +68,9 @@ func (s *Routes) Get(ctx context.Context, k job.RouteKey) (job.Route, error) {
 	}
 }
 
-// read returns the route as who answers for the leader has it. Of none, the
-// revision is what to write over.
+// read returns the route as who answers for the leader has it. If there is none,
+// or something that is none ([job.ErrNotARoute]), its revision is what to write
+// over.
 func (s *Routes) read(ctx context.Context, k job.RouteKey) (job.Route, error) {
 	m, found, err := s.w.lastOnLeader(ctx, routesStream, routeSubject(k))
 	if err != nil {
@@ -79,8 +80,11 @@ func (s *Routes) read(ctx context.Context, k job.RouteKey) (job.Route, error) {
 		return job.Route{RouteKey: k, Revision: m.Seq}, fmt.Errorf("%w: %q in db %q", job.ErrRouteNotFound, k.ID, k.DB)
 	}
 	r, err := s.decode(k, m.Seq, m.Data)
+	if err != nil {
+		return job.Route{RouteKey: k, Revision: m.Seq}, err
+	}
 	r.Breaker = s.breakers.state(k)
-	return r, err
+	return r, nil
 }
 
 // List returns a page of the routes of a db, a moment behind changes made by
@@ -102,7 +106,7 @@ func (s *Routes) List(ctx context.Context, q job.RouteQuery) (job.RoutePage, err
 func (s *Routes) decode(k job.RouteKey, seq uint64, data []byte) (job.Route, error) {
 	r, err := contract.ParseStoredRoute(data, k)
 	if err != nil {
-		return r, fmt.Errorf("couldn't read the stored route %q of db %q: %v", k.ID, k.DB, err)
+		return r, fmt.Errorf("%w: key %s of bucket %s: %v; DELETE removes it, POST and PUT replace it", job.ErrNotARoute, routeToken(k), routesBucket, err)
 	}
 	r.Revision = seq
 	if r.Type == job.NATS {
@@ -115,17 +119,18 @@ func (s *Routes) decode(k job.RouteKey, seq uint64, data []byte) (job.Route, err
 // nothing, also if it has got a secret since; other content is refused with
 // [job.ErrRouteExists].
 func (s *Routes) Create(ctx context.Context, r job.Route) error {
-	return s.change(ctx, r.RouteKey, func(old job.Route, exists bool) (*nats.Msg, error) {
+	return s.change(ctx, r.RouteKey, func(old job.Route, found error) (*nats.Msg, error) {
 		next, err := r.Over(old)
 		switch {
 		case err != nil:
 			return nil, err
-		case exists && old.SameContent(next):
+		case found == nil && old.SameContent(next):
 			return nil, nil
-		case exists:
+		case found == nil:
 			return nil, fmt.Errorf("%w: %q in db %q; PUT changes it", job.ErrRouteExists, r.ID, r.DB)
 		}
-		if err := s.inboxes.ensure(ctx, next); err != nil {
+		isNew := errors.Is(found, job.ErrRouteNotFound) // else there may have been a route
+		if err := s.inboxes.ensure(ctx, next, isNew); err != nil {
 			return nil, err
 		}
 		return routeMessage(next), nil
@@ -136,13 +141,13 @@ func (s *Routes) Create(ctx context.Context, r job.Route) error {
 // hidden.
 // Tries that begin after it has returned use the new one. An expect that is not
 // 0 is the only revision to change, unless the route is as asked already; else
-// it fails with [job.ErrRevision].
+// it fails with [job.ErrRevision]. What is no route is replaced, too.
 func (s *Routes) Replace(ctx context.Context, r job.Route, expect uint64) error {
-	return s.change(ctx, r.RouteKey, func(old job.Route, exists bool) (*nats.Msg, error) {
+	return s.change(ctx, r.RouteKey, func(old job.Route, found error) (*nats.Msg, error) {
 		switch {
-		case !exists:
-			return nil, fmt.Errorf("%w: %q in db %q", job.ErrRouteNotFound, r.ID, r.DB)
-		case old.Type != r.Type:
+		case errors.Is(found, job.ErrRouteNotFound):
+			return nil, found
+		case found == nil && old.Type != r.Type:
 			return nil, fmt.Errorf("%w: it is %s, not %s", job.ErrRouteTypeFixed, old.Type, r.Type)
 		}
 		next, err := r.Over(old)
@@ -153,7 +158,7 @@ func (s *Routes) Replace(ctx context.Context, r job.Route, expect uint64) error 
 			return nil, otherRevision(old.Revision, expect)
 		}
 		// Also of an unchanged route: the last change may have ended halfway.
-		if err := s.inboxes.ensure(ctx, next); err != nil || old.SameContent(next) {
+		if err := s.inboxes.ensure(ctx, next, hadInbox); err != nil || old.SameContent(next) {
 			return nil, err
 		}
 		return routeMessage(next), nil
@@ -172,9 +177,9 @@ func (s *Routes) Resume(ctx context.Context, k job.RouteKey) error {
 }
 
 func (s *Routes) pause(ctx context.Context, k job.RouteKey, paused bool, until int64) error {
-	return s.change(ctx, k, func(old job.Route, exists bool) (*nats.Msg, error) {
-		if !exists {
-			return nil, fmt.Errorf("%w: %q in db %q", job.ErrRouteNotFound, k.ID, k.DB)
+	return s.change(ctx, k, func(old job.Route, found error) (*nats.Msg, error) {
+		if found != nil {
+			return nil, found
 		}
 		next := old
 		next.Paused, next.PausedUntil = paused, until
@@ -188,9 +193,9 @@ func (s *Routes) pause(ctx context.Context, k job.RouteKey, paused bool, until i
 // Rotate gives the route a new secret and returns it; see [job.Route.Rotate].
 func (s *Routes) Rotate(ctx context.Context, k job.RouteKey, secret string, grace time.Duration) (job.Route, error) {
 	var next job.Route
-	err := s.change(ctx, k, func(old job.Route, exists bool) (_ *nats.Msg, err error) {
-		if !exists {
-			return nil, fmt.Errorf("%w: %q in db %q", job.ErrRouteNotFound, k.ID, k.DB)
+	err := s.change(ctx, k, func(old job.Route, found error) (_ *nats.Msg, err error) {
+		if found != nil {
+			return nil, found
 		}
 		if next, err = old.Rotate(secret, grace, s.cfg.Now()); err != nil || old.SameContent(next) {
 			return nil, err
@@ -202,11 +207,12 @@ func (s *Routes) Rotate(ctx context.Context, k job.RouteKey, secret string, grac
 
 // Delete removes the route's record. Its pending jobs die when they come due,
 // and what is left in its inbox goes to DEAD. expect is as in [Routes.Replace].
+// What is no route is removed, too.
 func (s *Routes) Delete(ctx context.Context, k job.RouteKey, expect uint64) error {
-	return s.change(ctx, k, func(old job.Route, exists bool) (*nats.Msg, error) {
+	return s.change(ctx, k, func(old job.Route, found error) (*nats.Msg, error) {
 		switch {
-		case !exists:
-			return nil, fmt.Errorf("%w: %q in db %q", job.ErrRouteNotFound, k.ID, k.DB)
+		case errors.Is(found, job.ErrRouteNotFound):
+			return nil, found
 		case expect != 0 && old.Revision != expect:
 			return nil, otherRevision(old.Revision, expect)
 		}
@@ -220,8 +226,9 @@ func routeMessage(r job.Route) *nats.Msg {
 
 // change writes the message that next makes of the route over it, and repeats
 // while others come between or the answer is missing: a route's content tells
-// whether it was applied. No message means that nothing is to be done.
-func (s *Routes) change(ctx context.Context, k job.RouteKey, next func(old job.Route, exists bool) (*nats.Msg, error)) error {
+// whether it was applied. No message means that nothing is to be done. found is
+// nil, [job.ErrRouteNotFound] or [job.ErrNotARoute].
+func (s *Routes) change(ctx context.Context, k job.RouteKey, next func(old job.Route, found error) (*nats.Msg, error)) error {
 	asked := false // a send without an answer lies behind us
 	err := s.exclusively(ctx, func() error { return s.tryChange(ctx, k, next, &asked) })
 	if asked && errors.Is(err, job.ErrUnavailable) {
@@ -230,16 +237,16 @@ func (s *Routes) change(ctx context.Context, k job.RouteKey, next func(old job.R
 	return err
 }
 
-func (s *Routes) tryChange(ctx context.Context, k job.RouteKey, next func(old job.Route, exists bool) (*nats.Msg, error), sent *bool) error {
+func (s *Routes) tryChange(ctx context.Context, k job.RouteKey, next func(old job.Route, found error) (*nats.Msg, error), sent *bool) error {
 	pause := newBackOff(10*time.Millisecond, time.Second)
 	sure := false // whether there is no such route; a create over one is refused
 	for {
-		old, err := s.read(ctx, k)
-		exists := !errors.Is(err, job.ErrRouteNotFound)
-		if err != nil && exists {
-			return err
+		old, found := s.read(ctx, k)
+		exists := !errors.Is(found, job.ErrRouteNotFound)
+		if found != nil && exists && !errors.Is(found, job.ErrNotARoute) {
+			return found
 		}
-		m, err := next(old, exists)
+		m, err := next(old, found)
 		if errors.Is(err, job.ErrRouteNotFound) && !sure {
 			if err := quorate(ctx, s.js, routesStream); err != nil {
 				return err
@@ -288,16 +295,20 @@ func (s *Routes) exclusively(ctx context.Context, do func() error) error {
 }
 
 // watch calls visit for every route there is, then once with a nil route, then
-// for every change, until ctx ends; one call at a time. exists is false for a
-// deleted route. When the watch breaks it begins again from the start.
-func (s *Routes) watch(ctx context.Context, visit func(r *job.Route, exists bool)) {
+// for every change, until ctx ends; one call at a time. found is
+// [job.ErrRouteNotFound] for a deleted route, and [job.ErrNotARoute] for what is
+// none. When the watch breaks it begins again from the start.
+func (s *Routes) watch(ctx context.Context, visit func(r *job.Route, found error)) {
 	watchKeys(ctx, s.js, s.cfg, routesBucket, ">", func(e jetstream.KeyValueEntry) { s.see(e, visit) })
 }
 
-// see hands one entry of the watch to visit, if it is a route's.
-func (s *Routes) see(e jetstream.KeyValueEntry, visit func(r *job.Route, exists bool)) {
+// see hands one entry of the watch to visit, if its key is a route's.
+func (s *Routes) see(e jetstream.KeyValueEntry, visit func(r *job.Route, found error)) {
 	if e == nil {
-		visit(nil, false)
+		visit(nil, nil)
+		return
+	}
+	if e.Key() == probeKey {
 		return
 	}
 	k, err := parseRouteToken(e.Key())
@@ -306,13 +317,13 @@ func (s *Routes) see(e jetstream.KeyValueEntry, visit func(r *job.Route, exists 
 		return
 	}
 	if e.Operation() != jetstream.KeyValuePut {
-		visit(&job.Route{RouteKey: k, Revision: e.Revision()}, false)
+		visit(&job.Route{RouteKey: k, Revision: e.Revision()}, job.ErrRouteNotFound)
 		return
 	}
 	r, err := s.decode(k, e.Revision(), e.Value())
 	if err != nil {
-		s.cfg.Log.Warn("value in the routes bucket is no route", "db", k.DB, "route", k.ID, "error", err)
+		visit(&job.Route{RouteKey: k, Revision: e.Revision()}, err)
 		return
 	}
-	visit(&r, true)
+	visit(&r, nil)
 }

@@ -28,10 +28,10 @@ const (
 	errCodeNoPeers  = 10005
 )
 
-// setup compares what is there with what Belfry has made, makes the streams and
-// buckets that are missing in a first start or that are new in this version, and
-// brings the ages of the others up to date. Nothing is made before the comparison
-// is over.
+// setup refuses streams of others that are in the way, compares what is there with
+// what Belfry has made, makes the streams and buckets that are missing in a first
+// start or that are new in this version, and mends the others. Nothing is made or
+// changed before the comparison is over.
 //
 // It goes on while JetStream does not answer: a cluster may be without a leader
 // for a while, and of two nodes that make a stream at the same moment one may get
@@ -40,6 +40,9 @@ func (s *Store) setup(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, setupPatience)
 	defer cancel()
 	s.startCopies()
+	if err := s.untilReady(ctx, func() error { return s.refuseForeign(ctx) }); err != nil {
+		return err
+	}
 	var recreated []string
 	var first bool
 	err := s.untilReady(ctx, func() (err error) {
@@ -77,17 +80,17 @@ func (s *Store) untilReady(ctx context.Context, step func() error) error {
 func waiting(err error) bool {
 	var api *jetstream.APIError
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) ||
-		errors.Is(err, jetstream.ErrNoStreamResponse) ||
+		errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrNoResponders) ||
 		errors.Is(err, jetstream.ErrKeyNotFound) || // of a replica that has not seen it yet
 		errors.As(err, &api) && (api.Code == codeUnavailable || api.ErrorCode == errCodeNoPeers)
 }
 
 func (s *Store) setupOnce(ctx context.Context, recreated []string) error {
-	for _, cfg := range buckets() {
-		if err := s.ensureBucket(ctx, cfg); err != nil {
+	for _, cfg := range s.fixedAssets() {
+		if err := s.ensureAsset(ctx, cfg); err != nil {
 			return err
 		}
-		if cfg.Bucket != belfryBucket {
+		if cfg.Name != belfryStream {
 			continue
 		}
 		// The first one holds what everything else depends on.
@@ -96,52 +99,47 @@ func (s *Store) setupOnce(ctx context.Context, recreated []string) error {
 		}
 		err := s.book.change(ctx, func(m *manifest) bool {
 			m.forget(recreated)
-			return m.announce(s.assets(s.partitions), s.partitions)
+			return m.announce(s.assetNames(s.partitions), s.partitions)
 		})
 		if err != nil {
 			return fmt.Errorf("couldn't write down what is made: %w", err)
 		}
+		if err := s.fixDisk(ctx); err != nil {
+			return err
+		}
 	}
-	if err := s.fixDisk(ctx); err != nil {
-		return err
-	}
-	for _, cfg := range s.streams() {
-		cfg.Storage = jetstream.FileStorage
-		if err := s.ensureStream(ctx, cfg); err != nil {
-			return fmt.Errorf("couldn't set up stream %s: %w", cfg.Name, err)
+	for p := range s.partitions {
+		if err := s.ensureAsset(ctx, asset(jobsConfig(p))); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// ensureStream makes the stream, or brings its maximum age up to date, and its
-// limit of consumers if it has none. All else of an existing stream is its
-// operator's.
-func (s *Store) ensureStream(ctx context.Context, cfg jetstream.StreamConfig) error {
+// ensureAsset makes the stream, or mends it. What cannot be mended does not keep
+// Belfry from starting; the audit says it.
+func (s *Store) ensureAsset(ctx context.Context, want jetstream.StreamConfig) error {
 	ctx, cancel := context.WithTimeout(ctx, setupTry)
 	defer cancel()
-	stream, err := s.js.Stream(ctx, cfg.Name)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return s.create(func(replicas int) error {
-			cfg.Replicas = replicas
-			return s.makeStream(ctx, cfg)
+	stream, err := s.js.Stream(ctx, want.Name)
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		err = s.create(func(replicas int) error {
+			want.Replicas = replicas
+			return s.makeStream(ctx, want)
 		})
+	case err == nil:
+		is := stream.CachedInfo().Config
+		s.replicas = max(s.replicas, is.Replicas)
+		if want.MaxConsumers > 0 && is.MaxConsumers <= 0 {
+			is = s.limitConsumers(ctx, is, want.MaxConsumers)
+		}
+		err = s.mendAsset(ctx, is, want)
 	}
 	if err != nil {
-		return err
+		return fmt.Errorf("couldn't set up stream %s%s: %w", want.Name, bucketOf(want.Name), err)
 	}
-	now := stream.CachedInfo().Config
-	s.replicas = max(s.replicas, now.Replicas)
-	if cfg.MaxConsumers > 0 && now.MaxConsumers <= 0 {
-		now = s.limitConsumers(ctx, now, cfg.MaxConsumers)
-	}
-	if now.MaxAge == cfg.MaxAge {
-		return nil
-	}
-	now.MaxAge = cfg.MaxAge
-	now.Duplicates = min(now.Duplicates, cfg.MaxAge)
-	_, err = s.js.UpdateStream(ctx, now)
-	return err
+	return nil
 }
 
 // makeStream makes a stream. An account that allows fewer consumers takes no
@@ -168,31 +166,9 @@ func (s *Store) limitConsumers(ctx context.Context, now jetstream.StreamConfig, 
 	return want
 }
 
-func (s *Store) ensureBucket(ctx context.Context, cfg jetstream.KeyValueConfig) error {
-	ctx, cancel := context.WithTimeout(ctx, setupTry)
-	defer cancel()
-	_, err := s.js.KeyValue(ctx, cfg.Bucket)
-	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		err = s.create(func(replicas int) error {
-			cfg.Replicas = replicas
-			_, err := s.js.CreateKeyValue(ctx, cfg)
-			return err
-		})
-	}
-	if err != nil {
-		return fmt.Errorf("couldn't set up bucket %s: %w", cfg.Bucket, err)
-	}
-	return nil
-}
-
 // ensureTokens makes the bucket of the tokens if it is missing.
 func (s *Store) ensureTokens(ctx context.Context) error {
-	for _, cfg := range buckets() {
-		if cfg.Bucket == tokensBucket {
-			return s.ensureBucket(ctx, cfg)
-		}
-	}
-	return nil
+	return s.ensureAsset(ctx, asset(tokensConfig()))
 }
 
 // MaxPartitions is the most parts that jobs can be spread over.
@@ -223,4 +199,18 @@ func (s *Store) fixPartitions(ctx context.Context) error {
 	}
 	s.partitions = n
 	return nil
+}
+
+// ErrPartitions: the number of partitions that was written down is none. A person
+// has to put it right.
+var ErrPartitions = errors.New("the number of partitions cannot be read")
+
+// parsePartitions reads the number of partitions.
+func parsePartitions(value []byte) (int, error) {
+	n, err := strconv.Atoi(string(value))
+	if err != nil || n < 1 || n > MaxPartitions {
+		return 0, fmt.Errorf("%w: the key %s of bucket %s is %q; 1 to %d is accepted, and there must be as many buckets %s<n>",
+			ErrPartitions, partitionsKey, belfryBucket, value, MaxPartitions, jobsBucketPrefix)
+	}
+	return n, nil
 }

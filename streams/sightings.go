@@ -96,7 +96,7 @@ func (l *leases) watch(ctx context.Context) {
 			return
 		}
 		switch {
-		case e == nil:
+		case e == nil || !isPresence(e.Key()):
 		case e.Operation() != jetstream.KeyValuePut:
 			l.gone(ctx, e)
 		default:

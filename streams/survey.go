@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -35,31 +34,8 @@ type survey struct {
 	folders []string          // of Belfry's streams
 
 	partitions int // as far as can be told; 0 is unknown
+	fixed      int // the same, by the key alone
 }
-
-// assets names all streams, in the order in which they are made.
-func (s *Store) assets(partitions int) []string {
-	var names []string
-	for _, cfg := range buckets() {
-		names = append(names, bucketStream(cfg.Bucket))
-	}
-	for _, cfg := range s.fixedStreams() {
-		names = append(names, cfg.Name)
-	}
-	for p := range partitions {
-		names = append(names, jobsStream(p))
-	}
-	return names
-}
-
-// isAsset reports whether a stream has a name of Belfry's.
-func (s *Store) isAsset(name string) bool {
-	_, jobs := parseJobsStream(name)
-	return jobs || slices.Contains(s.assets(0), name)
-}
-
-// IsAsset reports whether a stream has a name of Belfry's.
-func IsAsset(stream string) bool { return (&Store{}).isAsset(stream) }
 
 // look finds out what is there. It only reads.
 //
@@ -76,18 +52,18 @@ func (s *Store) look(ctx context.Context) (survey, error) {
 	if v.partitions, err = s.fixedPartitions(ctx); err != nil {
 		return v, err
 	}
-	if v.partitions == 0 {
+	if v.fixed = v.partitions; v.partitions == 0 {
 		v.partitions = m.Partitions
 	}
 	for p := MaxPartitions - 1; v.partitions == 0 && p >= 0; p-- {
 		if err := s.lookUp(ctx, &v, jobsStream(p)); err != nil {
 			return v, err
 		}
-		if v.found[jobsStream(p)] != nil {
+		if is := v.found[jobsStream(p)]; is != nil && isBelfrys(is.Config) {
 			v.partitions = p + 1
 		}
 	}
-	names := s.assets(max(v.partitions, 1))
+	names := s.assetNames(max(v.partitions, 1))
 	for _, more := range [][]string{m.Made, v.folders} {
 		for _, name := range more {
 			if !slices.Contains(names, name) {
@@ -156,11 +132,7 @@ func (s *Store) fixedPartitions(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("couldn't read the number of partitions: %w", err)
 	}
-	n, err := strconv.Atoi(string(e.Value()))
-	if err != nil || n < 1 || n > MaxPartitions {
-		return 0, fmt.Errorf("the key %s of bucket %s is %q; 1 to %d is accepted", partitionsKey, belfryBucket, e.Value(), MaxPartitions)
-	}
-	return n, nil
+	return parsePartitions(e.Value())
 }
 
 // compare refuses a store of which something is missing. Otherwise it returns
@@ -198,6 +170,11 @@ func (s *Store) compare(ctx context.Context) (recreate []string, first bool, err
 				Do: "leave --existing-data out for a first start, or see that the data is where Belfry looks for it"}
 		}
 		return nil, true, nil
+	}
+	if found && m.Partitions > 0 && v.fixed > 0 && v.fixed != m.Partitions {
+		return nil, false, &Refusal{Fault: fault.PartitionsDiffer,
+			Reason: fmt.Sprintf("the key %s of bucket %s says %d, the manifest %d", partitionsKey, belfryBucket, v.fixed, m.Partitions),
+			Do:     fmt.Sprintf("count the buckets %s<n>; if there are %d, write that under the key, else remove the manifest (%s)", jobsBucketPrefix, m.Partitions, s.cfg.manifestPlace())}
 	}
 	lost := s.judge(v, m, found)
 	if lost == nil {
@@ -260,13 +237,13 @@ func (s *Store) reason(v survey, name string) string {
 func (s *Store) judgeUnwritten(v survey) *Refusal {
 	var ours, missing []string
 	used := false
-	for _, name := range s.assets(max(v.partitions, 1)) {
+	for _, name := range s.assetNames(max(v.partitions, 1)) {
 		info := v.found[name]
 		switch {
 		case info == nil:
 			missing = append(missing, name)
 			continue
-		case !madeByBelfry(info):
+		case !isBelfrys(info.Config):
 			continue
 		case len(missing) > 0:
 			used = true // streams are made in this order
@@ -281,11 +258,6 @@ func (s *Store) judgeUnwritten(v survey) *Refusal {
 		return &Refusal{Fault: fault.ManifestKeyGone, Streams: missing, Reason: "there are " + strings.Join(ours, ", "), Do: "bring back what was there, " + recreateHint}
 	}
 	return &Refusal{Fault: fault.StreamMissing, Streams: missing, Reason: "there are " + strings.Join(ours, ", "), Do: "bring back what was there, " + recreateHint}
-}
-
-// madeByBelfry reports whether a stream was made by Belfry.
-func madeByBelfry(info *jetstream.StreamInfo) bool {
-	return strings.HasPrefix(info.Config.Description, ourDescription)
 }
 
 // recreating makes room for streams that are made anew.

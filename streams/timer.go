@@ -3,6 +3,7 @@ package streams
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,15 +41,18 @@ type timer struct {
 	seen     uint64 // the last sequence that the tail brought
 	tailed   <-chan tailed
 	stopTail context.CancelFunc
-	state    leaderState     // as of the last check of the tail
-	checked  uint64          // what was seen then
-	tenure   tenure          // zero while we are not the owner
-	began    time.Time       // the last tenure did
-	stopTake func()          // ends the routine that is under way, if one is
-	pace     backoff.BackOff // of tenures that end in doubt at once
+	state    leaderState // as of the last check of the tail
+	checked  uint64      // what was seen then
+	// bucketFirst is where the jobs bucket began when it was last found purged.
+	bucketFirst uint64
+	tenure      tenure          // zero while we are not the owner
+	began       time.Time       // the last tenure did
+	stopTake    func()          // ends the routine that is under way, if one is
+	pace        backoff.BackOff // of tenures that end in doubt at once
 	// unsettled are the claims of other epochs that are being looked into.
 	unsettled map[uint64]struct{}
 	next      *tenure // taken, but the tail has not reached its mark
+	lookAgain bool    // fires that may be gone could not be looked for
 	wanted    bool    // we are to own the partition, and do or try to
 	holds     holds   // for the sake of restores
 
@@ -62,6 +66,8 @@ type timer struct {
 	asking    singleflight.Group        // for what a fire was refused
 	replaced  atomic.Bool               // somebody else took the partition from us
 	firesSeen atomic.Uint64             // the highest sequence seen in FIRES
+	fences    writtenFences             // ours
+	fireSeqs  publishedFires            // of the claims that stand
 
 	loads   chan loaded
 	permits chan permitted
@@ -74,6 +80,8 @@ type timer struct {
 	orders  chan order
 	states  chan leaderState
 	freed   chan string // restores that are through
+	gone    chan firesGone
+	missing chan missing
 
 	work     context.Context // of all that start begins
 	stopWork context.CancelFunc
@@ -93,8 +101,15 @@ type claimResult struct {
 }
 
 // complain logs that something cannot go on yet, at most once a second: in an
-// outage it is the same for every job that is due.
+// outage it is the same for every job that is due. Of a stream that takes no writes
+// the log has been told.
 func (t *timer) complain(why string, args ...any) {
+	if slices.ContainsFunc(args, func(arg any) bool {
+		err, is := arg.(error)
+		return is && isTold(err)
+	}) {
+		return
+	}
 	t.trouble.Do(func() { t.log.Warn(why, args...) })
 }
 
@@ -126,6 +141,8 @@ func newTimer(s *Store, partition int) *timer {
 
 		stopTake: func() {},
 		freed:    make(chan string),
+		gone:     make(chan firesGone),
+		missing:  make(chan missing),
 	}
 	t.newAgenda()
 	return t

@@ -36,18 +36,20 @@ type Tokens struct {
 
 	mu        sync.RWMutex // guards what follows
 	known     map[string]job.Token
-	keys      int           // how many keys the bucket has, with those of deleted tokens
-	created   time.Time     // when the bucket was made
-	used      bool          // authentication is on; it never goes off again
-	hadTokens bool          // the bucket has or had a token
-	loaded    bool          // the first state of the bucket is in known
-	seen      uint64        // the last revision that is in known
-	changed   chan struct{} // closed, and another made, with each change of these
-	readAnew  func()        // ends the following of the bucket that is under way
+	broken    map[string]bool // keys that hold what is no token
+	empty     bool            // none of the keys is a token's
+	keys      int             // how many keys the bucket has, with those of deleted tokens
+	created   time.Time       // when the bucket was made
+	used      bool            // authentication is on; it never goes off again
+	hadTokens bool            // the bucket has or had a token
+	loaded    bool            // the first state of the bucket is in known
+	seen      uint64          // the last revision that is in known
+	changed   chan struct{}   // closed, and another made, with each change of these
+	readAnew  func()          // ends the following of the bucket that is under way
 }
 
 func newTokens(w *writer, js jetstream.JetStream, cfg Config, makeBucket func(context.Context) error) *Tokens {
-	return &Tokens{w: w, js: js, cfg: cfg, makeBucket: makeBucket, known: map[string]job.Token{}, changed: make(chan struct{})}
+	return &Tokens{w: w, js: js, cfg: cfg, makeBucket: makeBucket, known: map[string]job.Token{}, broken: map[string]bool{}, changed: make(chan struct{})}
 }
 
 // Find returns the token with the id, expired or not, or
@@ -77,6 +79,13 @@ func (s *Tokens) InUse() (bool, error) {
 		return false, errTokensUnknown
 	}
 	return s.used, nil
+}
+
+// hadAny reports whether there ever was a token.
+func (s *Tokens) hadAny() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.loaded && s.hadTokens
 }
 
 // List returns every token, expired ones too, oldest first.
@@ -110,9 +119,9 @@ func (s *Tokens) Create(ctx context.Context, t job.Token) error {
 }
 
 // Delete revokes a token. It is refused on this node when Delete returns, and
-// on the others as soon as JetStream tells them.
+// on the others as soon as JetStream tells them. What is no token is removed.
 func (s *Tokens) Delete(ctx context.Context, id string) error {
-	if _, err := s.Find(id); err != nil {
+	if _, err := s.Find(id); err != nil && !s.isBroken(id) {
 		return err
 	}
 	revision, err := s.send(ctx, &nats.Msg{Subject: tokenSubject(id), Header: nats.Header{hdrKVOperation: {"DEL"}}})
@@ -120,6 +129,12 @@ func (s *Tokens) Delete(ctx context.Context, id string) error {
 		return err
 	}
 	return s.wait(ctx, func() bool { return s.seen >= revision })
+}
+
+func (s *Tokens) isBroken(id string) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.broken[id]
 }
 
 func (s *Tokens) send(ctx context.Context, m *nats.Msg) (revision uint64, err error) {
@@ -195,13 +210,15 @@ func (s *Tokens) followBucket(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fresh := map[string]job.Token{} // until it is the first state, whole
+	// What is read until the first state is whole.
+	fresh := &Tokens{cfg: s.cfg, known: map[string]job.Token{}, broken: map[string]bool{}}
 	keys := map[string]bool{}
 	first := func(last uint64) {
 		s.change(func() {
-			s.known, s.keys, s.created, s.loaded, s.seen, fresh = fresh, len(keys), created, true, last, nil
-			s.hadTokens = s.hadTokens || len(keys) > 0
+			s.known, s.broken, s.keys, s.created, s.loaded, s.seen = fresh.known, fresh.broken, len(keys), created, true, last
+			s.empty, s.hadTokens = !fresh.hadTokens, s.hadTokens || fresh.hadTokens
 			s.used = s.used || s.hadTokens
+			fresh = nil
 		})
 		s.warnOfLoss()
 	}
@@ -219,12 +236,12 @@ func (s *Tokens) followBucket(ctx context.Context) error {
 		keys[m.Subject()] = true
 		if fresh == nil {
 			s.change(func() {
-				s.take(s.known, m)
-				s.keys, s.used, s.hadTokens, s.seen = len(keys), true, true, at.Sequence.Stream
+				s.take(m)
+				s.keys, s.used, s.seen = len(keys), s.used || s.hadTokens, at.Sequence.Stream
 			})
 			continue
 		}
-		s.take(fresh, m)
+		fresh.take(m)
 		if at.NumPending == 0 {
 			first(at.Sequence.Stream)
 			if err := s.remember(ctx); err != nil { // it may be of a time without marks
@@ -236,20 +253,26 @@ func (s *Tokens) followBucket(ctx context.Context) error {
 }
 
 // take brings one message of the bucket into the tokens that are known. What
-// is no token lets nobody in.
-func (s *Tokens) take(known map[string]job.Token, m jetstream.Msg) {
+// is no token lets nobody in. It counts as one that was there, since it may have
+// been written over one, unless its key cannot be a token's.
+func (s *Tokens) take(m jetstream.Msg) {
 	defer panics.Recover(s.cfg.Log, "a message of the tokens bucket", s.cfg.Metrics.Panicked)
 	id := parseTokenSubject(m.Subject())
-	delete(known, id)
+	delete(s.known, id)
+	delete(s.broken, id)
+	if job.IsTokenID(id) {
+		s.empty, s.hadTokens = false, true
+	}
 	if isMarker(m.Headers()) {
 		return
 	}
 	t, err := contract.ParseStoredToken(m.Data(), id)
 	if err != nil {
-		s.cfg.Log.Warn("value in the tokens bucket is no token", "key", id, "error", err)
+		s.cfg.Log.Error("value in the tokens bucket is no token; DELETE /token/<key> removes it", "key", id, "error", err)
+		s.broken[id] = true
 		return
 	}
-	known[id] = t
+	s.known[id] = t
 }
 
 // change changes what is known and tells those who wait for it.

@@ -8,6 +8,7 @@ import (
 // leaderState is what the leader of the jobs bucket says of it.
 type leaderState struct {
 	created time.Time // when it was made
+	first   uint64    // the first message that is there, or the next one's sequence
 	last    uint64    // the last sequence it gave
 	present uint64    // the last message that is there; those behind expired
 }
@@ -37,7 +38,7 @@ func (t *timer) askState(ctx context.Context) {
 			continue
 		}
 		select {
-		case t.states <- leaderState{created: info.Created, last: info.State.LastSeq, present: present.Seq}:
+		case t.states <- leaderState{created: info.Created, first: info.State.FirstSeq, last: info.State.LastSeq, present: present.Seq}:
 		case <-ctx.Done():
 		}
 	}
@@ -58,10 +59,25 @@ func (t *timer) compare(ctx context.Context, now leaderState) {
 		t.seen, t.checked = 0, 0
 		t.follow(ctx)
 		t.doubt(ctx, "the jobs bucket was replaced")
+	case t.tenure.fence > 0 && t.seen >= now.present && now.first > t.tenure.mark && now.first > t.bucketFirst:
+		t.purged(ctx, now.first)
 	case t.seen < before.present && t.seen == seenBefore:
 		t.log.Warn("the tail of the jobs bucket stands still; it is made anew", "partition", t.partition, "at", t.seen, "leader", now.present)
 		t.follow(ctx)
 	}
+}
+
+// purged takes in that our mark is gone from the jobs bucket, which is there until
+// there is a newer one: the bucket was purged, and so are the jobs before first.
+func (t *timer) purged(ctx context.Context, first uint64) {
+	t.bucketFirst = first
+	if lost := t.agenda.before(first); lost > 0 {
+		t.log.Error("the jobs bucket was purged by other hands; the jobs in it are lost", "partition", t.partition, "jobs", lost)
+		t.newAgenda()
+		t.seen, t.checked = 0, 0
+		t.follow(ctx)
+	}
+	t.doubt(ctx, "the mark is gone from the jobs bucket")
 }
 
 // follow begins a tail behind what was seen, in place of the one before.

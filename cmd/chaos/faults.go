@@ -84,6 +84,12 @@ func (f *faulter) apply(ctx context.Context, one fault) error {
 		f.receiver.failing.Store(true)
 		defer f.receiver.failing.Store(false)
 		return f.lastWith(ctx, one, begin)
+	case removeConsumers:
+		return errors.Join(f.removeConsumers(ctx), f.lastWith(ctx, one, begin))
+	case purgeFires:
+		return errors.Join(f.purgeFires(ctx), f.lastWith(ctx, one, begin))
+	case editStreams:
+		return errors.Join(f.editStreams(ctx), f.lastWith(ctx, one, begin))
 	}
 	return errors.New("no such fault")
 }

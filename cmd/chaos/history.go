@@ -11,6 +11,9 @@ type history struct {
 	// putBack says that routes were paused or their breakers tripped, so that
 	// fires of REST routes may have been put back untried.
 	putBack bool
+
+	// purged says that fires of REST routes were removed from FIRES.
+	purged bool
 }
 
 // told is one job as its client tells it.

@@ -151,6 +151,7 @@ func perform(ctx context.Context, o options, dir string, stdout io.Writer) (h hi
 	go func() { done <- (&workload{client: c, seed: o.seed, start: start}).run(working, p.stories) }()
 	for _, one := range p.faults {
 		h.putBack = h.putBack || one.kind.gates()
+		h.purged = h.purged || one.kind == purgeFires || one.within != nil && one.within.kind == purgeFires
 	}
 	windows, err = f.run(ctx, p.faults)
 	if err != nil {

@@ -64,6 +64,10 @@ const (
 
 	pauseRoutes faultKind = "pause routes" // both routes, by request
 	failHook    faultKind = "fail webhook" // the receiver answers 503, so that the breaker trips
+
+	removeConsumers faultKind = "remove consumers" // those of both routes, by hand
+	purgeFires      faultKind = "purge fires"      // those of the REST route, by hand
+	editStreams     faultKind = "edit streams"     // settings of them, by hand
 )
 
 // setting is where the workload runs.
@@ -84,13 +88,13 @@ func settings() []setting {
 	return []setting{
 		{
 			name: "embedded", nodes: 1,
-			kinds: []faultKind{killNode, killNode, pauseNode, pauseRoutes, failHook},
+			kinds: []faultKind{killNode, killNode, pauseNode, pauseRoutes, failHook, removeConsumers, purgeFires, editStreams},
 			pause: span{2 * time.Second, 5 * time.Second}, settle: 2 * time.Second,
 			duration: time.Minute,
 		},
 		{
 			name: "cluster", nodes: 2, servers: 3,
-			kinds: []faultKind{killNode, pauseNode, cutNode, stallNode, killServer, pauseServer, cutServer, silenceServer, pauseRoutes, failHook},
+			kinds: []faultKind{killNode, pauseNode, cutNode, stallNode, killServer, pauseServer, cutServer, silenceServer, pauseRoutes, failHook, removeConsumers, purgeFires, editStreams},
 			pause: span{4 * time.Second, 8 * time.Second}, settle: 10 * time.Second,
 			duration: 90 * time.Second,
 		},
@@ -149,6 +153,8 @@ func newFault(r *rand.Rand, s setting, kind faultKind, at time.Duration) fault {
 		f.lasts = in(r, span{time.Second, 6 * time.Second})
 	case pauseRoutes:
 		f.lasts = in(r, span{time.Second, 4 * time.Second})
+	case removeConsumers, purgeFires, editStreams: // at once, but for what is waited for
+		f.lasts = in(r, span{time.Second, 2 * time.Second})
 	case pauseServer:
 		f.lasts = in(r, span{4 * time.Second, 10 * time.Second})
 	case silenceServer: // longer than silence takes to be noticed

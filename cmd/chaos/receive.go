@@ -66,13 +66,36 @@ func (r *receiver) close() {
 
 // subscribe hands the fires of a consumer over until the receiver is closed.
 func (r *receiver) subscribe(ctx context.Context, consumer string) error {
+	if _, err := r.js.Consumer(ctx, "FIRES", consumer); err != nil {
+		return err
+	}
+	go func() {
+		for ctx.Err() == nil && !r.nc.IsClosed() {
+			if err := r.consume(ctx, consumer); err != nil {
+				_ = wait(ctx, 100*time.Millisecond) // removed, or no server that answers
+			}
+		}
+	}()
+	return nil
+}
+
+// consume hands fires over until the consumer is removed. What else is wrong for a
+// while comes right by itself: Consume asks again.
+func (r *receiver) consume(ctx context.Context, consumer string) error {
 	c, err := r.js.Consumer(ctx, "FIRES", consumer)
 	if err != nil {
 		return err
 	}
-	// What is wrong for a while comes right by itself: Consume asks again.
-	_, err = c.Consume(r.message, jetstream.PullHeartbeat(time.Second), jetstream.PullExpiry(5*time.Second))
-	return err
+	consuming, err := c.Consume(r.message, jetstream.PullHeartbeat(time.Second), jetstream.PullExpiry(5*time.Second))
+	if err != nil {
+		return err
+	}
+	defer consuming.Stop()
+	select {
+	case <-consuming.Closed():
+	case <-ctx.Done():
+	}
+	return nil
 }
 
 func (r *receiver) post(w http.ResponseWriter, req *http.Request) {

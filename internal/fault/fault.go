@@ -17,6 +17,7 @@ const (
 	ConsumerUnreadable = "files of a consumer cannot be opened"
 	ManifestKeyGone    = "the bucket belfry is gone, while other streams of Belfry are there"
 	ManifestBad        = "the manifest cannot be read"
+	PartitionsDiffer   = "the number of partitions is not the one of the manifest"
 	NothingThere       = "there is nothing of Belfry here, and --existing-data is set"
 	NewStore           = "made a new store"
 	Recreating         = "a missing stream is made anew, as --recreate-missing says"
@@ -38,7 +39,7 @@ type Fault struct {
 
 // Table lists all faults in the order of the document.
 func Table() []Fault {
-	const refused = "exit code 1"
+	const refused = "exit code 78"
 	return []Fault{
 		{StreamMissing, refused, "refuses to start and changes nothing; the error names the stream", "bring the stream back: the data folder or the server's storage from where it went, or a backup into a new store. `--recreate-missing` once starts with an empty stream in its place"},
 		{StreamUnreadable, refused, "refuses to start before the embedded server touches anything; the error names the file and the reason", "put owner and rights of the file right, or the disk; then start again"},
@@ -46,6 +47,7 @@ func Table() []Fault {
 		{ConsumerUnreadable, "WARN", "moves them to `set-aside` in the data folder and makes the consumer of a route anew, from what was acked last as far as that is known", "put owner and rights right, so that it does not happen again; a subscriber may get fires twice"},
 		{ManifestKeyGone, refused, "refuses to start and changes nothing", "bring the bucket back. `--recreate-missing` once makes it anew; the number of partitions is told from the buckets `jobs_<p>`"},
 		{ManifestBad, refused, "refuses to start and changes nothing", "look for a bad disk. Remove `manifest.json`, or the key `manifest` of the bucket `belfry`: the next start compares what is there and writes it anew"},
+		{PartitionsDiffer, refused, "refuses to start and changes nothing, since by another number jobs would be looked for in the wrong bucket", "count the buckets `jobs_<p>`. Put that number back under the key `partitions` of the bucket `belfry`; if the key has it, remove the manifest"},
 		{NothingThere, refused, "refuses to make a new store", "mount the right volume, or name the right server. A first start goes without `--existing-data`"},
 		{NewStore, "WARN", "starts with an empty store, which it has made", "nothing at a first start. At any other `--data` is not the folder that it was, or its volume is not mounted: stop Belfry before jobs come in"},
 		{Recreating, "WARN", "goes on with an empty stream", "take `--recreate-missing` away again"},

@@ -62,6 +62,9 @@ var (
 	ErrNotAJob = errors.New("the stored record is not a job")
 	// ErrRouteNotFound: there is no such route.
 	ErrRouteNotFound = errors.New("route not found")
+	// ErrNotARoute: what is stored under the key was not written by Belfry and
+	// is not a route.
+	ErrNotARoute = errors.New("the stored record is not a route")
 	// ErrRouteExists: the id is taken by a route with other content.
 	ErrRouteExists = errors.New("a route with this id and other content exists")
 	// ErrRouteTypeFixed: the type of a route cannot be changed.

@@ -17,6 +17,7 @@ type Streams struct {
 
 	breakers *breakers
 	damage   prometheus.Gauge
+	writable *prometheus.GaugeVec
 
 	serverClock, nodeClock prometheus.Gauge
 
@@ -35,7 +36,15 @@ type Streams struct {
 	single  prometheus.Counter
 	batch   prometheus.Observer
 	refused prometheus.Counter
+
+	harmed         prometheus.Gauge
+	mended         map[string]prometheus.Counter
+	removed, again prometheus.Counter
 }
+
+// mendable are the kinds of what is mended: a stream or bucket, a consumer, and a
+// key of the bucket belfry.
+var mendable = []string{"stream", "consumer", "key"}
 
 func newStreams(s *set) *Streams {
 	var final []job.Status
@@ -47,13 +56,14 @@ func newStreams(s *set) *Streams {
 	return &Streams{
 		owned:   s.gauges("belfry_timer_partition_owned", "1 if this process fires the jobs of the partition, else 0.", "partition"),
 		waiting: s.gauges("belfry_jobs_waiting", "Jobs that are scheduled or retrying, in the partitions that this process owns; as of the last second.", "partition"),
-		overdue: s.gauges("belfry_jobs_overdue", "Those of them that are due already and not held: a REST route has too many fires out, a route reaches its rate limit, or the timer is behind.", "partition"),
+		overdue: s.gauges("belfry_jobs_overdue", "Those of them that are due already and not held: a REST route has too many fires out, a route reaches its rate limit, the timer is behind, or they cannot be claimed because JetStream takes no writes.", "partition"),
 		held:    s.gauges("belfry_jobs_held", "Those of them that are due already and wait because their route is paused, or its breaker is not closed.", "partition"),
 		firing:  s.gauges("belfry_jobs_firing", "Jobs that are firing: claimed, and their end not yet written.", "partition"),
 		finished: each(s.counters("belfry_jobs_finished_total",
 			"Jobs that reached a final status, as the owner of their partition saw it.", "status"), final),
 		breakers: newBreakers(s),
 		damage:   s.gauge("belfry_store_damage", "Places where stored data is damaged or missing, and nobody has accepted that; `/readyz` has the words."),
+		writable: s.gauges("belfry_stream_writable", "1 while writes to the stream work, else 0; `/readyz` has the reason. A stream that nothing is written to is tried every ten seconds.", "stream"),
 
 		serverClock: s.gauge("belfry_clock_nats_ahead_seconds", "How far the clock of the NATS server, the leader of the bucket belfry, is ahead of this node's; below 0 it is behind."),
 		nodeClock:   s.gauge("belfry_clock_node_ahead_seconds", "How far the clock of another node is ahead of this node's, of the node that is farthest away; 0 without others."),
@@ -73,6 +83,11 @@ func newStreams(s *set) *Streams {
 		single:  s.counter("belfry_commit_single_writes_total", "Writes that went out by themselves, those of refused batches among them."),
 		batch:   s.histogram("belfry_commit_batch_size", "Writes that went out as one atomic batch.", prometheus.ExponentialBuckets(2, 2, 10)),
 		refused: s.counter("belfry_commit_batches_refused_total", "Batches that JetStream refused for the sake of one member. Their halves are tried; on replicas each fire is looked up instead."),
+
+		harmed:  s.gauge("belfry_assets_harmed", "Streams, buckets and consumers that other hands changed or removed, and that Belfry cannot mend; `/readyz` says which."),
+		mended:  each(s.counters("belfry_assets_mended_total", "What other hands changed or removed and Belfry brought back, by `kind`: settings of a `stream` or bucket, a `consumer`, a `key` of the bucket belfry.", "kind"), mendable),
+		removed: s.counter("belfry_fires_removed_total", "Fires that were removed from FIRES before their time, as by a purge or a limit."),
+		again:   s.counter("belfry_fires_again_total", "Jobs that are fired again, since their fire was removed before it was delivered."),
 	}
 }
 
@@ -103,6 +118,18 @@ func (s *Streams) NodeClock(ahead time.Duration) {
 	if s != nil {
 		s.nodeClock.Set(ahead.Seconds())
 	}
+}
+
+// Writable records whether writes to a stream work.
+func (s *Streams) Writable(stream string, works bool) {
+	if s == nil {
+		return
+	}
+	value := 0.0
+	if works {
+		value = 1
+	}
+	s.writable.WithLabelValues(stream).Set(value)
 }
 
 // Published records that the fire of a claim was stored, so long after it.
@@ -189,6 +216,34 @@ func (s *Streams) SentBatch(writes int) {
 func (s *Streams) BatchRefused() {
 	if s != nil {
 		s.refused.Inc()
+	}
+}
+
+// Harmed records how many assets are not as they should be.
+func (s *Streams) Harmed(assets int) {
+	if s != nil {
+		s.harmed.Set(float64(assets))
+	}
+}
+
+// Mended records that something of a kind was brought back.
+func (s *Streams) Mended(kind string) {
+	if s != nil {
+		count(s.mended, kind)
+	}
+}
+
+// FiresRemoved records fires that are gone before their time.
+func (s *Streams) FiresRemoved(n int) {
+	if s != nil {
+		s.removed.Add(float64(n))
+	}
+}
+
+// FiredAgain records jobs that are fired again for it.
+func (s *Streams) FiredAgain(n int) {
+	if s != nil {
+		s.again.Add(float64(n))
 	}
 }
 

@@ -87,9 +87,10 @@ func (c *check) history() {
 	}
 }
 
-// fires: each has a claim, no claim has two, no arming of a NATS route has
+// fires: each has a claim, no claim has two that were not purged, no arming of a NATS route has
 // two, and a disarmed job gets no more.
 func (c *check) fires() {
+	claimFires, idFires := map[uint64]int{}, map[string]int{} // those that are there
 	for _, m := range c.w.fires.log {
 		if m.op != "" {
 			continue
@@ -101,10 +102,14 @@ func (c *check) fires() {
 		}
 		c.fired[f.ID]++
 		c.perClaim[f.Claim]++
-		if n := c.perClaim[f.Claim]; n > 1 {
+		if !m.purged { // else it is published again
+			claimFires[f.Claim]++
+			idFires[f.ID]++
+		}
+		if n := claimFires[f.Claim]; n > 1 {
 			c.fault(double, "claim %d of %s (%s) has %d fires, the last at %d", f.Claim, f.Key.ID, f.ID, n, f.Seq)
 		}
-		if n := c.fired[f.ID]; f.Route == natsRoute && n > 1 {
+		if n := idFires[f.ID]; f.Route == natsRoute && n > 1 {
 			c.fault(double, "%s (%s) of a NATS route has %d fires, the last at %d", f.Key.ID, f.ID, n, f.Seq)
 		}
 		if m.at < f.Trigger {
@@ -116,7 +121,8 @@ func (c *check) fires() {
 	}
 }
 
-// posts: one per try, and one more for each worker that died over it, and none
+// posts: one per try, and one more for each worker that died over it or whose fire
+// was purged, and none
 // of a job that was disarmed. A worker that died may have put back the fire, and
 // its write may arrive in the middle of the next worker's post.
 func (c *check) posts() {
@@ -127,7 +133,7 @@ func (c *check) posts() {
 	whole := map[try]int{}
 	for _, p := range c.w.posts {
 		f := p.fire
-		if !p.cut && !c.voided[f.Claim] {
+		if !p.cut && !c.voided[f.Claim] && !c.w.fires.log[f.Seq-1].purged {
 			whole[try{f.ID, f.Attempt}]++
 		}
 		if n := whole[try{f.ID, f.Attempt}]; n > 1 {

@@ -145,6 +145,7 @@ func TestNeedsEveryRule(t *testing.T) {
 		{"an overdue claim is delivered", rules{deliversOverdue: true}, double},
 		{"a try that is not made is counted", rules{putsBackCounted: true}, invalid},
 		{"a fire is acked before it is put back", rules{acksFirst: true}, loss},
+		{"nobody looks for fires that were purged", rules{ignoresPurges: true}, loss},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

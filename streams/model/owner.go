@@ -26,6 +26,7 @@ type owner struct {
 	firesSeen uint64 // the highest sequence of FIRES it has seen
 	gates     gates  // as far as it knows
 	tasks     []*task
+	purges    int // those that it has looked into
 }
 
 func ownerMain(p *process) {
@@ -53,10 +54,14 @@ func (o *owner) mayTry() bool { return o.lapsed || o.w.calm && !o.w.owned() }
 // never overwritten.
 func (o *owner) behind() bool { return o.pos < o.w.jobs.last() }
 
+// purged reports whether the owner is to find that fires are gone. It compares
+// FIRES with what it knows, so it finds out sooner or later.
+func (o *owner) purged() bool { return o.purges != o.w.purges && !o.w.rules.ignoresPurges }
+
 // work does one thing of an owner's many.
 func (o *owner) work() {
 	o.wait(func() bool {
-		return o.lapsed || o.behind() || o.gates != o.w.gates || o.anyDone() != nil || o.anyDue() >= 0
+		return o.lapsed || o.purged() || o.behind() || o.gates != o.w.gates || o.anyDone() != nil || o.anyDue() >= 0
 	})
 	due, done := o.anyDue(), o.anyDone()
 	switch o.w.rng.IntN(3) { // none of the three comes before the others
@@ -66,7 +71,7 @@ func (o *owner) work() {
 		done = nil
 	}
 	switch {
-	case o.lapsed: // a reconnect leaves in doubt too
+	case o.lapsed, o.purged() && o.w.rng.IntN(2) == 0: // a reconnect leaves in doubt too
 		o.owning = o.takeOver()
 	case o.gates != o.w.gates && o.w.rng.IntN(2) == 0:
 		o.gates = o.w.gates

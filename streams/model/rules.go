@@ -65,4 +65,8 @@ type rules struct {
 	// A fire is acked before it is put back. Its worker dies in between, and
 	// nothing comes back to the claim: a loss.
 	acksFirst bool
+
+	// Nobody looks for the fires of claims in FIRES but at a takeover. An operator
+	// purges FIRES, and nothing comes back to the claim: a loss.
+	ignoresPurges bool
 }

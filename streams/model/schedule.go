@@ -18,6 +18,7 @@ type world struct {
 	ids   int
 
 	gates, gatesBefore gates // as they are, and before the last turn
+	purges             int   // how often fires were removed from FIRES
 
 	jobs  jobs
 	fires fires
@@ -90,7 +91,7 @@ func (w *world) turmoil() {
 	if p == nil || w.rng.IntN(2) == 0 {
 		p = w.all[w.rng.IntN(4)]
 	}
-	switch n := w.rng.IntN(424); {
+	switch n := w.rng.IntN(427); {
 	case n < 304:
 		w.moveOne()
 	case n < 350:
@@ -114,8 +115,27 @@ func (w *world) turmoil() {
 		w.owners[w.rng.IntN(2)].lapsed = true
 	case n < 400:
 		w.passDays()
-	default:
+	case n < 424:
 		w.turnGate()
+	default:
+		w.purge()
+	}
+}
+
+// purge is what an operator does to FIRES, in part or as a whole. The consumer
+// does not hand out again what is gone; a worker that has it goes on.
+func (w *world) purge() {
+	gone := w.fires.purge(w.rng, 1+w.rng.IntN(2))
+	if len(gone) == 0 {
+		return
+	}
+	w.purges++
+	w.tally[purges]++
+	w.note("purge: %d fires", len(gone))
+	for _, h := range w.handouts {
+		if gone[h.fire.Seq] {
+			h.gone = true
+		}
 	}
 }
 

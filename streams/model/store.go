@@ -92,9 +92,10 @@ type fires struct {
 
 // message is one message of FIRES: a fire, or a fence, which has an op.
 type message struct {
-	fire job.Fire
-	op   string
-	at   int64
+	fire   job.Fire
+	op     string
+	at     int64
+	purged bool // it cannot be read any more
 }
 
 // publish appends a fire, if the newest fence is still the expected one.
@@ -129,9 +130,23 @@ func (s *fires) fenceOp() string {
 func (s *fires) claims(from, to uint64) map[uint64]bool {
 	found := make(map[uint64]bool)
 	for _, m := range s.log[min(from, to):to] {
-		if m.op == "" {
+		if m.op == "" && !m.purged {
 			found[m.fire.Claim] = true
 		}
 	}
 	return found
+}
+
+// purge removes each fire with the chance of one in n, and returns those that it
+// removed. Fences are never removed here: a fence that is gone is refused like one
+// that is not the newest.
+func (s *fires) purge(rng *rand.Rand, n int) map[uint64]bool {
+	gone := make(map[uint64]bool)
+	for i := range s.log {
+		if m := &s.log[i]; m.op == "" && !m.purged && rng.IntN(n) == 0 {
+			m.purged = true
+			gone[uint64(i+1)] = true
+		}
+	}
+	return gone
 }

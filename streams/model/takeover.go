@@ -11,6 +11,7 @@ import "belfry/internal/job"
 func (o *owner) takeOver() bool {
 	o.lapsed, o.owning, o.tasks = false, false, nil
 	o.w.tally[takeovers]++
+	o.purges = o.w.purges
 
 	previous, owned := o.writeFence()
 	if !owned {

@@ -34,6 +34,7 @@ const (
 	pauses
 	days
 	turnedGates
+	purges
 	lostRequests
 	lostAnswers
 	lateRequests
@@ -64,6 +65,7 @@ var counters = [...]string{
 	pauses:       "pauses",
 	days:         "long silences",
 	turnedGates:  "gates shut or opened",
+	purges:       "purges of FIRES",
 	lostRequests: "lost requests",
 	lostAnswers:  "lost answers",
 	lateRequests: "late requests",

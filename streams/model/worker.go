@@ -16,6 +16,7 @@ type handout struct {
 	holder *process
 	times  int
 	acked  bool
+	gone   bool // it was purged
 }
 
 // post is one request at the receiver.
@@ -48,7 +49,7 @@ func workerMain(p *process) {
 // nextHandout returns a fire to hand out, passing over up to skip of them.
 func (w *world) nextHandout(skip int) (next *handout) {
 	for _, h := range w.handouts {
-		if h.holder == nil && !h.acked {
+		if h.holder == nil && !h.acked && !h.gone {
 			next = h
 			if skip--; skip < 0 {
 				break

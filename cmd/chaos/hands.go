@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// What an operator does in JetStream, by hand.
+
+// mendWithin is how long Belfry may take to make a consumer again: seconds, or a
+// minute where the node that does was only just given that to do.
+const mendWithin = 2 * time.Minute
+
+// restFires and the consumers are named as docs/nats.md says.
+const restFires = "fires." + db + "." + routeREST
+
+var consumers = []string{db + "_" + routeREST, db + "_" + routeNATS}
+
+// removeConsumers deletes the consumers of both routes, and waits until they are
+// there again.
+func (f *faulter) removeConsumers(ctx context.Context) error {
+	for _, name := range consumers {
+		if err := f.receiver.js.DeleteConsumer(ctx, "FIRES", name); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+			return err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, mendWithin)
+	defer cancel()
+	for _, name := range consumers {
+		for {
+			_, err := f.receiver.js.Consumer(ctx, "FIRES", name)
+			if err == nil {
+				break
+			}
+			if wait(ctx, 200*time.Millisecond) != nil {
+				return fmt.Errorf("the consumer %s was not made again: %w", name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// purgeFires removes the fires of the REST route, those that are under way among
+// them. What a purge of the other route removes would be lost.
+func (f *faulter) purgeFires(ctx context.Context) error {
+	s, err := f.receiver.js.Stream(ctx, "FIRES")
+	if err != nil {
+		return err
+	}
+	return s.Purge(ctx, jetstream.WithPurgeSubject(restFires))
+}
+
+// editStreams changes settings that Belfry brings back.
+func (f *faulter) editStreams(ctx context.Context) error {
+	for stream, edit := range map[string]func(*jetstream.StreamConfig){
+		"KV_jobs_0": func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject = 5 },
+		"KV_routes": func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject = 2 },
+		"FIRES":     func(c *jetstream.StreamConfig) { c.AllowAtomicPublish, c.MaxAge = false, 48*time.Hour },
+		"DEAD":      func(c *jetstream.StreamConfig) { c.NoAck = true },
+	} {
+		s, err := f.receiver.js.Stream(ctx, stream)
+		if err != nil {
+			return err
+		}
+		cfg := s.CachedInfo().Config
+		edit(&cfg)
+		if _, err := f.receiver.js.UpdateStream(ctx, cfg); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,94 @@
+package streams
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"strings"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// mendAsset brings a stream of ours back to what it should be, and reports what
+// it cannot.
+func (s *Store) mendAsset(ctx context.Context, is, want jetstream.StreamConfig) error {
+	if is.Sealed {
+		s.report(want.Name, fmt.Sprintf("the stream %s%s is sealed: nothing can be written to it, and that cannot be undone", want.Name, bucketOf(want.Name)))
+		return nil
+	}
+	wrong := differences(is, want)
+	unmarked := is.Metadata[metaAsset] != want.Name
+	if len(wrong) == 0 && !unmarked {
+		s.report(want.Name, "")
+		return nil
+	}
+	next := is
+	next.Metadata = maps.Clone(is.Metadata)
+	if next.Metadata == nil {
+		next.Metadata = map[string]string{}
+	}
+	next.Metadata[metaAsset] = want.Name
+	for _, f := range wrong {
+		f.set(&next, &want)
+	}
+	next = fitting(next)
+	_, err := s.js.UpdateStream(ctx, next)
+	if err == nil {
+		s.mended(is, want, wrong)
+		s.report(want.Name, "")
+		return nil
+	}
+	if waiting(err) {
+		return err
+	}
+	return s.mendEach(ctx, is, want, wrong)
+}
+
+// mendEach tries the settings one by one, once all of them were refused together.
+func (s *Store) mendEach(ctx context.Context, is, want jetstream.StreamConfig, wrong []assetField) error {
+	var mended []assetField
+	var refused []string
+	now := is
+	for _, f := range wrong {
+		next := now
+		f.set(&next, &want)
+		stream, err := s.js.UpdateStream(ctx, fitting(next))
+		switch {
+		case err == nil:
+			now = stream.CachedInfo().Config
+			mended = append(mended, f)
+		case waiting(err):
+			return err
+		default:
+			refused = append(refused, fmt.Sprintf("%s is %s, not %s (%v)", f.name, f.show(&is), f.show(&want), err))
+		}
+	}
+	if len(mended) > 0 {
+		s.mended(is, want, mended)
+	}
+	amiss := ""
+	if len(refused) > 0 {
+		amiss = fmt.Sprintf("of the stream %s%s %s", want.Name, bucketOf(want.Name), strings.Join(refused, ", "))
+	}
+	s.report(want.Name, amiss)
+	return nil
+}
+
+// fitting keeps the window for message ids within the age of a stream, as the
+// server wants it.
+func fitting(cfg jetstream.StreamConfig) jetstream.StreamConfig {
+	if cfg.MaxAge > 0 {
+		cfg.Duplicates = min(cfg.Duplicates, cfg.MaxAge)
+	}
+	return cfg
+}
+
+// mended tells what was brought back. A maximum age that a flag says is no news:
+// the flag has changed.
+func (s *Store) mended(is, want jetstream.StreamConfig, fields []assetField) {
+	for _, f := range fields {
+		s.cfg.Metrics.Mended("stream")
+		s.cfg.Log.Warn("a setting of a stream was not as it should be; it is again", "stream", want.Name,
+			"setting", f.name, "was", f.show(&is), "is", f.show(&want))
+	}
+}

@@ -1,0 +1,99 @@
+package streams
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/nats-io/nats.go"
+)
+
+// auditKeys puts back what other hands have changed in the bucket belfry.
+func (s *Store) auditKeys(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, answerWait)
+	defer cancel()
+	if err := s.auditPartitions(ctx); err != nil {
+		return err
+	}
+	if err := s.auditManifest(ctx); err != nil {
+		return err
+	}
+	return s.auditRestoreMark(ctx)
+}
+
+// auditManifest keeps the manifest, where it is a key: without it the next start
+// could not tell that a stream is lost.
+func (s *Store) auditManifest(ctx context.Context) error {
+	if s.cfg.Ledger != nil {
+		return nil
+	}
+	m, found, err := s.own.w.lastOnLeader(ctx, belfryStream, belfrySubject(manifestKey))
+	if err != nil {
+		return err
+	}
+	if found && !isMarker(m.Header) {
+		is, some, err := decodeManifest(m.Data)
+		if some && (err == nil || is.Version > manifestVersion) { // a newer Belfry's is its own matter
+			return nil
+		}
+	}
+	ours, _ := s.book.now()
+	text, err := ours.encode()
+	if err != nil {
+		return err
+	}
+	return s.putBack(ctx, manifestKey, m.Seq, text)
+}
+
+// auditPartitions keeps the number of partitions written down: without it, or with
+// another one, the next start would look for jobs in the wrong buckets.
+func (s *Store) auditPartitions(ctx context.Context) error {
+	want := strconv.Itoa(s.partitions)
+	m, found, err := s.own.w.lastOnLeader(ctx, belfryStream, belfrySubject(partitionsKey))
+	if err != nil || found && !isMarker(m.Header) && string(m.Data) == want {
+		return err
+	}
+	return s.putBack(ctx, partitionsKey, m.Seq, []byte(want))
+}
+
+// auditRestoreMark keeps the mark of a restore, by a copy that is written with it:
+// without the mark nothing fires that the restore has written.
+func (s *Store) auditRestoreMark(ctx context.Context) error {
+	m, found, err := s.own.w.lastOnLeader(ctx, belfryStream, belfrySubject(restoreKey))
+	if err != nil {
+		return err
+	}
+	twin, _, err := s.own.w.lastOnLeader(ctx, belfryStream, belfrySubject(restoreCopy))
+	if err != nil {
+		return err
+	}
+	if found && !isMarker(m.Header) {
+		if _, err := parseRestoreMark(m.Data); err == nil {
+			if !bytes.Equal(m.Data, twin.Data) {
+				s.own.w.copyRestoreMark(ctx, m.Data)
+			}
+			s.report(restoreKey, "")
+			return nil
+		}
+	}
+	if _, err := parseRestoreMark(twin.Data); err != nil {
+		if found && !isMarker(m.Header) {
+			s.report(restoreKey, fmt.Sprintf("the key %s of bucket %s is no mark of a restore, and its copy is gone", restoreKey, belfryBucket))
+		}
+		return nil
+	}
+	s.report(restoreKey, "")
+	return s.putBack(ctx, restoreKey, m.Seq, twin.Data)
+}
+
+func (s *Store) putBack(ctx context.Context, key string, over uint64, value []byte) error {
+	_, err := s.own.w.send(ctx, &nats.Msg{
+		Subject: belfrySubject(key), Header: nats.Header{hdrExpectSubjectSeq: {formatUint(over)}}, Data: value,
+	})
+	if err == nil {
+		s.cfg.Metrics.Mended("key")
+		s.cfg.Log.Warn("a key was deleted or overwritten by other hands; it is as it was again", "bucket", belfryBucket, "key", key)
+	}
+	return err
+}

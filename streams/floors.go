@@ -1,0 +1,185 @@
+package streams
+
+import (
+	"context"
+	"encoding/json"
+	"hash/fnv"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/internal/job"
+)
+
+// floors are the ack floors of the routes' consumers as they were last seen: the
+// sequence in FIRES up to which everything was acked. A consumer that other hands
+// removed is made again behind its floor. They are kept in the bucket belfry, too,
+// for a consumer that is removed while Belfry is away. One that is too old does no
+// harm: its consumer hands out more fires once more. It is safe for concurrent use.
+type floors struct {
+	w *writer
+
+	mu    sync.Mutex // guards what follows
+	fires time.Time  // when the FIRES of all of this was made
+	known map[string]floor
+	saved [floorKeys]uint64 // the hash of what each key was last written with
+
+	loaded bool // what others kept is in known; only the audit touches it
+}
+
+// floor is what is kept of one consumer.
+type floor struct {
+	Acked uint64    `json:"acked"`
+	Made  time.Time `json:"made"` // when the consumer was made
+}
+
+// floorKeys is how many keys the floors are spread over, so that none gets too
+// large, and few are written in each round.
+const floorKeys = 64
+
+// savedFloors is the value of one of the keys.
+type savedFloors struct {
+	Fires     time.Time        `json:"fires"`
+	Consumers map[string]floor `json:"consumers"`
+}
+
+// note takes in what was seen of a consumer.
+func (f *floors) note(name string, seen floor) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.known == nil {
+		f.known = map[string]floor{}
+	}
+	f.known[name] = seen
+}
+
+// forget lets go of a consumer that Belfry has removed itself.
+func (f *floors) forget(name string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.known, name)
+}
+
+// of returns what was last seen of a consumer, by this process or another one.
+func (f *floors) of(ctx context.Context, name string) (floor, bool) {
+	f.mu.Lock()
+	seen, ok := f.known[name]
+	f.mu.Unlock()
+	if ok {
+		return seen, true
+	}
+	kept, err := f.read(ctx, floorKeyOf(name))
+	seen, ok = kept.Consumers[name]
+	return seen, err == nil && ok && kept.Fires.Equal(f.era())
+}
+
+func (f *floors) era() time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.fires
+}
+
+// begin says when FIRES was made; what is known of another one means nothing.
+func (f *floors) begin(fires time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.fires.Equal(fires) {
+		f.fires, f.known = fires, map[string]floor{}
+	}
+}
+
+// load takes in what others kept, once, before it is written over.
+func (f *floors) load(ctx context.Context) error {
+	if f.loaded {
+		return nil
+	}
+	for key := range floorKeys {
+		kept, err := f.read(ctx, key)
+		if err != nil {
+			return err
+		}
+		if !kept.Fires.Equal(f.era()) {
+			continue
+		}
+		f.mu.Lock()
+		for name, seen := range kept.Consumers {
+			if _, ok := f.known[name]; !ok {
+				f.known[name] = seen
+			}
+		}
+		f.mu.Unlock()
+	}
+	f.loaded = true
+	return nil
+}
+
+// keepOnly lets go of the consumers that are gone, and whose routes are.
+func (f *floors) keepOnly(there map[string]*jetstream.ConsumerInfo, routes []job.Route) {
+	names := map[string]bool{buryFloor: true}
+	for _, r := range routes {
+		names[inboxConsumer(r.RouteKey)] = true
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	maps.DeleteFunc(f.known, func(name string, _ floor) bool { return there[name] == nil && !names[name] })
+}
+
+// read returns what a key holds; a value that is none is nothing.
+func (f *floors) read(ctx context.Context, key int) (savedFloors, error) {
+	m, found, err := f.w.lastOnLeader(ctx, belfryStream, belfrySubject(floorKey(key)))
+	if err != nil || !found || isMarker(m.Header) {
+		return savedFloors{}, err
+	}
+	var kept savedFloors
+	if json.Unmarshal(m.Data, &kept) != nil {
+		return savedFloors{}, nil // written by other hands
+	}
+	return kept, nil
+}
+
+// save writes the keys that have changed since they were last written.
+func (f *floors) save(ctx context.Context) error {
+	for key, now := range f.byKey() {
+		data, err := json.Marshal(now)
+		if err != nil {
+			return err
+		}
+		h := fnv.New64a()
+		h.Write(data) // a Hash never returns an error
+		sum := h.Sum64()
+		f.mu.Lock()
+		same := f.saved[key] == sum
+		f.mu.Unlock()
+		if same {
+			continue
+		}
+		if _, err := f.w.send(ctx, &nats.Msg{Subject: belfrySubject(floorKey(key)), Header: nats.Header{}, Data: data}); err != nil {
+			return err
+		}
+		f.mu.Lock()
+		f.saved[key] = sum
+		f.mu.Unlock()
+	}
+	return nil
+}
+
+func (f *floors) byKey() (all [floorKeys]savedFloors) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := range all {
+		all[i] = savedFloors{Fires: f.fires, Consumers: map[string]floor{}}
+	}
+	for name, seen := range maps.All(f.known) {
+		all[floorKeyOf(name)].Consumers[name] = seen
+	}
+	return all
+}
+
+func floorKeyOf(consumer string) int {
+	h := fnv.New32a()
+	h.Write([]byte(consumer)) // a Hash never returns an error
+	return int(h.Sum32() % floorKeys)
+}

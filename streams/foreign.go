@@ -1,0 +1,88 @@
+package streams
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// ErrForeign: the server has streams that are in Belfry's place and are not
+// Belfry's. Nothing of it was changed. A person has to decide.
+var ErrForeign = errors.New("streams that are not Belfry's are in the way")
+
+// isBelfrys reports whether Belfry made a stream: its metadata says so, or, as for
+// all of older versions, its description.
+func isBelfrys(is jetstream.StreamConfig) bool {
+	return is.Metadata[metaAsset] == is.Name || strings.HasPrefix(is.Description, ourDescription)
+}
+
+// refuseForeign looks for streams of others that have a name or a subject of
+// ours. It changes nothing, and comes before all that does.
+func (s *Store) refuseForeign(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 4*setupTry) // it asks for each of them
+	defer cancel()
+	var inTheWay []string
+	foreign := func(name string) (bool, error) {
+		stream, err := s.js.Stream(ctx, name)
+		switch {
+		case errors.Is(err, jetstream.ErrStreamNotFound), s.cfg.Disk != nil && offline(err) != "": // compare says so
+			return false, nil
+		}
+		return err == nil && !isBelfrys(stream.CachedInfo().Config), err
+	}
+	is, err := foreign(belfryStream)
+	if err != nil {
+		return fmt.Errorf("couldn't look for streams of others: %w", err)
+	}
+	partitions := s.cfg.Partitions
+	if !is {
+		if n, err := s.fixedPartitions(ctx); err == nil && n > 0 {
+			partitions = n
+		}
+	}
+	assets := s.assets(partitions)
+	names := map[string]bool{}
+	for _, want := range assets {
+		names[want.Name] = true
+	}
+	for _, want := range assets {
+		is, err := foreign(want.Name)
+		if err != nil {
+			return fmt.Errorf("couldn't look for streams of others: %w", err)
+		}
+		if is {
+			inTheWay = append(inTheWay, fmt.Sprintf("the stream %s%s", want.Name, bucketOf(want.Name)))
+		}
+		for _, subject := range want.Subjects {
+			list := s.js.StreamNames(ctx, jetstream.WithStreamListSubject(subject))
+			for name := range list.Name() {
+				if !names[name] {
+					inTheWay = append(inTheWay, fmt.Sprintf("the stream %s, which takes subjects of %s", name, subject))
+				}
+			}
+			if err := list.Err(); err != nil {
+				return fmt.Errorf("couldn't look for streams of others: %w", err)
+			}
+		}
+	}
+	if len(inTheWay) == 0 {
+		return nil
+	}
+	slices.Sort(inTheWay)
+	return fmt.Errorf("%w: %s. Nothing was changed. Remove them, or give Belfry a NATS account of its own. "+
+		"If Belfry made one of them and its description was changed, say so: nats stream edit <stream> --metadata %s=<stream>",
+		ErrForeign, strings.Join(slices.Compact(inTheWay), "; "), metaAsset)
+}
+
+// bucketOf names the bucket of a stream for people, if it is one's.
+func bucketOf(stream string) string {
+	bucket, ok := strings.CutPrefix(stream, "KV_")
+	if !ok {
+		return ""
+	}
+	return " (the bucket " + bucket + ")"
+}

@@ -1,0 +1,160 @@
+package streams_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/internal/job"
+	"belfry/internal/logtest"
+	"belfry/streams"
+)
+
+type lines = logtest.Log
+
+// soon is how often the tests have everything compared.
+const soon = 50 * time.Millisecond
+
+// Settings that Belfry needs are brought back, while it runs and at a start; those
+// that are the operator's stay.
+func TestEditedStreamsAreMended(t *testing.T) {
+	t.Parallel()
+	log := &lines{}
+	cfg := streams.Config{AuditEvery: soon, Log: log.Logger()}
+	f := open(t, cfg)
+	stop := f.run()
+	for _, e := range []struct {
+		stream, setting string
+		change          func(*jetstream.StreamConfig)
+	}{
+		{"FIRES", "subjects", func(c *jetstream.StreamConfig) { c.Subjects = []string{"fires.>"} }},
+		{"KV_jobs_0", "subjects", func(c *jetstream.StreamConfig) { c.Subjects = append(c.Subjects, "extra") }},
+		{"FIRES", "retention", func(c *jetstream.StreamConfig) { c.Retention = jetstream.InterestPolicy }},
+		{"DEAD", "max_msgs", func(c *jetstream.StreamConfig) { c.MaxMsgs = 5 }},
+		{"KV_jobs_0", "max_msgs_per_subject", func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject = 5 }},
+		{"FIRES", "max_msgs_per_subject", func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject = 1 }},
+		{"FIRES", "max_msg_size", func(c *jetstream.StreamConfig) { c.MaxMsgSize = 100 }},
+		{"KV_jobs_0", "max_age", func(c *jetstream.StreamConfig) { c.MaxAge = time.Hour }},
+		{"KV_jobs_0", "discard", func(c *jetstream.StreamConfig) { c.Discard = jetstream.DiscardOld }},
+		{"FIRES", "discard", func(c *jetstream.StreamConfig) { c.Discard = jetstream.DiscardNew }},
+		{"DEAD", "duplicate_window", func(c *jetstream.StreamConfig) { c.Duplicates = time.Second }},
+		{"ATTEMPTS", "no_ack", func(c *jetstream.StreamConfig) { c.NoAck = true }},
+		{"FIRES", "allow_rollup_hdrs", func(c *jetstream.StreamConfig) { c.AllowRollup = false }},
+		{"KV_jobs_0", "allow_direct", func(c *jetstream.StreamConfig) { c.AllowDirect = false }},
+		{"FIRES", "allow_atomic", func(c *jetstream.StreamConfig) { c.AllowAtomicPublish = false }},
+		{"FIRES", "consumer_limits", func(c *jetstream.StreamConfig) { c.ConsumerLimits.MaxAckPending = 5000 }},
+		{"FIRES", "sources", func(c *jetstream.StreamConfig) { c.Sources = []*jetstream.StreamSource{{Name: "OTHER"}} }},
+	} {
+		before := f.config(e.stream)
+		f.change(e.stream, e.change)
+		eventually(t, e.setting+" of "+e.stream+" is mended", func() bool {
+			return len(streams.Differences(f.config(e.stream), before)) == 0
+		})
+		want := "stream=" + e.stream + " setting=" + e.setting
+		eventually(t, "the log says "+want, func() bool { return strings.Contains(log.String(), want) })
+	}
+	f.change("FIRES", func(c *jetstream.StreamConfig) {
+		c.MaxBytes, c.Compression, c.Description = 1<<30, jetstream.S2Compression, "the fires of our team"
+		c.Metadata["team"] = "games"
+	})
+	f.change("KV_gates", func(c *jetstream.StreamConfig) { c.MaxAge, c.Duplicates = time.Minute, time.Minute })
+	stop()
+	f.change("KV_jobs_0", func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject = 5 })
+	f.reopen(cfg)
+	if is := f.config("KV_jobs_0").MaxMsgsPerSubject; is != 1 {
+		t.Errorf("after a start the jobs bucket keeps %d of each", is)
+	}
+	is := f.config("FIRES")
+	if is.MaxBytes != 1<<30 || is.Compression != jetstream.S2Compression || is.Description != "the fires of our team" || is.Metadata["team"] != "games" {
+		t.Errorf("what is the operator's was changed: %+v", is)
+	}
+	if age := f.config("KV_gates").MaxAge; age != time.Minute {
+		t.Errorf("the max_age of the bucket gates is %v, want the operator's", age)
+	}
+}
+
+// A bucket that was edited to keep history shows old states no longer than until
+// it is mended.
+func TestHistoryOfABucketIsCutAgain(t *testing.T) {
+	t.Parallel()
+	f := open(t, streams.Config{})
+	f.route("r", job.NATS)
+	f.change("KV_jobs_0", func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject = 5 })
+	j := newJob("a", "r", time.Now().Add(time.Hour))
+	f.create(j)
+	j.Meta = []byte(`{"n":2}`)
+	if err := f.Jobs().Update(t.Context(), j, 0); err != nil {
+		t.Fatal(err)
+	}
+	page, err := f.Jobs().List(t.Context(), job.Query{DB: "db"})
+	if err != nil || len(page.Jobs) != 2 {
+		t.Fatalf("the list has %d jobs, %v; this test needs a bucket with history", len(page.Jobs), err)
+	}
+	f.reopen(streams.Config{AuditEvery: soon})
+	if page, err := f.Jobs().List(t.Context(), job.Query{DB: "db"}); err != nil || len(page.Jobs) != 1 {
+		t.Errorf("the list has %d jobs, %v; want 1", len(page.Jobs), err)
+	}
+}
+
+// What cannot be undone is said where a person looks: a stream that is sealed,
+// removed, replaced, or has a setting that the server keeps.
+func TestHarmThatStaysIsTold(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		harm func(f *fixture)
+		want string
+	}{
+		"sealed":      {func(f *fixture) { f.change("DEAD", func(c *jetstream.StreamConfig) { c.Sealed = true }) }, "the stream DEAD is sealed"},
+		"deny_delete": {func(f *fixture) { f.change("DEAD", func(c *jetstream.StreamConfig) { c.DenyDelete = true }) }, "deny_delete is true, not false"},
+		"removed": {func(f *fixture) {
+			if err := f.js.DeleteStream(f.t.Context(), "ATTEMPTS"); err != nil {
+				f.t.Fatal(err)
+			}
+		}, "the stream ATTEMPTS is gone"},
+		"a bucket": {func(f *fixture) {
+			if err := f.js.DeleteKeyValue(f.t.Context(), "gates"); err != nil {
+				f.t.Fatal(err)
+			}
+		}, "the stream KV_gates (the bucket gates) is gone"},
+		"replaced": {func(f *fixture) {
+			if err := f.js.DeleteStream(f.t.Context(), "DEAD"); err != nil {
+				f.t.Fatal(err)
+			}
+			if _, err := f.js.CreateStream(f.t.Context(), jetstream.StreamConfig{Name: "DEAD", Subjects: []string{"dead.>"}}); err != nil {
+				f.t.Fatal(err)
+			}
+		}, "the stream DEAD was replaced by one that is not Belfry's"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			log := &lines{}
+			f := open(t, streams.Config{AuditEvery: soon, Log: log.Logger()})
+			f.run()
+			tt.harm(f)
+			eventually(t, "it is not ready, and says why", func() bool {
+				err := f.Ready(t.Context())
+				return errors.Is(err, job.ErrUnavailable) && strings.Contains(err.Error(), tt.want)
+			})
+			if !strings.Contains(log.String(), "level=ERROR") || !strings.Contains(log.String(), tt.want) {
+				t.Errorf("no ERROR in the log says %q", tt.want)
+			}
+		})
+	}
+}
+
+// A stream whose metadata and description an operator took away is ours still
+// while Belfry runs, and is marked again.
+func TestUnmarkedStreamIsMarkedAgain(t *testing.T) {
+	t.Parallel()
+	f := open(t, streams.Config{AuditEvery: soon})
+	f.run()
+	eventually(t, "the streams were looked at", func() bool { return f.Looked("DEAD") })
+	f.change("DEAD", func(c *jetstream.StreamConfig) { c.Description, c.Metadata = "", nil })
+	eventually(t, "it is marked", func() bool { return f.config("DEAD").Metadata["belfry.asset"] == "DEAD" })
+	if err := f.Ready(t.Context()); err != nil {
+		t.Errorf("not ready: %v", err)
+	}
+}

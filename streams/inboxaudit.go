@@ -1,0 +1,170 @@
+package streams
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/internal/job"
+)
+
+// auditConsumers compares the consumers of all routes with what they should be,
+// mends them, and keeps their ack floors, on the node that owns the first
+// partition.
+func (s *Store) auditConsumers(ctx context.Context) error {
+	if !s.timers[0].owns() || !s.routes.cache.isLoaded() {
+		s.inboxes.floors.loaded = false
+		return nil
+	}
+	in := s.inboxes
+	stream, err := in.js.Stream(ctx, FiresStream)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil // the audit says so already
+	}
+	if err != nil {
+		return err
+	}
+	in.floors.begin(stream.CachedInfo().Created)
+	if err := in.floors.load(ctx); err != nil {
+		return err
+	}
+	there := map[string]*jetstream.ConsumerInfo{}
+	consumers := stream.ListConsumers(ctx)
+	for info := range consumers.Info() {
+		there[info.Name] = info
+	}
+	if err := consumers.Err(); err != nil {
+		return err
+	}
+	routes := s.routes.cache.all()
+	for _, r := range routes {
+		info := there[inboxConsumer(r.RouteKey)]
+		if info != nil && in.fits(info.Config, r) {
+			in.saw(info)
+			s.report(consumerAsset(r.RouteKey), "")
+			continue
+		}
+		s.mendConsumer(ctx, r.RouteKey)
+	}
+	in.floors.keepOnly(there, routes)
+	s.forgetConsumers(routes)
+	if err := s.auditBury(ctx); err != nil {
+		return err
+	}
+	return in.floors.save(ctx)
+}
+
+// auditNames compares the consumers if one of a route is missing.
+func (s *Store) auditNames(ctx context.Context) error {
+	stream, err := s.inboxes.js.Stream(ctx, FiresStream)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	there, folders := map[string]bool{}, map[string]bool{}
+	names := stream.ConsumerNames(ctx)
+	for name := range names.Name() {
+		there[name] = true
+		if s.inboxes.ignoresCase {
+			folders[strings.ToLower(name)] = true
+		}
+	}
+	if err := names.Err(); err != nil {
+		return err
+	}
+	for _, r := range s.routes.cache.all() {
+		name := inboxConsumer(r.RouteKey)
+		if !there[name] && !folders[strings.ToLower(name)] { // in the folder of another none is made
+			return s.auditConsumers(ctx)
+		}
+	}
+	return nil
+}
+
+// mendConsumer mends the consumer of a route, by the route as it is now.
+func (s *Store) mendConsumer(ctx context.Context, k job.RouteKey) {
+	err := s.inboxes.routes.exclusively(ctx, func() error {
+		ctx, cancel := context.WithTimeout(ctx, 2*setupTry)
+		defer cancel()
+		r, err := s.inboxes.routes.Get(ctx, k)
+		if err != nil {
+			return err
+		}
+		return s.inboxes.mend(ctx, r, hadInbox, slog.LevelWarn)
+	})
+	switch {
+	case err == nil:
+		s.report(consumerAsset(k), "")
+	case ctx.Err() != nil:
+	case errors.Is(err, job.ErrRouteNotFound), errors.Is(err, job.ErrRouteClearing), errors.Is(err, job.ErrNotARoute),
+		errors.Is(err, job.ErrCaseOnly): // the start has told of those
+		s.report(consumerAsset(k), "")
+	default:
+		s.report(consumerAsset(k), fmt.Sprintf("the consumer %s of %s: %v", inboxConsumer(k), FiresStream, err))
+	}
+}
+
+// forgetConsumers drops what is amiss with the consumers of routes that are gone.
+func (s *Store) forgetConsumers(routes []job.Route) {
+	names := map[string]bool{}
+	for _, r := range routes {
+		names[consumerAsset(r.RouteKey)] = true
+	}
+	for _, asset := range s.audit.assets() {
+		if strings.HasPrefix(asset, FiresStream+" ") && !names[asset] {
+			s.report(asset, "")
+		}
+	}
+}
+
+func consumerAsset(k job.RouteKey) string { return FiresStream + " " + inboxConsumer(k) }
+
+// buryFloor is the name that the floor of [buryConsumer] is kept under.
+const buryFloor = advisoryStream + "." + buryConsumer
+
+// buryInbox makes the consumer that reads advisories, unless it is there as it
+// should be. One that was removed goes on where it was last seen.
+func (s *Store) buryInbox(ctx context.Context) (jetstream.Consumer, error) {
+	want := jetstream.ConsumerConfig{Durable: buryConsumer, AckPolicy: jetstream.AckExplicitPolicy, AckWait: 30 * time.Second, MaxDeliver: -1}
+	c, err := s.js.Consumer(ctx, advisoryStream, buryConsumer)
+	if err == nil {
+		wrong := inboxDifferences(c.CachedInfo().Config, want)
+		if len(wrong) == 0 {
+			return c, nil
+		}
+		s.cfg.Log.Warn("the consumer of a stream was not as it should be; it is again", "stream", advisoryStream, "consumer", buryConsumer, "settings", namesOf(wrong))
+		s.inboxes.floors.note(buryFloor, floor{Acked: c.CachedInfo().AckFloor.Stream, Made: c.CachedInfo().Created})
+		if err := s.js.DeleteConsumer(ctx, advisoryStream, buryConsumer); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+			return nil, err
+		}
+	} else if !errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return nil, err
+	}
+	stream, err := s.js.Stream(ctx, advisoryStream)
+	if err != nil {
+		return nil, err
+	}
+	if seen, ok := s.inboxes.floors.of(ctx, buryFloor); ok && seen.Acked > 0 && seen.Acked <= stream.CachedInfo().State.LastSeq {
+		want.DeliverPolicy, want.OptStartSeq = jetstream.DeliverByStartSequencePolicy, seen.Acked+1
+	}
+	return stream.CreateConsumer(ctx, want)
+}
+
+// auditBury keeps the consumer of advisories as it should be. What reads from it
+// makes it again when it is gone.
+func (s *Store) auditBury(ctx context.Context) error {
+	c, err := s.buryInbox(ctx)
+	if err != nil {
+		return err
+	}
+	info := c.CachedInfo()
+	s.inboxes.floors.note(buryFloor, floor{Acked: info.AckFloor.Stream, Made: info.Created})
+	return nil
+}

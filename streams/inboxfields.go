@@ -1,0 +1,131 @@
+package streams
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/internal/job"
+)
+
+// inboxField is one setting of a route's consumer that must be as Belfry has it.
+// All others are the operator's: replicas, the description, the sampling of acks,
+// further metadata, and max_ack_pending and max_waiting of NATS routes.
+type inboxField struct {
+	name string // as "nats consumer info --json" has it
+	// remade is whether the consumer has to be made again: the server does not
+	// change the setting, or what was handed out meanwhile was not what the route
+	// gets.
+	remade  bool
+	differs func(is, want *jetstream.ConsumerConfig) bool
+	set     func(to, from *jetstream.ConsumerConfig)
+}
+
+func consumerField[T comparable](name string, at func(*jetstream.ConsumerConfig) *T) inboxField {
+	return inboxField{
+		name:    name,
+		differs: func(is, want *jetstream.ConsumerConfig) bool { return *at(is) != *at(want) },
+		set:     func(to, from *jetstream.ConsumerConfig) { *at(to) = *at(from) },
+	}
+}
+
+func (f inboxField) makesAgain() inboxField {
+	f.remade = true
+	return f
+}
+
+var inboxFields = []inboxField{
+	{
+		name: "filter_subject", remade: true,
+		differs: func(is, want *jetstream.ConsumerConfig) bool {
+			return is.FilterSubject != want.FilterSubject || len(is.FilterSubjects) > 0
+		},
+	},
+	consumerField("ack_policy", func(c *jetstream.ConsumerConfig) *jetstream.AckPolicy { return &c.AckPolicy }).makesAgain(),
+	consumerField("replay_policy", func(c *jetstream.ConsumerConfig) *jetstream.ReplayPolicy { return &c.ReplayPolicy }).makesAgain(),
+	consumerField("deliver_subject", func(c *jetstream.ConsumerConfig) *string { return &c.DeliverSubject }).makesAgain(),
+	consumerField("headers_only", func(c *jetstream.ConsumerConfig) *bool { return &c.HeadersOnly }),
+	consumerField("ack_wait", func(c *jetstream.ConsumerConfig) *time.Duration { return &c.AckWait }),
+	consumerField("max_deliver", func(c *jetstream.ConsumerConfig) *int { return &c.MaxDeliver }),
+	{
+		name:    "backoff",
+		differs: func(is, want *jetstream.ConsumerConfig) bool { return !slices.Equal(is.BackOff, want.BackOff) },
+		set:     func(to, from *jetstream.ConsumerConfig) { to.BackOff = from.BackOff },
+	},
+	{
+		name: "max_ack_pending",
+		differs: func(is, want *jetstream.ConsumerConfig) bool {
+			return want.MaxAckPending != 0 && is.MaxAckPending != want.MaxAckPending
+		},
+		set: func(to, from *jetstream.ConsumerConfig) { to.MaxAckPending = from.MaxAckPending },
+	},
+	consumerField("max_batch", func(c *jetstream.ConsumerConfig) *int { return &c.MaxRequestBatch }),
+	{
+		name: "max_expires",
+		differs: func(is, want *jetstream.ConsumerConfig) bool {
+			if want.MaxRequestExpires == 0 && want.Metadata[metaType] == string(job.NATS) {
+				return false // the operator's; see MaxPullWait
+			}
+			return is.MaxRequestExpires != want.MaxRequestExpires
+		},
+		set: func(to, from *jetstream.ConsumerConfig) { to.MaxRequestExpires = from.MaxRequestExpires },
+	},
+	consumerField("max_bytes", func(c *jetstream.ConsumerConfig) *int { return &c.MaxRequestMaxBytes }),
+	consumerField("rate_limit_bps", func(c *jetstream.ConsumerConfig) *uint64 { return &c.RateLimit }),
+	consumerField("inactive_threshold", func(c *jetstream.ConsumerConfig) *time.Duration { return &c.InactiveThreshold }),
+	{
+		name:    "priority_groups",
+		differs: func(is, _ *jetstream.ConsumerConfig) bool { return len(is.PriorityGroups) > 0 },
+		set: func(to, _ *jetstream.ConsumerConfig) {
+			to.PriorityGroups, to.PriorityPolicy, to.PinnedTTL = nil, jetstream.PriorityPolicyNone, 0
+		},
+	},
+	{
+		name: "pause_until",
+		differs: func(is, _ *jetstream.ConsumerConfig) bool {
+			return is.PauseUntil != nil && is.PauseUntil.After(time.Now())
+		},
+		set: func(to, _ *jetstream.ConsumerConfig) { to.PauseUntil = nil },
+	},
+	{
+		name: "metadata",
+		differs: func(is, want *jetstream.ConsumerConfig) bool {
+			return slices.ContainsFunc([]string{metaDB, metaRoute, metaType}, func(key string) bool { return is.Metadata[key] != want.Metadata[key] })
+		},
+		set: func(to, from *jetstream.ConsumerConfig) {
+			all := maps.Clone(to.Metadata)
+			if all == nil {
+				all = map[string]string{}
+			}
+			maps.Copy(all, from.Metadata)
+			to.Metadata = all
+		},
+	},
+}
+
+// inboxDifferences returns in what a route's consumer is not as it should be.
+func inboxDifferences(is, want jetstream.ConsumerConfig) []inboxField {
+	var all []inboxField
+	for _, f := range inboxFields {
+		if f.differs(&is, &want) {
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+// fits reports whether a consumer is as the route's inbox is to be.
+func (in *Inboxes) fits(is jetstream.ConsumerConfig, r job.Route) bool {
+	return is.Metadata[metaType] == string(r.Type) && len(inboxDifferences(is, in.config(r))) == 0
+}
+
+func namesOf(fields []inboxField) string {
+	var names []string
+	for _, f := range fields {
+		names = append(names, f.name)
+	}
+	return strings.Join(names, ", ")
+}

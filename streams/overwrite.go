@@ -1,0 +1,40 @@
+package streams
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"belfry/internal/job"
+)
+
+// overwrite has write put something over what is stored under a job's key and is
+// no job, on condition of its revision, until no other write comes between. When
+// there is a job meanwhile, or nothing, the request has lost the race and is to be
+// repeated.
+func (s *Jobs) overwrite(ctx context.Context, k job.Key, expect uint64, write func(revision uint64) error) error {
+	pause := newBackOff(time.Millisecond, 100*time.Millisecond)
+	for {
+		r, _, err := s.read(ctx, k)
+		if err == nil {
+			return fmt.Errorf("%w: the record has changed meanwhile", job.ErrUnknownOutcome)
+		}
+		if !errors.Is(err, job.ErrNotAJob) {
+			return err
+		}
+		if expect != 0 && r.Revision != expect {
+			return otherRevision(r.Revision, expect)
+		}
+		switch err := write(r.Revision); {
+		case errors.Is(err, errConflict), errors.Is(err, job.ErrMoved):
+			if !sleep(ctx, pause.NextBackOff()) {
+				return fmt.Errorf("%w: too many others change the job", job.ErrUnavailable)
+			}
+		case errors.Is(err, errNoAnswer):
+			return fmt.Errorf("%w: %v", job.ErrUnknownOutcome, err)
+		default:
+			return err
+		}
+	}
+}

@@ -1,0 +1,123 @@
+package streams
+
+import (
+	"context"
+	"sync"
+)
+
+// publishedFires knows where the fires of the claims of REST routes stand in
+// FIRES, by the claim's revision. It is safe for concurrent use.
+type publishedFires struct {
+	mu  sync.Mutex // guards seq
+	seq map[uint64]uint64
+}
+
+func (p *publishedFires) note(claim, seq uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.seq == nil {
+		p.seq = map[uint64]uint64{}
+	}
+	p.seq[claim] = seq
+}
+
+func (p *publishedFires) forget(claim uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.seq, claim)
+}
+
+// standing returns the fires of the claims that stand, and lets go of all others
+// that the tail has passed.
+func (p *publishedFires) standing(stands func(claim uint64) bool, seen uint64) map[uint64]uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := map[uint64]uint64{}
+	for claim, seq := range p.seq {
+		switch {
+		case stands(claim):
+			all[claim] = seq
+		case claim <= seen:
+			delete(p.seq, claim)
+		}
+	}
+	return all
+}
+
+// missing is what was found when fires were looked for.
+type missing struct {
+	ten    tenure
+	claims []uint64
+	failed bool // some could not be looked for
+}
+
+// lookForFires finds the claims whose fire is gone; in the loop.
+func (t *timer) lookForFires(ctx context.Context, g firesGone) {
+	if t.tenure.fence == 0 {
+		return
+	}
+	stands := func(claim uint64) bool { _, ok := t.agenda.firing[claim]; return ok }
+	all := t.fireSeqs.standing(stands, t.seen)
+	var lost []uint64
+	for claim, seq := range all {
+		if seq < g.first {
+			lost = append(lost, claim)
+			delete(all, claim)
+		}
+	}
+	if len(lost) > 0 {
+		t.fireAgain(ctx, lost)
+		return // the routine looks at all others, too
+	}
+	if !g.look && !t.lookAgain || len(all) == 0 {
+		return
+	}
+	t.lookAgain = false
+	ten := t.tenure
+	t.start(func(ctx context.Context) {
+		found := missing{ten: ten}
+		for claim, seq := range all {
+			is, err := t.stands(ctx, seq)
+			found.failed = found.failed || err != nil
+			if err == nil && !is {
+				found.claims = append(found.claims, claim)
+			}
+		}
+		select {
+		case t.missing <- found:
+		case <-ctx.Done():
+		}
+	})
+}
+
+// stands reports whether a message is in FIRES. That it is not only the leader can
+// say, and only while it has a later one or our fence before it.
+func (t *timer) stands(ctx context.Context, seq uint64) (bool, error) {
+	if _, found, err := t.w.seqOnReplica(ctx, FiresStream, seq); err == nil && found {
+		return true, nil
+	}
+	_, found, err := t.w.seqOnLeader(ctx, FiresStream, seq)
+	if err != nil || found {
+		return found, err
+	}
+	return false, quorate(ctx, t.js, FiresStream)
+}
+
+// tookMissing takes in what was found, in the loop.
+func (t *timer) tookMissing(ctx context.Context, m missing) {
+	t.lookAgain = t.lookAgain || m.failed
+	if m.ten != t.tenure || len(m.claims) == 0 {
+		return
+	}
+	t.fireAgain(ctx, m.claims)
+}
+
+// fireAgain has the fires of claims published again, by the routine for doubt.
+func (t *timer) fireAgain(ctx context.Context, claims []uint64) {
+	for _, claim := range claims {
+		t.fireSeqs.forget(claim)
+	}
+	t.log.Warn("fires were removed from FIRES before they were delivered; their jobs are fired again", "partition", t.partition, "fires", len(claims))
+	t.meter.FiredAgain(len(claims))
+	t.doubt(ctx, "fires were removed")
+}

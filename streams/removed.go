@@ -1,0 +1,262 @@
+package streams
+
+import (
+	"context"
+	"errors"
+	"math"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// Fires can be removed from FIRES before they are delivered: by a purge, by the
+// deletion of a message, by a limit. Each node compares the state of FIRES every
+// few seconds. When messages are gone that were not too old, the owners look for
+// the fires of the claims that stand. For those that are missing they begin the
+// routine for doubt, which publishes them again under a new fence.
+
+// firesEvery is how often FIRES is looked at.
+const firesEvery = 5 * time.Second
+
+// firesState is what was seen of FIRES.
+type firesState struct {
+	created           time.Time
+	first, last, msgs uint64
+	firstTime         time.Time
+	fences            map[int]uint64 // the last fence of each partition, and the last probe; 0 if there is none
+	probe             uint64         // the number of that probe
+	written           int64          // how many fences and probes were written since the state before
+	unsure            bool           // perhaps more were, by other nodes or without an answer
+}
+
+// gaps is how many messages are gone between others: age alone leaves none.
+func (f firesState) gaps() uint64 { return f.last + 1 - f.first - f.msgs }
+
+// firesGone tells a timer that what stood before first is gone, and, if look is
+// set, perhaps others.
+type firesGone struct {
+	first uint64
+	look  bool
+}
+
+// watchFires looks at FIRES again and again, until ctx ends.
+func (s *Store) watchFires(ctx context.Context) {
+	var before firesState
+	var ages ages
+	var looked time.Time // when look was last set
+	pending := false     // messages are gone since
+	for pause := time.Duration(0); sleep(ctx, pause); pause = min(firesEvery, s.cfg.AuditEvery) {
+		if !s.nc.IsConnected() {
+			continue
+		}
+		now, err := s.firesState(ctx, before)
+		if err != nil {
+			continue // the audit and /readyz say so
+		}
+		at := s.cfg.Now()
+		gone := firesGone{first: now.first}
+		switch {
+		case before.created.IsZero():
+			gone.look = true
+		case !now.created.Equal(before.created):
+			gone.first = math.MaxUint64
+		default:
+			removed := removedFires(before, now, ages.tooOld(at.Add(-s.cfg.FiresMaxAge), before))
+			pending = pending || before.fires()+came(before, now) != now.fires()
+			gone.look = removed > 0 || newGaps(before, now) || pending && at.Sub(looked) >= time.Minute
+			if removed > 0 && s.timers[0].owns() {
+				s.cfg.Metrics.FiresRemoved(removed)
+				s.cfg.Log.Error("fires were removed from FIRES before their time, by a purge or a limit; those that no subscriber had yet are lost",
+					"fires", removed, "first", now.first, "last", now.last)
+			}
+		}
+		ages.saw(at, now.last)
+		before = now
+		s.firesLast.Store(now.last)
+		if gone.look {
+			looked, pending = at, false
+		}
+		for _, t := range s.timers {
+			if !t.owns() {
+				continue
+			}
+			select {
+			case t.gone <- gone:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+func (s *Store) firesState(ctx context.Context, before firesState) (firesState, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWait)
+	defer cancel()
+	now := firesState{fences: map[int]uint64{}}
+	stream, err := s.js.Stream(ctx, FiresStream)
+	if err != nil {
+		return now, err
+	}
+	info := stream.CachedInfo()
+	if !mostInTouch(info.Cluster) {
+		return now, errors.New("its leader is not in touch with the others")
+	}
+	now.created, now.firstTime = info.Created, info.State.FirstTime
+	now.first, now.last, now.msgs = info.State.FirstSeq, info.State.LastSeq, info.State.Msgs
+	for p := range s.partitions {
+		m, _, err := s.own.w.lastOnLeader(ctx, FiresStream, fenceSubject(p))
+		if err != nil {
+			return now, err
+		}
+		if m.Seq > now.last { // written since; it counts the next time
+			m.Seq = before.fences[p]
+		}
+		now.fences[p] = m.Seq
+		written, lost := s.timers[p].fences.between(before.last, now.last)
+		if m.Seq > before.last { // perhaps another node's
+			now.unsure = now.unsure || written == 0 || s.leases.hasOthers()
+			written = max(written, 1)
+		}
+		now.unsure = now.unsure || lost
+		now.written += int64(written)
+	}
+	m, _, err := s.own.w.lastOnLeader(ctx, FiresStream, probeSubject(FiresStream))
+	if err != nil {
+		return now, err
+	}
+	if m.Seq > now.last {
+		return now, errors.New("it was tried meanwhile")
+	}
+	number, _ := strconv.ParseUint(m.Header.Get(hdrProbe), 10, 64)
+	now.sawProbe(before, m.Seq, number)
+	return now, nil
+}
+
+// probeFence is where the last probe stands among the fences, which each replace the
+// one before, too.
+const probeFence = -1
+
+// sawProbe takes in the last probe. Their numbers tell how many there were, whichever
+// node wrote them; after a purge they begin anew.
+func (f *firesState) sawProbe(before firesState, seq, number uint64) {
+	f.fences[probeFence], f.probe = seq, number
+	if seq == before.fences[probeFence] {
+		return
+	}
+	if number > before.probe {
+		number -= before.probe
+	}
+	f.written += int64(min(number, f.last-before.last)) // other hands may write any number
+}
+
+// standing is how many of the messages are fences, or the probe.
+func (f firesState) standing() (n int64) {
+	for _, seq := range f.fences {
+		if seq != 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// fires is how many of the messages are neither.
+func (f firesState) fires() int64 {
+	return int64(f.msgs) - f.standing()
+}
+
+// came is how many fires were published since.
+func came(before, now firesState) int64 {
+	return int64(now.last-before.last) - now.written
+}
+
+// newGaps reports whether more messages are gone between others than fences and
+// probes that were replaced.
+func newGaps(before, now firesState) bool {
+	replaced := before.standing() + now.written - now.standing()
+	return int64(now.gaps()) > int64(before.gaps())+max(0, replaced)
+}
+
+// removedFires is how many fires are gone that stood behind tooOld, or came and
+// went since.
+func removedFires(before, now firesState, tooOld uint64) int {
+	aged := int64(0)
+	if tooOld >= before.first {
+		aged = int64(min(tooOld, before.last) - before.first + 1)
+	}
+	if now.unsure { // a fence more leaves a gap as a fire does
+		if now.first <= before.last {
+			return 0
+		}
+		return int(max(0, before.fires()-aged))
+	}
+	return int(max(0, before.fires()+came(before, now)-now.fires()-aged))
+}
+
+// writtenFences are the sequences of the last fences that this process wrote for a
+// partition. It is safe for concurrent use.
+type writtenFences struct {
+	mu   sync.Mutex // guards what follows
+	seqs []uint64
+	lost bool // an answer was, since they were last counted
+}
+
+func (w *writtenFences) noAnswer() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.lost = true
+}
+
+func (w *writtenFences) note(seq uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	const most = 1000 // many more than there can be between two looks
+	if w.seqs = append(w.seqs, seq); len(w.seqs) > most {
+		w.seqs = w.seqs[1:]
+	}
+}
+
+// between counts those behind one sequence up to another, and reports whether there
+// may be more whose answer was lost.
+func (w *writtenFences) between(from, to uint64) (n int, lost bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	lost, w.lost = w.lost, false
+	for _, seq := range w.seqs {
+		if seq > from && seq <= to {
+			n++
+		}
+	}
+	return n, lost
+}
+
+// ages knows up to which sequence messages had come at which time, once a minute.
+type ages struct {
+	seen []agedAt
+}
+
+type agedAt struct {
+	at   time.Time
+	last uint64
+}
+
+func (a *ages) saw(at time.Time, last uint64) {
+	if n := len(a.seen); n == 0 || at.Sub(a.seen[n-1].at) >= time.Minute {
+		a.seen = append(a.seen, agedAt{at, last})
+	}
+}
+
+// tooOld returns the highest sequence that may be gone since it came before the
+// time, or up to two minutes after: what is too old goes in its own time.
+func (a *ages) tooOld(before time.Time, state firesState) uint64 {
+	before = before.Add(time.Minute)
+	for len(a.seen) > 1 && a.seen[1].at.Before(before) {
+		a.seen = a.seen[1:]
+	}
+	switch {
+	case state.firstTime.After(before) || len(a.seen) == 0:
+		return 0
+	case len(a.seen) > 1 && a.seen[0].at.Before(before):
+		return a.seen[1].last
+	}
+	return a.seen[0].last // all that there was when we began
+}

@@ -1,0 +1,296 @@
+package streams_test
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/internal/job"
+	"belfry/streams"
+)
+
+func (f *fixture) purge(opts ...jetstream.StreamPurgeOpt) {
+	f.t.Helper()
+	s, err := f.js.Stream(f.t.Context(), "FIRES")
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	if err := s.Purge(f.t.Context(), opts...); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// claimAll has jobs fire on a REST route that nobody delivers, and waits until
+// their fires are in FIRES.
+func (f *fixture) claimAll(route string, n int) {
+	f.t.Helper()
+	f.route(route, job.REST)
+	for i := range n {
+		f.create(newJob(fmt.Sprint(route, i), route, time.Now()))
+	}
+	eventually(f.t, "the fires are in FIRES", func() bool { return f.firesOf(route) == n })
+}
+
+func (f *fixture) firesOf(route string) int {
+	s, err := f.js.Stream(f.t.Context(), "FIRES")
+	if err != nil {
+		return -1
+	}
+	info, err := s.Info(f.t.Context(), jetstream.WithSubjectFilter("fires.db."+route))
+	if err != nil {
+		return -1
+	}
+	return int(info.State.Subjects["fires.db."+route])
+}
+
+var removedLine = regexp.MustCompile(`fires were removed from FIRES before their time.* fires=(\d+)`)
+
+// Fires that are purged while their claims are out are published again, without
+// anything else that fires, whatever of FIRES was purged, and the log says how many.
+func TestPurgedFiresAreFiredAgain(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		purge func(f *fixture)
+		gone  int // in all
+		again int // of the route a
+	}{
+		"all":          {func(f *fixture) { f.purge() }, 8, 5},
+		"a route":      {func(f *fixture) { f.purge(jetstream.WithPurgeSubject("fires.db.a")) }, 5, 5},
+		"all but one":  {func(f *fixture) { f.purge(jetstream.WithPurgeSubject("fires.db.a"), jetstream.WithPurgeKeep(1)) }, 4, 4},
+		"a single one": {func(f *fixture) { f.deleteFire("fires.db.a", 2) }, 1, 1},
+		"fences, too": {func(f *fixture) {
+			f.purge(jetstream.WithPurgeSubject("fires.db.a"))
+			f.purge(jetstream.WithPurgeSubject("fence.0"))
+		}, 5, 5},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			log := &lines{}
+			f := open(t, streams.Config{AuditEvery: soon, Log: log.Logger()})
+			f.run()
+			f.claimAll("a", 5)
+			f.claimAll("b", 3)
+			eventually(t, "FIRES was looked at", func() bool { return f.SawFires(t.Context()) })
+			tt.purge(f)
+			eventually(t, "the fires of a are there again", func() bool { return f.firesOf("a") == 5 && f.firesOf("b") == 3 })
+			eventually(t, "each claim has its fire", func() bool {
+				for _, route := range []string{"a", "b"} {
+					for _, m := range f.messages("FIRES", "fires.db."+route) {
+						id := m.Headers().Get("Belfry-Job-Id")
+						r, err := f.Jobs().Get(t.Context(), newJob(id, "", time.Time{}).Key)
+						if err != nil || fmt.Sprint(r.Revision) != m.Headers().Get("Belfry-Claim") {
+							return false
+						}
+					}
+				}
+				return true
+			})
+			told := func() (sum int) {
+				for _, m := range removedLine.FindAllStringSubmatch(log.String(), -1) {
+					n, err := strconv.Atoi(m[1])
+					if err != nil {
+						t.Fatal(err)
+					}
+					sum += n
+				}
+				return sum
+			}
+			eventually(t, "the log says how many were removed", func() bool { return told() == tt.gone })
+			if !strings.Contains(log.String(), "their jobs are fired again") {
+				t.Error("the log does not say that jobs are fired again")
+			}
+			h := f.fetch("a")
+			st, _, err := f.Jobs().Standing(t.Context(), h.Fire)
+			if err != nil || st != job.Valid {
+				t.Errorf("a fire that was published again is %v, %v; want it valid", st, err)
+			}
+		})
+	}
+}
+
+func (f *fixture) deleteFire(subject string, nth int) {
+	f.t.Helper()
+	at, err := f.messages("FIRES", subject)[nth].Metadata()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	s, err := f.js.Stream(f.t.Context(), "FIRES")
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	if err := s.DeleteMsg(f.t.Context(), at.Sequence.Stream); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// A fire that was purged while Belfry was away is found missing at the start.
+func TestFiresPurgedWhileAway(t *testing.T) {
+	t.Parallel()
+	f := open(t, streams.Config{AuditEvery: soon})
+	stop := f.run()
+	f.claimAll("a", 5)
+	stop()
+	f.purge(jetstream.WithPurgeSubject("fires.db.a"))
+	f.reopen(streams.Config{AuditEvery: soon})
+	f.run()
+	eventually(t, "the fires are there again", func() bool { return f.firesOf("a") == 5 })
+}
+
+// Fires of NATS routes that a purge removes are lost to their subscribers; the log
+// says how many.
+func TestPurgedNATSFiresAreTold(t *testing.T) {
+	t.Parallel()
+	log := &lines{}
+	f := open(t, streams.Config{AuditEvery: soon, Log: log.Logger()})
+	f.run()
+	f.route("turns", job.NATS)
+	f.fireAll(0, 4)
+	eventually(t, "FIRES was looked at", func() bool { return f.SawFires(t.Context()) })
+	f.purge(jetstream.WithPurgeSubject("fires.db.turns"))
+	eventually(t, "the log says so", func() bool {
+		m := removedLine.FindStringSubmatch(log.String())
+		return m != nil && m[1] == "4"
+	})
+	f.fireAll(4, 5)
+	if seen := f.read(4); len(seen) != 1 {
+		t.Errorf("after the purge the subscriber got %v", seen)
+	}
+}
+
+// Age, new fences and the ends of jobs are no purge.
+func TestRemovedFires(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		before, now streams.FiresState
+		tooOld      uint64
+		want        int
+	}{
+		"nothing":               {streams.FiresState{First: 1, Last: 10, Msgs: 10}, streams.FiresState{First: 1, Last: 12, Msgs: 12}, 0, 0},
+		"a new fence":           {streams.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 4}, streams.FiresState{First: 1, Last: 11, Msgs: 10, Fence: 11, Written: 1}, 0, 0},
+		"two fences":            {streams.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 4}, streams.FiresState{First: 1, Last: 12, Msgs: 10, Fence: 12, Written: 2}, 0, 0},
+		"a first fence":         {streams.FiresState{First: 1, Last: 10, Msgs: 10}, streams.FiresState{First: 1, Last: 11, Msgs: 11, Fence: 11, Written: 1}, 0, 0},
+		"a purge of all":        {streams.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 4}, streams.FiresState{First: 11, Last: 10}, 0, 9},
+		"fences of other nodes": {streams.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 4}, streams.FiresState{First: 1, Last: 20, Msgs: 17, Fence: 18, Written: 1, Unsure: true}, 0, 0},
+		"a purge of all, and fences of other nodes": {streams.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 4}, streams.FiresState{First: 13, Last: 13, Msgs: 1, Fence: 13, Written: 1, Unsure: true}, 0, 9},
+		"a purge and a fence":                       {streams.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 4}, streams.FiresState{First: 11, Last: 11, Msgs: 1, Fence: 11, Written: 1}, 0, 9},
+		"without a fence, and then":                 {streams.FiresState{First: 1, Last: 10, Msgs: 10}, streams.FiresState{First: 1, Last: 11, Msgs: 6, Fence: 11, Written: 1}, 0, 5},
+		"a purge of a route":                        {streams.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 4}, streams.FiresState{First: 1, Last: 13, Msgs: 8, Fence: 4}, 0, 5},
+		"a purge of the fence":                      {streams.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 4}, streams.FiresState{First: 1, Last: 10, Msgs: 9}, 0, 0},
+		"old age":                                   {streams.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 9}, streams.FiresState{First: 6, Last: 10, Msgs: 5, Fence: 9}, 5, 0},
+		"some old, some purged":                     {streams.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 9}, streams.FiresState{First: 6, Last: 10, Msgs: 2, Fence: 9}, 5, 3},
+		"all old, and none left":                    {streams.FiresState{First: 5, Last: 10, Msgs: 6}, streams.FiresState{First: 11, Last: 10}, 20, 0},
+	} {
+		if got := streams.RemovedFires(tt.before, tt.now, tt.tooOld); got != tt.want {
+			t.Errorf("%s: %d fires, want %d", name, got, tt.want)
+		}
+	}
+}
+
+// What may be too old is what had come by then, and one minute's more.
+func TestTooOld(t *testing.T) {
+	t.Parallel()
+	start := time.Unix(1_000_000, 0)
+	at := func(minutes int) time.Time { return start.Add(time.Duration(minutes) * time.Minute) }
+	seen := map[int]uint64{}
+	for m := range 100 {
+		seen[m] = uint64(100 + 10*m)
+	}
+	for _, tt := range []struct {
+		before    int // minutes
+		firstTime int
+		want      uint64
+	}{
+		{-10, 0, 0},     // the first that there is came later
+		{-10, -20, 100}, // perhaps all that was there when we began
+		{50, -20, 100 + 10*51},
+		{50, 60, 0},
+	} {
+		if got := streams.TooOld(start, seen, at(tt.before), at(tt.firstTime)); got != tt.want {
+			t.Errorf("before minute %d, the first of minute %d: up to %d, want %d", tt.before, tt.firstTime, got, tt.want)
+		}
+	}
+}
+
+// A purge of the jobs bucket is told with how many jobs it has taken, and the timer
+// goes on with what is left.
+func TestPurgedJobsBucketIsTold(t *testing.T) {
+	t.Parallel()
+	log := &lines{}
+	f := open(t, streams.Config{Log: log.Logger()})
+	f.run()
+	f.route("turns", job.NATS)
+	for i := range 7 {
+		f.create(newJob(fmt.Sprint("far", i), "turns", time.Now().Add(time.Duration(1+i)*time.Hour)))
+	}
+	s, err := f.js.Stream(t.Context(), "KV_jobs_0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.fireAll(0, 1)
+	if err := s.Purge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	f.fireAll(1, 3)
+	eventually(t, "the log says so", func() bool {
+		return strings.Contains(log.String(), "the jobs in it are lost\" partition=0 jobs=7")
+	})
+	f.fireAll(3, 5)
+	f.read(0, 1, 2, 3, 4)
+	if n := strings.Count(log.String(), "are lost\" partition"); n != 1 {
+		t.Errorf("the log says so %d times", n)
+	}
+}
+
+// Routes that are purged are written back. Of tokens see
+// TestAuthenticationOutlivesTheLossOfTheBucketAtWork.
+func TestPurgedRoutesAreWrittenBack(t *testing.T) {
+	t.Parallel()
+	log := &lines{}
+	f := open(t, streams.Config{AuditEvery: soon, Log: log.Logger()})
+	f.run()
+	r := f.route("turns", job.NATS)
+	f.route("hook", job.REST)
+	gone := f.route("gone", job.REST)
+	if err := f.Routes().Delete(t.Context(), gone.RouteKey, 0); err != nil {
+		t.Fatal(err)
+	}
+	s, err := f.js.Stream(t.Context(), "KV_routes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Purge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "both are there again", func() bool { return f.count("KV_routes") == 2 })
+	if got, err := f.Routes().Get(t.Context(), r.RouteKey); err != nil || !got.SameContent(r) {
+		t.Errorf("the route is %+v, %v; want it as it was", got, err)
+	}
+	eventually(t, "the log says so", func() bool { return strings.Contains(log.String(), "is written back") })
+	if err := f.Routes().Delete(t.Context(), r.RouteKey, 0); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// One route that is gone without a mark is missed beside the probe of its bucket.
+func TestARemovedRouteIsMissedBesideAProbe(t *testing.T) {
+	t.Parallel()
+	f := open(t, streams.Config{AuditEvery: soon})
+	f.ProbeAfter(soon)
+	f.run()
+	f.route("first", job.NATS)
+	f.route("second", job.NATS)
+	s, err := f.js.Stream(t.Context(), "KV_routes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the bucket has a probe", func() bool { return f.count("KV_routes") == 3 })
+	if err := s.Purge(t.Context(), jetstream.WithPurgeSubject("$KV.routes.db.second")); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the route is there again", func() bool { return f.count("KV_routes") == 3 })
+}
