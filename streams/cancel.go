@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"belfry/internal/job"
 	"belfry/internal/panics"
@@ -21,6 +22,10 @@ const cancelsBeside = 256
 // cancelMeta is how much meta each of them holds at most between the walk and its
 // turn. With a longer one, it is read again then.
 const cancelMeta = 8 << 10
+
+// largeBeside is how many of those are cancelled side by side: more would wait for
+// room for each other, and a wait for room is short.
+const largeBeside = 4
 
 // CancelEach cancels jobs that the query selects and that wait, for a bounded
 // time, and returns where to go on. Each is one compare-and-set on the record
@@ -36,6 +41,7 @@ func (s *Jobs) CancelEach(ctx context.Context, q job.Query, dry bool) (job.Cance
 	chosen := 0
 	g, working := errgroup.WithContext(ctx)
 	g.SetLimit(cancelsBeside)
+	large := semaphore.NewWeighted(largeBeside)
 	cursor, err := s.walk(working, q, func(r job.Record) bool {
 		switch {
 		case !q.Matches(r):
@@ -52,6 +58,12 @@ func (s *Jobs) CancelEach(ctx context.Context, q job.Query, dry bool) (job.Cance
 			}
 			g.Go(func() (err error) {
 				defer panics.Return(s.cfg.Log, "a job to be cancelled", s.cfg.Metrics.Panicked, &err)
+				if r.Meta == nil {
+					if err := large.Acquire(working, 1); err != nil {
+						return err
+					}
+					defer large.Release(1)
+				}
 				return s.cancelSelected(working, q, r, &cancelled, &skipped)
 			})
 		}

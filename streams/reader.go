@@ -79,23 +79,12 @@ func (r *reader) read(ctx context.Context, from uint64, until time.Time, visit f
 	}
 }
 
-// step visits some messages. It finds none when there are none.
+// step visits some messages. It finds none when there are none. The turn is over
+// by then, since a visit may wait for others who need one.
 func (r *reader) step(ctx context.Context, from uint64, width int, visit func(stored) bool) (visited int, more bool, err error) {
-	over, err := r.w.turn(ctx)
+	found, err := r.inTurn(ctx, from, width)
 	if err != nil {
 		return 0, false, err
-	}
-	defer over()
-	found, err := r.some(ctx, from, width)
-	if err != nil {
-		return 0, false, err
-	}
-	if len(found) == 0 {
-		m, exists, err := r.w.nextOnLeader(ctx, r.stream, r.filter(), from)
-		if err != nil || !exists {
-			return 0, false, err
-		}
-		found = append(found, m)
 	}
 	for i, m := range found {
 		r.last = m.Seq
@@ -104,6 +93,24 @@ func (r *reader) step(ctx context.Context, from uint64, width int, visit func(st
 		}
 	}
 	return len(found), true, nil
+}
+
+// inTurn reads some messages, in a turn of its own.
+func (r *reader) inTurn(ctx context.Context, from uint64, width int) ([]stored, error) {
+	over, err := r.w.turn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer over()
+	found, err := r.some(ctx, from, width)
+	if err != nil || len(found) > 0 {
+		return found, err
+	}
+	m, exists, err := r.w.nextOnLeader(ctx, r.stream, r.filter(), from)
+	if err != nil || !exists {
+		return nil, err
+	}
+	return []stored{m}, nil
 }
 
 func (r *reader) filter() string {

@@ -3,6 +3,7 @@ package streams
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"belfry/internal/job"
 	"belfry/internal/room"
@@ -27,8 +28,16 @@ func (w *writer) takeReadsFor(ctx context.Context, owner string, bytes int64) (d
 	return func() { w.reads.Give(owner, took) }, nil
 }
 
-// largeAnswer is how long one is that a turn is needed for.
+// largeAnswer is how long an answer or a write is that a turn is needed for.
 const largeAnswer = 64 << 10
+
+// While others wait, a turn is followed by a rest of turnRest times as long, up to
+// mostRest. A processor is then free most of the time for what fires, whoever has
+// hundreds of requests under way; a request that is alone does not rest.
+const (
+	turnRest = 3
+	mostRest = 250 * time.Millisecond
+)
 
 // turn waits for a turn of the db that the request works for. over ends it.
 func (w *writer) turn(ctx context.Context) (over func(), err error) {
@@ -37,7 +46,15 @@ func (w *writer) turn(ctx context.Context) (over func(), err error) {
 	if err != nil {
 		return nil, unavailable("others read too much", err)
 	}
-	return func() { w.turns.Give(owner, took) }, nil
+	began := time.Now()
+	give := func() { w.turns.Give(owner, took) }
+	return func() {
+		if w.turns.Waiting() == 0 {
+			give()
+			return
+		}
+		time.AfterFunc(min(turnRest*time.Since(began), mostRest), give)
+	}, nil
 }
 
 // hold makes room for a message in what the request holds, before it is read.

@@ -185,7 +185,7 @@ func TestLargeJobsAreCancelledWhole(t *testing.T) {
 	t.Parallel()
 	a := openApart(t)
 	a.route("r", job.REST)
-	const jobs = 12
+	const jobs = 400 // more than are cancelled side by side
 	a.createLarge(jobs)
 	memory := room.New(room.Config{Bytes: 16 << 20})
 	held := memory.Ticket("db")

@@ -152,7 +152,9 @@ func (s *Store) access() (own access, err error) {
 			return own, err
 		}
 		// Half of the processors walk for one db at most.
-		s.requests.w.turns = room.New(room.Config{Bytes: max(int64(runtime.GOMAXPROCS(0)), 2)})
+		// A turn is waited for as long as the request has time: one that does many
+		// things has many of them wait.
+		s.requests.w.turns = room.New(room.Config{Bytes: max(int64(runtime.GOMAXPROCS(0)), 2), Patience: time.Minute})
 	}
 	return own, nil
 }

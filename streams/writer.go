@@ -27,8 +27,8 @@ type writer struct {
 	reads   *room.Pool
 	largest int64
 
-	// turns are those of walks over many records, and of large answers: at each
-	// step one is needed, so that they leave the processor to others. nil is no
+	// turns are those of walks over many records, and of large answers and writes:
+	// at each step one is needed, so that they leave the processor to others. nil is no
 	// bound.
 	turns *room.Pool
 
@@ -110,6 +110,13 @@ func (w *writer) sendOnce(ctx context.Context, m *nats.Msg) (seq uint64, err err
 	}
 	if ctx.Err() != nil {
 		return 0, fmt.Errorf("%w: %v", job.ErrUnavailable, ctx.Err())
+	}
+	if m.Size() > largeAnswer {
+		over, err := w.turn(ctx)
+		if err != nil {
+			return 0, err
+		}
+		defer over()
 	}
 	began := time.Now()
 	answers := make(chan answer, 1)

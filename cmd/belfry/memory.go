@@ -11,9 +11,10 @@ import (
 	"belfry/internal/room"
 )
 
-// readsMost bounds what is on its way from NATS to requests: half of what
-// nats-server lets a connection have pending by default, before it cuts it.
-const readsMost = 32 << 20
+// readsMost bounds what is on its way from NATS to requests: a fraction of what
+// nats-server lets a connection have pending by default, before it cuts it, and
+// little enough that what fires does not wait long for a processor.
+const readsMost = 12 << 20
 
 // memory bounds what requests hold together.
 type memory struct {

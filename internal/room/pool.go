@@ -97,6 +97,16 @@ func (p *Pool) Held() int64 {
 	return p.held
 }
 
+// Waiting returns how many wait for room.
+func (p *Pool) Waiting() int {
+	if p == nil {
+		return 0
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.waiting
+}
+
 // Take takes n bytes for the owner, and waits for them if need be. It returns how
 // many it took, to be given back: no more than [Pool.Share], since nobody ever gets
 // more. The error is [ErrFull], or that of ctx.
