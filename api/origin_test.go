@@ -106,7 +106,7 @@ func TestHosts(t *testing.T) {
 		"localhost@evil.test":   false,
 		"timers.test.evil.test": false,
 
-		// What is no host in its one form.
+		// These are no host in its one form.
 		"LOCALHOST:65535":          true,
 		"TIMERS.test":              true,
 		"[::1]:1":                  true,

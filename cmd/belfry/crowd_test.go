@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// What the clients of one db read, or do not read, does not delay another db: no
+// Clients of one db that read much, or do not read at all, delay no other db: no
 // connection to NATS is lost, and what is held stays within its bound.
 
 // largeMeta is as long as a meta may be, nearly.

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// What the table of faults says that one sees, the program says: each log line,
+// The program says what the table of faults quotes: each log line,
 // each word of /readyz and each metric in it is a text of the code.
 func TestDocumentedFaultsNameRealMessages(t *testing.T) {
 	t.Parallel()
@@ -29,7 +29,7 @@ func TestDocumentedFaultsNameRealMessages(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// What the code puts in when it runs.
+	// The code puts these in when it runs.
 	put := regexp.MustCompile(`\d+(\.\d+)? ?(ms|s|min|bytes)\b|…`)
 	quoted := regexp.MustCompile("`([^`]+)`")
 	rows := 0

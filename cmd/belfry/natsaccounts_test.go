@@ -22,8 +22,8 @@ func userConf(permissions string) string {
 	return `authorization { users: [ {user: u, password: p, permissions: {` + permissions + `}}, {user: ops, password: p} ] }`
 }
 
-// What would mean something else than before there were two accounts is refused,
-// with what to write instead.
+// A configuration that would mean something else than before there were two
+// accounts is refused, with what to write instead.
 func TestUsersRefused(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {

@@ -51,7 +51,7 @@ func serve(ctx context.Context, cfg Config, logTo io.Writer) error {
 	case <-ctx.Done():
 	case failure = <-srv.Failed():
 	}
-	// What is in flight is finished although ctx is over; Stop has its own bound.
+	// Stop finishes what is in flight although ctx is over, and has its own bound.
 	return errors.Join(failure, srv.Stop(context.WithoutCancel(ctx)))
 }
 

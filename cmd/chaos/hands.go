@@ -9,7 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// What an operator does in JetStream, by hand.
+// The faults here are an operator at work in JetStream, by hand.
 
 // mendWithin is how long Belfry may take to make a consumer again: seconds, or a
 // minute where the node that does was only just given that to do.
