@@ -46,6 +46,12 @@ type agenda struct {
 
 	book *claimBook // the firing ones, for others to ask
 
+	// postponed are the records that could not be loaded or claimed, by their own
+	// due time: in far they stand at when they are tried again.
+	postponed   *btree.BTreeG[job.Position]
+	postponedAt map[uint64]job.Position // by sequence
+	claiming    map[uint64]int64        // since when waiting records are claimed, by sequence
+
 	loading int // how many near records are in this stage
 	loaded  int // bytes that near records take, roughly
 }
@@ -56,6 +62,7 @@ type nearRecord struct {
 	rec   job.Record // from ready on
 	from  *gate      // the gate that called it up, until it claims
 	in    *gate      // the gate that it counts at, while it claims
+	again bool       // it could not be loaded or claimed before
 }
 
 // size is roughly what a loaded record takes in memory, in bytes.
@@ -91,6 +98,8 @@ func newAgenda(openings func(job.RouteKey) opening) *agenda {
 		parked:  map[uint64]*gate{},
 		claims:  map[job.Key]uint64{},
 		book:    newClaimBook(),
+
+		postponed: newPositions(), postponedAt: map[uint64]job.Position{}, claiming: map[uint64]int64{},
 	}
 }
 
@@ -161,6 +170,7 @@ func (a *agenda) forget(p job.Position) {
 	if p.Seq == 0 {
 		return
 	}
+	a.tryNow(p.Seq)
 	if c, ok := a.firing[p.Seq]; ok {
 		delete(a.firing, p.Seq)
 		a.book.drop(p.Seq)
@@ -194,6 +204,7 @@ func (a *agenda) unclaim(k job.Key, seq uint64) {
 
 func (a *agenda) dropNear(n *nearRecord) {
 	delete(a.near, n.at.Seq)
+	delete(a.claiming, n.at.Seq)
 	a.unclaim(n.rec.Key, n.at.Seq)
 	switch n.stage {
 	case isLoading:

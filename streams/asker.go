@@ -2,6 +2,7 @@ package streams
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"strconv"
 	"strings"
@@ -127,6 +128,11 @@ func (a *asker) tell(done func(*nats.Msg, error), m *nats.Msg, err error) {
 	done(m, err)
 }
 
+// refuse answers a write that is not sent.
+func (a *asker) refuse(done func(seq uint64, err error), err error) {
+	a.tell(func(*nats.Msg, error) { done(0, err) }, nil, err)
+}
+
 // sweep ends the waits that are over. All are equally long, so they end in the
 // order of the questions.
 func (a *asker) sweep() {
@@ -153,6 +159,9 @@ func (a *asker) overdue(now time.Time) (all []func(*nats.Msg, error)) {
 	return all
 }
 
+// errOtherStream: a stream took the write that is none of Belfry's.
+var errOtherStream = errors.New("another stream has taken its place")
+
 // publish is ask for a message that a stream is to store; done is called with
 // its sequence. A refusal is a [jetstream.APIError].
 func (a *asker) publish(m *nats.Msg, done func(seq uint64, err error)) {
@@ -161,23 +170,41 @@ func (a *asker) publish(m *nats.Msg, done func(seq uint64, err error)) {
 			done(0, err)
 			return
 		}
-		done(readAck(answer.Data))
+		done(readAckOf(streamOf(m.Subject), answer.Data))
 	})
+}
+
+// readAckOf is readAck of the stream that was to take the message. Any stream with
+// the subject answers, also one that others have put there.
+func readAckOf(stream string, data []byte) (uint64, error) {
+	ack, err := parseAck(data)
+	if err == nil && ack.Stream != stream && stream != "" && ack.Stream != "" {
+		return 0, fmt.Errorf("%w: %s took a message for %s", errOtherStream, ack.Stream, stream)
+	}
+	return ack.Seq, err
 }
 
 // readAck reads a stream's answer to a publish.
 func readAck(data []byte) (uint64, error) {
-	var ack struct {
-		Seq   uint64              `json:"seq"`
-		Error *jetstream.APIError `json:"error"`
-	}
-	switch err := json.Unmarshal(data, &ack); {
+	ack, err := parseAck(data)
+	return ack.Seq, err
+}
+
+type ack struct {
+	Stream string              `json:"stream"`
+	Seq    uint64              `json:"seq"`
+	Error  *jetstream.APIError `json:"error"`
+}
+
+func parseAck(data []byte) (ack, error) {
+	var a ack
+	switch err := json.Unmarshal(data, &a); {
 	case err != nil:
-		return 0, err
-	case ack.Error != nil:
-		return 0, ack.Error
-	case ack.Seq == 0:
-		return 0, errors.New("the answer has neither a sequence nor an error")
+		return ack{}, err
+	case a.Error != nil:
+		return ack{}, a.Error
+	case a.Seq == 0:
+		return ack{}, errors.New("the answer has neither a sequence nor an error")
 	}
-	return ack.Seq, nil
+	return a, nil
 }

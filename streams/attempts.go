@@ -32,6 +32,7 @@ type Attempts struct {
 	log   *slog.Logger
 
 	metrics *metrics.Streams
+	health  *health
 
 	queue   chan *nats.Msg
 	dropped atomic.Uint64
@@ -158,7 +159,12 @@ func (s *Attempts) writeOnce(ctx context.Context, group []*nats.Msg) error {
 		for i, m := range group {
 			msgs[i] = &nats.Msg{Subject: m.Subject, Header: nats.Header{}, Data: m.Data}
 		}
-		_, err := jetstreamext.PublishMsgBatch(ctx, s.js, msgs, jetstreamext.BatchFlowControl{})
+		ended, err := s.health.began(attemptsStream, msgs[0].Size())
+		if err != nil {
+			return err
+		}
+		_, err = jetstreamext.PublishMsgBatch(ctx, s.js, msgs, jetstreamext.BatchFlowControl{})
+		ended(err)
 		return err
 	}
 	answers := make(chan error, len(group))

@@ -6,13 +6,10 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-
-	"belfry/internal/job"
 )
 
 // audit compares what is in JetStream with what Belfry has made, at the start and
@@ -49,14 +46,10 @@ func (s *Store) report(asset, amiss string) {
 	s.cfg.Metrics.Harmed(len(a.harm))
 }
 
-// ready returns what is amiss, if anything is.
-func (a *audit) ready() error {
+// amiss says in words what is amiss.
+func (a *audit) amiss() (all []string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if len(a.harm) == 0 {
-		return nil
-	}
-	var all []string
 	for _, asset := range slices.Sorted(maps.Keys(a.harm)) {
 		all = append(all, a.harm[asset])
 	}
@@ -64,7 +57,7 @@ func (a *audit) ready() error {
 	if more := len(all) - most; more > 0 {
 		all = append(all[:most], fmt.Sprintf("and %d more", more))
 	}
-	return fmt.Errorf("%w: %s", job.ErrUnavailable, strings.Join(all, "; "))
+	return all
 }
 
 // assets names those with which something is amiss.
@@ -112,9 +105,10 @@ func (s *Store) auditOnce(ctx context.Context) {
 	s.tellTrouble(ctx, "the consumers of routes", s.auditConsumers(ctx))
 }
 
-// tellTrouble says that something could not be looked at. It is the next time.
+// tellTrouble says that something could not be looked at. It is the next time. That
+// a stream takes no writes the log has been told.
 func (s *Store) tellTrouble(ctx context.Context, what string, err error) {
-	if err != nil && ctx.Err() == nil {
+	if err != nil && ctx.Err() == nil && !isTold(err) {
 		s.cfg.Log.Warn("couldn't compare an asset with what it should be", "asset", what, "error", err)
 	}
 }
@@ -147,6 +141,19 @@ func (s *Store) auditAsset(ctx context.Context, want jetstream.StreamConfig) err
 		})
 	}
 	return s.mendAsset(ctx, info.Config, want)
+}
+
+// wasChanged reports whether a stream is gone, or is not as it should be.
+func (s *Store) wasChanged(ctx context.Context, name string) bool {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	stream, err := s.js.Stream(ctx, name)
+	if err != nil {
+		return errors.Is(err, jetstream.ErrStreamNotFound)
+	}
+	return slices.ContainsFunc(s.assets(s.partitions), func(want jetstream.StreamConfig) bool {
+		return want.Name == name && len(differences(stream.CachedInfo().Config, want)) > 0
+	})
 }
 
 // madeThen reports whether the stream was ours and is the same one still.

@@ -45,7 +45,13 @@ func (s *Store) writeBack(ctx context.Context, stream string, records map[string
 		return err
 	}
 	state := is.CachedInfo().State
-	all := state.Msgs < uint64(len(records))
+	present := state.Msgs
+	if _, probed, err := s.own.w.lastOnLeader(ctx, stream, probeSubject(stream)); err != nil {
+		return err
+	} else if probed {
+		present--
+	}
+	all := present < uint64(len(records))
 	written := 0
 	for subject, r := range records {
 		if !all && (r.revision == 0 || r.revision >= state.FirstSeq) {

@@ -193,7 +193,7 @@ func (s *Tokens) remember(ctx context.Context) error {
 // anybody in.
 func (s *Tokens) warnOfLoss() {
 	s.mu.RLock()
-	empty, had, on := s.keys == 0, s.hadTokens, s.used
+	empty, had, on := s.empty, s.hadTokens, s.used
 	s.mu.RUnlock()
 	switch {
 	case empty && had:

@@ -73,7 +73,7 @@ func TestAuthenticationOutlivesTheLossOfABucket(t *testing.T) {
 						t.Fatal(err)
 					}
 					var log logtest.Log
-					f.reopen(streams.Config{Log: log.Logger(), RecreateMissing: true})
+					f.reopen(streams.Config{Log: log.Logger(), RecreateMissing: true}) // as who means it
 					tokens := f.inUse(true)
 					const gone = `level=ERROR msg="the tokens are gone`
 					if _, err := tokens.Find(token.ID); errors.Is(err, job.ErrTokenNotFound) {

@@ -178,6 +178,9 @@ func (b *Backups) eachLetter(ctx context.Context, visit func(job.Entry) error) e
 		return err
 	}
 	return b.readToEnd(ctx, DeadStream, deadSubjects, 1, last, func(m stored) error {
+		if m.Subject == probeSubject(DeadStream) {
+			return nil
+		}
 		l, err := decodeDead(m.Header, m.Data, m.Seq, m.Time)
 		if err != nil || !l.Reason.Known() {
 			b.leaveOut(DeadStream, cmp.Or(err, errors.New("its reason is none")))
@@ -193,6 +196,9 @@ func (b *Backups) eachAttempt(ctx context.Context, visit func(job.Entry) error) 
 		return err
 	}
 	return b.readToEnd(ctx, attemptsStream, attemptsSubjects, 1, last, func(m stored) error {
+		if m.Subject == probeSubject(attemptsStream) {
+			return nil
+		}
 		k, err := parseAttemptSubject(m.Subject)
 		if err != nil {
 			b.leaveOut(attemptsStream, err)

@@ -3,6 +3,7 @@ package streams
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 
@@ -24,6 +25,7 @@ type committer struct {
 	js      jetstream.JetStream
 	asker   *asker
 	metrics *metrics.Streams
+	health  *health // nil for none
 
 	// maxPlain is how many writes go out by themselves before others wait. If
 	// it is 1, a batch waits for that one too.
@@ -96,6 +98,13 @@ func (c *committer) withdraw(w *pendingWrite) bool {
 
 // alone sends one write that counts as plain by itself.
 func (c *committer) alone(w *pendingWrite) {
+	if err := c.health.refused(streamOf(w.msg.Subject)); err != nil {
+		go func() { // not here, where the next one would be started in turn
+			c.ended(func() { c.plain-- })
+			c.asker.refuse(w.done, err)
+		}()
+		return
+	}
 	c.metrics.SentAlone()
 	c.asker.publish(w.msg, func(seq uint64, err error) {
 		c.ended(func() {
@@ -184,6 +193,10 @@ func (c *committer) commit(batch []*pendingWrite, halved bool) {
 		c.eachAlone(batch)
 		return
 	}
+	if err := c.health.refused(streamOf(batch[0].msg.Subject)); err != nil {
+		failed(batch, err)
+		return
+	}
 	msgs := make([]*nats.Msg, len(batch))
 	for i, w := range batch {
 		msgs[i] = w.msg
@@ -192,6 +205,9 @@ func (c *committer) commit(batch []*pendingWrite, halved bool) {
 	defer cancel()
 	c.metrics.SentBatch(len(batch))
 	ack, err := jetstreamext.PublishMsgBatch(ctx, c.js, msgs, jetstreamext.BatchFlowControl{})
+	if want := streamOf(msgs[0].Subject); err == nil && want != "" && ack.Stream != want {
+		err = fmt.Errorf("%w: %s took messages for %s", errOtherStream, ack.Stream, want)
+	}
 	var refused *jetstream.APIError
 	switch {
 	case err == nil:

@@ -25,13 +25,39 @@ type committers struct {
 	batchBytes int // bounds a batch; 0 is maxBatchBytes
 
 	metrics *metrics.Streams
+	health  *health
 
 	mu    sync.Mutex // guards lanes
 	lanes map[string]*committer
 }
 
-// submit is [committer.submit]; withdraw is nil for what was sent at once.
+// submit is [committer.submit]; withdraw is nil for what was sent at once. What
+// its stream cannot take now is refused at once.
 func (c *committers) submit(m *nats.Msg, done func(seq uint64, err error)) (withdraw func() bool) {
+	ended, err := c.health.began(streamOf(m.Subject), m.Size())
+	if err != nil {
+		go c.asker.refuse(done, err)
+		return nil
+	}
+	told := done
+	done = func(seq uint64, err error) {
+		ended(err)
+		told(seq, err)
+	}
+	take := c.hand(m, done)
+	if take == nil {
+		return nil
+	}
+	return func() bool {
+		withdrawn := take()
+		if withdrawn {
+			ended(errNotSent)
+		}
+		return withdrawn
+	}
+}
+
+func (c *committers) hand(m *nats.Msg, done func(seq uint64, err error)) (withdraw func() bool) {
 	if lane := c.lane(m); lane != "" {
 		return c.committer(lane).submit(m, done)
 	}
@@ -61,6 +87,7 @@ func (c *committers) committer(lane string) *committer {
 			c.lanes = map[string]*committer{}
 		}
 		c.lanes[lane] = newCommitter(c.js, c.asker, c.metrics, c.replicated)
+		c.lanes[lane].health = c.health
 		c.lanes[lane].batchBytes = cmp.Or(c.batchBytes, maxBatchBytes)
 	}
 	return c.lanes[lane]

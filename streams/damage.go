@@ -25,12 +25,15 @@ const noteFailed = "couldn't note how far the streams are"
 func (s *Store) Keep(ctx context.Context) error {
 	tick := time.NewTicker(s.cfg.KeepEvery)
 	defer tick.Stop()
+	failed := false // told once
 	for {
 		select {
 		case <-tick.C:
-			if err := errors.Join(s.note(ctx), s.growLater(ctx)); err != nil && ctx.Err() == nil {
+			err := errors.Join(s.note(ctx), s.growLater(ctx))
+			if err != nil && ctx.Err() == nil && !failed {
 				s.cfg.Log.Warn(noteFailed, "error", err)
 			}
+			failed = err != nil
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastNote)
 			defer cancel()
@@ -226,11 +229,13 @@ func (s *Store) CountJobs(ctx context.Context) (uint64, error) {
 			return 0, fmt.Errorf("couldn't count the jobs: %w", err)
 		}
 		n += stream.CachedInfo().State.Msgs
-		switch _, err := stream.GetLastMsgForSubject(ctx, markSubject(p)); {
-		case err == nil:
-			n-- // the owner's mark
-		case err != jetstream.ErrMsgNotFound:
-			return 0, fmt.Errorf("couldn't count the jobs: %w", err)
+		for _, key := range []string{epochKey, authKey, probeKey} { // no jobs
+			switch _, err := stream.GetLastMsgForSubject(ctx, jobsPrefix(p)+key); {
+			case err == nil:
+				n--
+			case !errors.Is(err, jetstream.ErrMsgNotFound):
+				return 0, fmt.Errorf("couldn't count the jobs: %w", err)
+			}
 		}
 	}
 	return n, nil

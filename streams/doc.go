@@ -19,7 +19,8 @@
 //     overwrite.go
 //   - names and records: names.go, escape.go, headers.go, record.go,
 //     firemessage.go
-//   - writing: writer.go, put.go, asker.go, committer.go, committers.go
+//   - writing: writer.go, put.go, asker.go, committer.go, committers.go,
+//     health.go, probe.go
 //   - reading: get.go, limit.go, reads.go, reader.go, readbare.go, messages.go,
 //     ordered.go, watch.go, quorum.go
 //   - jobs: jobs.go, cancel.go, list.go, places.go, attempts.go

@@ -73,6 +73,7 @@ func (a *agenda) took(r job.Record, now time.Time) {
 		r.Due = c.due // as it was judged when it was observed
 	}
 	n.at.Due = r.Due
+	n.again = a.tryNow(r.Revision)
 	if r.Due > now.Add(2*loadAhead).UnixMilli() {
 		delete(a.near, r.Revision)
 		a.release(n)
@@ -92,7 +93,31 @@ func (a *agenda) failed(seq uint64, again time.Time) {
 		return
 	}
 	a.dropNear(n)
+	a.postpone(n)
 	a.far.Set(job.Position{Due: again.Add(loadAhead).UnixMilli(), Seq: seq})
+}
+
+// postpone notes when a record is due that is tried again later, unless it is
+// firing already.
+func (a *agenda) postpone(n *nearRecord) {
+	at := n.at
+	if was, ok := a.postponedAt[at.Seq]; ok { // at is when it was to be tried again
+		at = was
+	}
+	if _, firing := a.firing[at.Seq]; !firing {
+		a.postponed.Set(at)
+		a.postponedAt[at.Seq] = at
+	}
+}
+
+// tryNow forgets that a record was postponed, and reports whether it was.
+func (a *agenda) tryNow(seq uint64) bool {
+	at, ok := a.postponedAt[seq]
+	if ok {
+		delete(a.postponedAt, seq)
+		a.postponed.Delete(at)
+	}
+	return ok
 }
 
 // toFire returns at most max of the records that are due, in due order. Each
@@ -113,6 +138,12 @@ func (a *agenda) toFire(now time.Time, max int) []job.Record {
 		}
 		n.stage = isClaiming
 		a.claims[n.rec.Key] = p.Seq
+		if n.rec.Status != job.Firing {
+			a.claiming[p.Seq] = ms
+			if n.again {
+				a.claiming[p.Seq] = 0
+			}
+		}
 		due = append(due, n.rec)
 	}
 	return due

@@ -19,7 +19,9 @@ func (t *timer) own(ctx context.Context) (tenure, bool) {
 			t.meter.FenceTaken()
 			return ten, true
 		}
-		t.log.Warn("couldn't take the partition yet", "partition", t.partition, "error", err)
+		if !isTold(err) {
+			t.log.Warn("couldn't take the partition yet", "partition", t.partition, "error", err)
+		}
 		sleep(ctx, pause.NextBackOff())
 	}
 	return tenure{}, false

@@ -56,7 +56,7 @@ func (m *meter) look(a *agenda, owned bool, now time.Time) {
 
 // counts returns how many jobs there are. It takes some microseconds however
 // many there are, and leaves out of the due ones those few that are being loaded
-// or claimed.
+// or claimed for the first time, for a second at most.
 func (a *agenda) counts(now time.Time) metrics.Counts {
 	held := 0
 	for g := range a.queues {
@@ -64,14 +64,26 @@ func (a *agenda) counts(now time.Time) metrics.Counts {
 			held += g.waiting.Len()
 		}
 	}
+	stuck := 0
+	for _, since := range a.claiming {
+		if now.UnixMilli()-since >= claimsInTime.Milliseconds() {
+			stuck++
+		}
+	}
+	// Firing records are in far, or near, too.
+	waiting := max(a.far.Len()+len(a.near)+len(a.parked)-len(a.firing), 0)
+	overdue := len(a.parked) - held + dueIn(a.far, now) + dueIn(a.ready, now) + dueIn(a.postponed, now) + stuck
 	return metrics.Counts{
-		// Firing records are in far, or near, too.
-		Waiting: max(a.far.Len()+len(a.near)+len(a.parked)-len(a.firing), 0),
-		Overdue: len(a.parked) - held + dueIn(a.far, now) + dueIn(a.ready, now),
+		Waiting: waiting,
+		// While nothing can be loaded a postponed record may be due in far, too.
+		Overdue: min(overdue, max(waiting-held, 0)),
 		Held:    held,
 		Firing:  len(a.firing),
 	}
 }
+
+// claimsInTime is how long a claim may take until its job counts as overdue.
+const claimsInTime = time.Second
 
 // dueIn counts the positions that are due.
 func dueIn(t *btree.BTreeG[job.Position], now time.Time) int {

@@ -50,6 +50,8 @@ const (
 	// authKey is the other one, of the first jobs bucket, and a key of the
 	// bucket belfry: the mark that authentication was on.
 	authKey = "authentication"
+	// probeKey is one of each bucket, which shows that writes work.
+	probeKey = "probe"
 
 	partitionsKey = "partitions"
 	manifestKey   = "manifest"
@@ -97,6 +99,9 @@ const (
 	// milliseconds.
 	hdrDied = "Belfry-Died"
 )
+
+// hdrProbe is the number of a message that shows that writes work.
+const hdrProbe = "Belfry-Probe"
 
 // Headers that JetStream gives a meaning to.
 const (
@@ -149,6 +154,7 @@ func WriteSubjects() []string {
 // it for some, and a consumer for its next ones.
 func leaderGet(stream string) string  { return "$JS.API.STREAM.MSG.GET." + stream }
 func replicaGet(stream string) string { return "$JS.API.DIRECT.GET." + stream }
+func purgeOf(stream string) string    { return "$JS.API.STREAM.PURGE." + stream }
 func nextOf(stream, consumer string) string {
 	return "$JS.API.CONSUMER.MSG.NEXT." + stream + "." + consumer
 }
@@ -186,6 +192,37 @@ func jobsBucketOf(subject string) string {
 	}
 	bucket, _, _ := strings.Cut(rest, ".")
 	return bucket
+}
+
+// probeSubject is where a stream is tried.
+func probeSubject(stream string) string {
+	switch stream {
+	case FiresStream:
+		return "fence." + probeKey
+	case DeadStream:
+		return "dead." + probeKey
+	case attemptsStream:
+		return "attempts." + probeKey
+	}
+	return "$KV." + strings.TrimPrefix(stream, bucketStream("")) + "." + probeKey
+}
+
+// streamOf names the stream of Belfry that a message on a subject goes to, "" for
+// none.
+func streamOf(subject string) string {
+	first, rest, _ := strings.Cut(subject, ".")
+	switch first {
+	case "$KV":
+		bucket, _, _ := strings.Cut(rest, ".")
+		return bucketStream(bucket)
+	case "fires", "fence":
+		return FiresStream
+	case "dead":
+		return DeadStream
+	case "attempts":
+		return attemptsStream
+	}
+	return ""
 }
 
 // jobKey is the job's key in its bucket: three escaped tokens.

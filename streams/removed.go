@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -22,8 +23,9 @@ type firesState struct {
 	created           time.Time
 	first, last, msgs uint64
 	firstTime         time.Time
-	fences            map[int]uint64 // the last fence of each partition, 0 if there is none
-	written           int64          // how many fences were written since the state before
+	fences            map[int]uint64 // the last fence of each partition, and the last probe; 0 if there is none
+	probe             uint64         // the number of that probe
+	written           int64          // how many fences and probes were written since the state before
 	unsure            bool           // perhaps more were, by other nodes or without an answer
 }
 
@@ -60,8 +62,8 @@ func (s *Store) watchFires(ctx context.Context) {
 			gone.first = math.MaxUint64
 		default:
 			removed := removedFires(before, now, ages.tooOld(at.Add(-s.cfg.FiresMaxAge), before))
-			pending = pending || before.msgs+now.last-before.last != now.msgs
-			gone.look = removed > 0 || now.gaps() > before.gaps() || pending && at.Sub(looked) >= time.Minute
+			pending = pending || before.fires()+came(before, now) != now.fires()
+			gone.look = removed > 0 || newGaps(before, now) || pending && at.Sub(looked) >= time.Minute
 			if removed > 0 && s.timers[0].owns() {
 				s.cfg.Metrics.FiresRemoved(removed)
 				s.cfg.Log.Error("fires were removed from FIRES before their time, by a purge or a limit; those that no subscriber had yet are lost",
@@ -118,18 +120,60 @@ func (s *Store) firesState(ctx context.Context, before firesState) (firesState, 
 		now.unsure = now.unsure || lost
 		now.written += int64(written)
 	}
+	m, _, err := s.own.w.lastOnLeader(ctx, FiresStream, probeSubject(FiresStream))
+	if err != nil {
+		return now, err
+	}
+	if m.Seq > now.last {
+		return now, errors.New("it was tried meanwhile")
+	}
+	number, _ := strconv.ParseUint(m.Header.Get(hdrProbe), 10, 64)
+	now.sawProbe(before, m.Seq, number)
 	return now, nil
 }
 
-// fires is how many of the messages are no fences.
-func (f firesState) fires() int64 {
-	n := int64(f.msgs)
+// probeFence is where the last probe stands among the fences, which each replace the
+// one before, too.
+const probeFence = -1
+
+// sawProbe takes in the last probe. Their numbers tell how many there were, whichever
+// node wrote them; after a purge they begin anew.
+func (f *firesState) sawProbe(before firesState, seq, number uint64) {
+	f.fences[probeFence], f.probe = seq, number
+	if seq == before.fences[probeFence] {
+		return
+	}
+	if number > before.probe {
+		number -= before.probe
+	}
+	f.written += int64(min(number, f.last-before.last)) // other hands may write any number
+}
+
+// standing is how many of the messages are fences, or the probe.
+func (f firesState) standing() (n int64) {
 	for _, seq := range f.fences {
 		if seq != 0 {
-			n--
+			n++
 		}
 	}
 	return n
+}
+
+// fires is how many of the messages are neither.
+func (f firesState) fires() int64 {
+	return int64(f.msgs) - f.standing()
+}
+
+// came is how many fires were published since.
+func came(before, now firesState) int64 {
+	return int64(now.last-before.last) - now.written
+}
+
+// newGaps reports whether more messages are gone between others than fences and
+// probes that were replaced.
+func newGaps(before, now firesState) bool {
+	replaced := before.standing() + now.written - now.standing()
+	return int64(now.gaps()) > int64(before.gaps())+max(0, replaced)
 }
 
 // removedFires is how many fires are gone that stood behind tooOld, or came and
@@ -145,8 +189,7 @@ func removedFires(before, now firesState, tooOld uint64) int {
 		}
 		return int(max(0, before.fires()-aged))
 	}
-	came := int64(now.last-before.last) - now.written
-	return int(max(0, before.fires()+came-now.fires()-aged))
+	return int(max(0, before.fires()+came(before, now)-now.fires()-aged))
 }
 
 // writtenFences are the sequences of the last fences that this process wrote for a

@@ -275,3 +275,22 @@ func TestPurgedRoutesAreWrittenBack(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// One route that is gone without a mark is missed beside the probe of its bucket.
+func TestARemovedRouteIsMissedBesideAProbe(t *testing.T) {
+	t.Parallel()
+	f := open(t, streams.Config{AuditEvery: soon})
+	f.ProbeAfter(soon)
+	f.run()
+	f.route("first", job.NATS)
+	f.route("second", job.NATS)
+	s, err := f.js.Stream(t.Context(), "KV_routes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the bucket has a probe", func() bool { return f.count("KV_routes") == 3 })
+	if err := s.Purge(t.Context(), jetstream.WithPurgeSubject("$KV.routes.db.second")); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the route is there again", func() bool { return f.count("KV_routes") == 3 })
+}

@@ -155,7 +155,7 @@ func (b *Backups) checkEmpty(ctx context.Context) error {
 			if !found {
 				break
 			}
-			if !isMarker(m.Header) {
+			if !isMarker(m.Header) && m.Subject != probeSubject(p.stream) {
 				return fmt.Errorf("%w: there are %s; a server without jobs, routes, dead letters and tokens is accepted, or one where the restore of this backup broke off", job.ErrNotEmpty, p.what)
 			}
 			next = m.Seq + 1

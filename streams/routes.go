@@ -308,6 +308,9 @@ func (s *Routes) see(e jetstream.KeyValueEntry, visit func(r *job.Route, found e
 		visit(nil, nil)
 		return
 	}
+	if e.Key() == probeKey {
+		return
+	}
 	k, err := parseRouteToken(e.Key())
 	if err != nil {
 		s.cfg.Log.Warn("key in the routes bucket is no route", "error", err)

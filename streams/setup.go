@@ -201,12 +201,16 @@ func (s *Store) fixPartitions(ctx context.Context) error {
 	return nil
 }
 
+// ErrPartitions: the number of partitions that was written down is none. A person
+// has to put it right.
+var ErrPartitions = errors.New("the number of partitions cannot be read")
+
 // parsePartitions reads the number of partitions.
 func parsePartitions(value []byte) (int, error) {
 	n, err := strconv.Atoi(string(value))
 	if err != nil || n < 1 || n > MaxPartitions {
-		return 0, fmt.Errorf("the key %s of bucket %s is %q; 1 to %d is accepted, and there must be as many buckets %s<n>",
-			partitionsKey, belfryBucket, value, MaxPartitions, jobsBucketPrefix)
+		return 0, fmt.Errorf("%w: the key %s of bucket %s is %q; 1 to %d is accepted, and there must be as many buckets %s<n>",
+			ErrPartitions, partitionsKey, belfryBucket, value, MaxPartitions, jobsBucketPrefix)
 	}
 	return n, nil
 }

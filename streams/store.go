@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,6 +44,8 @@ type Store struct {
 	timers   []*timer // by partition
 	leases   *leases
 	book     *book
+	health   *health
+	prober   *prober
 
 	audit audit
 
@@ -62,6 +66,9 @@ type access struct {
 	nc *nats.Conn
 	js jetstream.JetStream
 	w  *writer
+
+	// publish is [asker.publish], past what else waits to be written.
+	publish func(m *nats.Msg, done func(seq uint64, err error))
 }
 
 // Open makes in a first start what is missing on the JetStream behind nc, and
@@ -80,6 +87,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	if err := s.setup(ctx); err != nil {
 		return nil, err
 	}
+	s.health = newHealth(s.cfg, s.writtenStreams())
 	own, err := s.access()
 	if err != nil {
 		return nil, err
@@ -103,7 +111,9 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	s.own.timers, s.workJobs.timers, s.jobs.timers = s.timers, s.timers, s.timers
 	s.letters = &Letters{js: s.requests.js, w: s.requests.w, jobs: s.jobs, cfg: s.cfg, scanTime: scanTime}
 	s.attempts = newAttempts(s.tries, s.requests, s.cfg.SyncAlways && s.replicas == 1, s.cfg)
+	s.attempts.health = s.health
 	s.tokens = newTokens(w, js, s.cfg, s.ensureTokens)
+	s.prober = &prober{h: s.health, w: own.w, send: own.publish, tokens: s.tokens.hadAny}
 	s.inboxes.timers = s.timers
 	s.backups = newBackups(s)
 	s.leases = newLeases(s)
@@ -135,7 +145,7 @@ func (s *Store) access() (own access, err error) {
 		// Final states share the syncs of the claims.
 		w := *s.tries.w
 		w.submit = own.w.submit
-		s.work = access{nc, s.tries.js, &w}
+		s.work = access{nc, s.tries.js, &w, s.tries.publish}
 	}
 	if nc := s.cfg.Conns.Requests; nc != nil {
 		if s.requests, err = s.open(nc, s.cfg.Reads, requestBatchBytes); err != nil {
@@ -164,10 +174,11 @@ func (s *Store) open(nc *nats.Conn, reads *room.Pool, batchBytes int) (access, e
 		return access{}, fmt.Errorf("couldn't subscribe to answers: %w", err)
 	}
 	w := newWriter(nc, a, &committers{
-		js: js, asker: a, sync: s.cfg.SyncAlways, replicated: s.replicas > 1, batchBytes: batchBytes, metrics: s.cfg.Metrics,
+		js: js, asker: a, sync: s.cfg.SyncAlways, replicated: s.replicas > 1, batchBytes: batchBytes,
+		metrics: s.cfg.Metrics, health: s.health,
 	})
 	w.reads, w.largest = reads, int64(s.cfg.MaxMeta)+besideMeta
-	return access{nc, js, w}, nil
+	return access{nc, js, w, a.publish}, nil
 }
 
 // jobsOn returns the jobs as they are worked on in this way.
@@ -226,13 +237,35 @@ func (s *Store) Run(ctx context.Context) error {
 	g.Go(func() { newUnread(s).run(ctx) })
 	g.Go(func() { s.runAudit(ctx) })
 	g.Go(func() { s.watchFires(ctx) })
+	g.Go(func() { s.prober.run(ctx) })
 	g.Wait()
 	return nil
 }
 
-// Ready reports whether JetStream answers and the timer is at work. The error
-// wraps [job.ErrUnavailable].
+// Stuck returns since when there has been a stream that takes no write, and why, as
+// it is with a server that cannot store anything. The reason is "" if there is none,
+// or if other hands are to blame: the audit mends that, or tells it.
+func (s *Store) Stuck(ctx context.Context) (since time.Time, why string) {
+	for _, stuck := range s.health.stuck() {
+		if !s.wasChanged(ctx, stuck.name) {
+			return stuck.since, stuck.why
+		}
+	}
+	return time.Time{}, ""
+}
+
+// writtenStreams names the streams that Belfry writes to. The others are the
+// server's own.
+func (s *Store) writtenStreams() []string {
+	return slices.DeleteFunc(s.assetNames(s.partitions), func(name string) bool { return name == advisoryStream })
+}
+
+// Ready reports whether JetStream answers, all streams are as they should be and
+// take writes, and the timer is at work. The error wraps [job.ErrUnavailable].
 func (s *Store) Ready(ctx context.Context) error {
+	if amiss := append(s.health.amiss(), s.audit.amiss()...); len(amiss) > 0 {
+		return fmt.Errorf("%w: %s", job.ErrUnavailable, strings.Join(amiss, "; "))
+	}
 	for _, stream := range []string{jobsStream(0), FiresStream} {
 		if _, err := s.js.Stream(ctx, stream); err != nil {
 			return fmt.Errorf("%w: stream %s: %v", job.ErrUnavailable, stream, err)
@@ -247,9 +280,6 @@ func (s *Store) Ready(ctx context.Context) error {
 		if t.holds.any() {
 			return errRestoring
 		}
-	}
-	if err := s.audit.ready(); err != nil {
-		return err
 	}
 	return s.leases.ready()
 }

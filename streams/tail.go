@@ -72,7 +72,7 @@ func (t *timer) glimpse(m jetstream.Msg, seq uint64) tailed {
 		p := headerParser{h: m.Headers()}
 		return tailed{seq: seq, kind: isMark, rec: job.Record{Epoch: p.uint(hdrEpoch)}}
 	}
-	if key == authKey {
+	if key == authKey || key == probeKey {
 		return tailed{seq: seq}
 	}
 	k, err := parseJobKey(key)

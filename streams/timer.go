@@ -3,6 +3,7 @@ package streams
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -100,8 +101,15 @@ type claimResult struct {
 }
 
 // complain logs that something cannot go on yet, at most once a second: in an
-// outage it is the same for every job that is due.
+// outage it is the same for every job that is due. Of a stream that takes no writes
+// the log has been told.
 func (t *timer) complain(why string, args ...any) {
+	if slices.ContainsFunc(args, func(arg any) bool {
+		err, is := arg.(error)
+		return is && isTold(err)
+	}) {
+		return
+	}
 	t.trouble.Do(func() { t.log.Warn(why, args...) })
 }
 

@@ -37,6 +37,7 @@ type Tokens struct {
 	mu        sync.RWMutex // guards what follows
 	known     map[string]job.Token
 	broken    map[string]bool // keys that hold what is no token
+	empty     bool            // none of the keys is a token's
 	keys      int             // how many keys the bucket has, with those of deleted tokens
 	created   time.Time       // when the bucket was made
 	used      bool            // authentication is on; it never goes off again
@@ -78,6 +79,13 @@ func (s *Tokens) InUse() (bool, error) {
 		return false, errTokensUnknown
 	}
 	return s.used, nil
+}
+
+// hadAny reports whether there ever was a token.
+func (s *Tokens) hadAny() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.loaded && s.hadTokens
 }
 
 // List returns every token, expired ones too, oldest first.
@@ -208,7 +216,7 @@ func (s *Tokens) followBucket(ctx context.Context) error {
 	first := func(last uint64) {
 		s.change(func() {
 			s.known, s.broken, s.keys, s.created, s.loaded, s.seen = fresh.known, fresh.broken, len(keys), created, true, last
-			s.hadTokens = s.hadTokens || fresh.hadTokens
+			s.empty, s.hadTokens = !fresh.hadTokens, s.hadTokens || fresh.hadTokens
 			s.used = s.used || s.hadTokens
 			fresh = nil
 		})
@@ -252,7 +260,9 @@ func (s *Tokens) take(m jetstream.Msg) {
 	id := parseTokenSubject(m.Subject())
 	delete(s.known, id)
 	delete(s.broken, id)
-	s.hadTokens = s.hadTokens || job.IsTokenID(id)
+	if job.IsTokenID(id) {
+		s.empty, s.hadTokens = false, true
+	}
 	if isMarker(m.Headers()) {
 		return
 	}

@@ -76,10 +76,12 @@ func kindOfFailure(err error) error {
 		return nil
 	case errors.As(err, &refused) && isConflict(refused):
 		return errConflict
+	case errors.Is(err, job.ErrUnavailable): // not sent at all
+		return err
 	case limited("", err) != nil:
 		return limited("", err)
 	case errors.As(err, &refused), errors.Is(err, errNotConnected), errors.Is(err, nats.ErrNoResponders),
-		errors.Is(err, nats.ErrMaxPayload):
+		errors.Is(err, nats.ErrMaxPayload), errors.Is(err, errOtherStream):
 		return fmt.Errorf("%w: %w", job.ErrUnavailable, err)
 	}
 	return fmt.Errorf("%w: %v", errNoAnswer, err)

@@ -151,7 +151,7 @@ func TestAdminTokenFromTheEnvironment(t *testing.T) {
 	t.Parallel()
 	cmd := program(t, []string{"BELFRY_ADMIN_TOKEN=hunter2"}, "serve")
 	out, err := cmd.CombinedOutput()
-	if exitCode(err) != 2 || !strings.Contains(string(out), "BELFRY_ADMIN_TOKEN: "+adminTokenAccepts) || strings.Contains(string(out), "hunter2") {
+	if exitCode(err) != 78 || !strings.Contains(string(out), "BELFRY_ADMIN_TOKEN: "+adminTokenAccepts) || strings.Contains(string(out), "hunter2") {
 		t.Errorf("a bad token: exit code %d, %s", exitCode(err), out)
 	}
 }

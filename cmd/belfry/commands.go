@@ -35,13 +35,13 @@ func newCommand(env command.Env) *cli.Command {
 		},
 		Commands: []*cli.Command{
 			{
-				Name:  "serve",
+				Name:  serveName,
 				Usage: "run the service until SIGINT or SIGTERM",
 				Flags: serveFlags(),
 				Action: func(ctx context.Context, cmd *cli.Command) error {
 					cfg, err := configFrom(cmd, env.Getenv)
 					if err != nil {
-						return command.Usage(err)
+						return command.NeedsPerson(err)
 					}
 					return serve(ctx, cfg, env.Stderr)
 				},
@@ -129,13 +129,24 @@ func helpCommand() *cli.Command {
 	}
 }
 
+const serveName = "serve"
+
 func usageError(_ context.Context, cmd *cli.Command, err error, _ bool) error {
-	return command.Usage(fmt.Errorf("%w; see \"%s --help\"", err, cmd.FullName()))
+	return asMistake(cmd, fmt.Errorf("%w; see \"%s --help\"", err, cmd.FullName()))
+}
+
+// asMistake marks an error of the command line. A service manager must not go on to
+// start a service with such a one.
+func asMistake(cmd *cli.Command, err error) error {
+	if cmd.Name == serveName {
+		return command.NeedsPerson(err)
+	}
+	return command.Usage(err)
 }
 
 func noArgs(_ context.Context, cmd *cli.Command) error {
 	if cmd.Args().Present() {
-		return command.Usage(fmt.Errorf("unexpected argument %q; see \"%s --help\"", cmd.Args().First(), cmd.FullName()))
+		return asMistake(cmd, fmt.Errorf("unexpected argument %q; see \"%s --help\"", cmd.Args().First(), cmd.FullName()))
 	}
 	return nil
 }

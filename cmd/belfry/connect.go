@@ -95,7 +95,7 @@ func (s *Server) useNATS(context.Context) (dial, error) {
 		}
 		s.closeLater(nc, name)
 		if err := checkPayload(nc.MaxPayload(), s.cfg); err != nil {
-			return nil, fmt.Errorf("%s: %w", s.otherServer(), err)
+			return nil, mistake{fmt.Errorf("%s: %w", s.otherServer(), err)}
 		}
 		if name == storeConn {
 			s.setPlace(&s.natsURL, "nats://"+nc.ConnectedAddr())

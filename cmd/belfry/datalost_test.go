@@ -47,8 +47,8 @@ func TestDataFolderLost(t *testing.T) {
 				before = contentsOf(t, data)
 			}
 			log := p.wait(t)
-			if exitCode(p.err) != 1 || !strings.Contains(log, fault.FolderLost) || !strings.Contains(log, `"level":"ERROR"`) {
-				t.Errorf("exit code %d, want 1 and an error; log:\n%s", exitCode(p.err), log)
+			if exitCode(p.err) != 78 || !strings.Contains(log, fault.FolderLost) || !strings.Contains(log, `"level":"ERROR"`) {
+				t.Errorf("exit code %d, want 78 and an error; log:\n%s", exitCode(p.err), log)
 			}
 			if name == "replaced" {
 				if after := contentsOf(t, data); after != before {

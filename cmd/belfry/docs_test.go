@@ -31,13 +31,14 @@ func TestDocumentedTables(t *testing.T) {
 		{"../../README.md", "route fields", routeFieldsMarkdown()},
 		{"../../docs/operations.md", "flags", flagsMarkdown()},
 		{"../../docs/operations.md", "metrics", metrics.New(metrics.Build{}).Markdown()},
-		{"../../docs/operations.md", "store faults", fault.Markdown()},
+		{"../../docs/operations.md", "data faults", fault.Markdown()},
 		{"../../docs/operations.md", "access", api.AccessMarkdown()},
 		{"../../docs/nats.md", "nats endpoints", service.Markdown()},
 		{"../../docs/operations.md", "stream settings", streams.StreamSettingsMarkdown()},
 		{"../../docs/operations.md", "consumer settings", streams.ConsumerSettingsMarkdown()},
 		{"../../docs/cli.md", "commands", commandsMarkdown()},
 		{"../../docs/cli.md", "exit codes", exitsMarkdown()},
+		{"../../docs/operations.md", "service exits", serviceExitsMarkdown()},
 	} {
 		data, err := os.ReadFile(tt.file)
 		if err != nil {
@@ -61,6 +62,18 @@ func TestDocumentedTables(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// serviceExitsMarkdown is the table of how the service ends.
+func serviceExitsMarkdown() string {
+	var b strings.Builder
+	b.WriteString("| exit code | meaning |\n|---|---|\n")
+	for _, exit := range command.Exits() {
+		if text, of := strings.CutPrefix(exit.Meaning, "Only of `belfry serve`: "); of {
+			fmt.Fprintf(&b, "| %d | %s%s |\n", exit.Code, strings.ToUpper(text[:1]), text[1:])
+		}
+	}
+	return b.String()
 }
 
 func flagsMarkdown() string {

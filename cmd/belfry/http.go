@@ -27,11 +27,11 @@ type front struct {
 func (s *Server) openFront() (front, error) {
 	admin, err := s.cfg.adminToken()
 	if err != nil {
-		return front{}, err
+		return front{}, mistake{err}
 	}
 	cert, err := s.certificate()
 	if err != nil {
-		return front{}, err
+		return front{}, mistake{err}
 	}
 	listener, err := net.Listen("tcp", s.cfg.Listen)
 	if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -72,9 +73,10 @@ func (s *Server) keep(ctx context.Context, store *streams.Store) error {
 		}
 		w := &folderWatch{dir: s.disk.dir, has: s.disk.serverHas}
 		if err := w.look(); err != nil { // what is there to be missed later
-			return fmt.Errorf("%s: %w", fault.FolderLost, err)
+			return fmt.Errorf("%w: %w", errFolderLost, err)
 		}
 		s.spawn("watch of the data folder", stopLimit, func(ctx context.Context) error { return s.watchData(ctx, w) })
+		s.spawn("watch of the storage", stopLimit, func(ctx context.Context) error { return s.watchStorage(ctx, store) })
 	}
 	n, err := store.CountJobs(ctx)
 	if err != nil {
@@ -84,6 +86,8 @@ func (s *Server) keep(ctx context.Context, store *streams.Store) error {
 	s.spawn("manifest", stopLimit, store.Keep) // which bounds its last note by itself
 	return nil
 }
+
+var errFolderLost = errors.New(fault.FolderLost)
 
 // watchData ends with an error when the data folder is not the one any more that
 // was opened, or lacks a stream that the server has.
@@ -97,7 +101,7 @@ func (s *Server) watchData(ctx context.Context, w *folderWatch) error {
 		case <-tick.C:
 		}
 		if err := w.look(); err != nil {
-			err = fmt.Errorf("%s: %w", fault.FolderLost, err)
+			err = fmt.Errorf("%w: %w", errFolderLost, err)
 			s.log.Error(fault.FolderLost, "error", err, "data", s.dataPlace())
 			s.loseData(err)
 			return err
@@ -173,6 +177,10 @@ func (s *Server) ready(store *streams.Store) func(context.Context) error {
 		if err := s.dataLost(); err != nil {
 			return fmt.Errorf("%w: %w", job.ErrUnavailable, err)
 		}
-		return store.Ready(ctx)
+		err := store.Ready(ctx)
+		if full := s.diskFull(); err != nil && full != nil {
+			err = fmt.Errorf("%w; the data folder takes no writes: %w", err, full)
+		}
+		return err
 	}
 }

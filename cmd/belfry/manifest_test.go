@@ -29,8 +29,8 @@ func refusesStart(t *testing.T, attr *syscall.SysProcAttr, data string, words []
 		cmd.Path = reachable(t)
 	}
 	out, err := cmd.CombinedOutput()
-	if exitCode(err) != 1 {
-		t.Fatalf("exit code %d, want 1:\n%s", exitCode(err), out)
+	if exitCode(err) != 78 {
+		t.Fatalf("exit code %d, want 78:\n%s", exitCode(err), out)
 	}
 	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
 	last := lines[len(lines)-1]

@@ -31,6 +31,17 @@ func TestPackaging(t *testing.T) {
 	}
 }
 
+// The unit starts Belfry again whenever that helps.
+func TestUnitStartsAgain(t *testing.T) {
+	t.Parallel()
+	unit := readText(t, "../../packaging/belfry.service")
+	for _, line := range []string{"Restart=always", "StartLimitIntervalSec=0", "RestartPreventExitStatus=78"} {
+		if !strings.Contains(unit, "\n"+line+"\n") {
+			t.Errorf("the unit lacks %s", line)
+		}
+	}
+}
+
 // The documents of a release have all that they link to beside them.
 func TestShippedLinks(t *testing.T) {
 	t.Parallel()

@@ -61,7 +61,7 @@ func TestPartsInTheirOrder(t *testing.T) {
 	}
 	want := []string{
 		"API listener", "admin listener", "traces", "data folder", "files of the streams", "nats-server", "NATS connection belfry",
-		"NATS connection belfry workers", "NATS connection belfry requests", "watch of the data folder", "manifest",
+		"NATS connection belfry workers", "NATS connection belfry requests", "watch of the data folder", "watch of the storage", "manifest",
 		"attempts", "delivery", "timer", "tokens", "certificate", "API",
 		"NATS connection belfry service", "NATS service",
 	}

@@ -44,7 +44,7 @@ func serve(ctx context.Context, cfg Config, logTo io.Writer) error {
 		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 			return nil // told to stop while starting
 		}
-		return err
+		return serveError(err)
 	}
 	var failure error
 	select {
@@ -52,7 +52,11 @@ func serve(ctx context.Context, cfg Config, logTo io.Writer) error {
 	case failure = <-srv.Failed():
 	}
 	// Stop finishes what is in flight although ctx is over, and has its own bound.
-	return errors.Join(failure, srv.Stop(context.WithoutCancel(ctx)))
+	stopped := srv.Stop(context.WithoutCancel(ctx))
+	if failure == nil {
+		return stopped
+	}
+	return serveError(errors.Join(failure, stopped))
 }
 
 func newLogger(cfg Config, w io.Writer) *slog.Logger {

@@ -18,11 +18,11 @@ import (
 // NATS comes up, which touches the data.
 func (s *Server) start(ctx context.Context) error {
 	if err := s.cfg.check(ctx); err != nil {
-		return err
+		return mistake{err}
 	}
 	natsUp, err := s.chooseNATS(ctx)
 	if err != nil {
-		return err
+		return mistake{err}
 	}
 	front, err := s.openFront()
 	if err != nil {

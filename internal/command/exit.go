@@ -19,6 +19,8 @@ const (
 	exitForbidden   = 4
 	exitConflict    = 5
 	exitUnavailable = 6
+	exitAgain       = 75  // EX_TEMPFAIL of sysexits.h
+	exitPerson      = 78  // EX_CONFIG
 	exitInterrupted = 130 // as shells report SIGINT
 )
 
@@ -43,6 +45,8 @@ var exits = []Exit{
 	{exitConflict, "It stands as it is: the id is taken, it is too late, or it has changed meanwhile.",
 		[]string{"E102", "E103", "E104", "E105", "E107", "E108", "E109", "E110", "E111", "E112", "E141", "E306"}},
 	{exitUnavailable, "The server cannot be reached, or cannot do it now. It is safe to try again; where a second try would make a second thing, the error says what to do.", []string{"E302", "E303", "E304", "E305", "E429"}},
+	{exitAgain, "Only of `belfry serve`: it could not start, or could not go on, for a reason that may pass. Start it again.", nil},
+	{exitPerson, "Only of `belfry serve`: a person is needed. Its configuration is not accepted, its data is missing, damaged or not where it was, or streams that are not Belfry's are in the way. The same start fails again.", nil},
 	{exitInterrupted, "Interrupted by a signal.", nil},
 }
 
@@ -67,6 +71,12 @@ func (c coded) Unwrap() error { return c.error }
 
 // Usage marks an error as one of the command line.
 func Usage(err error) error { return coded{err, exitUsage} }
+
+// StartAgain marks an error after which a service is to be started again.
+func StartAgain(err error) error { return coded{err, exitAgain} }
+
+// NeedsPerson marks an error that stays until a person has done something.
+func NeedsPerson(err error) error { return coded{err, exitPerson} }
 
 // usagef is [Usage] of a new error.
 func usagef(format string, args ...any) error { return Usage(fmt.Errorf(format, args...)) }

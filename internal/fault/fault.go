@@ -39,7 +39,7 @@ type Fault struct {
 
 // Table lists all faults in the order of the document.
 func Table() []Fault {
-	const refused = "exit code 1"
+	const refused = "exit code 78"
 	return []Fault{
 		{StreamMissing, refused, "refuses to start and changes nothing; the error names the stream", "bring the stream back: the data folder or the server's storage from where it went, or a backup into a new store. `--recreate-missing` once starts with an empty stream in its place"},
 		{StreamUnreadable, refused, "refuses to start before the embedded server touches anything; the error names the file and the reason", "put owner and rights of the file right, or the disk; then start again"},

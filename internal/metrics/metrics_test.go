@@ -24,6 +24,7 @@ func all(m *metrics.Metrics) {
 	p := m.Streams.Partition(0)
 	p.Stands(metrics.Counts{Waiting: 4, Overdue: 3, Held: 2, Firing: 1})
 	m.Streams.Claimed(time.Millisecond)
+	m.Streams.Writable("FIRES", true)
 	m.Streams.Published(job.NATS, time.Millisecond)
 	m.Streams.ClaimLost()
 	m.Streams.Doubted()

@@ -17,6 +17,7 @@ type Streams struct {
 
 	breakers *breakers
 	damage   prometheus.Gauge
+	writable *prometheus.GaugeVec
 
 	serverClock, nodeClock prometheus.Gauge
 
@@ -55,13 +56,14 @@ func newStreams(s *set) *Streams {
 	return &Streams{
 		owned:   s.gauges("belfry_timer_partition_owned", "1 if this process fires the jobs of the partition, else 0.", "partition"),
 		waiting: s.gauges("belfry_jobs_waiting", "Jobs that are scheduled or retrying, in the partitions that this process owns; as of the last second.", "partition"),
-		overdue: s.gauges("belfry_jobs_overdue", "Those of them that are due already and not held: a REST route has too many fires out, a route reaches its rate limit, or the timer is behind.", "partition"),
+		overdue: s.gauges("belfry_jobs_overdue", "Those of them that are due already and not held: a REST route has too many fires out, a route reaches its rate limit, the timer is behind, or they cannot be claimed because JetStream takes no writes.", "partition"),
 		held:    s.gauges("belfry_jobs_held", "Those of them that are due already and wait because their route is paused, or its breaker is not closed.", "partition"),
 		firing:  s.gauges("belfry_jobs_firing", "Jobs that are firing: claimed, and their end not yet written.", "partition"),
 		finished: each(s.counters("belfry_jobs_finished_total",
 			"Jobs that reached a final status, as the owner of their partition saw it.", "status"), final),
 		breakers: newBreakers(s),
 		damage:   s.gauge("belfry_store_damage", "Places where stored data is damaged or missing, and nobody has accepted that; `/readyz` has the words."),
+		writable: s.gauges("belfry_stream_writable", "1 while writes to the stream work, else 0; `/readyz` has the reason. A stream that nothing is written to is tried every ten seconds.", "stream"),
 
 		serverClock: s.gauge("belfry_clock_nats_ahead_seconds", "How far the clock of the NATS server, the leader of the bucket belfry, is ahead of this node's; below 0 it is behind."),
 		nodeClock:   s.gauge("belfry_clock_node_ahead_seconds", "How far the clock of another node is ahead of this node's, of the node that is farthest away; 0 without others."),
@@ -116,6 +118,18 @@ func (s *Streams) NodeClock(ahead time.Duration) {
 	if s != nil {
 		s.nodeClock.Set(ahead.Seconds())
 	}
+}
+
+// Writable records whether writes to a stream work.
+func (s *Streams) Writable(stream string, works bool) {
+	if s == nil {
+		return
+	}
+	value := 0.0
+	if works {
+		value = 1
+	}
+	s.writable.WithLabelValues(stream).Set(value)
 }
 
 // Published records that the fire of a claim was stored, so long after it.

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"belfry/streams"
+)
+
+// nats-server keeps the first error of a write to a stream's files, and refuses all
+// later writes for it, until it is started again. So when no write works any more,
+// and the data folder takes writes again, the process ends and is to be started
+// again. The same checks as at any start come first then, and nothing is left of the old
+// server, which has files open.
+const (
+	// stuckAfter is how long no write may work until something is done for it.
+	stuckAfter = 8 * time.Second
+	// stuckStill is how long none works after the disk has taken one. The server may
+	// have waited for the disk, too.
+	stuckStill = 2 * time.Second
+)
+
+var errStuck = errors.New("nats-server takes no writes any more, though the disk does; a new start will")
+
+// watchStorage ends with an error when only a new start helps.
+func (s *Server) watchStorage(ctx context.Context, store *streams.Store) error {
+	told := false
+	for pause(ctx, time.Second) {
+		since, why := store.Stuck(ctx)
+		if why == "" {
+			told = false
+			s.setDiskFull(nil)
+			continue
+		}
+		if time.Since(since) < stuckAfter {
+			continue
+		}
+		err := s.disk.dir.takesWrites()
+		s.setDiskFull(err)
+		if err != nil {
+			if !told {
+				s.log.Error("the disk of the data folder takes no writes; when it does, the process ends to be started again", "error", err, "data", s.dataPlace())
+			}
+			told = true
+			continue
+		}
+		if !pause(ctx, stuckStill) {
+			return nil
+		}
+		if _, why := store.Stuck(ctx); why != "" {
+			s.log.Error(errStuck.Error(), "reason", why)
+			return fmt.Errorf("%w: %s", errStuck, why)
+		}
+	}
+	return nil
+}
+
+// setDiskFull notes for /readyz why the data folder takes no writes.
+func (s *Server) setDiskFull(err error) {
+	s.addrs.Lock()
+	defer s.addrs.Unlock()
+	s.full = err
+}
+
+func (s *Server) diskFull() error {
+	s.addrs.Lock()
+	defer s.addrs.Unlock()
+	return s.full
+}
+
+// pause waits, and reports whether ctx goes on.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// The try of a disk: a file that is removed again, and so many open files, as a
+// server needs some when it starts.
+const (
+	tryFile  = "belfry.try"
+	tryBytes = 8 << 20
+	tryOpen  = 64
+)
+
+// takesWrites writes a file of some MB into the data folder.
+func (d *dataDir) takesWrites() (err error) {
+	defer func() {
+		if removed := d.root.Remove(tryFile); err == nil {
+			err = removed
+		}
+	}()
+	var open []io.Closer
+	defer func() {
+		for _, f := range open {
+			_ = f.Close() // nothing of them is kept
+		}
+	}()
+	file, err := d.root.OpenFile(tryFile, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	open = append(open, file)
+	for range tryOpen {
+		f, err := d.root.Open(tryFile)
+		if err != nil {
+			return err
+		}
+		open = append(open, f)
+	}
+	if _, err := file.Write(make([]byte, tryBytes)); err != nil {
+		return err
+	}
+	return file.Sync()
+}

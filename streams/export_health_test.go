@@ -1,0 +1,44 @@
+package streams
+
+import (
+	"context"
+	"strings"
+	"time"
+)
+
+// Names for the tests of writes that do not work.
+
+// ProbeAfter has streams tried after such a time without a write; call it before
+// Run.
+func (s *Store) ProbeAfter(d time.Duration) { s.health.probeAfter = d }
+
+// WrittenStreams names the streams whose writes are looked after, ProbeSubject
+// where one is tried.
+func (s *Store) WrittenStreams() []string { return s.writtenStreams() }
+
+func ProbeSubject(stream string) string { return probeSubject(stream) }
+
+// Health is what is known of one stream, by a clock of the test's own.
+type Health struct {
+	h   *health
+	now time.Time
+}
+
+func NewHealth(cfg Config) *Health {
+	t := &Health{h: newHealth(cfg.withDefaults(), []string{FiresStream}), now: time.Unix(1e9, 0)}
+	t.h.now = func() time.Time { return t.now }
+	t.h.all[FiresStream].stored = t.now
+	return t
+}
+
+func (t *Health) Pass(d time.Duration)        { t.now = t.now.Add(d) }
+func (t *Health) Began() (func(error), error) { return t.h.began(FiresStream, 1) }
+func (t *Health) Look(connected bool) int     { return len(t.h.look(connected)) }
+func (t *Health) ProbeEnded(err error)        { t.h.probeEnded(FiresStream, 0, err) }
+func (t *Health) Amiss() string               { return strings.Join(t.h.amiss(), "; ") }
+func (t *Health) Stuck() bool                 { return len(t.h.stuck()) > 0 }
+
+var ErrTimeout = errTimeout
+
+// CheckEmpty is what a restore asks first.
+func (s *Store) CheckEmpty(ctx context.Context) error { return s.backups.checkEmpty(ctx) }

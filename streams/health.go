@@ -1,0 +1,334 @@
+package streams
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/internal/job"
+	"belfry/internal/metrics"
+)
+
+// health knows of each stream that Belfry writes to whether writes work. It learns
+// that from the answers to all writes, and from writes of its own (probe.go) to
+// streams that were not written to for a while. It is safe for concurrent use.
+//
+// A write that the server refuses tells the reason. A server that cannot store a
+// message at all, as on a full disk, does not answer: then each write would wait
+// for its time to be over. So while a stream is silent, writes to it are refused
+// here, and only probes go out.
+type health struct {
+	now     func() time.Time
+	log     *slog.Logger
+	metrics *metrics.Streams
+
+	// reason is what the server said of a stream, "" for nothing.
+	reason func(stream string) string
+
+	probeAfter time.Duration
+
+	mu  sync.Mutex // guards what follows
+	all map[string]*streamHealth
+}
+
+// streamHealth is what is known of one stream.
+type streamHealth struct {
+	asked  int       // writes that wait for their answer
+	heard  time.Time // when a write was last answered, or the first of those was sent
+	stored time.Time // the last successful write
+	tried  time.Time // the last probe
+	probes int       // that are under way
+	probed time.Time // when the first of those was sent
+	failed error     // of the last failed write since the last successful one
+	since  time.Time // when failed was first set
+	size   int       // of a message that was too large, for the next probe
+	down   bool      // it is known that writes do not work
+	silent bool      // they are not answered; set with down
+	why    string    // in words; set with down
+}
+
+const (
+	// probeAfter is how long a stream may go without a successful write before it
+	// is tried, and probeAgain how long between two tries of one that fails.
+	probeAfter = 10 * time.Second
+	probeAgain = time.Second
+	// probeSeldom is that time for one that has failed for failsLong.
+	probeSeldom = 5 * time.Second
+	failsLong   = 30 * time.Second
+	// silentAfter is how long no write may be answered until a stream counts as
+	// silent, and doubtAfter until it is tried.
+	silentAfter = answerWait
+	doubtAfter  = time.Second
+	// passing is how long failures count as an election, which passes.
+	passing = 2 * time.Second
+)
+
+func newHealth(cfg Config, streams []string) *health {
+	h := &health{now: time.Now, log: cfg.Log, metrics: cfg.Metrics, reason: func(string) string { return "" }, probeAfter: probeAfter, all: map[string]*streamHealth{}}
+	if cfg.Disk != nil {
+		h.reason = cfg.Disk.Reason
+	}
+	for _, name := range streams {
+		h.all[name] = &streamHealth{stored: h.now()}
+		h.metrics.Writable(name, true)
+	}
+	return h
+}
+
+// began takes in that a write is sent, and returns what takes in its answer. The
+// error refuses it: the stream is silent.
+func (h *health) began(stream string, size int) (ended func(error), err error) {
+	if h == nil {
+		return func(error) {}, nil
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := h.all[stream]
+	switch {
+	case s == nil:
+		return func(error) {}, nil
+	case s.silent:
+		return nil, unwritable([]string{stream}, s.why)
+	}
+	h.ask(s)
+	return func(err error) { h.ended(stream, size, err) }, nil
+}
+
+// ask counts a write; h.mu is held. The answers to the writes of a stream that fails
+// are missing since the first of them.
+func (h *health) ask(s *streamHealth) {
+	if s.asked++; s.asked == 1 && s.failed == nil {
+		s.heard = h.now()
+	}
+}
+
+// refused is the error for a write to a stream that is silent, nil for others.
+func (h *health) refused(stream string) error {
+	if h == nil {
+		return nil
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if s := h.all[stream]; s != nil && s.silent {
+		return unwritable([]string{stream}, s.why)
+	}
+	return nil
+}
+
+func unwritable(streams []string, why string) error {
+	return unwritableError{unwritableText(streams, why)}
+}
+
+// unwritableError refuses a write to a stream that is silent. The log has it already.
+type unwritableError struct{ text string }
+
+func (e unwritableError) Error() string { return fmt.Sprintf("%v: %s", job.ErrUnavailable, e.text) }
+func (e unwritableError) Unwrap() error { return job.ErrUnavailable }
+
+// isTold reports whether an error is one that the log has already.
+func isTold(err error) bool {
+	var told unwritableError
+	return errors.As(err, &told)
+}
+
+func unwritableText(streams []string, why string) string {
+	return fmt.Sprintf("couldn't write to %s: %s", strings.Join(streams, ", "), why)
+}
+
+// errNotSent: the write never left, so that its end says nothing of the stream.
+var errNotSent = errors.New("the write was not sent")
+
+// ended takes in the answer to a write.
+func (h *health) ended(stream string, size int, err error) {
+	kind := answerKind(err)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := h.all[stream]
+	s.asked--
+	if kind == saysNothing || kind == saysOfMessage {
+		return // a server that cannot store still compares
+	}
+	now := h.now()
+	if kind != noAnswer {
+		s.heard = now
+	}
+	switch {
+	case kind == isStored && size >= s.size:
+		s.stored = now
+		h.works(stream, s)
+	case kind == isStored:
+		s.stored = now
+		s.silent = false
+	default:
+		h.fails(stream, s, size, err, kind, now)
+	}
+}
+
+// fails takes in a failed write; h.mu is held.
+func (h *health) fails(stream string, s *streamHealth, size int, err error, kind writeAnswer, now time.Time) {
+	if s.failed == nil {
+		s.since = now
+	}
+	s.failed = err
+	if tooLarge(err) {
+		s.size = max(s.size, size)
+	}
+	if kind == isRefused || now.Sub(s.since) >= passing && kind == noLeader {
+		h.goesDown(stream, s, kind)
+	}
+}
+
+// goesDown takes in that writes to a stream do not work; h.mu is held.
+func (h *health) goesDown(stream string, s *streamHealth, kind writeAnswer) {
+	s.silent = kind == noAnswer
+	s.why = h.words(stream, s.failed, kind)
+	if s.down {
+		return
+	}
+	s.down = true
+	h.metrics.Writable(stream, false)
+	h.log.Error("writes to a stream do not work; Belfry goes on by itself when they do", "stream", stream, "reason", s.why, "do", adviceFor(kind, s.failed))
+}
+
+// works takes in a successful write; h.mu is held.
+func (h *health) works(stream string, s *streamHealth) {
+	if s.down {
+		h.metrics.Writable(stream, true)
+		h.log.Info("writes to the stream work again", "stream", stream, "after", h.now().Sub(s.since).Round(time.Millisecond))
+	}
+	s.failed, s.since, s.size, s.down, s.silent, s.why = nil, time.Time{}, 0, false, false, ""
+}
+
+// words are the server's own of why a write fails, as far as it has any.
+func (h *health) words(stream string, err error, kind writeAnswer) string {
+	var refused *jetstream.APIError
+	switch {
+	case errors.As(err, &refused):
+		return fmt.Sprintf("%s (%d)", refused.Description, refused.ErrorCode)
+	case kind == isRefused:
+		return err.Error()
+	}
+	why := "nobody takes them: JetStream is off, or the stream is gone or has no leader"
+	if kind == noAnswer {
+		why = "the server does not answer them"
+	}
+	lines := strings.Split(h.reason(stream), "; ")
+	if last := lines[len(lines)-1]; strings.Contains(last, stream) || strings.Contains(last, "JetStream") {
+		return why + "; the server says: " + last
+	}
+	return why
+}
+
+// adviceFor is what people can do.
+func adviceFor(kind writeAnswer, err error) string {
+	switch {
+	case tooLarge(err):
+		return "raise max_msg_size of the stream, or take it away"
+	case kind == isRefused:
+		return "look at the limits of the stream, of the account and of the server, or whether another stream has taken its place"
+	}
+	return "look at the disk and the limits of the NATS server (space, open files), and at its log"
+}
+
+// amiss says in words which streams cannot be written.
+func (h *health) amiss() (all []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var causes []string
+	names, first := map[string][]string{}, map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(h.all)) {
+		s := h.all[name]
+		if !s.down {
+			continue
+		}
+		cause := s.why[strings.LastIndex(s.why, ": ")+1:] // without the names of files and streams
+		if len(names[cause]) == 0 {
+			causes, first[cause] = append(causes, cause), s.why
+		}
+		names[cause] = append(names[cause], name)
+	}
+	for _, cause := range causes {
+		all = append(all, unwritableText(names[cause], first[cause]))
+	}
+	return all
+}
+
+// stuckStream is one that has not been able to take any write since.
+type stuckStream struct {
+	name  string
+	since time.Time
+	why   string
+}
+
+// stuck returns the streams that cannot take any write, the first that could not
+// first. A refusal is no such state: it passes when its cause does.
+func (h *health) stuck() (all []stuckStream) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for name, s := range h.all {
+		var refused *jetstream.APIError
+		if s.down && !errors.As(s.failed, &refused) && !errors.Is(s.failed, errOtherStream) {
+			all = append(all, stuckStream{name, s.since, unwritableText([]string{name}, s.why)})
+		}
+	}
+	slices.SortFunc(all, func(a, b stuckStream) int { return a.since.Compare(b.since) })
+	return all
+}
+
+// writeAnswer is what the answer to a write says of its stream.
+type writeAnswer int
+
+const (
+	saysNothing   writeAnswer = iota
+	isStored                  // it was stored
+	saysOfMessage             // it was refused for its own sake
+	isRefused                 // the stream takes none
+	noLeader                  // nobody took it, as in an election
+	noAnswer
+)
+
+// Codes of refusals that pass by themselves, as in an election, and of those that
+// speak of a message or of its batch alone.
+var (
+	passingRefusals = []jetstream.ErrorCode{10008, 10009, errCodeNoPeers}
+	messageRefusals = []jetstream.ErrorCode{
+		errCodeHeaderTooLarge, 10164, 10165, // too large, in flight, a bad time to live
+		10174, 10175, 10176, 10177, 10179, 10199, // of a batch
+		jetstream.JSErrCodeStreamWrongLastSequence, 10070, 10072,
+	}
+)
+
+func answerKind(err error) writeAnswer {
+	var refused *jetstream.APIError
+	switch {
+	case err == nil:
+		return isStored
+	case errors.Is(err, errNotConnected), errors.Is(err, nats.ErrMaxPayload), errors.Is(err, errNotSent), errors.Is(err, job.ErrUnavailable),
+		errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, context.Canceled):
+		return saysNothing
+	case errors.As(err, &refused) && slices.Contains(messageRefusals, refused.ErrorCode):
+		return saysOfMessage
+	case errors.As(err, &refused) && slices.Contains(passingRefusals, refused.ErrorCode):
+		return noLeader
+	case errors.As(err, &refused), errors.Is(err, errOtherStream):
+		return isRefused
+	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrNoStreamResponse):
+		return noLeader
+	}
+	return noAnswer
+}
+
+// tooLarge reports whether a stream refuses a message for its size.
+func tooLarge(err error) bool {
+	var refused *jetstream.APIError
+	return errors.As(err, &refused) && refused.ErrorCode == errCodeMessageTooLarge
+}

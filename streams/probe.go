@@ -1,0 +1,199 @@
+package streams
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// Writes of Belfry's own show whether a stream takes any, while nothing else is
+// written to it. They stand on a subject of their own in each stream and harm
+// nothing there:
+//
+//   - In a bucket it is the key "probe", and the message is the mark of a deleted
+//     key: who follows the bucket learns nothing from it.
+//   - In FIRES it is fence.probe, which is the fence of no partition and in the
+//     inbox of no route. It has a number, so that it can be told how many there were.
+//   - From DEAD and ATTEMPTS, which people read, it is removed again.
+//
+// Each replaces the one before. The tokens bucket has none before there was a
+// token, since any key in it turns authentication on.
+
+// probeTTL is how long the last probe stays in a jobs bucket.
+const probeTTL = time.Hour
+
+// prober writes the probes of one node.
+type prober struct {
+	h      *health
+	w      *writer // of the timer
+	send   func(m *nats.Msg, done func(seq uint64, err error))
+	tokens func() bool // whether the tokens bucket may have a probe
+	fires  atomic.Pointer[fireProbe]
+}
+
+// run looks at all streams again and again, until ctx ends.
+func (p *prober) run(ctx context.Context) {
+	const every = 200 * time.Millisecond
+	for sleep(ctx, every) {
+		for _, due := range p.h.look(p.w.nc.IsConnected()) {
+			p.probe(due)
+		}
+	}
+}
+
+// dueProbe is a stream to be tried, with a message of that size.
+type dueProbe struct {
+	stream string
+	size   int
+}
+
+// look notes which streams do not answer, and returns those to be tried now.
+func (h *health) look(connected bool) (due []dueProbe) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := h.now()
+	for name, s := range h.all {
+		if !connected {
+			s.heard = now
+			continue
+		}
+		waits := s.asked > 0 && now.Sub(s.heard) >= doubtAfter
+		if s.asked > 0 && now.Sub(s.heard) >= silentAfter && s.probes > 0 && now.Sub(s.probed) >= doubtAfter && !s.silent {
+			if s.failed == nil {
+				s.failed, s.since = errTimeout, s.heard
+			}
+			h.goesDown(name, s, noAnswer)
+		}
+		idle := now.Sub(s.stored) >= h.probeAfter && now.Sub(s.tried) >= h.probeAfter
+		again := probeAgain
+		if s.failed != nil && now.Sub(s.since) >= failsLong {
+			again = probeSeldom
+		}
+		const most = 5
+		if (waits || s.failed != nil) && now.Sub(s.tried) >= again && s.probes < most || idle {
+			if s.probes++; s.probes == 1 {
+				s.probed = now
+			}
+			s.tried = now
+			h.ask(s)
+			due = append(due, dueProbe{name, s.size})
+		}
+	}
+	return due
+}
+
+// probeEnded takes in the answer to a probe.
+func (h *health) probeEnded(stream string, size int, err error) {
+	h.ended(stream, size, err)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := h.all[stream]
+	s.probes--
+	if err == nil && size > 0 {
+		s.tried = time.Time{} // a small one takes its place
+		s.stored = time.Time{}
+	}
+}
+
+// probe tries a stream.
+func (p *prober) probe(due dueProbe) {
+	if due.stream == FiresStream {
+		p.probeFires(due, false)
+		return
+	}
+	p.write(p.message(due.stream), due)
+}
+
+// message is the probe of a stream.
+func (p *prober) message(stream string) *nats.Msg {
+	subject := probeSubject(stream)
+	switch {
+	case stream == DeadStream || stream == attemptsStream:
+		return &nats.Msg{Subject: subject, Header: nats.Header{}}
+	case stream == tokensStream && !p.tokens():
+		// Refused by the comparison, which shows that somebody answers.
+		m := purgeMarker(subject, 0)
+		m.Header[hdrExpectSubjectSeq] = []string{formatUint(1 << 62)}
+		return m
+	case jobsBucketOf(subject) != "":
+		return purgeMarker(subject, probeTTL)
+	}
+	return purgeMarker(subject, 0)
+}
+
+// fireProbe is the last probe in FIRES, as far as this node knows.
+type fireProbe struct {
+	seq, number uint64
+	unread      bool // it cannot be read, so that the next one stands for itself
+}
+
+// probeFires tries FIRES with the next number. When another node came first its
+// probe is read, and the next number tried; if one comes first again, that has
+// shown the same.
+func (p *prober) probeFires(due dueProbe, again bool) {
+	last := p.fires.Load()
+	if last == nil {
+		last = &fireProbe{}
+	}
+	next := fireProbe{number: last.number + 1}
+	m := &nats.Msg{Subject: probeSubject(FiresStream), Data: make([]byte, due.size), Header: nats.Header{
+		hdrProbe: {formatUint(next.number)}, hdrRollup: {"sub"}, hdrTTL: {"never"}, hdrExpectSubjectSeq: {formatUint(last.seq)},
+	}}
+	if last.unread {
+		delete(m.Header, hdrExpectSubjectSeq)
+	}
+	p.send(m, func(seq uint64, err error) {
+		conflict := errors.Is(kindOfFailure(err), errConflict)
+		switch {
+		case err == nil:
+			next.seq = seq
+			p.fires.Store(&next)
+		case conflict && again:
+			err = nil
+		case conflict:
+			go p.reprobeFires(due)
+			return
+		}
+		p.h.probeEnded(due.stream, due.size, err)
+	})
+}
+
+func (p *prober) reprobeFires(due dueProbe) {
+	ctx, cancel := context.WithTimeout(context.Background(), answerWait)
+	defer cancel()
+	m, _, err := p.w.lastOnLeader(ctx, FiresStream, probeSubject(FiresStream))
+	if err != nil {
+		p.fires.Store(&fireProbe{unread: true})
+	} else {
+		number, _ := strconv.ParseUint(m.Header.Get(hdrProbe), 10, 64)
+		p.fires.Store(&fireProbe{seq: m.Seq, number: number})
+	}
+	p.probeFires(due, true)
+}
+
+func (p *prober) write(m *nats.Msg, due dueProbe) {
+	m.Header.Set(hdrProbe, "1")
+	m.Data = make([]byte, due.size)
+	p.send(m, func(_ uint64, err error) {
+		if due.stream == tokensStream && errors.Is(kindOfFailure(err), errConflict) {
+			err = nil // as it was to be
+		}
+		p.h.probeEnded(due.stream, due.size, err)
+		if err == nil && (due.stream == DeadStream || due.stream == attemptsStream) {
+			p.remove(due.stream)
+		}
+	})
+}
+
+// remove takes the probes out of a stream. What is left of them the next one takes.
+func (p *prober) remove(stream string) {
+	filter, err := json.Marshal(map[string]string{"filter": probeSubject(stream)})
+	if err == nil {
+		p.w.ask(&nats.Msg{Subject: purgeOf(stream), Data: filter}, func(*nats.Msg, error) {})
+	}
+}
