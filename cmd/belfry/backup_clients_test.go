@@ -53,7 +53,7 @@ func startClients(t *testing.T, p *running, toCancel, toMove []plannedJob) *clie
 		n, by := i%len(toMove), int64(i+1)
 		j := toMove[n]
 		j.due = j.due.Add(time.Duration(by) * time.Millisecond)
-		c.ask(http.MethodPut, "/job/db/coll/"+j.id, j.body("r"), func() {
+		c.ask(http.MethodPut, "/job/db/coll/"+j.id, j.body("held"), func() {
 			c.told.movedBy[n] = by
 			c.told.moves++
 		})

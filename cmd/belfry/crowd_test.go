@@ -167,14 +167,7 @@ func (c *crowd) delaysNobody(t *testing.T, crowd func(context.Context)) {
 			all[i].id = name + "-" + all[i].id
 		}
 		c.createBulk(t, all, "quiet")
-		c.quiet.wait(t, func() string {
-			for _, j := range all {
-				if len(c.quiet.byJob[j.id]) == 0 {
-					return "job " + j.id + " has not arrived"
-				}
-			}
-			return ""
-		})
+		c.quiet.waitEach(t, all, some)
 		late := lateness(t, all, c.quiet.jobs())
 		t.Logf("%s: p50 %v, p99 %v, at most %v", name, late[len(late)/2], p99(late), late[len(late)-1])
 		return p99(late)

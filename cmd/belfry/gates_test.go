@@ -126,14 +126,7 @@ func TestEndpointDown(t *testing.T) {
 
 	up.Store(true)
 	back := time.Now()
-	r.wait(t, func() string {
-		for _, j := range jobs {
-			if posts := r.byJob[j.id]; len(posts) == 0 || posts[len(posts)-1].at.Before(back) {
-				return "job " + j.id + " has not arrived"
-			}
-		}
-		return ""
-	})
+	r.waitEach(t, jobs, since(back))
 	took = time.Since(back)
 	t.Logf("all %d arrived within %v of its recovery, at %d a second at most", n, took.Round(time.Millisecond), perSecond)
 	if *full && took > time.Minute {
@@ -240,14 +233,7 @@ func TestBreakerOutlivesKill(t *testing.T) {
 	}
 	up.Store(true)
 	back := time.Now()
-	r.wait(t, func() string {
-		for _, j := range jobs[5:] {
-			if posts := r.byJob[j.id]; len(posts) == 0 || posts[len(posts)-1].at.Before(back) {
-				return "job " + j.id + " has not arrived"
-			}
-		}
-		return ""
-	})
+	r.waitEach(t, jobs[5:], since(back))
 	settled(t, p.jetStream(t), "db_hook")
 	got := r.jobs()
 	errorf := few(t)

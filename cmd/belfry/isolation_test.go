@@ -37,14 +37,7 @@ func TestHangingEndpointDelaysNoOtherRoute(t *testing.T) {
 	healthy.route(t, p, "healthy")
 
 	arrive := func(in *receiver, all []plannedJob) {
-		in.wait(t, func() string {
-			for _, j := range all {
-				if posts := in.byJob[j.id]; len(posts) == 0 || posts[0].answered.IsZero() {
-					return "job " + j.id + " has not arrived"
-				}
-			}
-			return ""
-		})
+		in.waitEach(t, all, func(posts []*post) bool { return some(posts) && !posts[0].answered.IsZero() })
 	}
 	// measure sends jobs to the healthy route alone.
 	measure := func(name string) time.Duration {

@@ -112,6 +112,30 @@ func (r *receiver) wait(t *testing.T, look func() (amiss string)) {
 	}
 }
 
+// waitEach waits until there is nothing amiss with the posts of each job. Posts
+// that are right must stay right: each job is looked at until it is, and no
+// longer, or thousands of jobs would be looked at with each of their posts.
+func (r *receiver) waitEach(t *testing.T, jobs []plannedJob, arrived func(posts []*post) bool) {
+	t.Helper()
+	next := 0
+	r.wait(t, func() string {
+		for ; next < len(jobs); next++ {
+			if !arrived(r.byJob[jobs[next].id]) {
+				return "job " + jobs[next].id + " has not arrived"
+			}
+		}
+		return ""
+	})
+}
+
+// some reports whether there is a post.
+func some(posts []*post) bool { return len(posts) > 0 }
+
+// since returns whether the last post came after a moment.
+func since(moment time.Time) func(posts []*post) bool {
+	return func(posts []*post) bool { return some(posts) && posts[len(posts)-1].at.After(moment) }
+}
+
 // route creates a REST route of db that leads to the receiver.
 func (r *receiver) route(t *testing.T, p *running, id string) {
 	t.Helper()
