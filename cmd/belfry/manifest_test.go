@@ -78,12 +78,14 @@ func reachable(t *testing.T) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	data, err := os.ReadFile(os.Args[0])
-	if err != nil {
-		t.Fatal(err)
-	}
 	path := filepath.Join(dir, "belfry")
-	if err := errors.Join(os.WriteFile(path, data, 0o755), os.Chmod(dir, 0o755)); err != nil {
+	if err := os.Link(os.Args[0], path); err != nil { // it is on another disk
+		data, err := os.ReadFile(os.Args[0])
+		if err := errors.Join(err, os.WriteFile(path, data, 0o755)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(os.Chmod(path, 0o755), os.Chmod(dir, 0o755)); err != nil {
 		t.Fatal(err)
 	}
 	return path
@@ -93,9 +95,11 @@ func reachable(t *testing.T) string {
 // with the stream, the file and the reason, and when the owner is put right all
 // jobs are there.
 func TestUnreadableFileDestroysNothing(t *testing.T) {
+	t.Parallel()
 	for _, file := range []string{"msgs/1.blk", "meta.inf", "meta.sum", "msgs", "msgs/index.db"} {
 		for _, stream := range []string{"KV_jobs_0", "KV_routes", "FIRES"} {
 			t.Run(stream+" "+file, func(t *testing.T) {
+				t.Parallel()
 				data := stored(t, 5, true)
 				dir := storefolder.Path(data)
 				attr := nobody(t, data)
@@ -130,6 +134,7 @@ func TestUnreadableFileDestroysNothing(t *testing.T) {
 
 // A folder of streams that cannot be listed is not an empty one.
 func TestUnreadableFolder(t *testing.T) {
+	t.Parallel()
 	data := stored(t, 5, true)
 	attr := nobody(t, data)
 	dir := storefolder.Path(data)
