@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
 
 	"belfry/internal/job"
 	"belfry/internal/natstest"
@@ -39,12 +40,34 @@ func (f *fixture) config(stream string) jetstream.StreamConfig {
 	return s.CachedInfo().Config
 }
 
-// A server allows 1,000 consumers by default, and each route takes one.
+// A server allows 1,000 consumers by default, and each route takes one. Consumers in
+// memory, which are made sooner, count as much.
 func TestMoreThanAThousandRoutes(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{})
-	for i := range 1001 {
+	const routes, allowed = 10, 1000
+	stream, err := f.js.Stream(t.Context(), "FIRES")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var g errgroup.Group
+	g.SetLimit(32)
+	for i := range allowed - routes/2 {
+		g.Go(func() error {
+			name := fmt.Sprint("other", i)
+			_, err := stream.CreateConsumer(t.Context(), jetstream.ConsumerConfig{Durable: name, FilterSubject: "fires.other." + name, MemoryStorage: true})
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range routes {
 		f.route(fmt.Sprint("r", i), job.NATS)
+	}
+	info, err := stream.Info(t.Context())
+	if want := allowed + routes/2; err != nil || info.State.Consumers != want {
+		t.Errorf("FIRES has %d consumers, %v; want %d", info.State.Consumers, err, want)
 	}
 }
 
