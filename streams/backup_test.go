@@ -171,7 +171,7 @@ func TestBackupWhileJobsChange(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{Partitions: 2})
 	f.route("n", job.NATS)
-	const n, writers = 400, 8
+	const n, writers = 200, 8
 	base := time.Now().Add(time.Hour).Truncate(time.Millisecond)
 	for i := range n {
 		f.create(newJob(fmt.Sprint(i), "n", base))
@@ -204,7 +204,7 @@ func TestBackupWhileJobsChange(t *testing.T) {
 	for range writers {
 		<-rounds
 	}
-	for range 5 {
+	for range 3 {
 		var before [n]int64
 		for i := range before {
 			before[i] = acked[i].Load()
@@ -215,7 +215,7 @@ func TestBackupWhileJobsChange(t *testing.T) {
 			if e.Job == nil {
 				return nil
 			}
-			if entries++; entries%50 == 0 {
+			if entries++; entries%40 == 0 {
 				<-rounds // whoever takes the backup is slow
 			}
 			if e.Job.Revision > newest[e.Job.ID].Revision {

@@ -41,6 +41,7 @@ func (f *fixture) node() *node {
 // the other takes over, at once if it says so and after the lease if it does
 // not. Nothing is lost or doubled on the way.
 func TestNodesShareThePartitions(t *testing.T) {
+	t.Parallel()
 	f := open(t, streams.Config{Partitions: 4})
 	f.route("r", job.NATS)
 	const n = 1200

@@ -17,11 +17,12 @@ import (
 // A burst makes the tail lag: the finals overwrite the claims before it gets
 // there. Nothing of it may stay behind.
 func TestBurstLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
 	m := metricstest.New()
 	f := open(t, streams.Config{OnlyNode: true, Metrics: m.Streams})
 	f.route("r", job.NATS)
 	stop := f.run()
-	const n = 5_000
+	const n = 3_000
 	var g errgroup.Group
 	g.SetLimit(64)
 	due := time.Now().Add(2 * time.Second)
