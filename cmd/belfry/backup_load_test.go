@@ -35,6 +35,7 @@ type backedUp struct {
 // while others fire; then that one is killed, and the backup is restored into a
 // new one.
 func TestBackupUnderLoad(t *testing.T) {
+	t.Parallel()
 	in := newReceiver(t, nil)
 	begun := time.Now()
 	first := startProgram(t, t.TempDir())
@@ -97,13 +98,13 @@ func (b *backedUp) createPending(t *testing.T, p *running, due time.Time) {
 		p.createBulk(t, jobs, "held")
 		return jobs
 	}
-	b.pending = plan("pending", 1000)
+	b.pending = plan("pending", 500)
 	b.cancelled = plan("cancelled", 50)
 	for _, j := range b.cancelled {
 		p.must(t, http.MethodDelete, "/job/db/coll/"+j.id, "")
 	}
 	b.moved = plan("moved", 20)
-	b.toCancel = plan("tocancel", 2000)
+	b.toCancel = plan("tocancel", 1000)
 }
 
 // awaitEnd waits until those that must fire have, and no job is pending.

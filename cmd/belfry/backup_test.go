@@ -50,6 +50,7 @@ func overdue(t *testing.T, n int, url string) []byte {
 // nothing fires, and then each job once.
 func TestKillWhileRestoring(t *testing.T) {
 	t.Parallel()
+	plays(t)
 	const n = 3000
 	in := newReceiver(t, nil)
 	data := t.TempDir()

@@ -28,6 +28,7 @@ var owned = regexp.MustCompile(`(?m)^belfry_timer_partition_owned\{[^}]*\} 1$`)
 // since the first could begin. A busy machine may be late with some, so only in
 // full size they are to come at 95 to 105 a second.
 func TestRateLimitOverTwoNodes(t *testing.T) {
+	besideOthers(t)
 	one := startProgram(t, t.TempDir(), "--partitions", "8")
 	two := startBeside(t, one)
 	// A partition that changes hands loses its permits, which makes the route
@@ -77,6 +78,8 @@ func TestRateLimitOverTwoNodes(t *testing.T) {
 // An endpoint that is down gets a probe now and then, no job dies of it, nothing
 // spins, and all arrive when it is back.
 func TestEndpointDown(t *testing.T) {
+	besideOthers(t)
+	plays(t)
 	n, perSecond, down := 2000, 2000, 2*time.Second
 	if *full {
 		n, perSecond, down = 20_000, 1000, 40*time.Second
@@ -146,6 +149,7 @@ func TestEndpointDown(t *testing.T) {
 
 // A pause outlives kill -9, and so do the jobs that wait for its end.
 func TestPauseOutlivesKill(t *testing.T) {
+	t.Parallel()
 	data := t.TempDir()
 	p := startProgram(t, data)
 	r := newReceiver(t, nil)

@@ -14,6 +14,8 @@ import (
 // is like with it and without it is measured in turns, and the median rounds are
 // compared: what else a machine does, as its disk when a sync is due, spoils some.
 func TestHangingEndpointDelaysNoOtherRoute(t *testing.T) {
+	besideOthers(t)
+	plays(t)
 	rounds, stuck, jobs, span := 1, 300, 400, 2*time.Second
 	if *full {
 		rounds, stuck, jobs, span = 5, 1000, 6400, 32*time.Second

@@ -29,6 +29,8 @@ const (
 // repeated must have been stored by the second process, so after the first had
 // ended.
 func TestKillWithTenThousandDue(t *testing.T) {
+	t.Parallel()
+	plays(t)
 	const n = 10_000
 	data := t.TempDir()
 	var arrived atomic.Int64
@@ -151,6 +153,7 @@ func records(t *testing.T, js jetstream.JetStream) map[string]storedRecord {
 // there when it is back, and what it did not answer can be created again.
 func TestKillWhileCreating(t *testing.T) {
 	t.Parallel()
+	plays(t)
 	const enough = 1500
 	data := t.TempDir()
 	first := startProgram(t, data)

@@ -145,6 +145,7 @@ func startLimits(t *testing.T) limits {
 // way, byte for byte; what is one beyond is refused by every way.
 func TestWhatGetsInGetsOut(t *testing.T) {
 	t.Parallel()
+	plays(t)
 	l := startLimits(t)
 	hook, turns := longName("hook"), longName("turns")
 	var open atomic.Bool // else each webhook is answered with 410

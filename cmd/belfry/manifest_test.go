@@ -70,7 +70,7 @@ func nobody(t *testing.T, tree string) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: id, Gid: id}}
 }
 
-// reachable is this binary where every user can run it.
+// reachable is the program where every user can run it.
 func reachable(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "belfry")
@@ -79,8 +79,8 @@ func reachable(t *testing.T) string {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	path := filepath.Join(dir, "belfry")
-	if err := os.Link(os.Args[0], path); err != nil { // it is on another disk
-		data, err := os.ReadFile(os.Args[0])
+	if err := os.Link(binary(t), path); err != nil { // it is on another disk
+		data, err := os.ReadFile(binary(t))
 		if err := errors.Join(err, os.WriteFile(path, data, 0o755)); err != nil {
 			t.Fatal(err)
 		}
@@ -96,6 +96,7 @@ func reachable(t *testing.T) string {
 // jobs are there.
 func TestUnreadableFileDestroysNothing(t *testing.T) {
 	t.Parallel()
+	plays(t)
 	for _, file := range []string{"msgs/1.blk", "meta.inf", "meta.sum", "msgs", "msgs/index.db"} {
 		for _, stream := range []string{"KV_jobs_0", "KV_routes", "FIRES"} {
 			t.Run(stream+" "+file, func(t *testing.T) {
@@ -135,6 +136,7 @@ func TestUnreadableFileDestroysNothing(t *testing.T) {
 // A folder of streams that cannot be listed is not an empty one.
 func TestUnreadableFolder(t *testing.T) {
 	t.Parallel()
+	plays(t)
 	data := stored(t, 5, true)
 	attr := nobody(t, data)
 	dir := storefolder.Path(data)
@@ -259,6 +261,7 @@ func TestEmptiedFolder(t *testing.T) {
 
 // A consumer whose files are unreadable is made anew, and the start goes on.
 func TestUnreadableConsumerIsMended(t *testing.T) {
+	t.Parallel()
 	data := stored(t, 5, true)
 	attr := nobody(t, data)
 	meta := filepath.Join(storefolder.Path(data), "FIRES", "obs", "games_r", "meta.inf")

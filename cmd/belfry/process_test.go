@@ -33,7 +33,9 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	_ = os.RemoveAll(unwatched.dir)
+	os.Exit(code)
 }
 
 // program is a belfry process that ends with its test at the latest.
@@ -45,7 +47,7 @@ func program(t *testing.T, env []string, args ...string) *exec.Cmd {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	t.Cleanup(cancel)
-	cmd := exec.CommandContext(ctx, os.Args[0], args...)
+	cmd := exec.CommandContext(ctx, binary(t), args...)
 	// Under the race detector each process would sleep a second before it exits.
 	cmd.Env = append([]string{asBelfry + "=1", "PATH=" + os.Getenv("PATH"), "GORACE=atexit_sleep_ms=0", "GOCOVERDIR=" + t.TempDir()}, env...)
 	cmd.Dir = t.TempDir()

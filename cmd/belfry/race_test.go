@@ -83,10 +83,11 @@ func (p *running) finish(t *testing.T, all []raced, want func(raced) job.Status)
 // A DELETE at the very moment is either in time, and the job never arrives, or
 // too late, and it does.
 func TestCancelRacesFire(t *testing.T) {
+	t.Parallel()
 	p := startProgram(t, t.TempDir())
 	in := newReceiver(t, nil)
 	in.route(t, p, "r")
-	all := race(t, p, 2000, func(j plannedJob) (answer, int, error) {
+	all := race(t, p, 1000, func(j plannedJob) (answer, int, error) {
 		return p.insist(http.MethodDelete, "/job/db/coll/"+j.id, "")
 	})
 
@@ -113,13 +114,14 @@ func TestCancelRacesFire(t *testing.T) {
 // A PUT to a later time is either in time, and the job arrives only then and
 // with its new meta, or too late, and it arrives as it was.
 func TestRescheduleLeavesNoGhost(t *testing.T) {
+	t.Parallel()
 	p := startProgram(t, t.TempDir())
 	in := newReceiver(t, nil)
 	in.route(t, p, "r")
 	later := func(j plannedJob) plannedJob {
 		return plannedJob{id: j.id, due: j.due.Add(2 * time.Second), meta: `{"later":true}`}
 	}
-	all := race(t, p, 2000, func(j plannedJob) (answer, int, error) {
+	all := race(t, p, 1000, func(j plannedJob) (answer, int, error) {
 		return p.insist(http.MethodPut, "/job/db/coll/"+j.id, later(j).body("r"))
 	})
 

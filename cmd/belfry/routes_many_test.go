@@ -75,9 +75,8 @@ func (p *running) createRoutes(t *testing.T, n int, url string) {
 // processor time, on a server of others, where all that the process has is
 // Belfry's own.
 func TestManyIdleRoutesCostLittle(t *testing.T) {
-	if !*full {
-		t.Parallel()
-	}
+	besideOthers(t)
+	plays(t)
 	routes := 200
 	if *full {
 		routes = 10_000
@@ -143,9 +142,8 @@ func stopsCleanly(t *testing.T, p *running) {
 
 // The embedded server bears them, too: it is made, stopped and started with them.
 func TestManyRoutesOnTheEmbeddedServer(t *testing.T) {
-	if !*full {
-		t.Parallel()
-	}
+	besideOthers(t)
+	plays(t)
 	routes := 200
 	if *full {
 		routes = 10_000

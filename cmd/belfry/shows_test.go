@@ -18,6 +18,14 @@ import (
 // detector. make shows does so.
 var full = goflag.Bool("full", false, "play the shows in full size")
 
+// besideOthers has a test run in parallel, unless it measures.
+func besideOthers(t *testing.T) {
+	t.Helper()
+	if !*full {
+		t.Parallel()
+	}
+}
+
 var cpuSeconds = regexp.MustCompile(`(?m)^process_cpu_seconds_total (\S+)$`)
 
 // cpu is how much processor time the process has used.
