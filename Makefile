@@ -51,10 +51,12 @@ release: ## build dist/: an archive for each platform, and their checksums
 run: build ## build and run the service, with data in ./data
 	bin/belfry serve --nats-config nats.conf
 
+# Most tests wait for real servers, so more run side by side than there are processors.
+# Without GORACE each test binary sleeps a second before it exits.
 .PHONY: test
 test: ## run the tests, shuffled and under the race detector
 	$(if $(RACE),,@echo "no C compiler found: the tests run without the race detector")
-	go test $(RACE) -shuffle=on -timeout 20m ./...
+	GORACE="atexit_sleep_ms=0 $$GORACE" go test $(RACE) -shuffle=on -parallel 4 -timeout 20m ./...
 
 .PHONY: fuzz
 fuzz: ## fuzz every decoder of outside bytes, 5,000 inputs each; FUZZTIME=1000000x
