@@ -32,6 +32,15 @@ func server(t *testing.T, cfg api.Config) *httptest.Server {
 	return srv
 }
 
+// unheld is server, whose answers are compared with no description: for many large
+// ones, which others are like.
+func unheld(t *testing.T, cfg api.Config) *httptest.Server {
+	t.Helper()
+	srv := httptest.NewServer(api.New(cfg))
+	t.Cleanup(srv.Close)
+	return srv
+}
+
 // answer is a response, read, without the newline at its end.
 type answer struct {
 	status int

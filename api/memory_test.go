@@ -88,7 +88,7 @@ func TestAnswersThatNobodyReadsAreBounded(t *testing.T) {
 	s := bulkStore(t)
 	largeJobs(s, "db", "other")
 	cfg, most := memoryOf(s, 8<<20)
-	srv := server(t, cfg)
+	srv := unheld(t, cfg)
 	const get = "GET /job/db/coll/large HTTP/1.1\r\nHost: localhost\r\n\r\n"
 	var conns []net.Conn
 	for range 50 {
@@ -195,15 +195,15 @@ func TestBodiesOfUnknownLengthAreHeld(t *testing.T) {
 func TestBulksOfLargeJobsAreBounded(t *testing.T) {
 	t.Parallel()
 	s := bulkStore(t)
-	const bytes = 8 << 20
+	const bytes, jobs = 8 << 20, 24 // with metas of more than that
 	cfg, most := memoryOf(s, bytes)
-	srv := server(t, cfg)
+	srv := unheld(t, cfg)
 	meta := strings.Repeat("x", 400<<10)
 	for _, form := range []string{"lines", "array"} {
 		in, out := io.Pipe()
 		go func() {
 			w := bufio.NewWriter(out)
-			for i := range 40 {
+			for i := range jobs {
 				switch {
 				case form == "lines":
 				case i == 0:
@@ -219,8 +219,8 @@ func TestBulksOfLargeJobsAreBounded(t *testing.T) {
 			out.CloseWithError(w.Flush())
 		}()
 		code, answers := bulk(t, srv, in)
-		if stored := strings.Count(answers, `"status":"ok"`); code != 200 || stored != 40 {
-			t.Errorf("%s: %d, and %d jobs are created, want 40: %.500s", form, code, stored, answers)
+		if stored := strings.Count(answers, `"status":"ok"`); code != 200 || stored != jobs {
+			t.Errorf("%s: %d, and %d jobs are created, want %d: %.500s", form, code, stored, jobs, answers)
 		}
 	}
 	if got := most.bytes.Load(); got > bytes || got < 1<<20 {
