@@ -129,7 +129,28 @@ func (s *Store) firesState(ctx context.Context, before firesState) (firesState, 
 	}
 	number, _ := strconv.ParseUint(m.Header.Get(hdrProbe), 10, 64)
 	now.sawProbe(before, m.Seq, number)
+	if now.lacksFenceOf(before) {
+		// A purge that came after the first question would leave fences among the fires.
+		info, err := stream.Info(ctx)
+		if err != nil {
+			return now, err
+		}
+		if info.State.FirstSeq != now.first {
+			return now, errors.New("messages were removed meanwhile")
+		}
+	}
 	return now, nil
+}
+
+// lacksFenceOf reports whether a fence or probe of the state before is gone, though
+// the messages around it are there.
+func (f firesState) lacksFenceOf(before firesState) bool {
+	for p, seq := range before.fences {
+		if seq >= f.first && seq != 0 && f.fences[p] == 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // probeFence is where the last probe stands among the fences, which each replace the
