@@ -25,7 +25,7 @@ func TestPlan(t *testing.T) {
 	t.Parallel()
 	for _, s := range settings() {
 		kinds, ops := map[faultKind]int{}, map[op]int{}
-		for seed := range uint64(60) {
+		for seed := range uint64(120) {
 			p := newPlan(seed, s, s.duration)
 			for i, f := range p.faults {
 				kinds[f.kind]++
@@ -53,17 +53,17 @@ func TestPlan(t *testing.T) {
 		}
 		for _, k := range s.kinds {
 			if kinds[k] == 0 {
-				t.Errorf("%s: no %q in 60 plans", s.name, k)
+				t.Errorf("%s: no %q in 120 plans", s.name, k)
 			}
 			for _, gate := range []faultKind{pauseRoutes, failHook} {
 				if both := (fault{kind: gate, within: &fault{kind: k}}).name(); !k.gates() && kinds[both] == 0 {
-					t.Errorf("%s: no %q in 60 plans", s.name, both)
+					t.Errorf("%s: no %q in 120 plans", s.name, both)
 				}
 			}
 		}
 		for _, o := range []op{opCreate, opChange, opCancel} {
 			if ops[o] == 0 {
-				t.Errorf("%s: no %s in 60 plans", s.name, o)
+				t.Errorf("%s: no %s in 120 plans", s.name, o)
 			}
 		}
 	}
