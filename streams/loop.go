@@ -144,9 +144,12 @@ func (t *timer) untilNext() time.Duration {
 	if at := t.agenda.nextLoad(); active && !at.IsZero() {
 		wait = min(wait, at.Sub(now))
 	}
+	due := int64(0)
 	if at := t.agenda.nextFire(); active && !at.IsZero() && t.mayFire() && t.room() > 0 {
 		wait = min(wait, at.Sub(now))
+		due = at.UnixMilli()
 	}
+	t.nextDue.Store(due)
 	if at := t.agenda.nextOpening(now); active && !at.IsZero() && t.mayFire() {
 		wait = min(wait, at.Sub(now))
 	}

@@ -16,12 +16,16 @@ const (
 	bareMost  = 500
 	bareBytes = 2 << 10
 	bareWait  = time.Second
+	// bareBehind bounds the data that the server reads for them at once: it locks
+	// the stream meanwhile, and its blocks have 8 MB.
+	bareBehind = 8 << 20
 )
 
 // bare reads by a consumer of its own, on whichever replica that is, and without
 // the data.
 func (r *reader) bare(ctx context.Context, from uint64) (found []stored, err error) {
-	done, err := r.w.takeReads(ctx, bareMost*bareBytes)
+	most := min(bareMost, max(bareBehind*r.messages/r.bytes, 1)) // by what was met so far
+	done, err := r.w.takeReads(ctx, int64(most)*bareBytes)
 	if err != nil {
 		return nil, unavailable("couldn't read jobs", err)
 	}
@@ -42,12 +46,12 @@ func (r *reader) bare(ctx context.Context, from uint64) (found []stored, err err
 	if c.CachedInfo().NumPending == 0 {
 		return nil, nil
 	}
-	messages, err := c.Messages(jetstream.PullMaxMessages(bareMost))
+	messages, err := c.Messages(jetstream.PullMaxMessages(most))
 	if err != nil {
 		return nil, unavailable("couldn't read jobs", err)
 	}
 	defer messages.Stop()
-	for len(found) < bareMost {
+	for len(found) < most {
 		m, err := messages.Next(jetstream.NextMaxWait(bareWait))
 		switch {
 		case errors.Is(err, nats.ErrTimeout) && ctx.Err() == nil:

@@ -81,7 +81,9 @@ func waiting(err error) bool {
 	var api *jetstream.APIError
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) ||
 		errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrNoResponders) ||
-		errors.Is(err, jetstream.ErrKeyNotFound) || // of a replica that has not seen it yet
+		// Those of a server that has not heard yet of what was just made.
+		errors.Is(err, jetstream.ErrKeyNotFound) || errors.Is(err, jetstream.ErrBucketNotFound) ||
+		errors.Is(err, jetstream.ErrStreamNotFound) ||
 		errors.As(err, &api) && (api.Code == codeUnavailable || api.ErrorCode == errCodeNoPeers)
 }
 

@@ -24,6 +24,8 @@ func TestSetupWaits(t *testing.T) {
 		{fmt.Errorf("couldn't set up stream FIRES: %w", context.DeadlineExceeded), true},
 		{&jetstream.APIError{Code: 400, ErrorCode: 10058, Description: "stream name already in use with a different configuration"}, false},
 		{fmt.Errorf("couldn't read the number of partitions: %w", jetstream.ErrKeyNotFound), true},
+		{fmt.Errorf("couldn't set up stream FIRES: %w", jetstream.ErrStreamNotFound), true},
+		{jetstream.ErrBucketNotFound, true},
 		{errors.New("something else"), false},
 	} {
 		if got := streams.Waiting(tt.err); got != tt.want {

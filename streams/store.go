@@ -155,6 +155,7 @@ func (s *Store) access() (own access, err error) {
 		// A turn is waited for as long as the request has time: one that does many
 		// things has many of them wait.
 		s.requests.w.turns = room.New(room.Config{Bytes: max(int64(runtime.GOMAXPROCS(0)), 2), Patience: time.Minute})
+		s.requests.w.firesSoon = s.firesSoon
 	}
 	return own, nil
 }

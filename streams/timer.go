@@ -59,6 +59,7 @@ type timer struct {
 	releases []chan struct{} // closed once the last fires are through
 
 	firing    atomic.Int64              // how many fires are under way
+	nextDue   atomic.Int64              // when the next one begins, in Unix ms; 0 if none may
 	finisher  finisher                  // of those that are published
 	book      atomic.Pointer[claimBook] // the agenda's
 	owning    atomic.Bool               // whether tenure is set, for others to ask

@@ -32,6 +32,10 @@ type writer struct {
 	// bound.
 	turns *room.Pool
 
+	// firesSoon reports whether something fires now or soon, for which turns rest;
+	// nil is never.
+	firesSoon func() bool
+
 	// ask is [asker.ask]. Tests replace it to answer otherwise.
 	ask func(*nats.Msg, func(*nats.Msg, error))
 

@@ -74,6 +74,8 @@ func (f *faulter) apply(ctx context.Context, one fault) error {
 			links = append(links, row[one.which])
 		}
 		return f.interrupt(ctx, links, one)
+	case fillDisk:
+		return f.fillDisk(ctx, one)
 	}
 	begin := time.Now()
 	switch one.kind {

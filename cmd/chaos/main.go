@@ -96,6 +96,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	if dir, err = filepath.Abs(dir); err != nil {
 		return err
 	}
+	if slices.Contains(o.setting.kinds, fillDisk) {
+		if err := canMakeDisks(ctx, dir); err != nil {
+			fmt.Fprintf(stdout, "no disk is filled, since none can be made here: %v\n", err)
+			o.setting = o.setting.without(fillDisk)
+		}
+	}
 	h, windows, err := perform(ctx, o, dir, stdout)
 	violations := check(h)
 	if len(h.jobs) > 0 {

@@ -65,6 +65,8 @@ const (
 	pauseRoutes faultKind = "pause routes" // both routes, by request
 	failHook    faultKind = "fail webhook" // the receiver answers 503, so that the breaker trips
 
+	fillDisk faultKind = "fill disk" // of an embedded server, or of a nats-server
+
 	removeConsumers faultKind = "remove consumers" // those of both routes, by hand
 	purgeFires      faultKind = "purge fires"      // those of the REST route, by hand
 	editStreams     faultKind = "edit streams"     // settings of them, by hand
@@ -88,17 +90,23 @@ func settings() []setting {
 	return []setting{
 		{
 			name: "embedded", nodes: 1,
-			kinds: []faultKind{killNode, killNode, pauseNode, pauseRoutes, failHook, removeConsumers, purgeFires, editStreams},
+			kinds: []faultKind{killNode, killNode, pauseNode, pauseRoutes, failHook, fillDisk, removeConsumers, purgeFires, editStreams},
 			pause: span{2 * time.Second, 5 * time.Second}, settle: 2 * time.Second,
 			duration: time.Minute,
 		},
 		{
 			name: "cluster", nodes: 2, servers: 3,
-			kinds: []faultKind{killNode, pauseNode, cutNode, stallNode, killServer, pauseServer, cutServer, silenceServer, pauseRoutes, failHook, removeConsumers, purgeFires, editStreams},
+			kinds: []faultKind{killNode, pauseNode, cutNode, stallNode, killServer, pauseServer, cutServer, silenceServer, pauseRoutes, failHook, fillDisk, removeConsumers, purgeFires, editStreams},
 			pause: span{4 * time.Second, 8 * time.Second}, settle: 10 * time.Second,
 			duration: 90 * time.Second,
 		},
 	}
+}
+
+// without is the setting without a kind of faults.
+func (s setting) without(kind faultKind) setting {
+	s.kinds = slices.DeleteFunc(slices.Clone(s.kinds), func(k faultKind) bool { return k == kind })
+	return s
 }
 
 const storiesPerSecond = 60
@@ -142,8 +150,8 @@ func newFaults(r *rand.Rand, s setting, duration time.Duration) []fault {
 
 func newFault(r *rand.Rand, s setting, kind faultKind, at time.Duration) fault {
 	f := fault{at: at, kind: kind, which: r.IntN(s.nodes)}
-	switch kind {
-	case killServer, pauseServer, cutServer, silenceServer:
+	switch {
+	case kind == killServer, kind == pauseServer, kind == cutServer, kind == silenceServer, kind == fillDisk && s.servers > 0:
 		f.which = r.IntN(s.servers)
 	}
 	switch kind {
@@ -157,6 +165,8 @@ func newFault(r *rand.Rand, s setting, kind faultKind, at time.Duration) fault {
 		f.lasts = in(r, span{time.Second, 2 * time.Second})
 	case pauseServer:
 		f.lasts = in(r, span{4 * time.Second, 10 * time.Second})
+	case fillDisk: // for longer than it takes to be noticed, or for less
+		f.lasts = in(r, span{2 * time.Second, 12 * time.Second})
 	case silenceServer: // longer than silence takes to be noticed
 		f.lasts = in(r, span{7 * time.Second, 12 * time.Second})
 	default: // longer than the lease of 3 s

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math/rand/v2"
 	"reflect"
 	"testing"
 
@@ -26,9 +27,9 @@ func TestPlan(t *testing.T) {
 	t.Parallel()
 	for _, s := range settings() {
 		kinds, ops := map[faultKind]int{}, map[op]int{}
-		for seed := range uint64(60) {
-			p := newPlan(seed, s, s.duration)
-			for i, f := range p.faults {
+		for seed := range uint64(500) {
+			faults := newFaults(rand.New(rand.NewPCG(seed, 0)), s, s.duration)
+			for i, f := range faults {
 				kinds[f.kind]++
 				if w := f.within; w != nil {
 					kinds[f.name()]++
@@ -36,10 +37,13 @@ func TestPlan(t *testing.T) {
 						t.Errorf("%s, seed %d: %+v within %+v", s.name, seed, *w, f)
 					}
 				}
-				if f.at >= s.duration || i > 0 && f.at < p.faults[i-1].at+p.faults[i-1].lasts {
+				if f.at >= s.duration || i > 0 && f.at < faults[i-1].at+faults[i-1].lasts {
 					t.Errorf("%s, seed %d: fault %+v comes after the end, or within the one before", s.name, seed, f)
 				}
 			}
+		}
+		for seed := range uint64(20) {
+			p := newPlan(seed, s, s.duration)
 			for _, story := range p.stories {
 				for i, step := range story.steps {
 					ops[step.op]++
@@ -54,17 +58,17 @@ func TestPlan(t *testing.T) {
 		}
 		for _, k := range s.kinds {
 			if kinds[k] == 0 {
-				t.Errorf("%s: no %q in 60 plans", s.name, k)
+				t.Errorf("%s: no %q in so many plans", s.name, k)
 			}
 			for _, gate := range []faultKind{pauseRoutes, failHook} {
 				if both := (fault{kind: gate, within: &fault{kind: k}}).name(); !k.gates() && kinds[both] == 0 {
-					t.Errorf("%s: no %q in 60 plans", s.name, both)
+					t.Errorf("%s: no %q in so many plans", s.name, both)
 				}
 			}
 		}
 		for _, o := range []op{opCreate, opChange, opCancel} {
 			if ops[o] == 0 {
-				t.Errorf("%s: no %s in 60 plans", s.name, o)
+				t.Errorf("%s: no %s in so many plans", s.name, o)
 			}
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -21,7 +22,8 @@ type site struct {
 	nodes   []*proc.Process
 	apis    []string // the URLs of the nodes
 	servers []*proc.Process
-	natsURL string // for clients, past all links
+	natsURL string  // for clients, past all links
+	disks   []*disk // of the servers, or of the node that has one embedded; none when none is filled
 
 	toNATS [][]*tcplink.Link // of each node, to each server
 	routes [][]*tcplink.Link // from each server to each other; nil to itself
@@ -50,13 +52,17 @@ func startSite(ctx context.Context, s setting, bin binaries, dir string) (_ *sit
 			err = errors.Join(err, t.stop())
 		}
 	}()
+	stores, err := t.newStores(ctx, s)
+	if err != nil {
+		return nil, err
+	}
 	for _, a := range addrs {
 		t.apis = append(t.apis, "http://"+a)
 	}
 	if s.servers == 0 {
-		err = t.embed(bin, addrs[0])
+		err = t.embed(bin, addrs[0], stores[0])
 	} else {
-		err = t.cluster(ctx, s, bin, addrs)
+		err = t.cluster(ctx, s, bin, addrs, stores)
 	}
 	if err != nil {
 		return nil, err
@@ -64,18 +70,37 @@ func startSite(ctx context.Context, s setting, bin binaries, dir string) (_ *sit
 	return t, t.start(ctx, t.nodes)
 }
 
-func (t *site) embed(bin binaries, addr string) error {
+// newStores returns folders for the data of the servers, or of the one that is
+// embedded, each on a disk of its own if one is to be filled.
+func (t *site) newStores(ctx context.Context, s setting) ([]string, error) {
+	var stores []string
+	for i := range max(s.servers, 1) {
+		dir := filepath.Join(t.dir, fmt.Sprintf("store%d", i+1))
+		stores = append(stores, filepath.Join(dir, "data"))
+		if !slices.Contains(s.kinds, fillDisk) {
+			continue
+		}
+		d, err := newDisk(ctx, dir+".img", dir)
+		if err != nil {
+			return nil, err
+		}
+		t.disks = append(t.disks, d)
+	}
+	return stores, nil
+}
+
+func (t *site) embed(bin binaries, addr, store string) error {
 	addrs, err := proc.FreeAddrs(1)
 	if err != nil {
 		return err
 	}
 	t.natsURL = "nats://" + addrs[0]
 	t.nodes = []*proc.Process{proc.Belfry("b1", bin.belfry, addr, t.dir,
-		"--data", filepath.Join(t.dir, "data"), "--nats-listen", addrs[0])}
+		"--data", store, "--nats-listen", addrs[0])}
 	return nil
 }
 
-func (t *site) cluster(ctx context.Context, s setting, bin binaries, apis []string) error {
+func (t *site) cluster(ctx context.Context, s setting, bin binaries, apis, stores []string) error {
 	servers, err := proc.NATSCluster(s.servers, t.dir)
 	if err != nil {
 		return err
@@ -92,7 +117,7 @@ func (t *site) cluster(ctx context.Context, s setting, bin binaries, apis []stri
 	var urls []string
 	for i, from := range servers {
 		row := make([]*tcplink.Link, s.servers)
-		from.Routes = nil
+		from.Routes, from.Store = nil, stores[i]
 		from.Advertise = "127.0.0.1:1" // nobody is there: what others hear of it leads nowhere
 		for j, to := range servers {
 			if i == j { // it counts its own too, for the size of the cluster
@@ -176,6 +201,9 @@ func (t *site) stop() error {
 				}
 			}
 		}
+	}
+	for _, d := range t.disks {
+		errs = append(errs, d.close())
 	}
 	return errors.Join(errs...)
 }

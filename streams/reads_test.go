@@ -1,0 +1,66 @@
+package streams
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"belfry/internal/room"
+)
+
+// A turn that others wait for is followed by a rest, which goes on while something
+// fires, but not for ever.
+func TestTurnsComeBetweenFires(t *testing.T) {
+	t.Parallel()
+	const work = 2 * time.Millisecond
+	for _, c := range []struct {
+		name        string
+		fires       time.Duration // something fires for so long from the start of the rest
+		alone       bool
+		least, most time.Duration // when the next turn begins, after the first has ended
+	}{
+		{"nobody waits", time.Hour, true, 0, 0},
+		{"nothing fires", 0, false, turnRest * work, turnRest * work},
+		{"something fires", 20 * time.Millisecond, false, 20 * time.Millisecond, 20*time.Millisecond + turnLook},
+		{"it never ends", time.Hour, false, mostRest - turnLook, mostRest + turnLook},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var quiet time.Time
+				w := &writer{
+					turns:     room.New(room.Config{Bytes: 2, Patience: time.Minute}),
+					firesSoon: func() bool { return time.Now().Before(quiet) },
+				}
+				over, err := w.turn(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				began := make(chan time.Time, 1)
+				next := func() {
+					over, err := w.turn(t.Context())
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					began <- time.Now()
+					over()
+				}
+				if !c.alone {
+					go next()
+				}
+				time.Sleep(work)
+				synctest.Wait()
+				ended := time.Now()
+				quiet = ended.Add(c.fires)
+				over()
+				if c.alone {
+					go next()
+				}
+				if after := (<-began).Sub(ended); after < c.least || after > c.most {
+					t.Errorf("the next turn begins after %v, want between %v and %v", after, c.least, c.most)
+				}
+			})
+		})
+	}
+}
