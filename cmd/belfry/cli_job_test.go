@@ -169,6 +169,7 @@ func TestJobEditIsForWhatItSaw(t *testing.T) {
 // A list is read to its end, or to its limit, and cancelled by filter.
 func TestManyJobs(t *testing.T) {
 	t.Parallel()
+	plays(t)
 	s, _ := shellAt(t)
 	s.must(t, "route", "add", "db", "r", "--type", "NATS")
 	const n = 2500

@@ -63,9 +63,9 @@ func race(t *testing.T, p *running, n int, send func(plannedJob) (answer, int, e
 // finish waits until every job is over, with the status that is wanted.
 func (p *running) finish(t *testing.T, all []raced, want func(raced) job.Status) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
 	errorf := few(t)
 	inParallel(len(all), 32, func(i int) {
+		deadline := time.Now().Add(patience) // for each, as many take their time
 		var a answer
 		var r record
 		var err error
