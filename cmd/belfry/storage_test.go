@@ -86,6 +86,7 @@ func endsToStartAgain(t *testing.T, p *running) string {
 // answered at once, and when there is space the process ends to be started again.
 // Then all that was accepted is there and fires.
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	data := filepath.Join(smallDisk(t, 64<<20), "data")
 	p := startProgram(t, data)
 	postTo(t, p, "/route/games", `{"id":"r","type":"NATS"}`)
