@@ -54,7 +54,7 @@ func (w *writer) askLeader(ctx context.Context, stream string, query map[string]
 		return stored{}, false, fmt.Errorf("%w: couldn't read from the leader of %s: %v", job.ErrUnavailable, stream, err)
 	}
 	if len(answer.Data) > largeAnswer {
-		over, err := w.turn(ctx)
+		over, err := w.turns.take(ctx)
 		if err != nil {
 			return stored{}, false, err
 		}

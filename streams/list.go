@@ -3,6 +3,7 @@ package streams
 import (
 	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"belfry/internal/job"
@@ -22,8 +23,9 @@ func keyBytes(k job.Key) int { return 2 * (len(k.DB) + len(k.Collection) + len(k
 
 // List returns jobs that the query selects, without their meta, and where to go
 // on. It holds one page in memory, however many jobs there are. A walk from
-// page to page has each job that is there all the time at least once, and one
-// that changes meanwhile maybe again.
+// page to page has each job that is there all the time at least once. One that
+// changes meanwhile may be on a later page again; on one page it is once, as it was
+// when it was met last.
 func (s *Jobs) List(ctx context.Context, q job.Query) (job.Page, error) {
 	q.Limit = cmp.Or(q.Limit, job.DefaultJobs)
 	if err := room.Of(ctx).Add(ctx, s.w.holds()+int64(q.Limit)*listedBytes); err != nil {
@@ -31,14 +33,21 @@ func (s *Jobs) List(ctx context.Context, q job.Query) (job.Page, error) {
 	}
 	var page job.Page
 	left := q.Limit * listedBytes
+	met := map[job.Key]int{} // where in the page
 	cursor, err := s.walk(ctx, q, func(r job.Record) bool {
+		if i, again := met[r.Key]; again {
+			page.Jobs[i] = job.Record{}
+			delete(met, r.Key)
+		}
 		if q.Matches(r) {
 			r.Meta = nil
+			met[r.Key] = len(page.Jobs)
 			page.Jobs = append(page.Jobs, r)
 			left -= 512 + keyBytes(r.Key) + len(r.Route) + len(r.Detail)
 		}
 		return len(page.Jobs) < q.Limit && left > 0
 	})
+	page.Jobs = slices.DeleteFunc(page.Jobs, func(r job.Record) bool { return r.Key == job.Key{} })
 	page.Cursor = cursor
 	return page, err
 }

@@ -3,6 +3,8 @@ package streams_test
 import (
 	"context"
 	"fmt"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -95,6 +97,51 @@ func TestJobsAreListed(t *testing.T) {
 			if most := tt.want/max(tt.q.Limit, 1) + 1; pages > most {
 				t.Errorf("%d partitions, %+v: %d pages, want at most %d", partitions, tt.q, pages, most)
 			}
+		}
+	}
+}
+
+// A job that changes while a page is read is on it once, and nothing is on it that
+// the query does not select.
+func TestAPageHasAJobOnce(t *testing.T) {
+	t.Parallel()
+	f := open(t, streams.Config{})
+	const jobs = 500
+	f.jobsOf("db", "coll", "r", 0, jobs)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var changing sync.WaitGroup
+	defer changing.Wait()
+	defer stop()
+	changing.Go(func() {
+		for i := 0; ctx.Err() == nil; i++ {
+			j := newJob(fmt.Sprint(i%jobs), "r", farOff.Add(time.Duration(i)*time.Second))
+			j.DB, j.Collection = "db", "coll"
+			if err := f.Jobs().Update(ctx, j, 0); err != nil && ctx.Err() == nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	for met := 0; met < 10; {
+		info, err := f.js.Stream(t.Context(), "KV_jobs_0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := info.CachedInfo().State.LastSeq
+		page, err := f.Jobs().List(t.Context(), job.Query{DB: "db", Limit: jobs + 100})
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen := map[job.Key]bool{}
+		for _, r := range page.Jobs {
+			if seen[r.Key] {
+				t.Fatalf("job %s is on the page twice", r.ID)
+			}
+			seen[r.Key] = true
+		}
+		if slices.ContainsFunc(page.Jobs, func(r job.Record) bool { return r.Revision > before }) {
+			met++
 		}
 	}
 }

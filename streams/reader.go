@@ -97,7 +97,7 @@ func (r *reader) step(ctx context.Context, from uint64, width int, visit func(st
 
 // inTurn reads some messages, in a turn of its own.
 func (r *reader) inTurn(ctx context.Context, from uint64, width int) ([]stored, error) {
-	over, err := r.w.turn(ctx)
+	over, err := r.w.turns.take(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@ package streams
 import (
 	"context"
 	"fmt"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -151,11 +150,7 @@ func (s *Store) access() (own access, err error) {
 		if s.requests, err = s.open(nc, s.cfg.Reads, requestBatchBytes); err != nil {
 			return own, err
 		}
-		// Half of the processors walk for one db at most.
-		// A turn is waited for as long as the request has time: one that does many
-		// things has many of them wait.
-		s.requests.w.turns = room.New(room.Config{Bytes: max(int64(runtime.GOMAXPROCS(0)), 2), Patience: time.Minute})
-		s.requests.w.firesSoon = s.firesSoon
+		s.requests.w.turns = newTurns(s.firesSoon)
 	}
 	return own, nil
 }

@@ -27,14 +27,7 @@ type writer struct {
 	reads   *room.Pool
 	largest int64
 
-	// turns are those of walks over many records, and of large answers and writes:
-	// at each step one is needed, so that they leave the processor to others. nil is no
-	// bound.
-	turns *room.Pool
-
-	// firesSoon reports whether something fires now or soon, for which turns rest;
-	// nil is never.
-	firesSoon func() bool
+	turns *turns
 
 	// ask is [asker.ask]. Tests replace it to answer otherwise.
 	ask func(*nats.Msg, func(*nats.Msg, error))
@@ -116,7 +109,7 @@ func (w *writer) sendOnce(ctx context.Context, m *nats.Msg) (seq uint64, err err
 		return 0, fmt.Errorf("%w: %v", job.ErrUnavailable, ctx.Err())
 	}
 	if m.Size() > largeAnswer {
-		over, err := w.turn(ctx)
+		over, err := w.turns.take(ctx)
 		if err != nil {
 			return 0, err
 		}

@@ -10,6 +10,7 @@ import (
 type Ticket struct {
 	pool  *Pool
 	owner string
+	first *Ticket // of the same request; nil is this one
 
 	mu   sync.Mutex // guards held
 	held int64
@@ -23,7 +24,16 @@ func (t *Ticket) Beside() *Ticket {
 	if t == nil {
 		return nil
 	}
-	return t.pool.Ticket(t.owner)
+	return &Ticket{pool: t.pool, owner: t.owner, first: t.First()}
+}
+
+// First returns the ticket that those beside it were made of, in the end: it tells
+// one request from another.
+func (t *Ticket) First() *Ticket {
+	if t == nil || t.first == nil {
+		return t
+	}
+	return t.first
 }
 
 // Owner returns whom it holds room for.

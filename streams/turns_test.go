@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,47 +17,47 @@ func TestTurnsComeBetweenFires(t *testing.T) {
 	for _, c := range []struct {
 		name        string
 		fires       time.Duration // something fires for so long from the start of the rest
-		alone       bool
+		own         bool          // it is the same request that waits
 		least, most time.Duration // when the next turn begins, after the first has ended
 	}{
-		{"nobody waits", time.Hour, true, 0, 0},
 		{"nothing fires", 0, false, turnRest * work, turnRest * work},
 		{"something fires", 20 * time.Millisecond, false, 20 * time.Millisecond, 20*time.Millisecond + turnLook},
 		{"it never ends", time.Hour, false, mostRest - turnLook, mostRest + turnLook},
+		{"nobody else waits", time.Hour, true, 0, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				var quiet time.Time
-				w := &writer{
-					turns:     room.New(room.Config{Bytes: 2, Patience: time.Minute}),
-					firesSoon: func() bool { return time.Now().Before(quiet) },
+				turns := newTurns(func() bool { return time.Now().Before(quiet) })
+				request := func() context.Context {
+					return room.With(t.Context(), room.New(room.Config{Bytes: 1}).Ticket("db"))
 				}
-				over, err := w.turn(t.Context())
+				ctx := request()
+				over, err := turns.take(ctx)
 				if err != nil {
 					t.Fatal(err)
 				}
+				if c.own {
+					ctx = room.With(ctx, room.Of(ctx).Beside())
+				} else {
+					ctx = request()
+				}
 				began := make(chan time.Time, 1)
-				next := func() {
-					over, err := w.turn(t.Context())
+				go func() {
+					over, err := turns.take(ctx)
 					if err != nil {
 						t.Error(err)
 						return
 					}
 					began <- time.Now()
 					over()
-				}
-				if !c.alone {
-					go next()
-				}
+				}()
 				time.Sleep(work)
 				synctest.Wait()
 				ended := time.Now()
 				quiet = ended.Add(c.fires)
 				over()
-				if c.alone {
-					go next()
-				}
 				if after := (<-began).Sub(ended); after < c.least || after > c.most {
 					t.Errorf("the next turn begins after %v, want between %v and %v", after, c.least, c.most)
 				}
