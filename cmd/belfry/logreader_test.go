@@ -228,7 +228,7 @@ func TestFailedStartThatNobodyReads(t *testing.T) {
 	theirs.Close()
 	u := &unread{running: &running{cmd: cmd}, ended: make(chan error, 1)}
 	go func() { u.ended <- cmd.Wait() }()
-	u.endsWith(t, 1)
+	u.endsWith(t, 78)
 }
 
 // `belfry receive` and the commands are for pipes: one that ends ends them.
