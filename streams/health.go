@@ -136,8 +136,9 @@ func (e unwritableError) Unwrap() error { return job.ErrUnavailable }
 
 // isTold reports whether an error is one that the log has already.
 func isTold(err error) bool {
-	var told unwritableError
-	return errors.As(err, &told)
+	var refused unwritableError
+	var told toldError
+	return errors.As(err, &refused) || errors.As(err, &told)
 }
 
 func unwritableText(streams []string, why string) string {
@@ -233,6 +234,8 @@ func adviceFor(kind writeAnswer, err error) string {
 	switch {
 	case tooLarge(err):
 		return "raise max_msg_size of the stream, or take it away"
+	case isShort(err):
+		return "free storage, or raise max_file_store of the NATS server, which is three quarters of the space at its start by default"
 	case kind == isRefused:
 		return "look at the limits of the stream, of the account and of the server, or whether another stream has taken its place"
 	}
@@ -283,6 +286,43 @@ func (h *health) stuck() (all []stuckStream) {
 	slices.SortFunc(all, func(a, b stuckStream) int { return a.since.Compare(b.since) })
 	return all
 }
+
+// short returns since when a stream refuses writes for want of storage, and why.
+func (h *health) short() (since time.Time, why string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for name, s := range h.all {
+		if s.down && isShort(s.failed) && (why == "" || s.since.Before(since)) {
+			since, why = s.since, unwritableText([]string{name}, s.why)
+		}
+	}
+	return since, why
+}
+
+// isShort reports whether a server has no storage left for any stream.
+func isShort(err error) bool {
+	var refused *jetstream.APIError
+	return errors.As(err, &refused) && (refused.ErrorCode == 10023 || refused.ErrorCode == 10047)
+}
+
+// told is the error of a write as its caller gets it. Of a stream that is down the
+// log has been told.
+func (h *health) told(stream string, err error) error {
+	if h == nil || err == nil {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if s := h.all[stream]; s != nil && s.down {
+		return toldError{err}
+	}
+	return err
+}
+
+// toldError is an error that the log has already.
+type toldError struct{ error }
+
+func (e toldError) Unwrap() error { return e.error }
 
 // writeAnswer is what the answer to a write says of its stream.
 type writeAnswer int

@@ -1,11 +1,16 @@
 package main
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
+	"net"
 	"strings"
+	"syscall"
 	"testing"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/command"
@@ -29,6 +34,22 @@ func TestServeExitCodes(t *testing.T) {
 		{&streams.Refusal{Fault: fault.StreamMissing}, 78},
 		{streams.ErrForeign, 78},
 		{streams.ErrPartitions, 78},
+		{streams.ErrManifest, 78},
+		{errLimit, 75},
+		{errDataInUse, 75},
+		{&fs.PathError{Op: "mkdir", Path: "data", Err: syscall.EACCES}, 78},
+		{&fs.PathError{Op: "mkdir", Path: "data", Err: syscall.EROFS}, 78},
+		{&fs.PathError{Op: "mkdir", Path: "data", Err: syscall.ENOSPC}, 75},
+		{errors.Join(unreadable(&fs.PathError{Op: "open", Path: "1.blk", Err: syscall.EMFILE}), fs.ErrPermission), 75},
+		{unreadable(&fs.PathError{Op: "open", Path: "1.blk", Err: syscall.EACCES}), 78},
+		{&streams.Refusal{Fault: fault.StreamUnrecovered, Reason: "open 1.blk: too many open files"}, 75},
+		{&net.OpError{Op: "listen", Err: syscall.EADDRINUSE}, 75},
+		{&net.OpError{Op: "listen", Err: syscall.EACCES}, 78},
+		{x509.UnknownAuthorityError{}, 78},
+		{nats.ErrAuthorization, 75}, // its user may be made yet
+		{&jetstream.APIError{Code: 400, ErrorCode: 10026, Description: "maximum number of streams reached"}, 78},
+		{&jetstream.APIError{Code: 503, ErrorCode: 10039, Description: "JetStream not enabled for account"}, 75},
+		{nats.ErrTimeout, 75},
 	} {
 		err := tt.err
 		if err != nil {
