@@ -50,7 +50,8 @@ type streamHealth struct {
 	probed time.Time // when the first of those was sent
 	failed error     // of the last failed write since the last successful one
 	since  time.Time // when failed was first set
-	size   int       // of a message that was too large, for the next probe
+	size   int       // of a message that there was no room for, for the next probe
+	larger bool      // the last probe of a stream that works was the larger one
 	down   bool      // it is known that writes do not work
 	silent bool      // they are not answered; set with down
 	why    string    // in words; set with down
@@ -180,7 +181,7 @@ func (h *health) fails(stream string, s *streamHealth, size int, err error, kind
 		s.since = now
 	}
 	s.failed = err
-	if tooLarge(err) {
+	if tooLarge(err) || isFull(err) {
 		s.size = max(s.size, size)
 	}
 	if kind == isRefused || now.Sub(s.since) >= passing && kind == noLeader {
@@ -234,6 +235,8 @@ func adviceFor(kind writeAnswer, err error) string {
 	switch {
 	case tooLarge(err):
 		return "raise max_msg_size of the stream, or take it away"
+	case isFull(err):
+		return "raise max_bytes of the stream, or take it away, or wait until some of what it holds is old"
 	case isShort(err):
 		return "free storage, or raise max_file_store of the NATS server, which is three quarters of the space at its start by default"
 	case kind == isRefused:
@@ -372,3 +375,12 @@ func tooLarge(err error) bool {
 	var refused *jetstream.APIError
 	return errors.As(err, &refused) && refused.ErrorCode == errCodeMessageTooLarge
 }
+
+// isFull reports whether a stream has reached a limit of its own.
+func isFull(err error) bool {
+	var refused *jetstream.APIError
+	return errors.As(err, &refused) && refused.ErrorCode == errCodeStoreFailed
+}
+
+// errCodeStoreFailed is max_bytes or max_msgs, with the limit in the words.
+const errCodeStoreFailed = 10077
