@@ -234,13 +234,16 @@ func TestFullDisk(t *testing.T) {
 		t.Error("/healthz is empty")
 	}
 	free()
-	endsToStartAgain(t, p, errStuck)
+	log := endsToStartAgain(t, p, errStuck)
+	if n := strings.Count(log, "JetStream failed to store a msg on stream '$G > KV_jobs_0'"); n > 3 { // in the reasons, too
+		t.Errorf("the log says %d times that a message is not stored:\n%s", n, log)
+	}
 
 	again := startProgram(t, data, "--existing-data")
 	getFrom(t, again, "/readyz", http.StatusOK, nil)
 	allFire(t, again, sent.kept(t, again, due))
 	again.kill(t)
-	if log := again.rest(); strings.Contains(log, `"level":"ERROR"`) {
+	if log = again.rest(); strings.Contains(log, `"level":"ERROR"`) {
 		t.Errorf("the next start has errors:\n%s", log)
 	}
 }
