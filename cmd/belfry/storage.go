@@ -36,7 +36,7 @@ var errLimit = errors.New("nats-server's limit of storage is from a time when th
 // have a limit that takes some.
 func (s *Server) outgrown(store *streams.Store) string {
 	since, why := store.Short()
-	if why == "" || s.storeLimit != 0 || time.Since(since) < stuckAfter {
+	if why == "" || s.storeLimit > 0 || time.Since(since) < stuckAfter {
 		return ""
 	}
 	now, err := s.disk.server.Jsz(nil)
