@@ -39,12 +39,11 @@ func (c *committers) submit(m *nats.Msg, done func(seq uint64, err error)) (with
 		go c.asker.refuse(done, err)
 		return nil
 	}
-	told := done
-	done = func(seq uint64, err error) {
+	stream := streamOf(m.Subject)
+	take := c.hand(m, func(seq uint64, err error) {
 		ended(err)
-		told(seq, err)
-	}
-	take := c.hand(m, done)
+		done(seq, c.health.told(stream, err))
+	})
 	if take == nil {
 		return nil
 	}

@@ -21,9 +21,9 @@ const (
 )
 
 // isWrite reports whether m goes to a subject with the prefix and, unless the
-// status is empty, has a record of that status.
+// status is empty, has a record of that status. A probe is no such write.
 func isWrite(m *nats.Msg, prefix string, status job.Status) bool {
-	return strings.HasPrefix(m.Subject, prefix) && (status == "" || m.Header.Get("Belfry-Status") == string(status))
+	return strings.HasPrefix(m.Subject, prefix) && m.Header.Get("Belfry-Probe") == "" && (status == "" || m.Header.Get("Belfry-Status") == string(status))
 }
 
 // What a writer can be told of a write that was applied.

@@ -1,7 +1,6 @@
 package streams
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
@@ -50,7 +48,8 @@ type streamHealth struct {
 	probed time.Time // when the first of those was sent
 	failed error     // of the last failed write since the last successful one
 	since  time.Time // when failed was first set
-	size   int       // of a message that was too large, for the next probe
+	size   int       // of a message that there was no room for, for the next probe
+	larger bool      // the last probe of a stream that works was the larger one
 	down   bool      // it is known that writes do not work
 	silent bool      // they are not answered; set with down
 	why    string    // in words; set with down
@@ -136,8 +135,9 @@ func (e unwritableError) Unwrap() error { return job.ErrUnavailable }
 
 // isTold reports whether an error is one that the log has already.
 func isTold(err error) bool {
-	var told unwritableError
-	return errors.As(err, &told)
+	var refused unwritableError
+	var told toldError
+	return errors.As(err, &refused) || errors.As(err, &told)
 }
 
 func unwritableText(streams []string, why string) string {
@@ -179,7 +179,7 @@ func (h *health) fails(stream string, s *streamHealth, size int, err error, kind
 		s.since = now
 	}
 	s.failed = err
-	if tooLarge(err) {
+	if tooLarge(err) || isFull(err) {
 		s.size = max(s.size, size)
 	}
 	if kind == isRefused || now.Sub(s.since) >= passing && kind == noLeader {
@@ -233,6 +233,10 @@ func adviceFor(kind writeAnswer, err error) string {
 	switch {
 	case tooLarge(err):
 		return "raise max_msg_size of the stream, or take it away"
+	case isFull(err):
+		return "raise max_bytes of the stream, or take it away, or wait until some of what it holds is old"
+	case isShort(err):
+		return "free storage, or raise max_file_store of the NATS server, which is three quarters of the space at its start by default"
 	case kind == isRefused:
 		return "look at the limits of the stream, of the account and of the server, or whether another stream has taken its place"
 	}
@@ -284,51 +288,33 @@ func (h *health) stuck() (all []stuckStream) {
 	return all
 }
 
-// writeAnswer is what the answer to a write says of its stream.
-type writeAnswer int
-
-const (
-	saysNothing   writeAnswer = iota
-	isStored                  // it was stored
-	saysOfMessage             // it was refused for its own sake
-	isRefused                 // the stream takes none
-	noLeader                  // nobody took it, as in an election
-	noAnswer
-)
-
-// Codes of refusals that pass by themselves, as in an election, and of those that
-// speak of a message or of its batch alone.
-var (
-	passingRefusals = []jetstream.ErrorCode{10008, 10009, errCodeNoPeers}
-	messageRefusals = []jetstream.ErrorCode{
-		errCodeHeaderTooLarge, 10164, 10165, // too large, in flight, a bad time to live
-		10174, 10175, 10176, 10177, 10179, 10199, // of a batch
-		jetstream.JSErrCodeStreamWrongLastSequence, 10070, 10072,
+// short returns since when a stream refuses writes for want of storage, and why.
+func (h *health) short() (since time.Time, why string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for name, s := range h.all {
+		if s.down && isShort(s.failed) && (why == "" || s.since.Before(since)) {
+			since, why = s.since, unwritableText([]string{name}, s.why)
+		}
 	}
-)
-
-func answerKind(err error) writeAnswer {
-	var refused *jetstream.APIError
-	switch {
-	case err == nil:
-		return isStored
-	case errors.Is(err, errNotConnected), errors.Is(err, nats.ErrMaxPayload), errors.Is(err, errNotSent), errors.Is(err, job.ErrUnavailable),
-		errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, context.Canceled):
-		return saysNothing
-	case errors.As(err, &refused) && slices.Contains(messageRefusals, refused.ErrorCode):
-		return saysOfMessage
-	case errors.As(err, &refused) && slices.Contains(passingRefusals, refused.ErrorCode):
-		return noLeader
-	case errors.As(err, &refused), errors.Is(err, errOtherStream):
-		return isRefused
-	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrNoStreamResponse):
-		return noLeader
-	}
-	return noAnswer
+	return since, why
 }
 
-// tooLarge reports whether a stream refuses a message for its size.
-func tooLarge(err error) bool {
-	var refused *jetstream.APIError
-	return errors.As(err, &refused) && refused.ErrorCode == errCodeMessageTooLarge
+// told is the error of a write as its caller gets it. Of a stream that is down the
+// log has been told.
+func (h *health) told(stream string, err error) error {
+	if h == nil || err == nil {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if s := h.all[stream]; s != nil && s.down {
+		return toldError{err}
+	}
+	return err
 }
+
+// toldError is an error that the log has already.
+type toldError struct{ error }
+
+func (e toldError) Unwrap() error { return e.error }

@@ -8,14 +8,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
 	"belfry/internal/logtest"
 	"belfry/internal/metrics/metricstest"
-	"belfry/internal/natstest"
 	"belfry/streams"
 )
 
@@ -116,50 +114,6 @@ func TestWritesToWhatOthersMade(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.unwritable(streams.FiresStream, "another stream has taken its place", "theirs")
-}
-
-// What is due and cannot be claimed, since the server has no storage left, is
-// overdue.
-func TestNoStorageLeft(t *testing.T) {
-	t.Parallel()
-	m := metricstest.New()
-	f := &fixture{t: t, server: natstest.StartWith(t, &server.Options{JetStreamMaxStore: 4 << 20})}
-	f.connect()
-	f.reopen(streams.Config{Metrics: m.Streams})
-	f.ProbeAfter(100 * time.Millisecond)
-	f.run()
-	f.route("r", job.NATS)
-	const jobs = 20
-	for n := range jobs {
-		f.create(newJob(fmt.Sprint(n), "r", time.Now().Add(2*time.Second)))
-	}
-	filler, err := f.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "filler", Subjects: []string{"filler"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for n := 64 << 10; n > 0; {
-		if _, err := f.js.Publish(t.Context(), "filler", make([]byte, n)); err != nil {
-			n /= 2
-		}
-	}
-	f.unwritable("KV_jobs_0", "insufficient")
-	if _, why := f.Stuck(t.Context()); why != "" {
-		t.Errorf("a limit is reached, and Stuck says %q", why)
-	}
-	becomes(t, m, `belfry_jobs_overdue{partition="0"}`, jobs)
-	began := time.Now()
-	if err := f.Jobs().Create(t.Context(), newJob("late", "r", time.Now().Add(time.Hour))); !errors.Is(err, job.ErrUnavailable) {
-		t.Errorf("a job without storage: %v, want %v", err, job.ErrUnavailable)
-	}
-	if took := time.Since(began); took > 4*time.Second { // an answer that does not come is waited for 5 s
-		t.Errorf("it took %v, want an answer at once", took)
-	}
-	if err := filler.Purge(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "all is ready again", func() bool { return f.Ready(t.Context()) == nil })
-	becomes(t, m, `belfry_jobs_overdue{partition="0"}`, 0)
-	becomes(t, m, `belfry_jobs_finished_total{status="published"}`, jobs)
 }
 
 // The probes show in nothing that Belfry tells, and there is one of them at most.

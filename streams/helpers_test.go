@@ -61,6 +61,14 @@ func (f *fixture) reopen(cfg streams.Config) {
 // run runs the store until the returned function is called, or the test ends.
 func (f *fixture) run() (stop func()) {
 	f.t.Helper()
+	stop = f.begin()
+	eventually(f.t, "the timer owns its partition", func() bool { return f.Ready(f.t.Context()) == nil })
+	return stop
+}
+
+// begin is run that does not wait until the timer is at work.
+func (f *fixture) begin() (stop func()) {
+	f.t.Helper()
 	s := f.Store
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -72,7 +80,6 @@ func (f *fixture) run() (stop func()) {
 		}
 	})
 	f.t.Cleanup(stop)
-	eventually(f.t, "the timer owns its partition", func() bool { return s.Ready(f.t.Context()) == nil })
 	return stop
 }
 

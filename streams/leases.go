@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -162,8 +163,14 @@ func (l *leases) rebalance(ctx context.Context, mayHandOver bool) {
 	take, handOver := balance(held, free, l.s.partitions, 1+l.others(), int(h.Sum32()>>1))
 	l.mu.Unlock()
 
-	for _, p := range take {
-		if l.write(ctx, leaseKey(p), l.revision(leaseKey(p))) {
+	for p, t := range l.s.timers {
+		if !slices.Contains(take, p) {
+			t.unleased.Store(false)
+			continue
+		}
+		leased := l.write(ctx, leaseKey(p), l.revision(leaseKey(p)))
+		t.unleased.Store(!leased)
+		if leased {
 			l.own(ctx, p)
 		}
 	}

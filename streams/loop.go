@@ -93,7 +93,7 @@ func (t *timer) step(ctx context.Context) {
 	}
 	t.finishSome(len(t.releases) > 0)
 	t.letGo()
-	t.meter.look(t.agenda, t.owns(), t.now())
+	t.meter.look(t.agenda, t.owns(), t.wanted || t.unleased.Load(), t.now())
 	if !t.active() {
 		return
 	}

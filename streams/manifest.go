@@ -35,8 +35,8 @@ type known struct {
 // manifestVersion changes when an older Belfry cannot read a manifest any more.
 const manifestVersion = 1
 
-// errManifest completes an error about a manifest that is of no use.
-var errManifest = errors.New(fault.ManifestBad)
+// ErrManifest completes an error about a manifest that is of no use.
+var ErrManifest = errors.New(fault.ManifestBad)
 
 // sealed is a manifest with its checksum, as it is stored.
 type sealed struct {
@@ -61,17 +61,17 @@ func decodeManifest(text []byte) (m manifest, found bool, err error) {
 	}
 	var s sealed
 	if err := json.Unmarshal(text, &s); err != nil {
-		return m, true, fmt.Errorf("%w: %v", errManifest, err)
+		return m, true, fmt.Errorf("%w: %v", ErrManifest, err)
 	}
 	sum := sha256.Sum256(s.Manifest)
 	if stored, err := hex.DecodeString(s.Sum); err != nil || !bytes.Equal(stored, sum[:]) {
-		return m, true, fmt.Errorf("%w: its checksum does not match", errManifest)
+		return m, true, fmt.Errorf("%w: its checksum does not match", ErrManifest)
 	}
 	if err := json.Unmarshal(s.Manifest, &m); err != nil {
-		return m, true, fmt.Errorf("%w: %v", errManifest, err)
+		return m, true, fmt.Errorf("%w: %v", ErrManifest, err)
 	}
 	if m.Version != manifestVersion {
-		return m, true, fmt.Errorf("%w: it has version %d, and this Belfry reads version %d", errManifest, m.Version, manifestVersion)
+		return m, true, fmt.Errorf("%w: it has version %d, and this Belfry reads version %d", ErrManifest, m.Version, manifestVersion)
 	}
 	return m, true, nil
 }

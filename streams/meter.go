@@ -41,17 +41,18 @@ func (m *meter) ended(r job.Record, ours bool) {
 	}
 }
 
-// look counts the jobs in the agenda, unless it has just done so.
-func (m *meter) look(a *agenda, owned bool, now time.Time) {
+// look counts the jobs in the agenda, unless it has just done so. A partition that
+// is to be ours and that we cannot take, as while no write works, has jobs too.
+func (m *meter) look(a *agenda, owned, wanted bool, now time.Time) {
 	if m.partition == nil || now.Sub(m.looked) < lookEvery {
 		return
 	}
 	m.looked = now
-	if !owned {
+	if !owned && !wanted {
 		m.partition.NotOwned()
 		return
 	}
-	m.partition.Stands(a.counts(now))
+	m.partition.Stands(a.counts(now), owned)
 }
 
 // counts returns how many jobs there are. It takes some microseconds however

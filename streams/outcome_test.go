@@ -60,8 +60,8 @@ func TestLostAnswerOvertaken(t *testing.T) {
 	overtake := func(do func()) { next.Store(&do) }
 	f.Intercept(func(ctx context.Context, m *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {
 		ack, err := send(ctx, m)
-		if !isWrite(m, jobWrites, "") || isWrite(m, jobWrites, job.Firing) { // nor what the store writes now and then
-			return ack, err
+		if !isWrite(m, jobWrites, "") || isWrite(m, jobWrites, job.Firing) {
+			return ack, err // nodes, clocks and fences are written meanwhile, too
 		}
 		if do := next.Swap(nil); do != nil {
 			(*do)()

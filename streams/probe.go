@@ -27,6 +27,10 @@ import (
 // probeTTL is how long the last probe stays in a jobs bucket.
 const probeTTL = time.Hour
 
+// largerProbe is about as large as a job. Every other probe is: a stream that has
+// reached its max_bytes takes what is no larger than what it replaces.
+const largerProbe = 1 << 10
+
 // prober writes the probes of one node.
 type prober struct {
 	h      *health
@@ -81,7 +85,11 @@ func (h *health) look(connected bool) (due []dueProbe) {
 			}
 			s.tried = now
 			h.ask(s)
-			due = append(due, dueProbe{name, s.size})
+			size := s.size
+			if s.larger = s.failed == nil && !s.larger; s.larger {
+				size = largerProbe
+			}
+			due = append(due, dueProbe{name, size})
 		}
 	}
 	return due
@@ -94,7 +102,7 @@ func (h *health) probeEnded(stream string, size int, err error) {
 	defer h.mu.Unlock()
 	s := h.all[stream]
 	s.probes--
-	if err == nil && size > 0 {
+	if err == nil && size > largerProbe {
 		s.tried = time.Time{} // a small one takes its place
 		s.stored = time.Time{}
 	}

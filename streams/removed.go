@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // Fires can be removed from FIRES before they are delivered: by a purge, by the
@@ -92,65 +94,67 @@ func (s *Store) watchFires(ctx context.Context) {
 func (s *Store) firesState(ctx context.Context, before firesState) (firesState, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerWait)
 	defer cancel()
-	now := firesState{fences: map[int]uint64{}}
 	stream, err := s.js.Stream(ctx, FiresStream)
 	if err != nil {
-		return now, err
+		return firesState{}, err
 	}
 	info := stream.CachedInfo()
 	if !mostInTouch(info.Cluster) {
-		return now, errors.New("its leader is not in touch with the others")
+		return firesState{}, errors.New("its leader is not in touch with the others")
 	}
-	now.created, now.firstTime = info.Created, info.State.FirstTime
-	now.first, now.last, now.msgs = info.State.FirstSeq, info.State.LastSeq, info.State.Msgs
+	now := stateOf(info)
 	for p := range s.partitions {
-		m, _, err := s.own.w.lastOnLeader(ctx, FiresStream, fenceSubject(p))
+		m, err := s.standsInFires(ctx, now, fenceSubject(p))
 		if err != nil {
 			return now, err
 		}
-		if m.Seq > now.last { // written since; it counts the next time
-			m.Seq = before.fences[p]
-		}
 		now.fences[p] = m.Seq
+	}
+	probe, err := s.standsInFires(ctx, now, probeSubject(FiresStream))
+	if err != nil {
+		return now, err
+	}
+	number, _ := strconv.ParseUint(probe.Header.Get(hdrProbe), 10, 64)
+	now.sawProbe(before, probe.Seq, number)
+	if now.standing() < int64(s.partitions)+1 {
+		// What is missing may have been purged after the state was read, which has it.
+		if info, err = stream.Info(ctx); err != nil {
+			return now, err
+		}
+		if again := stateOf(info); again.first != now.first || again.gaps() != now.gaps() {
+			return now, errFiresChange
+		}
+	}
+	for p := range s.partitions {
 		written, lost := s.timers[p].fences.between(before.last, now.last)
-		if m.Seq > before.last { // perhaps another node's
+		if now.fences[p] > before.last { // perhaps another node's
 			now.unsure = now.unsure || written == 0 || s.leases.hasOthers()
 			written = max(written, 1)
 		}
 		now.unsure = now.unsure || lost
 		now.written += int64(written)
 	}
-	m, _, err := s.own.w.lastOnLeader(ctx, FiresStream, probeSubject(FiresStream))
-	if err != nil {
-		return now, err
-	}
-	if m.Seq > now.last {
-		return now, errors.New("it was tried meanwhile")
-	}
-	number, _ := strconv.ParseUint(m.Header.Get(hdrProbe), 10, 64)
-	now.sawProbe(before, m.Seq, number)
-	if now.lacksFenceOf(before) {
-		// A purge that came after the first question would leave fences among the fires.
-		info, err := stream.Info(ctx)
-		if err != nil {
-			return now, err
-		}
-		if info.State.FirstSeq != now.first {
-			return now, errors.New("messages were removed meanwhile")
-		}
-	}
 	return now, nil
 }
 
-// lacksFenceOf reports whether a fence or probe of the state before is gone, though
-// the messages around it are there.
-func (f firesState) lacksFenceOf(before firesState) bool {
-	for p, seq := range before.fences {
-		if seq >= f.first && seq != 0 && f.fences[p] == 0 {
-			return true
-		}
+// errFiresChange: what was read of FIRES does not belong together. It does the next
+// time.
+var errFiresChange = errors.New("it has changed meanwhile")
+
+func stateOf(info *jetstream.StreamInfo) firesState {
+	return firesState{
+		created: info.Created, firstTime: info.State.FirstTime, fences: map[int]uint64{},
+		first: info.State.FirstSeq, last: info.State.LastSeq, msgs: info.State.Msgs,
 	}
-	return false
+}
+
+// standsInFires returns the last message on a subject, which the state counts.
+func (s *Store) standsInFires(ctx context.Context, state firesState, subject string) (stored, error) {
+	m, _, err := s.own.w.lastOnLeader(ctx, FiresStream, subject)
+	if err == nil && m.Seq > state.last {
+		err = errFiresChange
+	}
+	return m, err
 }
 
 // probeFence is where the last probe stands among the fences, which each replace the

@@ -2,8 +2,11 @@ package streams_test
 
 import (
 	"strconv"
+	"strings"
+	"sync/atomic"
 	"testing"
-	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"belfry/internal/job"
 	"belfry/streams"
@@ -28,38 +31,55 @@ func (f *fixture) probes() int {
 }
 
 // The probes of all nodes, which replace each other, are no removed fires. A purge
-// among them is told with the number of fires all the same; a probe between the last
-// look and the purge would count as one more, so none is made then.
+// among them is told with the number of fires all the same.
 func TestProbesAreNoRemovedFires(t *testing.T) {
 	t.Parallel()
 	log := &lines{}
 	f := open(t, streams.Config{AuditEvery: soon, Log: log.Logger()})
-	f.ProbeAfter(time.Hour)
+	f.ProbeAfter(soon)
 	f.run()
-	prober := func() (stop func()) {
-		other := &fixture{t: t, server: f.server}
-		other.connect()
-		other.reopen(streams.Config{AuditEvery: soon})
-		other.ProbeAfter(soon)
-		return other.run()
-	}
-	one, two := prober(), prober()
+	other := &fixture{t: t, server: f.server}
+	other.connect()
+	other.reopen(streams.Config{AuditEvery: soon})
+	other.ProbeAfter(soon)
+	other.run()
 	f.route("turns", job.NATS)
 	f.fireAll(0, 4)
 	until := f.probes() + 10
 	eventually(t, "FIRES was tried and looked at", func() bool { return f.probes() > until && f.SawFires(t.Context()) })
-	one()
-	two()
-	eventually(t, "FIRES was looked at", func() bool { return f.SawFires(t.Context()) })
 	if m := removedLine.FindString(log.String()); m != "" {
 		t.Fatalf("nothing was removed, and the log says: %s", m)
 	}
 	f.purge()
 	eventually(t, "the log says how many were removed", func() bool { return removedLine.FindString(log.String()) != "" })
-	prober()
-	prober()
 	until = 5 // they begin anew
 	eventually(t, "FIRES was tried and looked at again", func() bool { return f.probes() > until && f.SawFires(t.Context()) })
+	if told := removedLine.FindAllStringSubmatch(log.String(), -1); len(told) != 1 || told[0][1] != "4" {
+		t.Errorf("four fires were purged, and the log says: %q", told)
+	}
+}
+
+// A purge in the midst of a look, when the state was read and the fences were not,
+// is told with the number of fires all the same.
+func TestPurgeInTheMidstOfALook(t *testing.T) {
+	t.Parallel()
+	log := &lines{}
+	f := open(t, streams.Config{AuditEvery: soon, Log: log.Logger()})
+	f.ProbeAfter(soon)
+	var purge atomic.Bool
+	f.InterceptReads(func(m *nats.Msg) *nats.Msg {
+		if m.Subject == "$JS.API.STREAM.MSG.GET.FIRES" && strings.Contains(string(m.Data), `"fence.0"`) && purge.CompareAndSwap(true, false) {
+			f.purge()
+		}
+		return nil
+	})
+	f.run()
+	f.route("turns", job.NATS)
+	f.fireAll(0, 4)
+	eventually(t, "FIRES was tried and looked at", func() bool { return f.probes() > 0 && f.SawFires(t.Context()) })
+	purge.Store(true)
+	eventually(t, "the log says how many were removed", func() bool { return removedLine.FindString(log.String()) != "" })
+	eventually(t, "FIRES was tried and looked at again", func() bool { return f.probes() > 3 && f.SawFires(t.Context()) })
 	if told := removedLine.FindAllStringSubmatch(log.String(), -1); len(told) != 1 || told[0][1] != "4" {
 		t.Errorf("four fires were purged, and the log says: %q", told)
 	}

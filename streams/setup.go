@@ -185,11 +185,14 @@ func (s *Store) fixPartitions(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = kv.Create(ctx, partitionsKey, []byte(strconv.Itoa(s.cfg.Partitions)))
-	if err != nil && !errors.Is(err, jetstream.ErrKeyExists) {
-		return fmt.Errorf("couldn't write the number of partitions: %w", err)
-	}
 	n, err := s.fixedPartitions(ctx)
+	if err == nil && n == 0 { // only then, since a full server refuses any write
+		_, err = kv.Create(ctx, partitionsKey, []byte(strconv.Itoa(s.cfg.Partitions)))
+		if err != nil && !errors.Is(err, jetstream.ErrKeyExists) {
+			return fmt.Errorf("couldn't write the number of partitions: %w", err)
+		}
+		n, err = s.fixedPartitions(ctx)
+	}
 	if err == nil && n == 0 {
 		err = jetstream.ErrKeyNotFound // on a replica that has not seen it yet
 	}

@@ -250,6 +250,10 @@ func (s *Store) Stuck(ctx context.Context) (since time.Time, why string) {
 	return time.Time{}, ""
 }
 
+// Short returns since when a stream refuses writes because the server has no storage
+// left for any, and why. The reason is "" if there is none.
+func (s *Store) Short() (since time.Time, why string) { return s.health.short() }
+
 // writtenStreams names the streams that Belfry writes to. The others are the
 // server's own.
 func (s *Store) writtenStreams() []string {

@@ -140,7 +140,7 @@ func (s *Store) fixedPartitions(ctx context.Context) (int, error) {
 // the first start.
 func (s *Store) compare(ctx context.Context) (recreate []string, first bool, err error) {
 	if err := s.book.read(ctx); err != nil {
-		if errors.Is(err, errManifest) {
+		if errors.Is(err, ErrManifest) {
 			return nil, false, &Refusal{Fault: fault.ManifestBad, Reason: strings.TrimPrefix(err.Error(), fault.ManifestBad+": "),
 				Do: fmt.Sprintf("look for a bad disk, then remove it (%s): what is there is compared and written down anew", s.cfg.manifestPlace())}
 		}

@@ -54,7 +54,7 @@ func (s *Server) embedNATS(ctx context.Context, opts *server.Options) (dial, err
 		return nil, err
 	}
 	s.probeDisk()
-	s.syncAlways = opts.SyncAlways
+	s.syncAlways, s.storeLimit = opts.SyncAlways, opts.JetStreamMaxStore
 	if !opts.SyncAlways {
 		s.log.Warn("a power loss can lose what was answered: --nats-config sets another sync_interval than always")
 	}
@@ -121,7 +121,7 @@ func (s *Server) openURL(opts ...nats.Option) (*nats.Conn, error) {
 	if s.cfg.NATSNKey != "" {
 		nkey, err := nats.NkeyOptionFromSeed(s.cfg.NATSNKey)
 		if err != nil {
-			return nil, fmt.Errorf("--nkey: %w", err)
+			return nil, mistake{fmt.Errorf("--nkey: %w", err)}
 		}
 		opts = append(opts, nkey)
 	}
@@ -143,12 +143,14 @@ func (s *Server) openContext(opts ...nats.Option) (*nats.Conn, error) {
 	var bad *url.Error
 	switch {
 	case errors.As(err, &bad):
-		return nil, fmt.Errorf("its url: %w", bad.Err) // without the URL, which may have a password
+		return nil, mistake{fmt.Errorf("its url: %w", bad.Err)} // without the URL, which may have a password
+	case err != nil && (strings.HasPrefix(err.Error(), "unknown context") || strings.HasPrefix(err.Error(), "invalid context")):
+		return nil, mistake{err}
 	case err != nil:
 		return nil, err
 	case settings.JSDomain != "" || settings.JSAPIPrefix != "":
 		nc.Close()
-		return nil, errors.New("it has a jetstream_domain or a jetstream_api_prefix; Belfry works where it connects to: a context without either is accepted")
+		return nil, mistake{errors.New("it has a jetstream_domain or a jetstream_api_prefix; Belfry works where it connects to: a context without either is accepted")}
 	}
 	return nc, nil
 }

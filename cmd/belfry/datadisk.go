@@ -63,7 +63,7 @@ func openDisk(ctx context.Context, dir *dataDir, recreate bool, log *slog.Logger
 		err = d.compareSizes()
 	}
 	if err != nil {
-		return nil, &streams.Refusal{Fault: fault.StreamUnreadable, Reason: err.Error(), Do: unreadableDo}
+		return nil, unreadable(err)
 	}
 	damaged := map[string][]storefolder.Bad{}
 	for _, name := range names {
@@ -89,7 +89,14 @@ func openDisk(ctx context.Context, dir *dataDir, recreate bool, log *slog.Logger
 	return d, nil
 }
 
-const unreadableDo = "put owner, rights or disk right and start again"
+// unreadable refuses a start on files that cannot be read. For want of something
+// else it says nothing of the files.
+func unreadable(err error, names ...string) error {
+	if isOfWant(err) {
+		return fmt.Errorf("couldn't look at the files of the streams: %w", err)
+	}
+	return &streams.Refusal{Fault: fault.StreamUnreadable, Streams: names, Reason: err.Error(), Do: "put owner, rights or disk right and start again"}
+}
 
 // open looks at one stream, and returns its damaged blocks.
 func (d *dataDisk) open(ctx context.Context, name string, recreate bool) ([]storefolder.Bad, error) {
@@ -101,6 +108,8 @@ func (d *dataDisk) open(ctx context.Context, name string, recreate bool) ([]stor
 	switch {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
+	case isOfWant(err):
+		return nil, unreadable(err)
 	case err != nil && !streams.IsAsset(name):
 		d.log.Warn(fault.StreamUnreadable, "stream", name, "error", err)
 		return nil, nil
@@ -112,7 +121,7 @@ func (d *dataDisk) open(ctx context.Context, name string, recreate bool) ([]stor
 		d.log.Warn(fault.Recreating, "stream", name, "reason", err, "kept", kept)
 		return nil, nil
 	case err != nil:
-		return nil, &streams.Refusal{Fault: fault.StreamUnreadable, Streams: []string{name}, Reason: err.Error(), Do: unreadableDo}
+		return nil, unreadable(err, name)
 	}
 	d.folders = append(d.folders, name)
 	if !report.Opaque {
@@ -127,7 +136,7 @@ func (d *dataDisk) open(ctx context.Context, name string, recreate bool) ([]stor
 // mend leaves in the files of a stream what the server can read.
 func (d *dataDisk) mend(name string, damaged []storefolder.Bad) error {
 	if err := d.mendConsumers(name); err != nil {
-		return &streams.Refusal{Fault: fault.StreamUnreadable, Streams: []string{name}, Reason: err.Error(), Do: unreadableDo}
+		return unreadable(err, name)
 	}
 	for _, bad := range damaged {
 		if err := d.repair(name, bad); err != nil {
@@ -142,6 +151,10 @@ func (d *dataDisk) mend(name string, damaged []storefolder.Bad) error {
 func (d *dataDisk) mendConsumers(stream string) error {
 	bad, err := storefolder.BadConsumers(d.path, stream)
 	for name, reason := range bad {
+		if isOfWant(reason) { // the files may be whole
+			err = errors.Join(err, reason)
+			continue
+		}
 		to := d.aside(stream + "." + name)
 		if moveErr := storefolder.SetConsumerAside(d.path, stream, name, to); moveErr != nil {
 			err = errors.Join(err, reason, moveErr)

@@ -31,7 +31,7 @@ func TestDocumentedTables(t *testing.T) {
 		{"../../README.md", "route fields", routeFieldsMarkdown()},
 		{"../../docs/operations.md", "flags", flagsMarkdown()},
 		{"../../docs/operations.md", "metrics", metrics.New(metrics.Build{}).Markdown()},
-		{"../../docs/operations.md", "data faults", fault.Markdown()},
+		{"../../docs/operations.md", "store faults", fault.Markdown()},
 		{"../../docs/operations.md", "access", api.AccessMarkdown()},
 		{"../../docs/nats.md", "nats endpoints", service.Markdown()},
 		{"../../docs/operations.md", "stream settings", streams.StreamSettingsMarkdown()},

@@ -1,7 +1,15 @@
 package main
 
 import (
+	"crypto/x509"
 	"errors"
+	"io/fs"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/command"
 	"belfry/streams"
@@ -16,14 +24,58 @@ func (m mistake) Unwrap() error { return m.error }
 // serveError gives an error of the service its exit code, which tells a service
 // manager whether to start it again.
 func serveError(err error) error {
-	var refused *streams.Refusal
-	var configured mistake
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &refused), errors.As(err, &configured), errors.Is(err, errFolderLost),
-		errors.Is(err, streams.ErrForeign), errors.Is(err, streams.ErrPartitions):
+	case needsPerson(err):
 		return command.NeedsPerson(err)
 	}
 	return command.StartAgain(err)
+}
+
+// needsPerson reports whether the same start fails again until a person has done
+// something. In doubt it does not: a service that is started in vain once a second
+// is better than one that stays down for a cause that is gone.
+func needsPerson(err error) bool {
+	var refusal *streams.Refusal
+	var configured mistake
+	switch {
+	case errors.As(err, &configured):
+		return true
+	case errors.As(err, &refusal):
+		return !saysOfWant(refusal.Reason)
+	case isOfWant(err):
+		return false
+	}
+	for _, stays := range []error{
+		errFolderLost, streams.ErrForeign, streams.ErrPartitions, streams.ErrManifest,
+		fs.ErrPermission, fs.ErrNotExist, syscall.ENOTDIR, syscall.EISDIR, syscall.EROFS, syscall.ENAMETOOLONG, syscall.ELOOP,
+		nats.ErrSecureConnRequired, nats.ErrSecureConnWanted, nats.ErrNkeysNotSupported,
+	} {
+		if errors.Is(err, stays) {
+			return true
+		}
+	}
+	var unknown x509.UnknownAuthorityError
+	var otherName x509.HostnameError
+	return errors.As(err, &unknown) || errors.As(err, &otherName) || refusedForGood(err)
+}
+
+// refusedForGood reports whether JetStream refuses what is asked for, as by a limit
+// of the account. What it cannot do or find now it may later.
+func refusedForGood(err error) bool {
+	var refused *jetstream.APIError
+	return errors.As(err, &refused) && refused.Code >= 400 && refused.Code < 500 && refused.Code != 404 && refused.Code != 408
+}
+
+// wants are the errors of want, which are over when there is room again.
+var wants = []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM}
+
+func isOfWant(err error) bool {
+	return slices.ContainsFunc(wants, func(want error) bool { return errors.Is(err, want) })
+}
+
+// saysOfWant is isOfWant for the words of nats-server.
+func saysOfWant(words string) bool {
+	return slices.ContainsFunc(wants, func(want error) bool { return strings.Contains(words, want.Error()) })
 }

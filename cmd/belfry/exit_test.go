@@ -1,11 +1,19 @@
 package main
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/command"
@@ -29,6 +37,22 @@ func TestServeExitCodes(t *testing.T) {
 		{&streams.Refusal{Fault: fault.StreamMissing}, 78},
 		{streams.ErrForeign, 78},
 		{streams.ErrPartitions, 78},
+		{streams.ErrManifest, 78},
+		{errLimit, 75},
+		{errDataInUse, 75},
+		{&fs.PathError{Op: "mkdir", Path: "data", Err: syscall.EACCES}, 78},
+		{&fs.PathError{Op: "mkdir", Path: "data", Err: syscall.EROFS}, 78},
+		{&fs.PathError{Op: "mkdir", Path: "data", Err: syscall.ENOSPC}, 75},
+		{errors.Join(unreadable(&fs.PathError{Op: "open", Path: "1.blk", Err: syscall.EMFILE}), fs.ErrPermission), 75},
+		{unreadable(&fs.PathError{Op: "open", Path: "1.blk", Err: syscall.EACCES}), 78},
+		{&streams.Refusal{Fault: fault.StreamUnrecovered, Reason: "open 1.blk: too many open files"}, 75},
+		{&net.OpError{Op: "listen", Err: syscall.EADDRINUSE}, 75},
+		{&net.OpError{Op: "listen", Err: syscall.EACCES}, 78},
+		{x509.UnknownAuthorityError{}, 78},
+		{nats.ErrAuthorization, 75}, // its user may be made yet
+		{&jetstream.APIError{Code: 400, ErrorCode: 10026, Description: "maximum number of streams reached"}, 78},
+		{&jetstream.APIError{Code: 503, ErrorCode: 10039, Description: "JetStream not enabled for account"}, 75},
+		{nats.ErrTimeout, 75},
 	} {
 		err := tt.err
 		if err != nil {
@@ -75,5 +99,45 @@ func TestExitOnWhatOthersLeft(t *testing.T) {
 				t.Errorf("exit code %d, want 78 and %q:\n%s", exitCode(err), tt.words, out)
 			}
 		})
+	}
+}
+
+// The exit codes of the service tell a service manager whether to start it again.
+func TestExitCodesOfTheService(t *testing.T) {
+	t.Parallel()
+	missing := filepath.Join(t.TempDir(), "missing")
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	ns := natstest.StartWith(t, &server.Options{Username: "u", Password: "p"})
+	for _, tc := range []struct {
+		name string
+		args []string
+		want int
+	}{
+		{"no such server", []string{"--nats-url", "nats://127.0.0.1:1"}, 75},
+		{"no data", []string{"--existing-data", "--data", missing, "--nats-listen", ":-1"}, 78},
+		{"a file in the place of the data", []string{"--data", os.Args[0], "--nats-listen", ":-1"}, 78},
+		{"no place for the data", []string{"--data", "/proc/belfry", "--nats-listen", ":-1"}, 78},
+		{"the port is taken", []string{"--listen", taken.Addr().String(), "--data", filepath.Join(t.TempDir(), "data"), "--nats-listen", ":-1"}, 75},
+		{"no file with credentials", []string{"--nats-url", ns.ClientURL(), "--creds", missing}, 78},
+		{"no file with authorities", []string{"--nats-url", ns.ClientURL(), "--tlsca", missing}, 78},
+		{"no such context", []string{"--context", "none"}, 78},
+		{"a password that is not accepted yet", []string{"--nats-url", strings.Replace(ns.ClientURL(), "://", "://u:wrong@", 1)}, 75},
+		{"no file with a token", []string{"--admin-token-file", missing}, 78},
+		{"no NATS configuration", []string{"--nats-config", missing}, 78},
+		{"no such flag", []string{"--no-such-flag"}, 78},
+		{"not accepted", []string{"--listen", ":0"}, 78},
+	} {
+		args := append([]string{"serve", "--listen", "127.0.0.1:0"}, tc.args...)
+		out, err := program(t, []string{"HOME=" + t.TempDir()}, args...).CombinedOutput()
+		if exitCode(err) != tc.want {
+			t.Errorf("%s: exit code %d, want %d:\n%s", tc.name, exitCode(err), tc.want, out)
+		}
+	}
+	if err := serveError(fmt.Errorf("x: %w", errFolderLost)); !errors.Is(err, errFolderLost) {
+		t.Errorf("the error is lost: %v", err)
 	}
 }

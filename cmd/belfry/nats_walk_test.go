@@ -122,7 +122,7 @@ func (w *walk) kept(t *testing.T) map[string]string {
 		}
 		for subject := range full.State.Subjects {
 			switch {
-			case strings.HasPrefix(subject, "$KV.belfry.lease."), strings.HasPrefix(subject, "$KV.belfry.node."), strings.HasPrefix(subject, "$KV.belfry.clock."), strings.HasPrefix(subject, "$KV.belfry.floors."): // written every few seconds
+			case strings.HasPrefix(subject, "$KV.belfry.lease."), strings.HasPrefix(subject, "$KV.belfry.node."), strings.HasPrefix(subject, "$KV.belfry.clock."), strings.HasPrefix(subject, "$KV.belfry.floors."), strings.HasSuffix(subject, ".probe"): // written every few seconds
 			case strings.HasSuffix(subject, ".walk") || strings.Contains(subject, ".games.walk."), subject == "fires.games.turns": // the walker's own
 			default:
 				m, err := stream.GetLastMsgForSubject(t.Context(), subject)

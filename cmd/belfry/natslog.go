@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"belfry/internal/loglimit"
 )
@@ -21,7 +22,12 @@ type natsLog struct {
 	first error      // the first fatal message
 	said  []string   // the last warnings and errors
 	hurt  []damageLine
+	told  map[string]time.Time // when each warning and error was last logged
 }
+
+// repeatAfter is when a warning or error is logged again: the server repeats some
+// every two seconds, as long as a disk is full.
+const repeatAfter = 10 * time.Minute
 
 // maxSaid bounds the warnings and errors that are kept, and those of damage that
 // nobody has asked for.
@@ -129,9 +135,26 @@ func (l *natsLog) say(level slog.Level, format string, v []any) {
 	if client, is := clientLine(said); is {
 		ctx = loglimit.Outside(ctx, client)
 	} else {
+		if level > slog.LevelInfo && l.repeats(said, time.Now()) {
+			level = slog.LevelDebug
+		}
 		ctx = loglimit.Named(ctx, "nats-server: "+format)
 	}
 	l.log.Log(ctx, level, "nats-server", "said", said)
+}
+
+// repeats reports whether the line was logged a moment ago.
+func (l *natsLog) repeats(said string, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if last, ok := l.told[said]; ok && now.Sub(last) < repeatAfter {
+		return true
+	}
+	if l.told == nil || len(l.told) >= maxSaid {
+		l.told = map[string]time.Time{}
+	}
+	l.told[said] = now
+	return false
 }
 
 // fromClient is how a line about one connection from outside begins: with its

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -28,6 +29,28 @@ func TestClientLines(t *testing.T) {
 		if got, is := clientLine(said); got != want || is != (want != "") {
 			t.Errorf("%s: it is of the kind %q, %v; want %q", said, got, is, want)
 		}
+	}
+}
+
+// What the server repeats as long as something lasts, as a full disk, is logged once,
+// and again after a while. It is still what the server last said.
+func TestServerRepeatsItself(t *testing.T) {
+	t.Parallel()
+	var log logtest.Log
+	l := &natsLog{log: log.Logger()}
+	for range 100 {
+		l.Errorf("JetStream failed to store a msg on stream '%s': %s", "$G > KV_jobs_0", "no space left on device")
+		l.Errorf("JetStream failed to store a msg on stream '%s': %s", "$G > FIRES", "no space left on device")
+	}
+	if n := strings.Count(log.String(), "level=ERROR msg=nats-server"); n != 2 {
+		t.Errorf("two errors that are repeated are logged %d times, want 2:\n%s", n, log.String())
+	}
+	if said := l.about("FIRES"); len(said) == 0 || !strings.Contains(said[len(said)-1], "no space left") {
+		t.Errorf("the server said of FIRES: %q", said)
+	}
+	now := time.Now()
+	if l.repeats("a line", now) || !l.repeats("a line", now.Add(repeatAfter-1)) || l.repeats("a line", now.Add(repeatAfter)) {
+		t.Error("a line is not logged once in a while")
 	}
 }
 

@@ -53,9 +53,6 @@ func serve(ctx context.Context, cfg Config, logTo io.Writer) error {
 	}
 	// Stop finishes what is in flight although ctx is over, and has its own bound.
 	stopped := srv.Stop(context.WithoutCancel(ctx))
-	if failure == nil {
-		return stopped
-	}
 	return serveError(errors.Join(failure, stopped))
 }
 

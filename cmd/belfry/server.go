@@ -42,6 +42,7 @@ type Server struct {
 	dataEvery time.Duration
 
 	syncAlways bool          // of the embedded server; set by start
+	storeLimit int64         // of the embedded server, as configured; else it is from the free space
 	usersApart bool          // the embedded server has an account for its users; set by start
 	natsCounts *metrics.NATS // set by start
 

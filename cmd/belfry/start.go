@@ -89,7 +89,7 @@ func (s *Server) startTelemetry(ctx context.Context) (telemetry, error) {
 	}
 	tracer, err := tracing.FromEnv(ctx, version, s.log)
 	if err != nil {
-		return telemetry{}, err
+		return telemetry{}, mistake{err}
 	}
 	if tracer != nil {
 		s.onStop("traces", tracesLimit, tracer.Shutdown)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 	"time"
 
 	"belfry/streams"
@@ -26,10 +27,41 @@ const (
 
 var errStuck = errors.New("nats-server takes no writes any more, though the disk does; a new start will")
 
+// errLimit: without max_file_store nats-server takes three quarters of the space that
+// there is at its start for its limit. After a start on a full disk that is less than
+// it has, for ever.
+var errLimit = errors.New("nats-server's limit of storage is from a time when there was less space; a new start takes a higher one")
+
+// outgrown says why writes are refused for want of storage, if a new start would
+// have a limit that takes some.
+func (s *Server) outgrown(store *streams.Store) string {
+	since, why := store.Short()
+	if why == "" || s.storeLimit > 0 || time.Since(since) < stuckAfter {
+		return ""
+	}
+	now, err := s.disk.server.Jsz(nil)
+	if err != nil {
+		return ""
+	}
+	free, err := s.disk.dir.free()
+	if err != nil {
+		return ""
+	}
+	next := (free + now.Store) / 4 * 3
+	if next < uint64(now.Config.MaxStore)+tryBytes || next < now.Store+tryBytes {
+		return ""
+	}
+	return fmt.Sprintf("%s; the limit is %d bytes, and would be %d", why, now.Config.MaxStore, next)
+}
+
 // watchStorage ends with an error when only a new start helps.
 func (s *Server) watchStorage(ctx context.Context, store *streams.Store) error {
 	told := false
 	for pause(ctx, time.Second) {
+		if why := s.outgrown(store); why != "" {
+			s.log.Error(errLimit.Error(), "reason", why)
+			return fmt.Errorf("%w: %s", errLimit, why)
+		}
 		since, why := store.Stuck(ctx)
 		if why == "" {
 			told = false
@@ -91,6 +123,15 @@ const (
 	tryBytes = 8 << 20
 	tryOpen  = 64
 )
+
+// free is how many bytes the file system of the data folder has left.
+func (d *dataDir) free() (uint64, error) {
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(d.path, &fs); err != nil {
+		return 0, err
+	}
+	return uint64(fs.Bavail) * uint64(fs.Bsize), nil
+}
 
 // takesWrites writes a file of some MB into the data folder.
 func (d *dataDir) takesWrites() (err error) {

@@ -1,85 +1,32 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"golang.org/x/sys/unix"
 
-	"belfry/internal/waittest"
+	"belfry/internal/natstest"
 )
 
-// smallDisk is a folder on a file system of so many bytes.
-func smallDisk(t *testing.T, size int) string {
-	t.Helper()
-	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%d", size)); err != nil {
-		t.Skipf("no file system can be mounted here, as needed for a full disk: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, 0); err != nil {
-			t.Errorf("couldn't unmount %s: %v", dir, err)
-		}
-	})
-	return dir
-}
+// untilLate is when the jobs of these tests are due: after all that they wait for.
+const untilLate = 35 * time.Second
 
-// tryPost sends a job and returns the answer and how long it took.
-func tryPost(t *testing.T, p *running, id string, due time.Time) (status int, text string, took time.Duration) {
+// accept sends some jobs that a service accepts.
+func (a answers) accept(t *testing.T, p *running, due time.Time) {
 	t.Helper()
-	began := time.Now()
-	body := fmt.Sprintf(`{"id":%q,"trigger_time":%d,"meta":{},"route":"r"}`, id, due.UnixMilli())
-	rsp, err := http.Post(p.ready["api"]+"/job/games/c", "application/json", strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rsp.Body.Close()
-	answer, err := io.ReadAll(rsp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return rsp.StatusCode, string(answer), time.Since(began)
-}
-
-// becomesUnready waits until /readyz is 503 with those words.
-func becomesUnready(t *testing.T, client *http.Client, p *running, words ...string) {
-	t.Helper()
-	waittest.Eventually(t, func() string {
-		rsp, err := client.Get(p.ready["api"] + "/readyz")
-		if err != nil {
-			return err.Error()
+	postTo(t, p, "/route/games", `{"id":"r","type":"NATS"}`)
+	for n := range 20 {
+		if code, _ := a.post(t, p, fmt.Sprint(n), due); code != "" {
+			t.Fatalf("job %d: %s", n, code)
 		}
-		defer rsp.Body.Close()
-		text, err := io.ReadAll(rsp.Body)
-		for _, w := range append(words, "E304") {
-			if err != nil || rsp.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(text), w) {
-				return fmt.Sprintf("/readyz is %d %s, %v; want 503 and %q", rsp.StatusCode, text, err, w)
-			}
-		}
-		return ""
-	})
-}
-
-// endsToStartAgain waits until the process has ended as it does once its disk takes
-// writes again, and returns its log.
-func endsToStartAgain(t *testing.T, p *running) string {
-	t.Helper()
-	log := p.wait(t)
-	if exitCode(p.err) != 75 || !strings.Contains(log, errStuck.Error()) {
-		t.Fatalf("exit code %d, want 75 and %q in the log:\n%s", exitCode(p.err), errStuck, log)
 	}
-	if n := strings.Count(log, "writes to a stream do not work"); n == 0 || n > 30 {
-		t.Errorf("the log says %d times that writes do not work, want once for each stream", n)
-	}
-	return log
 }
 
 // A disk that was full once: /readyz says so with the system's words, requests are
@@ -89,62 +36,53 @@ func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	data := filepath.Join(smallDisk(t, 64<<20), "data")
 	p := startProgram(t, data)
-	postTo(t, p, "/route/games", `{"id":"r","type":"NATS"}`)
-	due := time.Now().Add(20 * time.Second)
-	accepted := 0
-	for ; accepted < 20; accepted++ {
-		if status, text, _ := tryPost(t, p, fmt.Sprint(accepted), due); status != http.StatusOK {
-			t.Fatalf("job %d: %d %s", accepted, status, text)
-		}
-	}
-	filler := filepath.Join(filepath.Dir(data), "filler")
-	f, err := os.Create(filler)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for n := 1 << 20; n > 0; {
-		if _, err := f.Write(make([]byte, n)); err != nil {
-			n /= 2
-		}
-	}
-	f.Close()
+	due, sent := time.Now().Add(untilLate), answers{}
+	sent.accept(t, p, due)
+	free := fill(t, filepath.Dir(data))
 	becomesUnready(t, http.DefaultClient, p, "no space left on device")
-	waittest.Eventually(t, func() string { // there is room for some in the page of the file
-		if status, text, _ := tryPost(t, p, fmt.Sprint(accepted), due); status == http.StatusOK {
-			accepted++
-			return "one more job is accepted"
-		} else if status != http.StatusServiceUnavailable {
-			t.Fatalf("a job on a full disk: %d %s", status, text)
-		}
-		return ""
-	})
-	becomesUnready(t, http.DefaultClient, p, "KV_jobs_0")
-	status, text, took := tryPost(t, p, "late", due)
-	if status != http.StatusServiceUnavailable || !strings.Contains(text, "E302") || took > 4*time.Second { // an answer that does not come is waited for 5 s
-		t.Errorf("a job on a full disk: %d %s after %v, want 503 E302 at once", status, text, took)
-	}
+	sent.jobsUntilRefused(t, p, due)
 	if got := getFrom(t, p, "/healthz", http.StatusOK, nil); got == "" {
 		t.Error("/healthz is empty")
 	}
-	if err := os.Remove(filler); err != nil {
-		t.Fatal(err)
+	free()
+	log := endsToStartAgain(t, p, errStuck)
+	if n := strings.Count(log, "JetStream failed to store a msg on stream '$G > KV_jobs_0'"); n > 3 { // in the reasons, too
+		t.Errorf("the log says %d times that a message is not stored:\n%s", n, log)
 	}
-	endsToStartAgain(t, p)
 
 	again := startProgram(t, data, "--existing-data")
 	getFrom(t, again, "/readyz", http.StatusOK, nil)
-	if n := countJobs(t, again); n != accepted {
-		t.Errorf("there are %d jobs, want %d; %s", n, accepted, getFrom(t, again, "/job/games?limit=1000", http.StatusOK, nil))
+	allFire(t, again, sent.kept(t, again, due))
+	again.kill(t)
+	if log = again.rest(); strings.Contains(log, `"level":"ERROR"`) {
+		t.Errorf("the next start has errors:\n%s", log)
 	}
-	for id := range accepted {
-		waittest.Eventually(t, func() string {
-			var j struct{ Status string }
-			if getFrom(t, again, fmt.Sprintf("/job/games/c/%d", id), http.StatusOK, &j); j.Status != "published" {
-				return fmt.Sprintf("job %d is %s", id, j.Status)
-			}
-			return ""
-		})
+}
+
+// A start on a full disk harms nothing: nats-server takes its limit of storage from
+// the space that there is then, so when there is more the process ends to be started
+// again.
+func TestStartOnAFullDisk(t *testing.T) {
+	t.Parallel()
+	data := filepath.Join(smallDisk(t, 64<<20), "data")
+	p := startProgram(t, data)
+	due, sent := time.Now().Add(untilLate), answers{}
+	sent.accept(t, p, due)
+	p.kill(t)
+	free := fill(t, filepath.Dir(data))
+	p = startProgram(t, data, "--existing-data")
+	becomesUnready(t, http.DefaultClient, p, "KV_jobs_0", "insufficient resources")
+	if code, took := sent.post(t, p, "late", due); code != "E302" || took > 2*time.Second {
+		t.Errorf("a job on a full disk: %s after %v, want E302 at once", code, took)
 	}
+	free()
+	log := endsToStartAgain(t, p, errLimit)
+	if n := strings.Count(log, "couldn't take the partition yet"); n > 1 {
+		t.Errorf("the log says %d times that the partition cannot be taken:\n%s", n, log)
+	}
+	again := startProgram(t, data, "--existing-data")
+	getFrom(t, again, "/readyz", http.StatusOK, nil)
+	allFire(t, again, sent.kept(t, again, due))
 }
 
 // The same with a limit of open files that was reached once.
@@ -152,16 +90,11 @@ func TestNoFilesLeft(t *testing.T) {
 	t.Parallel()
 	data := filepath.Join(t.TempDir(), "data")
 	p := startProgram(t, data)
-	postTo(t, p, "/route/games", `{"id":"r","type":"NATS"}`)
-	tryPost(t, p, "0", time.Now().Add(time.Hour))
-	pid := p.cmd.Process.Pid
-	var was unix.Rlimit
-	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &was); err != nil {
-		t.Skipf("the limits of another process cannot be changed here: %v", err)
-	}
-	// On a connection that is kept: a test server that ends closes those of the
-	// default client.
-	own := &http.Client{Transport: &http.Transport{}}
+	due, sent := time.Now().Add(time.Hour), answers{}
+	sent.accept(t, p, due)
+	// On the one connection that is kept: a second one, which a client opens when the
+	// first is not back in time, is never accepted now.
+	own := &http.Client{Transport: &http.Transport{MaxConnsPerHost: 1}, Timeout: 30 * time.Second}
 	t.Cleanup(own.CloseIdleConnections)
 	rsp, err := own.Get(p.ready["api"] + "/healthz")
 	if err != nil {
@@ -171,44 +104,58 @@ func TestNoFilesLeft(t *testing.T) {
 		t.Fatal(err)
 	}
 	rsp.Body.Close()
-	few := was
-	few.Cur = 8
-	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &few, nil); err != nil {
-		t.Fatal(err)
-	}
+	lift := limited(t, p, unix.RLIMIT_NOFILE, 8)
 	becomesUnready(t, own, p, "too many open files")
-	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &was, nil); err != nil {
-		t.Fatal(err)
-	}
-	endsToStartAgain(t, p)
+	lift()
+	endsToStartAgain(t, p, errStuck)
 	again := startProgram(t, data, "--existing-data")
 	getFrom(t, again, "/readyz", http.StatusOK, nil)
-	if n := countJobs(t, again); n != 1 {
-		t.Errorf("there are %d jobs, want 1", n)
-	}
+	sent.kept(t, again, due)
 }
 
-// The exit codes of the service tell a service manager whether to start it again.
-func TestExitCodesOfTheService(t *testing.T) {
+// An error of the system that passes, as one of a disk: nats-server keeps it.
+func TestPassingWriteError(t *testing.T) {
 	t.Parallel()
-	missing := filepath.Join(t.TempDir(), "missing")
-	for _, tc := range []struct {
-		name string
-		args []string
-		want int
-	}{
-		{"no such server", []string{"--nats-url", "nats://127.0.0.1:1"}, 75},
-		{"no data", []string{"--existing-data", "--data", missing, "--nats-listen", ":-1"}, 78},
-		{"a file in the place of the data", []string{"--data", os.Args[0], "--nats-listen", ":-1"}, 75},
-		{"not accepted", []string{"--listen", ":0"}, 78},
-	} {
-		args := append([]string{"serve", "--listen", "127.0.0.1:0"}, tc.args...)
-		out, err := program(t, nil, args...).CombinedOutput()
-		if exitCode(err) != tc.want {
-			t.Errorf("%s: exit code %d, want %d:\n%s", tc.name, exitCode(err), tc.want, out)
-		}
+	data := filepath.Join(t.TempDir(), "data")
+	p := startProgram(t, data)
+	due, sent := time.Now().Add(untilLate), answers{}
+	sent.accept(t, p, due)
+	lift := limited(t, p, unix.RLIMIT_FSIZE, 1)
+	if code, _ := sent.post(t, p, "broken", due); code != "E303" && code != "E302" {
+		t.Errorf("a job that cannot be written: %q", code)
 	}
-	if err := serveError(fmt.Errorf("x: %w", errFolderLost)); !errors.Is(err, errFolderLost) {
-		t.Errorf("the error is lost: %v", err)
+	becomesUnready(t, http.DefaultClient, p, "KV_jobs_0", "file too large")
+	if code, took := sent.post(t, p, "late", due); code != "E302" || took > 2*time.Second {
+		t.Errorf("a job while none can be written: %s after %v, want E302 at once", code, took)
+	}
+	lift()
+	endsToStartAgain(t, p, errStuck)
+	again := startProgram(t, data, "--existing-data")
+	getFrom(t, again, "/readyz", http.StatusOK, nil)
+	allFire(t, again, sent.kept(t, again, due))
+}
+
+// A full disk of a NATS server of one's own: Belfry says so, answers at once and
+// stays, and goes on when that server is started again.
+func TestFullDiskOfAnotherServer(t *testing.T) {
+	t.Parallel()
+	disk := smallDisk(t, 64<<20)
+	ns := natstest.StartWith(t, &server.Options{StoreDir: filepath.Join(disk, "data")})
+	p := startServing(t, "--nats-url", ns.ClientURL(), "--partitions", "1")
+	due, sent := time.Now().Add(untilLate), answers{}
+	sent.accept(t, p, due)
+	free := fill(t, disk)
+	sent.jobsUntilRefused(t, p, due)
+	becomesUnready(t, http.DefaultClient, p, "the server does not answer them")
+	free()
+	ns.Restart()
+	getFrom(t, p, "/readyz", http.StatusOK, nil)
+	allFire(t, p, sent.kept(t, p, due))
+	p.kill(t)
+	log := p.rest()
+	for _, line := range []string{"writes to a stream do not work", "writes to the stream work again"} {
+		if n := strings.Count(log, line); n == 0 || n > 12 {
+			t.Errorf("%q is said %d times, want once for each stream:\n%s", line, n, log)
+		}
 	}
 }

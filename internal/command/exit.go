@@ -45,8 +45,8 @@ var exits = []Exit{
 	{exitConflict, "It stands as it is: the id is taken, it is too late, or it has changed meanwhile.",
 		[]string{"E102", "E103", "E104", "E105", "E107", "E108", "E109", "E110", "E111", "E112", "E141", "E306"}},
 	{exitUnavailable, "The server cannot be reached, or cannot do it now. It is safe to try again; where a second try would make a second thing, the error says what to do.", []string{"E302", "E303", "E304", "E305", "E429"}},
-	{exitAgain, "Only of `belfry serve`: it could not start, or could not go on, for a reason that may pass. Start it again.", nil},
-	{exitPerson, "Only of `belfry serve`: a person is needed. Its configuration is not accepted, its data is missing, damaged or not where it was, or streams that are not Belfry's are in the way. The same start fails again.", nil},
+	{exitAgain, "Only of `belfry serve`: it could not start, go on or stop as it should, for a reason that may pass, such as a full disk, a taken port, or a NATS server that is away or does not take its user. Start it again.", nil},
+	{exitPerson, "Only of `belfry serve`: a person is needed. Its configuration is not accepted, a file may not be read or written, its data is missing or not where it was, JetStream refuses what Belfry needs, or streams that are not Belfry's are in the way. The same start fails again.", nil},
 	{exitInterrupted, "Interrupted by a signal.", nil},
 }
 

@@ -22,7 +22,7 @@ import (
 // all records something in every metric.
 func all(m *metrics.Metrics) {
 	p := m.Streams.Partition(0)
-	p.Stands(metrics.Counts{Waiting: 4, Overdue: 3, Held: 2, Firing: 1})
+	p.Stands(metrics.Counts{Waiting: 4, Overdue: 3, Held: 2, Firing: 1}, true)
 	m.Streams.Claimed(time.Millisecond)
 	m.Streams.Writable("FIRES", true)
 	m.Streams.Published(job.NATS, time.Millisecond)
@@ -269,7 +269,7 @@ func TestPartition(t *testing.T) {
 	t.Parallel()
 	m := metrics.New(metrics.Build{})
 	p := m.Streams.Partition(7)
-	p.Stands(metrics.Counts{Waiting: 30, Overdue: 20, Held: 5, Firing: 10})
+	p.Stands(metrics.Counts{Waiting: 30, Overdue: 20, Held: 5, Firing: 10}, true)
 	want := map[string]float64{
 		"belfry_timer_partition_owned": 1, "belfry_jobs_waiting": 30, "belfry_jobs_overdue": 20, "belfry_jobs_held": 5, "belfry_jobs_firing": 10,
 	}

@@ -55,7 +55,7 @@ func newStreams(s *set) *Streams {
 	}
 	return &Streams{
 		owned:   s.gauges("belfry_timer_partition_owned", "1 if this process fires the jobs of the partition, else 0.", "partition"),
-		waiting: s.gauges("belfry_jobs_waiting", "Jobs that are scheduled or retrying, in the partitions that this process owns; as of the last second.", "partition"),
+		waiting: s.gauges("belfry_jobs_waiting", "Jobs that are scheduled or retrying, in the partitions that this process owns, or is to own and cannot take; as of the last second.", "partition"),
 		overdue: s.gauges("belfry_jobs_overdue", "Those of them that are due already and not held: a REST route has too many fires out, a route reaches its rate limit, the timer is behind, or they cannot be claimed because JetStream takes no writes.", "partition"),
 		held:    s.gauges("belfry_jobs_held", "Those of them that are due already and wait because their route is paused, or its breaker is not closed.", "partition"),
 		firing:  s.gauges("belfry_jobs_firing", "Jobs that are firing: claimed, and their end not yet written.", "partition"),
@@ -269,10 +269,13 @@ type Counts struct {
 	Firing  int
 }
 
-// Stands records the jobs of a partition that this process owns.
-func (p *Partition) Stands(c Counts) {
+// Stands records the jobs of a partition that this process owns, or is to own.
+func (p *Partition) Stands(c Counts, owned bool) {
 	if p != nil {
-		p.owned.Set(1)
+		p.owned.Set(0)
+		if owned {
+			p.owned.Set(1)
+		}
 		p.waiting.Set(float64(c.Waiting))
 		p.overdue.Set(float64(c.Overdue))
 		p.held.Set(float64(c.Held))

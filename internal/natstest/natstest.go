@@ -26,10 +26,14 @@ func Start(t testing.TB) *Server {
 	return StartWith(t, &server.Options{})
 }
 
-// StartWith is Start with options of the test's own, which say who may connect.
+// StartWith is Start with options of the test's own, which say who may connect, or
+// where the data is.
 func StartWith(t testing.TB, opts *server.Options) *Server {
 	t.Helper()
-	opts.Host, opts.Port, opts.JetStream, opts.StoreDir, opts.NoLog, opts.NoSigs = "127.0.0.1", -1, true, t.TempDir(), true, true
+	opts.Host, opts.Port, opts.JetStream, opts.NoLog, opts.NoSigs = "127.0.0.1", -1, true, true, true
+	if opts.StoreDir == "" {
+		opts.StoreDir = t.TempDir()
+	}
 	return start(t, opts)
 }
 

@@ -1,0 +1,76 @@
+package streams
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/internal/job"
+)
+
+// writeAnswer is what the answer to a write says of its stream.
+type writeAnswer int
+
+const (
+	saysNothing   writeAnswer = iota
+	isStored                  // it was stored
+	saysOfMessage             // it was refused for its own sake
+	isRefused                 // the stream takes none
+	noLeader                  // nobody took it, as in an election
+	noAnswer
+)
+
+// Codes of refusals that pass by themselves, as in an election, and of those that
+// speak of a message or of its batch alone.
+var (
+	passingRefusals = []jetstream.ErrorCode{10008, 10009, errCodeNoPeers}
+	messageRefusals = []jetstream.ErrorCode{
+		errCodeHeaderTooLarge, 10164, 10165, // too large, in flight, a bad time to live
+		10174, 10175, 10176, 10177, 10179, 10199, // of a batch
+		jetstream.JSErrCodeStreamWrongLastSequence, 10070, 10072,
+	}
+)
+
+func answerKind(err error) writeAnswer {
+	var refused *jetstream.APIError
+	switch {
+	case err == nil:
+		return isStored
+	case errors.Is(err, errNotConnected), errors.Is(err, nats.ErrMaxPayload), errors.Is(err, errNotSent), errors.Is(err, job.ErrUnavailable),
+		errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, context.Canceled):
+		return saysNothing
+	case errors.As(err, &refused) && slices.Contains(messageRefusals, refused.ErrorCode):
+		return saysOfMessage
+	case errors.As(err, &refused) && slices.Contains(passingRefusals, refused.ErrorCode):
+		return noLeader
+	case errors.As(err, &refused), errors.Is(err, errOtherStream):
+		return isRefused
+	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrNoStreamResponse):
+		return noLeader
+	}
+	return noAnswer
+}
+
+// tooLarge reports whether a stream refuses a message for its size.
+func tooLarge(err error) bool {
+	var refused *jetstream.APIError
+	return errors.As(err, &refused) && refused.ErrorCode == errCodeMessageTooLarge
+}
+
+// isFull reports whether a stream has reached a limit of its own.
+func isFull(err error) bool {
+	var refused *jetstream.APIError
+	return errors.As(err, &refused) && refused.ErrorCode == errCodeStoreFailed
+}
+
+// errCodeStoreFailed is max_bytes or max_msgs, with the limit in the words.
+const errCodeStoreFailed = 10077
+
+// isShort reports whether a server has no storage left for any stream.
+func isShort(err error) bool {
+	var refused *jetstream.APIError
+	return errors.As(err, &refused) && (refused.ErrorCode == 10023 || refused.ErrorCode == 10047)
+}
