@@ -16,6 +16,10 @@ const (
 	Gone        = gone
 	Final       = final
 	Interrupted = interrupted
+	PutOff      = putOff
+
+	BodyTime    = bodyTime
+	AnswerBytes = answerBytes
 
 	StoringPerSlot = storingPerSlot
 )
@@ -44,10 +48,7 @@ func CheckAddress(cfg Config, addr netip.Addr) error {
 }
 
 // SetResolver has the manager look names up elsewhere.
-func (m *Manager) SetResolver(r *net.Resolver) {
-	d := &net.Dialer{Resolver: r, ControlContext: guard{m.cfg.DenyPrivate, m.cfg.Allow}.control}
-	m.Transport().DialContext = d.DialContext
-}
+func (m *Manager) SetResolver(r *net.Resolver) { m.webhook.dialer.resolver = r }
 
 // FetchAfterResize has a pool of four slots shrink to one between its steps: when
 // the slots are reserved, and before they are fetched for.
@@ -62,4 +63,4 @@ func FetchAfterResize(ctx context.Context, inboxes Inboxes) error {
 }
 
 // Transport is for tests to dial elsewhere and to trust test servers.
-func (m *Manager) Transport() *http.Transport { return m.webhook.client.Transport.(staying).Transport }
+func (m *Manager) Transport() *http.Transport { return m.webhook.lanes.base }
