@@ -138,6 +138,9 @@ func (l *lane) make() *http.Transport {
 	if l.http1 {
 		t.Protocols = new(http.Protocols)
 		t.Protocols.SetHTTP1(true)
+		if t.TLSClientConfig != nil { // has what the base offers
+			t.TLSClientConfig.NextProtos = []string{"http/1.1"}
+		}
 	}
 	return t
 }

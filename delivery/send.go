@@ -117,9 +117,10 @@ func (s *sending) unanswered(err error) bool {
 	if !s.got || s.byte || errors.Is(err, errFlood) {
 		return false
 	}
-	// HTTP/2 has words of its own for a connection that is no more.
-	return classify(err) == classReset || s.reused && strings.Contains(err.Error(), "http2: client connection lost") ||
-		s.reused && strings.Contains(err.Error(), "http2: server sent GOAWAY")
+	// A transport has words of its own for a connection that was closed between two
+	// requests, and so has HTTP/2.
+	c := classify(err)
+	return c == classReset || s.reused && c == classOther
 }
 
 // silent reports whether a connection that was in use before got no answer in
