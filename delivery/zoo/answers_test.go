@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -229,32 +230,44 @@ func TestEndlessBody(t *testing.T) {
 
 // Receivers that hold their tries: the quiet route delivers all it has meanwhile.
 func TestReceiversThatHoldTheirTries(t *testing.T) {
-	for name, tt := range map[string]struct {
-		https  bool
-		handle func(int, net.Conn)
+	for _, tt := range []struct {
+		name, scheme string
+		handle       func(held <-chan struct{}) func(int, net.Conn)
+		want         job.Result // when the receiver closes at last
 	}{
-		"no answer":    {false, http1(false, func(_, _ int, c net.Conn, _ *http.Request) bool { _, _ = io.Copy(io.Discard, c); return false })},
-		"no handshake": {true, func(_ int, c net.Conn) { _, _ = io.Copy(io.Discard, c) }},
-		"trickling headers": {false, http1(false, func(_, _ int, c net.Conn, _ *http.Request) bool {
-			_, err := io.WriteString(c, "HTTP/1.1 200 OK\r\nX: ")
-			for err == nil {
-				_, err = io.WriteString(c, "x")
-				time.Sleep(20 * time.Millisecond) // the receiver's own pace
-			}
-			return false
-		})},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			scheme := "http"
-			if tt.https {
-				scheme = "https"
-			}
-			port := serve(t, "127.0.0.1:0", nil, tt.handle)
-			visit(t, animal{
-				url: local(scheme, port, "/"), of: job.Policy{Timeout: 10 * time.Second}, body: 100,
-				release: func() {}, want: failed("timeout after 10s"),
+		{"no answer", "http", func(held <-chan struct{}) func(int, net.Conn) {
+			return http1(false, func(_, _ int, c net.Conn, _ *http.Request) bool {
+				<-held
+				_, err := io.WriteString(c, ok1)
+				return err == nil
 			})
+		}, delivered},
+		{"no handshake", "https", func(held <-chan struct{}) func(int, net.Conn) {
+			return func(_ int, c net.Conn) { <-held }
+		}, failed("connection reset")},
+		{"trickling headers", "http", func(held <-chan struct{}) func(int, net.Conn) {
+			return http1(false, func(_, _ int, c net.Conn, _ *http.Request) bool {
+				tick := time.NewTicker(20 * time.Millisecond)
+				defer tick.Stop()
+				_, err := io.WriteString(c, "HTTP/1.1 200 OK\r\nX: ")
+				for err == nil {
+					_, err = io.WriteString(c, "x")
+					select {
+					case <-held:
+						return false
+					case <-tick.C:
+					}
+				}
+				return false
+			})
+		}, failed("connection reset")},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			held := make(chan struct{})
+			release := sync.OnceFunc(func() { close(held) })
+			port := serve(t, "127.0.0.1:0", nil, tt.handle(held))
+			t.Cleanup(release)
+			visit(t, animal{url: local(tt.scheme, port, "/"), of: job.Policy{Timeout: job.MaxTimeout}, body: 100, release: release, want: tt.want})
 		})
 	}
 }

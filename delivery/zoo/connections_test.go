@@ -1,7 +1,6 @@
 package zoo_test
 
 import (
-	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -262,6 +261,3 @@ func TestHTTP2ConnectionThatGoesAway(t *testing.T) {
 		}
 	}
 }
-
-// hold is for receivers that hold their tries until they are let go.
-func hold() (ctx context.Context, release func()) { return context.WithCancel(context.Background()) }
