@@ -64,3 +64,15 @@ func FetchAfterResize(ctx context.Context, inboxes Inboxes) error {
 
 // Transport is for tests to dial elsewhere and to trust test servers.
 func (m *Manager) Transport() *http.Transport { return m.webhook.lanes.base }
+
+// Lanes returns how many routes have connections, or may have.
+func (m *Manager) Lanes() int {
+	m.webhook.lanes.mu.Lock()
+	defer m.webhook.lanes.mu.Unlock()
+	return len(m.webhook.lanes.of)
+}
+
+// HoldLane has a route hold what it needs for its connections.
+func (m *Manager) HoldLane(id string) {
+	m.webhook.lanes.take(job.RouteKey{DB: "db", ID: id}).transport()
+}
