@@ -130,16 +130,39 @@ func asciiHost(authority string) (string, error) {
 		name = meant
 	}
 	if isASCII(name) {
+		if !canBeLookedUp(name) {
+			return "", job.BadURL("its host is not a name that can be looked up")
+		}
 		return name + port, nil
 	}
 	ascii, err := idna.Lookup.ToASCII(name)
-	if err != nil {
+	if err != nil || !canBeLookedUp(ascii) {
 		return "", job.BadURL("its host is not a name that can be looked up")
 	}
 	if _, err := netip.ParseAddr(ascii); err == nil {
 		return "", job.BadURL("its host is an address in other digits than 0 to 9")
 	}
 	return ascii + port, nil
+}
+
+// canBeLookedUp reports whether a name has a form that name servers know; RFC 1035,
+// section 2.3.4, with the underscores that are in use. An empty one is for
+// [job.Route.Target].
+func canBeLookedUp(name string) bool {
+	if name = strings.TrimSuffix(name, "."); len(name) > 253 {
+		return false
+	}
+	if name == "" {
+		return true
+	}
+	for label := range strings.SplitSeq(name, ".") {
+		if label == "" || len(label) > 63 || strings.ContainsFunc(label, func(c rune) bool {
+			return c != '-' && c != '_' && (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z')
+		}) {
+			return false
+		}
+	}
+	return true
 }
 
 func isASCII(s string) bool {

@@ -55,6 +55,11 @@ func TestWebhookURLIsShownAsItIsSent(t *testing.T) {
 
 		{"http://h.example/#top", ""}, {"http://h.example#", ""}, {"h.example/?a#b", ""},
 		{"http://１２７.0.0.1/", ""}, {"http://h%20h.example/", ""}, {"http://ä_b.example/", ""}, {"http://xn--ü.example/", ""},
+		{"http://my_host.example./", "http://my_host.example./"}, {"http://h..example/", ""}, {"http://.example/", ""},
+		{"http://a$b.example/", ""}, {"http://a(b).example/", ""}, {`http://a"b.example/`, ""}, {`http://h.example\x`, ""},
+		{"http://" + strings.Repeat("a", 63) + ".example/", "http://" + strings.Repeat("a", 63) + ".example/"},
+		{"http://" + strings.Repeat("a", 64) + ".example/", ""}, {"http://" + strings.Repeat("a.", 127) + "a/", ""},
+		{"http://" + strings.Repeat("ä", 60) + ".example/", ""},
 		{"http://[::1%25ä]/", ""}, {"http://a%2Fb.example/", ""}, {"http://a%0ab.example/", ""}, {"http://%FF.example/", ""},
 	} {
 		r, err := contract.ParseRoute(routeBody(t, tt.given, ""), key)
