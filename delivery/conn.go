@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -28,12 +29,20 @@ type conn struct {
 	net.Conn
 	lost atomic.Bool // the receiver takes no more
 
+	// ended is told once, when a connection that was written to ends, whether the
+	// receiver said anything.
+	ended        func(heard bool)
+	once         sync.Once
+	wrote, heard atomic.Bool
+
 	mu   sync.Mutex // guards what follows
 	open int        // answers that are awaited
 	left int        // bytes that may still come
 }
 
-func newConn(c net.Conn) *conn { return &conn{Conn: c, left: answerBytes} }
+func (d *dialer) newConn(c net.Conn, to netip.AddrPort) *conn {
+	return &conn{Conn: c, left: answerBytes, ended: func(heard bool) { d.silent.note(to, heard) }}
+}
 
 // connOf returns the connection below what a transport says it got.
 func connOf(c net.Conn) *conn {
@@ -63,6 +72,9 @@ func (c *conn) end() {
 
 func (c *conn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
+	if n > 0 {
+		c.heard.Store(true)
+	}
 	c.mu.Lock()
 	c.left -= n
 	flood := c.left < 0
@@ -74,7 +86,15 @@ func (c *conn) Read(b []byte) (int, error) {
 	return n, err
 }
 
+func (c *conn) Close() error {
+	if c.wrote.Load() {
+		c.once.Do(func() { c.ended(c.heard.Load()) })
+	}
+	return c.Conn.Close()
+}
+
 func (c *conn) Write(b []byte) (int, error) {
+	c.wrote.Store(true)
 	if c.lost.Load() {
 		return len(b), nil
 	}

@@ -26,6 +26,7 @@ const (
 type dialer struct {
 	resolver *net.Resolver // nil is the system's
 	guard    guard
+	silent   silent
 }
 
 // tryEnd is the key of the end of the try for which a connection is dialed. A
@@ -51,19 +52,28 @@ func (d *dialer) DialContext(ctx context.Context, network, address string) (net.
 	if err != nil {
 		return nil, err
 	}
-	addrs, err := d.lookup(ctx, host)
+	found, err := d.lookup(ctx, host)
 	if err != nil {
 		return nil, err
 	}
+	number, err := net.DefaultResolver.LookupPort(ctx, network, port)
+	if err != nil {
+		return nil, err
+	}
+	addrs := make([]netip.AddrPort, len(found))
+	for i, a := range found {
+		addrs[i] = netip.AddrPortFrom(a, uint16(number))
+	}
+	d.silent.last(addrs)
 	// Half of the time is for the starts, so that the last address has the rest.
 	stagger := min(dialStagger, time.Until(end)/time.Duration(2*len(addrs)))
-	c, err := d.race(ctx, network, addrs, port, stagger)
+	c, err := d.race(ctx, network, addrs, stagger)
 	if err != nil {
 		return nil, err
 	}
 	// A handshake that is never answered ends with the try.
-	_ = c.SetDeadline(end)
-	return newConn(c), nil
+	_ = c.conn.SetDeadline(end)
+	return d.newConn(c.conn, c.to), nil
 }
 
 // lookup returns the addresses of a host, the families in turns.
@@ -110,13 +120,14 @@ func inTurns(found []netip.Addr) []netip.Addr {
 // dialed is what came of one address.
 type dialed struct {
 	at   int
+	to   netip.AddrPort
 	conn net.Conn
 	err  error
 }
 
 // race calls the addresses one after the other, each when the one before has
 // failed or has not answered for a while, and returns the first connection.
-func (d *dialer) race(ctx context.Context, network string, addrs []netip.Addr, port string, stagger time.Duration) (net.Conn, error) {
+func (d *dialer) race(ctx context.Context, network string, addrs []netip.AddrPort, stagger time.Duration) (dialed, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	results := make(chan dialed, len(addrs))
 	errs := make([]error, len(addrs))
@@ -126,8 +137,8 @@ func (d *dialer) race(ctx context.Context, network string, addrs []netip.Addr, p
 		next++
 		pending++
 		go func() {
-			c, err := d.call(ctx, network, net.JoinHostPort(addrs[at].String(), port))
-			results <- dialed{at, c, err}
+			c, err := d.call(ctx, network, addrs[at].String())
+			results <- dialed{at, addrs[at], c, err}
 		}()
 	}
 	defer func() {
@@ -152,7 +163,12 @@ func (d *dialer) race(ctx context.Context, network string, addrs []netip.Addr, p
 		case r := <-results:
 			pending--
 			if r.err == nil {
-				return r.conn, nil
+				for i := range r.at {
+					if errs[i] == nil {
+						d.silent.note(addrs[i], false) // it had a start, and has not answered yet
+					}
+				}
+				return r, nil
 			}
 			errs[r.at] = r.err
 			if next < len(addrs) && ctx.Err() == nil {
@@ -165,7 +181,7 @@ func (d *dialer) race(ctx context.Context, network string, addrs []netip.Addr, p
 			break
 		}
 	}
-	return nil, firstOf(errs)
+	return dialed{}, firstOf(errs)
 }
 
 // firstOf returns the first address' error, but a failure of this machine before

@@ -76,3 +76,12 @@ func (m *Manager) Lanes() int {
 func (m *Manager) HoldLane(id string) {
 	m.webhook.lanes.take(job.RouteKey{DB: "db", ID: id}).transport()
 }
+
+var InTurns = inTurns
+
+// Silent is [silent] for tests.
+type Silent struct{ s silent }
+
+func (s *Silent) Note(a netip.AddrPort, heard bool) { s.s.note(a, heard) }
+func (s *Silent) Last(all []netip.AddrPort)         { s.s.last(all) }
+func (s *Silent) Len() int                          { return len(s.s.at) }

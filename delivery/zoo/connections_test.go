@@ -183,6 +183,46 @@ func TestMovedNameWithASilentOldAddress(t *testing.T) {
 	}
 }
 
+// One address of a name takes connections and says nothing, not even a handshake.
+// One try ends there, and those after it call the other address.
+func TestSilentAddressBesideALiveOne(t *testing.T) {
+	for _, scheme := range []string{"http", "https"} {
+		t.Run(scheme, func(t *testing.T) {
+			var protocols []string
+			if scheme == "https" {
+				protocols = []string{"h2"}
+			}
+			port := serve(t, "127.0.0.1:0", nil, func(_ int, c net.Conn) { _, _ = io.Copy(io.Discard, c) })
+			var calls atomic.Int64
+			webServer(t, fmt.Sprintf("127.0.0.2:%d", port), protocols, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				calls.Add(1)
+				w.Header().Set("Connection", "close")
+			}))
+			n := &names{}
+			n.set("example.com", "127.0.0.1 127.0.0.2")
+			_, trusted := identity()
+			h := newHouse(t, delivery.Config{Resolver: n.resolver(t), RootCAs: trusted})
+			url := fmt.Sprintf("%s://example.com:%d/", scheme, port)
+			// The system may put either address first.
+			key := h.route("r", url, job.Policy{Timeout: time.Second})
+			const webhooks = 10
+			silent := 0
+			for i := range webhooks {
+				h.fire(key, 100)
+				if results, _ := h.await(key, i+1); results[i] != delivered {
+					silent++
+				}
+			}
+			if silent > 1 {
+				t.Errorf("%d of %d webhooks were lost to the silent address, want one at most", silent, webhooks)
+			}
+			if n := calls.Load(); n < webhooks-1 {
+				t.Errorf("%d webhooks arrived, want %d or more", n, webhooks-1)
+			}
+		})
+	}
+}
+
 // webServer is net/http's.
 func webServer(t testing.TB, address string, protocols []string, handler http.Handler) (port int) {
 	t.Helper()
