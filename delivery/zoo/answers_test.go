@@ -55,7 +55,7 @@ func TestEarlyAnswer(t *testing.T) {
 				_, trusted := identity()
 				h := newHouse(t, delivery.Config{RootCAs: trusted})
 				key := h.route("r", local(scheme, serve(t, "127.0.0.1:0", protocols, handle), "/"), job.Policy{})
-				for n := range 10 {
+				for n := range 5 {
 					h.fire(key, size)
 					if results, _ := h.await(key, n+1); results[n] != gone {
 						t.Fatalf("webhook %d: got %+v, want %+v", n+1, results[n], gone)
@@ -66,11 +66,11 @@ func TestEarlyAnswer(t *testing.T) {
 	}
 	t.Run("beside a quiet route", func(t *testing.T) {
 		port := serve(t, "127.0.0.1:0", nil, answer(head+"Content-Length: 0\r\n\r\n"))
-		visit(t, animal{url: local("http", port, "/"), body: 1 << 20, want: gone})
+		visit(t, animal{url: local("http", port, "/"), body: 64 << 10, want: gone})
 	})
 	t.Run("over HTTP/2", func(t *testing.T) {
 		port := webServer(t, "127.0.0.1:0", []string{"h2"}, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(410) }))
-		visit(t, animal{url: local("https", port, "/"), body: 1 << 20, want: gone})
+		visit(t, animal{url: local("https", port, "/"), body: 64 << 10, want: gone})
 	})
 }
 
@@ -129,7 +129,7 @@ func TestEmptyFrames(t *testing.T) {
 				h := newHouse(t, delivery.Config{RootCAs: trusted})
 				quiet := h.route("quiet", local("https", port, "/quiet"), job.Policy{})
 				loud := h.route("loud", local("https", port, "/animal"), job.Policy{Concurrency: 1})
-				const floods, quiets = 2, 20
+				const floods, quiets = 1, 20
 				for range floods {
 					h.fire(loud, 100)
 				}
