@@ -39,7 +39,7 @@ func TestAttempts(t *testing.T) {
 			io.WriteString(w, "wait")
 			w.(http.Flusher).Flush()
 			hang(w, r)
-		}, 1, job.Attempt{Status: 200, Duration: 15 * time.Second, Response: []byte("wait")}},
+		}, 1, job.Attempt{Status: 200, Duration: delivery.BodyTime, Response: []byte("wait")}},
 		{"handed out too often", nil, 20, job.Attempt{Error: "handed out 20 times without a result"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -13,7 +13,9 @@ package delivery
 
 import (
 	"context"
+	"crypto/x509"
 	"log/slog"
+	"net"
 	"net/netip"
 	"time"
 
@@ -126,6 +128,17 @@ type Config struct {
 	// Allow is what DenyPrivate leaves open.
 	Allow []netip.Prefix
 
+	// Resolver looks up the names in webhook URLs; nil is the system's.
+	Resolver *net.Resolver
+
+	// RootCAs are the authorities that receivers' certificates may be from; nil
+	// are the system's.
+	RootCAs *x509.CertPool
+
+	// ConnectionAge is how long a connection is used at most, so that a name which
+	// moved is followed; zero is two minutes.
+	ConnectionAge time.Duration
+
 	// DefaultScheme is put before a webhook URL that has no scheme; empty is
 	// "https".
 	DefaultScheme string
@@ -161,6 +174,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Attempts == nil {
 		c.Attempts = nobody{}
+	}
+	if c.ConnectionAge == 0 {
+		c.ConnectionAge = 2 * time.Minute
 	}
 	if c.DefaultScheme == "" {
 		c.DefaultScheme = "https"

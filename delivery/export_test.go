@@ -16,6 +16,10 @@ const (
 	Gone        = gone
 	Final       = final
 	Interrupted = interrupted
+	PutOff      = putOff
+
+	BodyTime    = bodyTime
+	AnswerBytes = answerBytes
 
 	StoringPerSlot = storingPerSlot
 )
@@ -44,10 +48,7 @@ func CheckAddress(cfg Config, addr netip.Addr) error {
 }
 
 // SetResolver has the manager look names up elsewhere.
-func (m *Manager) SetResolver(r *net.Resolver) {
-	d := &net.Dialer{Resolver: r, ControlContext: guard{m.cfg.DenyPrivate, m.cfg.Allow}.control}
-	m.Transport().DialContext = d.DialContext
-}
+func (m *Manager) SetResolver(r *net.Resolver) { m.webhook.dialer.resolver = r }
 
 // FetchAfterResize has a pool of four slots shrink to one between its steps: when
 // the slots are reserved, and before they are fetched for.
@@ -62,4 +63,25 @@ func FetchAfterResize(ctx context.Context, inboxes Inboxes) error {
 }
 
 // Transport is for tests to dial elsewhere and to trust test servers.
-func (m *Manager) Transport() *http.Transport { return m.webhook.client.Transport.(staying).Transport }
+func (m *Manager) Transport() *http.Transport { return m.webhook.lanes.base }
+
+// Lanes returns how many routes have connections, or may have.
+func (m *Manager) Lanes() int {
+	m.webhook.lanes.mu.Lock()
+	defer m.webhook.lanes.mu.Unlock()
+	return len(m.webhook.lanes.of)
+}
+
+// HoldLane has a route hold what it needs for its connections.
+func (m *Manager) HoldLane(id string) {
+	m.webhook.lanes.take(job.RouteKey{DB: "db", ID: id}).transport()
+}
+
+var InTurns = inTurns
+
+// Silent is [silent] for tests.
+type Silent struct{ s silent }
+
+func (s *Silent) Note(a netip.AddrPort, heard bool) { s.s.note(a, heard) }
+func (s *Silent) Last(all []netip.AddrPort)         { s.s.last(all) }
+func (s *Silent) Len() int                          { return len(s.s.at) }

@@ -35,6 +35,7 @@ const (
 	gone                       // the receiver wants no more
 	final                      // the route says that it is no use
 	interrupted                // cut off by Belfry itself: it does not count
+	putOff                     // this machine could not make it: it does not count either
 )
 
 // statusOutcome says what an HTTP status means to a route. Redirects are
@@ -69,8 +70,9 @@ func endpointAlive(status int) bool {
 // errorOutcome says what it means that there was no answer. waited is for how
 // long.
 //
-//	cancelled         interrupted
-//	everything else   failed
+//	cancelled                  interrupted
+//	a shortage of this machine put off
+//	everything else            failed
 func errorOutcome(err error, waited time.Duration) outcome {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err // its text has the URL, which may read like anything
@@ -79,6 +81,9 @@ func errorOutcome(err error, waited time.Duration) outcome {
 	switch c := classify(err); c {
 	case classCancelled:
 		out.verdict, out.detail = interrupted, string(c)
+	case classShortage:
+		short, _ := shortageIn(err)
+		out.verdict, out.detail = putOff, short.Error()
 	case classPolicy:
 		refused, _ := errors.AsType[*refusal](err)
 		out.detail = refused.Error()
@@ -95,24 +100,31 @@ type class string
 
 const (
 	classCancelled class = "cancelled"
+	classShortage  class = "shortage of this machine"
 	classPolicy    class = "refused by policy"
 	classDNS       class = "dns error"
 	classTimeout   class = "timeout"
 	classRefused   class = "connection refused"
 	classReset     class = "connection reset"
 	classTLS       class = "tls error"
+	classFlood     class = "answer without end"
 	classOther     class = "no valid answer"
 )
 
 func classify(err error) class {
 	_, refused := errors.AsType[*refusal](err)
 	_, dns := errors.AsType[*net.DNSError](err)
+	_, shortage := shortageIn(err)
 	network, ok := errors.AsType[net.Error](err)
 	switch {
 	case errors.Is(err, context.Canceled):
 		return classCancelled
+	case shortage:
+		return classShortage
 	case refused:
 		return classPolicy
+	case errors.Is(err, errFlood):
+		return classFlood
 	case dns:
 		return classDNS
 	case ok && network.Timeout():
@@ -142,9 +154,17 @@ func (o outcome) result(f job.Fire, p job.RetryPolicy, now time.Time) job.Result
 	case f.Attempt >= p.Attempts():
 		return job.Result{Status: job.Dead, Reason: job.ReasonExhausted, Detail: o.detail}
 	}
-	at := now.Add(max(retryDelay(f.Attempt, p), o.retryAfter))
-	if age := at.Sub(time.UnixMilli(cmp.Or(f.Redriven, f.Trigger))); p.MaxAge > 0 && age > p.MaxAge {
-		return job.Result{Status: job.Dead, Reason: job.ReasonMaxAge, Detail: o.detail}
+	wait, spread := retryDelay(f.Attempt, p), time.Duration(0)
+	if o.retryAfter > wait {
+		wait, spread = o.retryAfter, spreadOver(o.retryAfter)
 	}
+	if p.MaxAge > 0 {
+		left := time.UnixMilli(cmp.Or(f.Redriven, f.Trigger)).Add(p.MaxAge).Sub(now)
+		if wait > left {
+			return job.Result{Status: job.Dead, Reason: job.ReasonMaxAge, Detail: o.detail}
+		}
+		spread = min(spread, left-wait)
+	}
+	at := now.Add(wait + spread)
 	return job.Result{Status: job.Retrying, RetryAt: at.UnixMilli(), Reason: job.ReasonFailed, Detail: o.detail}
 }

@@ -73,6 +73,7 @@ func TestErrorOutcome(t *testing.T) {
 	op := func(err error) error { return &net.OpError{Op: "dial", Net: "tcp", Err: err} }
 	sys := func(errno syscall.Errno) error { return op(os.NewSyscallError("connect", errno)) }
 	failed := func(detail string) delivery.Outcome { return delivery.NewOutcome(delivery.Failed, detail) }
+	putOff := func(e syscall.Errno) delivery.Outcome { return delivery.NewOutcome(delivery.PutOff, e.Error()) }
 	tests := []struct {
 		name string
 		err  error
@@ -93,6 +94,16 @@ func TestErrorOutcome(t *testing.T) {
 		{"alert", &net.OpError{Op: "remote error", Err: tls.AlertError(40)}, failed("tls error")},
 		{"no tls", tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"}, failed("tls error")},
 		{"http instead of https", http.ErrSchemeMismatch, failed("tls error")},
+		{"open files", sys(syscall.EMFILE), putOff(syscall.EMFILE)},
+		{"open files of all", op(os.NewSyscallError("socket", syscall.ENFILE)), putOff(syscall.ENFILE)},
+		{"buffers", &net.OpError{Op: "write", Net: "tcp", Err: os.NewSyscallError("write", syscall.ENOBUFS)}, putOff(syscall.ENOBUFS)},
+		{"memory", sys(syscall.ENOMEM), putOff(syscall.ENOMEM)},
+		{"ports", sys(syscall.EADDRNOTAVAIL), putOff(syscall.EADDRNOTAVAIL)},
+		{"open files, to ask a name server", op(&net.DNSError{Err: "dial udp 127.0.0.1:53: socket: " + syscall.EMFILE.Error(), Name: "h.example"}), putOff(syscall.EMFILE)},
+		{"open files, as the C library says it", op(&net.DNSError{Err: syscall.EMFILE.Error(), Name: "h.example", IsTemporary: true}), putOff(syscall.EMFILE)},
+		{"open files, for the certificates", &tls.CertificateVerificationError{Err: x509.SystemRootsError{Err: &os.PathError{Op: "open", Path: "/c", Err: syscall.EMFILE}}}, putOff(syscall.EMFILE)},
+		{"a receiver's words", errors.New("malformed HTTP response \"too many open files\""), failed("no valid answer")},
+		{"a name like that", op(&net.DNSError{Err: "no such host", Name: "too many open files", IsNotFound: true}), failed("dns error")},
 		{"cancelled", context.Canceled, delivery.NewOutcome(delivery.Interrupted, "cancelled")},
 		{"unreachable", sys(syscall.EHOSTUNREACH), failed("no valid answer")},
 		{"not http", errors.New(`malformed HTTP response "secret"`), failed("no valid answer")},
@@ -155,13 +166,59 @@ func TestResult(t *testing.T) {
 	}
 	for _, tt := range tests {
 		f := job.Fire{Attempt: tt.attempt, Trigger: now.Add(-tt.age).UnixMilli()}
-		if got := delivery.Result(tt.outcome, f, tt.policy, now); got != tt.want {
+		if got := delivery.Result(tt.outcome, f, tt.policy, now); !sameBut(got, tt.want) {
 			t.Errorf("%s: %+v of attempt %d: got %+v, want %+v", tt.name, tt.outcome, tt.attempt, got, tt.want)
 		}
 		// Of one that was redriven the age counts from then.
 		f.Redriven, f.Trigger = f.Trigger, now.Add(-30*24*time.Hour).UnixMilli()
-		if got := delivery.Result(tt.outcome, f, tt.policy, now); got != tt.want {
+		if got := delivery.Result(tt.outcome, f, tt.policy, now); !sameBut(got, tt.want) {
 			t.Errorf("%s, redriven: %+v of attempt %d: got %+v, want %+v", tt.name, tt.outcome, tt.attempt, got, tt.want)
+		}
+	}
+}
+
+// sameBut compares results, but lets a retry be up to a tenth later.
+func sameBut(got, want job.Result) bool {
+	now := time.UnixMilli(1667659342626)
+	if late := got.RetryAt - want.RetryAt; want.RetryAt != 0 && late >= 0 && late <= (want.RetryAt-now.UnixMilli())/10 {
+		got.RetryAt = want.RetryAt
+	}
+	return got == want
+}
+
+// All jobs of a route that are told the same date come back after it, and not at
+// one moment. A receiver that asks for less than the backoff changes nothing.
+func TestRetryAfterIsSpreadOut(t *testing.T) {
+	t.Parallel()
+	now := time.UnixMilli(1667659342626)
+	policy := job.RetryPolicy{MaxAttempts: 3, First: time.Second, Multiplier: 3, Max: time.Hour}
+	aging := policy
+	aging.MaxAge = time.Hour + 10*time.Millisecond
+	for _, tt := range []struct {
+		asked  time.Duration
+		policy job.RetryPolicy
+		most   time.Duration // how much later
+		least  int           // different moments of a thousand
+	}{
+		{2 * time.Second, policy, 200 * time.Millisecond, 150},
+		{time.Hour, policy, time.Minute, 900},
+		{24 * time.Hour, policy, time.Minute, 900},
+		{time.Hour, job.RetryPolicy{Schedule: []time.Duration{time.Second}}, time.Minute, 900},
+		{time.Hour, aging, 10 * time.Millisecond, 1},
+		{500 * time.Millisecond, policy, 0, 1}, // the backoff is longer
+	} {
+		f := job.Fire{Attempt: 1, Trigger: now.UnixMilli()}
+		moments := map[int64]int{}
+		for range 1000 {
+			got := delivery.Result(delivery.NewOutcome(delivery.Failed, "status 503").After(tt.asked), f, tt.policy, now)
+			from := max(tt.asked, time.Second)
+			if later := time.UnixMilli(got.RetryAt).Sub(now) - from; got.Status != job.Retrying || later < 0 || later > tt.most {
+				t.Fatalf("asked for %v: got %+v, %v later than that, want 0 to %v", tt.asked, got, later, tt.most)
+			}
+			moments[got.RetryAt]++
+		}
+		if len(moments) < tt.least {
+			t.Errorf("asked for %v: a thousand jobs come back at %d moments, want %d or more", tt.asked, len(moments), tt.least)
 		}
 	}
 }

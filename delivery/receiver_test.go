@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"belfry/delivery"
@@ -16,7 +17,8 @@ import (
 // receiver is a web server that runs in a synctest bubble, since its network
 // is made of pipes.
 type receiver struct {
-	conns chan net.Conn
+	conns    chan net.Conn
+	accepted atomic.Int64
 	*slowHandler
 }
 
@@ -72,6 +74,7 @@ func (r *receiver) Accept() (net.Conn, error) {
 	if !ok {
 		return nil, net.ErrClosed
 	}
+	r.accepted.Add(1)
 	return c, nil
 }
 

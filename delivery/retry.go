@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"strings"
@@ -68,6 +69,20 @@ func retryAfter(status int, header string, now time.Time) time.Duration {
 		d = time.Duration(seconds) * time.Second
 	}
 	return min(max(d, 0), maxRetryAfter)
+}
+
+// Jobs that a receiver asks to come back at one moment come back within a share
+// of the time until then, after it.
+const (
+	spreadShare = 10 // one part in so many
+	minSpread   = 100 * time.Millisecond
+	maxSpread   = time.Minute
+)
+
+// spreadOver returns by how much later than a receiver asked for the next try is:
+// a date would bring all jobs of the route at one millisecond. It is never earlier.
+func spreadOver(asked time.Duration) time.Duration {
+	return rand.N(min(max(asked/spreadShare, minSpread), maxSpread))
 }
 
 // storeBackOff spaces out the calls to a store in trouble: about 100 ms to 5 s

@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"io"
+	"crypto/tls"
+	"crypto/x509"
 	"math"
-	"net"
 	"net/http"
 	"time"
 
@@ -21,9 +21,14 @@ const (
 	maxAnswerHeader = 64 << 10
 )
 
+// bodyTime is how long the body of an answer is read once its status has come:
+// the status alone decides, and the slot is for the next try.
+const bodyTime = 750 * time.Millisecond
+
 // webhook posts fires to the URLs of their routes.
 type webhook struct {
-	client        *http.Client
+	lanes         *lanes
+	dialer        *dialer
 	timeout       time.Duration
 	defaultScheme string
 	userAgent     string
@@ -31,8 +36,17 @@ type webhook struct {
 }
 
 func newWebhook(cfg Config) *webhook {
+	// The system's certificates are read once for good, with whatever comes of
+	// it. So they are read while there are files left to open.
+	_, _ = x509.SystemCertPool()
+	d := &dialer{resolver: cfg.Resolver, guard: guard{cfg.DenyPrivate, cfg.Allow}}
+	base := newTransport(cfg.Timeout, d)
+	if cfg.RootCAs != nil {
+		base.TLSClientConfig = &tls.Config{RootCAs: cfg.RootCAs}
+	}
 	return &webhook{
-		client:        &http.Client{Transport: staying{newTransport(cfg.Timeout, guard{cfg.DenyPrivate, cfg.Allow})}},
+		lanes:         newLanes(base, cfg.ConnectionAge),
+		dialer:        d,
 		timeout:       cfg.Timeout,
 		defaultScheme: cfg.DefaultScheme,
 		userAgent:     "Belfry/" + cfg.Version,
@@ -40,35 +54,27 @@ func newWebhook(cfg Config) *webhook {
 	}
 }
 
-// staying hides where answers point to, so that a client follows no redirect. One
-// that refuses to follow still reads that first, and fails if it is no URL.
-type staying struct{ *http.Transport }
-
-func (t staying) RoundTrip(req *http.Request) (*http.Response, error) {
-	res, err := t.Transport.RoundTrip(req)
-	if err == nil {
-		res.Header.Del("Location")
-	}
-	return res, err
-}
-
-// newTransport returns a transport without a limit that two routes could
-// share: its connections are as many as the pools have tries under way. No
+// newTransport returns what the transport of each route is like: without a limit
+// on its connections, which are as many as the pool has tries under way. No
 // proxy either, which would have such limits, and would see the URLs.
-func newTransport(timeout time.Duration, g guard) *http.Transport {
+func newTransport(timeout time.Duration, d *dialer) *http.Transport {
 	return &http.Transport{
-		// Connecting outlives its request in the hope of a later one, so it needs an
+		DialContext: d.DialContext,
+		// A handshake outlives its request in the hope of a later one, so it needs an
 		// end of its own, but none before the time that a route may give its tries.
-		DialContext:            (&net.Dialer{Timeout: job.MaxTimeout, ControlContext: g.control}).DialContext,
 		TLSHandshakeTimeout:    job.MaxTimeout,
 		MaxIdleConnsPerHost:    math.MaxInt,
-		IdleConnTimeout:        90 * time.Second,
+		IdleConnTimeout:        laneIdle,
 		MaxResponseHeaderBytes: maxAnswerHeader,
 		DisableCompression:     true, // an answer of any size would be unpacked
 		ForceAttemptHTTP2:      true,
-		// Many tries share one HTTP/2 connection: if it is dead, that must show
-		// before the next ones fail on it too.
-		HTTP2: &http.HTTP2Config{SendPingTimeout: timeout / 3, PingTimeout: timeout / 3},
+		HTTP2: &http.HTTP2Config{
+			// Many tries of a route share one HTTP/2 connection: if it is dead, that must
+			// show before the next ones fail on it too.
+			SendPingTimeout: timeout / 3, PingTimeout: timeout / 3,
+			// No more than this of an answer's body is on its way unread.
+			MaxReceiveBufferPerStream: maxAnswer,
+		},
 	}
 }
 
@@ -82,6 +88,7 @@ func (w *webhook) post(ctx context.Context, r job.Route, f job.Fire, now time.Ti
 	timeout := cmp.Or(r.Timeout, w.timeout)
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	ctx = withTryEnd(ctx)
 	req, err := http.NewRequestWithContext(ctx, cmp.Or(r.Method, http.MethodPost), target.String(), bytes.NewReader(f.Meta))
 	if err != nil {
 		return unmade(job.ErrWebhookURL)
@@ -90,19 +97,24 @@ func (w *webhook) post(ctx context.Context, r job.Route, f job.Fire, now time.Ti
 		return unmade(job.ErrPolicy)
 	}
 	begin := time.Now()
-	res, err := w.client.Do(req)
+	lane := w.lanes.take(r.RouteKey)
+	defer w.lanes.give(lane)
+	res, done, err := lane.send(req)
 	if err != nil {
 		took := time.Since(begin)
 		out := errorOutcome(err, min(took.Round(100*time.Millisecond), timeout))
 		return out, job.Attempt{Duration: took, Error: out.detail}
 	}
+	defer done()
 	defer res.Body.Close()
+	defer cancel() // closing a body that is not at its end waits for nobody then
 	a := job.Attempt{Status: res.StatusCode}
 	// After a 101 the body is the bare connection, which no timeout ends.
 	if res.StatusCode != http.StatusSwitchingProtocols {
 		// The status alone counts; what the body says is for people.
+		defer time.AfterFunc(bodyTime, cancel).Stop()
 		a.Response = excerpt(res.Body, secretsOf(r.Policy, target))
-		io.CopyN(io.Discard, res.Body, maxAnswer)
+		drain(res.Body)
 	}
 	out := statusOutcome(res.StatusCode, r.Policy)
 	out.retryAfter = retryAfter(res.StatusCode, res.Header.Get("Retry-After"), now.Add(time.Since(begin)))
@@ -115,4 +127,4 @@ func unmade(err error) (outcome, job.Attempt) {
 	return outcome{verdict: failed, detail: err.Error()}, job.Attempt{Error: err.Error()}
 }
 
-func (w *webhook) closeIdle() { w.client.CloseIdleConnections() }
+func (w *webhook) closeIdle() { w.lanes.close() }

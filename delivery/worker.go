@@ -45,6 +45,8 @@ type worker struct {
 	busy sync.Map // Fire.Seq of the fires under way
 
 	cut atomic.Int64 // how many tries a shutdown has cut off
+
+	shortage shortageLog
 }
 
 // deliver does with a fire what its standing asks for. It calls posted when the
@@ -138,6 +140,10 @@ func (w *worker) try(lookups context.Context, h job.Handover, rec job.Record, b 
 	out, attempt := outcome{verdict: failed, detail: stuck}, job.Attempt{Error: stuck}
 	if h.Times < maxTimes {
 		out, attempt = w.post(route, h.Fire, started, late)
+		if out.verdict == putOff {
+			w.putOff(h, job.Result{Status: job.Scheduled, RetryAt: due, Reason: rec.Reason, Detail: rec.Detail}, out)
+			return
+		}
 		if out.verdict != interrupted {
 			w.tried(b, endpointAlive(attempt.Status), at, w.Now().Add(ahead))
 		}
@@ -158,6 +164,18 @@ func (w *worker) try(lookups context.Context, h job.Handover, rec job.Record, b 
 		retry = w.Retry
 	}
 	w.settle(h, out.result(h.Fire, retry, w.Now()))
+}
+
+// putOff puts a fire back whose try this machine could not make, due when it was,
+// so that its lateness counts from then. Meanwhile the fire keeps its slot.
+func (w *worker) putOff(h job.Handover, back job.Result, out outcome) {
+	w.shortage.putOff(w.Log, out.detail, w.Now())
+	if pause(w.tries, putOffTime()); w.tries.Err() != nil {
+		w.cut.Add(1)
+		w.Metrics.Came(h.RouteKey(), metrics.Interrupted, false)
+		return
+	}
+	w.settle(h, back)
 }
 
 // settle writes a result and acks the fire. Of a POST that was made the result

@@ -15,8 +15,11 @@ import (
 // to complete, and has no subscription: what [AppendRouteAnswer] adds for its
 // readers is ignored. No error quotes the URL or a secret.
 func ParseRoute(body []byte, key job.RouteKey) (job.Route, error) {
-	r, err := parseRoute(body, &job.Route{RouteKey: key, KeepSecret: true})
+	r, err := parseRoute(body, &job.Route{RouteKey: key, KeepSecret: true}, cleanURL)
 	if err != nil {
+		return job.Route{}, err
+	}
+	if err := checkAuthorization(r); err != nil {
 		return job.Route{}, err
 	}
 	if n := len(AppendRouteAnswer(nil, r)); n > job.MaxRouteBytes {
@@ -36,10 +39,10 @@ func RouteAnswerOnly() []string { return slices.Clone(routeAnswerOnly) }
 // [AppendRoute] makes it, or a person.
 func ParseStoredRoute(value []byte, key job.RouteKey) (job.Route, error) {
 	r := job.Route{RouteKey: key}
-	return parseRoute(value, &r, oldSecretsField(&r.Policy))
+	return parseRoute(value, &r, mendURL, oldSecretsField(&r.Policy))
 }
 
-func parseRoute(body []byte, r *job.Route, more ...field) (job.Route, error) {
+func parseRoute(body []byte, r *job.Route, clean func(string) (string, error), more ...field) (job.Route, error) {
 	hasURL := false
 	fields := []field{
 		idField(&r.ID),
@@ -56,6 +59,13 @@ func parseRoute(body []byte, r *job.Route, more ...field) (job.Route, error) {
 	}
 	if r.Type == job.REST && !hasURL {
 		return job.Route{}, fmt.Errorf("%w: webhook_url; a route of type REST needs it", job.ErrMissingField)
+	}
+	if r.Type == job.REST {
+		url, err := clean(r.WebhookURL)
+		if err != nil {
+			return job.Route{}, err
+		}
+		r.WebhookURL = url
 	}
 	if err := r.Check(); err != nil {
 		return job.Route{}, err

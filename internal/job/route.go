@@ -32,8 +32,8 @@ type Route struct {
 
 	Type RouteType
 
-	// WebhookURL is where a REST route posts to, as the client gave it; it
-	// may lack the scheme.
+	// WebhookURL is where a REST route posts to, escaped as it is sent; it may
+	// lack the scheme.
 	WebhookURL string
 
 	// Policy is what the route says about its delivery.
@@ -99,7 +99,7 @@ func (r Route) Check() error {
 func (r Route) Target(defaultScheme string) (*url.URL, error) {
 	raw := r.WebhookURL
 	if raw == "" {
-		return nil, badURL("it is empty")
+		return nil, BadURL("it is empty")
 	}
 	// Only a "://" before the path is a scheme's; one may well stand in the query.
 	head, _, hasScheme := strings.Cut(raw, "://")
@@ -108,25 +108,27 @@ func (r Route) Target(defaultScheme string) (*url.URL, error) {
 	}
 	u, err := url.Parse(raw)
 	if err != nil {
-		return nil, badURL("it cannot be parsed")
+		return nil, BadURL("it cannot be parsed")
 	}
 	if u.Scheme != "http" && u.Scheme != "https" {
-		return nil, badURL("it has another scheme")
+		return nil, BadURL("it has another scheme")
 	}
 	// As in "mailto:a@b", which is now a user with a password.
 	if _, colon := u.User.Password(); colon && !hasScheme {
-		return nil, badURL("what follows its first colon is neither // nor a port")
+		return nil, BadURL("what follows its first colon is neither // nor a port")
 	}
 	if !strings.ContainsFunc(u.Hostname(), letterOrDigit) {
-		return nil, badURL("it has no host")
+		return nil, BadURL("it has no host")
 	}
 	if strings.HasSuffix(u.Host, ":") || u.Port() != "" && !validPort(u.Port()) {
-		return nil, badURL("its port is not one of 1 to 65535")
+		return nil, BadURL("its port is not one of 1 to 65535")
 	}
 	return u, nil
 }
 
-func badURL(reason string) error {
+// BadURL returns an [ErrWebhookURL] that says why, and what is accepted. The reason
+// must quote nothing of the URL.
+func BadURL(reason string) error {
 	return fmt.Errorf("%w: %s; an http or https URL with a host is accepted, as in https://example.org:8080/path, also without its scheme",
 		ErrWebhookURL, reason)
 }

@@ -1,0 +1,146 @@
+package delivery
+
+import (
+	"net/http"
+	"sync"
+	"time"
+
+	"belfry/internal/job"
+)
+
+// laneIdle is how long the connections of a route are kept when nothing is sent.
+const laneIdle = 90 * time.Second
+
+// lanes hold the connections of each route that lately had a try. No two routes
+// share one: over HTTP/2 all tries on a connection share its fate, and one route
+// with a bad path, or a receiver that breaks the connection, would fail others.
+type lanes struct {
+	base *http.Transport // what the transports of all routes are like
+	age  time.Duration   // for how long one is used
+
+	mu sync.Mutex // guards what follows, and in the lanes users and idle
+	of map[job.RouteKey]*lane
+}
+
+// lane has the connections of one route. It is safe for concurrent use.
+type lane struct {
+	base  *http.Transport
+	age   time.Duration
+	users int         // tries that are under way
+	idle  *time.Timer // ends a lane without users
+
+	mu    sync.Mutex // guards what follows
+	http1 bool       // the receiver wants no HTTP/2
+	now   *http.Transport
+	born  time.Time
+}
+
+func newLanes(base *http.Transport, age time.Duration) *lanes {
+	return &lanes{base: base, age: age, of: make(map[job.RouteKey]*lane)}
+}
+
+// take returns the lane of a route for one try, which gives it back.
+func (ls *lanes) take(key job.RouteKey) *lane {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	l := ls.of[key]
+	if l == nil {
+		l = &lane{base: ls.base, age: ls.age}
+		l.idle = time.AfterFunc(laneIdle, func() { ls.drop(key, l) })
+		ls.of[key] = l
+	}
+	l.idle.Stop()
+	l.users++
+	return l
+}
+
+func (ls *lanes) give(l *lane) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	l.users--
+	if l.users == 0 {
+		l.idle.Reset(laneIdle)
+	}
+}
+
+// drop forgets a lane without users.
+func (ls *lanes) drop(key job.RouteKey, l *lane) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	if l.users > 0 || ls.of[key] != l {
+		return
+	}
+	delete(ls.of, key)
+	l.renew(nil)
+}
+
+// close ends all connections that are idle.
+func (ls *lanes) close() {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	for key, l := range ls.of {
+		l.idle.Stop()
+		l.renew(nil)
+		delete(ls.of, key)
+	}
+}
+
+// transport returns what has the connections now.
+func (l *lane) transport() *http.Transport {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.now == nil || time.Since(l.born) > l.age {
+		l.renewLocked()
+		l.now, l.born = l.make(), time.Now()
+	}
+	return l.now
+}
+
+// renew has the tries to come use new connections, unless others have done so
+// since old was in use; nil is whatever is. Tries under way end on theirs.
+func (l *lane) renew(old *http.Transport) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if old == nil || old == l.now {
+		l.renewLocked()
+	}
+}
+
+func (l *lane) renewLocked() {
+	if l.now != nil {
+		l.now.CloseIdleConnections()
+		l.now = nil
+	}
+}
+
+// only1 has all tries to come use HTTP/1.1.
+func (l *lane) only1(old *http.Transport) {
+	l.mu.Lock()
+	if !l.http1 {
+		l.http1 = true
+		l.renewLocked()
+	}
+	l.mu.Unlock()
+	l.renew(old)
+}
+
+// single returns a transport for one new connection, which is not kept.
+func (l *lane) single() *http.Transport {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t := l.make()
+	t.DisableKeepAlives = true
+	return t
+}
+
+func (l *lane) make() *http.Transport {
+	t := l.base.Clone()
+	if l.http1 {
+		t.Protocols = new(http.Protocols)
+		t.Protocols.SetHTTP1(true)
+		if t.TLSClientConfig != nil { // has what the base offers
+			t.TLSClientConfig.NextProtos = []string{"http/1.1"}
+		}
+	}
+	return t
+}
