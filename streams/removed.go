@@ -93,7 +93,7 @@ func (s *Store) firesState(ctx context.Context, before firesState) (firesState, 
 	ctx, cancel := context.WithTimeout(ctx, answerWait)
 	defer cancel()
 	now := firesState{fences: map[int]uint64{}}
-	stream, err := s.js.Stream(ctx, FiresStream)
+	stream, err := s.js.Stream(ctx, s.cfg.Names.FiresStream())
 	if err != nil {
 		return now, err
 	}
@@ -104,7 +104,7 @@ func (s *Store) firesState(ctx context.Context, before firesState) (firesState, 
 	now.created, now.firstTime = info.Created, info.State.FirstTime
 	now.first, now.last, now.msgs = info.State.FirstSeq, info.State.LastSeq, info.State.Msgs
 	for p := range s.partitions {
-		m, _, err := s.own.w.lastOnLeader(ctx, FiresStream, fenceSubject(p))
+		m, _, err := s.own.w.lastOnLeader(ctx, s.cfg.Names.FiresStream(), s.cfg.Names.fenceSubject(p))
 		if err != nil {
 			return now, err
 		}
@@ -120,7 +120,7 @@ func (s *Store) firesState(ctx context.Context, before firesState) (firesState, 
 		now.unsure = now.unsure || lost
 		now.written += int64(written)
 	}
-	m, _, err := s.own.w.lastOnLeader(ctx, FiresStream, probeSubject(FiresStream))
+	m, _, err := s.own.w.lastOnLeader(ctx, s.cfg.Names.FiresStream(), s.cfg.Names.probeSubject(s.cfg.Names.FiresStream()))
 	if err != nil {
 		return now, err
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"belfry/internal/job"
+	"belfry/streams"
 )
 
 // Config says how one Belfry process runs. Its zero value works: a zero field
@@ -161,6 +162,9 @@ type Config struct {
 	// has no flag. Zero is [job.DefaultRetry].
 	Retry job.RetryPolicy
 }
+
+// names are those of everything in JetStream.
+func (c Config) names() streams.Names { return "" }
 
 // embedded reports whether the NATS server is the embedded one.
 func (c Config) embedded() bool { return c.NATSURL == "" && c.NATSContext == "" }

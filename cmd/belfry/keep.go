@@ -25,7 +25,7 @@ const (
 // useDisk opens the embedded server's files before the server starts, and gives
 // back what the server removes in a start that fails.
 func (s *Server) useDisk(ctx context.Context, dir *dataDir) error {
-	disk, err := openDisk(ctx, dir, s.cfg.RecreateMissing, s.log)
+	disk, err := openDisk(ctx, dir, s.cfg.RecreateMissing, s.cfg.names(), s.log)
 	if err != nil {
 		return err
 	}

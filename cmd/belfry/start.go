@@ -114,6 +114,7 @@ func (s *Server) openStore(ctx context.Context, dial dial, memory memory, counts
 	}
 	partitions, replicas := s.spread()
 	cfg := streams.Config{
+		Names:       s.cfg.names(),
 		Partitions:  partitions,
 		Replicas:    replicas,
 		MaxMeta:     s.cfg.MaxMeta,
@@ -132,7 +133,7 @@ func (s *Server) openStore(ctx context.Context, dial dial, memory memory, counts
 		Log:     s.log,
 	}
 	if s.usersApart {
-		cfg.SubscriberAPI, cfg.MaxPullWait = streams.SubscriberAPI, maxPullWait
+		cfg.SubscriberAPI, cfg.MaxPullWait = s.cfg.names().SubscriberAPI(), maxPullWait
 	}
 	store, err := streams.Open(ctx, nc, s.keeping(cfg))
 	if err != nil {
