@@ -17,8 +17,10 @@ import (
 // JetStream is built and parsed in this file. How the ids in them are escaped is
 // in escape.go.
 
-// Names are the names of the streams, of their buckets, and of the subjects in them:
-// the zero value's are the plain ones, and every other's are told apart by a prefix.
+// Names are the names of the streams, of their buckets, and of the subjects in them.
+// The value is what they begin with, as [IsPrefix] accepts it: two Belfrys with
+// different values share an account without a name in common. The zero value's names
+// are the plain ones.
 type Names string
 
 // The streams.
@@ -61,8 +63,25 @@ func (n Names) refusedSubjects() string {
 	return "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED." + n.FiresStream() + ".*"
 }
 
-func (n Names) name(plain string) string    { return plain }
-func (n Names) subject(plain string) string { return plain }
+// name is a name of a stream, a bucket or a service: team1_FIRES.
+func (n Names) name(plain string) string {
+	if n == "" {
+		return plain
+	}
+	return string(n) + "_" + plain
+}
+
+// subject is a subject that is not of JetStream itself: team1.fires.>.
+func (n Names) subject(plain string) string {
+	if n == "" {
+		return plain
+	}
+	return string(n) + "." + plain
+}
+
+// Service names the NATS service, and Subject is one of its subjects.
+func (n Names) Service(plain string) string { return n.name(plain) }
+func (n Names) Subject(plain string) string { return n.subject(plain) }
 
 const (
 	// buryConsumer reads advisoryStream.
@@ -167,9 +186,14 @@ const (
 )
 
 // WriteSubjects match every subject on which a message changes something that
-// Belfry keeps: those of its streams and buckets, and of JetStream's API.
-func (n Names) WriteSubjects() []string {
-	return []string{n.firesSubjects(), n.fenceSubjects(), n.deadSubjects(), n.attemptsSubjects(), "$KV.>", "$JS.>"}
+// a Belfry keeps, this one or another on the server: those of its streams and
+// buckets, and of JetStream's API.
+func WriteSubjects() []string {
+	all := []string{"$KV.>", "$JS.>"}
+	for _, n := range []Names{"", "*"} { // no prefix, and any
+		all = append(all, n.firesSubjects(), n.fenceSubjects(), n.deadSubjects(), n.attemptsSubjects())
+	}
+	return all
 }
 
 // Where JetStream is asked: the leader of a stream for a message, any replica of
@@ -238,11 +262,15 @@ func (n Names) probeSubject(stream string) string {
 // streamOf names the stream of Belfry that a message on a subject goes to, "" for
 // none.
 func (n Names) streamOf(subject string) string {
-	first, rest, _ := strings.Cut(subject, ".")
-	switch first {
-	case "$KV":
+	if rest, ok := strings.CutPrefix(subject, "$KV."); ok {
 		bucket, _, _ := strings.Cut(rest, ".")
 		return bucketStream(bucket)
+	}
+	plain, ok := strings.CutPrefix(subject, n.subject(""))
+	if !ok {
+		return ""
+	}
+	switch first, _, _ := strings.Cut(plain, "."); first {
 	case "fires", "fence":
 		return n.FiresStream()
 	case "dead":

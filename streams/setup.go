@@ -56,7 +56,11 @@ func (s *Store) setup(ctx context.Context) error {
 		return err
 	}
 	if first {
-		s.cfg.Log.Warn(fault.NewStore, "in", s.cfg.Place)
+		about := []any{"in", s.cfg.Place}
+		if len(s.beside) > 0 {
+			about = append(about, "names", s.cfg.Names.said(), "beside", s.beside)
+		}
+		s.cfg.Log.Warn(fault.NewStore, about...)
 	}
 	if err := s.untilReady(ctx, func() error { return s.grow(ctx, true) }); err != nil {
 		return err
@@ -100,6 +104,7 @@ func (s *Store) setupOnce(ctx context.Context, recreated []string) error {
 			return err
 		}
 		err := s.book.change(ctx, func(m *manifest) bool {
+			m.Prefix = string(s.cfg.Names)
 			m.forget(recreated)
 			return m.announce(s.assetNames(s.partitions), s.partitions)
 		})

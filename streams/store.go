@@ -49,6 +49,7 @@ type Store struct {
 
 	audit audit
 
+	beside    []string      // the other stores on the server, at a first start
 	firesLast atomic.Uint64 // the last sequence of FIRES that was looked at
 
 	partitions int // as fixed at the first start

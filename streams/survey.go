@@ -165,8 +165,15 @@ func (s *Store) compare(ctx context.Context) (recreate []string, first bool, err
 		s.cfg.Partitions = v.partitions
 	}
 	if len(v.found) == 0 && len(v.folders) == 0 && len(v.offline) == 0 && len(m.Made) == 0 {
+		if s.beside, err = s.lookBeside(ctx); err != nil {
+			return nil, false, err
+		}
 		if s.cfg.ExistingData {
-			return nil, false, &Refusal{Fault: fault.NothingThere, Reason: s.cfg.Place,
+			place := s.cfg.Place
+			if len(s.beside) > 0 {
+				place += ", where there is a store of a start " + strings.Join(s.beside, " and of one ")
+			}
+			return nil, false, &Refusal{Fault: fault.NothingThere, Reason: place,
 				Do: "leave --existing-data out for a first start, or see that the data is where Belfry looks for it"}
 		}
 		return nil, true, nil

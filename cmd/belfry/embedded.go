@@ -111,8 +111,8 @@ func (e *embedded) addUser(opts *server.Options, connection string, may *server.
 // $SRV, which micro answers by itself.
 func servicePermissions(n streams.Names) *server.Permissions {
 	return &server.Permissions{
-		Publish:   &server.SubjectPermission{Deny: n.WriteSubjects()},
-		Subscribe: &server.SubjectPermission{Allow: []string{service.Name + ".>", micro.APIPrefix + ".>"}},
+		Publish:   &server.SubjectPermission{Deny: streams.WriteSubjects()},
+		Subscribe: &server.SubjectPermission{Allow: []string{n.Subject(service.Subjects), micro.APIPrefix + ".>"}},
 	}
 }
 

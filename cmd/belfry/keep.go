@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"time"
 
@@ -25,6 +26,9 @@ const (
 // useDisk opens the embedded server's files before the server starts, and gives
 // back what the server removes in a start that fails.
 func (s *Server) useDisk(ctx context.Context, dir *dataDir) error {
+	if err := s.checkFolder(dir); err != nil {
+		return err
+	}
 	disk, err := openDisk(ctx, dir, s.cfg.RecreateMissing, s.cfg.names(), s.log)
 	if err != nil {
 		return err
@@ -37,6 +41,19 @@ func (s *Server) useDisk(ctx context.Context, dir *dataDir) error {
 		return disk.putBack() // nothing is left to put back once the store is open
 	})
 	return nil
+}
+
+// checkFolder refuses the data folder of a store with another prefix.
+func (s *Server) checkFolder(dir *dataDir) error {
+	manifest, err := dir.root.ReadFile(streams.ManifestFile)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil // told when it is read for good
+	}
+	folders, err := storefolder.Streams(storefolder.Path(dir.path))
+	if err != nil {
+		return nil // told by the look at the streams
+	}
+	return s.cfg.names().CheckFolder(manifest, folders)
 }
 
 // stopEmbedded ends the embedded server. One whose folder is lost is left alone

@@ -93,7 +93,7 @@ func share(data, users *server.Account, n streams.Names) error {
 		{n.SubscriberAPI() + n.InboxInfo(), streams.JetStreamAPI + n.InboxInfo(), server.Singleton},
 		{n.SubscriberAPI() + n.InboxNext(), streams.JetStreamAPI + n.InboxNext(), server.Streamed},
 		{n.InboxAcks(), n.InboxAcks(), server.Singleton}, // each fire says where its ack goes
-		{service.Name + ".>", service.Name + ".>", server.Singleton},
+		{n.Subject(service.Subjects), n.Subject(service.Subjects), server.Singleton},
 		{micro.APIPrefix + ".>", micro.APIPrefix + ".>", server.Streamed},
 	} {
 		err := data.AddServiceExportWithResponse(shared.to, shared.answers, []*server.Account{users})

@@ -59,6 +59,8 @@ func (s *Server) start(ctx context.Context) error {
 	s.serveAPI(ctx, front, ops, store, memory, told)
 	return s.serveNATS(ctx, dial, service.Config{
 		Operations: ops,
+		Name:       s.cfg.names().Service(service.Name),
+		Prefix:     s.cfg.names().Subject(""),
 		OwnInbox:   s.inboxes.own,
 		Memory:     memory.requests,
 		Unescape:   streams.Unescape,
