@@ -96,15 +96,11 @@ func (n Names) CheckFolder(manifest []byte, folders []string) error {
 }
 
 // lookBeside lists the other stores on the server, which a new one is made beside. It
-// refuses names that differ from others in case only: on some disks their streams
-// would share folders.
+// refuses names that differ from another store's in case only: on some disks their
+// streams would share folders.
 func (s *Store) lookBeside(ctx context.Context) (others []string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, setupTry)
 	defer cancel()
-	ours := map[string]string{}
-	for _, name := range s.assetNames(s.cfg.Partitions) {
-		ours[strings.ToLower(name)] = name
-	}
 	var names []string
 	list := s.js.StreamNames(ctx)
 	for name := range list.Name() {
@@ -113,10 +109,12 @@ func (s *Store) lookBeside(ctx context.Context) (others []string, err error) {
 	if err := list.Err(); err != nil {
 		return nil, fmt.Errorf("couldn't look for other stores: %w", err)
 	}
+	own := s.cfg.Names
 	for _, name := range names {
-		if own := ours[strings.ToLower(name)]; own != "" && own != name {
-			return nil, fmt.Errorf("%w: the stream %s differs from %s in case only, and some disks do not tell. Nothing was changed. Take another --asset-prefix", ErrForeign, name, own)
+		if other, ok := storeOf(name); ok && other != own && strings.EqualFold(string(other), string(own)) {
+			return nil, fmt.Errorf("%w: there is a store of a start %s, which differs from this one's prefix in case only, and some disks do not tell. Nothing was changed. Take another --asset-prefix",
+				ErrForeign, other.said())
 		}
 	}
-	return s.cfg.Names.storesIn(names), nil
+	return own.storesIn(names), nil
 }

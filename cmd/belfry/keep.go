@@ -99,7 +99,11 @@ func (s *Server) keep(ctx context.Context, store *streams.Store) error {
 	if err != nil {
 		return err
 	}
-	s.log.Info("the store is open", "jobs", n, "in", s.dataPlace())
+	opened := []any{"jobs", n, "in", s.dataPlace()}
+	if s.cfg.AssetPrefix != "" {
+		opened = append(opened, "asset_prefix", s.cfg.AssetPrefix)
+	}
+	s.log.Info("the store is open", opened...)
 	s.spawn("manifest", stopLimit, store.Keep) // which bounds its last note by itself
 	return nil
 }
