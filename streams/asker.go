@@ -28,6 +28,7 @@ const answerWait = 5 * time.Second
 type asker struct {
 	nc      *nats.Conn
 	prefix  string // of the subjects that answers come on
+	names   Names
 	log     *slog.Logger
 	metrics *metrics.Streams
 
@@ -170,7 +171,7 @@ func (a *asker) publish(m *nats.Msg, done func(seq uint64, err error)) {
 			done(0, err)
 			return
 		}
-		done(readAckOf(streamOf(m.Subject), answer.Data))
+		done(readAckOf(a.names.streamOf(m.Subject), answer.Data))
 	})
 }
 

@@ -14,7 +14,7 @@ import (
 func (s *Store) assets(partitions int) []jetstream.StreamConfig {
 	all := s.fixedAssets()
 	for p := range partitions {
-		all = append(all, asset(jobsConfig(p)))
+		all = append(all, asset(s.cfg.Names.jobsConfig(p)))
 	}
 	return all
 }
@@ -22,7 +22,7 @@ func (s *Store) assets(partitions int) []jetstream.StreamConfig {
 // fixedAssets are those of which there is one, however many partitions there are:
 // how many there are stands in the first of them.
 func (s *Store) fixedAssets() []jetstream.StreamConfig {
-	all := append(bucketAssets(), s.streamAssets()...)
+	all := append(s.cfg.Names.bucketAssets(), s.streamAssets()...)
 	for i := range all {
 		all[i] = asset(all[i])
 	}
@@ -48,25 +48,25 @@ func (s *Store) assetNames(partitions int) []string {
 
 // isAsset reports whether a stream has a name of Belfry's.
 func (s *Store) isAsset(name string) bool {
-	_, jobs := parseJobsStream(name)
+	_, jobs := s.cfg.Names.parseJobsStream(name)
 	return jobs || slices.Contains(s.assetNames(0), name)
 }
 
 // IsAsset reports whether a stream has a name of Belfry's.
-func IsAsset(stream string) bool { return (&Store{}).isAsset(stream) }
+func (n Names) IsAsset(stream string) bool { return (&Store{cfg: Config{Names: n}}).isAsset(stream) }
 
 // bucketAssets are the buckets, but for those of the jobs.
-func bucketAssets() []jetstream.StreamConfig {
+func (n Names) bucketAssets() []jetstream.StreamConfig {
 	return []jetstream.StreamConfig{
-		bucketConfig(belfryBucket, "what was fixed at first start, and who is at work", 0, presenceTTL),
-		bucketConfig(gatesBucket, "what holds routes back for a while", gatesTTL, 0),
-		bucketConfig(routesBucket, "the routes", 0, deletedFor),
-		tokensConfig(),
+		bucketConfig(n.belfryBucket(), "what was fixed at first start, and who is at work", 0, presenceTTL),
+		bucketConfig(n.gatesBucket(), "what holds routes back for a while", gatesTTL, 0),
+		bucketConfig(n.routesBucket(), "the routes", 0, deletedFor),
+		n.tokensConfig(),
 	}
 }
 
-func tokensConfig() jetstream.StreamConfig {
-	return bucketConfig(tokensBucket, "who may use the API", 0, 0)
+func (n Names) tokensConfig() jetstream.StreamConfig {
+	return bucketConfig(n.tokensBucket(), "who may use the API", 0, 0)
 }
 
 // bucketConfig is a bucket as the KV client makes one.
@@ -98,9 +98,9 @@ const gatesTTL = time.Hour
 func (s *Store) streamAssets() []jetstream.StreamConfig {
 	return []jetstream.StreamConfig{
 		{
-			Name:               FiresStream,
+			Name:               s.cfg.Names.FiresStream(),
 			Description:        ourDescription + "one message per fire",
-			Subjects:           []string{firesSubjects, fenceSubjects},
+			Subjects:           []string{s.cfg.Names.firesSubjects(), s.cfg.Names.fenceSubjects()},
 			MaxAge:             s.cfg.FiresMaxAge,
 			Duplicates:         noDuplicates,
 			MaxConsumers:       MaxRoutes,
@@ -110,17 +110,17 @@ func (s *Store) streamAssets() []jetstream.StreamConfig {
 			AllowAtomicPublish: true,
 		},
 		{
-			Name:        DeadStream,
+			Name:        s.cfg.Names.DeadStream(),
 			Description: ourDescription + "what could not be delivered, with the reason",
-			Subjects:    []string{deadSubjects},
+			Subjects:    []string{s.cfg.Names.deadSubjects()},
 			MaxAge:      s.cfg.DeadMaxAge,
 			Duplicates:  min(deadRepeats, s.cfg.DeadMaxAge),
 			AllowDirect: true,
 		},
 		{
-			Name:               attemptsStream,
+			Name:               s.cfg.Names.attemptsStream(),
 			Description:        ourDescription + "what became of the tries of jobs",
-			Subjects:           []string{attemptsSubjects},
+			Subjects:           []string{s.cfg.Names.attemptsSubjects()},
 			MaxAge:             s.cfg.HistoryTTL + attemptsExtra,
 			MaxMsgsPerSubject:  attemptsPerJob,
 			Duplicates:         noDuplicates,
@@ -128,9 +128,9 @@ func (s *Store) streamAssets() []jetstream.StreamConfig {
 			AllowAtomicPublish: true,
 		},
 		{
-			Name:        advisoryStream,
+			Name:        s.cfg.Names.advisoryStream(),
 			Description: ourDescription + "deliveries that the subscribers of NATS routes exhausted or refused",
-			Subjects:    []string{unackedSubjects, refusedSubjects},
+			Subjects:    []string{s.cfg.Names.unackedSubjects(), s.cfg.Names.refusedSubjects()},
 			MaxAge:      s.cfg.FiresMaxAge,
 			Duplicates:  min(advisoryDuplicates, s.cfg.FiresMaxAge),
 		},
@@ -147,11 +147,11 @@ const noDuplicates = 100 * time.Millisecond
 
 // jobsConfig is that of a jobs bucket. It is made by hand: a bucket made by
 // the KV client lacks the message TTLs and atomic batches that it needs.
-func jobsConfig(partition int) jetstream.StreamConfig {
+func (n Names) jobsConfig(partition int) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
-		Name:               jobsStream(partition),
+		Name:               n.jobsStream(partition),
 		Description:        ourDescription + "every job on its one key, in every state",
-		Subjects:           []string{jobsPrefix(partition) + ">"},
+		Subjects:           []string{n.jobsPrefix(partition) + ">"},
 		MaxMsgsPerSubject:  1,
 		Discard:            jetstream.DiscardNew,
 		Duplicates:         noDuplicates,

@@ -28,7 +28,7 @@ func (s *Store) auditManifest(ctx context.Context) error {
 	if s.cfg.Ledger != nil {
 		return nil
 	}
-	m, found, err := s.own.w.lastOnLeader(ctx, belfryStream, belfrySubject(manifestKey))
+	m, found, err := s.own.w.lastOnLeader(ctx, s.cfg.Names.belfryStream(), s.cfg.Names.belfrySubject(manifestKey))
 	if err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func (s *Store) auditManifest(ctx context.Context) error {
 // another one, the next start would look for jobs in the wrong buckets.
 func (s *Store) auditPartitions(ctx context.Context) error {
 	want := strconv.Itoa(s.partitions)
-	m, found, err := s.own.w.lastOnLeader(ctx, belfryStream, belfrySubject(partitionsKey))
+	m, found, err := s.own.w.lastOnLeader(ctx, s.cfg.Names.belfryStream(), s.cfg.Names.belfrySubject(partitionsKey))
 	if err != nil || found && !isMarker(m.Header) && string(m.Data) == want {
 		return err
 	}
@@ -60,16 +60,16 @@ func (s *Store) auditPartitions(ctx context.Context) error {
 // auditRestoreMark keeps the mark of a restore, by a copy that is written with it:
 // without the mark nothing fires that the restore has written.
 func (s *Store) auditRestoreMark(ctx context.Context) error {
-	m, found, err := s.own.w.lastOnLeader(ctx, belfryStream, belfrySubject(restoreKey))
+	m, found, err := s.own.w.lastOnLeader(ctx, s.cfg.Names.belfryStream(), s.cfg.Names.belfrySubject(restoreKey))
 	if err != nil {
 		return err
 	}
-	twin, _, err := s.own.w.lastOnLeader(ctx, belfryStream, belfrySubject(restoreCopy))
+	twin, _, err := s.own.w.lastOnLeader(ctx, s.cfg.Names.belfryStream(), s.cfg.Names.belfrySubject(restoreCopy))
 	if err != nil {
 		return err
 	}
 	if found && !isMarker(m.Header) {
-		if _, err := parseRestoreMark(m.Data); err == nil {
+		if _, err := s.cfg.Names.parseRestoreMark(m.Data); err == nil {
 			if !bytes.Equal(m.Data, twin.Data) {
 				s.own.w.copyRestoreMark(ctx, m.Data)
 			}
@@ -77,9 +77,9 @@ func (s *Store) auditRestoreMark(ctx context.Context) error {
 			return nil
 		}
 	}
-	if _, err := parseRestoreMark(twin.Data); err != nil {
+	if _, err := s.cfg.Names.parseRestoreMark(twin.Data); err != nil {
 		if found && !isMarker(m.Header) {
-			s.report(restoreKey, fmt.Sprintf("the key %s of bucket %s is no mark of a restore, and its copy is gone", restoreKey, belfryBucket))
+			s.report(restoreKey, fmt.Sprintf("the key %s of bucket %s is no mark of a restore, and its copy is gone", restoreKey, s.cfg.Names.belfryBucket()))
 		}
 		return nil
 	}
@@ -89,11 +89,11 @@ func (s *Store) auditRestoreMark(ctx context.Context) error {
 
 func (s *Store) putBack(ctx context.Context, key string, over uint64, value []byte) error {
 	_, err := s.own.w.send(ctx, &nats.Msg{
-		Subject: belfrySubject(key), Header: nats.Header{hdrExpectSubjectSeq: {formatUint(over)}}, Data: value,
+		Subject: s.cfg.Names.belfrySubject(key), Header: nats.Header{hdrExpectSubjectSeq: {formatUint(over)}}, Data: value,
 	})
 	if err == nil {
 		s.cfg.Metrics.Mended("key")
-		s.cfg.Log.Warn("a key was deleted or overwritten by other hands; it is as it was again", "bucket", belfryBucket, "key", key)
+		s.cfg.Log.Warn("a key was deleted or overwritten by other hands; it is as it was again", "bucket", s.cfg.Names.belfryBucket(), "key", key)
 	}
 	return err
 }

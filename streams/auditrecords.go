@@ -20,9 +20,9 @@ func (s *Store) auditRoutes(ctx context.Context) error {
 	}
 	records := map[string]record{}
 	for _, r := range s.routes.cache.all() {
-		records[routeSubject(r.RouteKey)] = record{r.Revision, routeMessage(r).Data}
+		records[s.cfg.Names.routeSubject(r.RouteKey)] = record{r.Revision, s.cfg.Names.routeMessage(r).Data}
 	}
-	return s.writeBack(ctx, routesStream, records)
+	return s.writeBack(ctx, s.cfg.Names.routesStream(), records)
 }
 
 // record is what a bucket had under a key.
@@ -46,7 +46,7 @@ func (s *Store) writeBack(ctx context.Context, stream string, records map[string
 	}
 	state := is.CachedInfo().State
 	present := state.Msgs
-	if _, probed, err := s.own.w.lastOnLeader(ctx, stream, probeSubject(stream)); err != nil {
+	if _, probed, err := s.own.w.lastOnLeader(ctx, stream, s.cfg.Names.probeSubject(stream)); err != nil {
 		return err
 	} else if probed {
 		present--

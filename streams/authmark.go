@@ -27,10 +27,10 @@ const (
 // markPlace is where a mark is kept.
 type markPlace struct{ stream, subject string }
 
-func authMarks() []markPlace {
+func (n Names) authMarks() []markPlace {
 	return []markPlace{
-		{belfryStream, belfrySubject(authKey)},
-		{jobsStream(0), jobsPrefix(0) + authKey},
+		{n.belfryStream(), n.belfrySubject(authKey)},
+		{n.jobsStream(0), n.jobsPrefix(0) + authKey},
 	}
 }
 
@@ -38,7 +38,7 @@ func authMarks() []markPlace {
 // missing. It fails if a place cannot be read and the other has no mark.
 func (w *writer) authWas(ctx context.Context) (mark string, missing []markPlace, err error) {
 	said := map[markPlace]string{}
-	for _, at := range authMarks() {
+	for _, at := range w.names.authMarks() {
 		m, found, failed := w.lastOnLeader(ctx, at.stream, at.subject)
 		switch {
 		case failed != nil:
@@ -56,7 +56,7 @@ func (w *writer) authWas(ctx context.Context) (mark string, missing []markPlace,
 	if mark == "" && err != nil {
 		return "", nil, err
 	}
-	for _, at := range authMarks() {
+	for _, at := range w.names.authMarks() {
 		if was, there := said[at]; !there || was != mark {
 			missing = append(missing, at)
 		}
@@ -72,7 +72,7 @@ func (w *writer) markAuth(ctx context.Context, mark string) error {
 		return err
 	}
 	if mark == markedByToken && was != mark {
-		missing = authMarks()
+		missing = w.names.authMarks()
 	}
 	for _, at := range missing {
 		m := &nats.Msg{Subject: at.subject, Header: nats.Header{}, Data: []byte(mark)}
@@ -90,14 +90,14 @@ func (w *writer) markAuth(ctx context.Context, mark string) error {
 // The marks go last, so that it stays on if this breaks off; then it can be done
 // again. No other node may run.
 func (s *Tokens) TurnOff(ctx context.Context) error {
-	stream, err := s.js.Stream(ctx, tokensStream)
+	stream, err := s.js.Stream(ctx, s.cfg.Names.tokensStream())
 	if err != nil {
 		return unavailable("couldn't look at the tokens", err)
 	}
 	if err := stream.Purge(ctx); err != nil {
 		return unavailable("couldn't remove the tokens", err)
 	}
-	for _, at := range authMarks() {
+	for _, at := range s.cfg.Names.authMarks() {
 		if _, found, err := s.w.lastOnLeader(ctx, at.stream, at.subject); err != nil {
 			return err
 		} else if !found {
@@ -127,12 +127,12 @@ func (s *Tokens) look(ctx context.Context) {
 			s.cfg.Log.Warn("couldn't look at the mark of authentication", "error", err)
 		}
 		ask, cancel := context.WithTimeout(ctx, answerWait)
-		stream, err := s.js.Stream(ask, tokensStream)
+		stream, err := s.js.Stream(ask, s.cfg.Names.tokensStream())
 		cancel()
 		switch {
 		case errors.Is(err, jetstream.ErrStreamNotFound):
 			if gone++; gone > 1 { // once may be a server that has just woken up
-				s.cfg.Log.Error("the bucket of the tokens is gone; it is made anew, without them", "bucket", tokensBucket)
+				s.cfg.Log.Error("the bucket of the tokens is gone; it is made anew, without them", "bucket", s.cfg.Names.tokensBucket())
 				if err := s.makeBucket(ctx); err != nil {
 					s.cfg.Log.Warn("couldn't make the bucket of the tokens", "error", err)
 				}
@@ -198,7 +198,7 @@ func (s *Tokens) warnOfLoss() {
 	switch {
 	case empty && had:
 		s.cfg.Log.Error("the tokens are gone; authentication stays on, and only the admin token is accepted: make new tokens with it, or restore a backup; --authentication-off is the one way to serve everybody",
-			"bucket", tokensBucket, "admin_token", s.cfg.Authenticated)
+			"bucket", s.cfg.Names.tokensBucket(), "admin_token", s.cfg.Authenticated)
 	case empty && on && !s.cfg.Authenticated:
 		s.cfg.Log.Error("authentication was on and stays on, but there is neither a token nor an admin token, so all requests are refused: start with --admin-token-file; --authentication-off is the one way to serve everybody")
 	}

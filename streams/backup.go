@@ -83,18 +83,18 @@ func (b *Backups) Each(ctx context.Context, visit func(job.Entry) error) error {
 // eachToken reads the tokens that there are, and the marks of those that there
 // were.
 func (b *Backups) eachToken(ctx context.Context, visit func(job.Entry) error) error {
-	all, err := b.lastOfEach(ctx, tokensStream, tokensPrefix+">")
+	all, err := b.lastOfEach(ctx, b.s.cfg.Names.tokensStream(), b.s.cfg.Names.tokensPrefix()+">")
 	if err != nil {
 		return err
 	}
 	for _, m := range all {
-		id := parseTokenSubject(m.Subject)
+		id := b.s.cfg.Names.parseTokenSubject(m.Subject)
 		if isMarker(m.Header) {
 			if job.IsTokenID(id) {
 				err = visit(job.Entry{Revoked: id})
 			}
 		} else if t, bad := contract.ParseStoredToken(m.Data, id); bad != nil {
-			b.leaveOut(tokensBucket, bad)
+			b.leaveOut(b.s.cfg.Names.tokensBucket(), bad)
 		} else {
 			err = visit(job.Entry{Token: &t})
 		}
@@ -106,19 +106,19 @@ func (b *Backups) eachToken(ctx context.Context, visit func(job.Entry) error) er
 }
 
 func (b *Backups) routes(ctx context.Context) (all []job.Route, err error) {
-	stored, err := b.lastOfEach(ctx, routesStream, routesPrefix+">")
+	stored, err := b.lastOfEach(ctx, b.s.cfg.Names.routesStream(), b.s.cfg.Names.routesPrefix()+">")
 	for _, m := range stored {
 		if isMarker(m.Header) {
 			continue
 		}
-		k, err := parseRouteSubject(m.Subject)
+		k, err := b.s.cfg.Names.parseRouteSubject(m.Subject)
 		if err != nil {
-			b.leaveOut(routesBucket, err)
+			b.leaveOut(b.s.cfg.Names.routesBucket(), err)
 			continue
 		}
 		r, err := b.s.routes.decode(k, m.Seq, m.Data)
 		if err != nil {
-			b.leaveOut(routesBucket, err)
+			b.leaveOut(b.s.cfg.Names.routesBucket(), err)
 			continue
 		}
 		all = append(all, r)
@@ -146,15 +146,15 @@ func (b *Backups) lastOfEach(ctx context.Context, stream, subject string) ([]sto
 // eachJob walks one partition, in the order of its sequences. A record that
 // changes gets a higher one, so what is there all the time is met.
 func (b *Backups) eachJob(ctx context.Context, partition int, visit func(job.Entry) error) error {
-	return b.readToEnd(ctx, jobsStream(partition), allJobs(partition), 1, math.MaxUint64, func(m stored) error {
-		k, err := parseJobSubject(partition, m.Subject)
+	return b.readToEnd(ctx, b.s.cfg.Names.jobsStream(partition), b.s.cfg.Names.allJobs(partition), 1, math.MaxUint64, func(m stored) error {
+		k, err := b.s.cfg.Names.parseJobSubject(partition, m.Subject)
 		if err != nil || partitionOf(k, b.s.partitions) != partition {
 			return nil // as the timer leaves it alone
 		}
 		r, err := b.s.jobs.decode(k, m.Seq, m.Header, m.Data)
 		if err != nil {
 			if !errors.Is(err, errNoRecord) {
-				b.leaveOut(jobsBucket(partition), err)
+				b.leaveOut(b.s.cfg.Names.jobsBucket(partition), err)
 			}
 			return nil
 		}
@@ -173,17 +173,17 @@ func (b *Backups) eachJob(ctx context.Context, partition int, visit func(job.Ent
 }
 
 func (b *Backups) eachLetter(ctx context.Context, visit func(job.Entry) error) error {
-	last, err := b.lastOf(ctx, DeadStream)
+	last, err := b.lastOf(ctx, b.s.cfg.Names.DeadStream())
 	if err != nil {
 		return err
 	}
-	return b.readToEnd(ctx, DeadStream, deadSubjects, 1, last, func(m stored) error {
-		if m.Subject == probeSubject(DeadStream) {
+	return b.readToEnd(ctx, b.s.cfg.Names.DeadStream(), b.s.cfg.Names.deadSubjects(), 1, last, func(m stored) error {
+		if m.Subject == b.s.cfg.Names.probeSubject(b.s.cfg.Names.DeadStream()) {
 			return nil
 		}
 		l, err := decodeDead(m.Header, m.Data, m.Seq, m.Time)
 		if err != nil || !l.Reason.Known() {
-			b.leaveOut(DeadStream, cmp.Or(err, errors.New("its reason is none")))
+			b.leaveOut(b.s.cfg.Names.DeadStream(), cmp.Or(err, errors.New("its reason is none")))
 			return nil
 		}
 		return visit(job.Entry{Letter: &l})
@@ -191,22 +191,22 @@ func (b *Backups) eachLetter(ctx context.Context, visit func(job.Entry) error) e
 }
 
 func (b *Backups) eachAttempt(ctx context.Context, visit func(job.Entry) error) error {
-	last, err := b.lastOf(ctx, attemptsStream)
+	last, err := b.lastOf(ctx, b.s.cfg.Names.attemptsStream())
 	if err != nil {
 		return err
 	}
-	return b.readToEnd(ctx, attemptsStream, attemptsSubjects, 1, last, func(m stored) error {
-		if m.Subject == probeSubject(attemptsStream) {
+	return b.readToEnd(ctx, b.s.cfg.Names.attemptsStream(), b.s.cfg.Names.attemptsSubjects(), 1, last, func(m stored) error {
+		if m.Subject == b.s.cfg.Names.probeSubject(b.s.cfg.Names.attemptsStream()) {
 			return nil
 		}
-		k, err := parseAttemptSubject(m.Subject)
+		k, err := b.s.cfg.Names.parseAttemptSubject(m.Subject)
 		if err != nil {
-			b.leaveOut(attemptsStream, err)
+			b.leaveOut(b.s.cfg.Names.attemptsStream(), err)
 			return nil
 		}
 		a, err := contract.ParseAttempt(m.Data)
 		if err != nil {
-			b.leaveOut(attemptsStream, err)
+			b.leaveOut(b.s.cfg.Names.attemptsStream(), err)
 			return nil
 		}
 		return visit(job.Entry{Attempt: &job.KeptAttempt{Key: k, Attempt: a}})
@@ -217,14 +217,14 @@ func (b *Backups) eachAttempt(ctx context.Context, visit func(job.Entry) error) 
 // subscribers have not acked. Of those behind it some may be acked; they come
 // again, as an ack that was lost has them come again.
 func (b *Backups) eachFire(ctx context.Context, k job.RouteKey, visit func(job.Entry) error) error {
-	c, err := b.js.Consumer(ctx, FiresStream, inboxConsumer(k))
+	c, err := b.js.Consumer(ctx, b.s.cfg.Names.FiresStream(), inboxConsumer(k))
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return nil
 	}
 	if err != nil {
 		return unavailable("couldn't look into the inbox of a route", err)
 	}
-	last, err := b.lastOf(ctx, FiresStream)
+	last, err := b.lastOf(ctx, b.s.cfg.Names.FiresStream())
 	if err != nil {
 		return err
 	}
@@ -232,10 +232,10 @@ func (b *Backups) eachFire(ctx context.Context, k job.RouteKey, visit func(job.E
 	if info.NumPending == 0 && info.NumAckPending == 0 {
 		return nil
 	}
-	return b.readToEnd(ctx, FiresStream, fireSubject(k), info.AckFloor.Stream+1, last, func(m stored) error {
+	return b.readToEnd(ctx, b.s.cfg.Names.FiresStream(), b.s.cfg.Names.fireSubject(k), info.AckFloor.Stream+1, last, func(m stored) error {
 		f, err := decodeFire(m.Header, m.Data, m.Seq, m.Time)
 		if err != nil {
-			b.leaveOut(FiresStream, err)
+			b.leaveOut(b.s.cfg.Names.FiresStream(), err)
 			return nil
 		}
 		return visit(job.Entry{Fire: &f})

@@ -34,12 +34,12 @@ type committers struct {
 // submit is [committer.submit]; withdraw is nil for what was sent at once. What
 // its stream cannot take now is refused at once.
 func (c *committers) submit(m *nats.Msg, done func(seq uint64, err error)) (withdraw func() bool) {
-	ended, err := c.health.began(streamOf(m.Subject), m.Size())
+	ended, err := c.health.began(c.asker.names.streamOf(m.Subject), m.Size())
 	if err != nil {
 		go c.asker.refuse(done, err)
 		return nil
 	}
-	stream := streamOf(m.Subject)
+	stream := c.asker.names.streamOf(m.Subject)
 	take := c.hand(m, func(seq uint64, err error) {
 		ended(err)
 		done(seq, c.health.told(stream, err))
@@ -73,9 +73,9 @@ func (c *committers) lane(m *nats.Msg) string {
 	case !c.sync:
 		return ""
 	case fence != "":
-		return FiresStream
+		return c.asker.names.FiresStream()
 	}
-	return jobsBucketOf(m.Subject)
+	return c.asker.names.jobsBucketOf(m.Subject)
 }
 
 func (c *committers) committer(lane string) *committer {

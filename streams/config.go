@@ -14,6 +14,10 @@ import (
 
 // Config says how to keep things. The zero value works.
 type Config struct {
+	// Names are the names of everything in JetStream; the zero value's are the
+	// plain ones.
+	Names Names
+
 	// Replicas of every stream; 0 is 3 in a cluster, else 1. Streams with fewer
 	// get more as soon as the servers can hold them.
 	Replicas int
@@ -158,5 +162,5 @@ func (c Config) manifestPlace() string {
 	if c.Ledger != nil {
 		return ManifestFile + " in the data folder"
 	}
-	return "the key " + manifestKey + " of the bucket " + belfryBucket
+	return "the key " + manifestKey + " of the bucket " + c.Names.belfryBucket()
 }

@@ -63,7 +63,7 @@ func (s *Store) note(ctx context.Context) error {
 		news = s.cfg.Disk.Damage()
 	}
 	err = s.book.change(ctx, func(m *manifest) bool {
-		changed := m.advance(now)
+		changed := m.advance(s.cfg.Names, now)
 		for _, d := range news {
 			changed = m.damaged(d) || changed
 		}
@@ -87,7 +87,7 @@ func (s *Store) howFar(ctx context.Context) (map[string]known, error) {
 
 // advance takes in how far the streams are, and reports whether that is worth
 // storing. Leases are written all the time, and alone they aren't.
-func (m *manifest) advance(now map[string]known) bool {
+func (m *manifest) advance(n Names, now map[string]known) bool {
 	changed := false
 	for name, k := range now {
 		if !slices.Contains(m.Made, name) {
@@ -98,7 +98,7 @@ func (m *manifest) advance(now map[string]known) bool {
 			continue // an answer may be late; a stream never goes back
 		}
 		m.Known[name] = k
-		changed = changed || name != belfryStream && name != gatesStream
+		changed = changed || name != n.belfryStream() && name != n.gatesStream()
 	}
 	return changed
 }
@@ -224,13 +224,13 @@ func (s *Store) Warnings() []string {
 func (s *Store) CountJobs(ctx context.Context) (uint64, error) {
 	var n uint64
 	for p := range s.partitions {
-		stream, err := s.js.Stream(ctx, jobsStream(p))
+		stream, err := s.js.Stream(ctx, s.cfg.Names.jobsStream(p))
 		if err != nil {
 			return 0, fmt.Errorf("couldn't count the jobs: %w", err)
 		}
 		n += stream.CachedInfo().State.Msgs
 		for _, key := range []string{epochKey, authKey, probeKey} { // no jobs
-			switch _, err := stream.GetLastMsgForSubject(ctx, jobsPrefix(p)+key); {
+			switch _, err := stream.GetLastMsgForSubject(ctx, s.cfg.Names.jobsPrefix(p)+key); {
 			case err == nil:
 				n--
 			case !errors.Is(err, jetstream.ErrMsgNotFound):

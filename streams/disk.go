@@ -23,7 +23,7 @@ const ignoresCase = "ignores case"
 func (s *Store) fixDisk(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, setupTry)
 	defer cancel()
-	kv, err := s.js.KeyValue(ctx, belfryBucket)
+	kv, err := s.js.KeyValue(ctx, s.cfg.Names.belfryBucket())
 	if err != nil {
 		return err
 	}
@@ -54,7 +54,7 @@ func (in *Inboxes) checkFolder(ctx context.Context, k job.RouteKey) error {
 	if !in.ignoresCase {
 		return nil
 	}
-	stream, err := in.js.Stream(ctx, FiresStream)
+	stream, err := in.js.Stream(ctx, in.cfg.Names.FiresStream())
 	if err != nil {
 		return unavailable("couldn't look at the inboxes", err)
 	}
@@ -82,7 +82,7 @@ func (s *Store) tellCollisions(ctx context.Context) error {
 	if !s.ignoresCase {
 		return nil
 	}
-	kv, err := s.js.KeyValue(ctx, routesBucket)
+	kv, err := s.js.KeyValue(ctx, s.cfg.Names.routesBucket())
 	if err != nil {
 		return unavailable("couldn't look at the routes", err)
 	}

@@ -17,8 +17,8 @@
 //     assetdocs.go, auditkeys.go, auditrecords.go, inboxfields.go,
 //     inboxmend.go, inboxaudit.go, floors.go, removed.go, refire.go,
 //     overwrite.go
-//   - names and records: names.go, escape.go, headers.go, record.go,
-//     firemessage.go
+//   - names and records: names.go, prefix.go, escape.go, headernames.go, headers.go,
+//     record.go, firemessage.go
 //   - writing: writer.go, put.go, asker.go, committer.go, committers.go,
 //     health.go, probe.go
 //   - reading: get.go, limit.go, reads.go, reader.go, readbare.go, messages.go,

@@ -33,7 +33,7 @@ func (t *timer) tryOwn(ctx context.Context) (ten tenure, err error) {
 	}
 	// A second mark after a lost answer does no harm: the last one counts.
 	ten.mark, err = t.w.send(ctx, &nats.Msg{
-		Subject: markSubject(t.partition),
+		Subject: t.cfg.Names.markSubject(t.partition),
 		Header:  nats.Header{hdrEpoch: {formatUint(ten.fence)}},
 	})
 	return ten, err
@@ -41,12 +41,12 @@ func (t *timer) tryOwn(ctx context.Context) (ten tenure, err error) {
 
 func (t *timer) takeFence(ctx context.Context) (uint64, error) {
 	op := rand.Text()
-	last, _, err := t.w.lastOnLeader(ctx, FiresStream, fenceSubject(t.partition))
+	last, _, err := t.w.lastOnLeader(ctx, t.cfg.Names.FiresStream(), t.cfg.Names.fenceSubject(t.partition))
 	if err != nil {
 		return 0, err
 	}
 	seq, err := t.w.send(ctx, &nats.Msg{
-		Subject: fenceSubject(t.partition),
+		Subject: t.cfg.Names.fenceSubject(t.partition),
 		Header: nats.Header{
 			hdrOp:               {op},
 			hdrExpectSubjectSeq: {formatUint(last.Seq)},
@@ -61,7 +61,7 @@ func (t *timer) takeFence(ctx context.Context) (uint64, error) {
 		return seq, err
 	}
 	t.fences.noAnswer()
-	last, found, readErr := t.w.lastOnLeader(ctx, FiresStream, fenceSubject(t.partition))
+	last, found, readErr := t.w.lastOnLeader(ctx, t.cfg.Names.FiresStream(), t.cfg.Names.fenceSubject(t.partition))
 	if readErr == nil && found && last.Header.Get(hdrOp) == op {
 		t.fences.note(last.Seq)
 		return last.Seq, nil
@@ -92,7 +92,7 @@ const (
 // once, by what it last knew, while the new one is about to store it. So only
 // a newer fence is a reason that can be believed.
 func (t *timer) whyRefused(ctx context.Context, fence uint64) refusal {
-	last, found, err := t.w.lastOnLeader(ctx, FiresStream, fenceSubject(t.partition))
+	last, found, err := t.w.lastOnLeader(ctx, t.cfg.Names.FiresStream(), t.cfg.Names.fenceSubject(t.partition))
 	switch {
 	case err != nil || !found:
 		return forUnknown

@@ -167,9 +167,9 @@ func (t *timer) published(ctx context.Context, claim job.Record, ten tenure, rou
 // fireMessage makes the fire of a claim, for the server to take while the fence
 // stands.
 func (t *timer) fireMessage(claim job.Record, ten tenure) *nats.Msg {
-	m := encodeFire(claim, t.now())
+	m := t.cfg.Names.encodeFire(claim, t.now())
 	m.Header[hdrExpectSubjectSeq] = []string{formatUint(ten.fence)}
-	m.Header[hdrExpectSubject] = []string{fenceSubject(t.partition)}
+	m.Header[hdrExpectSubject] = []string{t.cfg.Names.fenceSubject(t.partition)}
 	return m
 }
 

@@ -10,8 +10,8 @@ import (
 )
 
 // encodeFire makes the message that asks for one try of the claimed record r.
-func encodeFire(r job.Record, now time.Time) *nats.Msg {
-	m := fireMessage(fireSubject(r.RouteKey()), r.Fire(), now)
+func (n Names) encodeFire(r job.Record, now time.Time) *nats.Msg {
+	m := fireMessage(n.fireSubject(r.RouteKey()), r.Fire(), now)
 	m.Header[hdrFired] = []string{formatInt(now.UnixMilli())}
 	setRedriven(m.Header, r.Redriven)
 	return m
@@ -19,8 +19,8 @@ func encodeFire(r job.Record, now time.Time) *nats.Msg {
 
 // encodeDead makes the message that keeps an undeliverable fire, with the
 // reason. Its message id lets the server drop most repeats.
-func encodeDead(f job.Fire, reason job.Reason, detail string, now time.Time) *nats.Msg {
-	m := fireMessage(deadSubject(f.RouteKey()), f, now)
+func (n Names) encodeDead(f job.Fire, reason job.Reason, detail string, now time.Time) *nats.Msg {
+	m := fireMessage(n.deadSubject(f.RouteKey()), f, now)
 	m.Header[hdrReason] = []string{string(reason)}
 	m.Header[hdrDetail] = []string{detail}
 	m.Header[hdrMsgID] = []string{f.ID + "." + formatUint(f.Claim)}

@@ -129,7 +129,7 @@ func (f *floors) keepOnly(there map[string]*jetstream.ConsumerInfo, routes []job
 
 // read returns what a key holds; a value that is none is nothing.
 func (f *floors) read(ctx context.Context, key int) (savedFloors, error) {
-	m, found, err := f.w.lastOnLeader(ctx, belfryStream, belfrySubject(floorKey(key)))
+	m, found, err := f.w.lastOnLeader(ctx, f.w.names.belfryStream(), f.w.names.belfrySubject(floorKey(key)))
 	if err != nil || !found || isMarker(m.Header) {
 		return savedFloors{}, err
 	}
@@ -156,7 +156,7 @@ func (f *floors) save(ctx context.Context) error {
 		if same {
 			continue
 		}
-		if _, err := f.w.send(ctx, &nats.Msg{Subject: belfrySubject(floorKey(key)), Header: nats.Header{}, Data: data}); err != nil {
+		if _, err := f.w.send(ctx, &nats.Msg{Subject: f.w.names.belfrySubject(floorKey(key)), Header: nats.Header{}, Data: data}); err != nil {
 			return err
 		}
 		f.mu.Lock()

@@ -34,7 +34,7 @@ func (s *Store) refuseForeign(ctx context.Context) error {
 		}
 		return err == nil && !isBelfrys(stream.CachedInfo().Config), err
 	}
-	is, err := foreign(belfryStream)
+	is, err := foreign(s.cfg.Names.belfryStream())
 	if err != nil {
 		return fmt.Errorf("couldn't look for streams of others: %w", err)
 	}

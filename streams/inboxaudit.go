@@ -22,7 +22,7 @@ func (s *Store) auditConsumers(ctx context.Context) error {
 		return nil
 	}
 	in := s.inboxes
-	stream, err := in.js.Stream(ctx, FiresStream)
+	stream, err := in.js.Stream(ctx, s.cfg.Names.FiresStream())
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil // the audit says so already
 	}
@@ -46,7 +46,7 @@ func (s *Store) auditConsumers(ctx context.Context) error {
 		info := there[inboxConsumer(r.RouteKey)]
 		if info != nil && in.fits(info.Config, r) {
 			in.saw(info)
-			s.report(consumerAsset(r.RouteKey), "")
+			s.report(s.cfg.Names.consumerAsset(r.RouteKey), "")
 			continue
 		}
 		s.mendConsumer(ctx, r.RouteKey)
@@ -61,7 +61,7 @@ func (s *Store) auditConsumers(ctx context.Context) error {
 
 // auditNames compares the consumers if one of a route is missing.
 func (s *Store) auditNames(ctx context.Context) error {
-	stream, err := s.inboxes.js.Stream(ctx, FiresStream)
+	stream, err := s.inboxes.js.Stream(ctx, s.cfg.Names.FiresStream())
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil
 	}
@@ -101,13 +101,13 @@ func (s *Store) mendConsumer(ctx context.Context, k job.RouteKey) {
 	})
 	switch {
 	case err == nil:
-		s.report(consumerAsset(k), "")
+		s.report(s.cfg.Names.consumerAsset(k), "")
 	case ctx.Err() != nil:
 	case errors.Is(err, job.ErrRouteNotFound), errors.Is(err, job.ErrRouteClearing), errors.Is(err, job.ErrNotARoute),
 		errors.Is(err, job.ErrCaseOnly): // the start has told of those
-		s.report(consumerAsset(k), "")
+		s.report(s.cfg.Names.consumerAsset(k), "")
 	default:
-		s.report(consumerAsset(k), fmt.Sprintf("the consumer %s of %s: %v", inboxConsumer(k), FiresStream, err))
+		s.report(s.cfg.Names.consumerAsset(k), fmt.Sprintf("the consumer %s of %s: %v", inboxConsumer(k), s.cfg.Names.FiresStream(), err))
 	}
 }
 
@@ -115,39 +115,39 @@ func (s *Store) mendConsumer(ctx context.Context, k job.RouteKey) {
 func (s *Store) forgetConsumers(routes []job.Route) {
 	names := map[string]bool{}
 	for _, r := range routes {
-		names[consumerAsset(r.RouteKey)] = true
+		names[s.cfg.Names.consumerAsset(r.RouteKey)] = true
 	}
 	for _, asset := range s.audit.assets() {
-		if strings.HasPrefix(asset, FiresStream+" ") && !names[asset] {
+		if strings.HasPrefix(asset, s.cfg.Names.FiresStream()+" ") && !names[asset] {
 			s.report(asset, "")
 		}
 	}
 }
 
-func consumerAsset(k job.RouteKey) string { return FiresStream + " " + inboxConsumer(k) }
+func (n Names) consumerAsset(k job.RouteKey) string { return n.FiresStream() + " " + inboxConsumer(k) }
 
 // buryFloor is the name that the floor of [buryConsumer] is kept under.
-const buryFloor = advisoryStream + "." + buryConsumer
+const buryFloor = "ADVISORIES." + buryConsumer
 
 // buryInbox makes the consumer that reads advisories, unless it is there as it
 // should be. One that was removed goes on where it was last seen.
 func (s *Store) buryInbox(ctx context.Context) (jetstream.Consumer, error) {
 	want := jetstream.ConsumerConfig{Durable: buryConsumer, AckPolicy: jetstream.AckExplicitPolicy, AckWait: 30 * time.Second, MaxDeliver: -1}
-	c, err := s.js.Consumer(ctx, advisoryStream, buryConsumer)
+	c, err := s.js.Consumer(ctx, s.cfg.Names.advisoryStream(), buryConsumer)
 	if err == nil {
 		wrong := inboxDifferences(c.CachedInfo().Config, want)
 		if len(wrong) == 0 {
 			return c, nil
 		}
-		s.cfg.Log.Warn("the consumer of a stream was not as it should be; it is again", "stream", advisoryStream, "consumer", buryConsumer, "settings", namesOf(wrong))
+		s.cfg.Log.Warn("the consumer of a stream was not as it should be; it is again", "stream", s.cfg.Names.advisoryStream(), "consumer", buryConsumer, "settings", namesOf(wrong))
 		s.inboxes.floors.note(buryFloor, floor{Acked: c.CachedInfo().AckFloor.Stream, Made: c.CachedInfo().Created})
-		if err := s.js.DeleteConsumer(ctx, advisoryStream, buryConsumer); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+		if err := s.js.DeleteConsumer(ctx, s.cfg.Names.advisoryStream(), buryConsumer); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 			return nil, err
 		}
 	} else if !errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return nil, err
 	}
-	stream, err := s.js.Stream(ctx, advisoryStream)
+	stream, err := s.js.Stream(ctx, s.cfg.Names.advisoryStream())
 	if err != nil {
 		return nil, err
 	}

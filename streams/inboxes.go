@@ -50,7 +50,7 @@ func newInboxes(by access, cfg Config) *Inboxes {
 
 // Subscription names what a plain NATS client needs to read the inbox.
 func (in *Inboxes) subscription(k job.RouteKey) job.Subscription {
-	return job.Subscription{Stream: FiresStream, Subject: fireSubject(k), Consumer: inboxConsumer(k), APIPrefix: in.cfg.SubscriberAPI}
+	return job.Subscription{Stream: in.cfg.Names.FiresStream(), Subject: in.cfg.Names.fireSubject(k), Consumer: inboxConsumer(k), APIPrefix: in.cfg.SubscriberAPI}
 }
 
 // workerAckWait is how long a worker may be silent about a fire before it is
@@ -60,7 +60,7 @@ const workerAckWait = 3 * time.Second
 func (in *Inboxes) config(r job.Route) jetstream.ConsumerConfig {
 	cfg := jetstream.ConsumerConfig{
 		Durable:       inboxConsumer(r.RouteKey),
-		FilterSubject: fireSubject(r.RouteKey),
+		FilterSubject: in.cfg.Names.fireSubject(r.RouteKey),
 		DeliverPolicy: jetstream.DeliverNewPolicy,
 		AckPolicy:     jetstream.AckExplicitPolicy,
 		Metadata:      map[string]string{metaDB: r.DB, metaRoute: r.ID, metaType: string(r.Type)},
@@ -95,7 +95,7 @@ func (in *Inboxes) Fetch(ctx context.Context, k job.RouteKey, max int, wait time
 	if err != nil {
 		return unavailable("couldn't fetch from the inbox of the route", err)
 	}
-	err = p.pull(ctx, FiresStream, inboxConsumer(k), max, wait, func(m *nats.Msg) {
+	err = p.pull(ctx, in.cfg.Names.FiresStream(), inboxConsumer(k), max, wait, func(m *nats.Msg) {
 		defer panics.Recover(in.cfg.Log, "a message of an inbox", in.cfg.Metrics.Panicked)
 		h, err := handover(m)
 		if err != nil {
@@ -161,7 +161,7 @@ func handover(m *nats.Msg) (job.Handover, error) {
 // Settled reports whether nothing is left in the inbox, neither waiting nor
 // unacked. One that is gone is settled.
 func (in *Inboxes) Settled(ctx context.Context, k job.RouteKey) (bool, error) {
-	c, err := in.js.Consumer(ctx, FiresStream, inboxConsumer(k))
+	c, err := in.js.Consumer(ctx, in.cfg.Names.FiresStream(), inboxConsumer(k))
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return true, nil
 	}
@@ -183,13 +183,13 @@ func (in *Inboxes) Remove(ctx context.Context, k job.RouteKey) error {
 		case !errors.Is(err, job.ErrRouteNotFound):
 			return err
 		}
-		c, err := in.js.Consumer(ctx, FiresStream, inboxConsumer(k))
+		c, err := in.js.Consumer(ctx, in.cfg.Names.FiresStream(), inboxConsumer(k))
 		if errors.Is(err, jetstream.ErrConsumerNotFound) {
 			return nil
 		}
 		if err == nil {
 			in.saw(c.CachedInfo())
-			err = in.js.DeleteConsumer(ctx, FiresStream, inboxConsumer(k))
+			err = in.js.DeleteConsumer(ctx, in.cfg.Names.FiresStream(), inboxConsumer(k))
 		}
 		if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 			return unavailable("couldn't delete the inbox of the route", err)
@@ -214,7 +214,7 @@ type foundInbox struct {
 
 // list returns every inbox there is.
 func (in *Inboxes) list(ctx context.Context) ([]foundInbox, error) {
-	stream, err := in.js.Stream(ctx, FiresStream)
+	stream, err := in.js.Stream(ctx, in.cfg.Names.FiresStream())
 	if err != nil {
 		return nil, unavailable("couldn't list the inboxes", err)
 	}
@@ -248,7 +248,7 @@ func (in *Inboxes) handOutAgain(ctx context.Context) error {
 		if box.Type != job.REST || !box.unacked {
 			continue
 		}
-		if _, err := in.js.ResetConsumer(ctx, FiresStream, inboxConsumer(box.RouteKey)); err != nil {
+		if _, err := in.js.ResetConsumer(ctx, in.cfg.Names.FiresStream(), inboxConsumer(box.RouteKey)); err != nil {
 			return unavailable("couldn't reset the inbox of a route", err)
 		}
 	}
@@ -257,7 +257,7 @@ func (in *Inboxes) handOutAgain(ctx context.Context) error {
 
 // limitPulls brings the longest pull of every NATS inbox up to date.
 func (in *Inboxes) limitPulls(ctx context.Context) error {
-	stream, err := in.js.Stream(ctx, FiresStream)
+	stream, err := in.js.Stream(ctx, in.cfg.Names.FiresStream())
 	if err != nil {
 		return unavailable("couldn't list the inboxes", err)
 	}
@@ -273,7 +273,7 @@ func (in *Inboxes) limitPulls(ctx context.Context) error {
 	}
 	for _, cfg := range behind {
 		cfg.MaxRequestExpires = in.cfg.MaxPullWait
-		if _, err := in.js.UpdateConsumer(ctx, FiresStream, cfg); err != nil {
+		if _, err := in.js.UpdateConsumer(ctx, in.cfg.Names.FiresStream(), cfg); err != nil {
 			return unavailable("couldn't limit the pulls of an inbox", err)
 		}
 	}

@@ -67,7 +67,7 @@ func (in *Inboxes) leftBehind(ctx context.Context) (map[job.RouteKey]foundInbox,
 
 // find returns the inbox of a route that may be gone.
 func (in *Inboxes) find(ctx context.Context, k job.RouteKey) (job.Inbox, error) {
-	c, err := in.js.Consumer(ctx, FiresStream, inboxConsumer(k))
+	c, err := in.js.Consumer(ctx, in.cfg.Names.FiresStream(), inboxConsumer(k))
 	if err != nil {
 		return job.Inbox{}, unavailable("couldn't find the inbox of the route", err)
 	}

@@ -30,13 +30,13 @@ func (in *Inboxes) ensure(ctx context.Context, r job.Route, isNew bool) error {
 // mend is ensure, told at the level.
 func (in *Inboxes) mend(ctx context.Context, r job.Route, isNew bool, level slog.Level) error {
 	want := in.config(r)
-	c, err := in.js.Consumer(ctx, FiresStream, want.Durable)
+	c, err := in.js.Consumer(ctx, in.cfg.Names.FiresStream(), want.Durable)
 	switch {
 	case errors.Is(err, jetstream.ErrConsumerNotFound) && isNew:
 		if err := in.checkFolder(ctx, r.RouteKey); err != nil {
 			return err
 		}
-		if c, err = in.js.CreateConsumer(ctx, FiresStream, want); err != nil {
+		if c, err = in.js.CreateConsumer(ctx, in.cfg.Names.FiresStream(), want); err != nil {
 			return unavailable("couldn't make the inbox of the route", err)
 		}
 		in.saw(c.CachedInfo())
@@ -65,11 +65,11 @@ func (in *Inboxes) mend(ctx context.Context, r job.Route, isNew bool, level slog
 		}
 		f.set(&next, &want)
 	}
-	if _, err := in.js.UpdateConsumer(ctx, FiresStream, next); err != nil {
+	if _, err := in.js.UpdateConsumer(ctx, in.cfg.Names.FiresStream(), next); err != nil {
 		return unavailable("couldn't change the inbox of the route", err)
 	}
 	if is.Config.PauseUntil != nil { // an update leaves a pause alone
-		if _, err := in.js.ResumeConsumer(ctx, FiresStream, want.Durable); err != nil {
+		if _, err := in.js.ResumeConsumer(ctx, in.cfg.Names.FiresStream(), want.Durable); err != nil {
 			return unavailable("couldn't resume the inbox of the route", err)
 		}
 	}
@@ -88,7 +88,7 @@ func (in *Inboxes) makeAgain(ctx context.Context, r job.Route, want jetstream.Co
 	if err := in.checkFolder(ctx, r.RouteKey); err != nil {
 		return err
 	}
-	stream, err := in.js.Stream(ctx, FiresStream)
+	stream, err := in.js.Stream(ctx, in.cfg.Names.FiresStream())
 	if err != nil {
 		return unavailable("couldn't make the inbox of the route again", err)
 	}
@@ -96,7 +96,7 @@ func (in *Inboxes) makeAgain(ctx context.Context, r job.Route, want jetstream.Co
 	in.floors.begin(info.Created)
 	from := "the next fire"
 	if !isNew {
-		from = "the start of " + FiresStream
+		from = "the start of " + in.cfg.Names.FiresStream()
 		want.DeliverPolicy = jetstream.DeliverAllPolicy
 		if seen, ok := in.floors.of(ctx, want.Durable); ok && seen.Acked > 0 && seen.Acked <= info.State.LastSeq {
 			want.DeliverPolicy, want.OptStartSeq = jetstream.DeliverByStartSequencePolicy, seen.Acked+1

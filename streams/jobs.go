@@ -38,7 +38,7 @@ func (s *Jobs) read(ctx context.Context, k job.Key) (r job.Record, found bool, e
 	if err != nil {
 		return job.Record{}, false, err
 	}
-	m, found, err := s.w.lastOnLeader(ctx, jobsStream(p), jobSubject(p, k))
+	m, found, err := s.w.lastOnLeader(ctx, s.cfg.Names.jobsStream(p), s.cfg.Names.jobSubject(p, k))
 	shrink(len(m.Data))
 	if err != nil || !found {
 		return job.Record{}, false, err
@@ -48,7 +48,7 @@ func (s *Jobs) read(ctx context.Context, k job.Key) (r job.Record, found bool, e
 	case errors.Is(err, errNoRecord):
 		return r, false, nil
 	case errors.Is(err, job.ErrNotAJob):
-		return r, false, fmt.Errorf("%w; nats kv del %s %s removes it, and so does DELETE; POST and PUT replace it", err, jobsBucket(p), jobKey(k))
+		return r, false, fmt.Errorf("%w; nats kv del %s %s removes it, and so does DELETE; POST and PUT replace it", err, s.cfg.Names.jobsBucket(p), jobKey(k))
 	}
 	return r, err == nil, err
 }
@@ -75,7 +75,7 @@ func (s *Jobs) Get(ctx context.Context, k job.Key) (job.Record, error) {
 		case again:
 			return r, notFound(k)
 		}
-		if err := quorate(ctx, s.js, jobsStream(partitionOf(k, s.partitions))); err != nil {
+		if err := quorate(ctx, s.js, s.cfg.Names.jobsStream(partitionOf(k, s.partitions))); err != nil {
 			return r, err
 		}
 	}
@@ -181,7 +181,7 @@ func (s *Jobs) Cancel(ctx context.Context, k job.Key, expect uint64) error {
 	})
 	if errors.Is(err, job.ErrNotAJob) {
 		return s.overwrite(ctx, k, expect, func(revision uint64) error {
-			m := purgeMarker(jobSubject(partitionOf(k, s.partitions), k), s.cfg.HistoryTTL)
+			m := purgeMarker(s.cfg.Names.jobSubject(partitionOf(k, s.partitions), k), s.cfg.HistoryTTL)
 			m.Header[hdrExpectSubjectSeq] = []string{formatUint(revision)}
 			_, err := s.w.send(ctx, m)
 			return err

@@ -140,7 +140,7 @@ func (l *leases) publishClock(ctx context.Context) {
 	if !known {
 		return
 	}
-	m := &nats.Msg{Subject: belfrySubject(clockKey(l.node)), Header: nats.Header{hdrTTL: {presenceTTL.String()}}, Data: data}
+	m := &nats.Msg{Subject: l.s.cfg.Names.belfrySubject(clockKey(l.node)), Header: nats.Header{hdrTTL: {presenceTTL.String()}}, Data: data}
 	_, _ = l.s.jobs.w.send(ctx, m) // the next one says it again
 }
 

@@ -23,28 +23,31 @@ var ErrLedgerChanged = errors.New("the manifest has changed")
 
 // keyLedger keeps the manifest in the bucket belfry, where the processes that
 // share a server see the same one.
-type keyLedger struct{ js jetstream.JetStream }
+type keyLedger struct {
+	js    jetstream.JetStream
+	names Names
+}
 
 func (l keyLedger) Read(ctx context.Context) ([]byte, uint64, error) {
-	kv, err := l.js.KeyValue(ctx, belfryBucket)
+	kv, err := l.js.KeyValue(ctx, l.names.belfryBucket())
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
 		return nil, 0, nil
 	}
 	if err != nil {
-		return nil, 0, fmt.Errorf("couldn't read the key %s of bucket %s: %w", manifestKey, belfryBucket, err)
+		return nil, 0, fmt.Errorf("couldn't read the key %s of bucket %s: %w", manifestKey, l.names.belfryBucket(), err)
 	}
 	e, err := kv.Get(ctx, manifestKey)
 	switch {
 	case errors.Is(err, jetstream.ErrKeyNotFound):
 		return nil, 0, nil
 	case err != nil:
-		return nil, 0, fmt.Errorf("couldn't read the key %s of bucket %s: %w", manifestKey, belfryBucket, err)
+		return nil, 0, fmt.Errorf("couldn't read the key %s of bucket %s: %w", manifestKey, l.names.belfryBucket(), err)
 	}
 	return e.Value(), e.Revision(), nil
 }
 
 func (l keyLedger) Write(ctx context.Context, text []byte, revision uint64) (uint64, error) {
-	kv, err := l.js.KeyValue(ctx, belfryBucket)
+	kv, err := l.js.KeyValue(ctx, l.names.belfryBucket())
 	if err != nil {
 		return 0, err
 	}
@@ -57,7 +60,7 @@ func (l keyLedger) Write(ctx context.Context, text []byte, revision uint64) (uin
 		return 0, ErrLedgerChanged
 	}
 	if err != nil {
-		return 0, fmt.Errorf("couldn't write the key %s of bucket %s: %w", manifestKey, belfryBucket, err)
+		return 0, fmt.Errorf("couldn't write the key %s of bucket %s: %w", manifestKey, l.names.belfryBucket(), err)
 	}
 	return revision, nil
 }

@@ -54,7 +54,7 @@ func (s *Letters) List(ctx context.Context, q job.LetterQuery) (job.Letters, err
 
 // begin fills in what the query leaves open.
 func (s *Letters) begin(ctx context.Context, q *job.LetterQuery) (jetstream.Stream, error) {
-	stream, err := s.js.Stream(ctx, DeadStream)
+	stream, err := s.js.Stream(ctx, s.cfg.Names.DeadStream())
 	if err != nil {
 		return nil, unavailable("couldn't look at the dead letters", err)
 	}
@@ -90,7 +90,7 @@ func (s *Letters) scan(ctx context.Context, stream jetstream.Stream, q job.Lette
 	}
 	cfg := jetstream.OrderedConsumerConfig{
 		HeadersOnly:       true,
-		FilterSubjects:    []string{deadSubjectsOf(q.DB, q.Route)},
+		FilterSubjects:    []string{s.cfg.Names.deadSubjectsOf(q.DB, q.Route)},
 		MaxResetAttempts:  1,
 		InactiveThreshold: 10 * time.Second,
 	}
@@ -170,7 +170,7 @@ func (s *Letters) Get(ctx context.Context, db string, number uint64) (job.Letter
 	if err != nil {
 		return job.Letter{}, err
 	}
-	m, found, err := s.w.seqOnLeader(ctx, DeadStream, number)
+	m, found, err := s.w.seqOnLeader(ctx, s.cfg.Names.DeadStream(), number)
 	shrink(len(m.Data))
 	if err != nil {
 		return job.Letter{}, err

@@ -22,7 +22,7 @@ type loaded struct {
 // beginLoad reads the record at seq from any replica, and tells the loop. What that
 // does not settle, a goroutine asks again.
 func (t *timer) beginLoad(seq uint64) {
-	t.w.ask(askSeq(jobsStream(t.partition), seq), func(answer *nats.Msg, err error) {
+	t.w.ask(askSeq(t.cfg.Names.jobsStream(t.partition), seq), func(answer *nats.Msg, err error) {
 		if t.work.Err() != nil {
 			return
 		}
@@ -47,7 +47,7 @@ func (t *timer) beginLoad(seq uint64) {
 // load reads the record at seq. That it is gone only the leader is believed, and
 // only if it has a later one: one that was cut off may not have seen it yet.
 func (t *timer) load(ctx context.Context, seq uint64) loaded {
-	stream := jobsStream(t.partition)
+	stream := t.cfg.Names.jobsStream(t.partition)
 	m, found, err := t.w.seqOnReplica(ctx, stream, seq)
 	if err != nil || !found {
 		m, found, err = t.w.nextOnLeader(ctx, stream, ">", seq)
@@ -65,7 +65,7 @@ func (t *timer) load(ctx context.Context, seq uint64) loaded {
 
 // loadedFrom reads a stored record; what is none counts as gone.
 func (t *timer) loadedFrom(m stored) loaded {
-	k, err := parseJobSubject(t.partition, m.Subject)
+	k, err := t.cfg.Names.parseJobSubject(t.partition, m.Subject)
 	if err != nil {
 		return loaded{seq: m.Seq, gone: true}
 	}

@@ -18,6 +18,7 @@ import (
 // there was lost, and is not made anew.
 type manifest struct {
 	Version    int              `json:"version"`
+	Prefix     string           `json:"prefix,omitempty"` // of the names
 	Partitions int              `json:"partitions"`
 	Made       []string         `json:"made"`             // streams that Belfry has used
 	Making     []string         `json:"making,omitempty"` // streams that nobody has used yet
@@ -32,8 +33,12 @@ type known struct {
 	Created time.Time `json:"created"`
 }
 
-// manifestVersion changes when an older Belfry cannot read a manifest any more.
-const manifestVersion = 1
+// manifestVersion changes when an older Belfry cannot read a manifest any more. One
+// from before prefixes would make a second store beside one that has a prefix.
+const (
+	manifestVersion = 1
+	prefixedVersion = 2
+)
 
 // ErrManifest completes an error about a manifest that is of no use.
 var ErrManifest = errors.New(fault.ManifestBad)
@@ -46,6 +51,9 @@ type sealed struct {
 
 func (m manifest) encode() ([]byte, error) {
 	m.Version = manifestVersion
+	if m.Prefix != "" {
+		m.Version = prefixedVersion
+	}
 	text, err := json.Marshal(m)
 	if err != nil {
 		return nil, err
@@ -70,8 +78,8 @@ func decodeManifest(text []byte) (m manifest, found bool, err error) {
 	if err := json.Unmarshal(s.Manifest, &m); err != nil {
 		return m, true, fmt.Errorf("%w: %v", ErrManifest, err)
 	}
-	if m.Version != manifestVersion {
-		return m, true, fmt.Errorf("%w: it has version %d, and this Belfry reads version %d", ErrManifest, m.Version, manifestVersion)
+	if m.Version < manifestVersion || m.Version > prefixedVersion {
+		return m, true, fmt.Errorf("%w: it has version %d, and this Belfry reads versions up to %d", ErrManifest, m.Version, prefixedVersion)
 	}
 	return m, true, nil
 }

@@ -13,34 +13,77 @@ import (
 	"belfry/internal/job"
 )
 
-// Every bucket, stream, subject, consumer and header name that Belfry uses in
-// JetStream is built and parsed in this file. How the ids in them are escaped is
-// in escape.go.
+// Every bucket, stream, subject and consumer name that Belfry uses in JetStream is
+// built and parsed in this file. How the ids in them are escaped is in escape.go; the
+// names of headers are in headernames.go.
 
-// The assets.
+// Names are the names of the streams, of their buckets, and of the subjects in them.
+// The value is what they begin with, as [IsPrefix] accepts it: two Belfrys with
+// different values share an account without a name in common. The zero value's names
+// are the plain ones.
+type Names string
+
+// The streams.
+func (n Names) FiresStream() string    { return n.name("FIRES") }      // one message per fire
+func (n Names) DeadStream() string     { return n.name("DEAD") }       // what could not be delivered
+func (n Names) attemptsStream() string { return n.name("ATTEMPTS") }   // what became of the tries of jobs
+func (n Names) advisoryStream() string { return n.name("ADVISORIES") } // what JetStream says of the consumers of FIRES
+func (n Names) belfryStream() string   { return bucketStream(n.belfryBucket()) }
+func (n Names) gatesStream() string    { return bucketStream(n.gatesBucket()) }
+func (n Names) routesStream() string   { return bucketStream(n.routesBucket()) }
+func (n Names) tokensStream() string   { return bucketStream(n.tokensBucket()) }
+
+// The buckets.
+func (n Names) routesBucket() string { return n.name("routes") } // one key per route
+func (n Names) tokensBucket() string { return n.name("tokens") } // one key per bearer token
+func (n Names) gatesBucket() string  { return n.name("gates") }  // what holds routes back for a while
+
+// belfryBucket has the number of partitions, leases, nodes, the last restore, ack
+// floors, and what the disk is like.
+func (n Names) belfryBucket() string { return n.name("belfry") }
+
+// isGates and isDead tell which of Belfry's streams one is, whatever its prefix.
+func isGates(stream string) bool { return strings.HasSuffix(stream, "gates") }
+func isDead(stream string) bool  { return strings.HasSuffix(stream, "DEAD") }
+
+// jobsBucketPrefix begins the names of the buckets of jobs, one for each partition.
+func (n Names) jobsBucketPrefix() string { return n.name("jobs_") }
+
+// The subjects in the streams.
+func (n Names) firesSubjects() string    { return n.subject("fires.>") }
+func (n Names) fenceSubjects() string    { return n.subject("fence.*") }
+func (n Names) deadSubjects() string     { return n.subject("dead.>") }
+func (n Names) attemptsSubjects() string { return n.subject("attempts.>") }
+
+// What JetStream says of the fires that subscribers let pass or refused.
+func (n Names) unackedSubjects() string {
+	return "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES." + n.FiresStream() + ".*"
+}
+func (n Names) refusedSubjects() string {
+	return "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED." + n.FiresStream() + ".*"
+}
+
+// name is a name of a stream, a bucket or a service: team1_FIRES.
+func (n Names) name(plain string) string {
+	if n == "" {
+		return plain
+	}
+	return string(n) + "_" + plain
+}
+
+// subject is a subject that is not of JetStream itself: team1.fires.>.
+func (n Names) subject(plain string) string {
+	if n == "" {
+		return plain
+	}
+	return string(n) + "." + plain
+}
+
+// Service names the NATS service, and Subject is one of its subjects.
+func (n Names) Service(plain string) string { return n.name(plain) }
+func (n Names) Subject(plain string) string { return n.subject(plain) }
+
 const (
-	FiresStream    = "FIRES"      // one message per fire
-	DeadStream     = "DEAD"       // what could not be delivered
-	attemptsStream = "ATTEMPTS"   // what became of the tries of jobs
-	advisoryStream = "ADVISORIES" // what JetStream says of the consumers of FIRES
-	routesBucket   = "routes"     // one key per route
-	tokensBucket   = "tokens"     // one key per bearer token
-	belfryBucket   = "belfry"     // the number of partitions, leases, nodes, the last restore, ack floors, and what the disk is like
-	gatesBucket    = "gates"      // what holds routes back for a while
-
-	jobsBucketPrefix  = "jobs_" // a bucket per partition
-	fireSubjectPrefix = "fires."
-
-	firesSubjects = fireSubjectPrefix + ">"
-	fenceSubjects = "fence.*"
-	deadSubjects  = "dead.>"
-
-	attemptsSubjects = "attempts.>"
-
-	// What JetStream says of the fires that subscribers let pass or refused.
-	unackedSubjects = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES." + FiresStream + ".*"
-	refusedSubjects = "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED." + FiresStream + ".*"
-
 	// buryConsumer reads advisoryStream.
 	buryConsumer = "bury"
 
@@ -67,57 +110,6 @@ const (
 	ratePrefix    = "rate."
 )
 
-// Headers of a record in a jobs bucket.
-const (
-	hdrStatus     = "Belfry-Status"
-	hdrDue        = "Belfry-Due"
-	hdrTrigger    = "Belfry-Trigger"
-	hdrOp         = "Belfry-Op"
-	hdrReplaces   = "Belfry-Replaces" // "<due>:<sequence>"
-	hdrEpoch      = "Belfry-Epoch"
-	hdrFiresAfter = "Belfry-Fires-After"
-	hdrFinished   = "Belfry-Finished"
-)
-
-// Headers of records, fires and dead letters alike.
-const (
-	hdrFireID  = "Belfry-Fire-Id"
-	hdrReason  = "Belfry-Reason"
-	hdrDetail  = "Belfry-Detail"
-	hdrClaim   = "Belfry-Claim" // a fire's: the revision it was published for
-	hdrRoute   = job.HeaderRoute
-	hdrAttempt = job.HeaderAttempt
-
-	// Of records and fires: when the job was redriven, if it was, and of fires
-	// when they were published by the timer's clock; in unix milliseconds.
-	hdrRedriven = "Belfry-Redriven"
-	hdrFired    = "Belfry-Fired"
-
-	// Of what a restore has written: "<run>:<number>", see restoreTag.
-	hdrRestore = "Belfry-Restore"
-	// Of a dead letter that a restore has written: when the fire died, in unix
-	// milliseconds.
-	hdrDied = "Belfry-Died"
-)
-
-// hdrProbe is the number of a message that shows that writes work.
-const hdrProbe = "Belfry-Probe"
-
-// Headers that JetStream gives a meaning to.
-const (
-	hdrExpectSubjectSeq = "Nats-Expected-Last-Subject-Sequence"
-	hdrExpectSubject    = "Nats-Expected-Last-Subject-Sequence-Subject"
-	hdrTTL              = "Nats-TTL"
-	hdrRollup           = "Nats-Rollup"
-	hdrMsgID            = "Nats-Msg-Id"
-	hdrKVOperation      = "KV-Operation"
-
-	// Of the answers to direct gets: the message before in the answer, and
-	// how many are left behind it.
-	hdrLastSequence = "Nats-Last-Sequence"
-	hdrNumPending   = "Nats-Num-Pending"
-)
-
 // Keys of a route consumer's metadata.
 const (
 	metaDB    = "belfry.db"
@@ -128,14 +120,12 @@ const (
 // What subscribers of NATS routes ask JetStream for. In an account of their own
 // they begin with SubscriberAPI in the place of JetStreamAPI; acks go where the
 // server says, which is the same in every account.
-const (
-	JetStreamAPI  = "$JS.API"
-	SubscriberAPI = "JS.belfry"
+const JetStreamAPI = "$JS.API"
 
-	InboxInfo = ".CONSUMER.INFO." + FiresStream + ".*"
-	InboxNext = ".CONSUMER.MSG.NEXT." + FiresStream + ".*"
-	InboxAcks = "$JS.ACK." + FiresStream + ".>"
-)
+func (n Names) SubscriberAPI() string { return n.subject("JS.belfry") }
+func (n Names) InboxInfo() string     { return ".CONSUMER.INFO." + n.FiresStream() + ".*" }
+func (n Names) InboxNext() string     { return ".CONSUMER.MSG.NEXT." + n.FiresStream() + ".*" }
+func (n Names) InboxAcks() string     { return "$JS.ACK." + n.FiresStream() + ".>" }
 
 // metaAsset is the key of a stream's metadata that says that it is Belfry's; its
 // value is the stream's name. Streams of older versions have ourDescription alone.
@@ -145,9 +135,14 @@ const (
 )
 
 // WriteSubjects match every subject on which a message changes something that
-// Belfry keeps: those of its streams and buckets, and of JetStream's API.
+// a Belfry keeps, this one or another on the server: those of its streams and
+// buckets, and of JetStream's API.
 func WriteSubjects() []string {
-	return []string{firesSubjects, fenceSubjects, deadSubjects, attemptsSubjects, "$KV.>", "$JS.>"}
+	all := []string{"$KV.>", "$JS.>"}
+	for _, n := range []Names{"", "*"} { // no prefix, and any
+		all = append(all, n.firesSubjects(), n.fenceSubjects(), n.deadSubjects(), n.attemptsSubjects())
+	}
+	return all
 }
 
 // Where JetStream is asked: the leader of a stream for a message, any replica of
@@ -164,30 +159,36 @@ func nextOf(stream, consumer string) string {
 func bucketStream(bucket string) string { return "KV_" + bucket }
 func bucketPrefix(bucket string) string { return "$KV." + bucket + "." }
 
-func jobsBucket(partition int) string   { return jobsBucketPrefix + strconv.Itoa(partition) }
-func jobsStream(partition int) string   { return bucketStream(jobsBucket(partition)) }
-func jobsPrefix(partition int) string   { return bucketPrefix(jobsBucket(partition)) }
-func fenceSubject(partition int) string { return "fence." + strconv.Itoa(partition) }
+func (n Names) jobsBucket(partition int) string {
+	return n.jobsBucketPrefix() + strconv.Itoa(partition)
+}
+func (n Names) jobsStream(partition int) string { return bucketStream(n.jobsBucket(partition)) }
+func (n Names) jobsPrefix(partition int) string { return bucketPrefix(n.jobsBucket(partition)) }
+func (n Names) fenceSubject(partition int) string {
+	return n.subject("fence.") + strconv.Itoa(partition)
+}
 
-func jobSubject(partition int, k job.Key) string { return jobsPrefix(partition) + jobKey(k) }
-func markSubject(partition int) string           { return jobsPrefix(partition) + epochKey }
+func (n Names) jobSubject(partition int, k job.Key) string {
+	return n.jobsPrefix(partition) + jobKey(k)
+}
+func (n Names) markSubject(partition int) string { return n.jobsPrefix(partition) + epochKey }
 
 // parseJobsStream undoes jobsStream.
-func parseJobsStream(stream string) (partition int, ok bool) {
-	number, ok := strings.CutPrefix(stream, bucketStream(jobsBucketPrefix))
+func (n Names) parseJobsStream(stream string) (partition int, ok bool) {
+	number, ok := strings.CutPrefix(stream, bucketStream(n.jobsBucketPrefix()))
 	partition, err := strconv.Atoi(number)
-	return partition, ok && err == nil && stream == jobsStream(partition)
+	return partition, ok && err == nil && stream == n.jobsStream(partition)
 }
 
 // parseJobSubject undoes jobSubject.
-func parseJobSubject(partition int, subject string) (job.Key, error) {
-	return parseJobKey(strings.TrimPrefix(subject, jobsPrefix(partition)))
+func (n Names) parseJobSubject(partition int, subject string) (job.Key, error) {
+	return parseJobKey(strings.TrimPrefix(subject, n.jobsPrefix(partition)))
 }
 
 // jobsBucketOf names the jobs bucket that a subject belongs to, if any.
-func jobsBucketOf(subject string) string {
+func (n Names) jobsBucketOf(subject string) string {
 	rest, ok := strings.CutPrefix(subject, "$KV.")
-	if !ok || !strings.HasPrefix(rest, jobsBucketPrefix) {
+	if !ok || !strings.HasPrefix(rest, n.jobsBucketPrefix()) {
 		return ""
 	}
 	bucket, _, _ := strings.Cut(rest, ".")
@@ -195,32 +196,36 @@ func jobsBucketOf(subject string) string {
 }
 
 // probeSubject is where a stream is tried.
-func probeSubject(stream string) string {
+func (n Names) probeSubject(stream string) string {
 	switch stream {
-	case FiresStream:
-		return "fence." + probeKey
-	case DeadStream:
-		return "dead." + probeKey
-	case attemptsStream:
-		return "attempts." + probeKey
+	case n.FiresStream():
+		return n.subject("fence." + probeKey)
+	case n.DeadStream():
+		return n.subject("dead." + probeKey)
+	case n.attemptsStream():
+		return n.subject("attempts." + probeKey)
 	}
 	return "$KV." + strings.TrimPrefix(stream, bucketStream("")) + "." + probeKey
 }
 
 // streamOf names the stream of Belfry that a message on a subject goes to, "" for
 // none.
-func streamOf(subject string) string {
-	first, rest, _ := strings.Cut(subject, ".")
-	switch first {
-	case "$KV":
+func (n Names) streamOf(subject string) string {
+	if rest, ok := strings.CutPrefix(subject, "$KV."); ok {
 		bucket, _, _ := strings.Cut(rest, ".")
 		return bucketStream(bucket)
+	}
+	plain, ok := strings.CutPrefix(subject, n.subject(""))
+	if !ok {
+		return ""
+	}
+	switch first, _, _ := strings.Cut(plain, "."); first {
 	case "fires", "fence":
-		return FiresStream
+		return n.FiresStream()
 	case "dead":
-		return DeadStream
+		return n.DeadStream()
 	case "attempts":
-		return attemptsStream
+		return n.attemptsStream()
 	}
 	return ""
 }
@@ -231,15 +236,15 @@ func jobKey(k job.Key) string {
 }
 
 // allJobs matches the jobs in the partition, and not the owner's mark.
-func allJobs(partition int) string { return jobsPrefix(partition) + "*.*.*" }
+func (n Names) allJobs(partition int) string { return n.jobsPrefix(partition) + "*.*.*" }
 
 // jobSubjectsOf matches the jobs of a db that are in the partition, of all its
 // collections if collection is empty.
-func jobSubjectsOf(partition int, db, collection string) string {
+func (n Names) jobSubjectsOf(partition int, db, collection string) string {
 	if collection == "" {
-		return jobsPrefix(partition) + Escape(db) + ".*.*"
+		return n.jobsPrefix(partition) + Escape(db) + ".*.*"
 	}
-	return jobsPrefix(partition) + Escape(db) + "." + Escape(collection) + ".*"
+	return n.jobsPrefix(partition) + Escape(db) + "." + Escape(collection) + ".*"
 }
 
 // parseJobKey undoes jobKey.
@@ -266,11 +271,11 @@ func partitionOf(k job.Key, partitions int) int {
 }
 
 // Keys of the bucket belfry.
-func leaseKey(partition int) string   { return leasePrefix + strconv.Itoa(partition) }
-func nodeKey(node string) string      { return nodePrefix + node }
-func clockKey(node string) string     { return clockPrefix + node }
-func floorKey(n int) string           { return floorPrefix + strconv.Itoa(n) }
-func belfrySubject(key string) string { return "$KV." + belfryBucket + "." + key }
+func leaseKey(partition int) string             { return leasePrefix + strconv.Itoa(partition) }
+func nodeKey(node string) string                { return nodePrefix + node }
+func clockKey(node string) string               { return clockPrefix + node }
+func floorKey(n int) string                     { return floorPrefix + strconv.Itoa(n) }
+func (n Names) belfrySubject(key string) string { return "$KV." + n.belfryBucket() + "." + key }
 
 // isPresence reports whether a key tells of a lease or a node.
 func isPresence(key string) bool {
@@ -300,9 +305,9 @@ func parseRestoreTag(h nats.Header) (run string, number uint64) {
 }
 
 // Keys of the gates bucket.
-func breakerKey(k job.RouteKey) string { return breakerPrefix + routeToken(k) }
-func rateKey(k job.RouteKey) string    { return ratePrefix + routeToken(k) }
-func gatesSubject(key string) string   { return "$KV." + gatesBucket + "." + key }
+func breakerKey(k job.RouteKey) string         { return breakerPrefix + routeToken(k) }
+func rateKey(k job.RouteKey) string            { return ratePrefix + routeToken(k) }
+func (n Names) gatesSubject(key string) string { return "$KV." + n.gatesBucket() + "." + key }
 
 // parseBreakerKey undoes breakerKey.
 func parseBreakerKey(key string) (job.RouteKey, error) {
@@ -310,28 +315,23 @@ func parseBreakerKey(key string) (job.RouteKey, error) {
 }
 
 // AlwaysWritten is a stream that each Belfry writes to as long as it runs.
-const AlwaysWritten = belfryStream
+func (n Names) AlwaysWritten() string { return n.belfryStream() }
 
-const (
-	gatesStream  = "KV_" + gatesBucket
-	belfryStream = "KV_" + belfryBucket
-	routesStream = "KV_" + routesBucket
-	tokensStream = "KV_" + tokensBucket
+func (n Names) routesPrefix() string { return bucketPrefix(n.routesBucket()) }
+func (n Names) tokensPrefix() string { return bucketPrefix(n.tokensBucket()) }
 
-	routesPrefix = "$KV." + routesBucket + "."
-	tokensPrefix = "$KV." + tokensBucket + "."
-)
-
-func routeSubject(k job.RouteKey) string { return routesPrefix + routeToken(k) }
-func tokenSubject(id string) string      { return tokensPrefix + id }
+func (n Names) routeSubject(k job.RouteKey) string { return n.routesPrefix() + routeToken(k) }
+func (n Names) tokenSubject(id string) string      { return n.tokensPrefix() + id }
 
 // parseRouteSubject undoes routeSubject.
-func parseRouteSubject(subject string) (job.RouteKey, error) {
-	return parseRouteToken(strings.TrimPrefix(subject, routesPrefix))
+func (n Names) parseRouteSubject(subject string) (job.RouteKey, error) {
+	return parseRouteToken(strings.TrimPrefix(subject, n.routesPrefix()))
 }
 
 // parseTokenSubject undoes tokenSubject.
-func parseTokenSubject(subject string) (id string) { return strings.TrimPrefix(subject, tokensPrefix) }
+func (n Names) parseTokenSubject(subject string) (id string) {
+	return strings.TrimPrefix(subject, n.tokensPrefix())
+}
 
 func routeToken(k job.RouteKey) string { return Escape(k.DB) + "." + Escape(k.ID) }
 
@@ -351,24 +351,24 @@ func parseRouteToken(token string) (job.RouteKey, error) {
 	return k, k.Check()
 }
 
-func fireSubject(k job.RouteKey) string { return fireSubjectPrefix + routeToken(k) }
-func deadSubject(k job.RouteKey) string { return "dead." + routeToken(k) }
+func (n Names) fireSubject(k job.RouteKey) string { return n.subject("fires.") + routeToken(k) }
+func (n Names) deadSubject(k job.RouteKey) string { return n.subject("dead.") + routeToken(k) }
 
 // attemptSubject is that of all tries of a job.
-func attemptSubject(k job.Key) string { return "attempts." + jobKey(k) }
+func (n Names) attemptSubject(k job.Key) string { return n.subject("attempts.") + jobKey(k) }
 
 // parseAttemptSubject undoes attemptSubject.
-func parseAttemptSubject(subject string) (job.Key, error) {
-	return parseJobKey(strings.TrimPrefix(subject, "attempts."))
+func (n Names) parseAttemptSubject(subject string) (job.Key, error) {
+	return parseJobKey(strings.TrimPrefix(subject, n.subject("attempts.")))
 }
 
 // deadSubjectsOf matches the dead letters of a db, of all its routes if route
 // is empty.
-func deadSubjectsOf(db, route string) string {
+func (n Names) deadSubjectsOf(db, route string) string {
 	if route == "" {
-		return "dead." + Escape(db) + ".*"
+		return n.subject("dead.") + Escape(db) + ".*"
 	}
-	return deadSubject(job.RouteKey{DB: db, ID: route})
+	return n.deadSubject(job.RouteKey{DB: db, ID: route})
 }
 
 // maxConsumerName keeps consumer names within what JetStream takes, 255.

@@ -110,7 +110,7 @@ func (h *health) probeEnded(stream string, size int, err error) {
 
 // probe tries a stream.
 func (p *prober) probe(due dueProbe) {
-	if due.stream == FiresStream {
+	if due.stream == p.w.names.FiresStream() {
 		p.probeFires(due, false)
 		return
 	}
@@ -119,16 +119,16 @@ func (p *prober) probe(due dueProbe) {
 
 // message is the probe of a stream.
 func (p *prober) message(stream string) *nats.Msg {
-	subject := probeSubject(stream)
+	subject := p.w.names.probeSubject(stream)
 	switch {
-	case stream == DeadStream || stream == attemptsStream:
+	case stream == p.w.names.DeadStream() || stream == p.w.names.attemptsStream():
 		return &nats.Msg{Subject: subject, Header: nats.Header{}}
-	case stream == tokensStream && !p.tokens():
+	case stream == p.w.names.tokensStream() && !p.tokens():
 		// Refused by the comparison, which shows that somebody answers.
 		m := purgeMarker(subject, 0)
 		m.Header[hdrExpectSubjectSeq] = []string{formatUint(1 << 62)}
 		return m
-	case jobsBucketOf(subject) != "":
+	case p.w.names.jobsBucketOf(subject) != "":
 		return purgeMarker(subject, probeTTL)
 	}
 	return purgeMarker(subject, 0)
@@ -149,7 +149,7 @@ func (p *prober) probeFires(due dueProbe, again bool) {
 		last = &fireProbe{}
 	}
 	next := fireProbe{number: last.number + 1}
-	m := &nats.Msg{Subject: probeSubject(FiresStream), Data: make([]byte, due.size), Header: nats.Header{
+	m := &nats.Msg{Subject: p.w.names.probeSubject(p.w.names.FiresStream()), Data: make([]byte, due.size), Header: nats.Header{
 		hdrProbe: {formatUint(next.number)}, hdrRollup: {"sub"}, hdrTTL: {"never"}, hdrExpectSubjectSeq: {formatUint(last.seq)},
 	}}
 	if last.unread {
@@ -174,7 +174,7 @@ func (p *prober) probeFires(due dueProbe, again bool) {
 func (p *prober) reprobeFires(due dueProbe) {
 	ctx, cancel := context.WithTimeout(context.Background(), answerWait)
 	defer cancel()
-	m, _, err := p.w.lastOnLeader(ctx, FiresStream, probeSubject(FiresStream))
+	m, _, err := p.w.lastOnLeader(ctx, p.w.names.FiresStream(), p.w.names.probeSubject(p.w.names.FiresStream()))
 	if err != nil {
 		p.fires.Store(&fireProbe{unread: true})
 	} else {
@@ -188,11 +188,11 @@ func (p *prober) write(m *nats.Msg, due dueProbe) {
 	m.Header.Set(hdrProbe, "1")
 	m.Data = make([]byte, due.size)
 	p.send(m, func(_ uint64, err error) {
-		if due.stream == tokensStream && errors.Is(kindOfFailure(err), errConflict) {
+		if due.stream == p.w.names.tokensStream() && errors.Is(kindOfFailure(err), errConflict) {
 			err = nil // as it was to be
 		}
 		p.h.probeEnded(due.stream, due.size, err)
-		if err == nil && (due.stream == DeadStream || due.stream == attemptsStream) {
+		if err == nil && (due.stream == p.w.names.DeadStream() || due.stream == p.w.names.attemptsStream()) {
 			p.remove(due.stream)
 		}
 	})
@@ -200,7 +200,7 @@ func (p *prober) write(m *nats.Msg, due dueProbe) {
 
 // remove takes the probes out of a stream. What is left of them the next one takes.
 func (p *prober) remove(stream string) {
-	filter, err := json.Marshal(map[string]string{"filter": probeSubject(stream)})
+	filter, err := json.Marshal(map[string]string{"filter": p.w.names.probeSubject(stream)})
 	if err == nil {
 		p.w.ask(&nats.Msg{Subject: purgeOf(stream), Data: filter}, func(*nats.Msg, error) {})
 	}

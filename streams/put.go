@@ -38,9 +38,9 @@ type put struct {
 
 func (w *writer) newPut(partition int, r job.Record, expect uint64, finalTTL time.Duration) *put {
 	r.Op = rand.Text()
-	m := encodeRecord(jobSubject(partition, r.Key), r, finalTTL)
+	m := encodeRecord(w.names.jobSubject(partition, r.Key), r, finalTTL)
 	m.Header[hdrExpectSubjectSeq] = []string{formatUint(expect)}
-	return &put{w: w, r: r, expect: expect, stream: jobsStream(partition), msg: m}
+	return &put{w: w, r: r, expect: expect, stream: w.names.jobsStream(partition), msg: m}
 }
 
 // conclude goes on from the answer to the first send; see [writer.put].

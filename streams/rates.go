@@ -48,7 +48,7 @@ func (s *rates) reserve(ctx context.Context, k job.RouteKey, limit job.RateLimit
 		now := s.cfg.Now()
 		permits, next := permitsFrom(s.honest(k, r.next, now, limit), now, limit, n)
 		seq, err := s.w.send(ctx, &nats.Msg{
-			Subject: gatesSubject(rateKey(k)),
+			Subject: s.cfg.Names.gatesSubject(rateKey(k)),
 			Header:  nats.Header{hdrExpectSubjectSeq: {formatUint(r.revision)}},
 			Data:    strconv.AppendInt(nil, next.UnixNano(), 10),
 		})
@@ -88,7 +88,7 @@ func (s *rates) forget(k job.RouteKey) {
 
 // read takes in what another node wrote.
 func (s *rates) read(ctx context.Context, k job.RouteKey, r *rate) error {
-	m, found, err := s.w.lastOnLeader(ctx, gatesStream, gatesSubject(rateKey(k)))
+	m, found, err := s.w.lastOnLeader(ctx, s.cfg.Names.gatesStream(), s.cfg.Names.gatesSubject(rateKey(k)))
 	if err != nil {
 		return err
 	}
@@ -112,7 +112,7 @@ func (s *rates) honest(k job.RouteKey, next, now time.Time, limit job.RateLimit)
 		return next
 	}
 	s.clocks.Do(func() {
-		s.cfg.Log.Warn(tooFarAhead, "bucket", gatesBucket, "key", rateKey(k), "next_permit", next.UTC())
+		s.cfg.Log.Warn(tooFarAhead, "bucket", s.cfg.Names.gatesBucket(), "key", rateKey(k), "next_permit", next.UTC())
 	})
 	return now
 }

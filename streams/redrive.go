@@ -62,7 +62,7 @@ func (s *Letters) one(ctx context.Context, db string, number uint64, do deed) (j
 	if err != nil {
 		return run, err
 	}
-	stream, err := s.js.Stream(ctx, DeadStream)
+	stream, err := s.js.Stream(ctx, s.cfg.Names.DeadStream())
 	if err != nil {
 		return run, unavailable("couldn't look at the dead letters", err)
 	}
@@ -186,7 +186,7 @@ func (s *Letters) remove(ctx context.Context, stream jetstream.Stream, number ui
 	if err == nil {
 		return nil
 	}
-	if _, found, lost := s.w.seqOnLeader(ctx, DeadStream, number); lost == nil && !found {
+	if _, found, lost := s.w.seqOnLeader(ctx, s.cfg.Names.DeadStream(), number); lost == nil && !found {
 		return nil
 	}
 	return fmt.Errorf("%w: couldn't remove a dead letter: %v", job.ErrUnknownOutcome, err)

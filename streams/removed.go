@@ -94,7 +94,7 @@ func (s *Store) watchFires(ctx context.Context) {
 func (s *Store) firesState(ctx context.Context, before firesState) (firesState, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerWait)
 	defer cancel()
-	stream, err := s.js.Stream(ctx, FiresStream)
+	stream, err := s.js.Stream(ctx, s.cfg.Names.FiresStream())
 	if err != nil {
 		return firesState{}, err
 	}
@@ -104,13 +104,13 @@ func (s *Store) firesState(ctx context.Context, before firesState) (firesState, 
 	}
 	now := stateOf(info)
 	for p := range s.partitions {
-		m, err := s.standsInFires(ctx, now, fenceSubject(p))
+		m, err := s.standsInFires(ctx, now, s.cfg.Names.fenceSubject(p))
 		if err != nil {
 			return now, err
 		}
 		now.fences[p] = m.Seq
 	}
-	probe, err := s.standsInFires(ctx, now, probeSubject(FiresStream))
+	probe, err := s.standsInFires(ctx, now, s.cfg.Names.probeSubject(s.cfg.Names.FiresStream()))
 	if err != nil {
 		return now, err
 	}
@@ -150,7 +150,7 @@ func stateOf(info *jetstream.StreamInfo) firesState {
 
 // standsInFires returns the last message on a subject, which the state counts.
 func (s *Store) standsInFires(ctx context.Context, state firesState, subject string) (stored, error) {
-	m, _, err := s.own.w.lastOnLeader(ctx, FiresStream, subject)
+	m, _, err := s.own.w.lastOnLeader(ctx, s.cfg.Names.FiresStream(), subject)
 	if err == nil && m.Seq > state.last {
 		err = errFiresChange
 	}

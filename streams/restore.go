@@ -80,8 +80,8 @@ type restoration struct {
 
 func newRestoration(ctx context.Context, b *Backups, run string, again bool) *restoration {
 	r := &restoration{Backups: b, run: run, again: again, ctx: ctx, bytes: semaphore.NewWeighted(restoreBytes)}
-	r.letters = newSeries(r, DeadStream, deadSubjects)
-	r.fires = newSeries(r, FiresStream, firesSubjects)
+	r.letters = newSeries(r, b.s.cfg.Names.DeadStream(), b.s.cfg.Names.deadSubjects())
+	r.fires = newSeries(r, b.s.cfg.Names.FiresStream(), b.s.cfg.Names.firesSubjects())
 	return r
 }
 
@@ -127,14 +127,14 @@ func (r *restoration) one(e job.Entry) error {
 		return r.route(*e.Route)
 	case e.Letter != nil:
 		l := *e.Letter
-		m := encodeDead(l.Fire, l.Reason, l.Detail, l.Died)
+		m := r.s.cfg.Names.encodeDead(l.Fire, l.Reason, l.Detail, l.Died)
 		m.Header[hdrDied] = []string{formatInt(l.Died.UnixMilli())}
 		return r.letters.put(l.Fire, m)
 	case e.Fire != nil:
 		f := *e.Fire
-		return r.fires.put(f, fireMessage(fireSubject(f.RouteKey()), f, r.s.cfg.Now()))
+		return r.fires.put(f, fireMessage(r.s.cfg.Names.fireSubject(f.RouteKey()), f, r.s.cfg.Now()))
 	case e.Attempt != nil:
-		r.tries = append(r.tries, &nats.Msg{Subject: attemptSubject(e.Attempt.Key), Data: contract.AppendAttempt(nil, e.Attempt.Attempt)})
+		r.tries = append(r.tries, &nats.Msg{Subject: r.s.cfg.Names.attemptSubject(e.Attempt.Key), Data: contract.AppendAttempt(nil, e.Attempt.Attempt)})
 		if len(r.tries) >= attemptsGroup {
 			return r.writeTries()
 		}
@@ -175,12 +175,12 @@ func (r *restoration) token(id string, m *nats.Msg) error {
 		}
 		r.marked = true
 	}
-	m.Subject = tokenSubject(id)
+	m.Subject = r.s.cfg.Names.tokenSubject(id)
 	m.Header[hdrExpectSubjectSeq] = []string{"0"}
 	return until(r.ctx, func(ctx context.Context) (bool, error) {
 		_, err := r.w.send(ctx, m)
 		if errors.Is(err, errConflict) {
-			_, found, err := r.w.lastOnLeader(ctx, tokensStream, m.Subject)
+			_, found, err := r.w.lastOnLeader(ctx, r.s.cfg.Names.tokensStream(), m.Subject)
 			return found, err
 		}
 		return err == nil, err
@@ -197,7 +197,7 @@ func (r *restoration) route(route job.Route) error {
 			if err := r.s.inboxes.ensure(ctx, route, newInbox); err != nil {
 				return nil, err
 			}
-			return routeMessage(route), nil
+			return r.s.cfg.Names.routeMessage(route), nil
 		})
 		return err == nil, err
 	})

@@ -52,7 +52,7 @@ func (r *restoration) job(ctx context.Context, rec job.Record) error {
 	look := r.again     // most of it is there
 	return until(ctx, func(ctx context.Context) (bool, error) {
 		if look {
-			m, found, err := r.w.lastOnLeader(ctx, jobsStream(p), jobSubject(p, rec.Key))
+			m, found, err := r.w.lastOnLeader(ctx, r.s.cfg.Names.jobsStream(p), r.s.cfg.Names.jobSubject(p, rec.Key))
 			if err != nil {
 				return false, err
 			}

@@ -26,25 +26,25 @@ type restoreMark struct {
 // readRestoreMark returns the mark as the leader has it, and its revision, 0 if
 // there never was one.
 func (w *writer) readRestoreMark(ctx context.Context) (mark restoreMark, revision uint64, err error) {
-	m, found, err := w.lastOnLeader(ctx, belfryStream, belfrySubject(restoreKey))
+	m, found, err := w.lastOnLeader(ctx, w.names.belfryStream(), w.names.belfrySubject(restoreKey))
 	if err != nil || !found || isMarker(m.Header) {
 		return mark, m.Seq, err
 	}
-	mark, err = parseRestoreMark(m.Data)
+	mark, err = w.names.parseRestoreMark(m.Data)
 	return mark, m.Seq, err
 }
 
 // errNoMark: what is stored in the place of the mark is none.
 var errNoMark = errors.New("the mark of the last restore cannot be read")
 
-func parseRestoreMark(data []byte) (restoreMark, error) {
+func (n Names) parseRestoreMark(data []byte) (restoreMark, error) {
 	var mark restoreMark
 	err := json.Unmarshal(data, &mark)
 	if err == nil && mark.Run == "" {
 		err = errors.New("it names no run")
 	}
 	if err != nil {
-		return restoreMark{}, fmt.Errorf("%w: key %s of bucket %s: %v", errNoMark, restoreKey, belfryBucket, err)
+		return restoreMark{}, fmt.Errorf("%w: key %s of bucket %s: %v", errNoMark, restoreKey, n.belfryBucket(), err)
 	}
 	return mark, nil
 }
@@ -54,7 +54,7 @@ func (w *writer) writeRestoreMark(ctx context.Context, mark restoreMark, expect 
 	if err != nil {
 		return err
 	}
-	m := &nats.Msg{Subject: belfrySubject(restoreKey), Header: nats.Header{hdrExpectSubjectSeq: {formatUint(expect)}}, Data: data}
+	m := &nats.Msg{Subject: w.names.belfrySubject(restoreKey), Header: nats.Header{hdrExpectSubjectSeq: {formatUint(expect)}}, Data: data}
 	_, err = w.send(ctx, m)
 	if errors.Is(err, errConflict) || errors.Is(err, errNoAnswer) {
 		return fmt.Errorf("%w: %v", job.ErrUnknownOutcome, err)
@@ -67,7 +67,7 @@ func (w *writer) writeRestoreMark(ctx context.Context, mark restoreMark, expect 
 
 // copyRestoreMark keeps the mark once more. Should that fail, the audit does it.
 func (w *writer) copyRestoreMark(ctx context.Context, mark []byte) {
-	_, _ = w.send(ctx, &nats.Msg{Subject: belfrySubject(restoreCopy), Header: nats.Header{}, Data: mark})
+	_, _ = w.send(ctx, &nats.Msg{Subject: w.names.belfrySubject(restoreCopy), Header: nats.Header{}, Data: mark})
 }
 
 // restored reports whether a restore is through. That there is no mark is not
@@ -137,14 +137,14 @@ func (b *Backups) endRestore(ctx context.Context, run string) error {
 func (b *Backups) checkEmpty(ctx context.Context) error {
 	type place struct{ what, stream, subject string }
 	places := []place{
-		{"routes", routesStream, ">"},
-		{"tokens", tokensStream, ">"},
-		{"dead letters", DeadStream, ">"},
-		{"attempts", attemptsStream, ">"},
-		{"fires", FiresStream, firesSubjects},
+		{"routes", b.s.cfg.Names.routesStream(), ">"},
+		{"tokens", b.s.cfg.Names.tokensStream(), ">"},
+		{"dead letters", b.s.cfg.Names.DeadStream(), ">"},
+		{"attempts", b.s.cfg.Names.attemptsStream(), ">"},
+		{"fires", b.s.cfg.Names.FiresStream(), b.s.cfg.Names.firesSubjects()},
 	}
 	for p := range b.s.partitions {
-		places = append(places, place{"jobs", jobsStream(p), allJobs(p)})
+		places = append(places, place{"jobs", b.s.cfg.Names.jobsStream(p), b.s.cfg.Names.allJobs(p)})
 	}
 	for _, p := range places {
 		for next := uint64(1); ; {
@@ -155,7 +155,7 @@ func (b *Backups) checkEmpty(ctx context.Context) error {
 			if !found {
 				break
 			}
-			if !isMarker(m.Header) && m.Subject != probeSubject(p.stream) {
+			if !isMarker(m.Header) && m.Subject != b.s.cfg.Names.probeSubject(p.stream) {
 				return fmt.Errorf("%w: there are %s; a server without jobs, routes, dead letters and tokens is accepted, or one where the restore of this backup broke off", job.ErrNotEmpty, p.what)
 			}
 			next = m.Seq + 1

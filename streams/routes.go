@@ -62,7 +62,7 @@ func (s *Routes) Get(ctx context.Context, k job.RouteKey) (job.Route, error) {
 		if again || !errors.Is(err, job.ErrRouteNotFound) {
 			return r, err
 		}
-		if err := quorate(ctx, s.js, routesStream); err != nil {
+		if err := quorate(ctx, s.js, s.cfg.Names.routesStream()); err != nil {
 			return job.Route{}, err
 		}
 	}
@@ -72,7 +72,7 @@ func (s *Routes) Get(ctx context.Context, k job.RouteKey) (job.Route, error) {
 // or something that is none ([job.ErrNotARoute]), its revision is what to write
 // over.
 func (s *Routes) read(ctx context.Context, k job.RouteKey) (job.Route, error) {
-	m, found, err := s.w.lastOnLeader(ctx, routesStream, routeSubject(k))
+	m, found, err := s.w.lastOnLeader(ctx, s.cfg.Names.routesStream(), s.cfg.Names.routeSubject(k))
 	if err != nil {
 		return job.Route{}, err
 	}
@@ -106,7 +106,7 @@ func (s *Routes) List(ctx context.Context, q job.RouteQuery) (job.RoutePage, err
 func (s *Routes) decode(k job.RouteKey, seq uint64, data []byte) (job.Route, error) {
 	r, err := contract.ParseStoredRoute(data, k)
 	if err != nil {
-		return r, fmt.Errorf("%w: key %s of bucket %s: %v; DELETE removes it, POST and PUT replace it", job.ErrNotARoute, routeToken(k), routesBucket, err)
+		return r, fmt.Errorf("%w: key %s of bucket %s: %v; DELETE removes it, POST and PUT replace it", job.ErrNotARoute, routeToken(k), s.cfg.Names.routesBucket(), err)
 	}
 	r.Revision = seq
 	if r.Type == job.NATS {
@@ -133,7 +133,7 @@ func (s *Routes) Create(ctx context.Context, r job.Route) error {
 		if err := s.inboxes.ensure(ctx, next, isNew); err != nil {
 			return nil, err
 		}
-		return routeMessage(next), nil
+		return s.cfg.Names.routeMessage(next), nil
 	})
 }
 
@@ -161,7 +161,7 @@ func (s *Routes) Replace(ctx context.Context, r job.Route, expect uint64) error 
 		if err := s.inboxes.ensure(ctx, next, hadInbox); err != nil || old.SameContent(next) {
 			return nil, err
 		}
-		return routeMessage(next), nil
+		return s.cfg.Names.routeMessage(next), nil
 	})
 }
 
@@ -186,7 +186,7 @@ func (s *Routes) pause(ctx context.Context, k job.RouteKey, paused bool, until i
 		if old.SameContent(next) {
 			return nil, nil
 		}
-		return routeMessage(next), nil
+		return s.cfg.Names.routeMessage(next), nil
 	})
 }
 
@@ -200,7 +200,7 @@ func (s *Routes) Rotate(ctx context.Context, k job.RouteKey, secret string, grac
 		if next, err = old.Rotate(secret, grace, s.cfg.Now()); err != nil || old.SameContent(next) {
 			return nil, err
 		}
-		return routeMessage(next), nil
+		return s.cfg.Names.routeMessage(next), nil
 	})
 	return next, err
 }
@@ -216,12 +216,12 @@ func (s *Routes) Delete(ctx context.Context, k job.RouteKey, expect uint64) erro
 		case expect != 0 && old.Revision != expect:
 			return nil, otherRevision(old.Revision, expect)
 		}
-		return purgeMarker(routeSubject(k), deletedFor), nil
+		return purgeMarker(s.cfg.Names.routeSubject(k), deletedFor), nil
 	})
 }
 
-func routeMessage(r job.Route) *nats.Msg {
-	return &nats.Msg{Subject: routeSubject(r.RouteKey), Header: nats.Header{}, Data: contract.AppendRoute(nil, r)}
+func (n Names) routeMessage(r job.Route) *nats.Msg {
+	return &nats.Msg{Subject: n.routeSubject(r.RouteKey), Header: nats.Header{}, Data: contract.AppendRoute(nil, r)}
 }
 
 // change writes the message that next makes of the route over it, and repeats
@@ -248,7 +248,7 @@ func (s *Routes) tryChange(ctx context.Context, k job.RouteKey, next func(old jo
 		}
 		m, err := next(old, found)
 		if errors.Is(err, job.ErrRouteNotFound) && !sure {
-			if err := quorate(ctx, s.js, routesStream); err != nil {
+			if err := quorate(ctx, s.js, s.cfg.Names.routesStream()); err != nil {
 				return err
 			}
 			sure = true
@@ -299,7 +299,7 @@ func (s *Routes) exclusively(ctx context.Context, do func() error) error {
 // [job.ErrRouteNotFound] for a deleted route, and [job.ErrNotARoute] for what is
 // none. When the watch breaks it begins again from the start.
 func (s *Routes) watch(ctx context.Context, visit func(r *job.Route, found error)) {
-	watchKeys(ctx, s.js, s.cfg, routesBucket, ">", func(e jetstream.KeyValueEntry) { s.see(e, visit) })
+	watchKeys(ctx, s.js, s.cfg, s.cfg.Names.routesBucket(), ">", func(e jetstream.KeyValueEntry) { s.see(e, visit) })
 }
 
 // see hands one entry of the watch to visit, if its key is a route's.

@@ -56,7 +56,11 @@ func (s *Store) setup(ctx context.Context) error {
 		return err
 	}
 	if first {
-		s.cfg.Log.Warn(fault.NewStore, "in", s.cfg.Place)
+		about := []any{"in", s.cfg.Place}
+		if len(s.beside) > 0 {
+			about = append(about, "names", s.cfg.Names.said(), "beside", s.beside)
+		}
+		s.cfg.Log.Warn(fault.NewStore, about...)
 	}
 	if err := s.untilReady(ctx, func() error { return s.grow(ctx, true) }); err != nil {
 		return err
@@ -92,7 +96,7 @@ func (s *Store) setupOnce(ctx context.Context, recreated []string) error {
 		if err := s.ensureAsset(ctx, cfg); err != nil {
 			return err
 		}
-		if cfg.Name != belfryStream {
+		if cfg.Name != s.cfg.Names.belfryStream() {
 			continue
 		}
 		// The first one holds what everything else depends on.
@@ -100,6 +104,7 @@ func (s *Store) setupOnce(ctx context.Context, recreated []string) error {
 			return err
 		}
 		err := s.book.change(ctx, func(m *manifest) bool {
+			m.Prefix = string(s.cfg.Names)
 			m.forget(recreated)
 			return m.announce(s.assetNames(s.partitions), s.partitions)
 		})
@@ -111,7 +116,7 @@ func (s *Store) setupOnce(ctx context.Context, recreated []string) error {
 		}
 	}
 	for p := range s.partitions {
-		if err := s.ensureAsset(ctx, asset(jobsConfig(p))); err != nil {
+		if err := s.ensureAsset(ctx, asset(s.cfg.Names.jobsConfig(p))); err != nil {
 			return err
 		}
 	}
@@ -170,7 +175,7 @@ func (s *Store) limitConsumers(ctx context.Context, now jetstream.StreamConfig, 
 
 // ensureTokens makes the bucket of the tokens if it is missing.
 func (s *Store) ensureTokens(ctx context.Context) error {
-	return s.ensureAsset(ctx, asset(tokensConfig()))
+	return s.ensureAsset(ctx, asset(s.cfg.Names.tokensConfig()))
 }
 
 // MaxPartitions is the most parts that jobs can be spread over.
@@ -181,7 +186,7 @@ const MaxPartitions = 50
 func (s *Store) fixPartitions(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, setupTry)
 	defer cancel()
-	kv, err := s.js.KeyValue(ctx, belfryBucket)
+	kv, err := s.js.KeyValue(ctx, s.cfg.Names.belfryBucket())
 	if err != nil {
 		return err
 	}
@@ -211,11 +216,11 @@ func (s *Store) fixPartitions(ctx context.Context) error {
 var ErrPartitions = errors.New("the number of partitions cannot be read")
 
 // parsePartitions reads the number of partitions.
-func parsePartitions(value []byte) (int, error) {
+func (names Names) parsePartitions(value []byte) (int, error) {
 	n, err := strconv.Atoi(string(value))
 	if err != nil || n < 1 || n > MaxPartitions {
 		return 0, fmt.Errorf("%w: the key %s of bucket %s is %q; 1 to %d is accepted, and there must be as many buckets %s<n>",
-			ErrPartitions, partitionsKey, belfryBucket, value, MaxPartitions, jobsBucketPrefix)
+			ErrPartitions, partitionsKey, names.belfryBucket(), value, MaxPartitions, names.jobsBucketPrefix())
 	}
 	return n, nil
 }

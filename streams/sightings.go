@@ -28,7 +28,7 @@ func (l *leases) revision(key string) *uint64 {
 // write puts our name under a key, over the revision expect if it is given,
 // and reports whether it did.
 func (l *leases) write(ctx context.Context, key string, expect *uint64) bool {
-	m := &nats.Msg{Subject: belfrySubject(key), Header: nats.Header{hdrTTL: {presenceTTL.String()}}, Data: []byte(l.node)}
+	m := &nats.Msg{Subject: l.s.cfg.Names.belfrySubject(key), Header: nats.Header{hdrTTL: {presenceTTL.String()}}, Data: []byte(l.node)}
 	if expect != nil {
 		m.Header[hdrExpectSubjectSeq] = []string{formatUint(*expect)}
 	}
@@ -46,7 +46,7 @@ func (l *leases) write(ctx context.Context, key string, expect *uint64) bool {
 // lookAgain finds out why a key is not as it was when it was last seen. Its mark
 // expires too, and of that no watch tells one that was cut off meanwhile.
 func (l *leases) lookAgain(ctx context.Context, key string, revision uint64) {
-	m, found, err := l.s.own.w.lastOnLeader(ctx, belfryStream, belfrySubject(key))
+	m, found, err := l.s.own.w.lastOnLeader(ctx, l.s.cfg.Names.belfryStream(), l.s.cfg.Names.belfrySubject(key))
 	switch {
 	case err != nil:
 	case !found:
@@ -68,14 +68,14 @@ func (l *leases) erase(ctx context.Context, key string) {
 		return
 	}
 	// Perhaps by a last beat of ours, whose answer nobody waited for.
-	m, found, err := l.s.own.w.lastOnLeader(ctx, belfryStream, belfrySubject(key))
+	m, found, err := l.s.own.w.lastOnLeader(ctx, l.s.cfg.Names.belfryStream(), l.s.cfg.Names.belfrySubject(key))
 	if err == nil && found && string(m.Data) == l.node {
 		_ = l.eraseAt(ctx, key, m.Seq)
 	}
 }
 
 func (l *leases) eraseAt(ctx context.Context, key string, revision uint64) error {
-	m := purgeMarker(belfrySubject(key), presenceTTL)
+	m := purgeMarker(l.s.cfg.Names.belfrySubject(key), presenceTTL)
 	m.Header[hdrExpectSubjectSeq] = []string{formatUint(revision)}
 	_, err := l.s.own.w.send(ctx, m)
 	return err
@@ -91,7 +91,7 @@ func (l *leases) saw(key string, s sighting) {
 
 // watch notes what is written to the bucket belfry, until ctx ends.
 func (l *leases) watch(ctx context.Context) {
-	watchKeys(ctx, l.s.js, l.s.cfg, belfryBucket, ">", func(e jetstream.KeyValueEntry) {
+	watchKeys(ctx, l.s.js, l.s.cfg, l.s.cfg.Names.belfryBucket(), ">", func(e jetstream.KeyValueEntry) {
 		if e != nil && l.watchClock(e) {
 			return
 		}

@@ -48,6 +48,7 @@ type Store struct {
 
 	audit audit
 
+	beside    []string      // the other stores on the server, at a first start
 	firesLast atomic.Uint64 // the last sequence of FIRES that was looked at
 
 	partitions int // as fixed at the first start
@@ -81,7 +82,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	s := &Store{cfg: cfg.withDefaults(), nc: nc, js: js}
 	s.book = &book{ledger: s.cfg.Ledger}
 	if s.book.ledger == nil {
-		s.book.ledger = keyLedger{js}
+		s.book.ledger = keyLedger{js, s.cfg.Names}
 	}
 	if err := s.setup(ctx); err != nil {
 		return nil, err
@@ -169,6 +170,7 @@ func (s *Store) open(nc *nats.Conn, reads *room.Pool, batchBytes int) (access, e
 	if err != nil {
 		return access{}, fmt.Errorf("couldn't subscribe to answers: %w", err)
 	}
+	a.names = s.cfg.Names
 	w := newWriter(nc, a, &committers{
 		js: js, asker: a, sync: s.cfg.SyncAlways, replicated: s.replicas > 1, batchBytes: batchBytes,
 		metrics: s.cfg.Metrics, health: s.health,
@@ -257,7 +259,7 @@ func (s *Store) Short() (since time.Time, why string) { return s.health.short() 
 // writtenStreams names the streams that Belfry writes to. The others are the
 // server's own.
 func (s *Store) writtenStreams() []string {
-	return slices.DeleteFunc(s.assetNames(s.partitions), func(name string) bool { return name == advisoryStream })
+	return slices.DeleteFunc(s.assetNames(s.partitions), func(name string) bool { return name == s.cfg.Names.advisoryStream() })
 }
 
 // Ready reports whether JetStream answers, all streams are as they should be and
@@ -266,7 +268,7 @@ func (s *Store) Ready(ctx context.Context) error {
 	if amiss := append(s.health.amiss(), s.audit.amiss()...); len(amiss) > 0 {
 		return fmt.Errorf("%w: %s", job.ErrUnavailable, strings.Join(amiss, "; "))
 	}
-	for _, stream := range []string{jobsStream(0), FiresStream} {
+	for _, stream := range []string{s.cfg.Names.jobsStream(0), s.cfg.Names.FiresStream()} {
 		if _, err := s.js.Stream(ctx, stream); err != nil {
 			return fmt.Errorf("%w: stream %s: %v", job.ErrUnavailable, stream, err)
 		}

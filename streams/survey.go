@@ -56,10 +56,10 @@ func (s *Store) look(ctx context.Context) (survey, error) {
 		v.partitions = m.Partitions
 	}
 	for p := MaxPartitions - 1; v.partitions == 0 && p >= 0; p-- {
-		if err := s.lookUp(ctx, &v, jobsStream(p)); err != nil {
+		if err := s.lookUp(ctx, &v, s.cfg.Names.jobsStream(p)); err != nil {
 			return v, err
 		}
-		if is := v.found[jobsStream(p)]; is != nil && isBelfrys(is.Config) {
+		if is := v.found[s.cfg.Names.jobsStream(p)]; is != nil && isBelfrys(is.Config) {
 			v.partitions = p + 1
 		}
 	}
@@ -115,7 +115,7 @@ func (s *Store) lookUp(ctx context.Context, v *survey, name string) error {
 func (s *Store) fixedPartitions(ctx context.Context) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, setupTry)
 	defer cancel()
-	kv, err := s.js.KeyValue(ctx, belfryBucket)
+	kv, err := s.js.KeyValue(ctx, s.cfg.Names.belfryBucket())
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
 		return 0, nil
 	}
@@ -132,7 +132,7 @@ func (s *Store) fixedPartitions(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("couldn't read the number of partitions: %w", err)
 	}
-	return parsePartitions(e.Value())
+	return s.cfg.Names.parsePartitions(e.Value())
 }
 
 // compare refuses a store of which something is missing. Otherwise it returns
@@ -165,16 +165,23 @@ func (s *Store) compare(ctx context.Context) (recreate []string, first bool, err
 		s.cfg.Partitions = v.partitions
 	}
 	if len(v.found) == 0 && len(v.folders) == 0 && len(v.offline) == 0 && len(m.Made) == 0 {
+		if s.beside, err = s.lookBeside(ctx); err != nil {
+			return nil, false, err
+		}
 		if s.cfg.ExistingData {
-			return nil, false, &Refusal{Fault: fault.NothingThere, Reason: s.cfg.Place,
+			place := s.cfg.Place
+			if len(s.beside) > 0 {
+				place += ", where there is a store of a start " + strings.Join(s.beside, " and of one ")
+			}
+			return nil, false, &Refusal{Fault: fault.NothingThere, Reason: place,
 				Do: "leave --existing-data out for a first start, or see that the data is where Belfry looks for it"}
 		}
 		return nil, true, nil
 	}
 	if found && m.Partitions > 0 && v.fixed > 0 && v.fixed != m.Partitions {
 		return nil, false, &Refusal{Fault: fault.PartitionsDiffer,
-			Reason: fmt.Sprintf("the key %s of bucket %s says %d, the manifest %d", partitionsKey, belfryBucket, v.fixed, m.Partitions),
-			Do:     fmt.Sprintf("count the buckets %s<n>; if there are %d, write that under the key, else remove the manifest (%s)", jobsBucketPrefix, m.Partitions, s.cfg.manifestPlace())}
+			Reason: fmt.Sprintf("the key %s of bucket %s says %d, the manifest %d", partitionsKey, s.cfg.Names.belfryBucket(), v.fixed, m.Partitions),
+			Do:     fmt.Sprintf("count the buckets %s<n>; if there are %d, write that under the key, else remove the manifest (%s)", s.cfg.Names.jobsBucketPrefix(), m.Partitions, s.cfg.manifestPlace())}
 	}
 	lost := s.judge(v, m, found)
 	if lost == nil {
@@ -249,12 +256,12 @@ func (s *Store) judgeUnwritten(v survey) *Refusal {
 			used = true // streams are made in this order
 		}
 		ours = append(ours, name)
-		used = used || name != belfryStream && info.State.LastSeq > 0
+		used = used || name != s.cfg.Names.belfryStream() && info.State.LastSeq > 0
 	}
 	switch {
 	case len(missing) == 0 || len(ours) == 0 || !used:
 		return nil
-	case v.found[belfryStream] == nil && s.cfg.Disk == nil:
+	case v.found[s.cfg.Names.belfryStream()] == nil && s.cfg.Disk == nil:
 		return &Refusal{Fault: fault.ManifestKeyGone, Streams: missing, Reason: "there are " + strings.Join(ours, ", "), Do: "bring back what was there, " + recreateHint}
 	}
 	return &Refusal{Fault: fault.StreamMissing, Streams: missing, Reason: "there are " + strings.Join(ours, ", "), Do: "bring back what was there, " + recreateHint}

@@ -54,7 +54,7 @@ func (t *timer) tail(ctx context.Context, last uint64, out chan<- tailed) {
 }
 
 func (t *timer) tailOnce(ctx context.Context, last *uint64, out chan<- tailed) error {
-	return t.readOrdered(ctx, jobsStream(t.partition), *last+1, func(m jetstream.Msg, at *jetstream.MsgMetadata) bool {
+	return t.readOrdered(ctx, t.cfg.Names.jobsStream(t.partition), *last+1, func(m jetstream.Msg, at *jetstream.MsgMetadata) bool {
 		select {
 		case out <- t.glimpse(m, at.Sequence.Stream):
 			*last = at.Sequence.Stream
@@ -67,7 +67,7 @@ func (t *timer) tailOnce(ctx context.Context, last *uint64, out chan<- tailed) e
 
 // glimpse reads what one message of the bucket means to the timer.
 func (t *timer) glimpse(m jetstream.Msg, seq uint64) tailed {
-	key := strings.TrimPrefix(m.Subject(), jobsPrefix(t.partition))
+	key := strings.TrimPrefix(m.Subject(), t.cfg.Names.jobsPrefix(t.partition))
 	if key == epochKey {
 		p := headerParser{h: m.Headers()}
 		return tailed{seq: seq, kind: isMark, rec: job.Record{Epoch: p.uint(hdrEpoch)}}

@@ -66,7 +66,7 @@ func (u *unread) pause(took time.Duration) time.Duration {
 }
 
 func (u *unread) look(ctx context.Context) error {
-	stream, err := u.s.js.Stream(ctx, FiresStream)
+	stream, err := u.s.js.Stream(ctx, u.s.cfg.Names.FiresStream())
 	if err != nil {
 		return err
 	}
@@ -131,7 +131,7 @@ const nudgeWait = 100 * time.Millisecond
 // isOld reports whether the first fire of the inbox behind a sequence is too
 // old to wait.
 func (u *unread) isOld(ctx context.Context, info *jetstream.ConsumerInfo, behind uint64) (bool, error) {
-	m, found, err := u.s.own.w.nextOnLeader(ctx, FiresStream, info.Config.FilterSubject, behind+1)
+	m, found, err := u.s.own.w.nextOnLeader(ctx, u.s.cfg.Names.FiresStream(), info.Config.FilterSubject, behind+1)
 	return found && u.tooOld(m.Time), err
 }
 

@@ -24,12 +24,12 @@ func (t *timer) askState(ctx context.Context) {
 			continue
 		}
 		ask, cancel := context.WithTimeout(ctx, answerWait)
-		stream, err := t.js.Stream(ask, jobsStream(t.partition))
+		stream, err := t.js.Stream(ask, t.cfg.Names.jobsStream(t.partition))
 		cancel()
 		if err != nil {
 			continue
 		}
-		present, _, err := t.w.lastOnLeader(ctx, jobsStream(t.partition), ">")
+		present, _, err := t.w.lastOnLeader(ctx, t.cfg.Names.jobsStream(t.partition), ">")
 		if err != nil {
 			continue
 		}

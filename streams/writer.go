@@ -19,6 +19,7 @@ import (
 type writer struct {
 	nc         *nats.Conn
 	js         jetstream.JetStream
+	names      Names
 	replicated bool // the streams have more than one replica
 	metrics    *metrics.Streams
 
@@ -38,7 +39,7 @@ type writer struct {
 }
 
 func newWriter(nc *nats.Conn, a *asker, c *committers) *writer {
-	return &writer{nc: nc, js: c.js, replicated: c.replicated, metrics: c.metrics, ask: a.ask, submit: c.submit}
+	return &writer{nc: nc, js: c.js, names: a.names, replicated: c.replicated, metrics: c.metrics, ask: a.ask, submit: c.submit}
 }
 
 // What the answer to one send can be, besides success.

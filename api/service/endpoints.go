@@ -34,6 +34,9 @@ const (
 // permissions can name an operation, a db, or both.
 const prefix = "belfry."
 
+// Subjects match those of all endpoints, behind the prefix of [Config].
+const Subjects = prefix + ">"
+
 const (
 	filters = "the filters of [Lists](../README.md#lists), or nothing"
 	named   = "`id`"

@@ -97,7 +97,7 @@ func (s *Service) do(e *endpoint, r micro.Request, trace string, held **room.Tic
 		return api.Answer{}, fmt.Errorf("%w: the body has more than %d bytes", job.ErrTooLarge, limit)
 	}
 	asked := api.Request{Body: r.Data(), IfMatch: r.Headers().Values("If-Match"), Trace: trace}
-	dbToken, collectionToken := e.ids(r.Subject())
+	dbToken, collectionToken := e.ids(strings.TrimPrefix(r.Subject(), s.cfg.Prefix))
 	if asked.DB, err = s.id("db", dbToken); err != nil {
 		return api.Answer{}, err
 	}

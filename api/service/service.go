@@ -13,6 +13,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,7 +32,7 @@ import (
 	"belfry/internal/tracing"
 )
 
-// Name is that of the service.
+// Name is the service's, unless [Config] has another.
 const Name = "belfry"
 
 const (
@@ -47,6 +48,12 @@ const (
 // Config is what the service is made of.
 type Config struct {
 	Operations api.Operations
+
+	// Name is the service's own; empty is [Name].
+	Name string
+
+	// Prefix begins the subjects, as in "team1."; empty is none.
+	Prefix string
 
 	// OwnInbox reports whether a subject is where this process gets its own
 	// answers, which a caller may not have an answer sent to; nil is none.
@@ -100,6 +107,7 @@ func Start(ctx context.Context, nc *nats.Conn, cfg Config) (*Service, error) {
 	if cfg.Timeout == 0 {
 		cfg.Timeout = api.DefaultTimeout
 	}
+	cfg.Name = cmp.Or(cfg.Name, Name)
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
@@ -110,17 +118,17 @@ func Start(ctx context.Context, nc *nats.Conn, cfg Config) (*Service, error) {
 	s.ctx, s.giveUp = context.WithCancel(context.Background())
 	var err error
 	s.micro, err = micro.AddService(nc, micro.Config{
-		Name:         Name,
+		Name:         cfg.Name,
 		Version:      semantic(cfg.Version),
 		Description:  "a durable timer service: jobs and routes",
 		StatsHandler: func(e *micro.Endpoint) any { return s.stats[e.Name].report() },
 	})
 	if err != nil {
-		return nil, fmt.Errorf("couldn't add the service %s: %w", Name, err)
+		return nil, fmt.Errorf("couldn't add the service %s: %w", cfg.Name, err)
 	}
 	for i := range endpoints {
 		e := &endpoints[i]
-		err := s.micro.AddEndpoint(e.name, s.handler(e), micro.WithEndpointSubject(e.pattern()),
+		err := s.micro.AddEndpoint(e.name, s.handler(e), micro.WithEndpointSubject(cfg.Prefix+e.pattern()),
 			micro.WithEndpointPendingLimits(maxPending, maxPendingBytes))
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("couldn't add the endpoint %s: %w", e.name, err), s.micro.Stop())

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"belfry/internal/job"
+	"belfry/streams"
 )
 
 // Config says how one Belfry process runs. Its zero value works: a zero field
@@ -109,6 +110,11 @@ type Config struct {
 	// has TLS.
 	NATSTLSFirst bool
 
+	// AssetPrefix begins the names of everything in JetStream and the subjects,
+	// those of the NATS service among them. Several Belfrys with different ones
+	// share an account. Zero is none.
+	AssetPrefix string
+
 	// Partitions is how many parts the jobs are spread over, fixed at the
 	// first start. Zero is 1 with the embedded server, else 8.
 	Partitions int
@@ -161,6 +167,9 @@ type Config struct {
 	// has no flag. Zero is [job.DefaultRetry].
 	Retry job.RetryPolicy
 }
+
+// names are those of everything in JetStream.
+func (c Config) names() streams.Names { return streams.Names(c.AssetPrefix) }
 
 // embedded reports whether the NATS server is the embedded one.
 func (c Config) embedded() bool { return c.NATSURL == "" && c.NATSContext == "" }

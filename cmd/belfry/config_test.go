@@ -94,6 +94,8 @@ func TestFlagTable(t *testing.T) {
 		{"tlskey", "a", "b", func(c Config) any { return c.NATSKey }, "a", "b", nil},
 		{"tlsca", "a", "b", func(c Config) any { return c.NATSCA }, "a", "b", nil},
 		{"tlsfirst", "true", "false", func(c Config) any { return c.NATSTLSFirst }, true, false, []string{"maybe", "2"}},
+		{"asset-prefix", "team1", "A-b_C", func(c Config) any { return c.AssetPrefix }, "team1", "A-b_C",
+			[]string{"a.b", "a b", "_a", "-a", "$JS", "é", "fires", "KV_a", strings.Repeat("x", 33)}},
 		{"partitions", "8", "50", func(c Config) any { return c.Partitions }, 8, 50, []string{"", "-1", "51", "1.5", "many"}},
 		{"replicas", "3", "5", func(c Config) any { return c.Replicas }, 3, 5, []string{"", "-1", "2", "4", "6"}},
 		{"max-meta", "1MiB", "1024", func(c Config) any { return c.MaxMeta }, 1 << 20, 1024,

@@ -58,7 +58,7 @@ func (s *Server) embedNATS(ctx context.Context, opts *server.Options) (dial, err
 	if !opts.SyncAlways {
 		s.log.Warn("a power loss can lose what was answered: --nats-config sets another sync_interval than always")
 	}
-	e, err := startEmbedded(ctx, opts, s.log)
+	e, err := startEmbedded(ctx, opts, s.cfg.names(), s.log)
 	if err != nil {
 		return nil, err
 	}

@@ -26,6 +26,7 @@ import (
 type dataDisk struct {
 	dir     *dataDir
 	path    string // of the streams' folders
+	names   streams.Names
 	guard   *storefolder.Guard
 	server  *server.Server // set when it runs, as is says
 	says    *natsLog
@@ -52,8 +53,8 @@ const (
 // openDisk looks at the streams' files before a server touches them. It refuses
 // those of Belfry that a server could not read, repairs damaged ones, and
 // protects all of them.
-func openDisk(ctx context.Context, dir *dataDir, recreate bool, log *slog.Logger) (*dataDisk, error) {
-	d := &dataDisk{dir: dir, path: storefolder.Path(dir.path), log: log, last: map[string]uint64{}}
+func openDisk(ctx context.Context, dir *dataDir, recreate bool, n streams.Names, log *slog.Logger) (*dataDisk, error) {
+	d := &dataDisk{dir: dir, path: storefolder.Path(dir.path), names: n, log: log, last: map[string]uint64{}}
 	d.guard = storefolder.NewGuard(d.path, filepath.Join(dir.path, guardFolder))
 	if err := d.putBack(); err != nil {
 		return nil, err
@@ -110,7 +111,7 @@ func (d *dataDisk) open(ctx context.Context, name string, recreate bool) ([]stor
 		return nil, ctx.Err()
 	case isOfWant(err):
 		return nil, unreadable(err)
-	case err != nil && !streams.IsAsset(name):
+	case err != nil && !d.names.IsAsset(name):
 		d.log.Warn(fault.StreamUnreadable, "stream", name, "error", err)
 		return nil, nil
 	case err != nil && recreate:
@@ -277,8 +278,8 @@ func (d *dataDisk) measure() (storefolder.Sizes, error) {
 	if err != nil {
 		return storefolder.Sizes{}, err
 	}
-	names = slices.DeleteFunc(names, func(name string) bool { return !streams.IsAsset(name) })
-	return storefolder.Measure(d.path, names, streams.AlwaysWritten)
+	names = slices.DeleteFunc(names, func(name string) bool { return !d.names.IsAsset(name) })
+	return storefolder.Measure(d.path, names, d.names.AlwaysWritten())
 }
 
 // closed notes that the server has stopped cleanly, and what it left.

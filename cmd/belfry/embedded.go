@@ -25,11 +25,11 @@ type embedded struct {
 
 // startEmbedded starts the server and returns when it takes connections.
 // Reading a large store may take long; ctx can end it.
-func startEmbedded(ctx context.Context, opts *server.Options, log *slog.Logger) (*embedded, error) {
+func startEmbedded(ctx context.Context, opts *server.Options, n streams.Names, log *slog.Logger) (*embedded, error) {
 	e := &embedded{keys: map[string]nkeys.KeyPair{}}
 	if hasAuth(opts) {
 		if err := errors.Join(e.addUser(opts, storeConn, nil), e.addUser(opts, workersConn, nil), e.addUser(opts, requestsConn, nil),
-			e.addUser(opts, serviceConn, servicePermissions())); err != nil {
+			e.addUser(opts, serviceConn, servicePermissions(n))); err != nil {
 			return nil, fmt.Errorf("couldn't make a user for the embedded nats-server: %w", err)
 		}
 	}
@@ -109,10 +109,10 @@ func (e *embedded) addUser(opts *server.Options, connection string, may *server.
 // servicePermissions keep the NATS service from being made to write where its
 // callers may not: they choose the subject that an answer goes to, also that of
 // $SRV, which micro answers by itself.
-func servicePermissions() *server.Permissions {
+func servicePermissions(n streams.Names) *server.Permissions {
 	return &server.Permissions{
 		Publish:   &server.SubjectPermission{Deny: streams.WriteSubjects()},
-		Subscribe: &server.SubjectPermission{Allow: []string{service.Name + ".>", micro.APIPrefix + ".>"}},
+		Subscribe: &server.SubjectPermission{Allow: []string{n.Subject(service.Subjects), micro.APIPrefix + ".>"}},
 	}
 }
 

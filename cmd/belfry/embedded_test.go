@@ -189,7 +189,7 @@ func TestEmbeddedServerAsksForCredentials(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			e, err := startEmbedded(t.Context(), opts, slog.New(slog.DiscardHandler))
+			e, err := startEmbedded(t.Context(), opts, "", slog.New(slog.DiscardHandler))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -236,7 +236,7 @@ func TestEmbeddedServerThatGivesUpSaysWhy(t *testing.T) {
 		t.Fatal(err)
 	}
 	opts := &server.Options{Host: "127.0.0.1", Port: -1, NoSigs: true, JetStream: true, StoreDir: file}
-	_, err := startEmbedded(t.Context(), opts, slog.New(slog.DiscardHandler))
+	_, err := startEmbedded(t.Context(), opts, "", slog.New(slog.DiscardHandler))
 	if err == nil || !strings.Contains(err.Error(), "Can't start JetStream") {
 		t.Errorf("startEmbedded with its store under a file: error %v, want that JetStream can't start", err)
 	}

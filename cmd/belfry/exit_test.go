@@ -72,7 +72,7 @@ func TestExitOnWhatOthersLeft(t *testing.T) {
 		words string
 	}{
 		"a stream in Belfry's place": {func(t *testing.T, js jetstream.JetStream) {
-			if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: streams.FiresStream, Subjects: []string{"theirs"}}); err != nil {
+			if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "FIRES", Subjects: []string{"theirs"}}); err != nil {
 				t.Fatal(err)
 			}
 		}, streams.ErrForeign.Error()},

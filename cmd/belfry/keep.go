@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"time"
 
@@ -25,7 +26,10 @@ const (
 // useDisk opens the embedded server's files before the server starts, and gives
 // back what the server removes in a start that fails.
 func (s *Server) useDisk(ctx context.Context, dir *dataDir) error {
-	disk, err := openDisk(ctx, dir, s.cfg.RecreateMissing, s.log)
+	if err := s.checkFolder(dir); err != nil {
+		return err
+	}
+	disk, err := openDisk(ctx, dir, s.cfg.RecreateMissing, s.cfg.names(), s.log)
 	if err != nil {
 		return err
 	}
@@ -37,6 +41,19 @@ func (s *Server) useDisk(ctx context.Context, dir *dataDir) error {
 		return disk.putBack() // nothing is left to put back once the store is open
 	})
 	return nil
+}
+
+// checkFolder refuses the data folder of a store with another prefix.
+func (s *Server) checkFolder(dir *dataDir) error {
+	manifest, err := dir.root.ReadFile(streams.ManifestFile)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil // told when it is read for good
+	}
+	folders, err := storefolder.Streams(storefolder.Path(dir.path))
+	if err != nil {
+		return nil // told by the look at the streams
+	}
+	return s.cfg.names().CheckFolder(manifest, folders)
 }
 
 // stopEmbedded ends the embedded server. One whose folder is lost is left alone
@@ -82,7 +99,11 @@ func (s *Server) keep(ctx context.Context, store *streams.Store) error {
 	if err != nil {
 		return err
 	}
-	s.log.Info("the store is open", "jobs", n, "in", s.dataPlace())
+	opened := []any{"jobs", n, "in", s.dataPlace()}
+	if s.cfg.AssetPrefix != "" {
+		opened = append(opened, "asset_prefix", s.cfg.AssetPrefix)
+	}
+	s.log.Info("the store is open", opened...)
 	s.spawn("manifest", stopLimit, store.Keep) // which bounds its last note by itself
 	return nil
 }

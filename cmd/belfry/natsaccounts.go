@@ -42,7 +42,7 @@ const requestThreshold = 30 * time.Second
 // separateUsers moves every user of the configuration into an account of its
 // own, but for the admins. Without users it changes nothing: then either
 // nobody says who they are, or one password is for everything.
-func separateUsers(opts *server.Options, admins []string) error {
+func separateUsers(opts *server.Options, admins []string, n streams.Names) error {
 	if len(opts.Users) == 0 && len(opts.Nkeys) == 0 {
 		if len(admins) > 0 {
 			return fmt.Errorf("--nats-admin %q: --nats-config has no users", strings.Join(admins, ","))
@@ -63,7 +63,7 @@ func separateUsers(opts *server.Options, admins []string) error {
 			}
 			return data, may, types
 		}
-		errs = append(errs, checkUser(name, may, types))
+		errs = append(errs, checkUser(name, may, types, n))
 		if opts.MQTT.Port != 0 {
 			may = withoutJetStream(may)
 		}
@@ -79,21 +79,21 @@ func separateUsers(opts *server.Options, admins []string) error {
 		errs = append(errs, fmt.Errorf("--nats-admin %q: --nats-config has no such user", name))
 	}
 	opts.Accounts = []*server.Account{data, users}
-	return errors.Join(append(errs, share(data, users))...)
+	return errors.Join(append(errs, share(data, users, n))...)
 }
 
 // share lets the users' account send what subscribers and callers of the service
 // need to the data's account. The answer to a pull is any number of fires, and
 // $SRV may be answered by services of the users, too.
-func share(data, users *server.Account) error {
+func share(data, users *server.Account, n streams.Names) error {
 	for _, shared := range []struct {
 		from, to string
 		answers  server.ServiceRespType
 	}{
-		{streams.SubscriberAPI + streams.InboxInfo, streams.JetStreamAPI + streams.InboxInfo, server.Singleton},
-		{streams.SubscriberAPI + streams.InboxNext, streams.JetStreamAPI + streams.InboxNext, server.Streamed},
-		{streams.InboxAcks, streams.InboxAcks, server.Singleton}, // each fire says where its ack goes
-		{service.Name + ".>", service.Name + ".>", server.Singleton},
+		{n.SubscriberAPI() + n.InboxInfo(), streams.JetStreamAPI + n.InboxInfo(), server.Singleton},
+		{n.SubscriberAPI() + n.InboxNext(), streams.JetStreamAPI + n.InboxNext(), server.Streamed},
+		{n.InboxAcks(), n.InboxAcks(), server.Singleton}, // each fire says where its ack goes
+		{n.Subject(service.Subjects), n.Subject(service.Subjects), server.Singleton},
 		{micro.APIPrefix + ".>", micro.APIPrefix + ".>", server.Streamed},
 	} {
 		err := data.AddServiceExportWithResponse(shared.to, shared.answers, []*server.Account{users})
@@ -134,7 +134,7 @@ func checkLeafNodes(leaf server.LeafNodeOpts) error {
 }
 
 // checkUser refuses what would mean something else than it says.
-func checkUser(name string, may *server.Permissions, types map[string]struct{}) error {
+func checkUser(name string, may *server.Permissions, types map[string]struct{}, n streams.Names) error {
 	_, leaf := types[jwt.ConnectionTypeLeafnode]
 	_, leafWS := types[jwt.ConnectionTypeLeafnodeWS]
 	if leaf || leafWS {
@@ -149,7 +149,7 @@ func checkUser(name string, may *server.Permissions, types map[string]struct{}) 
 			continue
 		}
 		for _, subject := range slices.Concat(p.Allow, p.Deny) {
-			errs = append(errs, checkPermission(name, subject))
+			errs = append(errs, checkPermission(name, subject, n))
 		}
 	}
 	return errors.Join(errs...)
@@ -158,18 +158,18 @@ func checkUser(name string, may *server.Permissions, types map[string]struct{}) 
 // checkPermission refuses a subject of the JetStream API, which the account of
 // the users does not have: the user could do less, or with a denial more, than
 // before there were two accounts.
-func checkPermission(name, subject string) error {
+func checkPermission(name, subject string, n streams.Names) error {
 	if subject == ">" || !server.SubjectsCollide(subject, streams.JetStreamAPI+".>") {
 		return nil
 	}
 	instead := "leave it out"
-	for _, tail := range []string{streams.InboxInfo, streams.InboxNext} {
+	for _, tail := range []string{n.InboxInfo(), n.InboxNext()} {
 		if rest, ok := strings.CutPrefix(subject, streams.JetStreamAPI); ok && server.SubjectsCollide(subject, streams.JetStreamAPI+tail) {
-			instead = fmt.Sprintf("write %q", streams.SubscriberAPI+rest)
+			instead = fmt.Sprintf("write %q", n.SubscriberAPI()+rest)
 		}
 	}
 	if subject == "$JS.>" {
-		instead = fmt.Sprintf("write %q and %q", streams.InboxAcks, streams.SubscriberAPI+".>")
+		instead = fmt.Sprintf("write %q and %q", n.InboxAcks(), n.SubscriberAPI()+".>")
 	}
 	return fmt.Errorf("--nats-config: user %q: the permission %q is of the JetStream API, which users do not reach: %s (docs/operations.md, \"Upgrade\")", name, subject, instead)
 }

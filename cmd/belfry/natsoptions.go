@@ -55,7 +55,7 @@ func natsOptions(ctx context.Context, cfg Config) (*server.Options, error) {
 		return nil, err
 	}
 	admins, _ := names(cfg.NATSAdmins) // as checked
-	if err := separateUsers(opts, admins); err != nil {
+	if err := separateUsers(opts, admins, cfg.names()); err != nil {
 		return nil, err
 	}
 	return opts, setMaxPayload(opts, cfg)

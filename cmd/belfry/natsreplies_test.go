@@ -24,7 +24,7 @@ func TestTooManyReplies(t *testing.T) {
 	}
 	log := &logtest.Log{}
 	logger := slog.New(slog.NewTextHandler(log, nil))
-	e, err := startEmbedded(t.Context(), opts, logger)
+	e, err := startEmbedded(t.Context(), opts, "", logger)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,7 +31,7 @@ func (s *Server) warnOfNeighbours(nc *nats.Conn) {
 			if err == nil && c.Cid == own && answer.Server.ID == nc.ConnectedServerId() {
 				self = c.AuthorizedUser
 			}
-			users[c.AuthorizedUser] = reach(c.JWT)
+			users[c.AuthorizedUser] = reach(c.JWT, s.cfg.names())
 		}
 	}
 	delete(users, self) // other nodes and other connections, too
@@ -87,14 +87,14 @@ const (
 )
 
 // reach judges the permissions in a user's JWT.
-func reach(token string) userReach {
+func reach(token string, n streams.Names) userReach {
 	claims, err := jwt.DecodeUserClaims(token)
 	if err != nil || claims.IssuerAccount != "" && claims.HasEmptyPermissions() { // a signing key may have a template of permissions
 		return reachUnknown
 	}
 	may := claims.Permissions.Pub
 	everything := len(may.Deny) == 0 && (len(may.Allow) == 0 || slices.Contains(may.Allow, ">"))
-	if everything || !slices.ContainsFunc(answered, func(subject string) bool { return mayPublish(may, subject) }) {
+	if everything || !slices.ContainsFunc(answered(n), func(subject string) bool { return mayPublish(may, subject) }) {
 		return reachHarmless
 	}
 	return reachPart
@@ -103,7 +103,9 @@ func reach(token string) userReach {
 // answered are the requests that are answered with the server's rights, or with
 // Belfry's: those of JetStream, acks that ask for the next fire, and the
 // library's for the service.
-var answered = []string{streams.JetStreamAPI + ".>", streams.InboxAcks, micro.APIPrefix + ".>"}
+func answered(n streams.Names) []string {
+	return []string{streams.JetStreamAPI + ".>", n.InboxAcks(), micro.APIPrefix + ".>"}
+}
 
 // mayPublish reports whether some of the subjects may be published to.
 func mayPublish(may jwt.Permission, subjects string) bool {

@@ -43,11 +43,11 @@ func TestReach(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := reach(token); got != tc.want {
+		if got := reach(token, ""); got != tc.want {
 			t.Errorf("%s: %v, want %v", tc.name, got, tc.want)
 		}
 	}
-	if got := reach(""); got != reachUnknown {
+	if got := reach("", ""); got != reachUnknown {
 		t.Errorf("without a JWT: %v, want that it is unknown", got)
 	}
 }

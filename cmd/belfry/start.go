@@ -59,6 +59,8 @@ func (s *Server) start(ctx context.Context) error {
 	s.serveAPI(ctx, front, ops, store, memory, told)
 	return s.serveNATS(ctx, dial, service.Config{
 		Operations: ops,
+		Name:       s.cfg.names().Service(service.Name),
+		Prefix:     s.cfg.names().Subject(""),
 		OwnInbox:   s.inboxes.own,
 		Memory:     memory.requests,
 		Unescape:   streams.Unescape,
@@ -114,6 +116,7 @@ func (s *Server) openStore(ctx context.Context, dial dial, memory memory, counts
 	}
 	partitions, replicas := s.spread()
 	cfg := streams.Config{
+		Names:       s.cfg.names(),
 		Partitions:  partitions,
 		Replicas:    replicas,
 		MaxMeta:     s.cfg.MaxMeta,
@@ -132,7 +135,7 @@ func (s *Server) openStore(ctx context.Context, dial dial, memory memory, counts
 		Log:     s.log,
 	}
 	if s.usersApart {
-		cfg.SubscriberAPI, cfg.MaxPullWait = streams.SubscriberAPI, maxPullWait
+		cfg.SubscriberAPI, cfg.MaxPullWait = s.cfg.names().SubscriberAPI(), maxPullWait
 	}
 	store, err := streams.Open(ctx, nc, s.keeping(cfg))
 	if err != nil {

@@ -85,5 +85,5 @@ func publishAll(ctx context.Context, js jetstream.JetStream, from, to int, messa
 
 // subscribeRoute subscribes to the fires of a Belfry.
 func subscribeRoute(ctx context.Context, js jetstream.JetStream, t *tally) error {
-	return subscribe(ctx, js, streams.FiresStream, routeConsumer, t)
+	return subscribe(ctx, js, streams.Names("").FiresStream(), routeConsumer, t)
 }

@@ -19,6 +19,7 @@ const (
 	ManifestBad        = "the manifest cannot be read"
 	PartitionsDiffer   = "the number of partitions is not the one of the manifest"
 	NothingThere       = "there is nothing of Belfry here, and --existing-data is set"
+	OtherPrefix        = "the store in the data folder has another --asset-prefix"
 	NewStore           = "made a new store"
 	Recreating         = "a missing stream is made anew, as --recreate-missing says"
 	Damaged            = "stored data is damaged"
@@ -49,7 +50,8 @@ func Table() []Fault {
 		{ManifestBad, refused, "refuses to start and changes nothing", "look for a bad disk. Remove `manifest.json`, or the key `manifest` of the bucket `belfry`: the next start compares what is there and writes it anew"},
 		{PartitionsDiffer, refused, "refuses to start and changes nothing, since by another number jobs would be looked for in the wrong bucket", "count the buckets `jobs_<p>`. Put that number back under the key `partitions` of the bucket `belfry`; if the key has it, remove the manifest"},
 		{NothingThere, refused, "refuses to make a new store", "mount the right volume, or name the right server. A first start goes without `--existing-data`"},
-		{NewStore, "WARN", "starts with an empty store, which it has made", "nothing at a first start. At any other `--data` is not the folder that it was, or its volume is not mounted: stop Belfry before jobs come in"},
+		{OtherPrefix, refused, "refuses to start before the embedded server touches anything; the error names both", "start with the prefix that the store has. A second store takes a `--data` folder of its own, or the NATS server of the first one by `--nats-url`"},
+		{NewStore, "WARN", "starts with an empty store, which it has made; the line names the other stores on the server, by their prefixes", "nothing at a first start. At any other `--data` is not the folder that it was, its volume is not mounted, or `--asset-prefix` has changed: stop Belfry before jobs come in"},
 		{Recreating, "WARN", "goes on with an empty stream", "take `--recreate-missing` away again"},
 		{Damaged, "ERROR, `belfry_store_damage`, `warnings` in `/readyz`", "goes on with what is whole, says so at each start, and keeps a copy of a damaged block in `damaged` in the data folder", "find out what is lost, restore a backup into a new store if it matters, and look at the disk. Then start once with `--accept-damage` and the number in the message"},
 		{TornWrite, "WARN", "drops a write that a crash or a power loss cut short and that nobody has an answer for", "nothing"},

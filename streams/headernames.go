@@ -1,0 +1,54 @@
+package streams
+
+import "belfry/internal/job"
+
+// Headers of a record in a jobs bucket.
+const (
+	hdrStatus     = "Belfry-Status"
+	hdrDue        = "Belfry-Due"
+	hdrTrigger    = "Belfry-Trigger"
+	hdrOp         = "Belfry-Op"
+	hdrReplaces   = "Belfry-Replaces" // "<due>:<sequence>"
+	hdrEpoch      = "Belfry-Epoch"
+	hdrFiresAfter = "Belfry-Fires-After"
+	hdrFinished   = "Belfry-Finished"
+)
+
+// Headers of records, fires and dead letters alike.
+const (
+	hdrFireID  = "Belfry-Fire-Id"
+	hdrReason  = "Belfry-Reason"
+	hdrDetail  = "Belfry-Detail"
+	hdrClaim   = "Belfry-Claim" // a fire's: the revision it was published for
+	hdrRoute   = job.HeaderRoute
+	hdrAttempt = job.HeaderAttempt
+
+	// Of records and fires: when the job was redriven, if it was, and of fires
+	// when they were published by the timer's clock; in unix milliseconds.
+	hdrRedriven = "Belfry-Redriven"
+	hdrFired    = "Belfry-Fired"
+
+	// Of what a restore has written: "<run>:<number>", see restoreTag.
+	hdrRestore = "Belfry-Restore"
+	// Of a dead letter that a restore has written: when the fire died, in unix
+	// milliseconds.
+	hdrDied = "Belfry-Died"
+)
+
+// hdrProbe is the number of a message that shows that writes work.
+const hdrProbe = "Belfry-Probe"
+
+// Headers that JetStream gives a meaning to.
+const (
+	hdrExpectSubjectSeq = "Nats-Expected-Last-Subject-Sequence"
+	hdrExpectSubject    = "Nats-Expected-Last-Subject-Sequence-Subject"
+	hdrTTL              = "Nats-TTL"
+	hdrRollup           = "Nats-Rollup"
+	hdrMsgID            = "Nats-Msg-Id"
+	hdrKVOperation      = "KV-Operation"
+
+	// Of the answers to direct gets: the message before in the answer, and
+	// how many are left behind it.
+	hdrLastSequence = "Nats-Last-Sequence"
+	hdrNumPending   = "Nats-Num-Pending"
+)

@@ -1,0 +1,120 @@
+package streams
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"belfry/internal/fault"
+)
+
+// maxPrefix keeps names well below the 255 bytes that JetStream takes.
+const maxPrefix = 32
+
+// reserved would mix the subjects of a prefix with the plain ones: they are the
+// first tokens of those.
+var reserved = []string{"fires", "fence", "dead", "attempts", "belfry", "JS"}
+
+// PrefixAccepts says which prefixes [IsPrefix] accepts.
+const PrefixAccepts = "1 to 32 letters of ASCII, digits, - and _ are accepted, the first of them a letter or a digit, as in team1; " +
+	"not fires, fence, dead, attempts, belfry or JS, and nothing that begins with KV_ or OBJ_"
+
+// IsPrefix reports whether names may begin with a prefix. It is a token of a
+// subject, and part of the name of a stream and of a service. Answers go to subjects
+// with an underscore in front, so none of ours begins with one. KV_ and OBJ_ begin
+// the streams of buckets.
+func IsPrefix(prefix string) bool {
+	if prefix == "" || len(prefix) > maxPrefix || slices.Contains(reserved, prefix) {
+		return false
+	}
+	for _, bucket := range []string{"KV_", "OBJ_"} {
+		if strings.HasPrefix(prefix+"_", bucket) {
+			return false
+		}
+	}
+	for i, c := range []byte(prefix) {
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if !letter && (i == 0 || c != '-' && c != '_') {
+			return false
+		}
+	}
+	return true
+}
+
+// said names the store of these names for people.
+func (n Names) said() string {
+	if n == "" {
+		return "without --asset-prefix"
+	}
+	return "--asset-prefix " + string(n)
+}
+
+// storeOf returns the names of the store that a stream belongs to, by its bucket
+// belfry, which each store has one of.
+func storeOf(stream string) (n Names, ok bool) {
+	if stream == n.belfryStream() {
+		return n, true
+	}
+	rest, ok := strings.CutPrefix(stream, bucketStream(""))
+	prefix, is := strings.CutSuffix(rest, "_"+n.belfryBucket())
+	return Names(prefix), ok && is && IsPrefix(prefix)
+}
+
+// storesIn returns the names of the stores that streams belong to, but for n's.
+func (n Names) storesIn(streams []string) (others []string) {
+	for _, stream := range streams {
+		if other, ok := storeOf(stream); ok && other != n {
+			others = append(others, other.said())
+		}
+	}
+	slices.Sort(others)
+	return slices.Compact(others)
+}
+
+// CheckFolder refuses a data folder whose store has other names, before anything
+// touches it. manifest is what its file holds, nil for none, and folders are those of
+// the streams. A manifest that cannot be read is left to [Open].
+func (n Names) CheckFolder(manifest []byte, folders []string) error {
+	m, found, err := decodeManifest(manifest)
+	if err != nil {
+		return nil
+	}
+	var there []string
+	switch {
+	case found && Names(m.Prefix) != n:
+		there = []string{Names(m.Prefix).said()}
+	case !found && !slices.ContainsFunc(folders, n.IsAsset):
+		there = n.storesIn(folders)
+	}
+	if len(there) == 0 {
+		return nil
+	}
+	return &Refusal{Fault: fault.OtherPrefix,
+		Reason: fmt.Sprintf("it is the one of a start %s, and this is one %s", strings.Join(there, " and of one "), n.said()),
+		Do:     "start with the prefix that it has, or give the new store a --data folder of its own"}
+}
+
+// lookBeside lists the other stores on the server, which a new one is made beside. It
+// refuses names that differ from another store's in case only: on some disks their
+// streams would share folders.
+func (s *Store) lookBeside(ctx context.Context) (others []string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, setupTry)
+	defer cancel()
+	var names []string
+	list := s.js.StreamNames(ctx)
+	for name := range list.Name() {
+		names = append(names, name)
+	}
+	if err := list.Err(); err != nil {
+		return nil, fmt.Errorf("couldn't look for other stores: %w", err)
+	}
+	own := s.cfg.Names
+	for _, name := range names {
+		if other, ok := storeOf(name); ok && other != own && strings.EqualFold(string(other), string(own)) {
+			return nil, fmt.Errorf("%w: there is a store of a start %s, which differs from this one's prefix in case only, and some disks do not tell. Nothing was changed. Take another --asset-prefix",
+				ErrForeign, other.said())
+		}
+	}
+	return own.storesIn(names), nil
+}
