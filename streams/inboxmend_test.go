@@ -94,9 +94,10 @@ func TestRemovedConsumerIsMadeAgain(t *testing.T) {
 	if len(seen) != 3 {
 		t.Errorf("the fires that came are %v, want only those behind the ack floor", seen)
 	}
-	if m := madeAgain.FindStringSubmatch(log.String()); m == nil || m[1] != "3" {
-		t.Errorf("the log says %q, want 3 fires", m)
-	}
+	eventually(t, "the log says 3 fires", func() bool { // once the consumer is there
+		m := madeAgain.FindStringSubmatch(log.String())
+		return m != nil && m[1] == "3"
+	})
 	if !strings.Contains(log.String(), "the last ack floor that was seen") {
 		t.Error("the log does not say from where")
 	}
