@@ -37,7 +37,7 @@ func (s *Server) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	memory := newMemory(s.cfg.MaxRequestMemory, told.counts.Memory, s.log)
+	memory := newMemory(s.cfg, told.counts.Memory, s.log)
 	store, err := s.openStore(ctx, dial, memory, told.counts.Streams)
 	if err != nil {
 		return err
@@ -124,6 +124,7 @@ func (s *Server) openStore(ctx context.Context, dial dial, memory memory, counts
 		SyncAlways:  s.syncAlways,
 		Conns:       streams.Conns{Workers: workers, Requests: requests},
 		Reads:       memory.reads,
+		InFlight:    memory.jobs,
 
 		Authenticated:   s.cfg.AdminToken != "" || s.cfg.AdminTokenFile != "",
 		DiskIgnoresCase: s.diskIgnoresCase,
