@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"net/http"
+	"runtime/debug"
 	"time"
 
 	"belfry/api"
@@ -53,6 +55,9 @@ func (s *Server) start(ctx context.Context) error {
 	// new fires while the last ones are delivered.
 	s.startDelivery(store, told)
 	s.spawn("timer", timerLimit, store.Run)
+	if limit := debug.SetMemoryLimit(-1); limit < math.MaxInt64 {
+		s.spawn("watch of the memory", stopLimit, pressure{limit, memory.jobs}.run)
+	}
 	s.spawn("tokens", stopLimit, store.Tokens().Run)
 	s.awaitTokens(ctx, store)
 	ops := api.Operations{Jobs: store.Jobs(), Routes: store.Routes(), MaxMeta: s.cfg.MaxMeta}

@@ -61,6 +61,7 @@ type Pool struct {
 	held    int64             // by all; more than bytes after Force
 	waiting int               // how many wait
 	owners  map[string]*owner // those that hold something, or wait
+	brake   brake
 }
 
 type owner struct {
@@ -148,7 +149,7 @@ func (p *Pool) Take(ctx context.Context, name string, n int64) (took int64, err 
 	p.mu.Lock()
 	o := p.owner(name)
 	if p.waiting == 0 && p.fits(o, n) {
-		p.add(o, n)
+		p.grant(o, n)
 		p.mu.Unlock()
 		return n, nil
 	}
@@ -197,7 +198,7 @@ func (p *Pool) TryTake(name string, n int64) bool {
 		p.forget(o)
 		return false
 	}
-	p.add(o, n)
+	p.grant(o, n)
 	return true
 }
 
@@ -253,7 +254,7 @@ func (p *Pool) add(o *owner, n int64) {
 // fits reports whether the owner may have n more now.
 func (p *Pool) fits(o *owner, n int64) bool {
 	switch free := p.bytes - p.held; {
-	case n > free:
+	case n > free, p.brake.stops(n):
 		return false
 	case o.held == 0:
 		return true
@@ -268,7 +269,7 @@ func (p *Pool) promised() bool {
 		return false
 	}
 	for _, o := range p.owners {
-		if o.held == 0 && len(o.waiting) > 0 {
+		if o.held == 0 && len(o.waiting) > 0 && !p.brake.stops(o.waiting[0].n) {
 			return true
 		}
 	}
@@ -298,11 +299,11 @@ func (p *Pool) serveOne() bool {
 		if p.fits(o, w.n) {
 			o.waiting = o.waiting[1:]
 			p.waiting--
-			p.add(o, w.n)
+			p.grant(o, w.n)
 			close(w.ready)
 			return true
 		}
-		if o.held == 0 {
+		if o.held == 0 && !p.brake.stops(w.n) {
 			return false
 		}
 	}
