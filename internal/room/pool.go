@@ -148,8 +148,8 @@ func (p *Pool) Take(ctx context.Context, name string, n int64) (took int64, err 
 	n = min(n, p.Share())
 	p.mu.Lock()
 	o := p.owner(name)
-	if p.waiting == 0 && p.fits(o, n) {
-		p.grant(o, n)
+	if p.waiting == 0 && !p.brake.stops(n) && p.fits(o, n) {
+		p.grant(o, n, false)
 		p.mu.Unlock()
 		return n, nil
 	}
@@ -194,11 +194,11 @@ func (p *Pool) TryTake(name string, n int64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	o := p.owner(name)
-	if p.promised() || !p.fits(o, n) {
+	if p.promised() || p.brake.stops(n) || !p.fits(o, n) {
 		p.forget(o)
 		return false
 	}
-	p.grant(o, n)
+	p.grant(o, n, false)
 	return true
 }
 
@@ -254,7 +254,7 @@ func (p *Pool) add(o *owner, n int64) {
 // fits reports whether the owner may have n more now.
 func (p *Pool) fits(o *owner, n int64) bool {
 	switch free := p.bytes - p.held; {
-	case n > free, p.brake.stops(n):
+	case n > free:
 		return false
 	case o.held == 0:
 		return true
@@ -269,7 +269,7 @@ func (p *Pool) promised() bool {
 		return false
 	}
 	for _, o := range p.owners {
-		if o.held == 0 && len(o.waiting) > 0 && !p.brake.stops(o.waiting[0].n) {
+		if o.held == 0 && len(o.waiting) > 0 && !p.brake.stopsWaiting(o.waiting[0].n) {
 			return true
 		}
 	}
@@ -296,14 +296,14 @@ func (p *Pool) serveOne() bool {
 	})
 	for _, o := range waiting {
 		w := o.waiting[0]
-		if p.fits(o, w.n) {
+		if !p.brake.stopsWaiting(w.n) && p.fits(o, w.n) {
 			o.waiting = o.waiting[1:]
 			p.waiting--
-			p.grant(o, w.n)
+			p.grant(o, w.n, true)
 			close(w.ready)
 			return true
 		}
-		if o.held == 0 && !p.brake.stops(w.n) {
+		if o.held == 0 && !p.brake.stopsWaiting(w.n) {
 			return false
 		}
 	}
