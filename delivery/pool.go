@@ -193,11 +193,13 @@ func (p *pool) fetch(round context.Context, free int) (resting bool, err error) 
 	}
 	err = p.run.worker.Inboxes.Fetch(round, p.inbox.RouteKey, free, p.wait(), func(h job.Handover) {
 		if p.ctx.Err() != nil {
+			h.Released()
 			return // not begun, so it can be left to be handed out again
 		}
 		taken++
 		p.stir()
 		p.run.running.Go(func() {
+			defer h.Released()
 			w := &work{pool: p}
 			defer w.done()
 			defer panics.Recover(p.log, "a fire of a worker", p.run.worker.Metrics.Panicked)

@@ -12,7 +12,7 @@ import (
 const (
 	// loadAhead is how long before their time records are loaded.
 	loadAhead = 3 * time.Second
-	// maxLoaded bounds the meta held in memory, in bytes.
+	// maxLoaded bounds the meta of small records held in memory, in bytes.
 	maxLoaded = 64 << 20
 	// maxLoading bounds the reads under way.
 	maxLoading = 256
@@ -28,6 +28,9 @@ const (
 //	 ▲                          ▲          │
 //	 └── due much later ────────┤          ▼ the route's gate is shut
 //	                            └─────── parked
+//
+// A large record goes from far through a queue of its route, aside, until there is
+// room for it; see [heavies].
 //
 // and leaves it when a newer record of the same job replaces it, or when it is
 // found to be gone. For the far future only its position is kept.
@@ -53,7 +56,10 @@ type agenda struct {
 	claiming    map[uint64]int64        // since when waiting records are claimed, by sequence
 
 	loading int // how many near records are in this stage
-	loaded  int // bytes that near records take, roughly
+	loaded  int // bytes that near records take, roughly; the meta of large ones aside
+	most    int // how many they may take
+
+	heavies heavies
 }
 
 type nearRecord struct {
@@ -63,6 +69,10 @@ type nearRecord struct {
 	from  *gate      // the gate that called it up, until it claims
 	in    *gate      // the gate that it counts at, while it claims
 	again bool       // it could not be loaded or claimed before
+	size  int        // what it counts in loaded
+
+	held  int64  // the room that it has, if it is large
+	owner string // of that room
 }
 
 // size is roughly what a loaded record takes in memory, in bytes.
@@ -100,6 +110,8 @@ func newAgenda(openings func(job.RouteKey) opening) *agenda {
 		book:    newClaimBook(),
 
 		postponed: newPositions(), postponedAt: map[uint64]job.Position{}, claiming: map[uint64]int64{},
+
+		most: maxLoaded, heavies: newHeavies(),
 	}
 }
 
@@ -162,6 +174,11 @@ func (a *agenda) before(first uint64) int {
 			n++
 		}
 	}
+	for seq := range a.heavies.aside {
+		if seq < first {
+			n++
+		}
+	}
 	return n
 }
 
@@ -171,6 +188,7 @@ func (a *agenda) forget(p job.Position) {
 		return
 	}
 	a.tryNow(p.Seq)
+	delete(a.heavies.known, p.Seq)
 	if c, ok := a.firing[p.Seq]; ok {
 		delete(a.firing, p.Seq)
 		a.book.drop(p.Seq)
@@ -186,6 +204,9 @@ func (a *agenda) forget(p job.Position) {
 		delete(a.parked, p.Seq)
 		g.waiting.Delete(p)
 		a.tidy(g)
+		return
+	}
+	if a.heavies.takeBack(p.Seq) {
 		return
 	}
 	a.far.Delete(p)
@@ -212,8 +233,7 @@ func (a *agenda) dropNear(n *nearRecord) {
 	case isReady:
 		a.ready.Delete(n.at)
 	}
-	if n.stage != isLoading {
-		a.loaded -= size(n.rec)
-	}
+	a.loaded -= n.size
+	a.unhold(n)
 	a.release(n)
 }

@@ -77,6 +77,10 @@ type Config struct {
 	// server, 64 MiB by default: a connection with more to read is cut.
 	Reads *room.Pool
 
+	// InFlight bounds what jobs take together that are loaded, fired or delivered,
+	// by route; nil is no bound. Its waits should be short.
+	InFlight *room.Pool
+
 	// DiskIgnoresCase says that the disk of the embedded server does not tell upper
 	// from lower case. Other nodes learn it from the store, so it is read only
 	// with OnlyNode.

@@ -11,22 +11,32 @@ import (
 func (a *agenda) toLoad(now time.Time) []uint64 {
 	soon := now.Add(loadAhead).UnixMilli()
 	var seqs []uint64
-	load := func(p job.Position, from *gate) {
-		a.near[p.Seq] = &nearRecord{at: p, stage: isLoading, from: from}
+	load := func(p job.Position, from *gate, held int64) {
+		n := &nearRecord{at: p, stage: isLoading, from: from, held: held}
+		if held > 0 {
+			n.owner = roomOwner(a.heavies.known[p.Seq].route.Value())
+		}
+		a.near[p.Seq] = n
 		a.loading++
 		seqs = append(seqs, p.Seq)
 	}
+	a.heavies.gated = false
 	for g := range a.queues {
 		for range g.mayCall(a.opening(g.route), now) {
 			p, ok := g.waiting.Min()
 			if !ok || !a.roomFor(p) {
 				break
 			}
+			held, ok := a.hold(p)
+			if !ok {
+				a.heavies.gated = true
+				break
+			}
 			g.waiting.Delete(p)
 			delete(a.parked, p.Seq)
 			a.makeRoom()
 			g.called++
-			load(p, g)
+			load(p, g, held)
 		}
 		a.tidy(g)
 	}
@@ -35,10 +45,15 @@ func (a *agenda) toLoad(now time.Time) []uint64 {
 		if !ok || p.Due > soon || !a.roomFor(p) {
 			break
 		}
-		a.makeRoom()
 		a.far.Delete(p)
-		load(p, nil)
+		if h, large := a.heavies.known[p.Seq]; large {
+			a.heavies.setAside(p, h.route.Value())
+			continue
+		}
+		a.makeRoom()
+		load(p, nil, 0)
 	}
+	a.loadHeavies(func(p job.Position, held int64) { load(p, nil, held) })
 	return seqs
 }
 
@@ -49,13 +64,13 @@ func (a *agenda) roomFor(p job.Position) bool {
 		return false
 	}
 	last, ok := a.ready.Max()
-	return a.loaded < maxLoaded || ok && p.Due < last.Due
+	return a.loaded < a.most || ok && p.Due < last.Due
 }
 
 // makeRoom puts the loaded record that is due last back into the far future,
 // if too much is loaded.
 func (a *agenda) makeRoom() {
-	if last, ok := a.ready.Max(); ok && a.loaded >= maxLoaded {
+	if last, ok := a.ready.Max(); ok && a.loaded >= a.most {
 		a.dropNear(a.near[last.Seq])
 		a.far.Set(last)
 	}
@@ -76,12 +91,17 @@ func (a *agenda) took(r job.Record, now time.Time) {
 	n.again = a.tryNow(r.Revision)
 	if r.Due > now.Add(2*loadAhead).UnixMilli() {
 		delete(a.near, r.Revision)
+		a.unhold(n)
 		a.release(n)
 		a.far.Set(n.at)
 		return
 	}
 	n.stage, n.rec = isReady, r
-	a.loaded += size(r)
+	a.settle(n)
+	if n.size = size(r); n.held > 0 {
+		n.size -= len(r.Meta)
+	}
+	a.loaded += n.size
 	a.ready.Set(n.at)
 }
 
@@ -121,7 +141,8 @@ func (a *agenda) tryNow(seq uint64) bool {
 }
 
 // toFire returns at most max of the records that are due, in due order. Each
-// stays until its claim is observed, or until gone or failed is called.
+// stays until its claim is observed, or until gone or failed is called. The room
+// that a large one holds is the caller's.
 func (a *agenda) toFire(now time.Time, max int) []job.Record {
 	ms := now.UnixMilli()
 	var due []job.Record
@@ -145,6 +166,7 @@ func (a *agenda) toFire(now time.Time, max int) []job.Record {
 			}
 		}
 		due = append(due, n.rec)
+		a.handOver(n)
 	}
 	return due
 }

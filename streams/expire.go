@@ -27,10 +27,10 @@ func (t *timer) expire(r job.Record, res job.Result) {
 	p := t.jobs.newPut(r.Expire(res, t.now()), r.Revision)
 	t.w.trySend(p.msg, func(seq uint64, err error) {
 		if err == nil || t.work.Err() != nil {
-			t.fireEnded()
+			t.fireEnded(r)
 			return
 		}
-		t.carryOn(func(ctx context.Context) {
+		t.carryOn(r, func(ctx context.Context) {
 			tryCtx, cancel := context.WithTimeout(ctx, claimPatience)
 			defer cancel()
 			if _, err := p.conclude(tryCtx, seq, err); err != nil {

@@ -188,7 +188,7 @@ func (a Agenda) Counts(now time.Time) metrics.Counts        { return a.a.counts(
 
 // Entries counts all that the agenda holds.
 func (a Agenda) Entries() int {
-	return a.a.far.Len() + len(a.a.near) + len(a.a.parked) + len(a.a.firing) + len(a.a.gates) + len(a.a.queues) + len(a.a.claims)
+	return a.a.far.Len() + len(a.a.near) + len(a.a.parked) + len(a.a.firing) + len(a.a.gates) + len(a.a.queues) + len(a.a.claims) + len(a.a.heavies.aside) + len(a.a.heavies.known)
 }
 
 // Out returns how many fires of a route are out, and how many of its records
@@ -209,7 +209,7 @@ func (a Agenda) Balanced() string {
 		if n.stage == isLoading {
 			loading++
 		} else {
-			loaded += size(n.rec)
+			loaded += n.size
 		}
 		if n.from != nil {
 			called[n.from]++

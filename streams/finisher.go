@@ -1,8 +1,10 @@
 package streams
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,7 +20,7 @@ const (
 	// maxFinishing is how many are written at once.
 	maxFinishing = 1024
 	// maxUnfinished and maxUnfinishedBytes bound those that wait while others
-	// are to be fired.
+	// are to be fired. Large ones do not wait.
 	maxUnfinished      = 128 << 10
 	maxUnfinishedBytes = 64 << 20
 )
@@ -34,6 +36,7 @@ type finisher struct {
 	bytes   int       // of the records in the queue, roughly
 	since   time.Time // when the first of them came
 	writing int
+	most    int // how many bytes may wait; 0 is maxUnfinishedBytes
 }
 
 func (f *finisher) add(claim job.Record, now time.Time) {
@@ -51,13 +54,14 @@ func (f *finisher) add(claim job.Record, now time.Time) {
 func (f *finisher) take(now time.Time, busy, hurry bool) []job.Record {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	full := len(f.queue) >= maxUnfinished || f.bytes >= maxUnfinishedBytes
+	full := len(f.queue) >= maxUnfinished || f.bytes >= cmp.Or(f.most, maxUnfinishedBytes)
 	ripe := len(f.queue) >= finishFrom || now.Sub(f.since) >= finishAfter
 	if !hurry && !full && (busy || !ripe) {
 		return nil
 	}
-	n := min(len(f.queue), maxFinishing-f.writing)
-	claims := f.queue[:n:n]
+	n := max(min(len(f.queue), maxFinishing-f.writing), 0)
+	claims := slices.Clone(f.queue[:n])
+	clear(f.queue[:n]) // or their metas stay until the queue moves
 	f.queue = f.queue[n:]
 	for _, c := range claims {
 		f.bytes -= size(c)
@@ -71,10 +75,17 @@ func (f *finisher) take(now time.Time, busy, hurry bool) []job.Record {
 func (f *finisher) next() time.Time {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(f.queue) == 0 || f.writing == maxFinishing {
+	if len(f.queue) == 0 || f.writing >= maxFinishing {
 		return time.Time{}
 	}
 	return f.since.Add(finishAfter)
+}
+
+// began counts one on done that was not taken.
+func (f *finisher) began() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.writing++
 }
 
 func (f *finisher) done() {
@@ -90,9 +101,21 @@ func (f *finisher) idle() bool {
 	return len(f.queue) == 0 && f.writing == 0
 }
 
+// finishSoon has the end of a published fire written. One that holds room is
+// finished at once, since others wait for that.
+func (t *timer) finishSoon(claim job.Record) {
+	if t.inFlight.cost(len(claim.Meta)) > 0 {
+		t.finisher.began()
+		t.finishPublished(claim)
+		return
+	}
+	t.finisher.add(claim, t.now())
+}
+
 // finishPublished writes the end of a published fire, without waiting for it.
 func (t *timer) finishPublished(claim job.Record) {
 	end := func() {
+		t.inFlight.give(claim)
 		t.finisher.done()
 		t.poke()
 	}

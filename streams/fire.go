@@ -22,7 +22,7 @@ const claimPatience = 10 * time.Second
 // While all goes well each answer begins the next step, where the answers are
 // read. Whatever else the answer is, a goroutine of its own deals with it.
 func (t *timer) fire(r job.Record, ten tenure) {
-	t.firing.Add(1)
+	t.firing.Add(1) // until fireEnded
 	claim := r.Claim(t.now(), ten.fence, t.firesSeen.Load(), t.cfg.FiresMaxAge/2, rand.Text())
 	p := t.jobs.newPut(claim, r.Revision)
 	t.w.trySend(p.msg, func(revision uint64, err error) {
@@ -33,21 +33,28 @@ func (t *timer) fire(r job.Record, ten tenure) {
 			t.meter.claimed(claim, t.now())
 			t.claimed(claim, ten)
 		default:
-			t.carryOn(func(ctx context.Context) { t.concludeClaim(ctx, p, ten, revision, err) })
+			t.carryOn(claim, func(ctx context.Context) { t.concludeClaim(ctx, p, ten, revision, err) })
 		}
 	})
 }
 
-// carryOn goes on with a fire in a goroutine of its own, to its end.
-func (t *timer) carryOn(do func(context.Context)) {
+// carryOn goes on with the fire of a record in a goroutine of its own, to its end.
+func (t *timer) carryOn(r job.Record, do func(context.Context)) {
 	t.start(func(ctx context.Context) {
-		defer t.fireEnded()
+		defer t.fireEnded(r)
 		do(ctx)
 	})
 }
 
-// fireEnded tells the loop that a fire, or the end of one, is through.
-func (t *timer) fireEnded() {
+// fireEnded tells the loop that a fire, or the end of one, is through. It gives back
+// the room of the record, whose meta is the one that was loaded.
+func (t *timer) fireEnded(r job.Record) {
+	t.inFlight.give(r)
+	t.firePassedOn()
+}
+
+// firePassedOn is fireEnded for a record that is under way still.
+func (t *timer) firePassedOn() {
 	t.firing.Add(-1)
 	t.poke()
 }
@@ -87,7 +94,7 @@ func (t *timer) concludeClaim(ctx context.Context, p *put, ten tenure, revision 
 func (t *timer) claimed(claim job.Record, ten tenure) {
 	route, known := t.routes.peek(claim.RouteKey())
 	if !known {
-		t.carryOn(func(ctx context.Context) { t.publish(ctx, claim, ten) })
+		t.carryOn(claim, func(ctx context.Context) { t.publish(ctx, claim, ten) })
 		return
 	}
 	began := t.now()
@@ -99,13 +106,14 @@ func (t *timer) claimed(claim job.Record, ten tenure) {
 			t.saw(seq)
 			t.meter.Published(route.Type, t.now().Sub(began))
 			if route.Type == job.NATS {
-				t.finisher.add(claim, t.now())
-			} else {
-				t.fireSeqs.note(claim.Revision, seq)
+				t.finishSoon(claim)
+				t.firePassedOn()
+				return
 			}
-			t.fireEnded()
+			t.fireSeqs.note(claim.Revision, seq)
+			t.fireEnded(claim)
 		default:
-			t.carryOn(func(ctx context.Context) {
+			t.carryOn(claim, func(ctx context.Context) {
 				if !t.published(ctx, claim, ten, route, err) {
 					t.publish(ctx, claim, ten)
 				}

@@ -36,6 +36,9 @@ type Inboxes struct {
 
 	floors *floors
 
+	room  inFlight
+	large sync.Map // job.RouteKey to pullSize, where it is not smallPulls
+
 	mu      sync.Mutex // guards pullers
 	pullers []*puller  // those without a pull under way, at most idlePullers
 }
@@ -88,14 +91,19 @@ func (in *Inboxes) config(r job.Route) jetstream.ConsumerConfig {
 }
 
 // Fetch hands at most max fires to take, as they come. It returns when max
-// were handed out, when wait is over, or when ctx ends; a fire that was on its
-// way by then is still handed out. take must not block.
+// were handed out, when wait is over, when there is no room for more, or when ctx
+// ends; a fire that was on its way by then is still handed out. take must not block.
 func (in *Inboxes) Fetch(ctx context.Context, k job.RouteKey, max int, wait time.Duration, take func(job.Handover)) error {
+	return in.fetchInRoom(ctx, k, max, wait, take)
+}
+
+// fetch pulls once. It returns errMaxBytes when the next fire does not fit.
+func (in *Inboxes) fetch(ctx context.Context, k job.RouteKey, max, bytes int, wait time.Duration, take func(job.Handover)) error {
 	p, err := in.puller()
 	if err != nil {
 		return unavailable("couldn't fetch from the inbox of the route", err)
 	}
-	err = p.pull(ctx, in.cfg.Names.FiresStream(), inboxConsumer(k), max, wait, func(m *nats.Msg) {
+	err = p.pull(ctx, in.cfg.Names.FiresStream(), inboxConsumer(k), max, bytes, wait, func(m *nats.Msg) {
 		defer panics.Recover(in.cfg.Log, "a message of an inbox", in.cfg.Metrics.Panicked)
 		h, err := handover(m)
 		if err != nil {
@@ -106,9 +114,9 @@ func (in *Inboxes) Fetch(ctx context.Context, k job.RouteKey, max int, wait time
 		take(h)
 	})
 	switch {
-	case err == nil:
+	case err == nil, errors.Is(err, errMaxBytes):
 		in.idle(p)
-		return nil
+		return err
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return nil
 	case errors.Is(err, errNoConsumer):

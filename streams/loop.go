@@ -100,6 +100,7 @@ func (t *timer) step(ctx context.Context) {
 	for _, seq := range t.agenda.toLoad(t.now()) {
 		t.beginLoad(seq)
 	}
+	t.hungry.Store(t.agenda.heavies.hungry())
 	if !t.mayFire() {
 		return
 	}
@@ -107,6 +108,7 @@ func (t *timer) step(ctx context.Context) {
 	ten := t.tenure
 	for _, r := range t.agenda.toFire(t.now(), t.room()) {
 		if _, unsettled := t.unsettled[r.Revision]; unsettled {
+			t.inFlight.give(r)
 			t.agenda.failed(r.Revision, t.now().Add(time.Second))
 			continue
 		}
@@ -172,12 +174,13 @@ func (t *timer) observe(m tailed) {
 		t.holdFor(m.restore)
 		m.rec = t.honest(m.rec)
 		t.agenda.observe(m.rec)
+		t.agenda.weigh(m.rec, m.bytes)
 		t.meter.ended(m.rec, t.wanted)
 		// Behind our mark a claim of an earlier epoch has no fire yet, and
 		// its owner can publish none.
 		if m.rec.Status == job.Firing && t.tenure.fence > 0 && m.rec.Epoch != t.tenure.fence {
 			ten := t.tenure
-			c := doubtful{seq: m.seq, due: m.rec.Due, route: m.rec.RouteKey(), behind: true}
+			c := doubtful{seq: m.seq, due: m.rec.Due, route: m.rec.RouteKey(), bytes: m.bytes, behind: true}
 			t.unsettled[m.seq] = struct{}{}
 			t.start(func(ctx context.Context) { t.settle(ctx, c, ten, 0) })
 		}

@@ -72,8 +72,8 @@ func (a *agenda) counts(now time.Time) metrics.Counts {
 		}
 	}
 	// Firing records are in far, or near, too.
-	waiting := max(a.far.Len()+len(a.near)+len(a.parked)-len(a.firing), 0)
-	overdue := len(a.parked) - held + dueIn(a.far, now) + dueIn(a.ready, now) + dueIn(a.postponed, now) + stuck
+	waiting := max(a.far.Len()+len(a.near)+len(a.parked)+len(a.heavies.aside)-len(a.firing), 0)
+	overdue := len(a.parked) - held + dueIn(a.far, now) + dueIn(a.ready, now) + dueIn(a.postponed, now) + a.heavies.due(now) + stuck
 	return metrics.Counts{
 		Waiting: waiting,
 		// While nothing can be loaded a postponed record may be due in far, too.

@@ -23,6 +23,7 @@ var (
 	errNoConsumer = errors.New("the consumer does not answer")
 	errSilence    = errors.New("the server is silent")
 	errReconnect  = errors.New("the connection was lost")
+	errMaxBytes   = errors.New("the next message is larger than what is left of the pull")
 )
 
 // puller pulls messages from consumers, one pull after the other, on a
@@ -56,18 +57,19 @@ func (p *puller) close() {
 	p.nc.RemoveStatusListener(p.reconnects)
 }
 
-// pull hands at most max messages of the consumer to take. It returns nil when
-// max were handed out or wait is over. After an error the puller is closed;
-// what had come by then was handed out.
-func (p *puller) pull(ctx context.Context, stream, consumer string, max int, wait time.Duration, take func(*nats.Msg)) error {
+// pull hands at most max messages of the consumer to take, which have at most bytes
+// together; 0 is any number. It returns nil when max were handed out or wait is
+// over, and errMaxBytes when the next message does not fit. After another error the
+// puller is closed; what had come by then was handed out.
+func (p *puller) pull(ctx context.Context, stream, consumer string, max, bytes int, wait time.Duration, take func(*nats.Msg)) error {
 	p.forgetReconnects()
 	max = min(max, maxPull)
-	reply, err := p.request(stream, consumer, max, wait)
+	reply, err := p.request(stream, consumer, max, bytes, wait)
 	if err == nil {
 		err = p.receive(ctx, reply, max, wait, take)
 	}
-	if err == nil {
-		return nil
+	if err == nil || errors.Is(err, errMaxBytes) {
+		return err
 	}
 	p.close()
 	for {
@@ -92,12 +94,13 @@ func (p *puller) forgetReconnects() {
 
 // request asks for messages, and returns the subject that tells of the request
 // itself.
-func (p *puller) request(stream, consumer string, max int, wait time.Duration) (reply string, err error) {
+func (p *puller) request(stream, consumer string, max, bytes int, wait time.Duration) (reply string, err error) {
 	body, err := json.Marshal(struct {
 		Batch     int   `json:"batch"`
+		MaxBytes  int   `json:"max_bytes,omitzero"`
 		Expires   int64 `json:"expires"` // in nanoseconds
 		Heartbeat int64 `json:"idle_heartbeat,omitzero"`
-	}{max, int64(wait), int64(heartbeat(wait))})
+	}{max, bytes, int64(wait), int64(heartbeat(wait))})
 	if err != nil {
 		return "", err
 	}
@@ -157,6 +160,11 @@ func pullStatus(m *nats.Msg) (over bool, err error) {
 		return true, nil
 	case "503":
 		return true, errNoConsumer
+	case "409":
+		if strings.EqualFold(m.Header.Get("Description"), "Message Size Exceeds MaxBytes") {
+			return true, errMaxBytes
+		}
+		fallthrough
 	default:
 		return true, fmt.Errorf("the pull was ended with status %s %s", status, m.Header.Get("Description"))
 	}

@@ -24,6 +24,7 @@ type doubtful struct {
 	due        int64 // when it counts as lost and is claimed anew
 	route      job.RouteKey
 	firesAfter uint64
+	bytes      int  // of the record, if it is large
 	behind     bool // our mark; then its fire cannot be in FIRES
 }
 
@@ -99,6 +100,11 @@ func (t *timer) settle(ctx context.Context, c doubtful, ten tenure, fire uint64)
 	if !published && c.due <= t.now().Add(answerWait).UnixMilli() {
 		return
 	}
+	giveBack, ok := t.inFlight.wait(ctx, c.route, c.bytes)
+	if !ok {
+		return
+	}
+	defer giveBack()
 	pause := newBackOff(50*time.Millisecond, 2*time.Second)
 	for {
 		l := t.load(ctx, c.seq)

@@ -94,7 +94,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	}
 	w := own.w
 	s.inboxes = newInboxes(s.work, s.cfg)
-	s.inboxes.ignoresCase = s.ignoresCase
+	s.inboxes.ignoresCase, s.inboxes.room = s.ignoresCase, s.inFlight()
 	routes := newRoutes(w, js, s.inboxes, s.cfg)
 	s.inboxes.routes = routes
 	s.breakers = newBreakers(w, js, s.cfg, s.gatesChanged)
@@ -108,6 +108,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	for p := range s.partitions {
 		s.timers = append(s.timers, newTimer(s, p))
 	}
+	s.cfg.InFlight.OnFreed(s.roomFreed)
 	s.own.timers, s.workJobs.timers, s.jobs.timers = s.timers, s.timers, s.timers
 	s.letters = &Letters{js: s.requests.js, w: s.requests.w, jobs: s.jobs, cfg: s.cfg, scanTime: scanTime}
 	s.attempts = newAttempts(s.tries, s.requests, s.cfg.SyncAlways && s.replicas == 1, s.cfg)
@@ -214,6 +215,18 @@ func (s *Store) Breakers() *Breakers { return s.breakers }
 func (s *Store) gatesChanged() {
 	for _, t := range s.timers {
 		t.poke()
+	}
+}
+
+// inFlight returns the bound of the jobs that are under way.
+func (s *Store) inFlight() inFlight { return inFlight{s.cfg.InFlight, s.partitions} }
+
+// roomFreed tells the timers that wait for room that there may be some.
+func (s *Store) roomFreed() {
+	for _, t := range s.timers {
+		if t.hungry.Load() {
+			t.poke()
+		}
 	}
 }
 

@@ -3,9 +3,11 @@ package streams
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
@@ -18,6 +20,7 @@ type tailed struct {
 	kind tailKind
 
 	restore string // the one that wrote the record, if any
+	bytes   int    // of the value
 }
 
 type tailKind int
@@ -91,7 +94,8 @@ func (t *timer) glimpse(m jetstream.Msg, seq uint64) tailed {
 		return tailed{seq: seq, rec: r, kind: isUnknown}
 	}
 	run, _ := parseRestoreTag(m.Headers())
-	return tailed{seq: seq, rec: r, kind: isRecord, restore: run}
+	bytes, _ := strconv.Atoi(m.Headers().Get(nats.MsgSize))
+	return tailed{seq: seq, rec: r, kind: isRecord, restore: run, bytes: bytes}
 }
 
 // leaveAlone logs a stored record that is no job of this partition. The timer

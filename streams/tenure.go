@@ -67,6 +67,7 @@ func (t *timer) begin(ten tenure) {
 		t.unsettled[seq] = struct{}{}
 		claims = append(claims, doubtful{
 			seq: seq, due: c.due, route: c.route, firesAfter: c.firesAfter, behind: seq > ten.mark,
+			bytes: int(t.agenda.heavies.known[seq].bytes),
 		})
 	}
 	t.start(func(ctx context.Context) { t.settleClaims(ctx, ten, claims) })

@@ -35,6 +35,7 @@ type timer struct {
 
 	breakers *Breakers
 	rates    *rates
+	inFlight inFlight
 
 	// The loop's own; only run touches them.
 	agenda   *agenda
@@ -60,6 +61,7 @@ type timer struct {
 
 	firing    atomic.Int64              // how many fires are under way
 	nextDue   atomic.Int64              // when the next one begins, in Unix ms; 0 if none may
+	hungry    atomic.Bool               // the agenda waits for room
 	finisher  finisher                  // of those that are published
 	book      atomic.Pointer[claimBook] // the agenda's
 	owning    atomic.Bool               // whether tenure is set, for others to ask
@@ -125,7 +127,7 @@ func newTimer(s *Store, partition int) *timer {
 	t := &timer{
 		partition: partition, cfg: s.cfg, log: s.cfg.Log, now: s.cfg.Now, js: s.js, w: s.own.w,
 		jobs: s.own, routes: s.routes.cache, dead: s.dead, inboxes: s.inboxes,
-		breakers: s.breakers, rates: s.rates,
+		breakers: s.breakers, rates: s.rates, inFlight: s.inFlight(),
 		meter:   newMeter(s.cfg.Metrics, partition, s.cfg.Now()),
 		trouble: limits.Sometimes{Interval: time.Second},
 		clocks:  newClockTrouble(),
@@ -146,12 +148,17 @@ func newTimer(s *Store, partition int) *timer {
 		gone:     make(chan firesGone),
 		missing:  make(chan missing),
 	}
+	t.finisher.most = t.inFlight.unfinished()
 	t.newAgenda()
 	return t
 }
 
 func (t *timer) newAgenda() {
+	if t.agenda != nil {
+		t.agenda.unholdAll()
+	}
 	t.agenda = newAgenda(t.opening)
+	t.agenda.most, t.agenda.heavies.room = t.inFlight.loaded(), t.inFlight
 	t.agenda.book.begun = t.inboxes.stirred
 	t.book.Store(t.agenda.book)
 }

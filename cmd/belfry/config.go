@@ -50,6 +50,11 @@ type Config struct {
 	// of what they bring, read and answer. Zero is 128 MiB.
 	MaxRequestMemory int
 
+	// MaxJobMemory is how many bytes jobs hold together that are loaded, fired or
+	// delivered, more or less. Zero is what GOMEMLIMIT, or the machine, has room
+	// for.
+	MaxJobMemory int
+
 	// Data is the folder that holds everything the embedded nats-server
 	// stores. It is made if it is missing, and belongs to one process at a
 	// time. Zero is ./data.

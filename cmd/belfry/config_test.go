@@ -75,6 +75,8 @@ func TestFlagTable(t *testing.T) {
 		{"max-connections", "1", "1000000", func(c Config) any { return c.MaxConnections }, 1, 1_000_000, []string{"", "0", "-1", "1000001"}},
 		{"max-request-memory", "64MiB", "2047MiB", func(c Config) any { return c.MaxRequestMemory }, 64 << 20, 2047 << 20,
 			[]string{"", "0", "-1", "63MiB", "67108863", "2048MiB", "1GiB"}},
+		{"max-job-memory", "16MiB", "auto", func(c Config) any { return c.MaxJobMemory }, 16 << 20, 0,
+			[]string{"", "0", "-1", "15MiB", "2048MiB", "half"}},
 		{"data", "/a", "/b", func(c Config) any { return c.Data }, "/a", "/b", []string{""}},
 		{"existing-data", "true", "false", func(c Config) any { return c.ExistingData }, true, false, []string{"maybe", "2"}},
 		{"recreate-missing", "true", "false", func(c Config) any { return c.RecreateMissing }, true, false, []string{"maybe", "2"}},

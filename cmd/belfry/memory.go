@@ -16,22 +16,28 @@ import (
 // little enough that what fires does not wait long for a processor.
 const readsMost = 12 << 20
 
-// memory bounds what requests hold together.
+// memory bounds what requests hold together, and jobs.
 type memory struct {
 	requests *room.Pool // in their hands
 	reads    *room.Pool // on its way to them from NATS
+	jobs     *room.Pool // loaded, fired or delivered
 }
 
-// newMemory shares out --max-request-memory.
-func newMemory(bytes int, counts *metrics.Memory, log *slog.Logger) memory {
-	reads := min(int64(bytes)/4, readsMost)
+// newMemory shares out --max-request-memory and --max-job-memory.
+func newMemory(cfg Config, counts *metrics.Memory, log *slog.Logger) memory {
+	bytes := int64(cfg.MaxRequestMemory)
+	reads := min(bytes/4, readsMost)
 	pool := func(of string, bytes int64) *room.Pool {
 		return room.New(room.Config{Bytes: bytes, Watch: &memoryWatch{
 			of: of, counts: counts.Room(of, bytes), log: log,
 			waits: rate.Sometimes{Interval: tellMemory}, refusals: rate.Sometimes{Interval: tellMemory},
 		}})
 	}
-	return memory{requests: pool("requests", int64(bytes)-reads), reads: pool("reads", reads)}
+	return memory{
+		requests: pool("requests", bytes-reads),
+		reads:    pool("reads", reads),
+		jobs:     jobRoom(jobMemory(int64(cfg.MaxJobMemory)), counts),
+	}
 }
 
 // tellMemory is how often the log tells that the bound bites.

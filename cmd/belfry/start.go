@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"net/http"
+	"runtime/debug"
 	"time"
 
 	"belfry/api"
@@ -37,7 +39,7 @@ func (s *Server) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	memory := newMemory(s.cfg.MaxRequestMemory, told.counts.Memory, s.log)
+	memory := newMemory(s.cfg, told.counts.Memory, s.log)
 	store, err := s.openStore(ctx, dial, memory, told.counts.Streams)
 	if err != nil {
 		return err
@@ -53,6 +55,9 @@ func (s *Server) start(ctx context.Context) error {
 	// new fires while the last ones are delivered.
 	s.startDelivery(store, told)
 	s.spawn("timer", timerLimit, store.Run)
+	if limit := debug.SetMemoryLimit(-1); limit < math.MaxInt64 {
+		s.spawn("watch of the memory", stopLimit, pressure{limit, memory.jobs}.run)
+	}
 	s.spawn("tokens", stopLimit, store.Tokens().Run)
 	s.awaitTokens(ctx, store)
 	ops := api.Operations{Jobs: store.Jobs(), Routes: store.Routes(), MaxMeta: s.cfg.MaxMeta}
@@ -127,6 +132,7 @@ func (s *Server) openStore(ctx context.Context, dial dial, memory memory, counts
 		SyncAlways:  s.syncAlways,
 		Conns:       streams.Conns{Workers: workers, Requests: requests},
 		Reads:       memory.reads,
+		InFlight:    memory.jobs,
 
 		Authenticated:   s.cfg.AdminToken != "" || s.cfg.AdminTokenFile != "",
 		DiskIgnoresCase: s.diskIgnoresCase,

@@ -47,6 +47,15 @@ func parseSize(s string) (int, bool) {
 	return int(n), err == nil && n <= math.MaxInt32
 }
 
+// sizeOrAuto is parseSize for a setting whose value can be left to Belfry.
+func sizeOrAuto(s string) (int, bool) {
+	if s == "auto" {
+		return 0, true
+	}
+	n, ok := parseSize(s)
+	return n, ok && n != 0
+}
+
 func number(s string) (int, bool) {
 	n, err := strconv.Atoi(s)
 	return n, err == nil
@@ -64,6 +73,10 @@ func between(least, most int) func(int) bool {
 
 func oneOf[T comparable](accepted ...T) func(T) bool {
 	return func(v T) bool { return slices.Contains(accepted, v) }
+}
+
+func sizeOrZero(valid func(int) bool) func(int) bool {
+	return func(n int) bool { return n == 0 || valid(n) }
 }
 
 func orEmpty(valid func(string) bool) func(string) bool {

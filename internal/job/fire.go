@@ -48,6 +48,17 @@ type Handover struct {
 
 	// Extend restarts that wait.
 	Extend func() error
+
+	// Release says that the fire is not held in memory any more; nil is that
+	// nobody needs to know.
+	Release func()
+}
+
+// Released calls Release if there is one.
+func (h Handover) Released() {
+	if h.Release != nil {
+		h.Release()
+	}
 }
 
 // Result is how a try ended: the status the job gets, and why.

@@ -2,12 +2,14 @@ package metrics
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// Memory records how what requests hold is bounded, by what it is for.
+// Memory records how what requests and jobs hold is bounded, by what it is for.
 type Memory struct {
 	held     *prometheus.GaugeVec
 	limit    *prometheus.GaugeVec
 	waits    *prometheus.CounterVec
 	refusals *prometheus.CounterVec
+
+	jobs, jobsLimit prometheus.Gauge
 }
 
 func newMemory(s *set) *Memory {
@@ -16,6 +18,9 @@ func newMemory(s *set) *Memory {
 		limit:    s.gauges("belfry_request_memory_limit_bytes", "How much they may hold.", "of"),
 		waits:    s.counters("belfry_request_memory_waits_total", "Times that a request has waited for others to give back what they hold.", "of"),
 		refusals: s.counters("belfry_request_memory_refusals_total", "Times that it has waited in vain.", "of"),
+
+		jobs:      s.gauge("belfry_job_memory_bytes", "What jobs hold on this node that are loaded, fired or delivered."),
+		jobsLimit: s.gauge("belfry_job_memory_limit_bytes", "How much they may hold."),
 	}
 }
 
@@ -33,6 +38,16 @@ func (m *Memory) Room(of string, limit int64) *Room {
 	}
 	m.limit.WithLabelValues(of).Set(float64(limit))
 	return &Room{m.held.WithLabelValues(of), m.waits.WithLabelValues(of), m.refusals.WithLabelValues(of)}
+}
+
+// Jobs returns the recorder of the bound of jobs, of so many bytes. It records only
+// what is held.
+func (m *Memory) Jobs(limit int64) *Room {
+	if m == nil {
+		return nil
+	}
+	m.jobsLimit.Set(float64(limit))
+	return &Room{held: m.jobs}
 }
 
 // Held records how much is held now.

@@ -1,5 +1,5 @@
-// Package room bounds in bytes what many requests hold together, and shares it
-// fairly between the owners that they work for, which are dbs.
+// Package room bounds in bytes what many requests hold together, or jobs under
+// way, and shares it fairly between the owners that they belong to: dbs, or routes.
 //
 // A [Pool] has so many bytes. An owner that holds some gets more only up to half
 // of what the others leave, so there is always room for one who has none yet. Who
@@ -17,6 +17,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -54,10 +55,13 @@ type Pool struct {
 	patience time.Duration
 	watch    Watcher
 
+	freed atomic.Pointer[func()] // see [Pool.OnFreed]
+
 	mu      sync.Mutex        // guards what follows
 	held    int64             // by all; more than bytes after Force
 	waiting int               // how many wait
 	owners  map[string]*owner // those that hold something, or wait
+	brake   brake
 }
 
 type owner struct {
@@ -97,6 +101,33 @@ func (p *Pool) Held() int64 {
 	return p.held
 }
 
+// HeldBy returns how much one owner holds.
+func (p *Pool) HeldBy(name string) int64 {
+	if p == nil {
+		return 0
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if o := p.owners[name]; o != nil {
+		return o.held
+	}
+	return 0
+}
+
+// OnFreed has f called whenever there may be more room than before, for those who
+// use [Pool.TryTake]. f must not block. It may call the pool.
+func (p *Pool) OnFreed(f func()) {
+	if p != nil {
+		p.freed.Store(&f)
+	}
+}
+
+func (p *Pool) tellFreed() {
+	if f := p.freed.Load(); f != nil {
+		(*f)()
+	}
+}
+
 // Waiting returns how many wait for room.
 func (p *Pool) Waiting() int {
 	if p == nil {
@@ -117,8 +148,8 @@ func (p *Pool) Take(ctx context.Context, name string, n int64) (took int64, err 
 	n = min(n, p.Share())
 	p.mu.Lock()
 	o := p.owner(name)
-	if p.waiting == 0 && p.fits(o, n) {
-		p.add(o, n)
+	if p.waiting == 0 && !p.brake.stops(n) && p.fits(o, n) {
+		p.grant(o, n, false)
 		p.mu.Unlock()
 		return n, nil
 	}
@@ -154,7 +185,8 @@ func (p *Pool) Take(ctx context.Context, name string, n int64) (took int64, err 
 	return 0, err
 }
 
-// TryTake is [Pool.Take] without a wait. It takes all of n, or nothing.
+// TryTake is [Pool.Take] without a wait. It takes all of n, or nothing. Owners that
+// wait because they have come to their share do not stand in its way.
 func (p *Pool) TryTake(name string, n int64) bool {
 	if p == nil || n <= 0 {
 		return true
@@ -162,11 +194,11 @@ func (p *Pool) TryTake(name string, n int64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	o := p.owner(name)
-	if p.waiting > 0 || !p.fits(o, n) {
+	if p.promised() || p.brake.stops(n) || !p.fits(o, n) {
 		p.forget(o)
 		return false
 	}
-	p.add(o, n)
+	p.grant(o, n, false)
 	return true
 }
 
@@ -187,11 +219,12 @@ func (p *Pool) Give(name string, n int64) {
 		return
 	}
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	o := p.owner(name)
 	p.add(o, -n)
 	p.serve()
 	p.forget(o)
+	p.mu.Unlock()
+	p.tellFreed()
 }
 
 // owner returns the owner of that name; p.mu is held, as below.
@@ -230,6 +263,19 @@ func (p *Pool) fits(o *owner, n int64) bool {
 	}
 }
 
+// promised reports whether somebody waits who holds nothing, and comes first.
+func (p *Pool) promised() bool {
+	if p.waiting == 0 {
+		return false
+	}
+	for _, o := range p.owners {
+		if o.held == 0 && len(o.waiting) > 0 && !p.brake.stopsWaiting(o.waiting[0].n) {
+			return true
+		}
+	}
+	return false
+}
+
 // serve gives room to those who wait, as far as there is some.
 func (p *Pool) serve() {
 	for p.waiting > 0 && p.serveOne() {
@@ -250,14 +296,14 @@ func (p *Pool) serveOne() bool {
 	})
 	for _, o := range waiting {
 		w := o.waiting[0]
-		if p.fits(o, w.n) {
+		if !p.brake.stopsWaiting(w.n) && p.fits(o, w.n) {
 			o.waiting = o.waiting[1:]
 			p.waiting--
-			p.add(o, w.n)
+			p.grant(o, w.n, true)
 			close(w.ready)
 			return true
 		}
-		if o.held == 0 {
+		if o.held == 0 && !p.brake.stopsWaiting(w.n) {
 			return false
 		}
 	}
@@ -266,6 +312,14 @@ func (p *Pool) serveOne() bool {
 
 // leave takes back a wait; false is that it was served before.
 func (p *Pool) leave(o *owner, w *waiter) bool {
+	left := p.remove(o, w)
+	if left {
+		p.tellFreed()
+	}
+	return left
+}
+
+func (p *Pool) remove(o *owner, w *waiter) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	i := slices.Index(o.waiting, w)

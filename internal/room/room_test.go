@@ -204,3 +204,75 @@ func hold(t *testing.T, p *room.Pool, name string, n int64) {
 		t.Fatalf("%s took %d of %d: %v", name, took, n, err)
 	}
 }
+
+// Owners that have come to their share keep nobody from trying, and who tries is told
+// when there may be room.
+func TestTryTakeBesideAFullOwner(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := room.New(room.Config{Bytes: 100})
+		freed := 0
+		p.OnFreed(func() { freed++ })
+		hold(t, p, "greedy", 50)
+		go func() { _, _ = p.Take(t.Context(), "greedy", 10) }()
+		synctest.Wait()
+		if !p.TryTake("other", 20) {
+			t.Error("there is no room beside an owner that waits for itself")
+		}
+		if p.TryTake("other", 20) {
+			t.Error("an owner gets more than half of what the others leave")
+		}
+		p.Give("other", 20)
+		if freed != 1 || p.HeldBy("greedy") != 50 || p.HeldBy("other") != 0 {
+			t.Errorf("told %d times; %d and %d bytes are held; want once, 50 and 0", freed, p.HeldBy("greedy"), p.HeldBy("other"))
+		}
+		time.Sleep(room.DefaultPatience)
+	})
+}
+
+// While the brake is on, large takes pass one by one, and small ones as always.
+func TestBrake(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const large = 100 << 10
+		p := room.New(room.Config{Bytes: 100 * large})
+		p.Brake(true)
+		for want := 1; want < 4; want++ {
+			if !p.TryTake("a", large) {
+				t.Error("no large take passes after the brake was pulled")
+			}
+			if p.TryTake("b", large) {
+				t.Error("two pass at once")
+			}
+			if !p.TryTake("b", 10) {
+				t.Error("a small one does not pass")
+			}
+			p.Brake(true)
+		}
+		p.TryTake("a", large) // the one that may try
+		var taken atomic.Int64
+		for _, name := range []string{"c", "d", "e"} {
+			go func() {
+				if _, err := p.Take(t.Context(), name, large); err == nil {
+					taken.Add(1)
+				}
+			}()
+		}
+		synctest.Wait()
+		for want := range int64(2) {
+			if taken.Load() != want {
+				t.Errorf("%d of those that wait have passed, want %d", taken.Load(), want)
+			}
+			if !p.TryTake("f", 10) {
+				t.Error("a small one does not pass those that wait")
+			}
+			p.Brake(true)
+			synctest.Wait()
+		}
+		p.Brake(false)
+		synctest.Wait()
+		if taken.Load() != 3 || !p.TryTake("a", large) {
+			t.Errorf("without the brake %d have passed, want 3, and the next", taken.Load())
+		}
+	})
+}

@@ -1,0 +1,18 @@
+package streams
+
+import (
+	"belfry/internal/job"
+	"belfry/internal/room"
+)
+
+// Bound has the large records of the agenda take room.
+func (a Agenda) Bound(pool *room.Pool) { a.a.heavies.room = inFlight{pool, 1} }
+
+// ObserveLarge is Observe for a record with a value of so many bytes.
+func (a Agenda) ObserveLarge(r job.Record, bytes int) {
+	a.a.observe(r)
+	a.a.weigh(r, bytes)
+}
+
+// Hungry reports whether records wait for room.
+func (a Agenda) Hungry() bool { return a.a.heavies.hungry() }

@@ -1,0 +1,186 @@
+package streams
+
+import (
+	"time"
+	"unique"
+
+	"github.com/tidwall/btree"
+
+	"belfry/internal/job"
+)
+
+// heavies are the agenda's large records. They are loaded only while their route has
+// room for them; see [inFlight]. A large record that comes due without room is set
+// aside in a queue of its route, so others pass it.
+type heavies struct {
+	room  inFlight
+	known map[uint64]heavy // the large records that the tail brought, by sequence
+
+	aside  map[uint64]asideAt                           // the records that wait for room, by sequence
+	queues map[job.RouteKey]*btree.BTreeG[job.Position] // those, by route
+	ready  *btree.BTreeG[job.Position]                  // the large ones among the agenda's ready records
+	gated  bool                                         // some wait at their gate for room alone
+}
+
+// heavy is what is known of a large record before it is loaded.
+type heavy struct {
+	bytes uint32
+	route unique.Handle[job.RouteKey]
+}
+
+// lookForRoom is how many routes may be refused room until no more are asked for.
+const lookForRoom = 64
+
+type asideAt struct {
+	at    job.Position
+	route job.RouteKey
+}
+
+func newHeavies() heavies {
+	return heavies{
+		known: map[uint64]heavy{}, aside: map[uint64]asideAt{},
+		queues: map[job.RouteKey]*btree.BTreeG[job.Position]{}, ready: newPositions(),
+	}
+}
+
+// weigh notes how many bytes an observed record has.
+func (a *agenda) weigh(r job.Record, bytes int) {
+	if bytes > largeRecord && (r.Status.Waiting() || r.Status == job.Firing) {
+		a.heavies.known[r.Revision] = heavy{uint32(bytes), unique.Make(r.RouteKey())}
+	}
+}
+
+// setAside has a large record wait for room.
+func (h *heavies) setAside(p job.Position, k job.RouteKey) {
+	h.aside[p.Seq] = asideAt{p, k}
+	if h.queues[k] == nil {
+		h.queues[k] = newPositions()
+	}
+	h.queues[k].Set(p)
+}
+
+// takeBack undoes setAside, and reports whether the record was there.
+func (h *heavies) takeBack(seq uint64) bool {
+	w, ok := h.aside[seq]
+	if !ok {
+		return false
+	}
+	delete(h.aside, seq)
+	q := h.queues[w.route]
+	q.Delete(w.at)
+	if q.Len() == 0 {
+		delete(h.queues, w.route)
+	}
+	return true
+}
+
+// hungry reports whether records wait for room.
+func (h *heavies) hungry() bool { return h.gated || len(h.aside) > 0 }
+
+// due counts the records that wait for room though they are due.
+func (h *heavies) due(now time.Time) (n int) {
+	for _, q := range h.queues {
+		n += dueIn(q, now)
+	}
+	return n
+}
+
+// hold takes the room that the record at p needs to be loaded. If need be, records
+// of its route that are loaded and due later give theirs.
+func (a *agenda) hold(p job.Position) (held int64, ok bool) {
+	h, large := a.heavies.known[p.Seq]
+	if !large {
+		return 0, true
+	}
+	k := h.route.Value()
+	held = a.heavies.room.cost(int(h.bytes))
+	for !a.heavies.room.pool.TryTake(roomOwner(k), held) {
+		if !a.unload(k, p.Due) {
+			return 0, false
+		}
+	}
+	return held, true
+}
+
+// unload sets aside the last of the route's large records that is loaded and due
+// later than that.
+func (a *agenda) unload(k job.RouteKey, due int64) (found bool) {
+	var last *nearRecord
+	a.heavies.ready.Reverse(func(p job.Position) bool {
+		if p.Due <= due {
+			return false
+		}
+		if n := a.near[p.Seq]; n.rec.RouteKey() == k {
+			last = n
+		}
+		return last == nil
+	})
+	if last == nil {
+		return false
+	}
+	a.dropNear(last)
+	a.heavies.setAside(last.at, k)
+	return true
+}
+
+// settle has a loaded record hold the room for what it has turned out to be.
+func (a *agenda) settle(n *nearRecord) {
+	owner, need := roomOwner(n.rec.RouteKey()), a.heavies.room.cost(len(n.rec.Meta))
+	pool := a.heavies.room.pool
+	if n.owner == owner && n.held > need {
+		pool.Give(owner, n.held-need)
+	} else if n.held != need { // nothing was known of it, or something else
+		pool.Give(n.owner, n.held)
+		pool.Force(owner, need)
+	}
+	n.owner, n.held = owner, need
+	if need > 0 {
+		a.heavies.ready.Set(n.at)
+	}
+}
+
+// unhold gives back the room that a near record holds.
+func (a *agenda) unhold(n *nearRecord) {
+	a.heavies.room.pool.Give(n.owner, n.held)
+	a.handOver(n)
+}
+
+// unholdAll gives back all room, of an agenda that is not used any more.
+func (a *agenda) unholdAll() {
+	for _, n := range a.near {
+		a.unhold(n)
+	}
+}
+
+// handOver leaves the room of a near record to its fire, with the bytes.
+func (a *agenda) handOver(n *nearRecord) {
+	if n.held == 0 {
+		return
+	}
+	n.held, n.rec.Meta = 0, nil
+	a.heavies.ready.Delete(n.at)
+}
+
+// loadHeavies calls load with the large records that wait and have room now.
+// While nothing is free it looks at a few routes only; each time at others.
+func (a *agenda) loadHeavies(load func(p job.Position, held int64)) {
+	full := 0
+	for _, q := range a.heavies.queues {
+		if full == lookForRoom {
+			return
+		}
+		for a.loading < maxLoading {
+			p, ok := q.Min()
+			if !ok {
+				break
+			}
+			held, ok := a.hold(p)
+			if !ok {
+				full++
+				break
+			}
+			a.heavies.takeBack(p.Seq)
+			load(p, held)
+		}
+	}
+}
