@@ -3,8 +3,6 @@
 // parameter, and imports the standard library only.
 package job
 
-import "bytes"
-
 // Key names a job: a database, a collection in it, and the job's own id. Each
 // part is any UTF-8 text of 1 to [MaxIDBytes] bytes.
 type Key struct {
@@ -35,8 +33,9 @@ type Job struct {
 func (j Job) RouteKey() RouteKey { return RouteKey{DB: j.DB, ID: j.Route} }
 
 // SameContent reports whether two jobs ask for the same thing, so that
-// creating one after the other changes nothing.
+// creating one after the other changes nothing. Every field counts but Trace, and
+// each byte of Meta does.
 func (j Job) SameContent(other Job) bool {
-	return j.Key == other.Key && j.Trigger == other.Trigger &&
-		j.Route == other.Route && bytes.Equal(j.Meta, other.Meta)
+	j.Trace, other.Trace = "", ""
+	return same(j, other)
 }
