@@ -157,7 +157,7 @@ func New(cfg Config) http.Handler {
 		sum := sha256.Sum256([]byte(cfg.AdminToken))
 		a.auth.admin = &sum
 	}
-	a.mux.Use(a.watch, a.recoverPanic, a.fromHere, routeEscapedPath, middleware.GetHead)
+	a.mux.Use(untilAnswered, a.watch, a.recoverPanic, a.fromHere, routeEscapedPath, middleware.GetHead)
 	a.mux.Use(a.authorize)
 	a.mux.NotFound(a.notFound)
 	a.mux.MethodNotAllowed(a.methodNotAllowed)

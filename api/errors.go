@@ -138,7 +138,7 @@ func (a *api) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if row.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", "Bearer")
 	}
-	reply(w, row.Status, contract.AppendRefusal(nil, reason, row.Code))
+	reply(w, r, row.Status, contract.AppendRefusal(nil, reason, row.Code))
 }
 
 func (a *api) logTrouble(r *http.Request, row ErrorRow, err error) {
