@@ -48,7 +48,7 @@ var errorTable = []ErrorRow{
 	{"E014", 400, job.ErrBackup, "What is to be restored is no backup, or one that was cut off or altered, or of a version that this Belfry does not read."},
 	{"E021", 400, job.ErrFilter, "What is to select jobs or dead letters, or to page through a list, in the query string or in the body, is unknown, given twice, or not accepted."},
 	{"E022", 400, job.ErrNoFilter, "Cancelling by filter, redriving and discarding need a filter, or `\"all\": true`."},
-	{"E023", 400, job.ErrIfMatch, "`If-Match` is not one `ETag` as a GET has it, nor `*`."},
+	{"E023", 400, job.ErrIfMatch, "`If-Match` is neither `*` nor one or more `ETag`s as a GET has them; or `If-None-Match` is given with a change."},
 	{"E031", 400, job.ErrToken, "A field of a token that is asked for has a value that is not accepted."},
 
 	{"E101", 400, job.ErrJobNotFound, "There is no such job, or it finished and is no longer kept."},
@@ -60,7 +60,7 @@ var errorTable = []ErrorRow{
 	{"E107", 400, job.ErrRouteExists, "The id is taken by a route with other content."},
 	{"E108", 400, job.ErrRouteTypeFixed, "The `type` of a route cannot be changed."},
 	{"E109", 400, job.ErrRouteClearing, "A deleted route of this id and another type is still being cleared; try again in a minute."},
-	{"E110", 412, job.ErrRevision, "The job or route has changed since the `ETag` in `If-Match`; nothing was done."},
+	{"E110", 412, job.ErrRevision, "The job or route is at none of the `ETag`s in `If-Match` any more; nothing was done."},
 	{"E111", 400, job.ErrNotARoute, "What is stored under the route's key was put there by hand and is not a route. Its jobs wait. DELETE removes it, POST and PUT replace it."},
 	{"E112", 400, job.ErrCaseOnly, "The disk of the embedded NATS server does not tell upper from lower case, and the name of the route, or of its db, differs from another's in case only."},
 	{"E121", 400, job.ErrLetterNotFound, "There is no such dead letter, or it was redriven or discarded."},

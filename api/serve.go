@@ -81,13 +81,14 @@ func (a *api) operation(do func(context.Context, Request) (Answer, error), limit
 	return func(w http.ResponseWriter, r *http.Request) {
 		a.serve(func(ctx context.Context, r *http.Request, body []byte) ([]byte, error) {
 			answer, err := do(ctx, Request{
-				DB:         r.PathValue("db"),
-				Collection: r.PathValue("collection"),
-				ID:         r.PathValue("id"),
-				Body:       body,
-				Query:      r.URL.RawQuery,
-				IfMatch:    r.Header.Values("If-Match"),
-				Trace:      traceOf(r),
+				DB:          r.PathValue("db"),
+				Collection:  r.PathValue("collection"),
+				ID:          r.PathValue("id"),
+				Body:        body,
+				Query:       r.URL.RawQuery,
+				IfMatch:     r.Header.Values("If-Match"),
+				IfNoneMatch: r.Header.Values("If-None-Match"),
+				Trace:       traceOf(r),
 			})
 			if err == nil && answer.Revision != 0 {
 				w.Header().Set("ETag", ETag(answer.Revision))
