@@ -76,6 +76,7 @@ var errorTable = []ErrorRow{
 	{"E304", 503, errNotReady, "Only of `/readyz`: Belfry cannot store and fire jobs now; the reason says why."},
 	{"E305", 503, room.ErrFull, "Requests hold all the memory they may have together (`--max-request-memory`), or those of this db their share; nothing was changed. Try again after `Retry-After` seconds, and read answers as they come."},
 	{"E306", 409, job.ErrLimit, "A limit of the NATS server stands against it, as one of its consumers against another route; nothing was changed, and a repeat does not help. The error says which limit."},
+	{"E307", 503, errCrowded, "All connections that the API may have at once (`--max-connections`) are busy; nothing was changed. Try again after `Retry-After` seconds."},
 
 	{"E401", 401, errNoToken, "The request has no valid token: `Authorization: Bearer <token>` is needed."},
 	{"E402", 403, errAuthOff, "Tokens cannot be made while authentication is off: run Belfry with `--admin-token-file`."},

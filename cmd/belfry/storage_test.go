@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -191,12 +192,17 @@ func TestNoFilesLeft(t *testing.T) {
 func TestExitCodesOfTheService(t *testing.T) {
 	t.Parallel()
 	missing := filepath.Join(t.TempDir(), "missing")
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
 	for _, tc := range []struct {
 		name string
 		args []string
 		want int
 	}{
-		{"no such server", []string{"--nats-url", "nats://127.0.0.1:1"}, 75},
+		{"a port that is taken", []string{"--nats-listen", taken.Addr().String()}, 75},
 		{"no data", []string{"--existing-data", "--data", missing, "--nats-listen", ":-1"}, 78},
 		{"a file in the place of the data", []string{"--data", os.Args[0], "--nats-listen", ":-1"}, 75},
 		{"not accepted", []string{"--listen", ":0"}, 78},
