@@ -89,10 +89,7 @@ func (s *Server) startTelemetry(ctx context.Context) (telemetry, error) {
 	if err := s.serveAdmin(scrape); err != nil {
 		return telemetry{}, err
 	}
-	tracer, err := tracing.FromEnv(ctx, version, s.log)
-	if err != nil {
-		return telemetry{}, err
-	}
+	tracer := tracing.FromEnv(ctx, version, s.log)
 	if tracer != nil {
 		s.onStop("traces", tracesLimit, tracer.Shutdown)
 	}
