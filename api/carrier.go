@@ -35,7 +35,7 @@ func (row ErrorRow) Log(log *slog.Logger, err error, asked ...any) {
 	switch {
 	case row.Err == errNotReady:
 		log.Debug("not ready", "error", err)
-	case row.Err == room.ErrFull, row.Err == errCrowded:
+	case row.Err == room.ErrFull:
 		log.Debug("no room for a request", append(asked, "error", err)...) // who bounds it tells
 	case row.Status >= http.StatusInternalServerError:
 		ctx := loglimit.Outside(context.Background(), "request failed: "+row.Code)

@@ -1,15 +1,13 @@
 package api
 
 import (
-	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"time"
-)
 
-// errCrowded is [Config.Admit]'s refusal.
-var errCrowded = errors.New("all connections are busy")
+	"belfry/internal/contract"
+	"belfry/internal/room"
+)
 
 // probes are the paths that are answered however crowded it is.
 var probes = []string{"/healthz", "/readyz"}
@@ -21,19 +19,17 @@ func (a *api) admit(next http.Handler) http.Handler {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if slices.Contains(probes, r.URL.Path) {
+		if slices.Contains(probes, r.URL.Path) || a.Admit(r.Context()) == nil {
 			next.ServeHTTP(w, r)
 			return
 		}
-		if err := a.Admit(r.Context()); err != nil {
-			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(time.Second))
-			if b, ok := r.Body.(*body); ok {
-				b.ended = true // for us
-			}
-			w.Header().Set("Connection", "close")
-			a.refuse(w, r, fmt.Errorf("%w: %w", errCrowded, err))
-			return
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(time.Second))
+		if b, ok := r.Body.(*body); ok {
+			b.ended = true // for us
 		}
-		next.ServeHTTP(w, r)
+		row, _ := ReasonOf(room.ErrFull, false)
+		w.Header().Set("Connection", "close")
+		w.Header().Set("Retry-After", row.RetryAfter())
+		reply(w, r, row.Status, contract.AppendRefusal(nil, "all connections are busy (--max-connections)", row.Code))
 	})
 }

@@ -268,7 +268,7 @@ func (s *Store) Ready(ctx context.Context) error {
 	}
 	for _, stream := range []string{jobsStream(0), FiresStream} {
 		if _, err := s.js.Stream(ctx, stream); err != nil {
-			return fmt.Errorf("%w: stream %s: %v", job.ErrUnavailable, stream, err)
+			return fmt.Errorf("%w: stream %s: %v", job.ErrUnavailable, stream, whyNotReady(err))
 		}
 	}
 	for _, other := range []*nats.Conn{s.work.nc, s.requests.nc} {

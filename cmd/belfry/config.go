@@ -226,7 +226,7 @@ func (c Config) adminToken() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("--admin-token-file: couldn't read it: %w", err)
 	}
-	token := strings.TrimSpace(string(data))
+	token := strings.TrimSpace(strings.TrimPrefix(string(data), "\ufeff"))
 	if !isAdminToken(token) {
 		return "", fmt.Errorf("--admin-token-file %q: what it holds is no token: %s", c.AdminTokenFile, adminTokenAccepts)
 	}

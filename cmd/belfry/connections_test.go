@@ -114,8 +114,8 @@ func TestProbesHaveRoom(t *testing.T) {
 		}
 	}
 	_, in := visit(t, s, listing)
-	if status, body := answerOf(t, in); status != http.StatusServiceUnavailable || !strings.Contains(body, "E307") {
-		t.Errorf("a list while all are busy: %d %s, want 503 E307", status, body)
+	if status, body := answerOf(t, in); status != http.StatusServiceUnavailable || !strings.Contains(body, "E305") {
+		t.Errorf("a list while all are busy: %d %s, want 503 E305", status, body)
 	}
 	_, in = visit(t, s, listing)
 	if _, err := io.WriteString(taken[0], `"id":"r","type":"NATS"}`); err != nil {

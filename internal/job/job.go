@@ -3,6 +3,11 @@
 // parameter, and imports the standard library only.
 package job
 
+import (
+	"bytes"
+	"strings"
+)
+
 // Key names a job: a database, a collection in it, and the job's own id. Each
 // part is any UTF-8 text of 1 to [MaxIDBytes] bytes.
 type Key struct {
@@ -38,4 +43,19 @@ func (j Job) RouteKey() RouteKey { return RouteKey{DB: j.DB, ID: j.Route} }
 func (j Job) SameContent(other Job) bool {
 	j.Trace, other.Trace = "", ""
 	return same(j, other)
+}
+
+// Difference names the fields in which two jobs of one key differ, for people.
+func (j Job) Difference(other Job) string {
+	var all []string
+	if j.Trigger != other.Trigger {
+		all = append(all, "trigger_time")
+	}
+	if j.Route != other.Route {
+		all = append(all, "route")
+	}
+	if !bytes.Equal(j.Meta, other.Meta) {
+		all = append(all, "meta (each of its bytes counts, white space and the order of fields, too)")
+	}
+	return strings.Join(all, ", ")
 }

@@ -62,3 +62,21 @@ func TestSameLists(t *testing.T) {
 		}
 	}
 }
+
+func TestDifference(t *testing.T) {
+	t.Parallel()
+	a := job.Job{Trigger: 1, Route: "r", Meta: []byte(`{"a":1}`)}
+	for _, tt := range []struct {
+		b    job.Job
+		want string
+	}{
+		{a, ""},
+		{job.Job{Trigger: 2, Route: "r", Meta: a.Meta}, "trigger_time"},
+		{job.Job{Trigger: 2, Route: "s", Meta: a.Meta}, "trigger_time, route"},
+		{job.Job{Trigger: 1, Route: "r", Meta: []byte(`{"a": 1}`)}, "meta (each of its bytes counts, white space and the order of fields, too)"},
+	} {
+		if got := a.Difference(tt.b); got != tt.want {
+			t.Errorf("got %q, want %q", got, tt.want)
+		}
+	}
+}
