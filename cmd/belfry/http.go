@@ -43,7 +43,13 @@ func (s *Server) openFront() (front, error) {
 	at := front{serves: &atomic.Pointer[http.Handler]{}, cert: cert, adminToken: admin}
 	at.serves.Store(&starting)
 	at.server = s.newHTTPServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*at.serves.Load()).ServeHTTP(w, r) }))
-	s.onStop("API listener", stopLimit, func(context.Context) error { return at.server.Close() })
+	s.onStop("API listener", stopLimit, func(context.Context) error {
+		err := at.server.Close()
+		if closing := listener.Close(); err == nil && !errors.Is(closing, net.ErrClosed) {
+			err = closing // the server may not have begun yet
+		}
+		return err
+	})
 	s.serveHTTP(at.server, listener, cert)
 	return at, nil
 }

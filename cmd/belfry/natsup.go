@@ -37,7 +37,7 @@ func (s *Server) untilUp(ctx context.Context, open func() (*nats.Conn, error)) (
 		}
 		select {
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, fmt.Errorf("%w, and it is not up yet: %w", ctx.Err(), err)
 		case <-time.After(upEvery):
 		}
 	}
