@@ -71,6 +71,9 @@ func TestEditedStreamsAreMended(t *testing.T) {
 	if is.MaxBytes != 1<<30 || is.Compression != jetstream.S2Compression || is.Description != "the fires of our team" || is.Metadata["team"] != "games" {
 		t.Errorf("what is the operator's was changed: %+v", is)
 	}
+	if is.Discard != jetstream.DiscardNew {
+		t.Error("with max_bytes FIRES drops fires that nobody has read")
+	}
 	if age := f.config("KV_gates").MaxAge; age != time.Minute {
 		t.Errorf("the max_age of the bucket gates is %v, want the operator's", age)
 	}
