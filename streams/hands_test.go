@@ -67,12 +67,10 @@ func TestEditedStreamsAreMended(t *testing.T) {
 	if is := f.config("KV_jobs_0").MaxMsgsPerSubject; is != 1 {
 		t.Errorf("after a start the jobs bucket keeps %d of each", is)
 	}
+	eventually(t, "FIRES refuses what is new once it has max_bytes", func() bool { return f.config("FIRES").Discard == jetstream.DiscardNew })
 	is := f.config("FIRES")
 	if is.MaxBytes != 1<<30 || is.Compression != jetstream.S2Compression || is.Description != "the fires of our team" || is.Metadata["team"] != "games" {
 		t.Errorf("what is the operator's was changed: %+v", is)
-	}
-	if is.Discard != jetstream.DiscardNew {
-		t.Error("with max_bytes FIRES drops fires that nobody has read")
 	}
 	if age := f.config("KV_gates").MaxAge; age != time.Minute {
 		t.Errorf("the max_age of the bucket gates is %v, want the operator's", age)
