@@ -93,6 +93,10 @@ type Config struct {
 	// clients do not take. nil is no bound.
 	Memory *room.Pool
 
+	// Admit waits until the connection of a request may have it served, and else
+	// says why not. Probes do not wait. nil admits all.
+	Admit func(context.Context) error
+
 	// Timeout is how long the store may take for one request; 0 means 5 s.
 	Timeout time.Duration
 
@@ -157,7 +161,7 @@ func New(cfg Config) http.Handler {
 		sum := sha256.Sum256([]byte(cfg.AdminToken))
 		a.auth.admin = &sum
 	}
-	a.mux.Use(a.watch, a.recoverPanic, a.fromHere, routeEscapedPath, middleware.GetHead)
+	a.mux.Use(untilAnswered, a.watch, a.recoverPanic, a.admit, a.fromHere, routeEscapedPath, middleware.GetHead)
 	a.mux.Use(a.authorize)
 	a.mux.NotFound(a.notFound)
 	a.mux.MethodNotAllowed(a.methodNotAllowed)

@@ -41,7 +41,8 @@ func (a *api) makeBackup(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		held := a.Memory.Ticket("")
 		defer held.Close()
-		err = a.Backups.Each(room.With(r.Context(), held), file.Write)
+		// A client that has left is noticed in writing; it may have shut its side only.
+		err = a.Backups.Each(room.With(context.WithoutCancel(r.Context()), held), file.Write)
 	}
 	if err == nil {
 		err = file.Close()
@@ -49,7 +50,7 @@ func (a *api) makeBackup(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err == nil:
 		a.Log.Info("backup made", "jobs", file.Counts()[job.JobEntry], "seconds", time.Since(begun).Seconds())
-	case r.Context().Err() != nil:
+	case out.left:
 		panic(http.ErrAbortHandler)
 	case out.begun:
 		err = fmt.Errorf("%w: the backup broke off: %w", errInternal, err) // whatever it is, the log has it
@@ -62,34 +63,18 @@ func (a *api) makeBackup(w http.ResponseWriter, r *http.Request) {
 
 // restoreBackup reads a backup and stores it as it comes.
 func (a *api) restoreBackup(w http.ResponseWriter, r *http.Request) {
-	// To linger, where it is supported.
-	_ = http.NewResponseController(w).EnableFullDuplex()
 	in := newUpload(r.Body, deadlinesOf(w))
 	defer in.end()
 	counts, err := a.restore(r, in)
 	in.beforeWrite()
 	switch {
 	case err == nil:
-		reply(w, http.StatusOK, contract.AppendRestored(nil, counts))
+		reply(w, r, http.StatusOK, contract.AppendRestored(nil, counts))
 	case r.Context().Err() != nil:
 		panic(http.ErrAbortHandler) // the client has left
 	default:
-		w.Header().Set("Connection", "close") // the rest is not wanted
+		refuseRest(r)
 		a.refuse(w, r, err)
-		linger(w, r)
-	}
-}
-
-// lingerTime is how long a client may take to notice that it is refused.
-const lingerTime = 5 * time.Second
-
-// linger sends what is answered and reads on, for a bounded time, until the
-// client has left: a connection that is closed while it sends is reset, and the
-// answer may be lost with it. HTTP/2 ends a request without that.
-func linger(w http.ResponseWriter, r *http.Request) {
-	conn := http.NewResponseController(w)
-	if r.ProtoMajor == 1 && conn.Flush() == nil && conn.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
-		_, _ = io.Copy(io.Discard, r.Body) // ends with an error, or there is none of it
 	}
 }
 
@@ -103,7 +88,8 @@ func (a *api) restore(r *http.Request, in io.Reader) (job.EntryCounts, error) {
 	}
 	held := a.Memory.Ticket("")
 	defer held.Close()
-	err = a.Backups.Restore(room.With(r.Context(), held), file.Header().ID, func() (job.Entry, error) {
+	// A client that leaves is noticed in reading; it may shut its side at the end.
+	err = a.Backups.Restore(room.With(context.WithoutCancel(r.Context()), held), file.Header().ID, func() (job.Entry, error) {
 		e, err := file.Next()
 		switch {
 		case err == io.EOF:

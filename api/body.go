@@ -21,27 +21,26 @@ func (u unread) Error() string { return "the body " + string(u) }
 func (unread) Unwrap() error   { return job.ErrSyntax }
 
 // readBody reads a body of up to limit bytes. It reads nothing of one that
-// says it is longer, and no more than the limit of one that does not say, and
-// has the connection closed, so that the server does not read the rest either. held
-// makes room for one that is longer than [MaxBody], before it is read.
-func readBody(w http.ResponseWriter, r *http.Request, limit int64, held *room.Ticket) ([]byte, error) {
+// says it is longer, and no more than the limit of one that does not say; see
+// [linger] for the rest. held makes room for one that is longer than [MaxBody],
+// before it is read.
+func readBody(r *http.Request, limit int64, held *room.Ticket) ([]byte, error) {
 	if err := plainEncoding(r); err != nil {
 		return nil, err
 	}
 	tooLarge := fmt.Errorf("%w: the body has more than %d bytes", job.ErrTooLarge, limit)
 	if r.ContentLength > limit {
-		w.Header().Set("Connection", "close")
+		refuseRest(r)
 		return nil, tooLarge
 	}
-	body, err := readHeld(r, http.MaxBytesReader(w, r.Body, limit), limit, held)
+	body, err := readHeld(r, http.MaxBytesReader(nil, r.Body, limit), limit, held)
 	var over *http.MaxBytesError
 	switch {
 	case errors.As(err, &over):
-		// The server is told by MaxBytesReader only if w is its own.
-		w.Header().Set("Connection", "close")
+		refuseRest(r)
 		return nil, tooLarge
 	case errors.Is(err, room.ErrFull):
-		w.Header().Set("Connection", "close")
+		refuseRest(r)
 		return nil, err
 	case err != nil:
 		return nil, bodyError(err)

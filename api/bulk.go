@@ -76,18 +76,16 @@ func (a *api) createJobs(w http.ResponseWriter, r *http.Request) {
 	in := contract.NewBulk(newUpload(r.Body, b.deadlines), a.Operations.MaxJobBody())
 	in.Grow = b.grow
 	if err := b.held.Add(r.Context(), bulkHolds); err != nil {
-		w.Header().Set("Connection", "close")
 		b.beforeWrite()
+		refuseRest(r)
 		a.refuse(w, r, err)
-		linger(w, r)
 		return
 	}
 	first, number, more, err := in.Next()
 	if err != nil && err != io.EOF && !more {
-		w.Header().Set("Connection", "close")
 		b.beforeWrite()
+		refuseRest(r)
 		a.refuse(w, r, bodyError(err))
-		linger(w, r)
 		return
 	}
 
@@ -109,6 +107,7 @@ func (a *api) createJobs(w http.ResponseWriter, r *http.Request) {
 	}
 	if early {
 		b.beforeWrite()
+		refuseRest(r)
 		linger(w, r)
 	}
 }

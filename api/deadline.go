@@ -58,11 +58,14 @@ type download struct {
 	w http.ResponseWriter
 	deadlines
 	begun bool
+	left  bool // the client has, or does not read
 }
 
 func (d *download) Write(p []byte) (int, error) {
 	d.begun = true
 	d.beforeWrite()
 	defer d.afterWrite()
-	return d.w.Write(p)
+	n, err := d.w.Write(p)
+	d.left = d.left || err != nil
+	return n, err
 }

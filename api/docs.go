@@ -29,8 +29,8 @@ func OpenAPI() []byte { return bytes.Clone(openapi) }
 
 func (a *api) routeDocs(mux *chi.Mux) {
 	mux.Get("/", a.about)
-	mux.Get("/openapi.json", func(w http.ResponseWriter, _ *http.Request) {
-		reply(w, http.StatusOK, bytes.TrimSuffix(openapi, []byte("\n")))
+	mux.Get("/openapi.json", func(w http.ResponseWriter, r *http.Request) {
+		reply(w, r, http.StatusOK, bytes.TrimSuffix(openapi, []byte("\n")))
 	})
 	mux.Get("/docs", func(w http.ResponseWriter, _ *http.Request) { replyHTML(w, docsPage()) })
 }
@@ -71,7 +71,7 @@ func (a *api) about(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, r, err)
 		return
 	}
-	reply(w, http.StatusOK, answer)
+	reply(w, r, http.StatusOK, answer)
 }
 
 func replyHTML(w http.ResponseWriter, page []byte) {

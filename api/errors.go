@@ -38,7 +38,7 @@ var errorTable = []ErrorRow{
 	{"E004", 400, job.ErrUnknownField, "The body has a field that is not accepted."},
 	{"E005", 400, job.ErrMissingField, "A needed field is absent."},
 	{"E006", 400, job.ErrFieldType, "The body is not an object, or a field has the wrong JSON type."},
-	{"E007", 400, job.ErrID, "An id, in the path or in the body, is empty, over 200 bytes, or not UTF-8."},
+	{"E007", 400, job.ErrID, "An id, in the path or in the body, is empty, over 200 bytes, or not UTF-8; or something is to be made with the id `.` or `..`."},
 	{"E008", 400, job.ErrIDMismatch, "The id in the body is not the one in the path."},
 	{"E009", 400, job.ErrTriggerTime, "`trigger_time` is not a unix time in milliseconds up to the year 9999."},
 	{"E010", 400, job.ErrRouteType, "`type` is neither `REST` nor `NATS`."},
@@ -48,19 +48,19 @@ var errorTable = []ErrorRow{
 	{"E014", 400, job.ErrBackup, "What is to be restored is no backup, or one that was cut off or altered, or of a version that this Belfry does not read."},
 	{"E021", 400, job.ErrFilter, "What is to select jobs or dead letters, or to page through a list, in the query string or in the body, is unknown, given twice, or not accepted."},
 	{"E022", 400, job.ErrNoFilter, "Cancelling by filter, redriving and discarding need a filter, or `\"all\": true`."},
-	{"E023", 400, job.ErrIfMatch, "`If-Match` is not one `ETag` as a GET has it, nor `*`."},
+	{"E023", 400, job.ErrIfMatch, "`If-Match` is neither `*` nor one or more `ETag`s as a GET has them; or `If-None-Match` is given with a change."},
 	{"E031", 400, job.ErrToken, "A field of a token that is asked for has a value that is not accepted."},
 
 	{"E101", 400, job.ErrJobNotFound, "There is no such job, or it finished and is no longer kept."},
-	{"E102", 400, job.ErrJobExists, "The id is taken by a live job with other content."},
+	{"E102", 400, job.ErrJobExists, "The id is taken by a live job with other content, each byte of `meta` included. The error names the fields that differ."},
 	{"E103", 400, job.ErrFiring, "Too late: the job has begun to fire."},
 	{"E104", 400, job.ErrFinished, "Too late: the job is finished."},
 	{"E105", 400, job.ErrNotAJob, "What is stored under the job's key was put there by hand and is not a job. DELETE removes it, POST and PUT replace it."},
 	{"E106", 400, job.ErrRouteNotFound, "There is no such route."},
-	{"E107", 400, job.ErrRouteExists, "The id is taken by a route with other content."},
+	{"E107", 400, job.ErrRouteExists, "The id is taken by a route with other content. The error names the fields that differ."},
 	{"E108", 400, job.ErrRouteTypeFixed, "The `type` of a route cannot be changed."},
 	{"E109", 400, job.ErrRouteClearing, "A deleted route of this id and another type is still being cleared; try again in a minute."},
-	{"E110", 412, job.ErrRevision, "The job or route has changed since the `ETag` in `If-Match`; nothing was done."},
+	{"E110", 412, job.ErrRevision, "The job or route is at none of the `ETag`s in `If-Match` any more; nothing was done."},
 	{"E111", 400, job.ErrNotARoute, "What is stored under the route's key was put there by hand and is not a route. Its jobs wait. DELETE removes it, POST and PUT replace it."},
 	{"E112", 400, job.ErrCaseOnly, "The disk of the embedded NATS server does not tell upper from lower case, and the name of the route, or of its db, differs from another's in case only."},
 	{"E121", 400, job.ErrLetterNotFound, "There is no such dead letter, or it was redriven or discarded."},
@@ -74,7 +74,7 @@ var errorTable = []ErrorRow{
 	{"E302", 503, job.ErrUnavailable, "The store does not answer; nothing was changed. Try again after `Retry-After` seconds."},
 	{"E303", 503, job.ErrUnknownOutcome, "The store did not say whether it applied the write. It is safe to repeat, except `POST /token` and a rotation without a `secret`: each makes up a new one."},
 	{"E304", 503, errNotReady, "Only of `/readyz`: Belfry cannot store and fire jobs now; the reason says why."},
-	{"E305", 503, room.ErrFull, "Requests hold all the memory they may have together (`--max-request-memory`), or those of this db their share; nothing was changed. Try again after `Retry-After` seconds, and read answers as they come."},
+	{"E305", 503, room.ErrFull, "Requests hold all the memory they may have together (`--max-request-memory`), or those of this db their share, or all connections (`--max-connections`) are busy; nothing was changed. Try again after `Retry-After` seconds, and read answers as they come."},
 	{"E306", 409, job.ErrLimit, "A limit of the NATS server stands against it, as one of its consumers against another route; nothing was changed, and a repeat does not help. The error says which limit."},
 
 	{"E401", 401, errNoToken, "The request has no valid token: `Authorization: Bearer <token>` is needed."},
@@ -138,7 +138,7 @@ func (a *api) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if row.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", "Bearer")
 	}
-	reply(w, row.Status, contract.AppendRefusal(nil, reason, row.Code))
+	reply(w, r, row.Status, contract.AppendRefusal(nil, reason, row.Code))
 }
 
 func (a *api) logTrouble(r *http.Request, row ErrorRow, err error) {

@@ -34,8 +34,10 @@ type Request struct {
 	// Query is the query string of a list that has one.
 	Query string
 
-	// IfMatch is the values of that header, of which one is accepted.
-	IfMatch []string
+	// IfMatch and IfNoneMatch are the values of those headers. No change has the
+	// latter, and nothing else looks at it.
+	IfMatch     []string
+	IfNoneMatch []string
 
 	// Trace is the traceparent that a job is to keep, or empty.
 	Trace string
@@ -96,11 +98,7 @@ func (o Operations) UpdateJob(ctx context.Context, r Request) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	expect, err := ifMatch(r.IfMatch)
-	if err != nil {
-		return Answer{}, err
-	}
-	return answered(o.Jobs.Update(ctx, j, expect))
+	return answered(r.ifMatch(func(expect uint64) error { return o.Jobs.Update(ctx, j, expect) }))
 }
 
 // CancelJob cancels a job.
@@ -109,11 +107,7 @@ func (o Operations) CancelJob(ctx context.Context, r Request) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	expect, err := ifMatch(r.IfMatch)
-	if err != nil {
-		return Answer{}, err
-	}
-	return answered(o.Jobs.Cancel(ctx, key, expect))
+	return answered(r.ifMatch(func(expect uint64) error { return o.Jobs.Cancel(ctx, key, expect) }))
 }
 
 // FireJob makes a job that waits due now.

@@ -16,7 +16,7 @@ import (
 
 // strange are ids that HTTP, URLs, routers or NATS might mistake.
 var strange = []string{
-	".", "..", "a.b", "*", ">", "a*b>c", " ", "a b", "a/b", "/", "//", "../..", `\`, "$", "$JS.API", "%", "%25", "%2F", "%zz",
+	"...", "a.b", "*", ">", "a*b>c", " ", "a b", "a/b", "/", "//", "../..", `\`, "$", "$JS.API", "%", "%25", "%2F", "%zz",
 	"?", "a?b=c", "#", "a+b", "a;b=c", "a&b", "{id}", ":id", "é", "日本語", "☎️", "😀", "\x00", "\n", "\u2028", `"`, "'", "<b>",
 	"healthz", strings.Repeat("é", 100), strings.Repeat("/", 200),
 }
@@ -52,6 +52,30 @@ func TestIDsInPaths(t *testing.T) {
 			expect(t, srv, "DELETE", "/route/"+escaped+"/"+escaped, "", 200, ok)
 			if r, ok := s.jobs[job.Key{DB: id, Collection: id, ID: id}]; !ok || r.Status != job.Cancelled || len(s.jobs) != 1 {
 				t.Errorf("id %q as %s: got jobs %v, want this one cancelled", id, escaped, s.jobs)
+			}
+		}
+	}
+}
+
+// Clients and proxies leave . and .. out of a path, so nothing is made with them.
+func TestDotsAreNoIDs(t *testing.T) {
+	t.Parallel()
+	srv := server(t, config(newStore()))
+	for _, dots := range []string{".", ".."} {
+		escaped := strings.ReplaceAll(dots, ".", "%2e")
+		for _, request := range []struct{ method, path, body string }{
+			{"POST", "/route/db", `{"id":"` + dots + `","type":"NATS"}`},
+			{"POST", "/route/" + escaped, `{"id":"r","type":"NATS"}`},
+			{"PUT", "/route/db/" + escaped, `{"type":"NATS"}`},
+			{"POST", "/job/db/coll", `{"id":"` + dots + `","trigger_time":1667659342626,"route":"r"}`},
+			{"POST", "/job/db/" + escaped, `{"id":"x","trigger_time":1667659342626,"route":"r"}`},
+			{"POST", "/job/" + escaped + "/coll", `{"id":"x","trigger_time":1667659342626,"route":"r"}`},
+			{"PUT", "/job/db/coll/" + escaped, `{"trigger_time":1667659342626,"route":"r"}`},
+			{"POST", "/job/db/coll", `{"id":"x","trigger_time":1667659342626,"route":"` + dots + `"}`},
+			{"POST", "/token", `{"role":"reader","dbs":["` + dots + `"]}`},
+		} {
+			if got := do(t, srv, request.method, request.path, request.body); got.status != 400 || !strings.Contains(got.body, "E007") && request.path != "/token" {
+				t.Errorf("%s %s %s: got %d %s, want 400 E007", request.method, request.path, request.body, got.status, got.body)
 			}
 		}
 	}

@@ -36,11 +36,7 @@ func (o Operations) ReplaceRoute(ctx context.Context, r Request) (Answer, error)
 	if err != nil {
 		return Answer{}, err
 	}
-	expect, err := ifMatch(r.IfMatch)
-	if err != nil {
-		return Answer{}, err
-	}
-	return answered(o.Routes.Replace(ctx, route, expect))
+	return answered(r.ifMatch(func(expect uint64) error { return o.Routes.Replace(ctx, route, expect) }))
 }
 
 // DeleteRoute deletes a route.
@@ -49,11 +45,7 @@ func (o Operations) DeleteRoute(ctx context.Context, r Request) (Answer, error) 
 	if err != nil {
 		return Answer{}, err
 	}
-	expect, err := ifMatch(r.IfMatch)
-	if err != nil {
-		return Answer{}, err
-	}
-	return answered(o.Routes.Delete(ctx, key, expect))
+	return answered(r.ifMatch(func(expect uint64) error { return o.Routes.Delete(ctx, key, expect) }))
 }
 
 // PauseRoute keeps the jobs of a route from firing, until when the body says.

@@ -30,7 +30,8 @@ func (a *api) serve(e endpoint, limit int64) http.HandlerFunc {
 		var body []byte
 		if limit != noBody {
 			var err error
-			if body, err = readBody(w, r, limit, held); err != nil {
+			if body, err = readBody(r, limit, held); err != nil {
+				held.Close() // it may take a while to be rid of the rest
 				a.refuse(w, r, err)
 				return
 			}
@@ -46,7 +47,7 @@ func (a *api) serve(e endpoint, limit int64) http.HandlerFunc {
 				a.refuse(w, r, err)
 				return
 			}
-			reply(w, http.StatusOK, answer)
+			reply(w, r, http.StatusOK, answer)
 		case r.Context().Err() != nil:
 			// The client has left. Ending without an answer would be an
 			// empty 200 to whoever still listens.
@@ -80,13 +81,14 @@ func (a *api) operation(do func(context.Context, Request) (Answer, error), limit
 	return func(w http.ResponseWriter, r *http.Request) {
 		a.serve(func(ctx context.Context, r *http.Request, body []byte) ([]byte, error) {
 			answer, err := do(ctx, Request{
-				DB:         r.PathValue("db"),
-				Collection: r.PathValue("collection"),
-				ID:         r.PathValue("id"),
-				Body:       body,
-				Query:      r.URL.RawQuery,
-				IfMatch:    r.Header.Values("If-Match"),
-				Trace:      traceOf(r),
+				DB:          r.PathValue("db"),
+				Collection:  r.PathValue("collection"),
+				ID:          r.PathValue("id"),
+				Body:        body,
+				Query:       r.URL.RawQuery,
+				IfMatch:     r.Header.Values("If-Match"),
+				IfNoneMatch: r.Header.Values("If-None-Match"),
+				Trace:       traceOf(r),
 			})
 			if err == nil && answer.Revision != 0 {
 				w.Header().Set("ETag", ETag(answer.Revision))
@@ -113,13 +115,20 @@ func (a *api) recoverPanic(next http.Handler) http.Handler {
 	})
 }
 
-// reply answers with a body and a newline, for people at a terminal.
-func reply(w http.ResponseWriter, status int, body []byte) {
+// reply answers with a body and a newline, for people at a terminal. What is left
+// of the request's own body is read and dropped.
+func reply(w http.ResponseWriter, r *http.Request, status int, body []byte) {
+	if leftUnread(r) {
+		w.Header().Set("Connection", "close")
+		// Without it net/http reads before it answers. It fails where it is not needed.
+		_ = http.NewResponseController(w).EnableFullDuplex()
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)+1))
 	w.WriteHeader(status)
 	w.Write(body) // fails when the client is gone, which is no one's loss
 	io.WriteString(w, "\n")
+	linger(w, r)
 }
 
 var ok = []byte(contract.OK)

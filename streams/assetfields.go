@@ -124,6 +124,7 @@ func differences(is, want jetstream.StreamConfig) []assetField {
 		want.MaxAge = age // the operator's; the window may not be longer
 		want.Duplicates = min(want.Duplicates, age)
 	}
+	want.Discard = discardOf(is, want)
 	var all []assetField
 	for _, f := range assetFields {
 		if f.differs(&is, &want) {

@@ -16,6 +16,7 @@ func (s *Store) mendAsset(ctx context.Context, is, want jetstream.StreamConfig) 
 		s.report(want.Name, fmt.Sprintf("the stream %s%s is sealed: nothing can be written to it, and that cannot be undone", want.Name, bucketOf(want.Name)))
 		return nil
 	}
+	want.Discard = discardOf(is, want)
 	wrong := differences(is, want)
 	unmarked := is.Metadata[metaAsset] != want.Name
 	if len(wrong) == 0 && !unmarked {

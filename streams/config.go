@@ -101,6 +101,13 @@ type Config struct {
 	RecreateMissing bool
 	AcceptDamage    string
 
+	// MaxBytes is what all streams may hold together, for accounts that want to
+	// know; see [Store.bounded]. 0 is no bound.
+	MaxBytes int64
+
+	// NotReady is told why [Open] waits for JetStream; nil is nobody.
+	NotReady func(why error)
+
 	// KeepEvery is how often [Store.Keep] notes how far the streams are; 0 is
 	// 10 s.
 	KeepEvery time.Duration

@@ -67,6 +67,7 @@ func TestEditedStreamsAreMended(t *testing.T) {
 	if is := f.config("KV_jobs_0").MaxMsgsPerSubject; is != 1 {
 		t.Errorf("after a start the jobs bucket keeps %d of each", is)
 	}
+	eventually(t, "FIRES refuses what is new once it has max_bytes", func() bool { return f.config("FIRES").Discard == jetstream.DiscardNew })
 	is := f.config("FIRES")
 	if is.MaxBytes != 1<<30 || is.Compression != jetstream.S2Compression || is.Description != "the fires of our team" || is.Metadata["team"] != "games" {
 		t.Errorf("what is the operator's was changed: %+v", is)

@@ -108,9 +108,9 @@ func (s *Jobs) Create(ctx context.Context, j job.Job) error {
 			return nil
 		case old.Status.Live():
 			if old.Status == job.Firing {
-				return fmt.Errorf("%w: job %q has begun to fire; its id is free again once it is finished", job.ErrJobExists, j.ID)
+				return fmt.Errorf("%w: job %q has begun to fire with another %s; its id is free again once it is finished", job.ErrJobExists, j.ID, old.Difference(j))
 			}
-			return fmt.Errorf("%w: job %q is %s; PUT changes it, DELETE cancels it", job.ErrJobExists, j.ID, old.Status)
+			return fmt.Errorf("%w: job %q is %s with another %s; PUT changes it, DELETE cancels it", job.ErrJobExists, j.ID, old.Status, old.Difference(j))
 		default:
 			if err := s.buryBefore(ctx, old); err != nil {
 				return err

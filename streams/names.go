@@ -42,9 +42,10 @@ func (n Names) gatesBucket() string  { return n.name("gates") }  // what holds r
 // floors, and what the disk is like.
 func (n Names) belfryBucket() string { return n.name("belfry") }
 
-// isGates and isDead tell which of Belfry's streams one is, whatever its prefix.
+// isGates, isDead and isFires tell which of Belfry's streams one is, whatever its prefix.
 func isGates(stream string) bool { return strings.HasSuffix(stream, "gates") }
 func isDead(stream string) bool  { return strings.HasSuffix(stream, "DEAD") }
+func isFires(stream string) bool { return strings.HasSuffix(stream, "FIRES") }
 
 // jobsBucketPrefix begins the names of the buckets of jobs, one for each partition.
 func (n Names) jobsBucketPrefix() string { return n.name("jobs_") }

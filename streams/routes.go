@@ -127,7 +127,7 @@ func (s *Routes) Create(ctx context.Context, r job.Route) error {
 		case found == nil && old.SameContent(next):
 			return nil, nil
 		case found == nil:
-			return nil, fmt.Errorf("%w: %q in db %q; PUT changes it", job.ErrRouteExists, r.ID, r.DB)
+			return nil, fmt.Errorf("%w: %q in db %q has another %s; PUT changes it", job.ErrRouteExists, r.ID, r.DB, contract.RouteDifference(old, next))
 		}
 		isNew := errors.Is(found, job.ErrRouteNotFound) // else there may have been a route
 		if err := s.inboxes.ensure(ctx, next, isNew); err != nil {

@@ -14,8 +14,8 @@ import (
 	"belfry/internal/job"
 )
 
-// A start waits so long for JetStream to make what is missing, and for each
-// answer of it.
+// A start waits so long for the JetStream of its own server to make what is missing,
+// and for each answer of any. For that of others it waits as long as it takes.
 const (
 	setupPatience = time.Minute
 	setupTry      = 3 * time.Second
@@ -37,8 +37,11 @@ const (
 // for a while, and of two nodes that make a stream at the same moment one may get
 // no answer. All of it is safe to repeat.
 func (s *Store) setup(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, setupPatience)
-	defer cancel()
+	if s.cfg.OnlyNode { // a server of our own is ready soon, or never
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, setupPatience)
+		defer cancel()
+	}
 	s.startCopies()
 	if err := s.untilReady(ctx, func() error { return s.refuseForeign(ctx) }); err != nil {
 		return err
@@ -72,11 +75,15 @@ func (s *Store) setup(ctx context.Context) error {
 func (s *Store) untilReady(ctx context.Context, step func() error) error {
 	pause := newBackOff(100*time.Millisecond, 2*time.Second)
 	for {
-		err := step()
-		if err == nil || !waiting(err) || !sleep(ctx, pause.NextBackOff()) {
+		failed := step()
+		err := whyNotReady(failed)
+		if err == nil || !waiting(failed) || !sleep(ctx, pause.NextBackOff()) {
 			return err
 		}
 		s.cfg.Log.Warn("JetStream isn't ready yet", "error", err)
+		if s.cfg.NotReady != nil {
+			s.cfg.NotReady(err)
+		}
 	}
 }
 
@@ -152,6 +159,7 @@ func (s *Store) ensureAsset(ctx context.Context, want jetstream.StreamConfig) er
 // makeStream makes a stream. An account that allows fewer consumers takes no
 // stream with more: its limit counts then.
 func (s *Store) makeStream(ctx context.Context, cfg jetstream.StreamConfig) error {
+	cfg = s.bounded(cfg)
 	_, err := s.js.CreateStream(ctx, cfg)
 	if cfg.MaxConsumers > 0 && errors.Is(limited("", err), job.ErrLimit) {
 		cfg.MaxConsumers = 0

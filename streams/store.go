@@ -283,7 +283,7 @@ func (s *Store) Ready(ctx context.Context) error {
 	}
 	for _, stream := range []string{s.cfg.Names.jobsStream(0), s.cfg.Names.FiresStream()} {
 		if _, err := s.js.Stream(ctx, stream); err != nil {
-			return fmt.Errorf("%w: stream %s: %v", job.ErrUnavailable, stream, err)
+			return fmt.Errorf("%w: stream %s: %v", job.ErrUnavailable, stream, whyNotReady(err))
 		}
 	}
 	for _, other := range []*nats.Conn{s.work.nc, s.requests.nc} {

@@ -96,7 +96,7 @@ func (s *Service) do(e *endpoint, r micro.Request, trace string, held **room.Tic
 	if len(r.Data()) > limit {
 		return api.Answer{}, fmt.Errorf("%w: the body has more than %d bytes", job.ErrTooLarge, limit)
 	}
-	asked := api.Request{Body: r.Data(), IfMatch: r.Headers().Values("If-Match"), Trace: trace}
+	asked := api.Request{Body: r.Data(), IfMatch: r.Headers().Values("If-Match"), IfNoneMatch: r.Headers().Values("If-None-Match"), Trace: trace}
 	dbToken, collectionToken := e.ids(strings.TrimPrefix(r.Subject(), s.cfg.Prefix))
 	if asked.DB, err = s.id("db", dbToken); err != nil {
 		return api.Answer{}, err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -154,36 +153,6 @@ func TestAdminTokenFromTheEnvironment(t *testing.T) {
 	if exitCode(err) != 78 || !strings.Contains(string(out), "BELFRY_ADMIN_TOKEN: "+adminTokenAccepts) || strings.Contains(string(out), "hunter2") {
 		t.Errorf("a bad token: exit code %d, %s", exitCode(err), out)
 	}
-}
-
-func TestMaxConnections(t *testing.T) {
-	t.Parallel()
-	cfg := freePorts(t)
-	cfg.MaxConnections = 1
-	s := startServer(t, cfg)
-	get := func() error {
-		client := &http.Client{Transport: &http.Transport{}, Timeout: 300 * time.Millisecond}
-		defer client.CloseIdleConnections()
-		rsp, err := client.Get("http://" + s.Addr() + "/healthz")
-		if err == nil {
-			rsp.Body.Close()
-		}
-		return err
-	}
-	holder := &http.Client{Transport: &http.Transport{}, Timeout: patience}
-	rsp, err := holder.Get("http://" + s.Addr() + "/healthz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.Copy(io.Discard, rsp.Body); err != nil { // so that the connection stays open, idle
-		t.Fatal(err)
-	}
-	rsp.Body.Close()
-	if err := get(); err == nil {
-		t.Error("a second connection is served while the only one is taken")
-	}
-	holder.CloseIdleConnections()
-	waittest.Eventually(t, func() string { return errText(get()) })
 }
 
 func errText(err error) string {

@@ -42,8 +42,8 @@ type Config struct {
 	// remote address, may make. Zero is no limit.
 	RequestRate int
 
-	// MaxConnections is how many connections the HTTP API has at once; others
-	// wait. Zero is 10,000.
+	// MaxConnections is how many connections the HTTP API has at once. Idle ones
+	// give way, and others wait for a while. Zero is 10,000.
 	MaxConnections int
 
 	// MaxRequestMemory is how many bytes requests hold together, more or less,
@@ -127,6 +127,10 @@ type Config struct {
 	// Replicas is the number of copies of each stream. Zero is 3 on a cluster
 	// of others, else 1. Streams that have fewer get more when they can.
 	Replicas int
+
+	// MaxBytes is what all streams may hold together, one copy of each, when a first
+	// start makes them. Zero is no bound.
+	MaxBytes int64
 
 	// MaxMeta is the largest meta of a job, in bytes. Zero is 512 KiB.
 	MaxMeta int
@@ -236,7 +240,7 @@ func (c Config) adminToken() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("--admin-token-file: couldn't read it: %w", err)
 	}
-	token := strings.TrimSpace(string(data))
+	token := strings.TrimSpace(strings.TrimPrefix(string(data), "\ufeff"))
 	if !isAdminToken(token) {
 		return "", fmt.Errorf("--admin-token-file %q: what it holds is no token: %s", c.AdminTokenFile, adminTokenAccepts)
 	}

@@ -100,6 +100,8 @@ func TestFlagTable(t *testing.T) {
 			[]string{"a.b", "a b", "_a", "-a", "$JS", "é", "fires", "KV_a", strings.Repeat("x", 33)}},
 		{"partitions", "8", "50", func(c Config) any { return c.Partitions }, 8, 50, []string{"", "-1", "51", "1.5", "many"}},
 		{"replicas", "3", "5", func(c Config) any { return c.Replicas }, 3, 5, []string{"", "-1", "2", "4", "6"}},
+		{"max-bytes", "256MiB", "10GiB", func(c Config) any { return c.MaxBytes }, int64(256 << 20), int64(10 << 30),
+			[]string{"", "-1", "1", "255MiB", "1025TiB", "10GB", "99999999999TiB", "99999999999999999999"}},
 		{"max-meta", "1MiB", "1024", func(c Config) any { return c.MaxMeta }, 1 << 20, 1024,
 			[]string{"", "0", "-1", "512kb", "KiB", "1.5MiB", "8MiB", "7340033", "2147483647MiB", "99999999999999999999"}},
 		{"history-ttl", "1m", "90m", func(c Config) any { return c.HistoryTTL }, time.Minute, 90 * time.Minute,

@@ -83,13 +83,13 @@ func (s *Server) embedNATS(ctx context.Context, opts *server.Options) (dial, err
 }
 
 // useNATS is for a server of others.
-func (s *Server) useNATS(context.Context) (dial, error) {
+func (s *Server) useNATS(ctx context.Context) (dial, error) {
 	open := s.openURL
 	if s.cfg.NATSContext != "" {
 		open = s.openContext
 	}
 	return func(name string) (*nats.Conn, error) {
-		nc, err := open(append(s.connOptions(name), natsdial.Options()...)...)
+		nc, err := s.untilUp(ctx, func() (*nats.Conn, error) { return open(append(s.connOptions(name), natsdial.Options()...)...) })
 		if err != nil {
 			return nil, fmt.Errorf("couldn't connect to %s: %w", s.otherServer(), err)
 		}
@@ -101,6 +101,7 @@ func (s *Server) useNATS(context.Context) (dial, error) {
 			s.setPlace(&s.natsURL, "nats://"+nc.ConnectedAddr())
 			s.warnOfNeighbours(nc)
 		}
+		s.startIs("the data on " + s.otherServer() + " is read")
 		return nc, nil
 	}, nil
 }

@@ -117,7 +117,6 @@ func TestExitCodesOfTheService(t *testing.T) {
 		args []string
 		want int
 	}{
-		{"no such server", []string{"--nats-url", "nats://127.0.0.1:1"}, 75},
 		{"no data", []string{"--existing-data", "--data", missing, "--nats-listen", ":-1"}, 78},
 		{"a file in the place of the data", []string{"--data", os.Args[0], "--nats-listen", ":-1"}, 78},
 		{"no place for the data", []string{"--data", "/proc/belfry", "--nats-listen", ":-1"}, 78},

@@ -8,18 +8,19 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"belfry/api"
 	"belfry/internal/loglimit"
 	"belfry/streams"
-
-	"golang.org/x/net/netutil"
 )
 
-// front is where the API is to be served, before there is anything to serve.
+// front is where the API is to be served. Until there is one, it answers that the
+// start is under way.
 type front struct {
-	listener   net.Listener
+	server     *http.Server
+	serves     *atomic.Pointer[http.Handler]
 	cert       *certificate // nil is plain HTTP
 	adminToken string
 }
@@ -37,20 +38,35 @@ func (s *Server) openFront() (front, error) {
 	if err != nil {
 		return front{}, fmt.Errorf("couldn't listen for the API (--listen): %w", err)
 	}
-	s.onStop("API listener", stopLimit, func(context.Context) error {
-		if err := listener.Close(); !errors.Is(err, net.ErrClosed) {
-			return err
-		}
-		return nil // its HTTP server has closed it
-	})
 	s.setPlace(&s.addr, listener.Addr().String())
-	return front{listener, cert, admin}, nil
+	starting := api.Starting(s.log, s.startsWith)
+	at := front{serves: &atomic.Pointer[http.Handler]{}, cert: cert, adminToken: admin}
+	at.serves.Store(&starting)
+	at.server = s.newHTTPServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*at.serves.Load()).ServeHTTP(w, r) }))
+	s.onStop("API listener", stopLimit, func(context.Context) error {
+		err := at.server.Close()
+		if closing := listener.Close(); err == nil && !errors.Is(closing, net.ErrClosed) {
+			err = closing // the server may not have begun yet
+		}
+		return err
+	})
+	s.serveHTTP(at.server, listener, cert)
+	return at, nil
+}
+
+// startIs notes what the start is about; /readyz tells.
+func (s *Server) startIs(doing string) { s.setPlace(&s.starting, doing) }
+
+func (s *Server) startsWith() string {
+	s.addrs.Lock()
+	defer s.addrs.Unlock()
+	return s.starting
 }
 
 func (s *Server) serveAPI(ctx context.Context, at front, ops api.Operations, store *streams.Store, memory memory, told telemetry) {
 	loopback := s.loopbackHost(ctx)
 	s.warnIfPlain(at.adminToken != "" && loopback == "")
-	s.serveHTTP(at.listener, at.cert, api.New(api.Config{
+	handler := api.New(api.Config{
 		Operations:   ops,
 		Letters:      store.Letters(),
 		Attempts:     store.Attempts(),
@@ -60,6 +76,7 @@ func (s *Server) serveAPI(ctx context.Context, at front, ops api.Operations, sto
 		LoopbackHost: loopback,
 		RequestRate:  s.cfg.RequestRate,
 		Memory:       memory.requests,
+		Admit:        awaitTurn,
 		Metrics:      told.counts.API,
 		Tracer:       told.tracer,
 		Scrape:       told.scrape,
@@ -67,7 +84,17 @@ func (s *Server) serveAPI(ctx context.Context, at front, ops api.Operations, sto
 		Version:      version,
 		Ready:        s.ready(store),
 		Warnings:     store.Warnings,
-	}))
+	})
+	at.serves.Store(&handler)
+	if at.cert != nil {
+		s.spawn("certificate", stopLimit, at.cert.run)
+	}
+	s.onStop("API", httpLimit, func(ctx context.Context) error {
+		if err := at.server.Shutdown(ctx); err != nil {
+			return errors.Join(err, at.server.Close())
+		}
+		return nil
+	})
 }
 
 // warnIfPlain tells that tokens travel where others may read them.
@@ -77,23 +104,17 @@ func (s *Server) warnIfPlain(exposed bool) {
 	}
 }
 
-// serveHTTP serves the API, with TLS if there is a certificate.
-func (s *Server) serveHTTP(listener net.Listener, cert *certificate, handler http.Handler) {
-	srv := s.newHTTPServer(handler)
-	closeUnused(srv)
+// serveHTTP serves on the listener of the API, with TLS if there is a certificate.
+func (s *Server) serveHTTP(srv *http.Server, listener net.Listener, cert *certificate) {
+	limited := limitConnections(listener, s.cfg.MaxConnections)
+	closeUnused(srv, limited.stateOf)
+	srv.ConnContext = withGuest
 	serve := srv.Serve
 	if cert != nil {
 		srv.TLSConfig = cert.config()
 		serve = func(l net.Listener) error { return srv.ServeTLS(l, "", "") }
-		s.spawn("certificate", stopLimit, cert.run)
 	}
-	s.serveOn(netutil.LimitListener(listener, s.cfg.MaxConnections), serve, "API")
-	s.onStop("API", httpLimit, func(ctx context.Context) error {
-		if err := srv.Shutdown(ctx); err != nil {
-			return errors.Join(err, srv.Close())
-		}
-		return nil
-	})
+	s.serveOn(limited, serve, "API")
 }
 
 func (s *Server) newHTTPServer(handler http.Handler) *http.Server {
@@ -118,7 +139,7 @@ func (s *Server) serveOn(listener net.Listener, serve func(net.Listener) error, 
 
 // closeUnused has Shutdown close the connections that have sent nothing yet, as
 // clients open them ahead of need. By itself it waits 5 s for their requests.
-func closeUnused(srv *http.Server) {
+func closeUnused(srv *http.Server, also func(net.Conn, http.ConnState)) {
 	var unused sync.Map // of net.Conn
 	srv.ConnState = func(c net.Conn, state http.ConnState) {
 		if state == http.StateNew {
@@ -126,6 +147,7 @@ func closeUnused(srv *http.Server) {
 		} else {
 			unused.Delete(c)
 		}
+		also(c, state)
 	}
 	srv.RegisterOnShutdown(func() {
 		unused.Range(func(c, _ any) bool {

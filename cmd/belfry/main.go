@@ -7,16 +7,22 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"golang.org/x/term"
 
 	"belfry/internal/command"
 )
 
+// oneSignal is how long signals are one.
+const oneSignal = time.Second
+
 func main() {
-	// A second signal finds the default handling again and ends the process.
+	// A second signal finds the default handling again and ends the process. One
+	// within a second is the same one: a terminal and who started the process both
+	// send it.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
+	context.AfterFunc(ctx, func() { time.AfterFunc(oneSignal, stop) })
 	env := command.Env{
 		Getenv: os.Getenv, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		Terminal: term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stderr.Fd())),

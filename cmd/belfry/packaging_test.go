@@ -1,11 +1,15 @@
 package main
 
 import (
+	"fmt"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"belfry/internal/logtest"
+	"belfry/internal/waittest"
 )
 
 // The unit and the image start Belfry with flags that there are.
@@ -17,7 +21,7 @@ func TestPackaging(t *testing.T) {
 	}
 	started := regexp.MustCompile(`(?m)^(ExecStart|CMD).*\bserve\b.*$`)
 	flag := regexp.MustCompile(`--([a-z-]+)`)
-	for _, file := range []string{"../../Dockerfile", "../../packaging/belfry.service"} {
+	for _, file := range []string{"../../Dockerfile", "../../packaging/belfry.service", "../../packaging/belfry-nats.service"} {
 		line := started.FindString(readText(t, file))
 		found := flag.FindAllStringSubmatch(line, -1)
 		if len(found) == 0 || !strings.Contains(line, "serve") {
@@ -34,11 +38,38 @@ func TestPackaging(t *testing.T) {
 // The unit starts Belfry again whenever that helps.
 func TestUnitStartsAgain(t *testing.T) {
 	t.Parallel()
-	unit := readText(t, "../../packaging/belfry.service")
-	for _, line := range []string{"Restart=always", "StartLimitIntervalSec=0", "RestartPreventExitStatus=78"} {
-		if !strings.Contains(unit, "\n"+line+"\n") {
-			t.Errorf("the unit lacks %s", line)
+	for _, name := range []string{"belfry.service", "belfry-nats.service"} {
+		unit := readText(t, "../../packaging/"+name)
+		for _, line := range []string{"Restart=always", "StartLimitIntervalSec=0", "RestartPreventExitStatus=78", "TimeoutStopSec=35"} {
+			if !strings.Contains(unit, "\n"+line+"\n") {
+				t.Errorf("%s lacks %s", name, line)
+			}
 		}
+	}
+}
+
+// The image says whether Belfry is healthy, by a command that there is.
+func TestImageHasAHealthCheck(t *testing.T) {
+	t.Parallel()
+	check := regexp.MustCompile(`(?m)^HEALTHCHECK .*CMD \["/belfry", "status", "--quiet"\]$`)
+	if !check.MatchString(readText(t, "../../Dockerfile")) {
+		t.Error("the Dockerfile has no HEALTHCHECK by belfry status --quiet")
+	}
+	s := startServer(t, freePorts(t))
+	run := func(server string) (int, string) {
+		out, err := program(t, []string{"BELFRY_SERVER=" + server}, "status", "--quiet").CombinedOutput()
+		return exitCode(err), string(out)
+	}
+	waittest.Eventually(t, func() string {
+		if code, out := run("http://" + s.Addr()); code != 0 || out != "" {
+			return fmt.Sprintf("exit code %d, %q; want 0 and nothing", code, out)
+		}
+		return ""
+	})
+	waiting, _, _ := starts(t, Config{Listen: "127.0.0.1:0", NATSURL: "nats://" + unusedAddress(t)}, &logtest.Log{})
+	notReady(t, waiting, "is not up yet")
+	if code, out := run("http://" + waiting.Addr()); code == 0 || !strings.Contains(out, "is not up yet") {
+		t.Errorf("of a server that waits for NATS: exit code %d, %q", code, out)
 	}
 }
 

@@ -41,8 +41,9 @@ func serve(ctx context.Context, cfg Config, logTo io.Writer) error {
 	srv := New(cfg, newLogger(cfg, lines))
 	srv.logDropped = lines.Dropped
 	if err := srv.Start(ctx); err != nil {
-		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-			return nil // told to stop while starting
+		if ctx.Err() != nil { // told to stop while starting
+			srv.log.Info("belfry was told to stop while it started", "start", err)
+			return nil
 		}
 		return serveError(err)
 	}

@@ -54,8 +54,9 @@ type Server struct {
 	addr      string
 	adminAddr string
 	natsURL   string
-	lost      error // what became of the data folder, if it is lost
-	full      error // why the data folder takes no writes, if it was tried
+	starting  string // what the start is about
+	lost      error  // what became of the data folder, if it is lost
+	full      error  // why the data folder takes no writes, if it was tried
 }
 
 // New returns a server that is not started yet. The configuration is judged by

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"belfry/internal/natstest"
 )
@@ -205,7 +206,9 @@ func TestExistingServerRefused(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			tc.cfg.Listen = "127.0.0.1:0"
-			err := newServer(tc.cfg).Start(t.Context())
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second) // one that is not there is waited for
+			defer cancel()
+			err := newServer(tc.cfg).Start(ctx)
 			if err == nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "hunter2") {
 				t.Errorf("Start: %v, want %q in the error and no password", err, tc.want)
 			}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -22,6 +23,7 @@ func (s *Server) start(ctx context.Context) error {
 	if err := s.cfg.check(ctx); err != nil {
 		return mistake{err}
 	}
+	s.startIs("the data is read")
 	natsUp, err := s.chooseNATS(ctx)
 	if err != nil {
 		return mistake{err}
@@ -94,10 +96,7 @@ func (s *Server) startTelemetry(ctx context.Context) (telemetry, error) {
 	if err := s.serveAdmin(scrape); err != nil {
 		return telemetry{}, err
 	}
-	tracer, err := tracing.FromEnv(ctx, version, s.log)
-	if err != nil {
-		return telemetry{}, mistake{err}
-	}
+	tracer := tracing.FromEnv(ctx, version, s.log)
 	if tracer != nil {
 		s.onStop("traces", tracesLimit, tracer.Shutdown)
 	}
@@ -125,6 +124,8 @@ func (s *Server) openStore(ctx context.Context, dial dial, memory memory, counts
 		Partitions:  partitions,
 		Replicas:    replicas,
 		MaxMeta:     s.cfg.MaxMeta,
+		MaxBytes:    s.cfg.MaxBytes,
+		NotReady:    func(why error) { s.startIs("JetStream is not ready: " + why.Error()) },
 		HistoryTTL:  s.cfg.HistoryTTL,
 		FiresMaxAge: s.cfg.FiresMaxAge,
 		DeadMaxAge:  s.cfg.DeadMaxAge,
@@ -144,6 +145,9 @@ func (s *Server) openStore(ctx context.Context, dial dial, memory memory, counts
 		cfg.SubscriberAPI, cfg.MaxPullWait = s.cfg.names().SubscriberAPI(), maxPullWait
 	}
 	store, err := streams.Open(ctx, nc, s.keeping(cfg))
+	if errors.Is(err, streams.ErrMaxBytesRequired) {
+		return nil, mistake{fmt.Errorf("couldn't open the store: %w; say with --max-bytes how much of it Belfry gets, as in --max-bytes 10GiB", err)}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("couldn't open the store: %w", err)
 	}

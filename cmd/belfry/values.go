@@ -56,6 +56,19 @@ func sizeOrAuto(s string) (int, bool) {
 	return n, ok && n != 0
 }
 
+// parseBytes reads a number of bytes, or of KiB, MiB, GiB or TiB.
+func parseBytes(s string) (int64, bool) {
+	unit := int64(1)
+	for i, name := range []string{"KiB", "MiB", "GiB", "TiB"} {
+		if digits, ok := strings.CutSuffix(s, name); ok {
+			s, unit = digits, 1<<(10*(i+1))
+			break
+		}
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	return n * unit, err == nil && n >= 0 && n <= math.MaxInt64/unit
+}
+
 func number(s string) (int, bool) {
 	n, err := strconv.Atoi(s)
 	return n, err == nil

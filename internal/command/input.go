@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -67,11 +68,19 @@ func (e Env) content(ctx context.Context, what, file string) (string, error) {
 func (e Env) open(ctx context.Context, file string) (io.ReadCloser, error) {
 	switch file {
 	case "-":
-		return interruptible(ctx, e.Stdin), nil
+		return withoutMark(interruptible(ctx, e.Stdin)), nil
 	case "":
 		return nil, errors.New("the name of the file is empty; FILE is accepted, and - for standard input")
 	}
-	return os.Open(file)
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		f.Close()
+		return nil, fmt.Errorf("%s is a folder; a file is accepted", file)
+	}
+	return withoutMark(f), nil
 }
 
 // interruptible reads what in has until ctx ends. A read of a terminal ends when
@@ -125,6 +134,9 @@ func (r remote) due(cmd *cli.Command, now time.Time) (int64, bool, error) {
 // moment is the time of a flag that is given, in unix milliseconds.
 func (r remote) moment(cmd *cli.Command, name string) (int64, error) {
 	ms, ok := parseMoment(cmd.String(name), r.now())
+	if why := notOneMoment(cmd.String(name), r.now().Location()); !ok && why != "" {
+		return 0, usagef("--%s %q: %s", name, cmd.String(name), why)
+	}
 	if !ok {
 		return 0, usagef("--%s %q: %s", name, cmd.String(name), momentAccepts)
 	}

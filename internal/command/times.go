@@ -3,6 +3,7 @@ package command
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -67,12 +68,55 @@ func parseMoment(s string, now time.Time) (int64, bool) {
 			return t.UnixMilli(), true
 		}
 	}
-	for _, layout := range momentLayouts {
-		if t, err := time.ParseInLocation(layout, s, now.Location()); err == nil {
-			return t.UnixMilli(), true
-		}
+	if all, exists := wallClock(s, now.Location()); exists && len(all) == 1 {
+		return all[0].UnixMilli(), true
 	}
 	return 0, false
+}
+
+// wallClock returns the moments that a time without a zone can mean in a zone: two
+// where clocks are set back. Where they are set forward the time does not exist, and
+// the moments are what it would be by the clock before and by the clock after.
+func wallClock(s string, zone *time.Location) (all []time.Time, exists bool) {
+	for _, layout := range momentLayouts {
+		wall, err := time.Parse(layout, s)
+		if err != nil {
+			continue
+		}
+		var meant, near []time.Time
+		for _, around := range []time.Duration{-36 * time.Hour, 36 * time.Hour} {
+			_, offset := wall.Add(around).In(zone).Zone()
+			t := wall.Add(-time.Duration(offset) * time.Second).In(zone)
+			if len(near) > 0 && t.Equal(near[0]) {
+				continue
+			}
+			near = append(near, t)
+			if y, m, d := t.Date(); y == wall.Year() && m == wall.Month() && d == wall.Day() &&
+				t.Hour() == wall.Hour() && t.Minute() == wall.Minute() && t.Second() == wall.Second() {
+				meant = append(meant, t)
+			}
+		}
+		if len(meant) > 0 {
+			return meant, true
+		}
+		return near, false
+	}
+	return nil, false
+}
+
+// notOneMoment says why a time without a zone is not accepted though it is one, with
+// the spellings that are; "" if that is not why.
+func notOneMoment(s string, zone *time.Location) string {
+	all, exists := wallClock(s, zone)
+	if len(all) < 2 {
+		return ""
+	}
+	why := "it does not exist, since clocks are set forward then"
+	if exists {
+		why = "it exists twice, since clocks are set back then"
+	}
+	slices.SortFunc(all, time.Time.Compare)
+	return fmt.Sprintf("in your zone %s %s; %s or %s is accepted", zone, why, all[0].Format(time.RFC3339Nano), all[1].Format(time.RFC3339Nano))
 }
 
 // moment is a time as tables show it, in the zone of now; "" for none.

@@ -65,6 +65,9 @@ func (b *Bulk) Next() (object []byte, number int, more bool, err error) {
 // begin finds out what the body is.
 func (b *Bulk) begin() error {
 	b.began = true
+	if mark, err := b.in.Peek(len(byteOrderMark)); err == nil && bytes.Equal(mark, byteOrderMark) {
+		return errMark
+	}
 	for range b.limit {
 		c, err := b.in.ReadByte()
 		switch {

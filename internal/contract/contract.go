@@ -51,6 +51,9 @@ func ignored(names ...string) []field {
 func readObject(body []byte, fields ...field) error {
 	// Repeated names are looked for here, among the resource's own fields
 	// only: those inside meta are the client's business.
+	if bytes.HasPrefix(body, byteOrderMark) {
+		return errMark
+	}
 	dec := jsontext.NewDecoder(bytes.NewBuffer(body), jsontext.AllowDuplicateNames(true))
 	switch begin, err := dec.ReadToken(); {
 	case err == io.EOF:
@@ -80,6 +83,10 @@ func readObject(body []byte, fields ...field) error {
 		if err != nil {
 			return syntaxError(err)
 		}
+		if at := int(dec.InputOffset()); len(value) > 0 && value[len(value)-1] == '0' && value.Kind() == '0' && len(value) <= len("-0") &&
+			at < len(body) && '0' <= body[at] && body[at] <= '9' {
+			return fmt.Errorf("%w: %s is a number that begins with 0, at byte %d, which JSON does not have; it is accepted without", job.ErrSyntax, name, at-1)
+		}
 		if fields[i].read == nil {
 			continue
 		}
@@ -101,6 +108,11 @@ func readObject(body []byte, fields ...field) error {
 	}
 	return nil
 }
+
+// byteOrderMark is what some editors put before a text in UTF-8. JSON has none.
+var byteOrderMark = []byte("\ufeff")
+
+var errMark = fmt.Errorf("%w: it begins with a byte order mark at byte 0; JSON in UTF-8 without one is accepted", job.ErrSyntax)
 
 // blank reports whether a body has nothing, where the object may be left out.
 func blank(body []byte) bool { return len(bytes.TrimSpace(body)) == 0 }

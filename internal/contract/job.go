@@ -20,6 +20,12 @@ import (
 func ParseJob(body []byte, key job.Key, maxMeta int) (job.Job, error) {
 	j, err := parseJob(body, key, maxMeta, jobAnswerOnly...)
 	if err == nil {
+		err = j.Key.CheckNew()
+	}
+	if err == nil {
+		err = job.CheckNewID("route", j.Route)
+	}
+	if err == nil {
 		err = checkDepth(j.Meta)
 	}
 	if err != nil {

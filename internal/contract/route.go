@@ -16,6 +16,9 @@ import (
 // readers is ignored. No error quotes the URL or a secret.
 func ParseRoute(body []byte, key job.RouteKey) (job.Route, error) {
 	r, err := parseRoute(body, &job.Route{RouteKey: key, KeepSecret: true}, cleanURL)
+	if err == nil {
+		err = r.RouteKey.CheckNew()
+	}
 	if err != nil {
 		return job.Route{}, err
 	}

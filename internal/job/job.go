@@ -3,7 +3,10 @@
 // parameter, and imports the standard library only.
 package job
 
-import "bytes"
+import (
+	"bytes"
+	"strings"
+)
 
 // Key names a job: a database, a collection in it, and the job's own id. Each
 // part is any UTF-8 text of 1 to [MaxIDBytes] bytes.
@@ -35,8 +38,24 @@ type Job struct {
 func (j Job) RouteKey() RouteKey { return RouteKey{DB: j.DB, ID: j.Route} }
 
 // SameContent reports whether two jobs ask for the same thing, so that
-// creating one after the other changes nothing.
+// creating one after the other changes nothing. Every field counts but Trace, and
+// each byte of Meta does.
 func (j Job) SameContent(other Job) bool {
-	return j.Key == other.Key && j.Trigger == other.Trigger &&
-		j.Route == other.Route && bytes.Equal(j.Meta, other.Meta)
+	j.Trace, other.Trace = "", ""
+	return same(j, other)
+}
+
+// Difference names the fields in which two jobs of one key differ, for people.
+func (j Job) Difference(other Job) string {
+	var all []string
+	if j.Trigger != other.Trigger {
+		all = append(all, "trigger_time")
+	}
+	if j.Route != other.Route {
+		all = append(all, "route")
+	}
+	if !bytes.Equal(j.Meta, other.Meta) {
+		all = append(all, "meta (each of its bytes counts, white space and the order of fields, too)")
+	}
+	return strings.Join(all, ", ")
 }

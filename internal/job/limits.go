@@ -38,6 +38,32 @@ func CheckID(field, id string) error {
 	return nil
 }
 
+// CheckNewID is [CheckID] of an id that something is made with: those that clients
+// and proxies take for a step in a path, and leave out, could not be asked for.
+// What older versions have made with them stays.
+func CheckNewID(field, id string) error {
+	if err := CheckID(field, id); err != nil {
+		return err
+	}
+	if id == "." || id == ".." {
+		return fmt.Errorf("%w: %s is %q, which clients and proxies take for a step in the path; any other id is accepted", ErrID, field, id)
+	}
+	return nil
+}
+
+// CheckNew is [Key.Check] of a key that a job is made with; see [CheckNewID].
+func (k Key) CheckNew() error {
+	for _, part := range []struct{ field, id string }{{"db", k.DB}, {"collection", k.Collection}, {"id", k.ID}} {
+		if err := CheckNewID(part.field, part.id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CheckNew is [RouteKey.Check] of a key that a route is made with.
+func (k RouteKey) CheckNew() error { return Key{DB: k.DB, Collection: k.DB, ID: k.ID}.CheckNew() }
+
 // Check validates every part of the key.
 func (k Key) Check() error {
 	if err := CheckID("db", k.DB); err != nil {

@@ -1,7 +1,6 @@
 package job
 
 import (
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -114,15 +113,10 @@ func (p Policy) AllSecrets() []string {
 	return slices.DeleteFunc(all, func(s string) bool { return s == "" })
 }
 
-// Equal reports whether two policies say the same.
+// Equal reports whether two policies say the same. Every field counts. No list of
+// final statuses is another thing than an empty one.
 func (p Policy) Equal(q Policy) bool {
-	return p.Retry.Equal(q.Retry) && p.Timeout == q.Timeout && p.Method == q.Method && p.ContentType == q.ContentType &&
-		maps.Equal(p.Headers, q.Headers) &&
-		(p.FinalStatuses == nil) == (q.FinalStatuses == nil) && slices.Equal(p.FinalStatuses, q.FinalStatuses) &&
-		p.Concurrency == q.Concurrency && p.RateLimit == q.RateLimit && p.MaxLateness == q.MaxLateness &&
-		p.Secret == q.Secret && slices.Equal(p.OldSecrets, q.OldSecrets) &&
-		p.AckWait == q.AckWait && p.MaxDeliver == q.MaxDeliver && slices.Equal(p.BackOff, q.BackOff) &&
-		p.Paused == q.Paused && p.PausedUntil == q.PausedUntil
+	return (p.FinalStatuses == nil) == (q.FinalStatuses == nil) && same(p, q)
 }
 
 // CanonicalHeader writes a header name as it is compared and sent: each part

@@ -1,9 +1,6 @@
 package job
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 // MaxRetryWait is the longest wait between two tries that a policy or a receiver can
 // ask for.
@@ -36,11 +33,8 @@ func DefaultRetry() RetryPolicy {
 // IsZero reports whether p says nothing.
 func (p RetryPolicy) IsZero() bool { return p.Equal(RetryPolicy{}) }
 
-// Equal reports whether two policies say the same.
-func (p RetryPolicy) Equal(q RetryPolicy) bool {
-	return p.MaxAttempts == q.MaxAttempts && p.First == q.First && p.Multiplier == q.Multiplier &&
-		p.Max == q.Max && p.Jitter == q.Jitter && slices.Equal(p.Schedule, q.Schedule) && p.MaxAge == q.MaxAge
-}
+// Equal reports whether two policies say the same. Every field counts.
+func (p RetryPolicy) Equal(q RetryPolicy) bool { return same(p, q) }
 
 // Attempts is how many tries there are in all.
 func (p RetryPolicy) Attempts() int {

@@ -66,9 +66,17 @@ type Subscription struct {
 }
 
 // SameContent reports whether two routes say the same, so that creating one
-// after the other changes nothing.
+// after the other changes nothing. Every field counts but those that say nothing
+// of the route itself.
 func (r Route) SameContent(other Route) bool {
-	return r.RouteKey == other.RouteKey && r.Type == other.Type && r.WebhookURL == other.WebhookURL && r.Policy.Equal(other.Policy)
+	return r.Policy.Equal(other.Policy) && same(r.content(), other.content())
+}
+
+// content is the route without what the store fills in, and without what is said of
+// a request.
+func (r Route) content() Route {
+	r.KeepSecret, r.Revision, r.Breaker, r.Subscription = false, 0, Breaker{}, Subscription{}
+	return r
 }
 
 // Check validates the route. The errors wrap [ErrID], [ErrRouteType],

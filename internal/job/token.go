@@ -136,7 +136,7 @@ func (t Token) Check(now time.Time) error {
 		return badToken("expires_time", fmt.Sprint(t.Expires), "a unix time in milliseconds from now to the year 9999")
 	}
 	for i, db := range t.DBs {
-		if err := CheckID("a db of dbs", db); err != nil {
+		if err := CheckNewID("a db of dbs", db); err != nil {
 			return err
 		}
 		if slices.Contains(t.DBs[:i], db) {

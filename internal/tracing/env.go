@@ -3,7 +3,6 @@ package tracing
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"log/slog"
 	"os"
 	"strings"
@@ -15,40 +14,39 @@ import (
 
 // FromEnv returns a tracer that exports as the OTEL_* variables say, or nil if
 // they say nothing of where to: the SDK and its exporter read the rest of them
-// by themselves. What keeps traces from being exported later goes to the log.
-func FromEnv(ctx context.Context, version string, log *slog.Logger) (*Tracer, error) {
-	wanted, err := wanted(os.Getenv)
-	if err != nil || !wanted {
-		return nil, err
+// by themselves. Traces are never a reason not to start: a wrong value is told by
+// the name of its variable and counts as none, and what keeps traces from being
+// exported goes to the log, too.
+func FromEnv(ctx context.Context, version string, log *slog.Logger) *Tracer {
+	on := wanted(os.Getenv)
+	for _, v := range variables {
+		value := os.Getenv(v.name)
+		if value == "" || v.valid(value) {
+			continue
+		}
+		log.Warn("a variable of OpenTelemetry has a value that is not accepted", "variable", v.name, "accepted", v.accepts, "traces", on && !v.turnsOff())
+		on = on && !v.turnsOff()
+		// The SDK would tell the value, or do without traces.
+		_ = os.Unsetenv(v.name)
+	}
+	if !on {
+		return nil
 	}
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
 		log.Warn("traces are not exported", "error", err)
 	}))
 	exporter, err := otlptracehttp.New(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("couldn't export traces as OTEL_* say: %w", err)
+		log.Warn("traces are not exported, since the exporter of OTEL_* cannot be made", "error", err)
+		return nil
 	}
-	return New(sdktrace.WithBatcher(exporter), version), nil
+	return New(sdktrace.WithBatcher(exporter), version)
 }
 
-// wanted reports whether the variables ask for traces, in a way that there is.
-func wanted(getenv func(string) string) (bool, error) {
+// wanted reports whether the variables ask for traces.
+func wanted(getenv func(string) string) bool {
 	endpoint := cmp.Or(getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"), getenv("OTEL_EXPORTER_OTLP_ENDPOINT"))
 	exporter := getenv("OTEL_TRACES_EXPORTER")
-	switch {
-	case strings.EqualFold(getenv("OTEL_SDK_DISABLED"), "true"), exporter == "none", exporter == "" && endpoint == "":
-		return false, nil
-	case exporter != "" && exporter != "otlp":
-		return false, fmt.Errorf("OTEL_TRACES_EXPORTER %q: otlp and none are accepted", exporter)
-	}
-	for _, name := range []string{"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"} {
-		switch protocol := getenv(name); protocol {
-		case "":
-		case "http/protobuf":
-			return true, nil
-		default:
-			return false, fmt.Errorf("%s %q: http/protobuf is accepted", name, protocol)
-		}
-	}
-	return true, nil
+	off := strings.EqualFold(getenv("OTEL_SDK_DISABLED"), "true")
+	return !off && !strings.EqualFold(exporter, "none") && (exporter != "" || endpoint != "")
 }

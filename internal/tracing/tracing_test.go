@@ -1,7 +1,6 @@
 package tracing_test
 
 import (
-	"log/slog"
 	"strings"
 	"testing"
 
@@ -9,6 +8,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
+	"belfry/internal/logtest"
 	"belfry/internal/tracing"
 )
 
@@ -59,36 +59,68 @@ func TestSpans(t *testing.T) {
 }
 
 func TestFromEnv(t *testing.T) {
+	const endpoint = "OTEL_EXPORTER_OTLP_ENDPOINT"
+	at := func(more ...string) map[string]string {
+		env := map[string]string{endpoint: "http://127.0.0.1:1"}
+		for i := 0; i < len(more); i += 2 {
+			env[more[i]] = more[i+1]
+		}
+		return env
+	}
 	for _, tt := range []struct {
-		env  map[string]string
-		on   bool
-		says string
+		env   map[string]string
+		on    bool
+		wrong string // the variable that the log names
 	}{
 		{env: nil},
 		{env: map[string]string{"OTEL_SERVICE_NAME": "timers"}},
-		{env: map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}, on: true},
+		{env: at(), on: true},
 		{env: map[string]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:1/x"}, on: true},
 		{env: map[string]string{"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}, on: true},
-		{env: map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_TRACES_EXPORTER": "none"}},
-		{env: map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_SDK_DISABLED": "TRUE"}},
-		{env: map[string]string{"OTEL_TRACES_EXPORTER": "zipkin"}, says: `OTEL_TRACES_EXPORTER "zipkin": otlp and none are accepted`},
-		{env: map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
-			says: `OTEL_EXPORTER_OTLP_PROTOCOL "grpc": http/protobuf is accepted`},
+		{env: at("OTEL_TRACES_EXPORTER", "none")},
+		{env: at("OTEL_SDK_DISABLED", "TRUE")},
+		{env: at("OTEL_RESOURCE_ATTRIBUTES", "a=b, c=d%20e", "OTEL_TRACES_SAMPLER", "traceidratio", "OTEL_TRACES_SAMPLER_ARG", "0.5"), on: true},
+
+		{env: map[string]string{"OTEL_TRACES_EXPORTER": "hunter2"}, wrong: "OTEL_TRACES_EXPORTER"},
+		{env: at("OTEL_TRACES_EXPORTER", "hunter2"), wrong: "OTEL_TRACES_EXPORTER"},
+		{env: at("OTEL_EXPORTER_OTLP_PROTOCOL", "hunter2"), wrong: "OTEL_EXPORTER_OTLP_PROTOCOL"},
+		{env: at("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "hunter2"), wrong: "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"},
+		{env: map[string]string{endpoint: "hunter2:4317"}, wrong: endpoint},
+		{env: map[string]string{endpoint: "http://%hunter2"}, wrong: endpoint},
+		{env: at("OTEL_SDK_DISABLED", "hunter2"), on: true, wrong: "OTEL_SDK_DISABLED"},
+		{env: at("OTEL_TRACES_SAMPLER", "hunter2"), on: true, wrong: "OTEL_TRACES_SAMPLER"},
+		{env: at("OTEL_TRACES_SAMPLER", "traceidratio", "OTEL_TRACES_SAMPLER_ARG", "hunter2"), on: true, wrong: "OTEL_TRACES_SAMPLER_ARG"},
+		{env: at("OTEL_RESOURCE_ATTRIBUTES", "hunter2"), on: true, wrong: "OTEL_RESOURCE_ATTRIBUTES"},
+		{env: at("OTEL_EXPORTER_OTLP_HEADERS", "hunter2"), on: true, wrong: "OTEL_EXPORTER_OTLP_HEADERS"},
+		{env: at("OTEL_EXPORTER_OTLP_HEADERS", "a=%zzhunter2"), on: true, wrong: "OTEL_EXPORTER_OTLP_HEADERS"},
+		{env: at("OTEL_EXPORTER_OTLP_COMPRESSION", "hunter2"), on: true, wrong: "OTEL_EXPORTER_OTLP_COMPRESSION"},
+		{env: at("OTEL_EXPORTER_OTLP_TIMEOUT", "hunter2"), on: true, wrong: "OTEL_EXPORTER_OTLP_TIMEOUT"},
+		{env: at("OTEL_EXPORTER_OTLP_INSECURE", "hunter2"), on: true, wrong: "OTEL_EXPORTER_OTLP_INSECURE"},
+		{env: at("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere/hunter2"), on: true, wrong: "OTEL_EXPORTER_OTLP_CERTIFICATE"},
+		{env: at("OTEL_BSP_SCHEDULE_DELAY", "hunter2"), on: true, wrong: "OTEL_BSP_SCHEDULE_DELAY"},
+		{env: at("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "hunter2"), on: true, wrong: "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT"},
 	} {
-		for _, name := range []string{
-			"OTEL_SERVICE_NAME", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_TRACES_EXPORTER",
-			"OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_SDK_DISABLED",
-		} {
-			t.Setenv(name, tt.env[name])
-		}
-		tracer, err := tracing.FromEnv(t.Context(), "v1", slog.New(slog.DiscardHandler))
-		if (tracer != nil) != tt.on || (err == nil) != (tt.says == "") || err != nil && err.Error() != tt.says {
-			t.Errorf("%v: tracer %v, %v; want one: %v, error %q", tt.env, tracer != nil, err, tt.on, tt.says)
-		}
-		if tracer != nil {
-			if err := tracer.Shutdown(t.Context()); err != nil {
-				t.Errorf("%v: Shutdown: %v", tt.env, err)
+		t.Run(tt.wrong, func(t *testing.T) {
+			for _, name := range tracing.Variables() {
+				t.Setenv(name, tt.env[name])
 			}
-		}
+			for name, value := range tt.env {
+				t.Setenv(name, value)
+			}
+			log := &logtest.Log{}
+			tracer := tracing.FromEnv(t.Context(), "v1", log.Logger())
+			if (tracer != nil) != tt.on {
+				t.Errorf("%v: a tracer: %v, want one: %v", tt.env, tracer != nil, tt.on)
+			}
+			if strings.Contains(log.String(), "hunter2") || strings.Count(log.String(), "\n") != min(len(tt.wrong), 1) ||
+				tt.wrong != "" && !strings.Contains(log.String(), "level=WARN") || !strings.Contains(log.String(), tt.wrong) {
+				t.Errorf("%v: the log is %q, want a warning with %q and no value", tt.env, log, tt.wrong)
+			}
+			if tracer != nil {
+				if err := tracer.Shutdown(t.Context()); err != nil {
+					t.Errorf("%v: Shutdown: %v", tt.env, err)
+				}
+			}
+		})
 	}
 }

@@ -1,0 +1,35 @@
+package api
+
+import (
+	"net/http"
+	"slices"
+	"time"
+
+	"belfry/internal/contract"
+	"belfry/internal/room"
+)
+
+// probes are the paths that are answered however crowded it is.
+var probes = []string{"/healthz", "/readyz"}
+
+// admit lets a request wait for its turn. One that gets none is refused, and its
+// connection closed without a long good-bye: others wait for that, too.
+func (a *api) admit(next http.Handler) http.Handler {
+	if a.Admit == nil {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if slices.Contains(probes, r.URL.Path) || a.Admit(r.Context()) == nil {
+			next.ServeHTTP(w, r)
+			return
+		}
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(time.Second))
+		if b, ok := r.Body.(*body); ok {
+			b.ended = true // for us
+		}
+		row, _ := ReasonOf(room.ErrFull, false)
+		w.Header().Set("Connection", "close")
+		w.Header().Set("Retry-After", row.RetryAfter())
+		reply(w, r, row.Status, contract.AppendRefusal(nil, "all connections are busy (--max-connections)", row.Code))
+	})
+}

@@ -1,0 +1,107 @@
+package api
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"time"
+)
+
+// A client may send a body to its end before it looks for the answer. A connection
+// that is closed while it sends is reset, and the answer is lost with it. So a body
+// that nobody wants is read on and dropped, within these bounds.
+const (
+	lingerTime   = 30 * time.Second
+	lingerIdle   = 5 * time.Second // without a byte
+	lingerExpect = time.Second     // without the first byte of a client that was told not to send any
+	lingerBytes  = 128 << 20
+
+	// netHTTPDrops is how much net/http itself reads of a body that was left unread,
+	// and keeps the connection.
+	netHTTPDrops = 256 << 10
+)
+
+// body is the body of a request. It knows whether it was read to its end, and
+// whether the rest is refused, so that the answer does not wait for it.
+type body struct {
+	io.ReadCloser
+	ended   bool
+	refused bool
+}
+
+// refuseRest has the answer sent before the rest of the body is read.
+func refuseRest(r *http.Request) {
+	if b, ok := r.Body.(*body); ok {
+		b.refused = true
+	}
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.ended = b.ended || err == io.EOF
+	return n, err
+}
+
+// halfClosedTime is how long a request goes on whose client has shut its side:
+// longer than the store may take for one.
+const halfClosedTime = DefaultTimeout + time.Second
+
+// untilAnswered has a request answered whose client has shut its side after sending
+// it. Over HTTP/1 net/http takes that for a client that has left, and ends the
+// request's context. Nothing tells the two apart before something is sent, so the
+// context ends a while later. HTTP/2 has a message for each.
+func untilAnswered(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor == 1 {
+			ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
+			defer cancel()
+			defer context.AfterFunc(r.Context(), func() {
+				select {
+				case <-ctx.Done():
+				case <-time.After(halfClosedTime):
+					cancel()
+				}
+			})()
+			r = r.WithContext(ctx)
+			r.Body = &body{ReadCloser: r.Body, ended: r.Body == http.NoBody}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// leftUnread reports whether something of the body of a request is left for which
+// the connection cannot be kept, nor closed at once.
+func leftUnread(r *http.Request) bool {
+	b, ok := r.Body.(*body) // HTTP/2 ends a request without all that
+	small := 0 <= r.ContentLength && r.ContentLength <= netHTTPDrops && r.Header.Get("Expect") == ""
+	return ok && !b.ended && (b.refused || !small)
+}
+
+// linger sends what is answered, then reads on until the body ends, the client
+// leaves, or a bound is reached.
+func linger(w http.ResponseWriter, r *http.Request) {
+	conn := http.NewResponseController(w)
+	if !leftUnread(r) || conn.Flush() != nil {
+		return
+	}
+	idle := lingerIdle
+	if r.Header.Get("Expect") != "" {
+		idle = lingerExpect
+	}
+	end := time.Now().Add(lingerTime)
+	buf := make([]byte, 32<<10)
+	for read := 0; read < lingerBytes; {
+		deadline := time.Now().Add(idle)
+		if deadline.After(end) {
+			deadline = end
+		}
+		if conn.SetReadDeadline(deadline) != nil {
+			return
+		}
+		n, err := r.Body.Read(buf)
+		if err != nil {
+			return
+		}
+		read, idle = read+n, lingerIdle
+	}
+}

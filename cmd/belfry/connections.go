@@ -1,0 +1,241 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// spareConnections are beyond --max-connections: on those a request comes in, so
+// that a probe can be told from others, and answered. Others wait there for a turn.
+const (
+	spareConnections = 64
+	turnPatience     = 5 * time.Second
+	// unusedTime is how long a connection may be without a request before it counts
+	// as idle.
+	unusedTime = time.Second
+)
+
+// errNoTurn: all connections are busy.
+var errNoTurn = errors.New("no connection had a turn to give")
+
+// apiConnections is a listener that bounds how many connections there are at once. When
+// there are too many, one that is idle gives way. When all are busy, a request on
+// another one waits until one of them is idle or closed. It is safe for concurrent
+// use.
+type apiConnections struct {
+	net.Listener
+	most int
+
+	mu      sync.Mutex // guards what follows, and the fields of each guest
+	room    sync.Cond  // some connection was closed or became idle
+	all     []*guest   // in the order in which they came
+	holding int        // of them have a turn
+	closed  bool
+}
+
+// guest is one connection.
+type guest struct {
+	net.Conn
+	of    *apiConnections
+	idle  bool      // it has no request
+	since time.Time // when that became so
+	turn  chan struct{}
+	has   bool // it has its turn
+	leave chan struct{}
+	told  bool // to leave
+	waits bool // for its turn
+	gone  bool
+}
+
+func limitConnections(l net.Listener, most int) *apiConnections {
+	c := &apiConnections{Listener: l, most: most}
+	c.room.L = &c.mu
+	return c
+}
+
+// Accept returns the next connection when there is room for it.
+func (c *apiConnections) Accept() (net.Conn, error) {
+	conn, err := c.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	g := &guest{Conn: conn, of: c, idle: true, turn: make(chan struct{}), leave: make(chan struct{})}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.makeRoom(); len(c.all) >= c.most+spareConnections && !c.closed; c.makeRoom() {
+		again := time.AfterFunc(unusedTime, c.room.Broadcast) // one may be idle by then
+		c.room.Wait()
+		again.Stop()
+	}
+	g.since = time.Now()
+	c.all = append(c.all, g)
+	c.giveTurns()
+	return g, nil
+}
+
+func (c *apiConnections) Close() error {
+	c.mu.Lock()
+	c.closed = true
+	c.room.Broadcast()
+	c.mu.Unlock()
+	return c.Listener.Close()
+}
+
+// makeRoom closes the connection that was idle the longest when there are too many.
+// When all are busy and the spare ones are taken, it tells the one that has waited
+// the longest for its turn to give up. c.mu is held.
+func (c *apiConnections) makeRoom() {
+	if len(c.all) < c.most || c.dropIdle() || len(c.all) < c.most+spareConnections {
+		return
+	}
+	for _, g := range c.all {
+		if g.waits && !g.told {
+			g.told = true
+			close(g.leave)
+			return
+		}
+	}
+}
+
+// dropIdle closes the connection that was idle the longest, if any is. c.mu is held.
+func (c *apiConnections) dropIdle() bool {
+	var oldest *guest
+	for _, g := range c.all {
+		if g.idle && time.Since(g.since) >= unusedTime && (oldest == nil || g.since.Before(oldest.since)) {
+			oldest = g
+		}
+	}
+	if oldest == nil {
+		return false
+	}
+	c.drop(oldest)
+	go oldest.Conn.Close()
+	return true
+}
+
+// giveTurns gives turns while there are any, to those that came first. c.mu is held.
+func (c *apiConnections) giveTurns() {
+	for _, g := range c.all {
+		if c.holding >= c.most {
+			return
+		}
+		if !g.has {
+			g.has = true
+			c.holding++
+			close(g.turn)
+		}
+	}
+}
+
+// drop forgets a connection. c.mu is held.
+func (c *apiConnections) drop(g *guest) {
+	if g.gone {
+		return
+	}
+	g.gone = true
+	for i, other := range c.all {
+		if other == g {
+			c.all = append(c.all[:i], c.all[i+1:]...)
+			break
+		}
+	}
+	if g.has {
+		c.holding--
+	}
+	c.giveTurns()
+	c.room.Broadcast()
+}
+
+func (g *guest) Close() error {
+	g.of.mu.Lock()
+	g.of.drop(g)
+	g.of.mu.Unlock()
+	return g.Conn.Close()
+}
+
+// CloseWrite lets net/http close one side first.
+func (g *guest) CloseWrite() error {
+	if tcp, ok := g.Conn.(*net.TCPConn); ok {
+		return tcp.CloseWrite()
+	}
+	return nil
+}
+
+// guestOf finds the guest in what net/http has of a connection.
+func guestOf(conn net.Conn) *guest {
+	if over, ok := conn.(interface{ NetConn() net.Conn }); ok { // TLS
+		conn = over.NetConn()
+	}
+	g, _ := conn.(*guest)
+	return g
+}
+
+// stateOf takes in the state of a connection. One that is idle while another waits
+// gives way.
+func (c *apiConnections) stateOf(conn net.Conn, state http.ConnState) {
+	g := guestOf(conn)
+	if g == nil || state != http.StateIdle && state != http.StateActive {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	g.idle, g.since = state == http.StateIdle, time.Time{}
+	if !g.idle {
+		return
+	}
+	if len(c.all) > c.most {
+		c.drop(g)
+		go g.Conn.Close()
+		return
+	}
+	g.since = time.Now().Add(-unusedTime) // it has had its request
+	c.room.Broadcast()
+}
+
+type guestKey struct{}
+
+func withGuest(ctx context.Context, conn net.Conn) context.Context {
+	return context.WithValue(ctx, guestKey{}, guestOf(conn))
+}
+
+// awaitTurn waits until the connection of a request has its turn.
+func awaitTurn(ctx context.Context) error {
+	g, _ := ctx.Value(guestKey{}).(*guest)
+	if g == nil {
+		return nil
+	}
+	c := g.of
+	c.mu.Lock()
+	g.waits = !g.has
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		g.waits = false
+		c.mu.Unlock()
+	}()
+	patience := time.NewTimer(turnPatience)
+	defer patience.Stop()
+	look := time.NewTicker(unusedTime / 4) // one that was new may be idle by now
+	defer look.Stop()
+	for {
+		select {
+		case <-g.turn:
+			return nil
+		case <-look.C:
+			c.mu.Lock()
+			if !g.has {
+				c.dropIdle()
+			}
+			c.mu.Unlock()
+			continue
+		case <-g.leave:
+		case <-patience.C:
+		case <-ctx.Done():
+		}
+		return errNoTurn
+	}
+}

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// How often the start tries to reach a NATS server that is not up yet, and how
+// often it says so.
+const (
+	upEvery     = 500 * time.Millisecond
+	sayingEvery = 5 * time.Second
+)
+
+// untilUp connects to a NATS server, and waits for one that is not up yet: what is
+// started together comes up in any order. A server that refuses Belfry is up.
+func (s *Server) untilUp(ctx context.Context, open func() (*nats.Conn, error)) (*nats.Conn, error) {
+	begun := time.Now()
+	var said time.Time
+	for {
+		nc, err := openUnder(ctx, open)
+		if err == nil || !notUp(err) {
+			return nc, err
+		}
+		err = whyNotUp(err)
+		s.startIs(fmt.Sprintf("%s is not up yet: %v", s.otherServer(), err))
+		if time.Since(said) >= sayingEvery {
+			said = time.Now()
+			s.log.Warn("NATS is not up yet; the start waits for it", "server", s.otherServer(), "error", err,
+				"waited", time.Since(begun).Round(time.Second), "do", "start the NATS server, or correct --nats-url or --context")
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w, and it is not up yet: %w", ctx.Err(), err)
+		case <-time.After(upEvery):
+		}
+	}
+}
+
+// openUnder connects, unless ctx ends before. A connection that comes too late is
+// closed.
+func openUnder(ctx context.Context, open func() (*nats.Conn, error)) (*nats.Conn, error) {
+	type opened struct {
+		nc  *nats.Conn
+		err error
+	}
+	came := make(chan opened, 1)
+	go func() {
+		nc, err := open()
+		came <- opened{nc, err}
+	}()
+	select {
+	case o := <-came:
+		return o.nc, o.err
+	case <-ctx.Done():
+		go func() {
+			if o := <-came; o.err == nil {
+				o.nc.Close()
+			}
+		}()
+		return nil, ctx.Err()
+	}
+}
+
+// notUp reports whether an error of connecting is that nobody answers there.
+func notUp(err error) bool {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Op == "dial" || op.Op == "read" || op.Op == "write" // else it is TLS
+	}
+	var dns *net.DNSError
+	return errors.Is(err, nats.ErrNoServers) || errors.Is(err, nats.ErrTimeout) || errors.Is(err, nats.ErrConnectionClosed) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &dns) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// whyNotUp has the words for an error that has none.
+func whyNotUp(err error) error {
+	switch {
+	case errors.Is(err, nats.ErrNoServers):
+		return errors.New("nobody listens there (connection refused)")
+	case errors.Is(err, nats.ErrTimeout):
+		return errors.New("nobody answers there in time")
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return errors.New("who listens there closes the connection, as a proxy does without a server behind it")
+	}
+	return err
+}

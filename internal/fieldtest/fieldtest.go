@@ -1,0 +1,75 @@
+// Package fieldtest walks the fields of a struct, for tests of rules that must hold
+// for every field, also for one that is added later.
+package fieldtest
+
+import (
+	"reflect"
+	"testing"
+	"time"
+)
+
+// Each calls visit once for each field of T with its path, as in "Retry.Max", and a
+// T in which only that field is not zero. A field that is a struct is visited field
+// by field; an embedded one adds nothing to the path.
+func Each[T any](t *testing.T, visit func(path string, changed T)) {
+	t.Helper()
+	var walk func(path string, at func(*T) reflect.Value)
+	walk = func(path string, at func(*T) reflect.Value) {
+		t.Helper()
+		var changed T
+		v := at(&changed)
+		if v.Kind() != reflect.Struct {
+			fill(t, v)
+			visit(path, changed)
+			return
+		}
+		for i := range v.NumField() {
+			f := v.Type().Field(i)
+			name := path
+			if !f.Anonymous {
+				if name != "" {
+					name += "."
+				}
+				name += f.Name
+			}
+			walk(name, func(c *T) reflect.Value { return at(c).Field(i) })
+		}
+	}
+	walk("", func(c *T) reflect.Value { return reflect.ValueOf(c).Elem() })
+}
+
+// fill makes a zero value another one.
+func fill(t *testing.T, v reflect.Value) {
+	t.Helper()
+	if v.Type() == reflect.TypeFor[time.Duration]() {
+		v.SetInt(int64(7 * time.Second))
+		return
+	}
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString("x")
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Int, reflect.Int64:
+		v.SetInt(7)
+	case reflect.Uint8, reflect.Uint64:
+		v.SetUint(7)
+	case reflect.Float64:
+		v.SetFloat(7)
+	case reflect.Struct:
+		for i := range v.NumField() {
+			fill(t, v.Field(i))
+		}
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		fill(t, v.Index(0))
+	case reflect.Map:
+		key, value := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
+		fill(t, key)
+		fill(t, value)
+		v.Set(reflect.MakeMap(v.Type()))
+		v.SetMapIndex(key, value)
+	default:
+		t.Fatalf("no value of a %s but the zero one is known", v.Type())
+	}
+}

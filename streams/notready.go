@@ -1,0 +1,35 @@
+package streams
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// errCodeMaxBytesRequired: the account takes no stream without max_bytes.
+const errCodeMaxBytesRequired = 10113
+
+// ErrMaxBytesRequired: JetStream's account has max_bytes_required, and no
+// [Config.MaxBytes] is given. A person has to say how much.
+var ErrMaxBytesRequired = errors.New("the account of Belfry takes no stream without max_bytes (max_bytes_required)")
+
+// whyNotReady adds to an error of JetStream's API what it means, where its own words
+// do not say, and what to do.
+func whyNotReady(err error) error {
+	var api *jetstream.APIError
+	isAPI := errors.As(err, &api)
+	switch {
+	case err == nil:
+		return nil
+	case isAPI && api.ErrorCode == errCodeMaxBytesRequired:
+		return fmt.Errorf("%w: %w", ErrMaxBytesRequired, err)
+	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrNoStreamResponse),
+		isAPI && (api.ErrorCode == jetstream.JSErrCodeJetStreamNotEnabled || api.ErrorCode == jetstream.JSErrCodeJetStreamNotEnabledForAccount):
+		return fmt.Errorf("%w: JetStream is turned off on this server or for this account, or its cluster is not complete yet; start nats-server with --jetstream, and give the account JetStream", err)
+	case errors.Is(err, nats.ErrTimeout):
+		return fmt.Errorf("%w: JetStream does not answer: its cluster has no leader, or Belfry's user may not use $JS.API.>", err)
+	}
+	return err
+}
