@@ -10,7 +10,8 @@
 //
 // Each file is in one room:
 //
-//   - the store: store.go, config.go, setup.go, assets.go, pause.go
+//   - the store: store.go, config.go, setup.go, assets.go, maxbytes.go,
+//     notready.go, pause.go
 //   - what was made: manifest.go, ledger.go, book.go, survey.go, refusal.go,
 //     damage.go, replicas.go
 //   - other hands: foreign.go, audit.go, assetfields.go, assetmend.go,
@@ -19,10 +20,10 @@
 //     overwrite.go
 //   - names and records: names.go, prefix.go, escape.go, headernames.go, headers.go,
 //     record.go, firemessage.go
-//   - writing: writer.go, put.go, asker.go, committer.go, committers.go,
+//   - writing: writer.go, writeanswer.go, put.go, asker.go, committer.go, committers.go,
 //     health.go, probe.go
-//   - reading: get.go, limit.go, reads.go, reader.go, readbare.go, messages.go,
-//     ordered.go, watch.go, quorum.go
+//   - reading: get.go, limit.go, reads.go, turns.go, reader.go, readbare.go,
+//     messages.go, ordered.go, watch.go, quorum.go
 //   - jobs: jobs.go, cancel.go, list.go, places.go, attempts.go
 //   - the timer: timer.go, loop.go, tail.go, watchtail.go, agenda.go, due.go,
 //     heavy.go, inflight.go, load.go, claimbook.go, meter.go

@@ -28,6 +28,10 @@ const (
 	attemptsLimit = 1500 * time.Millisecond
 	flushLimit    = 250 * time.Millisecond // of each of the four NATS connections
 	tracesLimit   = 500 * time.Millisecond
+
+	// hurryLimit is the share of each while no write works: what is in flight comes
+	// to no end then, and is repeated after the start.
+	hurryLimit = time.Second
 )
 
 // onStop notes how to take back what was just done.
@@ -41,7 +45,11 @@ func (s *Server) takeBack(ctx context.Context) error {
 	var errs []error
 	for i := len(s.undo) - 1; i >= 0; i-- {
 		step := s.undo[i]
-		limited, cancel := context.WithTimeout(ctx, step.limit)
+		limit := step.limit
+		if limit < stopLimit && s.hurry.Load() {
+			limit = min(limit, hurryLimit)
+		}
+		limited, cancel := context.WithTimeout(ctx, limit)
 		if err := step.do(limited); err != nil {
 			errs = append(errs, fmt.Errorf("couldn't end the %s cleanly: %w", step.name, err))
 		}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"belfry/internal/loglimit"
@@ -22,6 +23,7 @@ type Server struct {
 	cfg    Config
 	log    *slog.Logger
 	failed chan error
+	hurry  atomic.Bool // no write works, so nothing in flight comes to its end
 
 	flushLog func() // tells which lines were left out
 

@@ -84,6 +84,7 @@ func (s *Server) watchStorage(ctx context.Context, store *streams.Store) error {
 			return nil
 		}
 		if _, why := store.Stuck(ctx); why != "" {
+			s.hurry.Store(true)
 			s.log.Error(errStuck.Error(), "reason", why)
 			return fmt.Errorf("%w: %s", errStuck, why)
 		}

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"belfry/internal/proc"
 )
@@ -103,14 +104,32 @@ func (f *faulter) fillDisk(ctx context.Context, one fault) error {
 // startsAgain is the exit code of a belfry that wants to be started again.
 const startsAgain = 75
 
-// startAgain waits until the process is up, and starts it once if it wants that.
+// upFor is how long a belfry has to be up to have seen no harm: an answer that does
+// not come is waited for 5 s.
+const upFor = 7 * time.Second
+
+// startAgain waits until the process is up and stays it, and starts it once if it
+// wants that.
 func startAgain(ctx context.Context, p *proc.Process) error {
 	ctx, cancel := context.WithTimeout(ctx, upWithin)
 	defer cancel()
-	err := p.WaitUp(ctx)
-	var exit *exec.ExitError
-	if err != nil && errors.As(p.Err(), &exit) && exit.ExitCode() == startsAgain {
-		return p.Start()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for down := time.Now(); time.Since(down) < upFor; {
+		select {
+		case <-p.Ended():
+			var exit *exec.ExitError
+			if errors.As(p.Err(), &exit) && exit.ExitCode() == startsAgain {
+				return p.Start()
+			}
+			return fmt.Errorf("%s ended: %w; its log is %s", p.Name, p.Err(), p.Log)
+		case <-ctx.Done():
+			return fmt.Errorf("%s is not up: %w; its log is %s", p.Name, ctx.Err(), p.Log)
+		case <-tick.C:
+			if !p.IsUp(ctx) {
+				down = time.Now()
+			}
+		}
 	}
-	return err
+	return nil
 }
