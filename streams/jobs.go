@@ -38,7 +38,7 @@ func (s *Jobs) read(ctx context.Context, k job.Key) (r job.Record, found bool, e
 	if err != nil {
 		return job.Record{}, false, err
 	}
-	m, found, err := s.w.lastOnLeader(ctx, s.cfg.Names.jobsStream(p), s.cfg.Names.jobSubject(p, k))
+	m, found, err := s.w.last(ctx, s.cfg.Names.jobsStream(p), s.cfg.Names.jobSubject(p, k))
 	shrink(len(m.Data))
 	if err != nil || !found {
 		return job.Record{}, false, err

@@ -46,7 +46,7 @@ const (
 	crowd = 20_000
 	// batchMost and batchBytes bound what one batch has, and batchFirst the
 	// first one, before the size of the messages is known.
-	batchMost  = 200
+	batchMost  = 64
 	batchBytes = 1 << 20
 	batchFirst = 256 << 10
 	// questionsMost is how many messages of a crowd are asked for at once.

@@ -15,6 +15,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -29,7 +30,9 @@ type Config struct {
 	// Bytes is how much there is.
 	Bytes int64
 
-	// Patience is how long a request waits for room; 0 means [DefaultPatience].
+	// Patience is how long a request waits for room at most; 0 means
+	// [DefaultPatience]. Each waits for at least three quarters of it: those that came
+	// together do not give up together.
 	Patience time.Duration
 
 	// Watch is told what happens; nil is nobody. Its methods must not block, and
@@ -166,7 +169,7 @@ func (p *Pool) Take(ctx context.Context, name string, n int64) (took int64, err 
 	if p.watch != nil {
 		p.watch.Waits(name)
 	}
-	patience := time.NewTimer(p.patience)
+	patience := time.NewTimer(p.patience - rand.N(p.patience/4+1))
 	defer patience.Stop()
 	select {
 	case <-w.ready:
