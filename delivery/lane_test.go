@@ -66,7 +66,7 @@ func TestConnectionsAreReplaced(t *testing.T) {
 	})
 }
 
-// What a route holds beside its connections.
+// BenchmarkLane measures what a route holds beside its connections.
 func BenchmarkLane(b *testing.B) {
 	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
 	defer srv.Close()

@@ -23,14 +23,14 @@ const (
 	hdrRoute   = job.HeaderRoute
 	hdrAttempt = job.HeaderAttempt
 
-	// Of records and fires: when the job was redriven, if it was, and of fires
-	// when they were published by the timer's clock; in unix milliseconds.
+	// Records and fires have when the job was redriven, if it was, and fires when
+	// they were published by the timer's clock; in unix milliseconds.
 	hdrRedriven = "Belfry-Redriven"
 	hdrFired    = "Belfry-Fired"
 
-	// Of what a restore has written: "<run>:<number>", see restoreTag.
+	// Everything that a restore writes has "<run>:<number>", see restoreTag.
 	hdrRestore = "Belfry-Restore"
-	// Of a dead letter that a restore has written: when the fire died, in unix
+	// A dead letter that a restore has written has when the fire died, in unix
 	// milliseconds.
 	hdrDied = "Belfry-Died"
 )
@@ -47,8 +47,8 @@ const (
 	hdrMsgID            = "Nats-Msg-Id"
 	hdrKVOperation      = "KV-Operation"
 
-	// Of the answers to direct gets: the message before in the answer, and
-	// how many are left behind it.
+	// Answers to direct gets have the message before in the answer, and how many
+	// are left behind it.
 	hdrLastSequence = "Nats-Last-Sequence"
 	hdrNumPending   = "Nats-Num-Pending"
 )

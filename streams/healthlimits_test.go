@@ -94,7 +94,7 @@ func TestJetStreamIsOff(t *testing.T) {
 	}
 }
 
-// What is due and cannot be claimed, since the server has no storage left, is
+// A job that is due and cannot be claimed, since the server has no storage left, is
 // overdue.
 func TestNoStorageLeft(t *testing.T) {
 	t.Parallel()

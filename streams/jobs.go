@@ -33,12 +33,17 @@ type Jobs struct {
 // read returns the job's record as the leader has it. A deleted key is not
 // found, but its revision is returned, to write over.
 func (s *Jobs) read(ctx context.Context, k job.Key) (r job.Record, found bool, err error) {
+	return s.readBy(ctx, s.w.lastOnLeader, k)
+}
+
+// readBy is read with a way to ask for the newest message on a subject.
+func (s *Jobs) readBy(ctx context.Context, last func(ctx context.Context, stream, subject string) (stored, bool, error), k job.Key) (r job.Record, found bool, err error) {
 	p := partitionOf(k, s.partitions)
 	shrink, err := s.w.hold(ctx)
 	if err != nil {
 		return job.Record{}, false, err
 	}
-	m, found, err := s.w.last(ctx, s.cfg.Names.jobsStream(p), s.cfg.Names.jobSubject(p, k))
+	m, found, err := last(ctx, s.cfg.Names.jobsStream(p), s.cfg.Names.jobSubject(p, k))
 	shrink(len(m.Data))
 	if err != nil || !found {
 		return job.Record{}, false, err
@@ -68,7 +73,7 @@ func (s *Jobs) newPut(r job.Record, expect uint64) *put {
 // answers at first may have been the leader before it slept.
 func (s *Jobs) Get(ctx context.Context, k job.Key) (job.Record, error) {
 	for again := false; ; again = true {
-		r, found, err := s.read(ctx, k)
+		r, found, err := s.readBy(ctx, s.w.last, k)
 		switch {
 		case err != nil || found:
 			return r, err

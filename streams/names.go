@@ -56,7 +56,7 @@ func (n Names) fenceSubjects() string    { return n.subject("fence.*") }
 func (n Names) deadSubjects() string     { return n.subject("dead.>") }
 func (n Names) attemptsSubjects() string { return n.subject("attempts.>") }
 
-// What JetStream says of the fires that subscribers let pass or refused.
+// JetStream's words of the fires that subscribers let pass or refused are on these.
 func (n Names) unackedSubjects() string {
 	return "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES." + n.FiresStream() + ".*"
 }

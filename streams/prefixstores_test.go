@@ -94,7 +94,7 @@ func (f *fixture) exercise(n streams.Names) {
 	if diff := cmp.Diff([]string{"cancelled cancelled", "later scheduled", "native published", "rest dead"}, ids); diff != "" {
 		f.t.Errorf("%q: the jobs (-want +got):\n%s", n, diff)
 	}
-	// What a subscriber refuses comes back by an advisory.
+	// A fire that a subscriber refuses comes back by an advisory.
 	c, err := f.js.Consumer(ctx, n.FiresStream(), "db_n")
 	if err != nil {
 		f.t.Fatal(err)
@@ -140,7 +140,7 @@ func TestStoresWithPrefixesShareAServer(t *testing.T) {
 				}
 			}
 
-			// What is restored into one is the other's backup.
+			// One store restores the backup of another.
 			h := f.beside(streams.Config{Names: "third"})
 			h.restore(f.backup())
 			if got, want := len(h.backup()), len(f.backup()); got != want {

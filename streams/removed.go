@@ -117,7 +117,8 @@ func (s *Store) firesState(ctx context.Context, before firesState) (firesState, 
 	number, _ := strconv.ParseUint(probe.Header.Get(hdrProbe), 10, 64)
 	now.sawProbe(before, probe.Seq, number)
 	if now.standing() < int64(s.partitions)+1 {
-		// What is missing may have been purged after the state was read, which has it.
+		// A fence that is missing may have been purged after the state was read, which
+		// counts it.
 		if info, err = stream.Info(ctx); err != nil {
 			return now, err
 		}

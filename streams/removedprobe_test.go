@@ -85,7 +85,7 @@ func TestPurgeInTheMidstOfALook(t *testing.T) {
 	}
 }
 
-// What the state of FIRES says when there are probes.
+// The state of FIRES counts no probe as a fire.
 func TestRemovedFiresBesideProbes(t *testing.T) {
 	t.Parallel()
 	type state = streams.FiresState

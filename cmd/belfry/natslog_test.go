@@ -32,8 +32,8 @@ func TestClientLines(t *testing.T) {
 	}
 }
 
-// What the server repeats as long as something lasts, as a full disk, is logged once,
-// and again after a while. It is still what the server last said.
+// A line that the server repeats as long as something lasts, as a full disk, is logged
+// once, and again after a while. It is still what the server last said.
 func TestServerRepeatsItself(t *testing.T) {
 	t.Parallel()
 	var log logtest.Log

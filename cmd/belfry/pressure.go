@@ -55,8 +55,8 @@ func (p pressure) run(ctx context.Context) error {
 			if tight || was {
 				p.jobs.Brake(tight)
 			}
-			// What is held falls only as far as the collector has seen it. It has
-			// little to do: nearly all of it is bytes.
+			// The live heap falls only as far as the collector has seen it. A run has
+			// little to do: nearly all of the heap is bytes.
 			if (tight || p.jobs.Held() > p.jobs.Share()/2) && now.Sub(since) > collectAfter {
 				runtime.GC()
 			}

@@ -149,7 +149,7 @@ func TestEmptyFrames(t *testing.T) {
 				if n := paths.shared("/quiet", "/animal"); n > 0 {
 					t.Errorf("%d connections are shared by two routes", n)
 				}
-				// What the kernel had taken on both sides comes on top.
+				// The kernel's buffers on both sides come on top.
 				if n := most.Load(); n > 32<<20 {
 					t.Errorf("a connection took %d MiB until it was cut off", n>>20)
 				}

@@ -10,8 +10,8 @@ import (
 	"belfry/internal/job"
 )
 
-// What clients and proxies leave out of a path is no id for anything that is made,
-// and what was made with it can still be read.
+// Ids that clients and proxies leave out of a path are refused for anything new, and
+// what was made with them can still be read.
 func TestDotsAreNoIDs(t *testing.T) {
 	t.Parallel()
 	const body = `{"trigger_time":1667659342626,"route":"r"}`

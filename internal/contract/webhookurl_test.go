@@ -89,7 +89,7 @@ func afterScheme(url string) string {
 	return url
 }
 
-// What was stored before is still read, and sent as it was.
+// URLs that were stored before are still read, and sent as they were.
 func TestStoredWebhookURLIsMended(t *testing.T) {
 	t.Parallel()
 	key := job.RouteKey{DB: "db", ID: "r"}

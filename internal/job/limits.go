@@ -40,7 +40,7 @@ func CheckID(field, id string) error {
 
 // CheckNewID is [CheckID] of an id that something is made with: those that clients
 // and proxies take for a step in a path, and leave out, could not be asked for.
-// What older versions have made with them stays.
+// Things that older versions have made with them stay.
 func CheckNewID(field, id string) error {
 	if err := CheckID(field, id); err != nil {
 		return err
