@@ -9,6 +9,9 @@ import (
 	"belfry/internal/room"
 )
 
+// TurnPatience is how long [Config.Admit] may take.
+const TurnPatience = 5 * time.Second
+
 // probes are the paths that are answered however crowded it is.
 var probes = []string{"/healthz", "/readyz"}
 

@@ -5,6 +5,8 @@ import (
 	"io"
 	"net/http"
 	"time"
+
+	"belfry/internal/room"
 )
 
 // A client may send a body to its end before it looks for the answer. A connection
@@ -42,9 +44,9 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// halfClosedTime is how long a request goes on whose client has shut its side:
-// longer than the store may take for one.
-const halfClosedTime = DefaultTimeout + time.Second
+// halfClosedTime is how long a request goes on whose client has shut its side. It may
+// wait for its turn, for memory, and for the store before it has its answer.
+const halfClosedTime = TurnPatience + room.DefaultPatience + DefaultTimeout + 2*time.Second
 
 // untilAnswered has a request answered whose client has shut its side after sending
 // it. Over HTTP/1 net/http takes that for a client that has left, and ends the
@@ -67,6 +69,15 @@ func untilAnswered(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// untilWritten lets a request of any length go on after its client has shut its side.
+// A client that has left is noticed in reading the body and in writing the answer.
+func untilWritten(r *http.Request) *http.Request {
+	if r.ProtoMajor != 1 {
+		return r
+	}
+	return r.WithContext(context.WithoutCancel(r.Context()))
 }
 
 // leftUnread reports whether something of the body of a request is left for which

@@ -7,13 +7,15 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"belfry/api"
 )
 
 // spareConnections are beyond --max-connections: on those a request comes in, so
 // that a probe can be told from others, and answered. Others wait there for a turn.
 const (
 	spareConnections = 64
-	turnPatience     = 5 * time.Second
+	turnPatience     = api.TurnPatience
 	// unusedTime is how long a connection may be without a request before it counts
 	// as idle.
 	unusedTime = time.Second
