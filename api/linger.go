@@ -15,6 +15,7 @@ import (
 const (
 	lingerTime   = 30 * time.Second
 	lingerIdle   = 5 * time.Second // without a byte
+	lingerBrief  = time.Second     // of a request that has no turn
 	lingerExpect = time.Second     // without the first byte of a client that was told not to send any
 	lingerBytes  = 128 << 20
 
@@ -29,6 +30,7 @@ type body struct {
 	io.ReadCloser
 	ended   bool
 	refused bool
+	brief   bool // the rest is read for a moment only
 }
 
 // refuseRest has the answer sent before the rest of the body is read.
@@ -100,6 +102,9 @@ func linger(w http.ResponseWriter, r *http.Request) {
 		idle = lingerExpect
 	}
 	end := time.Now().Add(lingerTime)
+	if b, ok := r.Body.(*body); ok && b.brief {
+		end = time.Now().Add(lingerBrief)
+	}
 	buf := make([]byte, 32<<10)
 	for read := 0; read < lingerBytes; {
 		deadline := time.Now().Add(idle)
