@@ -52,7 +52,7 @@ type guest struct {
 	has   bool // it has its turn
 	leave chan struct{}
 	told  bool // to leave
-	waits bool // for its turn
+	waits int  // how many of its requests wait for its turn
 	gone  bool
 }
 
@@ -99,14 +99,14 @@ func (c *apiConnections) makeRoom() {
 		return
 	}
 	for _, g := range c.all {
-		if g.waits && !g.told {
+		if g.waits > 0 && !g.has && !g.told {
 			g.told = true
 			close(g.leave)
 			return
 		}
 	}
 	for _, g := range c.all {
-		if !g.has && !g.idle && !g.waits && time.Since(g.since) >= spareTime {
+		if !g.has && !g.idle && g.waits == 0 && time.Since(g.since) >= spareTime {
 			c.drop(g)
 			go g.Conn.Close()
 			return
@@ -234,11 +234,12 @@ func awaitTurn(ctx context.Context) error {
 	}
 	c := g.of
 	c.mu.Lock()
-	g.waits = !g.has
+	g.waits++
 	c.mu.Unlock()
 	defer func() {
 		c.mu.Lock()
-		g.waits, g.since = false, time.Now() // it may need a moment to be answered
+		g.waits--
+		g.since = time.Now() // it may need a moment to be answered
 		c.mu.Unlock()
 	}()
 	patience := time.NewTimer(turnPatience)

@@ -97,7 +97,7 @@ func (p *pressure) look(now time.Time) {
 	if p.tight || was {
 		p.jobs.Brake(p.tight)
 	}
-	if p.pause == 0 || max(live-p.found, p.found-live) > p.limit/20 {
+	if p.pause == 0 || max(live-p.found, p.found-live) > p.limit/50 {
 		p.found, p.pause = live, collectAfter
 	}
 	// The live heap falls only as far as the collector has seen it. While large jobs
