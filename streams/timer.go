@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/singleflight"
 	limits "golang.org/x/time/rate"
 
+	"belfry/internal/loglimit"
 	"belfry/internal/panics"
 )
 
@@ -93,8 +94,7 @@ type timer struct {
 	starting sync.Mutex // guards drained
 	drained  bool       // nothing is started any more
 
-	trouble limits.Sometimes  // bounds what is logged of it
-	clocks  *limits.Sometimes // and of moments too far ahead
+	clocks *limits.Sometimes // bounds what is logged of moments too far ahead
 }
 
 // claimResult tells the loop of a claim that was not made. One that was made
@@ -104,9 +104,9 @@ type claimResult struct {
 	moved bool // the record has another revision; else try again
 }
 
-// complain logs that something cannot go on yet, at most once a second: in an
-// outage it is the same for every job that is due. Of a stream that takes no writes
-// the log has been told.
+// complain logs that something cannot go on yet, once a second: in an outage it is
+// the same for every job that is due. Of a stream that takes no writes the log has
+// been told.
 func (t *timer) complain(why string, args ...any) {
 	if slices.ContainsFunc(args, func(arg any) bool {
 		err, is := arg.(error)
@@ -114,7 +114,7 @@ func (t *timer) complain(why string, args ...any) {
 	}) {
 		return
 	}
-	t.trouble.Do(func() { t.log.Warn(why, args...) })
+	loglimit.Warn(t.log, why, args...)
 }
 
 // maxFiring bounds the fires under way.
@@ -129,7 +129,6 @@ func newTimer(s *Store, partition int) *timer {
 		jobs: s.own, routes: s.routes.cache, dead: s.dead, inboxes: s.inboxes,
 		breakers: s.breakers, rates: s.rates, inFlight: s.inFlight(),
 		meter:   newMeter(s.cfg.Metrics, partition, s.cfg.Now()),
-		trouble: limits.Sometimes{Interval: time.Second},
 		clocks:  newClockTrouble(),
 		loads:   make(chan loaded, maxLoading),
 		permits: make(chan permitted),
