@@ -79,6 +79,7 @@ func (t *timer) doubt(ctx context.Context, why string) {
 	loglimit.Warn(t.log, "in doubt about the last fires; taking a new fence", "partition", t.partition, "why", why)
 	t.meter.Doubted()
 	t.tenure = tenure{}
+	t.idle.set(InDoubt, why)
 	t.owning.Store(false)
 	if t.now().Sub(t.began) > calmTenure {
 		t.pace.Reset()

@@ -21,6 +21,9 @@ func (t *timer) own(ctx context.Context) (tenure, bool) {
 			t.meter.FenceTaken()
 			return ten, true
 		}
+		if ctx.Err() == nil {
+			t.idle.noFence(err)
+		}
 		if !isTold(err) {
 			loglimit.Warn(t.log, "couldn't take the partition yet", "partition", t.partition, "error", err)
 		}

@@ -66,6 +66,7 @@ type timer struct {
 	finisher  finisher                  // of those that are published
 	book      atomic.Pointer[claimBook] // the agenda's
 	owning    atomic.Bool               // whether tenure is set, for others to ask
+	idle      idleness                  // why it is not
 	unleased  atomic.Bool               // it is free and ours to take, and its lease cannot be written
 	doubts    doubts                    // about our fires
 	asking    singleflight.Group        // for what a fire was refused
