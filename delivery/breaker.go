@@ -9,6 +9,7 @@ import (
 	"github.com/sony/gobreaker/v2"
 
 	"belfry/internal/job"
+	"belfry/internal/loglimit"
 )
 
 // When a breaker trips: after so many failures in a row, or when nearly all of
@@ -117,6 +118,6 @@ func (w *worker) tried(b *breaker, alive bool, began, ended time.Time) {
 		w.Log.Info("the endpoint of a route is back", "db", b.route.DB, "route", b.route.ID)
 	}
 	if err != nil {
-		w.Log.Warn("the other nodes don't know how the breaker of a route stands", "db", b.route.DB, "route", b.route.ID, "error", err)
+		loglimit.Warn(w.Log, "the other nodes don't know how the breaker of a route stands", "db", b.route.DB, "route", b.route.ID, "error", err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 
 	"belfry/internal/job"
+	"belfry/internal/loglimit"
 	"belfry/internal/metrics"
 )
 
@@ -64,7 +65,7 @@ func (w *worker) deliver(h job.Handover, b *breaker, posted func()) {
 	defer cancel()
 	standing, rec, err := w.Jobs.Standing(ctx, h.Fire)
 	if err != nil {
-		w.log(h).Warn("the standing of a fire is not known", "error", err)
+		loglimit.Warn(w.log(h), "the standing of a fire is not known", "error", err)
 		return
 	}
 	switch standing {
@@ -118,7 +119,7 @@ func (w *worker) try(lookups context.Context, h job.Handover, rec job.Record, b 
 		return
 	}
 	if err != nil {
-		w.log(h).Warn("the route of a fire could not be read", "error", err)
+		loglimit.Warn(w.log(h), "the route of a fire could not be read", "error", err)
 		return
 	}
 	started := w.Now()
@@ -196,12 +197,12 @@ func (w *worker) settle(h job.Handover, res job.Result) {
 	}
 	tell := func(err error, _ time.Duration) {
 		if !repeated {
-			w.log(h).Warn("the result of a try is not written yet", "error", err)
+			loglimit.Warn(w.log(h), "the result of a try is not written yet", "error", err)
 		}
 		repeated = true
 	}
 	if err := backoff.RetryNotify(finish, backoff.WithContext(storeBackOff(), ctx), tell); err != nil {
-		w.log(h).Error("the result of a try could not be written; the try will be repeated", "error", err)
+		loglimit.Error(w.log(h), "the result of a try could not be written; the try will be repeated", "error", err)
 		return
 	}
 	w.ack(h)
@@ -219,7 +220,7 @@ func (w *worker) bury(h job.Handover, res job.Result) {
 	ctx, cancel := context.WithTimeout(w.writes, writeTime)
 	defer cancel()
 	if err := w.Jobs.Bury(ctx, h.Fire, res); err != nil {
-		w.log(h).Warn("a fire could not be written to DEAD", "error", err)
+		loglimit.Warn(w.log(h), "a fire could not be written to DEAD", "error", err)
 		return
 	}
 	w.ack(h)

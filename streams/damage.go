@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/fault"
+	"belfry/internal/loglimit"
 )
 
 // lastNote bounds what a stop notes; without it a damaged tail may go unseen.
@@ -31,14 +32,14 @@ func (s *Store) Keep(ctx context.Context) error {
 		case <-tick.C:
 			err := errors.Join(s.note(ctx), s.growLater(ctx))
 			if err != nil && ctx.Err() == nil && !failed {
-				s.cfg.Log.Warn(noteFailed, "error", err)
+				loglimit.Warn(s.cfg.Log, noteFailed, "error", err)
 			}
 			failed = err != nil
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastNote)
 			defer cancel()
 			if err := s.note(last); err != nil {
-				s.cfg.Log.Warn(noteFailed, "error", err)
+				loglimit.Warn(s.cfg.Log, noteFailed, "error", err)
 			}
 			return nil
 		}
@@ -128,7 +129,7 @@ func (s *Store) checkDamage(ctx context.Context, recreated []string) error {
 		return changed || accepted
 	})
 	if err != nil { // as on a full disk, where a start may help
-		s.cfg.Log.Warn(noteFailed, "error", err)
+		loglimit.Warn(s.cfg.Log, noteFailed, "error", err)
 	}
 	switch {
 	case accepted:

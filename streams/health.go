@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
+	"belfry/internal/loglimit"
 	"belfry/internal/metrics"
 )
 
@@ -196,17 +198,23 @@ func (h *health) goesDown(stream string, s *streamHealth, kind writeAnswer) {
 	}
 	s.down = true
 	h.metrics.Writable(stream, false)
-	h.log.Error("writes to a stream do not work; Belfry goes on by itself when they do", "stream", stream, "reason", s.why, "do", adviceFor(kind, s.failed))
+	// One reason commonly holds for all streams, and /readyz and a metric name each.
+	why, _, _ := strings.Cut(s.why, theServerSays)
+	ctx := loglimit.Cause(loglimit.Named(context.Background(), "writes to a stream do not work: "+why))
+	h.log.ErrorContext(ctx, "writes to a stream do not work; Belfry goes on by itself when they do", "stream", stream, "reason", s.why, "do", adviceFor(kind, s.failed))
 }
 
 // works takes in a successful write; h.mu is held.
 func (h *health) works(stream string, s *streamHealth) {
 	if s.down {
 		h.metrics.Writable(stream, true)
-		h.log.Info("writes to the stream work again", "stream", stream, "after", h.now().Sub(s.since).Round(time.Millisecond))
+		loglimit.Info(h.log, "writes to the stream work again", "stream", stream, "after", h.now().Sub(s.since).Round(time.Millisecond))
 	}
 	s.failed, s.since, s.size, s.down, s.silent, s.why = nil, time.Time{}, 0, false, false, ""
 }
+
+// theServerSays stands between a reason and the server's own line about a stream.
+const theServerSays = "; the server says: "
 
 // words are the server's own of why a write fails, as far as it has any.
 func (h *health) words(stream string, err error, kind writeAnswer) string {
@@ -223,7 +231,7 @@ func (h *health) words(stream string, err error, kind writeAnswer) string {
 	}
 	lines := strings.Split(h.reason(stream), "; ")
 	if last := lines[len(lines)-1]; strings.Contains(last, stream) || strings.Contains(last, "JetStream") {
-		return why + "; the server says: " + last
+		return why + theServerSays + last
 	}
 	return why
 }

@@ -14,9 +14,15 @@ import (
 func (t *timer) run(ctx context.Context) {
 	t.work, t.stopWork = context.WithCancel(context.WithoutCancel(ctx))
 	defer t.drain()
-	if t.routes.wait(ctx) != nil || t.breakers.wait(ctx) != nil {
+	t.idle.set(WaitsForRoutes, "")
+	if t.routes.wait(ctx) != nil {
 		return // stopped before it began
 	}
+	t.idle.set(WaitsForBreakers, "")
+	if t.breakers.wait(ctx) != nil {
+		return
+	}
+	t.idle.set(NotOrdered, "")
 	following, stop := context.WithCancel(ctx)
 	defer stop()
 	t.follow(following)
@@ -87,9 +93,13 @@ func (t *timer) run(ctx context.Context) {
 
 // step does what the agenda has for this moment.
 func (t *timer) step(ctx context.Context) {
-	if t.next != nil && t.seen >= t.next.mark {
+	switch {
+	case t.next == nil:
+	case t.seen >= t.next.mark:
 		t.begin(*t.next)
 		t.next = nil
+	default:
+		t.idle.reads(t.seen, t.next.mark)
 	}
 	t.finishSome(len(t.releases) > 0)
 	t.letGo()

@@ -281,14 +281,14 @@ func (s *Store) Ready(ctx context.Context) error {
 	if amiss := append(s.health.amiss(), s.audit.amiss()...); len(amiss) > 0 {
 		return fmt.Errorf("%w: %s", job.ErrUnavailable, strings.Join(amiss, "; "))
 	}
+	for _, nc := range []*nats.Conn{s.nc, s.work.nc, s.requests.nc} {
+		if !nc.IsConnected() {
+			return fmt.Errorf("%w: %w; Belfry goes on by itself when a server answers", job.ErrUnavailable, errNotConnected)
+		}
+	}
 	for _, stream := range []string{s.cfg.Names.jobsStream(0), s.cfg.Names.FiresStream()} {
 		if _, err := s.js.Stream(ctx, stream); err != nil {
 			return fmt.Errorf("%w: stream %s: %v", job.ErrUnavailable, stream, whyNotReady(err))
-		}
-	}
-	for _, other := range []*nats.Conn{s.work.nc, s.requests.nc} {
-		if !other.IsConnected() {
-			return fmt.Errorf("%w: %w", job.ErrUnavailable, errNotConnected)
 		}
 	}
 	for _, t := range s.timers {
