@@ -85,10 +85,11 @@ func (b *breaker) note(alive bool) (trip bool) {
 	return true
 }
 
-// mayTry reports whether the breaker lets a try through.
-func (w *worker) mayTry(b *breaker, now time.Time) bool {
+// mayTry reports whether the breaker lets a try through. After its pause the timer
+// lets out one fire at a time, so those that wait here since before go back.
+func (w *worker) mayTry(b *breaker, now time.Time, p *putOffs) bool {
 	until, tripped := w.Breakers.Tripped(b.route)
-	return !tripped || !now.Before(until)
+	return !tripped || !p.waited() && !now.Before(until)
 }
 
 // tried tells the breaker how a try went that began and ended at these times. One
