@@ -61,6 +61,7 @@ func (p *putOffs) next(r job.Route) (wait time.Duration, back bool) {
 // another go, or its result is settled. A shutdown leaves it to be handed out again.
 func (w *worker) putOff(h job.Handover, rec job.Record, b *breaker, p *putOffs, r job.Route, cause string) (again bool) {
 	w.shortage.putOff(w.Log, cause, w.Now())
+	w.webhook.lanes.relieve()
 	wait, back := p.next(r)
 	for end := time.Now().Add(wait); ; {
 		pause(w.stopping, min(time.Until(end), lookEvery))
