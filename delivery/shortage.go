@@ -22,6 +22,9 @@ var shortages = []syscall.Errno{
 func shortageIn(err error) (syscall.Errno, bool) {
 	dns, isDNS := errors.AsType[*net.DNSError](err)
 	for _, e := range shortages {
+		if isDNS && e == syscall.EADDRNOTAVAIL {
+			continue // see [errNoSource]: of a name server it says the same, for ever
+		}
 		// A resolver keeps only the text of what kept it from asking.
 		if errors.Is(err, e) || isDNS && strings.HasSuffix(dns.Err, e.Error()) {
 			return e, true

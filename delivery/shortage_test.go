@@ -207,6 +207,24 @@ func TestStopWhileTriesArePutOff(t *testing.T) {
 	})
 }
 
+// A name server that this machine has no address to call from is no shortage: a
+// resolver with several of them keeps the text of the last one's error.
+func TestNameServerThatNoSourceReaches(t *testing.T) {
+	t.Parallel()
+	// Of the documentation's network; the first one answers SERVFAIL.
+	const server = "[2001:db8::53]:53"
+	for _, err := range []error{
+		&net.DNSError{Err: "dial udp " + server + ": connect: cannot assign requested address", Name: "h.example", Server: server},
+		&net.DNSError{Err: "dial tcp " + server + ": connect: cannot assign requested address", Name: "h.example", Server: server,
+			UnwrapErr: os.NewSyscallError("connect", syscall.EADDRNOTAVAIL)},
+	} {
+		out := delivery.ErrorOutcome(&net.OpError{Op: "dial", Net: "tcp", Err: err}, 0)
+		if want := delivery.NewOutcome(delivery.Failed, "dns error"); out != want {
+			t.Errorf("%v: got %+v, want %+v", err, out, want)
+		}
+	}
+}
+
 // The system says EADDRNOTAVAIL also where it has no address to call from, as
 // for IPv6 without any. This does not pass, so it counts as any failed try.
 func TestAddressThatNoSourceReaches(t *testing.T) {
