@@ -55,6 +55,7 @@ func (l *lane) send(req *http.Request) (res *http.Response, done func(), err err
 		case refused < maxRefused && unseen(err):
 			pause(req.Context(), refusedWait(refused))
 			refused++
+			t = l.transport() // another one by now, if the receiver wants HTTP/1.1
 		case !again && s.unanswered(err):
 			again = true
 			l.renew(t)
@@ -128,8 +129,10 @@ func (s *sending) unanswered(err error) bool {
 	if !s.got || s.byte || errors.Is(err, errFlood) {
 		return false
 	}
-	// A receiver that resets one request has not closed its connection.
-	if _, reset := errors.AsType[http2.StreamError](err); reset || unrepeated(err) != "" {
+	// A receiver that resets one request has not closed its connection, and one that
+	// breaks the protocol had its connection closed here.
+	_, reset := errors.AsType[http2.StreamError](err)
+	if reset || unrepeated(err) != "" || strings.HasPrefix(bare(err), "connection error: ") {
 		return false
 	}
 	// A transport has words of its own for a connection that was closed between two
@@ -153,7 +156,7 @@ func wantsHTTP1(err error) bool {
 		return e.Code == http2.ErrCodeHTTP11Required
 	}
 	// The text ends with words of the receiver's, quoted.
-	said, _, _ := strings.Cut(err.Error(), ", debug=")
+	said, _, _ := strings.Cut(bare(err), ", debug=")
 	return strings.Contains(said, "http2: ") && strings.Contains(said, "GOAWAY") && strings.HasSuffix(said, http2.ErrCodeHTTP11Required.String())
 }
 
@@ -180,13 +183,18 @@ func unseen(err error) bool {
 // it had the body again. It keeps the text alone, which has no words of the
 // receiver's; empty is that it would not.
 func unrepeated(err error) string {
-	if u, ok := errors.AsType[*url.Error](err); ok {
-		err = u.Err // its text has the URL, which may read like anything
-	}
-	if why, ok := strings.CutPrefix(err.Error(), "http2: Transport: cannot retry err ["); ok {
+	if why, ok := strings.CutPrefix(bare(err), "http2: Transport: cannot retry err ["); ok {
 		return why
 	}
 	return ""
+}
+
+// bare returns an error's text without the URL, which may read like anything.
+func bare(err error) string {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		err = u.Err
+	}
+	return err.Error()
 }
 
 // drain reads the rest of an answer so that its connection can be used again, up
