@@ -16,3 +16,6 @@ func (a Agenda) ObserveLarge(r job.Record, bytes int) {
 
 // Hungry reports whether records wait for room.
 func (a Agenda) Hungry() bool { return a.a.heavies.hungry() }
+
+// Ready counts the records that are loaded and wait for their time.
+func (a Agenda) Ready() int { return a.a.ready.Len() }
