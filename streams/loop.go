@@ -97,10 +97,7 @@ func (t *timer) step(ctx context.Context) {
 	if !t.active() {
 		return
 	}
-	for _, seq := range t.agenda.toLoad(t.now()) {
-		t.beginLoad(seq)
-	}
-	t.hungry.Store(t.agenda.heavies.hungry())
+	t.loadSome()
 	if !t.mayFire() {
 		return
 	}
@@ -118,6 +115,16 @@ func (t *timer) step(ctx context.Context) {
 		}
 		t.fire(r, ten)
 	}
+}
+
+// loadSome begins to load what the agenda wants. Room that is given back while it asks
+// wakes the loop again: it may have been refused just before.
+func (t *timer) loadSome() {
+	t.hungry.Store(true)
+	for _, seq := range t.agenda.toLoad(t.now()) {
+		t.beginLoad(seq)
+	}
+	t.hungry.Store(t.agenda.heavies.hungry())
 }
 
 // finishSome writes the ends of published fires, if it is time for it.
