@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"context"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -17,7 +18,7 @@ type LoadingLoop struct {
 
 // NewLoadingLoop makes one whose large jobs take room, the only one of its node.
 func NewLoadingLoop(pool *room.Pool) LoadingLoop {
-	t := &timer{w: &writer{}, ended: make(chan struct{}, 1), inFlight: inFlight{pool, 1}}
+	t := &timer{w: &writer{}, ended: make(chan struct{}, 1), inFlight: inFlight{pool, 1}, wanted: true, stopTake: func() {}}
 	t.agenda = newAgenda(func(job.RouteKey) opening { return opening{out: unlimited} })
 	t.agenda.heavies.room = t.inFlight
 	pool.OnFreed((&Store{timers: []*timer{t}}).roomFreed)
@@ -31,6 +32,12 @@ func (l LoadingLoop) LoadSome(now time.Time, do func()) (n int) {
 	l.t.w.ask = func(*nats.Msg, func(*nats.Msg, error)) { n++; do() }
 	l.t.loadSome()
 	return n
+}
+
+// GiveUp orders the loop to release its partition.
+func (l LoadingLoop) GiveUp(ctx context.Context) {
+	l.t.obey(ctx, order{done: make(chan struct{})})
+	l.t.step(ctx)
 }
 
 // Woken reports whether the loop was told to look again since the last time.

@@ -44,6 +44,15 @@ func (t *timer) beginLoad(seq uint64) {
 	})
 }
 
+// unloadIdle lets go of what is loaded for a partition that is not ours any more, whose
+// room others need. What its claims hold they give back themselves.
+func (t *timer) unloadIdle() {
+	if !t.wanted {
+		t.hungry.Store(false)
+		t.agenda.putBack()
+	}
+}
+
 // load reads the record at seq. That it is gone only the leader is believed, and
 // only if it has a later one: one that was cut off may not have seen it yet.
 func (t *timer) load(ctx context.Context, seq uint64) loaded {

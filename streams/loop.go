@@ -95,6 +95,7 @@ func (t *timer) step(ctx context.Context) {
 	t.letGo()
 	t.meter.look(t.agenda, t.owns(), t.wanted || t.unleased.Load(), t.now())
 	if !t.active() {
+		t.unloadIdle()
 		return
 	}
 	t.loadSome()
