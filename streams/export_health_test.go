@@ -42,3 +42,25 @@ var ErrTimeout = errTimeout
 
 // CheckEmpty is what a restore asks first.
 func (s *Store) CheckEmpty(ctx context.Context) error { return s.backups.checkEmpty(ctx) }
+
+// OnAnswered has f called when the stream is silent no more.
+func (t *Health) OnAnswered(f func()) { t.h.answered = f }
+
+// Silence has the store take a stream for silent until [Store.Answered]. No probe of it
+// is sent any more. Call it while no write to the stream is under way.
+func (s *Store) Silence(stream string) {
+	h := s.health
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	state := h.all[stream]
+	state.failed, state.since, state.tried = errTimeout, h.now(), h.now().Add(time.Hour)
+	h.goesDown(stream, state, noAnswer)
+}
+
+// Answered has it hear of a stored write to that stream.
+func (s *Store) Answered(stream string) {
+	s.health.mu.Lock()
+	s.health.all[stream].asked++
+	s.health.mu.Unlock()
+	s.health.ended(stream, 1<<20, nil)
+}

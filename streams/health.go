@@ -34,6 +34,8 @@ type health struct {
 
 	probeAfter time.Duration
 
+	answered func() // called when a stream is silent no more; must not block
+
 	mu  sync.Mutex // guards what follows
 	all map[string]*streamHealth
 }
@@ -153,6 +155,7 @@ func (h *health) ended(stream string, size int, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s := h.all[stream]
+	defer h.tellAnswered(s, s.silent)
 	s.asked--
 	if kind == saysNothing || kind == saysOfMessage {
 		return // a server that cannot store still compares
@@ -170,6 +173,13 @@ func (h *health) ended(stream string, size int, err error) {
 		s.silent = false
 	default:
 		h.fails(stream, s, size, err, kind, now)
+	}
+}
+
+// tellAnswered tells that a stream is silent no more, if it was; h.mu is held.
+func (h *health) tellAnswered(s *streamHealth, was bool) {
+	if was && !s.silent && h.answered != nil {
+		h.answered()
 	}
 }
 

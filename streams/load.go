@@ -44,10 +44,10 @@ func (t *timer) beginLoad(seq uint64) {
 	})
 }
 
-// unloadIdle lets go of what is loaded for a partition that is not ours any more, whose
-// room others need. What its claims hold they give back themselves.
+// unloadIdle lets go of what is loaded for a partition that is not ours any more, or that
+// takes no claims, since others need the room. Claims give back theirs by themselves.
 func (t *timer) unloadIdle() {
-	if !t.wanted {
+	if !t.wanted || t.stalled() {
 		t.hungry.Store(false)
 		t.agenda.putBack()
 	}

@@ -137,8 +137,9 @@ func (t *timer) finishSome(hurry bool) {
 }
 
 // active reports whether there is anything to be done for jobs: not on standby, nor
-// while nobody is there to ask. A reconnect wakes the loop.
-func (t *timer) active() bool { return t.wanted && t.w.nc.IsConnected() }
+// while nobody is there to ask or no claim can be written. A reconnect wakes the loop,
+// and so does an answer to a write.
+func (t *timer) active() bool { return t.wanted && t.w.nc.IsConnected() && !t.stalled() }
 
 // mayFire reports whether claims may be made.
 func (t *timer) mayFire() bool { return t.tenure.fence > 0 && !t.holds.any() }

@@ -32,6 +32,7 @@ type timer struct {
 
 	inboxes *Inboxes
 	meter   meter
+	health  *health
 
 	breakers *Breakers
 	rates    *rates
@@ -126,7 +127,7 @@ const shutdownPatience = 2 * time.Second
 func newTimer(s *Store, partition int) *timer {
 	t := &timer{
 		partition: partition, cfg: s.cfg, log: s.cfg.Log, now: s.cfg.Now, js: s.js, w: s.own.w,
-		jobs: s.own, routes: s.routes.cache, dead: s.dead, inboxes: s.inboxes,
+		jobs: s.own, routes: s.routes.cache, dead: s.dead, inboxes: s.inboxes, health: s.health,
 		breakers: s.breakers, rates: s.rates, inFlight: s.inFlight(),
 		meter:   newMeter(s.cfg.Metrics, partition, s.cfg.Now()),
 		trouble: limits.Sometimes{Interval: time.Second},
