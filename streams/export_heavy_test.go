@@ -19,3 +19,9 @@ func (a Agenda) Hungry() bool { return a.a.heavies.hungry() }
 
 // Ready counts the records that are loaded and wait for their time.
 func (a Agenda) Ready() int { return a.a.ready.Len() }
+
+// LargePulls counts the routes of which large fires are expected.
+func (in *Inboxes) LargePulls() (n int) {
+	in.large.Range(func(any, any) bool { n++; return true })
+	return n
+}
