@@ -34,7 +34,7 @@ type health struct {
 
 	probeAfter time.Duration
 
-	answered func() // called when a stream is silent no more; must not block
+	better func() // called when a stream is silent or down no more; must not block
 
 	mu  sync.Mutex // guards what follows
 	all map[string]*streamHealth
@@ -155,7 +155,7 @@ func (h *health) ended(stream string, size int, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s := h.all[stream]
-	defer h.tellAnswered(s, s.silent)
+	defer h.tellBetter(s, s.silent, s.down)
 	s.asked--
 	if kind == saysNothing || kind == saysOfMessage {
 		return // a server that cannot store still compares
@@ -176,10 +176,10 @@ func (h *health) ended(stream string, size int, err error) {
 	}
 }
 
-// tellAnswered tells that a stream is silent no more, if it was; h.mu is held.
-func (h *health) tellAnswered(s *streamHealth, was bool) {
-	if was && !s.silent && h.answered != nil {
-		h.answered()
+// tellBetter tells that a stream is silent or down no more, if it was; h.mu is held.
+func (h *health) tellBetter(s *streamHealth, wasSilent, wasDown bool) {
+	if h.better != nil && (wasSilent && !s.silent || wasDown && !s.down) {
+		h.better()
 	}
 }
 

@@ -104,7 +104,7 @@ func (t *timer) step(ctx context.Context) {
 	}
 	t.askPermits()
 	ten := t.tenure
-	for _, r := range t.agenda.toFire(t.now(), t.room()) {
+	for _, r := range t.toFire() {
 		if _, unsettled := t.unsettled[r.Revision]; unsettled {
 			t.inFlight.give(r)
 			t.agenda.failed(r.Revision, t.now().Add(time.Second))
@@ -144,9 +144,6 @@ func (t *timer) active() bool { return t.wanted && t.w.nc.IsConnected() && !t.st
 // mayFire reports whether claims may be made.
 func (t *timer) mayFire() bool { return t.tenure.fence > 0 && !t.holds.any() }
 
-// room is how many more fires may begin.
-func (t *timer) room() int { return maxFiring - int(t.firing.Load()) }
-
 // untilNext is how long nothing is to be done: at most a second, so that a
 // step of the clock or a suspended machine delays nothing for longer.
 func (t *timer) untilNext() time.Duration {
@@ -156,7 +153,7 @@ func (t *timer) untilNext() time.Duration {
 		wait = min(wait, at.Sub(now))
 	}
 	due := int64(0)
-	if at := t.agenda.nextFire(); active && !at.IsZero() && t.mayFire() && t.room() > 0 {
+	if at := t.agenda.nextFire(); active && !at.IsZero() && t.mayFire() && t.mayFireMore() {
 		wait = min(wait, at.Sub(now))
 		due = at.UnixMilli()
 	}

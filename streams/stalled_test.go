@@ -1,9 +1,11 @@
 package streams_test
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -67,11 +69,54 @@ func TestSilentJobsStreamIsWaitedFor(t *testing.T) {
 	eventually(t, "all room is given back", func() bool { return pool.Held() == 0 })
 }
 
+// While the jobs stream refuses what is written, few claims are tried, and all jobs fire
+// when it takes them.
+func TestRefusingJobsStreamIsTriedSeldom(t *testing.T) {
+	t.Parallel()
+	const jobs = 200
+	var ahead atomic.Int64
+	f := open(t, streams.Config{Now: func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }})
+	var mu sync.Mutex // guards tried
+	var tried []time.Time
+	var works atomic.Bool
+	f.Intercept(func(ctx context.Context, m *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {
+		if m.Header.Get("Belfry-Status") == string(job.Firing) && !works.Load() {
+			mu.Lock()
+			defer mu.Unlock()
+			tried = append(tried, time.Now())
+			return nil, streamIsFull
+		}
+		return send(ctx, m)
+	})
+	f.route("r", job.NATS)
+	f.run()
+	for i := range jobs {
+		f.create(newJob(fmt.Sprint(i), "r", time.Now().Add(time.Hour)))
+	}
+	f.Refuse("KV_jobs_0", streamIsFull)
+	ahead.Store(int64(2 * time.Hour))
+	const rounds = 3
+	eventually(t, "claims are tried", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(tried) > rounds*streams.FewClaims
+	})
+	mu.Lock()
+	took := tried[rounds*streams.FewClaims].Sub(tried[0])
+	mu.Unlock()
+	if took < (rounds-1)*time.Second {
+		t.Errorf("%d claims are tried in %v, want %d a second", rounds*streams.FewClaims, took, streams.FewClaims)
+	}
+	works.Store(true)
+	f.Answered("KV_jobs_0")
+	f.firedOnce(jobs)
+}
+
 // Whoever waits for a silent stream is told of the first answer, also of a refusal.
 func TestAnswersOfASilentStreamAreTold(t *testing.T) {
 	for _, answer := range []error{nil, streamIsFull} {
 		h, told := streams.NewHealth(streams.Config{Log: slog.New(slog.DiscardHandler)}), 0
-		h.OnAnswered(func() { told++ })
+		h.OnBetter(func() { told++ })
 		ended, err := h.Began()
 		if err != nil {
 			t.Fatal(err)

@@ -53,10 +53,11 @@ type timer struct {
 	pace        backoff.BackOff // of tenures that end in doubt at once
 	// unsettled are the claims of other epochs that are being looked into.
 	unsettled map[uint64]struct{}
-	next      *tenure // taken, but the tail has not reached its mark
-	lookAgain bool    // fires that may be gone could not be looked for
-	wanted    bool    // we are to own the partition, and do or try to
-	holds     holds   // for the sake of restores
+	next      *tenure   // taken, but the tail has not reached its mark
+	triedFew  time.Time // when claims were last tried on a stream that refuses them
+	lookAgain bool      // fires that may be gone could not be looked for
+	wanted    bool      // we are to own the partition, and do or try to
+	holds     holds     // for the sake of restores
 
 	releases []chan struct{} // closed once the last fires are through
 
