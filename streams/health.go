@@ -36,6 +36,8 @@ type health struct {
 
 	probeAfter time.Duration
 
+	better func() // called when a stream is silent or down no more; must not block
+
 	mu  sync.Mutex // guards what follows
 	all map[string]*streamHealth
 }
@@ -155,6 +157,7 @@ func (h *health) ended(stream string, size int, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s := h.all[stream]
+	defer h.tellBetter(s, s.silent, s.down)
 	s.asked--
 	if kind == saysNothing || kind == saysOfMessage {
 		return // a server that cannot store still compares
@@ -172,6 +175,13 @@ func (h *health) ended(stream string, size int, err error) {
 		s.silent = false
 	default:
 		h.fails(stream, s, size, err, kind, now)
+	}
+}
+
+// tellBetter tells that a stream is silent or down no more, if it was; h.mu is held.
+func (h *health) tellBetter(s *streamHealth, wasSilent, wasDown bool) {
+	if h.better != nil && (wasSilent && !s.silent || wasDown && !s.down) {
+		h.better()
 	}
 }
 

@@ -41,6 +41,7 @@ func (in *Inboxes) Follow(ctx context.Context, visit func(job.Inbox)) error {
 			}
 			visit(job.Inbox{RouteKey: r.RouteKey, Type: r.Type, Waiting: box.Waiting, Concurrency: r.Concurrency})
 		default:
+			in.large.Delete(r.RouteKey)
 			box, err := in.find(ctx, r.RouteKey)
 			if errors.Is(err, jetstream.ErrConsumerNotFound) {
 				return

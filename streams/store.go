@@ -109,6 +109,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 		s.timers = append(s.timers, newTimer(s, p))
 	}
 	s.cfg.InFlight.OnFreed(s.roomFreed)
+	s.health.better = s.writesWork
 	s.own.timers, s.workJobs.timers, s.jobs.timers = s.timers, s.timers, s.timers
 	s.letters = &Letters{js: s.requests.js, w: s.requests.w, jobs: s.jobs, cfg: s.cfg, scanTime: scanTime}
 	s.attempts = newAttempts(s.tries, s.requests, s.cfg.SyncAlways && s.replicas == 1, s.cfg)

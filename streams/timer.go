@@ -33,6 +33,7 @@ type timer struct {
 
 	inboxes *Inboxes
 	meter   meter
+	health  *health
 
 	breakers *Breakers
 	rates    *rates
@@ -53,10 +54,11 @@ type timer struct {
 	pace        backoff.BackOff // of tenures that end in doubt at once
 	// unsettled are the claims of other epochs that are being looked into.
 	unsettled map[uint64]struct{}
-	next      *tenure // taken, but the tail has not reached its mark
-	lookAgain bool    // fires that may be gone could not be looked for
-	wanted    bool    // we are to own the partition, and do or try to
-	holds     holds   // for the sake of restores
+	next      *tenure   // taken, but the tail has not reached its mark
+	triedFew  time.Time // when claims were last tried on a stream that refuses them
+	lookAgain bool      // fires that may be gone could not be looked for
+	wanted    bool      // we are to own the partition, and do or try to
+	holds     holds     // for the sake of restores
 
 	releases []chan struct{} // closed once the last fires are through
 
@@ -127,7 +129,7 @@ const shutdownPatience = 2 * time.Second
 func newTimer(s *Store, partition int) *timer {
 	t := &timer{
 		partition: partition, cfg: s.cfg, log: s.cfg.Log, now: s.cfg.Now, js: s.js, w: s.own.w,
-		jobs: s.own, routes: s.routes.cache, dead: s.dead, inboxes: s.inboxes,
+		jobs: s.own, routes: s.routes.cache, dead: s.dead, inboxes: s.inboxes, health: s.health,
 		breakers: s.breakers, rates: s.rates, inFlight: s.inFlight(),
 		meter:   newMeter(s.cfg.Metrics, partition, s.cfg.Now()),
 		clocks:  newClockTrouble(),
