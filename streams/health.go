@@ -67,8 +67,9 @@ const (
 	// silent, and doubtAfter until it is tried.
 	silentAfter = answerWait
 	doubtAfter  = time.Second
-	// passing is how long failures count as an election, which passes.
-	passing = 2 * time.Second
+	// passing is how long failures count as an election, which passes. The others of a
+	// group wait four seconds for a leader that died, and vote then; see [inTouch].
+	passing = 6 * time.Second
 )
 
 func newHealth(cfg Config, streams []string) *health {

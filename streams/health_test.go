@@ -245,6 +245,14 @@ func TestWhatIsNoFaultOfAStream(t *testing.T) {
 	write(nats.ErrNoResponders)
 	write(&jetstream.APIError{Code: 400, ErrorCode: jetstream.JSErrCodeStreamWrongLastSequence})
 	write(nats.ErrMaxPayload)
+	for _, code := range []jetstream.ErrorCode{10158, 10201} { // another copy is under way, a batch has one twice
+		write(&jetstream.APIError{Code: 409, ErrorCode: code})
+	}
+	for _, code := range []jetstream.ErrorCode{10163, 10210} { // a new leader cannot compare yet, too many batches
+		write(&jetstream.APIError{Code: 503, ErrorCode: code})
+	}
+	h.Pass(5 * time.Second) // the others wait four seconds for a leader that died
+	write(nats.ErrNoResponders)
 	if amiss := h.Amiss(); amiss != "" {
 		t.Errorf("after an election of a moment: %q", amiss)
 	}
@@ -263,9 +271,9 @@ func TestWhatIsNoFaultOfAStream(t *testing.T) {
 	}
 	h.Pass(500 * time.Millisecond)
 	write(nats.ErrNoResponders)
-	h.Pass(3 * time.Second)
+	h.Pass(7 * time.Second)
 	write(nats.ErrNoResponders)
 	if amiss := h.Amiss(); !strings.Contains(amiss, "nobody takes them") {
-		t.Errorf("after three seconds without a leader: %q", amiss)
+		t.Errorf("after seven seconds without a leader: %q", amiss)
 	}
 }
