@@ -277,3 +277,40 @@ func TestWhatIsNoFaultOfAStream(t *testing.T) {
 		t.Errorf("after seven seconds without a leader: %q", amiss)
 	}
 }
+
+// A stream that other hands have made silent, and that is as it should be again, is
+// tried at once. What failed before does not make it stuck.
+func TestSilentStreamThatIsMended(t *testing.T) {
+	t.Parallel()
+	h := streams.NewHealth(streams.Config{})
+	if _, err := h.Began(); err != nil {
+		t.Fatal(err)
+	}
+	for range 90 { // long enough to be tried seldom
+		h.Pass(time.Second)
+		h.Look(true)
+	}
+	if !h.Stuck() || h.StuckFor() < time.Minute {
+		t.Fatal("it is not stuck")
+	}
+	h.Pass(300 * time.Millisecond)
+	if h.Look(true) != 0 {
+		t.Fatal("it is tried again already; this test needs one that is tried seldom")
+	}
+	h.Changed()
+	if n := h.Look(true); n != 1 || h.StuckFor() != 0 {
+		t.Errorf("it is mended; %d probes, want 1, and stuck for %v", n, h.StuckFor())
+	}
+	h.Hurry() // the disk takes writes again
+	if n := h.Look(true); n != 1 {
+		t.Errorf("%d probes in a hurry, want 1", n)
+	}
+	h.Pass(9 * time.Second)
+	if h.StuckFor() != 9*time.Second {
+		t.Errorf("none is answered for 9 s, and it is stuck for %v", h.StuckFor())
+	}
+	h.ProbeEnded(nil)
+	if h.Stuck() || h.Amiss() != "" {
+		t.Error("a probe was answered, and it is stuck")
+	}
+}

@@ -69,17 +69,17 @@ func (h *health) look(connected bool) (due []dueProbe) {
 		waits := s.asked > 0 && now.Sub(s.heard) >= doubtAfter
 		if s.asked > 0 && now.Sub(s.heard) >= silentAfter && s.probes > 0 && now.Sub(s.probed) >= doubtAfter && !s.silent {
 			if s.failed == nil {
-				s.failed, s.since = errTimeout, s.heard
+				s.failed, s.since, s.judged = errTimeout, s.heard, s.heard
 			}
 			h.goesDown(name, s, noAnswer)
 		}
 		idle := now.Sub(s.stored) >= h.probeAfter && now.Sub(s.tried) >= h.probeAfter
 		again := probeAgain
-		if s.failed != nil && now.Sub(s.since) >= failsLong {
+		if s.failed != nil && now.Sub(s.judged) >= failsLong {
 			again = probeSeldom
 		}
 		const most = 5
-		if (waits || s.failed != nil) && now.Sub(s.tried) >= again && s.probes < most || idle {
+		if (waits || s.failed != nil) && now.Sub(s.tried) >= again && (s.probes < most || s.tried.IsZero()) || idle {
 			if s.probes++; s.probes == 1 {
 				s.probed = now
 			}
