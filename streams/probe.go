@@ -28,7 +28,8 @@ import (
 const probeTTL = time.Hour
 
 // largerProbe is about as large as a job. Every other probe is: a stream that has
-// reached its max_bytes takes what is no larger than what it replaces.
+// reached its max_bytes takes what is no larger than what it replaces. So a small one
+// replaces each of those at once.
 const largerProbe = 1 << 10
 
 // prober writes the probes of one node.
@@ -54,6 +55,9 @@ func (p *prober) run(ctx context.Context) {
 type dueProbe struct {
 	stream string
 	size   int
+	// shrinks: it only takes the place of a larger one, which the next one would
+	// replace else. Then a stream without room would seem to have some.
+	shrinks bool
 }
 
 // look notes which streams do not answer, and returns those to be tried now.
@@ -89,7 +93,7 @@ func (h *health) look(connected bool) (due []dueProbe) {
 			if s.larger = s.failed == nil && !s.larger; s.larger {
 				size = largerProbe
 			}
-			due = append(due, dueProbe{name, size})
+			due = append(due, dueProbe{stream: name, size: size})
 		}
 	}
 	return due
@@ -100,11 +104,20 @@ func (h *health) probeEnded(stream string, size int, err error) {
 	h.ended(stream, size, err)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	s := h.all[stream]
-	s.probes--
-	if err == nil && size > largerProbe {
-		s.tried = time.Time{} // a small one takes its place
-		s.stored = time.Time{}
+	h.all[stream].probes--
+}
+
+// ended takes in the answer to a probe, and puts a small one in the place of a large
+// one.
+func (p *prober) ended(due dueProbe, err error) {
+	if due.shrinks {
+		return
+	}
+	p.h.probeEnded(due.stream, due.size, err)
+	n := p.w.names
+	removed := due.stream == n.DeadStream() || due.stream == n.attemptsStream() || due.stream == n.tokensStream() && !p.tokens()
+	if err == nil && due.size > 0 && !removed {
+		p.probe(dueProbe{stream: due.stream, shrinks: true})
 	}
 }
 
@@ -167,7 +180,7 @@ func (p *prober) probeFires(due dueProbe, again bool) {
 			go p.reprobeFires(due)
 			return
 		}
-		p.h.probeEnded(due.stream, due.size, err)
+		p.ended(due, err)
 	})
 }
 
@@ -191,7 +204,7 @@ func (p *prober) write(m *nats.Msg, due dueProbe) {
 		if due.stream == p.w.names.tokensStream() && errors.Is(kindOfFailure(err), errConflict) {
 			err = nil // as it was to be
 		}
-		p.h.probeEnded(due.stream, due.size, err)
+		p.ended(due, err)
 		if err == nil && (due.stream == p.w.names.DeadStream() || due.stream == p.w.names.attemptsStream()) {
 			p.remove(due.stream)
 		}
