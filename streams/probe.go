@@ -39,6 +39,7 @@ type prober struct {
 	send   func(m *nats.Msg, done func(seq uint64, err error))
 	tokens func() bool // whether the tokens bucket may have a probe
 	fires  atomic.Pointer[fireProbe]
+	wrote  ownProbes
 }
 
 // run looks at all streams again and again, until ctx ends.
@@ -169,6 +170,7 @@ func (p *prober) probeFires(due dueProbe, again bool) {
 		delete(m.Header, hdrExpectSubjectSeq)
 	}
 	p.send(m, func(seq uint64, err error) {
+		p.wrote.note(due.stream, seq)
 		conflict := errors.Is(kindOfFailure(err), errConflict)
 		switch {
 		case err == nil:
@@ -200,7 +202,8 @@ func (p *prober) reprobeFires(due dueProbe) {
 func (p *prober) write(m *nats.Msg, due dueProbe) {
 	m.Header.Set(hdrProbe, "1")
 	m.Data = make([]byte, due.size)
-	p.send(m, func(_ uint64, err error) {
+	p.send(m, func(seq uint64, err error) {
+		p.wrote.note(due.stream, seq)
 		if due.stream == p.w.names.tokensStream() && errors.Is(kindOfFailure(err), errConflict) {
 			err = nil // as it was to be
 		}

@@ -44,6 +44,7 @@ type Store struct {
 	leases   *leases
 	book     *book
 	health   *health
+	noted    time.Time // when it was last written down how far the streams are; of Keep alone
 	prober   *prober
 
 	audit audit
