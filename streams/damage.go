@@ -63,10 +63,17 @@ func (s *Store) note(ctx context.Context) error {
 	if s.cfg.Disk != nil {
 		news = s.cfg.Disk.Damage()
 	}
+	idle := s.prober.wrote.all
+	if s.cfg.Now().Sub(s.noted) >= idleEvery {
+		idle = nil
+	}
 	err = s.book.change(ctx, func(m *manifest) bool {
-		changed := m.advance(s.cfg.Names, now)
+		changed := m.advance(s.cfg.Names, now, idle)
 		for _, d := range news {
 			changed = m.damaged(d) || changed
+		}
+		if changed {
+			s.noted = s.cfg.Now()
 		}
 		return changed
 	})
@@ -87,8 +94,9 @@ func (s *Store) howFar(ctx context.Context) (map[string]known, error) {
 }
 
 // advance takes in how far the streams are, and reports whether that is worth
-// storing. Leases are written all the time, and alone they aren't.
-func (m *manifest) advance(n Names, now map[string]known) bool {
+// storing. Leases are written all the time, and alone they aren't. Nor are the messages
+// that idle says are probes; nil counts them.
+func (m *manifest) advance(n Names, now map[string]known, idle func(stream string, behind, to uint64) bool) bool {
 	changed := false
 	for name, k := range now {
 		if !slices.Contains(m.Made, name) {
@@ -99,7 +107,8 @@ func (m *manifest) advance(n Names, now map[string]known) bool {
 			continue // an answer may be late; a stream never goes back
 		}
 		m.Known[name] = k
-		changed = changed || name != n.belfryStream() && name != n.gatesStream()
+		probes := idle != nil && k.Created.Equal(was.Created) && idle(name, was.Last, k.Last)
+		changed = changed || !probes && name != n.belfryStream() && name != n.gatesStream()
 	}
 	return changed
 }

@@ -13,7 +13,7 @@
 //   - the store: store.go, config.go, setup.go, assets.go, maxbytes.go,
 //     notready.go, pause.go
 //   - what was made: manifest.go, ledger.go, book.go, survey.go, refusal.go,
-//     damage.go, replicas.go
+//     damage.go, keepidle.go, replicas.go
 //   - other hands: foreign.go, audit.go, assetfields.go, assetmend.go,
 //     assetdocs.go, auditkeys.go, auditrecords.go, inboxfields.go,
 //     inboxmend.go, inboxaudit.go, floors.go, removed.go, refire.go,

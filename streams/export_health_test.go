@@ -37,6 +37,11 @@ func (t *Health) Look(connected bool) int     { return len(t.h.look(connected)) 
 func (t *Health) ProbeEnded(err error)        { t.h.probeEnded(FiresStream, 0, err) }
 func (t *Health) Amiss() string               { return strings.Join(t.h.amiss(), "; ") }
 func (t *Health) Stuck() bool                 { return len(t.h.stuck()) > 0 }
+func (t *Health) Changed()                    { t.h.changed(FiresStream) }
+func (t *Health) Hurry()                      { t.h.hurry() }
+
+// StuckFor is how long the stream has taken no write, as a stop goes by that.
+func (t *Health) StuckFor() time.Duration { return t.now.Sub(t.h.stuck()[0].since) }
 
 var ErrTimeout = errTimeout
 

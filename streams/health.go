@@ -52,6 +52,7 @@ type streamHealth struct {
 	probed time.Time // when the first of those was sent
 	failed error     // of the last failed write since the last successful one
 	since  time.Time // when failed was first set
+	judged time.Time // when failed was first set, or the stream was last found changed; see [health.changed]
 	size   int       // of a message that there was no room for, for the next probe
 	larger bool      // the last probe of a stream that works was the larger one
 	down   bool      // it is known that writes do not work
@@ -71,8 +72,9 @@ const (
 	// silent, and doubtAfter until it is tried.
 	silentAfter = answerWait
 	doubtAfter  = time.Second
-	// passing is how long failures count as an election, which passes.
-	passing = 2 * time.Second
+	// passing is how long failures count as an election, which passes. The others of a
+	// group wait four seconds for a leader that died, and vote then; see [inTouch].
+	passing = 6 * time.Second
 )
 
 func newHealth(cfg Config, streams []string) *health {
@@ -188,7 +190,7 @@ func (h *health) tellBetter(s *streamHealth, wasSilent, wasDown bool) {
 // fails takes in a failed write; h.mu is held.
 func (h *health) fails(stream string, s *streamHealth, size int, err error, kind writeAnswer, now time.Time) {
 	if s.failed == nil {
-		s.since = now
+		s.since, s.judged = now, now
 	}
 	s.failed = err
 	if tooLarge(err) || isFull(err) {
@@ -220,7 +222,32 @@ func (h *health) works(stream string, s *streamHealth) {
 		h.metrics.Writable(stream, true)
 		loglimit.Info(h.log, "writes to the stream work again", "stream", stream, "after", h.now().Sub(s.since).Round(time.Millisecond))
 	}
-	s.failed, s.since, s.size, s.down, s.silent, s.why = nil, time.Time{}, 0, false, false, ""
+	s.failed, s.since, s.judged, s.size, s.down, s.silent, s.why = nil, time.Time{}, time.Time{}, 0, false, false, ""
+}
+
+// changed takes in that other hands have changed a stream, or that it was mended. What
+// failed until now says nothing of the stream as it is, so it is judged anew: it is
+// tried at once, and counts as stuck only from now on.
+func (h *health) changed(stream string) {
+	if h == nil { // before the streams are there
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if s := h.all[stream]; s != nil && s.failed != nil {
+		s.judged, s.tried = h.now(), time.Time{}
+	}
+}
+
+// hurry has the streams tried at once that do not work.
+func (h *health) hurry() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, s := range h.all {
+		if s.down {
+			s.tried = time.Time{}
+		}
+	}
 }
 
 // theServerSays stands between a reason and the server's own line about a stream.
@@ -299,7 +326,7 @@ func (h *health) stuck() (all []stuckStream) {
 	for name, s := range h.all {
 		var refused *jetstream.APIError
 		if s.down && !errors.As(s.failed, &refused) && !errors.Is(s.failed, errOtherStream) {
-			all = append(all, stuckStream{name, s.since, unwritableText([]string{name}, s.why)})
+			all = append(all, stuckStream{name, s.judged, unwritableText([]string{name}, s.why)})
 		}
 	}
 	slices.SortFunc(all, func(a, b stuckStream) int { return a.since.Compare(b.since) })

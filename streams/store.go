@@ -44,6 +44,7 @@ type Store struct {
 	leases   *leases
 	book     *book
 	health   *health
+	noted    time.Time // when it was last written down how far the streams are; of Keep alone
 	prober   *prober
 
 	audit audit
@@ -256,15 +257,20 @@ func (s *Store) Run(ctx context.Context) error {
 
 // Stuck returns since when there has been a stream that takes no write, and why, as
 // it is with a server that cannot store anything. The reason is "" if there is none,
-// or if other hands are to blame: the audit mends that, or tells it.
+// or if other hands are to blame: the audit mends that, or tells it. A stream that was
+// changed is judged anew from when it is as it should be.
 func (s *Store) Stuck(ctx context.Context) (since time.Time, why string) {
 	for _, stuck := range s.health.stuck() {
 		if !s.wasChanged(ctx, stuck.name) {
 			return stuck.since, stuck.why
 		}
+		s.health.changed(stuck.name)
 	}
 	return time.Time{}, ""
 }
+
+// TryNow has the streams tried at once that take no writes: their cause may be gone.
+func (s *Store) TryNow() { s.health.hurry() }
 
 // Short returns since when a stream refuses writes because the server has no storage
 // left for any, and why. The reason is "" if there is none.
