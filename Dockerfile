@@ -5,6 +5,8 @@
 #   docker run --network host --stop-timeout 35 -v belfry:/data belfry
 #
 # A stop takes at most 28 s, and Docker kills after 10 s unless it is told to wait.
+# The health check asks whether the process is alive: one that waits for NATS, or reads
+# a large store, is not to be killed. Ask "belfry status --quiet" whether it is ready.
 # With --tls-cert or another --listen, BELFRY_SERVER tells the health check where.
 #
 # The first of the two runs makes a new store, so it leaves --existing-data out. The
@@ -27,6 +29,6 @@ COPY nats.conf /etc/belfry/nats.conf
 USER nonroot
 VOLUME /data
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["/belfry", "status", "--quiet"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["/belfry", "status", "--alive"]
 ENTRYPOINT ["/belfry"]
 CMD ["serve", "--data", "/data", "--existing-data", "--nats-config", "/etc/belfry/nats.conf", "--log-format", "json"]

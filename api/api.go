@@ -94,7 +94,7 @@ type Config struct {
 	Memory *room.Pool
 
 	// Admit waits until the connection of a request may have it served, and else
-	// says why not. Probes do not wait. nil admits all.
+	// says why not, after [TurnPatience] at most. Probes do not wait. nil admits all.
 	Admit func(context.Context) error
 
 	// Timeout is how long the store may take for one request; 0 means 5 s.

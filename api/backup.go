@@ -63,6 +63,7 @@ func (a *api) makeBackup(w http.ResponseWriter, r *http.Request) {
 
 // restoreBackup reads a backup and stores it as it comes.
 func (a *api) restoreBackup(w http.ResponseWriter, r *http.Request) {
+	r = untilWritten(r)
 	in := newUpload(r.Body, deadlinesOf(w))
 	defer in.end()
 	counts, err := a.restore(r, in)

@@ -68,6 +68,7 @@ func (a *api) createJobs(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, r, err)
 		return
 	}
+	r = untilWritten(r)
 	b := &bulk{api: a, w: w, r: r, deadlines: deadlinesOf(w)}
 	defer b.end()
 	_ = b.conn.EnableFullDuplex() // HTTP/2 always is

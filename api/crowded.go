@@ -9,17 +9,28 @@ import (
 	"belfry/internal/room"
 )
 
+// TurnPatience is how long [Config.Admit] may take.
+const TurnPatience = 5 * time.Second
+
 // probes are the paths that are answered however crowded it is.
 var probes = []string{"/healthz", "/readyz"}
 
 // admit lets a request wait for its turn. One that gets none is refused, and its
-// connection closed without a long good-bye: others wait for that, too.
+// connection closed without a long good-bye: others wait for that, too. So is a
+// probe's with a body, which nobody reads.
 func (a *api) admit(next http.Handler) http.Handler {
 	if a.Admit == nil {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if slices.Contains(probes, r.URL.Path) || a.Admit(r.Context()) == nil {
+		if slices.Contains(probes, r.URL.Path) {
+			if b, ok := r.Body.(*body); ok && !b.ended {
+				b.refused, b.brief = true, true
+			}
+			next.ServeHTTP(w, r)
+			return
+		}
+		if a.Admit(r.Context()) == nil {
 			next.ServeHTTP(w, r)
 			return
 		}

@@ -5,6 +5,8 @@ import (
 	"io"
 	"net/http"
 	"time"
+
+	"belfry/internal/room"
 )
 
 // A client may send a body to its end before it looks for the answer. A connection
@@ -13,6 +15,7 @@ import (
 const (
 	lingerTime   = 30 * time.Second
 	lingerIdle   = 5 * time.Second // without a byte
+	lingerBrief  = time.Second     // of a request that has no turn
 	lingerExpect = time.Second     // without the first byte of a client that was told not to send any
 	lingerBytes  = 128 << 20
 
@@ -27,6 +30,7 @@ type body struct {
 	io.ReadCloser
 	ended   bool
 	refused bool
+	brief   bool // the rest is read for a moment only
 }
 
 // refuseRest has the answer sent before the rest of the body is read.
@@ -42,9 +46,9 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// halfClosedTime is how long a request goes on whose client has shut its side:
-// longer than the store may take for one.
-const halfClosedTime = DefaultTimeout + time.Second
+// halfClosedTime is how long a request goes on whose client has shut its side. It may
+// wait for its turn, for memory, and for the store before it has its answer.
+const halfClosedTime = TurnPatience + room.DefaultPatience + DefaultTimeout + 2*time.Second
 
 // untilAnswered has a request answered whose client has shut its side after sending
 // it. Over HTTP/1 net/http takes that for a client that has left, and ends the
@@ -69,6 +73,15 @@ func untilAnswered(next http.Handler) http.Handler {
 	})
 }
 
+// untilWritten lets a request of any length go on after its client has shut its side.
+// A client that has left is noticed in reading the body and in writing the answer.
+func untilWritten(r *http.Request) *http.Request {
+	if r.ProtoMajor != 1 {
+		return r
+	}
+	return r.WithContext(context.WithoutCancel(r.Context()))
+}
+
 // leftUnread reports whether something of the body of a request is left for which
 // the connection cannot be kept, nor closed at once.
 func leftUnread(r *http.Request) bool {
@@ -89,6 +102,9 @@ func linger(w http.ResponseWriter, r *http.Request) {
 		idle = lingerExpect
 	}
 	end := time.Now().Add(lingerTime)
+	if b, ok := r.Body.(*body); ok && b.brief {
+		end = time.Now().Add(lingerBrief)
+	}
 	buf := make([]byte, 32<<10)
 	for read := 0; read < lingerBytes; {
 		deadline := time.Now().Add(idle)

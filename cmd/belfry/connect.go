@@ -89,7 +89,11 @@ func (s *Server) useNATS(ctx context.Context) (dial, error) {
 		open = s.openContext
 	}
 	return func(name string) (*nats.Conn, error) {
-		nc, err := s.untilUp(ctx, func() (*nats.Conn, error) { return open(append(s.connOptions(name), natsdial.Options()...)...) })
+		nc, err := s.untilUp(ctx, func() (*nats.Conn, error) {
+			return openAny(func(more ...nats.Option) (*nats.Conn, error) {
+				return open(append(append(s.connOptions(name), natsdial.Options()...), more...)...)
+			})
+		})
 		if err != nil {
 			return nil, fmt.Errorf("couldn't connect to %s: %w", s.otherServer(), err)
 		}

@@ -7,16 +7,21 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"belfry/api"
 )
 
 // spareConnections are beyond --max-connections: on those a request comes in, so
 // that a probe can be told from others, and answered. Others wait there for a turn.
 const (
 	spareConnections = 64
-	turnPatience     = 5 * time.Second
+	turnPatience     = api.TurnPatience
 	// unusedTime is how long a connection may be without a request before it counts
-	// as idle.
+	// as idle: its client may be about to send one.
 	unusedTime = time.Second
+	// spareTime is how long a request without a turn may take before its connection
+	// gives way. A probe takes less, however slow the store is.
+	spareTime = 3 * time.Second
 )
 
 // errNoTurn: all connections are busy.
@@ -42,7 +47,7 @@ type guest struct {
 	net.Conn
 	of    *apiConnections
 	idle  bool      // it has no request
-	since time.Time // when that became so
+	since time.Time // when that became so, or it began to be served
 	turn  chan struct{}
 	has   bool // it has its turn
 	leave chan struct{}
@@ -87,7 +92,8 @@ func (c *apiConnections) Close() error {
 
 // makeRoom closes the connection that was idle the longest when there are too many.
 // When all are busy and the spare ones are taken, it tells the one that has waited
-// the longest for its turn to give up. c.mu is held.
+// the longest for its turn to give up. If none waits, it closes a spare connection
+// whose request takes too long. c.mu is held.
 func (c *apiConnections) makeRoom() {
 	if len(c.all) < c.most || c.dropIdle() || len(c.all) < c.most+spareConnections {
 		return
@@ -96,6 +102,13 @@ func (c *apiConnections) makeRoom() {
 		if g.waits && !g.told {
 			g.told = true
 			close(g.leave)
+			return
+		}
+	}
+	for _, g := range c.all {
+		if !g.has && !g.idle && !g.waits && time.Since(g.since) >= spareTime {
+			c.drop(g)
+			go g.Conn.Close()
 			return
 		}
 	}
@@ -174,8 +187,7 @@ func guestOf(conn net.Conn) *guest {
 	return g
 }
 
-// stateOf takes in the state of a connection. One that is idle while another waits
-// gives way.
+// stateOf takes in the state of a connection.
 func (c *apiConnections) stateOf(conn net.Conn, state http.ConnState) {
 	g := guestOf(conn)
 	if g == nil || state != http.StateIdle && state != http.StateActive {
@@ -183,23 +195,35 @@ func (c *apiConnections) stateOf(conn net.Conn, state http.ConnState) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	g.idle, g.since = state == http.StateIdle, time.Time{}
-	if !g.idle {
-		return
+	g.idle, g.since = state == http.StateIdle, time.Now()
+	if g.idle {
+		c.room.Broadcast()
 	}
-	if len(c.all) > c.most {
-		c.drop(g)
-		go g.Conn.Close()
-		return
-	}
-	g.since = time.Now().Add(-unusedTime) // it has had its request
-	c.room.Broadcast()
 }
 
 type guestKey struct{}
 
 func withGuest(ctx context.Context, conn net.Conn) context.Context {
 	return context.WithValue(ctx, guestKey{}, guestOf(conn))
+}
+
+// tellToClose has each answer say that its connection is closed while there are too
+// many. A client that was not told may be sending its next request already, so such a
+// connection is closed only after it was idle for a while.
+func tellToClose(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if g, _ := r.Context().Value(guestKey{}).(*guest); g != nil && g.of.crowded() {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// crowded reports whether there are too many connections.
+func (c *apiConnections) crowded() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.all) > c.most
 }
 
 // awaitTurn waits until the connection of a request has its turn.
@@ -214,7 +238,7 @@ func awaitTurn(ctx context.Context) error {
 	c.mu.Unlock()
 	defer func() {
 		c.mu.Lock()
-		g.waits = false
+		g.waits, g.since = false, time.Now() // it may need a moment to be answered
 		c.mu.Unlock()
 	}()
 	patience := time.NewTimer(turnPatience)

@@ -170,3 +170,77 @@ func TestProbesBesideManyThatWait(t *testing.T) {
 		return ""
 	})
 }
+
+// A probe is answered at once whatever body it announces, and its spare connection is
+// soon free for others.
+func TestProbesWithBodiesGiveWay(t *testing.T) {
+	t.Parallel()
+	cfg := freePorts(t)
+	cfg.MaxConnections = 1
+	s := startServer(t, cfg)
+	visit(t, s, busy)
+	begun := time.Now()
+	for i := range spareConnections {
+		framing, part := "Transfer-Encoding: chunked", "1\r\nx\r\n"
+		if i%2 == 0 {
+			framing, part = "Content-Length: 1000", "x"
+		}
+		conn, in := visit(t, s, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n"+framing+"\r\n\r\n"+part)
+		if status, body := answerOf(t, in); status != http.StatusOK {
+			t.Fatalf("probe %d: %d %s, want 200", i, status, body)
+		}
+		go func() { // a body that trickles for as long as somebody reads it
+			for range time.Tick(300 * time.Millisecond) {
+				if _, err := io.WriteString(conn, part); err != nil {
+					return
+				}
+			}
+		}()
+	}
+	_, in := visit(t, s, probe)
+	if status, body := answerOf(t, in); status != http.StatusOK {
+		t.Errorf("a probe beside them: %d %s, want 200", status, body)
+	}
+	if took := time.Since(begun); took > 10*time.Second {
+		t.Errorf("the probe beside them was answered after %v", took)
+	}
+}
+
+// A connection that is one too many is told so in an answer, before it is closed.
+func TestTooManyConnectionsAreToldToClose(t *testing.T) {
+	t.Parallel()
+	cfg := freePorts(t)
+	cfg.MaxConnections = 1
+	s := startServer(t, cfg)
+	answered := func(who string, in *bufio.Reader, closing bool) {
+		t.Helper()
+		resp, err := http.ReadResponse(in, nil)
+		if err != nil {
+			t.Fatalf("%s: %v", who, err)
+		}
+		defer resp.Body.Close()
+		if body, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != http.StatusOK {
+			t.Errorf("%s: %d %s (%v), want 200", who, resp.StatusCode, body, err)
+		}
+		if resp.Close != closing {
+			t.Errorf("%s: told to close: %v, want %v", who, resp.Close, closing)
+		}
+	}
+	first, in := visit(t, s, strings.TrimSuffix(busy, "\r\n{")+"Expect: 100-continue\r\n\r\n")
+	if resp, err := http.ReadResponse(in, nil); err != nil || resp.StatusCode != http.StatusContinue {
+		t.Fatalf("the first: %v (%v), want 100: it is served", resp, err)
+	}
+	_, inSecond := visit(t, s, listing) // waits for its turn
+	_, inThird := visit(t, s, probe)
+	answered("a probe beside them", inThird, true)
+	if _, err := io.WriteString(first, `{"id":"r","type":"NATS"}`); err != nil {
+		t.Fatal(err)
+	}
+	answered("the first", in, false)
+	// It was not told, so it may go on, though the second one waits.
+	if _, err := io.WriteString(first, listing); err != nil {
+		t.Fatal(err)
+	}
+	answered("the first once more", in, true)
+	answered("the second", inSecond, true)
+}

@@ -42,7 +42,7 @@ func (s *Server) openFront(ctx context.Context) (front, error) {
 	starting := api.Starting(s.log, s.startsWith)
 	at := front{serves: &atomic.Pointer[http.Handler]{}, cert: cert, adminToken: admin}
 	at.serves.Store(&starting)
-	at.server = s.newHTTPServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*at.serves.Load()).ServeHTTP(w, r) }))
+	at.server = s.newHTTPServer(tellToClose(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*at.serves.Load()).ServeHTTP(w, r) })))
 	s.onStop("API listener", stopLimit, func(context.Context) error {
 		err := at.server.Close()
 		if closing := listener.Close(); err == nil && !errors.Is(closing, net.ErrClosed) {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -41,6 +43,28 @@ func (s *Server) untilUp(ctx context.Context, open func() (*nats.Conn, error)) (
 		case <-time.After(upEvery):
 		}
 	}
+}
+
+// openAny connects to one of the servers of a list. When none is up, it looks for one
+// that refuses Belfry: the error of a list is the last server's alone, and it hides
+// what the others say.
+func openAny(open func(...nats.Option) (*nats.Conn, error)) (*nats.Conn, error) {
+	var servers []string
+	nc, err := open(func(o *nats.Options) error { servers = slices.Clone(o.Servers); return nil })
+	if err == nil || !notUp(err) || len(servers) < 2 {
+		return nc, err
+	}
+	for _, one := range servers {
+		nc, alone := open(func(o *nats.Options) error { o.Servers = []string{one}; return nil })
+		if alone == nil {
+			nc.Close() // it has come up by now, and would know of no other server
+			return nil, err
+		}
+		if !notUp(alone) {
+			return nil, alone
+		}
+	}
+	return nil, err
 }
 
 // openUnder connects, unless ctx ends before. A connection that comes too late is
@@ -84,8 +108,8 @@ func whyNotUp(err error) error {
 	switch {
 	case errors.Is(err, nats.ErrNoServers):
 		return errors.New("nobody listens there (connection refused)")
-	case errors.Is(err, nats.ErrTimeout):
-		return errors.New("nobody answers there in time")
+	case errors.Is(err, nats.ErrTimeout), errors.Is(err, os.ErrDeadlineExceeded):
+		return errors.New("who listens there says nothing, as a server with handshake_first does without --tlsfirst (tls_first in a context)")
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return errors.New("who listens there closes the connection, as a proxy does without a server behind it")
 	}

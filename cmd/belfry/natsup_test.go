@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
 
 	"belfry/internal/logtest"
@@ -183,5 +185,50 @@ func TestMaxBytesRequired(t *testing.T) {
 	}
 	if _, err := os.Stat(creds); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A server that begins with TLS says nothing to a client that does not, and the start
+// says which flag it wants.
+func TestStartWithoutTLSFirst(t *testing.T) {
+	t.Parallel()
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	log := &logtest.Log{}
+	s, cancel, ended := starts(t, Config{Listen: "127.0.0.1:0", NATSURL: "nats://" + silent.Addr().String()}, log)
+	notReady(t, s, "is not up yet", "--tlsfirst")
+	if !strings.Contains(log.String(), "--tlsfirst") {
+		t.Errorf("the log does not name the flag:\n%s", log)
+	}
+	cancel()
+	<-ended
+}
+
+// A server that refuses Belfry ends the start, wherever in the list it stands.
+func TestStartIsRefusedBesideServersThatAreDown(t *testing.T) {
+	t.Parallel()
+	ns, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, Username: "u", Password: "p", NoLog: true, NoSigs: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ns.Start()
+	t.Cleanup(ns.Shutdown)
+	if !ns.ReadyForConnections(patience) {
+		t.Fatal("the server is not ready")
+	}
+	at := ns.Addr().String()
+	for range 5 { // the client shuffles the list
+		s := newServer(Config{NATSURL: "nats://wrong:hunter2@" + at + ",nats://" + unusedAddress(t)})
+		_, err := openAny(func(more ...nats.Option) (*nats.Conn, error) { return s.openURL(more...) })
+		if !errors.Is(err, nats.ErrAuthorization) {
+			t.Errorf("got %v, want %v", err, nats.ErrAuthorization)
+		}
+	}
+	cfg := Config{Listen: "127.0.0.1:0", NATSURL: "nats://wrong:hunter2@" + at + ",nats://" + unusedAddress(t)}
+	if err := newServer(cfg).Start(t.Context()); err == nil || !errors.Is(err, nats.ErrAuthorization) || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("Start: %v, want %v", err, nats.ErrAuthorization)
 	}
 }

@@ -51,25 +51,33 @@ func TestUnitStartsAgain(t *testing.T) {
 // The image says whether Belfry is healthy, by a command that there is.
 func TestImageHasAHealthCheck(t *testing.T) {
 	t.Parallel()
-	check := regexp.MustCompile(`(?m)^HEALTHCHECK .*CMD \["/belfry", "status", "--quiet"\]$`)
+	check := regexp.MustCompile(`(?m)^HEALTHCHECK .*CMD \["/belfry", "status", "--alive"\]$`)
 	if !check.MatchString(readText(t, "../../Dockerfile")) {
-		t.Error("the Dockerfile has no HEALTHCHECK by belfry status --quiet")
+		t.Error("the Dockerfile has no HEALTHCHECK by belfry status --alive, which a start that takes long passes")
 	}
 	s := startServer(t, freePorts(t))
-	run := func(server string) (int, string) {
-		out, err := program(t, []string{"BELFRY_SERVER=" + server}, "status", "--quiet").CombinedOutput()
+	run := func(server, flag string) (int, string) {
+		out, err := program(t, []string{"BELFRY_SERVER=" + server}, "status", flag).CombinedOutput()
 		return exitCode(err), string(out)
 	}
 	waittest.Eventually(t, func() string {
-		if code, out := run("http://" + s.Addr()); code != 0 || out != "" {
+		if code, out := run("http://"+s.Addr(), "--quiet"); code != 0 || out != "" {
 			return fmt.Sprintf("exit code %d, %q; want 0 and nothing", code, out)
 		}
 		return ""
 	})
 	waiting, _, _ := starts(t, Config{Listen: "127.0.0.1:0", NATSURL: "nats://" + unusedAddress(t)}, &logtest.Log{})
 	notReady(t, waiting, "is not up yet")
-	if code, out := run("http://" + waiting.Addr()); code == 0 || !strings.Contains(out, "is not up yet") {
-		t.Errorf("of a server that waits for NATS: exit code %d, %q", code, out)
+	if code, out := run("http://"+waiting.Addr(), "--quiet"); code == 0 || !strings.Contains(out, "is not up yet") {
+		t.Errorf("--quiet of a server that waits for NATS: exit code %d, %q", code, out)
+	}
+	for _, at := range []string{s.Addr(), waiting.Addr()} {
+		if code, out := run("http://"+at, "--alive"); code != 0 || out != "" {
+			t.Errorf("--alive: exit code %d, %q; want 0 and nothing", code, out)
+		}
+	}
+	if code, _ := run("http://"+unusedAddress(t), "--alive"); code == 0 {
+		t.Error("--alive without a server: exit code 0")
 	}
 }
 

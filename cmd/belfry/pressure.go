@@ -14,52 +14,101 @@ import (
 // so what it takes depends on how many bytes a second are written, and no bound on
 // what is under way bounds that. Without this, garbage collection would take what
 // processor time there is.
+//
+// Memory that is in use while hardly any job is under way, as of millions that are
+// pending, is no reason to slow anything down.
 type pressure struct {
-	limit int64
-	jobs  *room.Pool
+	limit   int64
+	jobs    *room.Pool
+	heap    func() (live int64, cycles uint64) // as the last run of the collector found it
+	collect func()                             // runs the collector
+
+	tight  bool
+	cycles uint64
+	since  time.Time     // when that many cycles were first seen
+	busy   time.Time     // when jobs last held much
+	base   int64         // the live heap without them
+	found  int64         // the live heap when pause was reset
+	pause  time.Duration // how old the figure may be
 }
 
 const (
 	// tightFrom is the part of the limit that may be in use until large jobs are
-	// slowed down, in percent.
-	tightFrom = 60
+	// slowed down, in percent. Where the rest of the process leaves little of that,
+	// tightAbove is the part of what it leaves that they may use in any case.
+	tightFrom  = 60
+	tightAbove = 25
 
 	// lookAtMemory is how often it is looked at, and how often one large job may
-	// begin meanwhile. collectAfter is how old the figure may be then.
+	// begin meanwhile. collectAfter is how old the figure may be then. It may be
+	// older and older while runs of the collector change nothing.
 	lookAtMemory = 50 * time.Millisecond
 	collectAfter = 500 * time.Millisecond
+	collectLast  = 10 * time.Second
+
+	// restAfter is how long after the last large jobs their memory is free: the
+	// embedded server has let go of it, too.
+	restAfter = 12 * time.Second
 )
 
+func newPressure(limit int64, jobs *room.Pool) *pressure {
+	figures := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/cycles/total:gc-cycles"}}
+	return &pressure{
+		limit: limit,
+		jobs:  jobs,
+		heap: func() (int64, uint64) {
+			metrics.Read(figures)
+			return int64(figures[0].Value.Uint64()), figures[1].Value.Uint64()
+		},
+		collect: runtime.GC,
+	}
+}
+
 // run watches until ctx ends.
-func (p pressure) run(ctx context.Context) error {
+func (p *pressure) run(ctx context.Context) error {
 	tick := time.NewTicker(lookAtMemory)
 	defer tick.Stop()
-	figures := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/cycles/total:gc-cycles"}}
-	var (
-		tight  bool
-		cycles uint64
-		since  time.Time // when that many cycles were first seen
-	)
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case now := <-tick.C:
-			metrics.Read(figures)
-			live, n := int64(figures[0].Value.Uint64()), figures[1].Value.Uint64()
-			if n != cycles {
-				cycles, since = n, now
-			}
-			was := tight
-			tight = live > p.limit/100*tightFrom
-			if tight || was {
-				p.jobs.Brake(tight)
-			}
-			// The live heap falls only as far as the collector has seen it. A run has
-			// little to do: nearly all of the heap is bytes.
-			if (tight || p.jobs.Held() > p.jobs.Share()/2) && now.Sub(since) > collectAfter {
-				runtime.GC()
-			}
+			p.look(now)
 		}
 	}
+}
+
+// look looks at the memory once.
+func (p *pressure) look(now time.Time) {
+	live, cycles := p.heap()
+	held := p.jobs.Held()
+	if held > p.jobs.Share()/16 {
+		p.busy = now
+	}
+	rest := now.Sub(p.busy) > restAfter
+	if cycles != p.cycles {
+		p.cycles, p.since = cycles, now
+		if rest {
+			p.base = live
+		}
+	}
+	was := p.tight
+	p.tight = !rest && live > p.tightAt()
+	if p.tight || was {
+		p.jobs.Brake(p.tight)
+	}
+	if p.pause == 0 || max(live-p.found, p.found-live) > p.limit/20 {
+		p.found, p.pause = live, collectAfter
+	}
+	// The live heap falls only as far as the collector has seen it. While large jobs
+	// are under way nearly all of the heap is bytes, and a run has little to do.
+	if (p.tight || held > p.jobs.Share()/2) && now.Sub(p.since) > p.pause {
+		p.collect()
+		p.pause = min(2*p.pause, collectLast)
+	}
+}
+
+// tightAt is the live heap from which on large jobs are slowed down.
+func (p *pressure) tightAt() int64 {
+	return max(p.limit/100*tightFrom, p.base+(p.limit-p.base)/100*tightAbove)
 }

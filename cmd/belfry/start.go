@@ -58,7 +58,7 @@ func (s *Server) start(ctx context.Context) error {
 	s.startDelivery(store, told)
 	s.spawn("timer", timerLimit, store.Run)
 	if limit := debug.SetMemoryLimit(-1); limit < math.MaxInt64 {
-		s.spawn("watch of the memory", stopLimit, pressure{limit, memory.jobs}.run)
+		s.spawn("watch of the memory", stopLimit, newPressure(limit, memory.jobs).run)
 	}
 	s.spawn("tokens", stopLimit, store.Tokens().Run)
 	s.awaitTokens(ctx, store)

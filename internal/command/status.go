@@ -28,12 +28,17 @@ type place struct {
 
 func statusCommand(r remote) *cli.Command {
 	return r.command("status", "show the server, whether it can store and fire, and how much is in its dbs, or in the collections of one",
-		[]string{"[DB]"}, []cli.Flag{yes("quiet", "print nothing, and ask only whether it can store and fire: for health checks, by the exit code")}, r.status)
+		[]string{"[DB]"}, []cli.Flag{yes("quiet", "print nothing, and ask only whether it can store and fire: for health checks, by the exit code"),
+			yes("alive", "as --quiet, and ask only whether its process is alive, also while it starts or waits for NATS")}, r.status)
 }
 
 // status ends with an error if the server is not ready, after it has shown what
 // there is.
 func (r remote) status(ctx context.Context, cmd *cli.Command, c *client.Client) error {
+	if cmd.Bool("alive") {
+		_, err := c.Do(ctx, http.MethodGet, client.Path("healthz"), nil)
+		return err
+	}
 	if cmd.Bool("quiet") {
 		_, err := c.Do(ctx, http.MethodGet, client.Path("readyz"), nil)
 		return err

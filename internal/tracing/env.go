@@ -24,8 +24,8 @@ func FromEnv(ctx context.Context, version string, log *slog.Logger) *Tracer {
 		if value == "" || v.valid(value) {
 			continue
 		}
-		log.Warn("a variable of OpenTelemetry has a value that is not accepted", "variable", v.name, "accepted", v.accepts, "traces", on && !v.turnsOff())
-		on = on && !v.turnsOff()
+		on = on && (!v.turnsOff() || overridden(v.name))
+		log.Warn("a variable of OpenTelemetry has a value that is not accepted", "variable", v.name, "accepted", v.accepts, "traces", on)
 		// The SDK would tell the value, or do without traces.
 		_ = os.Unsetenv(v.name)
 	}

@@ -86,6 +86,11 @@ func TestFromEnv(t *testing.T) {
 		{env: at("OTEL_EXPORTER_OTLP_PROTOCOL", "hunter2"), wrong: "OTEL_EXPORTER_OTLP_PROTOCOL"},
 		{env: at("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "hunter2"), wrong: "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"},
 		{env: map[string]string{endpoint: "hunter2:4317"}, wrong: endpoint},
+		// The variable for traces counts, where there is one.
+		{env: at("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf"), on: true, wrong: "OTEL_EXPORTER_OTLP_PROTOCOL"},
+		{env: at("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "grpc"), wrong: "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"},
+		{env: map[string]string{endpoint: "hunter2:4317", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:1/x"}, on: true, wrong: endpoint},
+		{env: at("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "hunter2:4317"), wrong: "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"},
 		{env: map[string]string{endpoint: "http://%hunter2"}, wrong: endpoint},
 		{env: at("OTEL_SDK_DISABLED", "hunter2"), on: true, wrong: "OTEL_SDK_DISABLED"},
 		{env: at("OTEL_TRACES_SAMPLER", "hunter2"), on: true, wrong: "OTEL_TRACES_SAMPLER"},

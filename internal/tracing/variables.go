@@ -15,6 +15,12 @@ type variable struct {
 	valid   func(string) bool
 }
 
+// The exporter's variables begin with one of these.
+const (
+	allSignals = "OTEL_EXPORTER_OTLP_"
+	onlyTraces = "OTEL_EXPORTER_OTLP_TRACES_"
+)
+
 // variables are those whose wrong values would be told with the value, or by nobody.
 var variables = func() []variable {
 	all := []variable{
@@ -28,7 +34,7 @@ var variables = func() []variable {
 		}},
 		{"OTEL_RESOURCE_ATTRIBUTES", "key=value is accepted, with commas between several", pairs},
 	}
-	for _, signal := range []string{"OTEL_EXPORTER_OTLP_", "OTEL_EXPORTER_OTLP_TRACES_"} {
+	for _, signal := range []string{allSignals, onlyTraces} {
 		all = append(all,
 			variable{signal + "ENDPOINT", "an http or https URL is accepted", isURL},
 			variable{signal + "PROTOCOL", "http/protobuf is accepted", oneOf("http/protobuf")},
@@ -56,6 +62,21 @@ var variables = func() []variable {
 // leave what holds without the variable.
 func (v variable) turnsOff() bool {
 	return v.name == "OTEL_TRACES_EXPORTER" || strings.HasSuffix(v.name, "_ENDPOINT") || strings.HasSuffix(v.name, "_PROTOCOL")
+}
+
+// overridden reports whether a variable for all signals has one for traces beside it,
+// with a value that is accepted: only that one counts then.
+func overridden(name string) bool {
+	rest, general := strings.CutPrefix(name, allSignals)
+	if !general || strings.HasPrefix(name, onlyTraces) {
+		return false
+	}
+	i := slices.IndexFunc(variables, func(v variable) bool { return v.name == onlyTraces+rest })
+	if i < 0 {
+		return false
+	}
+	value := os.Getenv(variables[i].name)
+	return value != "" && variables[i].valid(value)
 }
 
 func oneOf(accepted ...string) func(string) bool {
