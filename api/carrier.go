@@ -38,7 +38,7 @@ func (row ErrorRow) Log(log *slog.Logger, err error, asked ...any) {
 	case row.Err == room.ErrFull:
 		log.Debug("no room for a request", append(asked, "error", err)...) // who bounds it tells
 	case row.Status >= http.StatusInternalServerError:
-		ctx := loglimit.Outside(context.Background(), "request failed: "+row.Code)
+		ctx := loglimit.Cause(loglimit.Outside(context.Background(), "request failed: "+row.Code))
 		log.ErrorContext(ctx, "request failed", append(append([]any{"code", row.Code}, asked...), "error", err)...)
 	}
 }

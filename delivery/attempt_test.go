@@ -2,6 +2,7 @@ package delivery_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -153,6 +154,33 @@ func TestExcerpt(t *testing.T) {
 func tail(s string) string { return s[max(0, len(s)-40):] }
 
 // FuzzExcerpt checks that neither a secret nor more than the limit is kept.
+// An answer that breaks off, or is cut off, inside a secret shows nothing of it.
+func TestExcerptOfACutAnswer(t *testing.T) {
+	t.Parallel()
+	secrets := delivery.SecretsOf(job.Policy{Headers: map[string]string{"Authorization": "Bearer sesame/open"}}, &url.URL{})
+	for _, tt := range []struct {
+		name, body string
+		err        error
+		want       string
+	}{
+		{"in a word", "Authorization: Bearer sesam", io.ErrUnexpectedEOF, "Authorization: ********"},
+		{"in the word alone", "it is sesame/op", io.ErrUnexpectedEOF, "it is ********"},
+		{"after one character", "it is s", context.DeadlineExceeded, "it is ********"},
+		{"in an escape", `{"a":"sesame\`, context.Canceled, `{"a":"********`},
+		{"after a shorter one", "Bearer ", context.Canceled, "********"},
+		{"elsewhere", "it is over", io.ErrUnexpectedEOF, "it is over"},
+		{"after a secret", "Bearer sesame/open", io.ErrUnexpectedEOF, "********"},
+		{"by the receiver itself", "it is sesa", io.EOF, "it is ********"},
+		{"a letter at a real end", "it is ours", io.EOF, "it is ours"},
+		{"in what is not kept", strings.Repeat("x", job.MaxResponse) + "sesam", io.ErrUnexpectedEOF, strings.Repeat("x", job.MaxResponse)},
+	} {
+		body := io.MultiReader(strings.NewReader(tt.body), iotest.ErrReader(tt.err))
+		if got := string(delivery.Excerpt(body, secrets)); got != tt.want {
+			t.Errorf("%s: kept %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
 func FuzzExcerpt(f *testing.F) {
 	f.Add([]byte("abcabc"), "abc", 2046)
 	f.Add([]byte("aaaa"), "aa", 2048)

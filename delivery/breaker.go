@@ -9,6 +9,7 @@ import (
 	"github.com/sony/gobreaker/v2"
 
 	"belfry/internal/job"
+	"belfry/internal/loglimit"
 )
 
 // When a breaker trips: after so many failures in a row, or when nearly all of
@@ -84,10 +85,11 @@ func (b *breaker) note(alive bool) (trip bool) {
 	return true
 }
 
-// mayTry reports whether the breaker lets a try through.
-func (w *worker) mayTry(b *breaker, now time.Time) bool {
+// mayTry reports whether the breaker lets a try through. After its pause the timer
+// lets out one fire at a time, so those that wait here since before go back.
+func (w *worker) mayTry(b *breaker, now time.Time, p *putOffs) bool {
 	until, tripped := w.Breakers.Tripped(b.route)
-	return !tripped || !now.Before(until)
+	return !tripped || !p.waited() && !now.Before(until)
 }
 
 // tried tells the breaker how a try went that began and ended at these times. One
@@ -117,6 +119,6 @@ func (w *worker) tried(b *breaker, alive bool, began, ended time.Time) {
 		w.Log.Info("the endpoint of a route is back", "db", b.route.DB, "route", b.route.ID)
 	}
 	if err != nil {
-		w.Log.Warn("the other nodes don't know how the breaker of a route stands", "db", b.route.DB, "route", b.route.ID, "error", err)
+		loglimit.Warn(w.Log, "the other nodes don't know how the breaker of a route stands", "db", b.route.DB, "route", b.route.ID, "error", err)
 	}
 }

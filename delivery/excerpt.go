@@ -23,12 +23,22 @@ func excerpt(body io.Reader, secrets []string) []byte {
 	}
 	// So far that each secret which begins in the kept part is seen whole. What
 	// came before an error is worth keeping, too.
-	seen, _ := io.ReadAll(io.LimitReader(body, int64(job.MaxResponse+longest)))
+	seen, err := io.ReadAll(io.LimitReader(body, int64(job.MaxResponse+longest)))
 	if longest == 0 {
 		return seen
 	}
+	// An answer may end inside a secret. If it was cut off, any character may be one's
+	// beginning; if not, the receiver itself cut what it repeats, or it ends so.
+	least := minValue
+	if err != nil {
+		least = 1
+	}
 	var kept []byte
 	for at := 0; at < min(len(seen), job.MaxResponse); {
+		if rest := seen[at:]; len(rest) >= least && len(rest) < longest && beginsSecret(rest, secrets) {
+			kept = append(kept, job.Hidden...)
+			break
+		}
 		n := secretAt(seen[at:], secrets)
 		if n > 0 {
 			kept = append(kept, job.Hidden...)
@@ -49,6 +59,11 @@ func secretAt(text []byte, secrets []string) int {
 		}
 	}
 	return 0
+}
+
+// beginsSecret reports whether a secret begins with text, and goes on.
+func beginsSecret(text []byte, secrets []string) bool {
+	return slices.ContainsFunc(secrets, func(s string) bool { return len(s) > len(text) && strings.HasPrefix(s, string(text)) })
 }
 
 // minWord is how long a word in a header's value is that may be a secret by

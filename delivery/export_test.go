@@ -72,9 +72,16 @@ func (m *Manager) Lanes() int {
 	return len(m.webhook.lanes.of)
 }
 
+// Kept returns how many idle connections a route may keep.
+func (m *Manager) Kept(id string) int {
+	m.webhook.lanes.mu.Lock()
+	defer m.webhook.lanes.mu.Unlock()
+	return m.webhook.lanes.of[job.RouteKey{DB: "db", ID: id}].transport().MaxIdleConnsPerHost
+}
+
 // HoldLane has a route hold what it needs for its connections.
 func (m *Manager) HoldLane(id string) {
-	m.webhook.lanes.take(job.RouteKey{DB: "db", ID: id}).transport()
+	m.webhook.lanes.take(job.RouteKey{DB: "db", ID: id}, 1).transport()
 }
 
 var InTurns = inTurns

@@ -44,6 +44,7 @@ type store struct {
 	buryErr   error
 	routeErr  error
 	followErr chan error
+	moved     bool // the jobs are elsewhere, as standing says
 	onRemove  func()
 }
 

@@ -9,7 +9,10 @@ import (
 )
 
 // laneIdle is how long the connections of a route are kept when nothing is sent.
-const laneIdle = 90 * time.Second
+const laneIdle = 30 * time.Second
+
+// relieveEvery is how often the connections of all routes are closed at most.
+const relieveEvery = time.Second
 
 // lanes hold the connections of each route that lately had a try. No two routes
 // share one: over HTTP/2 all tries on a connection share its fate, and one route
@@ -20,6 +23,8 @@ type lanes struct {
 
 	mu sync.Mutex // guards what follows, and in the lanes users and idle
 	of map[job.RouteKey]*lane
+
+	relieved time.Time
 }
 
 // lane has the connections of one route. It is safe for concurrent use.
@@ -31,6 +36,7 @@ type lane struct {
 
 	mu    sync.Mutex // guards what follows
 	http1 bool       // the receiver wants no HTTP/2
+	keep  int        // connections that may be idle
 	now   *http.Transport
 	born  time.Time
 }
@@ -39,8 +45,9 @@ func newLanes(base *http.Transport, age time.Duration) *lanes {
 	return &lanes{base: base, age: age, of: make(map[job.RouteKey]*lane)}
 }
 
-// take returns the lane of a route for one try, which gives it back.
-func (ls *lanes) take(key job.RouteKey) *lane {
+// take returns the lane of a route for one try, which gives it back. It keeps as many
+// connections as the route may have tries under way.
+func (ls *lanes) take(key job.RouteKey, concurrency int) *lane {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	l := ls.of[key]
@@ -51,6 +58,9 @@ func (ls *lanes) take(key job.RouteKey) *lane {
 	}
 	l.idle.Stop()
 	l.users++
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.keep = concurrency
 	return l
 }
 
@@ -82,6 +92,28 @@ func (ls *lanes) close() {
 		l.idle.Stop()
 		l.renew(nil)
 		delete(ls.of, key)
+	}
+}
+
+// relieve closes the idle connections of all routes, since this machine has run out
+// of what they take. Those in use stay, and are idle later: so it does that again.
+func (ls *lanes) relieve() {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	if !ls.relieved.IsZero() && time.Since(ls.relieved) < relieveEvery {
+		return
+	}
+	ls.relieved = time.Now()
+	for _, l := range ls.of {
+		l.closeIdle()
+	}
+}
+
+func (l *lane) closeIdle() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.now != nil {
+		l.now.CloseIdleConnections()
 	}
 }
 
@@ -135,6 +167,7 @@ func (l *lane) single() *http.Transport {
 
 func (l *lane) make() *http.Transport {
 	t := l.base.Clone()
+	t.MaxIdleConnsPerHost = l.keep
 	if l.http1 {
 		t.Protocols = new(http.Protocols)
 		t.Protocols.SetHTTP1(true)

@@ -43,7 +43,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	defer stopFetching()
 
 	r := &run{
-		worker: &worker{Config: m.cfg, webhook: m.webhook, tries: tries, writes: writes},
+		worker: &worker{Config: m.cfg, webhook: m.webhook, stopping: fetching, tries: tries, writes: writes},
 		pools:  make(map[job.RouteKey]*pool),
 	}
 	off := m.cfg.Inboxes.Notify(r.stir)

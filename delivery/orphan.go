@@ -3,6 +3,8 @@ package delivery
 import (
 	"context"
 	"time"
+
+	"belfry/internal/loglimit"
 )
 
 // wait is how long to wait for fires: of an orphaned inbox short enough to see
@@ -35,7 +37,7 @@ func (p *pool) abandon(ctx context.Context) bool {
 		return false
 	}
 	if err := p.run.worker.Inboxes.Remove(ctx, p.inbox.RouteKey); err != nil {
-		p.log.Warn("the inbox of a deleted route could not be removed", "error", err)
+		loglimit.Warn(p.log, "the inbox of a deleted route could not be removed", "error", err)
 		return false
 	}
 	return p.retire()

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"belfry/internal/job"
+	"belfry/internal/loglimit"
 	"belfry/internal/panics"
 )
 
@@ -160,11 +161,11 @@ func (p *pool) fetchLoop(ctx context.Context, first bool, sleep func()) {
 		switch {
 		case err != nil:
 			if p.trouble.CompareAndSwap(false, true) {
-				p.log.Warn("fires cannot be fetched", "error", err)
+				loglimit.Warn(p.log, "fires cannot be fetched", "error", err)
 			}
 			pause(ctx, backOff.NextBackOff())
 		case p.trouble.CompareAndSwap(true, false):
-			p.log.Info("fires are fetched again")
+			loglimit.Info(p.log, "fires are fetched again")
 			fallthrough
 		default:
 			backOff.Reset()

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptrace"
+	"net/url"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/net/http2"
 )
@@ -29,10 +32,15 @@ func (t staying) RoundTrip(req *http.Request) (*http.Response, error) {
 //
 //	the receiver closed without a byte   once, on a new connection
 //	the receiver wants HTTP/1.1          once, over that
+//	the receiver refused it unseen       a few times, HTTP/2 only
 //
 // The caller closes the answer's body, and then calls done.
 func (l *lane) send(req *http.Request) (res *http.Response, done func(), err error) {
-	again, over1 := false, false
+	again, over1, refused := false, false, 0
+	// A transport that can have the body again repeats a request by itself, also one
+	// that the receiver may have seen.
+	body := req.GetBody
+	req.GetBody = nil
 	t := l.transport()
 	for {
 		s := &sending{}
@@ -44,6 +52,10 @@ func (l *lane) send(req *http.Request) (res *http.Response, done func(), err err
 			over1 = true
 			l.only1(t)
 			t = l.transport()
+		case refused < maxRefused && unseen(err):
+			pause(req.Context(), refusedWait(refused))
+			refused++
+			t = l.transport() // another one by now, if the receiver wants HTTP/1.1
 		case !again && s.unanswered(err):
 			again = true
 			l.renew(t)
@@ -56,7 +68,7 @@ func (l *lane) send(req *http.Request) (res *http.Response, done func(), err err
 			return nil, nil, err
 		}
 		s.end()
-		if req.Body, err = req.GetBody(); err != nil {
+		if req.Body, err = body(); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -117,6 +129,12 @@ func (s *sending) unanswered(err error) bool {
 	if !s.got || s.byte || errors.Is(err, errFlood) {
 		return false
 	}
+	// A receiver that resets one request has not closed its connection, and one that
+	// breaks the protocol had its connection closed here.
+	_, reset := errors.AsType[http2.StreamError](err)
+	if reset || unrepeated(err) != "" || strings.HasPrefix(bare(err), "connection error: ") {
+		return false
+	}
 	// A transport has words of its own for a connection that was closed between two
 	// requests, and so has HTTP/2.
 	c := classify(err)
@@ -138,8 +156,45 @@ func wantsHTTP1(err error) bool {
 		return e.Code == http2.ErrCodeHTTP11Required
 	}
 	// The text ends with words of the receiver's, quoted.
-	said, _, _ := strings.Cut(err.Error(), ", debug=")
+	said, _, _ := strings.Cut(bare(err), ", debug=")
 	return strings.Contains(said, "http2: ") && strings.Contains(said, "GOAWAY") && strings.HasSuffix(said, http2.ErrCodeHTTP11Required.String())
+}
+
+// maxRefused is how often a request that was refused unseen is made again.
+const maxRefused = 6
+
+// refusedWait is how long to wait before that: not at all, and then 1, 2, 4 … s.
+func refusedWait(before int) time.Duration {
+	if before == 0 {
+		return 0
+	}
+	d := time.Second << (before - 1)
+	return d + rand.N(d/10)
+}
+
+// unseen reports whether a receiver says that it has not looked at a request: it
+// refuses the stream, or goes away before it; RFC 9113, section 8.7.
+func unseen(err error) bool {
+	why := unrepeated(err)
+	return strings.Contains(why, http2.ErrCodeRefusedStream.String()) || strings.Contains(why, "GOAWAY")
+}
+
+// unrepeated returns why a transport would have repeated a request over HTTP/2 if
+// it had the body again. It keeps the text alone, which has no words of the
+// receiver's; empty is that it would not.
+func unrepeated(err error) string {
+	if why, ok := strings.CutPrefix(bare(err), "http2: Transport: cannot retry err ["); ok {
+		return why
+	}
+	return ""
+}
+
+// bare returns an error's text without the URL, which may read like anything.
+func bare(err error) string {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		err = u.Err
+	}
+	return err.Error()
 }
 
 // drain reads the rest of an answer so that its connection can be used again, up

@@ -3,7 +3,6 @@ package delivery
 import (
 	"errors"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"strings"
 	"sync"
@@ -23,6 +22,9 @@ var shortages = []syscall.Errno{
 func shortageIn(err error) (syscall.Errno, bool) {
 	dns, isDNS := errors.AsType[*net.DNSError](err)
 	for _, e := range shortages {
+		if isDNS && e == syscall.EADDRNOTAVAIL {
+			continue // see [errNoSource]: of a name server it says the same, for ever
+		}
 		// A resolver keeps only the text of what kept it from asking.
 		if errors.Is(err, e) || isDNS && strings.HasSuffix(dns.Err, e.Error()) {
 			return e, true
@@ -31,17 +33,8 @@ func shortageIn(err error) (syscall.Errno, bool) {
 	return 0, false
 }
 
-const (
-	// A try that this machine could not make keeps its slot for a while, and is
-	// put back then. So a backlog does not spin, however long it is.
-	putOffFor    = 2 * time.Second
-	putOffJitter = time.Second
-
-	// shortageEvery is how often the log says that tries are put off.
-	shortageEvery = time.Minute
-)
-
-func putOffTime() time.Duration { return putOffFor + rand.N(putOffJitter) }
+// shortageEvery is how often the log says that tries are put off.
+const shortageEvery = time.Minute
 
 // shortageLog says that this machine cannot make tries: at once, and then once
 // a minute while that goes on. It is safe for concurrent use.

@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"math"
 	"net/http"
 	"time"
 
@@ -30,6 +29,7 @@ type webhook struct {
 	lanes         *lanes
 	dialer        *dialer
 	timeout       time.Duration
+	concurrency   int
 	defaultScheme string
 	userAgent     string
 	escape        func(string) string
@@ -48,6 +48,7 @@ func newWebhook(cfg Config) *webhook {
 		lanes:         newLanes(base, cfg.ConnectionAge),
 		dialer:        d,
 		timeout:       cfg.Timeout,
+		concurrency:   cfg.Concurrency,
 		defaultScheme: cfg.DefaultScheme,
 		userAgent:     "Belfry/" + cfg.Version,
 		escape:        cfg.Escape,
@@ -63,7 +64,6 @@ func newTransport(timeout time.Duration, d *dialer) *http.Transport {
 		// A handshake outlives its request in the hope of a later one, so it needs an
 		// end of its own, but none before the time that a route may give its tries.
 		TLSHandshakeTimeout:    job.MaxTimeout,
-		MaxIdleConnsPerHost:    math.MaxInt,
 		IdleConnTimeout:        laneIdle,
 		MaxResponseHeaderBytes: maxAnswerHeader,
 		DisableCompression:     true, // an answer of any size would be unpacked
@@ -97,7 +97,7 @@ func (w *webhook) post(ctx context.Context, r job.Route, f job.Fire, now time.Ti
 		return unmade(job.ErrPolicy)
 	}
 	begin := time.Now()
-	lane := w.lanes.take(r.RouteKey)
+	lane := w.lanes.take(r.RouteKey, cmp.Or(r.Concurrency, w.concurrency))
 	defer w.lanes.give(lane)
 	res, done, err := lane.send(req)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 
 	"belfry/internal/job"
+	"belfry/internal/loglimit"
 	"belfry/internal/metrics"
 )
 
@@ -38,9 +39,10 @@ type worker struct {
 	Config
 	webhook *webhook
 
-	// tries ends when a shutdown cuts off the POSTs, writes when it gives up
-	// writing results. They are here since handovers come without a context.
-	tries, writes context.Context
+	// stopping ends when a shutdown begins, tries when it cuts off the POSTs, writes
+	// when it gives up writing results. They are here since handovers come without
+	// a context.
+	stopping, tries, writes context.Context
 
 	busy sync.Map // Fire.Seq of the fires under way
 
@@ -60,22 +62,31 @@ func (w *worker) deliver(h job.Handover, b *breaker, posted func()) {
 	defer w.busy.Delete(h.Seq)
 	defer w.hold(h)()
 
+	var p putOffs
+	for w.once(h, b, &p, posted) {
+	}
+}
+
+// once is one go at a fire. It reports whether this machine could not make the try,
+// and is to have another go.
+func (w *worker) once(h job.Handover, b *breaker, p *putOffs, posted func()) (again bool) {
 	ctx, cancel := context.WithTimeout(w.tries, lookupTime)
 	defer cancel()
-	standing, rec, err := w.Jobs.Standing(ctx, h.Fire)
+	standing, rec, err := w.Jobs.Standing(ctx, p.judged(h.Fire))
 	if err != nil {
-		w.log(h).Warn("the standing of a fire is not known", "error", err)
-		return
+		loglimit.Warn(w.log(h), "the standing of a fire is not known", "error", err)
+		return false
 	}
 	switch standing {
 	case job.Valid:
-		w.try(ctx, h, rec, b, posted)
+		return w.try(ctx, h, rec, b, p, posted)
 	case job.Superseded:
 		w.ack(h)
 	case job.Buried:
 		w.bury(h, job.Result{Status: job.Dead, Reason: rec.Reason, Detail: rec.Detail})
 	case job.Undecided: // left unacked: its record may be on its way
 	}
+	return false
 }
 
 // hold keeps the fire from being handed out again until it is released. A
@@ -109,73 +120,91 @@ func (w *worker) buryOrphan(h job.Handover) {
 	w.bury(h, job.Result{Status: job.Dead, Reason: job.ReasonNoRoute})
 }
 
-// try makes the one try that a valid fire stands for and settles its result.
-// rec is the record of the fire's claim.
-func (w *worker) try(lookups context.Context, h job.Handover, rec job.Record, b *breaker, posted func()) {
+// opening is how a try begins.
+type opening struct {
+	route   job.Route
+	started time.Time
+	ahead   time.Duration // of the timer's clock
+	late    time.Duration
+}
+
+// opening returns how the try of a valid fire begins, unless its result is settled,
+// or left to the next handover, without one. rec is the record of the fire's claim.
+func (w *worker) opening(lookups context.Context, h job.Handover, rec job.Record, b *breaker, p *putOffs) (o opening, ok bool) {
 	route, err := w.Routes.Get(lookups, h.RouteKey())
 	if errors.Is(err, job.ErrRouteNotFound) {
 		w.settle(h, job.Result{Status: job.Dead, Reason: job.ReasonNoRoute})
-		return
+		return o, false
 	}
 	if err != nil {
-		w.log(h).Warn("the route of a fire could not be read", "error", err)
-		return
+		loglimit.Warn(w.log(h), "the route of a fire could not be read", "error", err)
+		return o, false
 	}
-	started := w.Now()
-	due := cmp.Or(rec.Replaces.Due, h.Trigger)
+	o = opening{route: route, started: w.Now()}
 	// Gates open by the clock of the timer's node. If that is ahead of ours, the
 	// fire would be put back, and fired again at once, until ours agrees.
-	ahead := max(h.Fired.Sub(started), 0)
-	at := started.Add(ahead)
-	if route.PausedAt(at) || !w.mayTry(b, at) {
-		w.settle(h, job.Result{Status: job.Scheduled, RetryAt: due, Reason: rec.Reason, Detail: rec.Detail})
-		return
+	o.ahead = max(h.Fired.Sub(o.started), 0)
+	at := o.started.Add(o.ahead)
+	if route.PausedAt(at) || !w.mayTry(b, at, p) {
+		w.settle(h, putBack(h, rec))
+		return o, false
 	}
-	late := max(started.Sub(time.UnixMilli(due)), 0)
-	if h.Attempt == 1 && route.MaxLateness > 0 && late > route.MaxLateness {
-		w.settle(h, job.TooLate(late, route.MaxLateness))
-		return
+	o.late = max(o.started.Sub(time.UnixMilli(dueOf(h, rec))), 0)
+	if h.Attempt == 1 && route.MaxLateness > 0 && o.late > route.MaxLateness {
+		w.settle(h, job.TooLate(o.late, route.MaxLateness))
+		return o, false
+	}
+	return o, true
+}
+
+func dueOf(h job.Handover, rec job.Record) int64 { return cmp.Or(rec.Replaces.Due, h.Trigger) }
+
+// putBack is the result of a fire without a try. It is due when it was, so that its
+// lateness counts from then.
+func putBack(h job.Handover, rec job.Record) job.Result {
+	return job.Result{Status: job.Scheduled, RetryAt: dueOf(h, rec), Reason: rec.Reason, Detail: rec.Detail}
+}
+
+// try makes the one try that a valid fire stands for and settles its result. It
+// reports what [worker.once] does.
+func (w *worker) try(lookups context.Context, h job.Handover, rec job.Record, b *breaker, p *putOffs, posted func()) (again bool) {
+	o, ok := w.opening(lookups, h, rec, b, p)
+	if !ok {
+		return false
 	}
 	stuck := fmt.Sprintf("handed out %d times without a result", h.Times)
 	out, attempt := outcome{verdict: failed, detail: stuck}, job.Attempt{Error: stuck}
 	if h.Times < maxTimes {
-		out, attempt = w.post(route, h.Fire, started, late)
+		out, attempt = w.post(o.route, h.Fire, o.started, o.late)
 		if out.verdict == putOff {
-			w.putOff(h, job.Result{Status: job.Scheduled, RetryAt: due, Reason: rec.Reason, Detail: rec.Detail}, out)
-			return
+			return w.putOff(h, rec, b, p, o.route, out.detail)
 		}
 		if out.verdict != interrupted {
-			w.tried(b, endpointAlive(attempt.Status), at, w.Now().Add(ahead))
+			w.tried(b, endpointAlive(attempt.Status), o.started.Add(o.ahead), w.Now().Add(o.ahead))
 		}
 	}
 	posted()
 	switch out.verdict {
 	case interrupted:
-		w.cut.Add(1)
-		w.Metrics.Came(h.RouteKey(), metrics.Interrupted, false)
-		return
+		w.interrupted(h)
+		return false
 	case failed:
 		w.log(h).Debug("a try failed", "detail", out.detail)
 	}
-	attempt.Number, attempt.FireID, attempt.Started, attempt.Lateness = h.Attempt, h.Fire.ID, started, late
+	attempt.Number, attempt.FireID, attempt.Started, attempt.Lateness = h.Attempt, h.Fire.ID, o.started, o.late
 	w.Attempts.Keep(h.Fire, attempt)
-	retry := route.Retry
+	retry := o.route.Retry
 	if retry.IsZero() {
 		retry = w.Retry
 	}
 	w.settle(h, out.result(h.Fire, retry, w.Now()))
+	return false
 }
 
-// putOff puts a fire back whose try this machine could not make, due when it was,
-// so that its lateness counts from then. Meanwhile the fire keeps its slot.
-func (w *worker) putOff(h job.Handover, back job.Result, out outcome) {
-	w.shortage.putOff(w.Log, out.detail, w.Now())
-	if pause(w.tries, putOffTime()); w.tries.Err() != nil {
-		w.cut.Add(1)
-		w.Metrics.Came(h.RouteKey(), metrics.Interrupted, false)
-		return
-	}
-	w.settle(h, back)
+// interrupted leaves a fire unacked, to be handed out again.
+func (w *worker) interrupted(h job.Handover) {
+	w.cut.Add(1)
+	w.Metrics.Came(h.RouteKey(), metrics.Interrupted, false)
 }
 
 // settle writes a result and acks the fire. Of a POST that was made the result
@@ -196,12 +225,12 @@ func (w *worker) settle(h job.Handover, res job.Result) {
 	}
 	tell := func(err error, _ time.Duration) {
 		if !repeated {
-			w.log(h).Warn("the result of a try is not written yet", "error", err)
+			loglimit.Warn(w.log(h), "the result of a try is not written yet", "error", err)
 		}
 		repeated = true
 	}
 	if err := backoff.RetryNotify(finish, backoff.WithContext(storeBackOff(), ctx), tell); err != nil {
-		w.log(h).Error("the result of a try could not be written; the try will be repeated", "error", err)
+		loglimit.Error(w.log(h), "the result of a try could not be written; the try will be repeated", "error", err)
 		return
 	}
 	w.ack(h)
@@ -219,7 +248,7 @@ func (w *worker) bury(h job.Handover, res job.Result) {
 	ctx, cancel := context.WithTimeout(w.writes, writeTime)
 	defer cancel()
 	if err := w.Jobs.Bury(ctx, h.Fire, res); err != nil {
-		w.log(h).Warn("a fire could not be written to DEAD", "error", err)
+		loglimit.Warn(w.log(h), "a fire could not be written to DEAD", "error", err)
 		return
 	}
 	w.ack(h)

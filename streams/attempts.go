@@ -15,6 +15,7 @@ import (
 
 	"belfry/internal/contract"
 	"belfry/internal/job"
+	"belfry/internal/loglimit"
 	"belfry/internal/metrics"
 	"belfry/internal/room"
 )
@@ -141,7 +142,7 @@ func (s *Attempts) write(ctx context.Context, group []*nats.Msg) {
 			return
 		}
 		if !told {
-			s.log.Warn("couldn't write attempts yet", "attempts", len(group), "error", err)
+			loglimit.Warn(s.log, "couldn't write attempts yet", "attempts", len(group), "error", err)
 		}
 		if !sleep(ctx, pause.NextBackOff()) {
 			s.drop(len(group))

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/internal/loglimit"
 )
 
 // audit compares what is in JetStream with what Belfry has made, at the start and
@@ -109,7 +111,7 @@ func (s *Store) auditOnce(ctx context.Context) {
 // a stream takes no writes the log has been told.
 func (s *Store) tellTrouble(ctx context.Context, what string, err error) {
 	if err != nil && ctx.Err() == nil && !isTold(err) {
-		s.cfg.Log.Warn("couldn't compare an asset with what it should be", "asset", what, "error", err)
+		loglimit.Warn(s.cfg.Log, "couldn't compare an asset with what it should be", "asset", what, "error", err)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
+	"belfry/internal/loglimit"
 )
 
 // Authentication that was on stays on, whatever is lost. So it is remembered
@@ -124,7 +125,7 @@ func (s *Tokens) look(ctx context.Context) {
 			continue
 		}
 		if err := s.remember(ctx); err != nil && ctx.Err() == nil {
-			s.cfg.Log.Warn("couldn't look at the mark of authentication", "error", err)
+			loglimit.Warn(s.cfg.Log, "couldn't look at the mark of authentication", "error", err)
 		}
 		ask, cancel := context.WithTimeout(ctx, answerWait)
 		stream, err := s.js.Stream(ask, s.cfg.Names.tokensStream())
@@ -134,7 +135,7 @@ func (s *Tokens) look(ctx context.Context) {
 			if gone++; gone > 1 { // once may be a server that has just woken up
 				s.cfg.Log.Error("the bucket of the tokens is gone; it is made anew, without them", "bucket", s.cfg.Names.tokensBucket())
 				if err := s.makeBucket(ctx); err != nil {
-					s.cfg.Log.Warn("couldn't make the bucket of the tokens", "error", err)
+					loglimit.Warn(s.cfg.Log, "couldn't make the bucket of the tokens", "error", err)
 				}
 				s.beginAnew()
 			}

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
+	"belfry/internal/loglimit"
 	"belfry/internal/panics"
 )
 
@@ -19,7 +20,7 @@ import (
 // stream ADVISORIES keeps what it said, to be acted on once somebody can.
 func (s *Store) buryAdvised(ctx context.Context) {
 	keepAt(ctx, 100*time.Millisecond, 5*time.Second, s.readAdvisories, func(err error) {
-		s.cfg.Log.Warn("couldn't read advisories", "error", err)
+		loglimit.Warn(s.cfg.Log, "couldn't read advisories", "error", err)
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/fault"
+	"belfry/internal/loglimit"
 )
 
 // lastNote bounds what a stop notes; without it a damaged tail may go unseen.
@@ -31,14 +32,14 @@ func (s *Store) Keep(ctx context.Context) error {
 		case <-tick.C:
 			err := errors.Join(s.note(ctx), s.growLater(ctx))
 			if err != nil && ctx.Err() == nil && !failed {
-				s.cfg.Log.Warn(noteFailed, "error", err)
+				loglimit.Warn(s.cfg.Log, noteFailed, "error", err)
 			}
 			failed = err != nil
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastNote)
 			defer cancel()
 			if err := s.note(last); err != nil {
-				s.cfg.Log.Warn(noteFailed, "error", err)
+				loglimit.Warn(s.cfg.Log, noteFailed, "error", err)
 			}
 			return nil
 		}
@@ -62,10 +63,17 @@ func (s *Store) note(ctx context.Context) error {
 	if s.cfg.Disk != nil {
 		news = s.cfg.Disk.Damage()
 	}
+	idle := s.prober.wrote.all
+	if s.cfg.Now().Sub(s.noted) >= idleEvery {
+		idle = nil
+	}
 	err = s.book.change(ctx, func(m *manifest) bool {
-		changed := m.advance(s.cfg.Names, now)
+		changed := m.advance(s.cfg.Names, now, idle)
 		for _, d := range news {
 			changed = m.damaged(d) || changed
+		}
+		if changed {
+			s.noted = s.cfg.Now()
 		}
 		return changed
 	})
@@ -86,8 +94,9 @@ func (s *Store) howFar(ctx context.Context) (map[string]known, error) {
 }
 
 // advance takes in how far the streams are, and reports whether that is worth
-// storing. Leases are written all the time, and alone they aren't.
-func (m *manifest) advance(n Names, now map[string]known) bool {
+// storing. Leases are written all the time, and alone they aren't. Nor are the messages
+// that idle says are probes; nil counts them.
+func (m *manifest) advance(n Names, now map[string]known, idle func(stream string, behind, to uint64) bool) bool {
 	changed := false
 	for name, k := range now {
 		if !slices.Contains(m.Made, name) {
@@ -98,7 +107,8 @@ func (m *manifest) advance(n Names, now map[string]known) bool {
 			continue // an answer may be late; a stream never goes back
 		}
 		m.Known[name] = k
-		changed = changed || name != n.belfryStream() && name != n.gatesStream()
+		probes := idle != nil && k.Created.Equal(was.Created) && idle(name, was.Last, k.Last)
+		changed = changed || !probes && name != n.belfryStream() && name != n.gatesStream()
 	}
 	return changed
 }
@@ -128,7 +138,7 @@ func (s *Store) checkDamage(ctx context.Context, recreated []string) error {
 		return changed || accepted
 	})
 	if err != nil { // as on a full disk, where a start may help
-		s.cfg.Log.Warn(noteFailed, "error", err)
+		loglimit.Warn(s.cfg.Log, noteFailed, "error", err)
 	}
 	switch {
 	case accepted:

@@ -13,7 +13,7 @@
 //   - the store: store.go, config.go, setup.go, assets.go, maxbytes.go,
 //     notready.go, pause.go
 //   - what was made: manifest.go, ledger.go, book.go, survey.go, refusal.go,
-//     damage.go, replicas.go
+//     damage.go, keepidle.go, replicas.go
 //   - other hands: foreign.go, audit.go, assetfields.go, assetmend.go,
 //     assetdocs.go, auditkeys.go, auditrecords.go, inboxfields.go,
 //     inboxmend.go, inboxaudit.go, floors.go, removed.go, refire.go,
@@ -26,11 +26,12 @@
 //     messages.go, ordered.go, watch.go, quorum.go
 //   - jobs: jobs.go, cancel.go, list.go, places.go, attempts.go
 //   - the timer: timer.go, loop.go, tail.go, watchtail.go, agenda.go, due.go,
-//     heavy.go, inflight.go, load.go, claimbook.go, meter.go
+//     heavy.go, inflight.go, load.go, stalled.go, claimbook.go,
+//     meter.go
 //   - gates: gate.go, opening.go, breakers.go, rates.go, permits.go,
 //     moments.go
 //   - ownership: leases.go, sightings.go, clocks.go, balance.go, fence.go, tenure.go,
-//     doubt.go, recover.go
+//     doubt.go, idle.go, recover.go
 //   - fires: fire.go, finisher.go, expire.go, inboxes.go, inboxfollow.go, disk.go,
 //     inboxroom.go, puller.go, stir.go, standing.go
 //   - dead letters: dead.go, bury.go, unread.go, letters.go, redrive.go

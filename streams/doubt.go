@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"belfry/internal/loglimit"
 )
 
 // The routine for doubt, which is the routine for taking over: a new fence, a
@@ -74,9 +76,10 @@ func (t *timer) doubt(ctx context.Context, why string) {
 	if t.tenure.fence == 0 {
 		return // on standby, or about to own under a new fence anyway
 	}
-	t.log.Warn("in doubt about the last fires; taking a new fence", "partition", t.partition, "why", why)
+	loglimit.Warn(t.log, "in doubt about the last fires; taking a new fence", "partition", t.partition, "why", why)
 	t.meter.Doubted()
 	t.tenure = tenure{}
+	t.idle.set(InDoubt, why)
 	t.owning.Store(false)
 	if t.now().Sub(t.began) > calmTenure {
 		t.pace.Reset()

@@ -105,6 +105,16 @@ func (a *agenda) took(r job.Record, now time.Time) {
 	a.ready.Set(n.at)
 }
 
+// putBack puts all that is loaded, or being loaded, back into the far future.
+func (a *agenda) putBack() {
+	for _, n := range a.near {
+		if n.stage != isClaiming {
+			a.dropNear(n)
+			a.far.Set(n.at)
+		}
+	}
+}
+
 // failed puts back a record that could not be loaded or claimed, to be tried
 // again at the given time.
 func (a *agenda) failed(seq uint64, again time.Time) {

@@ -16,3 +16,12 @@ func (a Agenda) ObserveLarge(r job.Record, bytes int) {
 
 // Hungry reports whether records wait for room.
 func (a Agenda) Hungry() bool { return a.a.heavies.hungry() }
+
+// Ready counts the records that are loaded and wait for their time.
+func (a Agenda) Ready() int { return a.a.ready.Len() }
+
+// LargePulls counts the routes of which large fires are expected.
+func (in *Inboxes) LargePulls() (n int) {
+	in.large.Range(func(any, any) bool { n++; return true })
+	return n
+}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"belfry/internal/loglimit"
 )
 
 // own takes the partition: first the fence, then the mark. It goes on until it
@@ -19,8 +21,11 @@ func (t *timer) own(ctx context.Context) (tenure, bool) {
 			t.meter.FenceTaken()
 			return ten, true
 		}
+		if ctx.Err() == nil {
+			t.idle.noFence(err)
+		}
 		if !isTold(err) {
-			t.log.Warn("couldn't take the partition yet", "partition", t.partition, "error", err)
+			loglimit.Warn(t.log, "couldn't take the partition yet", "partition", t.partition, "error", err)
 		}
 		sleep(ctx, pause.NextBackOff())
 	}

@@ -33,10 +33,15 @@ func (w *writer) last(ctx context.Context, stream, subject string) (m stored, fo
 	if !w.nc.IsConnected() || w.nc.ConnectedClusterName() != "" {
 		return w.lastOnLeader(ctx, stream, subject)
 	}
-	if m, found, err = w.lastOnReplica(ctx, stream, subject); err != nil || len(m.Data) <= largeAnswer {
+	m, found, err = w.lastOnReplica(ctx, stream, subject)
+	if err == nil && (!found || m.Header.Get(jetstream.StreamHeader) != stream) {
+		// A mirror that somebody has made answers as well, and may be behind.
+		return w.lastOnLeader(ctx, stream, subject)
+	}
+	if err != nil || len(m.Data) <= largeAnswer {
 		return m, found, err
 	}
-	over, err := w.turns.take(ctx)
+	over, err := w.turns.take(ctx, largeRest)
 	if err == nil {
 		over()
 	}
@@ -71,7 +76,7 @@ func (w *writer) askLeader(ctx context.Context, stream string, query map[string]
 		return stored{}, false, fmt.Errorf("%w: couldn't read from the leader of %s: %v", job.ErrUnavailable, stream, err)
 	}
 	if len(answer.Data) > largeAnswer {
-		over, err := w.turns.take(ctx)
+		over, err := w.turns.take(ctx, largeRest)
 		if err != nil {
 			return stored{}, false, err
 		}

@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
+	"belfry/internal/loglimit"
 	"belfry/internal/metrics"
 )
 
@@ -34,6 +36,8 @@ type health struct {
 
 	probeAfter time.Duration
 
+	better func() // called when a stream is silent or down no more; must not block
+
 	mu  sync.Mutex // guards what follows
 	all map[string]*streamHealth
 }
@@ -48,6 +52,7 @@ type streamHealth struct {
 	probed time.Time // when the first of those was sent
 	failed error     // of the last failed write since the last successful one
 	since  time.Time // when failed was first set
+	judged time.Time // when failed was first set, or the stream was last found changed; see [health.changed]
 	size   int       // of a message that there was no room for, for the next probe
 	larger bool      // the last probe of a stream that works was the larger one
 	down   bool      // it is known that writes do not work
@@ -67,8 +72,9 @@ const (
 	// silent, and doubtAfter until it is tried.
 	silentAfter = answerWait
 	doubtAfter  = time.Second
-	// passing is how long failures count as an election, which passes.
-	passing = 2 * time.Second
+	// passing is how long failures count as an election, which passes. The others of a
+	// group wait four seconds for a leader that died, and vote then; see [inTouch].
+	passing = 6 * time.Second
 )
 
 func newHealth(cfg Config, streams []string) *health {
@@ -153,6 +159,7 @@ func (h *health) ended(stream string, size int, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s := h.all[stream]
+	defer h.tellBetter(s, s.silent, s.down)
 	s.asked--
 	if kind == saysNothing || kind == saysOfMessage {
 		return // a server that cannot store still compares
@@ -173,10 +180,17 @@ func (h *health) ended(stream string, size int, err error) {
 	}
 }
 
+// tellBetter tells that a stream is silent or down no more, if it was; h.mu is held.
+func (h *health) tellBetter(s *streamHealth, wasSilent, wasDown bool) {
+	if h.better != nil && (wasSilent && !s.silent || wasDown && !s.down) {
+		h.better()
+	}
+}
+
 // fails takes in a failed write; h.mu is held.
 func (h *health) fails(stream string, s *streamHealth, size int, err error, kind writeAnswer, now time.Time) {
 	if s.failed == nil {
-		s.since = now
+		s.since, s.judged = now, now
 	}
 	s.failed = err
 	if tooLarge(err) || isFull(err) {
@@ -196,17 +210,48 @@ func (h *health) goesDown(stream string, s *streamHealth, kind writeAnswer) {
 	}
 	s.down = true
 	h.metrics.Writable(stream, false)
-	h.log.Error("writes to a stream do not work; Belfry goes on by itself when they do", "stream", stream, "reason", s.why, "do", adviceFor(kind, s.failed))
+	// One reason commonly holds for all streams, and /readyz and a metric name each.
+	why, _, _ := strings.Cut(s.why, theServerSays)
+	ctx := loglimit.Cause(loglimit.Named(context.Background(), "writes to a stream do not work: "+why))
+	h.log.ErrorContext(ctx, "writes to a stream do not work; Belfry goes on by itself when they do", "stream", stream, "reason", s.why, "do", adviceFor(kind, s.failed))
 }
 
 // works takes in a successful write; h.mu is held.
 func (h *health) works(stream string, s *streamHealth) {
 	if s.down {
 		h.metrics.Writable(stream, true)
-		h.log.Info("writes to the stream work again", "stream", stream, "after", h.now().Sub(s.since).Round(time.Millisecond))
+		loglimit.Info(h.log, "writes to the stream work again", "stream", stream, "after", h.now().Sub(s.since).Round(time.Millisecond))
 	}
-	s.failed, s.since, s.size, s.down, s.silent, s.why = nil, time.Time{}, 0, false, false, ""
+	s.failed, s.since, s.judged, s.size, s.down, s.silent, s.why = nil, time.Time{}, time.Time{}, 0, false, false, ""
 }
+
+// changed takes in that other hands have changed a stream, or that it was mended. What
+// failed until now says nothing of the stream as it is, so it is judged anew: it is
+// tried at once, and counts as stuck only from now on.
+func (h *health) changed(stream string) {
+	if h == nil { // before the streams are there
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if s := h.all[stream]; s != nil && s.failed != nil {
+		s.judged, s.tried = h.now(), time.Time{}
+	}
+}
+
+// hurry has the streams tried at once that do not work.
+func (h *health) hurry() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, s := range h.all {
+		if s.down {
+			s.tried = time.Time{}
+		}
+	}
+}
+
+// theServerSays stands between a reason and the server's own line about a stream.
+const theServerSays = "; the server says: "
 
 // words are the server's own of why a write fails, as far as it has any.
 func (h *health) words(stream string, err error, kind writeAnswer) string {
@@ -223,7 +268,7 @@ func (h *health) words(stream string, err error, kind writeAnswer) string {
 	}
 	lines := strings.Split(h.reason(stream), "; ")
 	if last := lines[len(lines)-1]; strings.Contains(last, stream) || strings.Contains(last, "JetStream") {
-		return why + "; the server says: " + last
+		return why + theServerSays + last
 	}
 	return why
 }
@@ -281,7 +326,7 @@ func (h *health) stuck() (all []stuckStream) {
 	for name, s := range h.all {
 		var refused *jetstream.APIError
 		if s.down && !errors.As(s.failed, &refused) && !errors.Is(s.failed, errOtherStream) {
-			all = append(all, stuckStream{name, s.since, unwritableText([]string{name}, s.why)})
+			all = append(all, stuckStream{name, s.judged, unwritableText([]string{name}, s.why)})
 		}
 	}
 	slices.SortFunc(all, func(a, b stuckStream) int { return a.since.Compare(b.since) })

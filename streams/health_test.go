@@ -245,6 +245,14 @@ func TestWhatIsNoFaultOfAStream(t *testing.T) {
 	write(nats.ErrNoResponders)
 	write(&jetstream.APIError{Code: 400, ErrorCode: jetstream.JSErrCodeStreamWrongLastSequence})
 	write(nats.ErrMaxPayload)
+	for _, code := range []jetstream.ErrorCode{10158, 10201} { // another copy is under way, a batch has one twice
+		write(&jetstream.APIError{Code: 409, ErrorCode: code})
+	}
+	for _, code := range []jetstream.ErrorCode{10163, 10210} { // a new leader cannot compare yet, too many batches
+		write(&jetstream.APIError{Code: 503, ErrorCode: code})
+	}
+	h.Pass(5 * time.Second) // the others wait four seconds for a leader that died
+	write(nats.ErrNoResponders)
 	if amiss := h.Amiss(); amiss != "" {
 		t.Errorf("after an election of a moment: %q", amiss)
 	}
@@ -263,9 +271,46 @@ func TestWhatIsNoFaultOfAStream(t *testing.T) {
 	}
 	h.Pass(500 * time.Millisecond)
 	write(nats.ErrNoResponders)
-	h.Pass(3 * time.Second)
+	h.Pass(7 * time.Second)
 	write(nats.ErrNoResponders)
 	if amiss := h.Amiss(); !strings.Contains(amiss, "nobody takes them") {
-		t.Errorf("after three seconds without a leader: %q", amiss)
+		t.Errorf("after seven seconds without a leader: %q", amiss)
+	}
+}
+
+// A stream that other hands have made silent, and that is as it should be again, is
+// tried at once. What failed before does not make it stuck.
+func TestSilentStreamThatIsMended(t *testing.T) {
+	t.Parallel()
+	h := streams.NewHealth(streams.Config{})
+	if _, err := h.Began(); err != nil {
+		t.Fatal(err)
+	}
+	for range 90 { // long enough to be tried seldom
+		h.Pass(time.Second)
+		h.Look(true)
+	}
+	if !h.Stuck() || h.StuckFor() < time.Minute {
+		t.Fatal("it is not stuck")
+	}
+	h.Pass(300 * time.Millisecond)
+	if h.Look(true) != 0 {
+		t.Fatal("it is tried again already; this test needs one that is tried seldom")
+	}
+	h.Changed()
+	if n := h.Look(true); n != 1 || h.StuckFor() != 0 {
+		t.Errorf("it is mended; %d probes, want 1, and stuck for %v", n, h.StuckFor())
+	}
+	h.Hurry() // the disk takes writes again
+	if n := h.Look(true); n != 1 {
+		t.Errorf("%d probes in a hurry, want 1", n)
+	}
+	h.Pass(9 * time.Second)
+	if h.StuckFor() != 9*time.Second {
+		t.Errorf("none is answered for 9 s, and it is stuck for %v", h.StuckFor())
+	}
+	h.ProbeEnded(nil)
+	if h.Stuck() || h.Amiss() != "" {
+		t.Error("a probe was answered, and it is stuck")
 	}
 }

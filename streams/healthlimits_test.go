@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
+	"belfry/internal/logtest"
 	"belfry/internal/metrics/metricstest"
 	"belfry/internal/natstest"
 	"belfry/streams"
@@ -42,6 +43,41 @@ func TestWritesBeyondALimit(t *testing.T) {
 		}
 		f.edit(stream, func(cfg *jetstream.StreamConfig) { cfg.MaxBytes = -1 })
 		eventually(t, "all is ready again", func() bool { return f.Ready(t.Context()) == nil })
+	}
+}
+
+// A bucket that has no room for the next job does not seem to have some again and
+// again, because a probe takes the place of a larger one.
+func TestFullBucketDoesNotFlap(t *testing.T) {
+	t.Parallel()
+	log := new(logtest.Log)
+	f := open(t, streams.Config{Log: log.Logger()})
+	f.ProbeAfter(2 * time.Second) // longer than a stream that fails waits for a probe
+	f.run()
+	f.route("r", job.NATS)
+	f.compared()
+	s, err := f.js.Stream(t.Context(), "KV_jobs_0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the bucket was tried with a large message", func() bool {
+		_, err := s.GetLastMsgForSubject(t.Context(), streams.ProbeSubject("KV_jobs_0"))
+		return err == nil
+	})
+	f.edit("KV_jobs_0", func(cfg *jetstream.StreamConfig) { cfg.MaxBytes, cfg.Discard = 4<<10, jetstream.DiscardNew })
+	tries := 0
+	create := func() error {
+		tries++
+		return f.Jobs().Create(t.Context(), newJob(fmt.Sprint(tries), "r", time.Now().Add(time.Hour)))
+	}
+	for create() == nil {
+	}
+	f.unwritable("KV_jobs_0", "maximum bytes exceeded")
+	for began := time.Now(); time.Since(began) < 5*time.Second; time.Sleep(50 * time.Millisecond) { // some probes
+		_ = create() // it may be taken while a probe gives room back
+	}
+	if n := strings.Count(log.String(), "writes to the stream work again"); n > 1 {
+		t.Errorf("the log says %d times that writes work again", n)
 	}
 }
 

@@ -85,42 +85,48 @@ func (h *heavies) due(now time.Time) (n int) {
 	return n
 }
 
-// hold takes the room that the record at p needs to be loaded. If need be, records
-// of its route that are loaded and due later give theirs.
+// hold takes the room that the record at p needs to be loaded. If need be, and if that
+// makes enough, records of its route that are loaded and due later give theirs.
 func (a *agenda) hold(p job.Position) (held int64, ok bool) {
 	h, large := a.heavies.known[p.Seq]
 	if !large {
 		return 0, true
 	}
-	k := h.route.Value()
+	k, pool := h.route.Value(), a.heavies.room.pool
 	held = a.heavies.room.cost(int(h.bytes))
-	for !a.heavies.room.pool.TryTake(roomOwner(k), held) {
-		if !a.unload(k, p.Due) {
-			return 0, false
-		}
+	if pool.TryTake(roomOwner(k), held) {
+		return held, true
+	}
+	lacks, helps := pool.Lacks(roomOwner(k), held)
+	if !helps {
+		return 0, false
+	}
+	later, theirs := a.laterThan(p.Due, k, lacks)
+	if theirs < lacks || !pool.Exchange(roomOwner(k), theirs, held) {
+		return 0, false
+	}
+	for _, n := range later {
+		a.handOver(n) // its room went in the exchange
+		a.dropNear(n)
+		a.heavies.setAside(n.at, k)
 	}
 	return held, true
 }
 
-// unload sets aside the last of the route's large records that is loaded and due
-// later than that.
-func (a *agenda) unload(k job.RouteKey, due int64) (found bool) {
-	var last *nearRecord
+// laterThan returns the last of the route's large records that are loaded and due later
+// than that, as many as hold so many bytes, and how many they hold.
+func (a *agenda) laterThan(due int64, k job.RouteKey, bytes int64) (later []*nearRecord, held int64) {
 	a.heavies.ready.Reverse(func(p job.Position) bool {
-		if p.Due <= due {
+		if p.Due <= due || held >= bytes {
 			return false
 		}
 		if n := a.near[p.Seq]; n.rec.RouteKey() == k {
-			last = n
+			later = append(later, n)
+			held += n.held
 		}
-		return last == nil
+		return true
 	})
-	if last == nil {
-		return false
-	}
-	a.dropNear(last)
-	a.heavies.setAside(last.at, k)
-	return true
+	return later, held
 }
 
 // settle has a loaded record hold the room for what it has turned out to be.

@@ -78,4 +78,4 @@ func (t *timer) holdFor(run string) {
 	})
 }
 
-var errRestoring = fmt.Errorf("%w: a backup is being restored, or that broke off; nothing fires before all of it is there", job.ErrUnavailable)
+var errRestoring = fmt.Errorf("%w: a backup is being restored, or that broke off; nothing fires before all of it is there; send its file again if it broke off", job.ErrUnavailable)

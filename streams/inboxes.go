@@ -37,7 +37,7 @@ type Inboxes struct {
 	floors *floors
 
 	room  inFlight
-	large sync.Map // job.RouteKey to pullSize, where it is not smallPulls
+	large sync.Map // job.RouteKey to pullSize, where it is not smallPulls; of no deleted route
 
 	mu      sync.Mutex // guards pullers
 	pullers []*puller  // those without a pull under way, at most idlePullers
@@ -191,6 +191,7 @@ func (in *Inboxes) Remove(ctx context.Context, k job.RouteKey) error {
 		case !errors.Is(err, job.ErrRouteNotFound):
 			return err
 		}
+		in.large.Delete(k)
 		c, err := in.js.Consumer(ctx, in.cfg.Names.FiresStream(), inboxConsumer(k))
 		if errors.Is(err, jetstream.ErrConsumerNotFound) {
 			return nil

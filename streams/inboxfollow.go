@@ -7,6 +7,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
+	"belfry/internal/loglimit"
 )
 
 // Follow calls visit for each inbox there is, now and whenever its route is
@@ -34,18 +35,19 @@ func (in *Inboxes) Follow(ctx context.Context, visit func(job.Inbox)) error {
 			// If it cannot be made now, the first fetch tries again.
 			if !there || !in.fits(box.config, *r) {
 				if err := in.ensure(ctx, *r, hadInbox); err != nil {
-					in.cfg.Log.Warn("no inbox for the route yet", "db", r.DB, "route", r.ID, "error", err)
+					loglimit.Warn(in.cfg.Log, "no inbox for the route yet", "db", r.DB, "route", r.ID, "error", err)
 				}
 				box.Waiting = box.Waiting || left != nil // one that is made again has what it had
 			}
 			visit(job.Inbox{RouteKey: r.RouteKey, Type: r.Type, Waiting: box.Waiting, Concurrency: r.Concurrency})
 		default:
+			in.large.Delete(r.RouteKey)
 			box, err := in.find(ctx, r.RouteKey)
 			if errors.Is(err, jetstream.ErrConsumerNotFound) {
 				return
 			}
 			if err != nil {
-				in.cfg.Log.Warn("the inbox of a deleted route is cleared at the next start", "db", r.DB, "route", r.ID, "error", err)
+				loglimit.Warn(in.cfg.Log, "the inbox of a deleted route is cleared at the next start", "db", r.DB, "route", r.ID, "error", err)
 				return
 			}
 			box.Orphaned = true

@@ -3,7 +3,6 @@ package streams
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
 	"hash/fnv"
 	"slices"
 	"strings"
@@ -11,8 +10,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-
-	"belfry/internal/job"
 )
 
 // leases decide which node tries to own which partition. They are for liveness
@@ -32,6 +29,8 @@ type leases struct {
 	mu   sync.Mutex // guards what follows
 	seen map[string]sighting
 	held map[int]bool // the partitions whose timers we have told to own
+
+	failed map[int]error // why the last write of a partition's lease failed, nil if it did not
 }
 
 const (
@@ -45,7 +44,7 @@ const (
 
 func newLeases(s *Store) *leases {
 	node := rand.Text()
-	return &leases{s: s, node: node, clocks: newClocks(node, s.cfg), seen: map[string]sighting{}, held: map[int]bool{}}
+	return &leases{s: s, node: node, clocks: newClocks(node, s.cfg), seen: map[string]sighting{}, held: map[int]bool{}, failed: map[int]error{}}
 }
 
 // run runs the timers of all partitions, each on standby until this node has
@@ -85,21 +84,6 @@ func (l *leases) run(ctx context.Context) {
 	timers.Wait()
 	watch.Wait()
 	l.leave(context.WithoutCancel(ctx))
-}
-
-// ready reports whether what this node is to fire it fires.
-func (l *leases) ready() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.held) == 0 && l.others() == 0 {
-		return fmt.Errorf("%w: no partition is owned yet", job.ErrUnavailable)
-	}
-	for p := range l.held {
-		if !l.s.timers[p].owns() {
-			return fmt.Errorf("%w: the timer of partition %d is not at work yet", job.ErrUnavailable, p)
-		}
-	}
-	return nil
 }
 
 // hasOthers reports whether other nodes are alive.

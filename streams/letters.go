@@ -120,7 +120,7 @@ func (s *Letters) scan(ctx context.Context, stream jetstream.Stream, q job.Lette
 		return false, unavailable("couldn't read the dead letters", err)
 	}
 	defer messages.Stop()
-	over, err := s.w.turns.take(ctx)
+	over, err := s.w.turns.take(ctx, walkRest)
 	if err != nil {
 		return false, err
 	}
@@ -128,7 +128,7 @@ func (s *Letters) scan(ctx context.Context, stream jetstream.Stream, q job.Lette
 	for n, begun := 1, time.Now(); ; n++ {
 		if n%lettersPerTurn == 0 {
 			over()
-			if over, err = s.w.turns.take(ctx); err != nil {
+			if over, err = s.w.turns.take(ctx, walkRest); err != nil {
 				over = func() {}
 				return false, err
 			}

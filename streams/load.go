@@ -44,6 +44,15 @@ func (t *timer) beginLoad(seq uint64) {
 	})
 }
 
+// unloadIdle lets go of what is loaded for a partition that is not ours any more, or that
+// takes no claims, since others need the room. Claims give back theirs by themselves.
+func (t *timer) unloadIdle() {
+	if !t.wanted || t.stalled() {
+		t.hungry.Store(false)
+		t.agenda.putBack()
+	}
+}
+
 // load reads the record at seq. That it is gone only the leader is believed, and
 // only if it has a later one: one that was cut off may not have seen it yet.
 func (t *timer) load(ctx context.Context, seq uint64) loaded {

@@ -14,9 +14,15 @@ import (
 func (t *timer) run(ctx context.Context) {
 	t.work, t.stopWork = context.WithCancel(context.WithoutCancel(ctx))
 	defer t.drain()
-	if t.routes.wait(ctx) != nil || t.breakers.wait(ctx) != nil {
+	t.idle.set(WaitsForRoutes, "")
+	if t.routes.wait(ctx) != nil {
 		return // stopped before it began
 	}
+	t.idle.set(WaitsForBreakers, "")
+	if t.breakers.wait(ctx) != nil {
+		return
+	}
+	t.idle.set(NotOrdered, "")
 	following, stop := context.WithCancel(ctx)
 	defer stop()
 	t.follow(following)
@@ -87,26 +93,28 @@ func (t *timer) run(ctx context.Context) {
 
 // step does what the agenda has for this moment.
 func (t *timer) step(ctx context.Context) {
-	if t.next != nil && t.seen >= t.next.mark {
+	switch {
+	case t.next == nil:
+	case t.seen >= t.next.mark:
 		t.begin(*t.next)
 		t.next = nil
+	default:
+		t.idle.reads(t.seen, t.next.mark)
 	}
 	t.finishSome(len(t.releases) > 0)
 	t.letGo()
 	t.meter.look(t.agenda, t.owns(), t.wanted || t.unleased.Load(), t.now())
 	if !t.active() {
+		t.unloadIdle()
 		return
 	}
-	for _, seq := range t.agenda.toLoad(t.now()) {
-		t.beginLoad(seq)
-	}
-	t.hungry.Store(t.agenda.heavies.hungry())
+	t.loadSome()
 	if !t.mayFire() {
 		return
 	}
 	t.askPermits()
 	ten := t.tenure
-	for _, r := range t.agenda.toFire(t.now(), t.room()) {
+	for _, r := range t.toFire() {
 		if _, unsettled := t.unsettled[r.Revision]; unsettled {
 			t.inFlight.give(r)
 			t.agenda.failed(r.Revision, t.now().Add(time.Second))
@@ -120,6 +128,16 @@ func (t *timer) step(ctx context.Context) {
 	}
 }
 
+// loadSome begins to load what the agenda wants. Room that is given back while it asks
+// wakes the loop again: it may have been refused just before.
+func (t *timer) loadSome() {
+	t.hungry.Store(true)
+	for _, seq := range t.agenda.toLoad(t.now()) {
+		t.beginLoad(seq)
+	}
+	t.hungry.Store(t.agenda.heavies.hungry())
+}
+
 // finishSome writes the ends of published fires, if it is time for it.
 func (t *timer) finishSome(hurry bool) {
 	busy := t.firing.Load() >= maxFiring/4
@@ -129,14 +147,12 @@ func (t *timer) finishSome(hurry bool) {
 }
 
 // active reports whether there is anything to be done for jobs: not on standby, nor
-// while nobody is there to ask. A reconnect wakes the loop.
-func (t *timer) active() bool { return t.wanted && t.w.nc.IsConnected() }
+// while nobody is there to ask or no claim can be written. A reconnect wakes the loop,
+// and so does an answer to a write.
+func (t *timer) active() bool { return t.wanted && t.w.nc.IsConnected() && !t.stalled() }
 
 // mayFire reports whether claims may be made.
 func (t *timer) mayFire() bool { return t.tenure.fence > 0 && !t.holds.any() }
-
-// room is how many more fires may begin.
-func (t *timer) room() int { return maxFiring - int(t.firing.Load()) }
 
 // untilNext is how long nothing is to be done: at most a second, so that a
 // step of the clock or a suspended machine delays nothing for longer.
@@ -147,7 +163,7 @@ func (t *timer) untilNext() time.Duration {
 		wait = min(wait, at.Sub(now))
 	}
 	due := int64(0)
-	if at := t.agenda.nextFire(); active && !at.IsZero() && t.mayFire() && t.room() > 0 {
+	if at := t.agenda.nextFire(); active && !at.IsZero() && t.mayFire() && t.mayFireMore() {
 		wait = min(wait, at.Sub(now))
 		due = at.UnixMilli()
 	}

@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -28,7 +29,7 @@ func whyNotReady(err error) error {
 	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrNoStreamResponse),
 		isAPI && (api.ErrorCode == jetstream.JSErrCodeJetStreamNotEnabled || api.ErrorCode == jetstream.JSErrCodeJetStreamNotEnabledForAccount):
 		return fmt.Errorf("%w: JetStream is turned off on this server or for this account, or its cluster is not complete yet; start nats-server with --jetstream, and give the account JetStream", err)
-	case errors.Is(err, nats.ErrTimeout):
+	case errors.Is(err, nats.ErrTimeout), errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%w: JetStream does not answer: its cluster has no leader, or Belfry's user may not use $JS.API.>", err)
 	}
 	return err

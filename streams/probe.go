@@ -28,7 +28,8 @@ import (
 const probeTTL = time.Hour
 
 // largerProbe is about as large as a job. Every other probe is: a stream that has
-// reached its max_bytes takes what is no larger than what it replaces.
+// reached its max_bytes takes what is no larger than what it replaces. So a small one
+// replaces each of those at once.
 const largerProbe = 1 << 10
 
 // prober writes the probes of one node.
@@ -38,6 +39,7 @@ type prober struct {
 	send   func(m *nats.Msg, done func(seq uint64, err error))
 	tokens func() bool // whether the tokens bucket may have a probe
 	fires  atomic.Pointer[fireProbe]
+	wrote  ownProbes
 }
 
 // run looks at all streams again and again, until ctx ends.
@@ -54,6 +56,9 @@ func (p *prober) run(ctx context.Context) {
 type dueProbe struct {
 	stream string
 	size   int
+	// shrinks: it only takes the place of a larger one, which the next one would
+	// replace else. Then a stream without room would seem to have some.
+	shrinks bool
 }
 
 // look notes which streams do not answer, and returns those to be tried now.
@@ -69,17 +74,17 @@ func (h *health) look(connected bool) (due []dueProbe) {
 		waits := s.asked > 0 && now.Sub(s.heard) >= doubtAfter
 		if s.asked > 0 && now.Sub(s.heard) >= silentAfter && s.probes > 0 && now.Sub(s.probed) >= doubtAfter && !s.silent {
 			if s.failed == nil {
-				s.failed, s.since = errTimeout, s.heard
+				s.failed, s.since, s.judged = errTimeout, s.heard, s.heard
 			}
 			h.goesDown(name, s, noAnswer)
 		}
 		idle := now.Sub(s.stored) >= h.probeAfter && now.Sub(s.tried) >= h.probeAfter
 		again := probeAgain
-		if s.failed != nil && now.Sub(s.since) >= failsLong {
+		if s.failed != nil && now.Sub(s.judged) >= failsLong {
 			again = probeSeldom
 		}
 		const most = 5
-		if (waits || s.failed != nil) && now.Sub(s.tried) >= again && s.probes < most || idle {
+		if (waits || s.failed != nil) && now.Sub(s.tried) >= again && (s.probes < most || s.tried.IsZero()) || idle {
 			if s.probes++; s.probes == 1 {
 				s.probed = now
 			}
@@ -89,7 +94,7 @@ func (h *health) look(connected bool) (due []dueProbe) {
 			if s.larger = s.failed == nil && !s.larger; s.larger {
 				size = largerProbe
 			}
-			due = append(due, dueProbe{name, size})
+			due = append(due, dueProbe{stream: name, size: size})
 		}
 	}
 	return due
@@ -100,11 +105,20 @@ func (h *health) probeEnded(stream string, size int, err error) {
 	h.ended(stream, size, err)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	s := h.all[stream]
-	s.probes--
-	if err == nil && size > largerProbe {
-		s.tried = time.Time{} // a small one takes its place
-		s.stored = time.Time{}
+	h.all[stream].probes--
+}
+
+// ended takes in the answer to a probe, and puts a small one in the place of a large
+// one.
+func (p *prober) ended(due dueProbe, err error) {
+	if due.shrinks {
+		return
+	}
+	p.h.probeEnded(due.stream, due.size, err)
+	n := p.w.names
+	removed := due.stream == n.DeadStream() || due.stream == n.attemptsStream() || due.stream == n.tokensStream() && !p.tokens()
+	if err == nil && due.size > 0 && !removed {
+		p.probe(dueProbe{stream: due.stream, shrinks: true})
 	}
 }
 
@@ -156,6 +170,7 @@ func (p *prober) probeFires(due dueProbe, again bool) {
 		delete(m.Header, hdrExpectSubjectSeq)
 	}
 	p.send(m, func(seq uint64, err error) {
+		p.wrote.note(due.stream, seq)
 		conflict := errors.Is(kindOfFailure(err), errConflict)
 		switch {
 		case err == nil:
@@ -167,7 +182,7 @@ func (p *prober) probeFires(due dueProbe, again bool) {
 			go p.reprobeFires(due)
 			return
 		}
-		p.h.probeEnded(due.stream, due.size, err)
+		p.ended(due, err)
 	})
 }
 
@@ -187,11 +202,12 @@ func (p *prober) reprobeFires(due dueProbe) {
 func (p *prober) write(m *nats.Msg, due dueProbe) {
 	m.Header.Set(hdrProbe, "1")
 	m.Data = make([]byte, due.size)
-	p.send(m, func(_ uint64, err error) {
+	p.send(m, func(seq uint64, err error) {
+		p.wrote.note(due.stream, seq)
 		if due.stream == p.w.names.tokensStream() && errors.Is(kindOfFailure(err), errConflict) {
 			err = nil // as it was to be
 		}
-		p.h.probeEnded(due.stream, due.size, err)
+		p.ended(due, err)
 		if err == nil && (due.stream == p.w.names.DeadStream() || due.stream == p.w.names.attemptsStream()) {
 			p.remove(due.stream)
 		}

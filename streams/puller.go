@@ -161,8 +161,13 @@ func pullStatus(m *nats.Msg) (over bool, err error) {
 	case "503":
 		return true, errNoConsumer
 	case "409":
-		if strings.EqualFold(m.Header.Get("Description"), "Message Size Exceeds MaxBytes") {
+		switch strings.ToLower(m.Header.Get("Description")) {
+		case "message size exceeds maxbytes":
 			return true, errMaxBytes
+		case "batch completed":
+			// All that was asked for is sent. A server with replicas sends this one
+			// sooner, since the messages wait until the others know of them.
+			return false, nil
 		}
 		fallthrough
 	default:

@@ -97,12 +97,12 @@ func (r *reader) step(ctx context.Context, from uint64, width int, visit func(st
 
 // inTurn reads some messages, in a turn of its own.
 func (r *reader) inTurn(ctx context.Context, from uint64, width int) ([]stored, error) {
-	over, err := r.w.turns.take(ctx)
+	over, err := r.w.turns.take(ctx, walkRest)
 	if err != nil {
 		return nil, err
 	}
-	defer over()
 	found, err := r.some(ctx, from, width)
+	over() // the leader's answer may need another one
 	if err != nil || len(found) > 0 {
 		return found, err
 	}

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"belfry/internal/job"
+	"belfry/internal/loglimit"
 )
 
 // scanFirst is how many of the newest fires are searched before the rest.
@@ -157,7 +158,7 @@ func (t *timer) scanFires(ctx context.Context, from, to uint64, published map[ui
 		if ctx.Err() != nil {
 			return false
 		}
-		t.log.Warn("couldn't read the last fires yet", "error", err)
+		loglimit.Warn(t.log, "couldn't read the last fires yet", "error", err)
 		sleep(ctx, pause.NextBackOff())
 	}
 }

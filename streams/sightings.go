@@ -33,6 +33,7 @@ func (l *leases) write(ctx context.Context, key string, expect *uint64) bool {
 		m.Header[hdrExpectSubjectSeq] = []string{formatUint(*expect)}
 	}
 	seq, err := l.s.own.w.send(ctx, m)
+	l.tried(key, err)
 	if errors.Is(err, errConflict) && expect != nil {
 		l.lookAgain(ctx, key, *expect)
 	}

@@ -44,6 +44,7 @@ type Store struct {
 	leases   *leases
 	book     *book
 	health   *health
+	noted    time.Time // when it was last written down how far the streams are; of Keep alone
 	prober   *prober
 
 	audit audit
@@ -109,6 +110,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 		s.timers = append(s.timers, newTimer(s, p))
 	}
 	s.cfg.InFlight.OnFreed(s.roomFreed)
+	s.health.better = s.writesWork
 	s.own.timers, s.workJobs.timers, s.jobs.timers = s.timers, s.timers, s.timers
 	s.letters = &Letters{js: s.requests.js, w: s.requests.w, jobs: s.jobs, cfg: s.cfg, scanTime: scanTime}
 	s.attempts = newAttempts(s.tries, s.requests, s.cfg.SyncAlways && s.replicas == 1, s.cfg)
@@ -255,15 +257,20 @@ func (s *Store) Run(ctx context.Context) error {
 
 // Stuck returns since when there has been a stream that takes no write, and why, as
 // it is with a server that cannot store anything. The reason is "" if there is none,
-// or if other hands are to blame: the audit mends that, or tells it.
+// or if other hands are to blame: the audit mends that, or tells it. A stream that was
+// changed is judged anew from when it is as it should be.
 func (s *Store) Stuck(ctx context.Context) (since time.Time, why string) {
 	for _, stuck := range s.health.stuck() {
 		if !s.wasChanged(ctx, stuck.name) {
 			return stuck.since, stuck.why
 		}
+		s.health.changed(stuck.name)
 	}
 	return time.Time{}, ""
 }
+
+// TryNow has the streams tried at once that take no writes: their cause may be gone.
+func (s *Store) TryNow() { s.health.hurry() }
 
 // Short returns since when a stream refuses writes because the server has no storage
 // left for any, and why. The reason is "" if there is none.
@@ -281,14 +288,14 @@ func (s *Store) Ready(ctx context.Context) error {
 	if amiss := append(s.health.amiss(), s.audit.amiss()...); len(amiss) > 0 {
 		return fmt.Errorf("%w: %s", job.ErrUnavailable, strings.Join(amiss, "; "))
 	}
+	for _, nc := range []*nats.Conn{s.nc, s.work.nc, s.requests.nc} {
+		if !nc.IsConnected() {
+			return fmt.Errorf("%w: %w; Belfry goes on by itself when a server answers", job.ErrUnavailable, errNotConnected)
+		}
+	}
 	for _, stream := range []string{s.cfg.Names.jobsStream(0), s.cfg.Names.FiresStream()} {
 		if _, err := s.js.Stream(ctx, stream); err != nil {
 			return fmt.Errorf("%w: stream %s: %v", job.ErrUnavailable, stream, whyNotReady(err))
-		}
-	}
-	for _, other := range []*nats.Conn{s.work.nc, s.requests.nc} {
-		if !other.IsConnected() {
-			return fmt.Errorf("%w: %w", job.ErrUnavailable, errNotConnected)
 		}
 	}
 	for _, t := range s.timers {

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
+	"belfry/internal/loglimit"
 )
 
 // tailed is what the timer learns from one message of the jobs bucket.
@@ -51,7 +52,7 @@ func (t *timer) tail(ctx context.Context, last uint64, out chan<- tailed) {
 		if last > before {
 			pause.Reset()
 		}
-		t.log.Warn("the tail of the jobs bucket is made anew", "partition", t.partition, "at", last, "error", err)
+		loglimit.Warn(t.log, "the tail of the jobs bucket is made anew", "partition", t.partition, "at", last, "error", err)
 		sleep(ctx, pause.NextBackOff())
 	}
 }

@@ -28,12 +28,14 @@ func (t *timer) obey(ctx context.Context, o order) {
 	case o.own && !t.wanted:
 		t.wanted = true
 		t.replaced.Store(false)
+		t.idle.set(TakesFence, "")
 		t.take(ctx, 0)
 	case !o.own:
 		t.wanted = false
 		t.stopTake()
 		t.tenure, t.next = tenure{}, nil
 		t.owning.Store(false)
+		t.idle.set(HandsOver, "")
 		t.releases = append(t.releases, o.done)
 	}
 }
@@ -93,6 +95,7 @@ func (t *timer) stopOwning() {
 	t.stopTake()
 	t.tenure, t.next = tenure{}, nil
 	t.wanted = false
+	t.idle.set(Replaced, "")
 	t.owning.Store(false)
 	t.replaced.Store(true)
 	t.log.Warn("another process fires this partition now; this one has stopped", "partition", t.partition)

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/singleflight"
 	limits "golang.org/x/time/rate"
 
+	"belfry/internal/loglimit"
 	"belfry/internal/panics"
 )
 
@@ -32,6 +33,7 @@ type timer struct {
 
 	inboxes *Inboxes
 	meter   meter
+	health  *health
 
 	breakers *Breakers
 	rates    *rates
@@ -52,10 +54,11 @@ type timer struct {
 	pace        backoff.BackOff // of tenures that end in doubt at once
 	// unsettled are the claims of other epochs that are being looked into.
 	unsettled map[uint64]struct{}
-	next      *tenure // taken, but the tail has not reached its mark
-	lookAgain bool    // fires that may be gone could not be looked for
-	wanted    bool    // we are to own the partition, and do or try to
-	holds     holds   // for the sake of restores
+	next      *tenure   // taken, but the tail has not reached its mark
+	triedFew  time.Time // when claims were last tried on a stream that refuses them
+	lookAgain bool      // fires that may be gone could not be looked for
+	wanted    bool      // we are to own the partition, and do or try to
+	holds     holds     // for the sake of restores
 
 	releases []chan struct{} // closed once the last fires are through
 
@@ -65,6 +68,7 @@ type timer struct {
 	finisher  finisher                  // of those that are published
 	book      atomic.Pointer[claimBook] // the agenda's
 	owning    atomic.Bool               // whether tenure is set, for others to ask
+	idle      idleness                  // why it is not
 	unleased  atomic.Bool               // it is free and ours to take, and its lease cannot be written
 	doubts    doubts                    // about our fires
 	asking    singleflight.Group        // for what a fire was refused
@@ -93,8 +97,7 @@ type timer struct {
 	starting sync.Mutex // guards drained
 	drained  bool       // nothing is started any more
 
-	trouble limits.Sometimes  // bounds what is logged of it
-	clocks  *limits.Sometimes // and of moments too far ahead
+	clocks *limits.Sometimes // bounds what is logged of moments too far ahead
 }
 
 // claimResult tells the loop of a claim that was not made. One that was made
@@ -104,9 +107,9 @@ type claimResult struct {
 	moved bool // the record has another revision; else try again
 }
 
-// complain logs that something cannot go on yet, at most once a second: in an
-// outage it is the same for every job that is due. Of a stream that takes no writes
-// the log has been told.
+// complain logs that something cannot go on yet, once a second: in an outage it is
+// the same for every job that is due. Of a stream that takes no writes the log has
+// been told.
 func (t *timer) complain(why string, args ...any) {
 	if slices.ContainsFunc(args, func(arg any) bool {
 		err, is := arg.(error)
@@ -114,7 +117,7 @@ func (t *timer) complain(why string, args ...any) {
 	}) {
 		return
 	}
-	t.trouble.Do(func() { t.log.Warn(why, args...) })
+	loglimit.Warn(t.log, why, args...)
 }
 
 // maxFiring bounds the fires under way.
@@ -126,10 +129,9 @@ const shutdownPatience = 2 * time.Second
 func newTimer(s *Store, partition int) *timer {
 	t := &timer{
 		partition: partition, cfg: s.cfg, log: s.cfg.Log, now: s.cfg.Now, js: s.js, w: s.own.w,
-		jobs: s.own, routes: s.routes.cache, dead: s.dead, inboxes: s.inboxes,
+		jobs: s.own, routes: s.routes.cache, dead: s.dead, inboxes: s.inboxes, health: s.health,
 		breakers: s.breakers, rates: s.rates, inFlight: s.inFlight(),
 		meter:   newMeter(s.cfg.Metrics, partition, s.cfg.Now()),
-		trouble: limits.Sometimes{Interval: time.Second},
 		clocks:  newClockTrouble(),
 		loads:   make(chan loaded, maxLoading),
 		permits: make(chan permitted),

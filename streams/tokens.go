@@ -15,6 +15,7 @@ import (
 
 	"belfry/internal/contract"
 	"belfry/internal/job"
+	"belfry/internal/loglimit"
 	"belfry/internal/panics"
 )
 
@@ -174,7 +175,7 @@ func (s *Tokens) Run(ctx context.Context) error {
 	defer looking.Wait()
 	looking.Go(func() { s.look(ctx) })
 	keepAt(ctx, 50*time.Millisecond, 2*time.Second, s.follow, func(err error) {
-		s.cfg.Log.Warn("the bucket of the tokens is read anew", "error", err)
+		loglimit.Warn(s.cfg.Log, "the bucket of the tokens is read anew", "error", err)
 	})
 	return ctx.Err()
 }

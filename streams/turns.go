@@ -23,16 +23,21 @@ type turns struct {
 }
 
 // While others wait, a turn is followed by a rest of turnRest times as long, which
-// goes on for as long as something fires or is due within turnGap, up to mostRest in
-// all. A processor is then free most of the time for what fires, whoever has
+// goes on for as long as something fires or is due within turnGap, but not for ever. A processor is then free most of the time for what fires, whoever has
 // hundreds of requests under way, and what a turn locks in the server is free as
 // well. A request that is alone does not rest, however much it does at once.
 const (
 	turnRest = 3
-	mostRest = 250 * time.Millisecond
 	turnGap  = 5 * time.Millisecond
 	// turnLook is how often a rest looks for a gap.
 	turnLook = 2 * time.Millisecond
+)
+
+// The most that a rest takes. A step of a walk may have the server read a block under
+// the lock of a stream; one large message is sooner done, and has somebody wait.
+const (
+	walkRest  = 250 * time.Millisecond
+	largeRest = 25 * time.Millisecond
 )
 
 // newTurns returns as many turns as there are processors. Half of them are for one
@@ -43,8 +48,9 @@ func newTurns(firesSoon func() bool) *turns {
 	return &turns{pool: pool, firesSoon: firesSoon, requests: map[*room.Ticket]int{}}
 }
 
-// take waits for a turn of the db that the request works for. over ends it.
-func (t *turns) take(ctx context.Context) (over func(), err error) {
+// take waits for a turn of the db that the request works for. over ends it, with a
+// rest of mostRest at most.
+func (t *turns) take(ctx context.Context, mostRest time.Duration) (over func(), err error) {
 	if t == nil {
 		return func() {}, nil
 	}
@@ -63,7 +69,7 @@ func (t *turns) take(ctx context.Context) (over func(), err error) {
 			give()
 			return
 		}
-		t.rest(min(turnRest*time.Since(began), mostRest), give)
+		t.rest(min(turnRest*time.Since(began), mostRest), mostRest, give)
 	}, nil
 }
 
@@ -80,9 +86,9 @@ func (t *turns) count(request *room.Ticket, more int) (others bool) {
 	return len(t.requests) > 1
 }
 
-// rest gives back a turn after a rest of at least so long.
-func (t *turns) rest(least time.Duration, give func()) {
-	end := time.Now().Add(mostRest - turnLook)
+// rest gives back a turn after a rest of at least and at most so long.
+func (t *turns) rest(least, most time.Duration, give func()) {
+	end := time.Now().Add(most - turnLook)
 	var look func()
 	look = func() {
 		if !t.firesSoon() || time.Now().After(end) {

@@ -22,7 +22,7 @@ func TestTurnsComeBetweenFires(t *testing.T) {
 	}{
 		{"nothing fires", 0, false, turnRest * work, turnRest * work},
 		{"something fires", 20 * time.Millisecond, false, 20 * time.Millisecond, 20*time.Millisecond + turnLook},
-		{"it never ends", time.Hour, false, mostRest - turnLook, mostRest + turnLook},
+		{"it never ends", time.Hour, false, walkRest - turnLook, walkRest + turnLook},
 		{"nobody else waits", time.Hour, true, 0, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -34,7 +34,7 @@ func TestTurnsComeBetweenFires(t *testing.T) {
 					return room.With(t.Context(), room.New(room.Config{Bytes: 1}).Ticket("db"))
 				}
 				ctx := request()
-				over, err := turns.take(ctx)
+				over, err := turns.take(ctx, walkRest)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -45,7 +45,7 @@ func TestTurnsComeBetweenFires(t *testing.T) {
 				}
 				began := make(chan time.Time, 1)
 				go func() {
-					over, err := turns.take(ctx)
+					over, err := turns.take(ctx, walkRest)
 					if err != nil {
 						t.Error(err)
 						return

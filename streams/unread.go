@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
+	"belfry/internal/loglimit"
 	"belfry/internal/panics"
 )
 
@@ -51,7 +52,7 @@ func (u *unread) run(ctx context.Context) {
 		}
 		began := time.Now()
 		if err := u.look(ctx); err != nil && ctx.Err() == nil {
-			u.s.cfg.Log.Warn("couldn't look for unread fires", "error", err)
+			loglimit.Warn(u.s.cfg.Log, "couldn't look for unread fires", "error", err)
 		}
 		pause = u.pause(time.Since(began))
 	}

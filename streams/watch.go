@@ -7,6 +7,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"belfry/internal/loglimit"
 	"belfry/internal/panics"
 )
 
@@ -20,7 +21,7 @@ func watchKeys(ctx context.Context, js jetstream.JetStream, cfg Config, bucket, 
 			visit(e)
 		})
 	}, func(err error) {
-		cfg.Log.Warn("the watch of a bucket broke", "bucket", bucket, "error", err)
+		loglimit.Warn(cfg.Log, "the watch of a bucket broke", "bucket", bucket, "error", err)
 	})
 }
 

@@ -3,6 +3,8 @@ package streams
 import (
 	"context"
 	"time"
+
+	"belfry/internal/loglimit"
 )
 
 // leaderState is what the leader of the jobs bucket says of it.
@@ -62,7 +64,7 @@ func (t *timer) compare(ctx context.Context, now leaderState) {
 	case t.tenure.fence > 0 && t.seen >= now.present && now.first > t.tenure.mark && now.first > t.bucketFirst:
 		t.purged(ctx, now.first)
 	case t.seen < before.present && t.seen == seenBefore:
-		t.log.Warn("the tail of the jobs bucket stands still; it is made anew", "partition", t.partition, "at", t.seen, "leader", now.present)
+		loglimit.Warn(t.log, "the tail of the jobs bucket stands still; it is made anew", "partition", t.partition, "at", t.seen, "leader", now.present)
 		t.follow(ctx)
 	}
 }

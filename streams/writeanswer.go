@@ -26,10 +26,15 @@ const (
 // Codes of refusals that pass by themselves, as in an election, and of those that
 // speak of a message or of its batch alone.
 var (
-	passingRefusals = []jetstream.ErrorCode{10008, 10009, errCodeNoPeers}
+	passingRefusals = []jetstream.ErrorCode{
+		10008, 10009, errCodeNoPeers,
+		10163, // a new leader cannot compare yet
+		10210, // too many batches are under way
+	}
 	messageRefusals = []jetstream.ErrorCode{
 		errCodeHeaderTooLarge, 10164, 10165, // too large, in flight, a bad time to live
-		10174, 10175, 10176, 10177, 10179, 10199, // of a batch
+		10158,                                                  // another message with this id is under way
+		10174, 10175, 10176, 10177, 10179, 10199, 10200, 10201, // of a batch
 		jetstream.JSErrCodeStreamWrongLastSequence, 10070, 10072,
 	}
 )

@@ -110,7 +110,7 @@ func (w *writer) sendOnce(ctx context.Context, m *nats.Msg) (seq uint64, err err
 		return 0, fmt.Errorf("%w: %v", job.ErrUnavailable, ctx.Err())
 	}
 	if m.Size() > largeAnswer {
-		over, err := w.turns.take(ctx)
+		over, err := w.turns.take(ctx, largeRest)
 		if err != nil {
 			return 0, err
 		}

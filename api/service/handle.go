@@ -155,7 +155,7 @@ func (s *Service) refuse(e *endpoint, r micro.Request, err error) api.ErrorRow {
 		m.Header.Set("Retry-After", after)
 	}
 	if err := s.send(r, m); err != nil {
-		ctx := loglimit.Outside(context.Background(), "couldn't answer a request")
+		ctx := loglimit.Cause(loglimit.Outside(context.Background(), "couldn't answer a request"))
 		s.cfg.Log.WarnContext(ctx, "couldn't answer a request", "subject", r.Subject(), "error", err)
 	}
 	return row

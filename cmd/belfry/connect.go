@@ -184,16 +184,16 @@ func (s *Server) connOptions(name string) []nats.Option {
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil { // nil when we close it
 				s.natsCounts.Lost(name)
-				s.log.Warn("lost the connection to NATS", "connection", name, "error", err)
+				loglimit.Warn(s.log, "lost the connection to NATS", "connection", name, "error", err)
 			}
 		}),
-		nats.ReconnectHandler(func(*nats.Conn) { s.log.Info("connected to NATS again", "connection", name) }),
+		nats.ReconnectHandler(func(*nats.Conn) { loglimit.Info(s.log, "connected to NATS again", "connection", name) }),
 		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
 			subject := ""
 			if sub != nil {
 				subject = sub.Subject
 			}
-			ctx := context.Background()
+			ctx := loglimit.Cause(context.Background())
 			if errors.Is(err, nats.ErrPermissionViolation) { // a caller of the service can bring it about
 				ctx = loglimit.Outside(ctx, "NATS reports a violation")
 			}

@@ -36,6 +36,7 @@ func TestDocumentedTables(t *testing.T) {
 		{"../../docs/nats.md", "nats endpoints", service.Markdown()},
 		{"../../docs/operations.md", "stream settings", streams.StreamSettingsMarkdown()},
 		{"../../docs/operations.md", "consumer settings", streams.ConsumerSettingsMarkdown()},
+		{"../../docs/operations.md", "idle timers", streams.IdleMarkdown()},
 		{"../../docs/cluster.md", "prefixed names", streams.PrefixMarkdown()},
 		{"../../docs/cli.md", "commands", commandsMarkdown()},
 		{"../../docs/cli.md", "exit codes", exitsMarkdown()},

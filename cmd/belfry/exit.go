@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"io/fs"
+	"net"
 	"slices"
 	"strings"
 	"syscall"
@@ -33,19 +34,38 @@ func serveError(err error) error {
 	return command.StartAgain(err)
 }
 
+// ending is why the service ended, with what went wrong while it stopped. Only the
+// cause decides on the exit code: a service that stops in a hurry leaves errors of
+// every kind.
+type ending struct{ cause, stopping error }
+
+func (e ending) Error() string   { return errors.Join(e.cause, e.stopping).Error() }
+func (e ending) Unwrap() []error { return []error{e.cause, e.stopping} }
+
+// endedBy adds what went wrong while the service stopped to why it did.
+func endedBy(cause, stopping error) error {
+	if stopping == nil {
+		return cause
+	}
+	return ending{cause, stopping}
+}
+
 // needsPerson reports whether the same start fails again until a person has done
 // something. In doubt it does not: a service that is started in vain once a second
 // is better than one that stays down for a cause that is gone.
 func needsPerson(err error) bool {
 	var refusal *streams.Refusal
 	var configured mistake
+	var ended ending
 	switch {
-	case errors.As(err, &configured):
-		return true
+	case errors.As(err, &ended):
+		return needsPerson(ended.cause)
 	case errors.As(err, &refusal):
 		return !saysOfWant(refusal.Reason)
-	case isOfWant(err):
+	case isOfWant(err), noNameServer(err): // also of a mistake, which may not be one
 		return false
+	case errors.As(err, &configured):
+		return true
 	}
 	for _, stays := range []error{
 		errFolderLost, streams.ErrForeign, streams.ErrPartitions, streams.ErrManifest,
@@ -71,8 +91,17 @@ func refusedForGood(err error) bool {
 // wants are the errors of want, which are over when there is room again.
 var wants = []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM}
 
+// isOfWant also looks for the words, since nats-server keeps no more of an error in
+// a file that its configuration includes.
 func isOfWant(err error) bool {
-	return slices.ContainsFunc(wants, func(want error) bool { return errors.Is(err, want) })
+	return slices.ContainsFunc(wants, func(want error) bool { return errors.Is(err, want) }) || saysOfWant(err.Error())
+}
+
+// noNameServer reports whether a name could not be looked up. A name that does not
+// exist is another matter.
+func noNameServer(err error) bool {
+	var lookup *net.DNSError
+	return errors.As(err, &lookup) && !lookup.IsNotFound
 }
 
 // saysOfWant is isOfWant for the words of nats-server.

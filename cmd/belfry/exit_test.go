@@ -53,6 +53,14 @@ func TestServeExitCodes(t *testing.T) {
 		{&jetstream.APIError{Code: 400, ErrorCode: 10026, Description: "maximum number of streams reached"}, 78},
 		{&jetstream.APIError{Code: 503, ErrorCode: 10039, Description: "JetStream not enabled for account"}, 75},
 		{nats.ErrTimeout, 75},
+		{mistake{&fs.PathError{Op: "open", Path: "tls.crt", Err: syscall.EMFILE}}, 75},
+		{mistake{errors.New("--nats-config: error parsing include file 'more.conf', open more.conf: too many open files")}, 75},
+		{mistake{&net.DNSError{Err: "server misbehaving", Name: "belfry.example", IsTemporary: true}}, 75},
+		{mistake{&net.DNSError{Err: "i/o timeout", Name: "belfry.example", IsTimeout: true}}, 75},
+		{mistake{&net.DNSError{Err: "no such host", Name: "belfry.example", IsNotFound: true}}, 78},
+		{endedBy(errStuck, &fs.PathError{Op: "open", Path: "manifest.json", Err: fs.ErrNotExist}), 75},
+		{endedBy(mistake{errors.New("no such flag")}, syscall.EMFILE), 78},
+		{endedBy(errFolderLost, nats.ErrTimeout), 78},
 	} {
 		err := tt.err
 		if err != nil {

@@ -25,12 +25,12 @@ type front struct {
 	adminToken string
 }
 
-func (s *Server) openFront() (front, error) {
-	admin, err := s.cfg.adminToken()
+func (s *Server) openFront(ctx context.Context) (front, error) {
+	admin, err := untilWhole(ctx, s.cfg.adminToken)
 	if err != nil {
 		return front{}, mistake{err}
 	}
-	cert, err := s.certificate()
+	cert, err := untilWhole(ctx, s.certificate)
 	if err != nil {
 		return front{}, mistake{err}
 	}

@@ -26,7 +26,8 @@ func natsOptions(ctx context.Context, cfg Config) (*server.Options, error) {
 	opts := &server.Options{}
 	if cfg.NATSConfig != "" {
 		var err error
-		if opts, err = server.ProcessConfigFile(cfg.NATSConfig); err != nil {
+		opts, err = untilWhole(ctx, func() (*server.Options, error) { return server.ProcessConfigFile(cfg.NATSConfig) })
+		if err != nil {
 			// It has a line for each mistake.
 			reason := strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")
 			return nil, fmt.Errorf("--nats-config %q: couldn't load it: %s", cfg.NATSConfig, reason)

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"log"
 	"log/slog"
@@ -12,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"belfry/internal/command"
 	"belfry/internal/logqueue"
 )
 
@@ -54,7 +54,10 @@ func serve(ctx context.Context, cfg Config, logTo io.Writer) error {
 	}
 	// Stop finishes what is in flight although ctx is over, and has its own bound.
 	stopped := srv.Stop(context.WithoutCancel(ctx))
-	return serveError(errors.Join(failure, stopped))
+	if failure == nil && stopped != nil {
+		return command.StartAgain(stopped) // nothing in a stop needs a person
+	}
+	return serveError(endedBy(failure, stopped))
 }
 
 func newLogger(cfg Config, w io.Writer) *slog.Logger {

@@ -116,7 +116,7 @@ func (s *Server) Start(ctx context.Context) error {
 	}
 	s.started = true
 	if err := s.start(ctx); err != nil {
-		return errors.Join(err, s.takeBack(context.WithoutCancel(ctx)))
+		return endedBy(err, s.takeBack(context.WithoutCancel(ctx)))
 	}
 	s.log.Info("belfry is listening", "api", s.scheme()+"://"+s.Addr(), "nats", s.NATSURL(), "data", s.dataPlace(), "version", version)
 	return nil

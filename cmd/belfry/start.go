@@ -28,7 +28,7 @@ func (s *Server) start(ctx context.Context) error {
 	if err != nil {
 		return mistake{err}
 	}
-	front, err := s.openFront()
+	front, err := s.openFront(ctx)
 	if err != nil {
 		return err
 	}

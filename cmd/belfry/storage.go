@@ -20,9 +20,9 @@ import (
 const (
 	// stuckAfter is how long no write may work until something is done for it.
 	stuckAfter = 8 * time.Second
-	// stuckStill is how long none works after the disk has taken one. The server may
-	// have waited for the disk, too.
-	stuckStill = 2 * time.Second
+	// stuckStill is how long none works after the disk has taken one, though the
+	// streams are tried at once. The server may have waited for the disk, too.
+	stuckStill = 3 * time.Second
 )
 
 var errStuck = errors.New("nats-server takes no writes any more, though the disk does; a new start will")
@@ -80,10 +80,11 @@ func (s *Server) watchStorage(ctx context.Context, store *streams.Store) error {
 			told = true
 			continue
 		}
+		store.TryNow()
 		if !pause(ctx, stuckStill) {
 			return nil
 		}
-		if _, why := store.Stuck(ctx); why != "" {
+		if since, why := store.Stuck(ctx); why != "" && time.Since(since) >= stuckAfter {
 			s.hurry.Store(true)
 			s.log.Error(errStuck.Error(), "reason", why)
 			return fmt.Errorf("%w: %s", errStuck, why)

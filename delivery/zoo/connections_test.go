@@ -123,11 +123,15 @@ func TestMovedName(t *testing.T) {
 					t.Fatalf("webhook %d: %+v", sent, results[sent-1])
 				}
 			}
+			quiet := h.route("quiet", tame(t), job.Policy{})
 			call()
 			if oldCalls.Load() != 1 {
 				t.Fatal("the first webhook did not arrive at the first address")
 			}
+			alone := h.pace(t, quiet, visits, idle)
+			h.pace(t, quiet, 1, call)
 			n.set("example.com", "127.0.0.2")
+			compare(t, alone, h.pace(t, quiet, visits, call))
 			waittest.Eventually(t, func() string {
 				call()
 				if newCalls.Load() == 0 {
@@ -169,9 +173,12 @@ func TestMovedNameWithASilentOldAddress(t *testing.T) {
 	h.fire(key, 100)
 	h.fire(key, 100)
 	h.await(key, 2)
+	quiet := h.route("quiet", tame(t), job.Policy{})
+	alone := h.pace(t, quiet, visits, idle)
 	close(silent)
 	n.set("moved.example", "127.0.0.2")
 	h.fire(key, 100)
+	compare(t, alone, h.pace(t, quiet, visits, idle))
 	if results, _ := h.await(key, 3); results[2].Detail != "timeout after 1s" {
 		t.Fatalf("the first webhook to the silent address: %+v", results[2])
 	}
@@ -205,14 +212,19 @@ func TestSilentAddressBesideALiveOne(t *testing.T) {
 			url := fmt.Sprintf("%s://example.com:%d/", scheme, port)
 			// The system may put either address first.
 			key := h.route("r", url, job.Policy{Timeout: time.Second})
+			quiet := h.route("quiet", tame(t), job.Policy{})
+			alone := h.pace(t, quiet, visits, idle)
+			var beside []time.Duration
 			const webhooks = 10
 			silent := 0
 			for i := range webhooks {
 				h.fire(key, 100)
+				beside = append(beside, h.pace(t, quiet, visits/webhooks, idle)...)
 				if results, _ := h.await(key, i+1); results[i] != delivered {
 					silent++
 				}
 			}
+			compare(t, alone, beside)
 			// The next try may begin while the connection of the last one is being closed.
 			if silent > 2 {
 				t.Errorf("%d of %d webhooks were lost to the silent address, want two at most", silent, webhooks)

@@ -113,6 +113,7 @@ type session struct {
 	number int
 	mu     sync.Mutex // guards fr's writes
 	fr     *http2.Framer
+	buf    *bufio.Writer // what it writes to
 	out    *counter
 	ended  chan struct{}
 }
@@ -129,11 +130,14 @@ func (c *counter) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// write has f write frames, one caller at a time.
+// write has f write frames, one caller at a time, and sends them together.
 func (s *session) write(f func(*http2.Framer) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return f(s.fr)
+	if err := f(s.fr); err != nil {
+		return err
+	}
+	return s.buf.Flush()
 }
 
 // headers begins an answer.
@@ -166,7 +170,8 @@ func http2By(t testing.TB, paths *connections, over1 *atomic.Int64, settings []h
 			return
 		}
 		out := &counter{Conn: c}
-		s := &session{number: n, out: out, fr: http2.NewFramer(out, c), ended: make(chan struct{})}
+		buf := bufio.NewWriterSize(out, 16<<10)
+		s := &session{number: n, out: out, buf: buf, fr: http2.NewFramer(buf, c), ended: make(chan struct{})}
 		s.fr.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 		var all sync.WaitGroup
 		defer all.Wait()

@@ -25,6 +25,7 @@ type house struct {
 	boxes    map[job.RouteKey]chan job.Handover
 	results  map[job.RouteKey][]job.Result
 	attempts map[job.RouteKey][]job.Attempt
+	looks    map[job.RouteKey]int // at the route
 	stir     func(job.RouteKey)
 	visits   chan job.Inbox
 }
@@ -35,6 +36,7 @@ func newHouse(t testing.TB, cfg delivery.Config) *house {
 		t: t, changed: make(chan struct{}), visits: make(chan job.Inbox),
 		routes: map[job.RouteKey]job.Route{}, boxes: map[job.RouteKey]chan job.Handover{},
 		results: map[job.RouteKey][]job.Result{}, attempts: map[job.RouteKey][]job.Attempt{},
+		looks: map[job.RouteKey]int{},
 	}
 	cfg.Jobs, cfg.Routes, cfg.Inboxes, cfg.Attempts, cfg.Breakers = h, h, h, h, h
 	cfg.Escape = func(id string) string { return id }
@@ -102,18 +104,27 @@ func (h *house) count(key job.RouteKey) int {
 // await waits for n results of a route and returns them with their attempts.
 func (h *house) await(key job.RouteKey, n int) ([]job.Result, []job.Attempt) {
 	h.t.Helper()
+	h.until(fmt.Sprintf("%d results of %s", n, key.ID), func() bool { return len(h.results[key]) >= n })
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.results[key], h.attempts[key]
+}
+
+// until waits for a condition, which is called under the lock.
+func (h *house) until(what string, cond func() bool) {
+	h.t.Helper()
 	limit := time.After(waittest.Patience)
 	for {
 		h.mu.Lock()
-		results, attempts, changed := h.results[key], h.attempts[key], h.changed
+		ok, changed := cond(), h.changed
 		h.mu.Unlock()
-		if len(results) >= n {
-			return results, attempts
+		if ok {
+			return
 		}
 		select {
 		case <-changed:
 		case <-limit:
-			h.t.Fatalf("after %v there are %d results of %s, want %d", waittest.Patience, len(results), key.ID, n)
+			h.t.Fatalf("after %v there are not %s", waittest.Patience, what)
 		}
 	}
 }
@@ -134,9 +145,9 @@ func (h *house) Keep(f job.Fire, a job.Attempt) {
 }
 
 func (h *house) Get(_ context.Context, key job.RouteKey) (job.Route, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	r, ok := h.routes[key]
+	var r job.Route
+	ok := false
+	h.change(func() { r, ok = h.routes[key]; h.looks[key]++ })
 	if !ok {
 		return job.Route{}, job.ErrRouteNotFound
 	}

@@ -56,9 +56,7 @@ func visit(t *testing.T, a animal) (attempts []job.Attempt) {
 		a.names = &names{}
 	}
 	if a.quiet == "" {
-		srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
-		t.Cleanup(srv.Close)
-		a.quiet = srv.URL + "/quiet"
+		a.quiet = tame(t)
 	}
 	_, trusted := identity()
 	h := newHouse(t, delivery.Config{Resolver: a.names.resolver(t), RootCAs: trusted, ConnectionAge: a.age})
@@ -66,10 +64,10 @@ func visit(t *testing.T, a animal) (attempts []job.Attempt) {
 	a.of.Concurrency = atOnce
 	loud := h.route("loud", a.url, a.of)
 
-	tame := h.route("tame", a.quiet, job.Policy{Concurrency: atOnce})
-	alone, tamed := h.measure(t, quiet, tame, a.body)
-	h.await(tame, tamed)
-	beside, sent := h.measure(t, quiet, loud, a.body)
+	other := h.route("tame", a.quiet, job.Policy{Concurrency: atOnce})
+	alone, tamed := h.measure(t, quiet, other, a.body, atOnce)
+	h.await(other, tamed)
+	beside, sent := h.measure(t, quiet, loud, a.body, atOnce)
 	if a.release != nil {
 		if n := h.count(loud); n > 0 {
 			t.Errorf("%d tries have ended that are held", n)
@@ -89,46 +87,62 @@ func visit(t *testing.T, a animal) (attempts []job.Attempt) {
 	if len(attempts) != sent {
 		t.Errorf("%d webhooks took %d attempts", sent, len(attempts))
 	}
-	results, attempts2 := h.await(quiet, 2*visits)
-	for i, got := range results {
-		if got.Status != job.Delivered {
-			t.Errorf("webhook %d of the quiet route: %+v", i+1, got)
-		}
-	}
-	if len(attempts2) != 2*visits {
-		t.Errorf("%d webhooks of the quiet route took %d attempts", 2*visits, len(attempts2))
-	}
-	t.Logf("%d webhooks met the animal; p99 of the quiet route: beside a tame one %v, beside it %v, ratio %.2f",
-		sent, alone, beside, float64(beside)/float64(alone))
+	compare(t, alone, beside)
 	return attempts
 }
 
-// measure delivers webhooks of a route one after the other and returns the 99th
-// percentile of how long each took. Meanwhile the other route has as many as it may
-// have under way; sent is how many in all.
-func (h *house) measure(t *testing.T, key, other job.RouteKey, size int) (p99 time.Duration, sent int) {
+// measure has a route deliver in peace. Meanwhile the other route has as many under
+// way as it may; sent is how many in all.
+func (h *house) measure(t *testing.T, key, other job.RouteKey, size, most int) (took []time.Duration, sent int) {
 	t.Helper()
 	feed := func() {
-		if sent-h.count(other) < atOnce {
+		if sent-h.count(other) < most {
 			h.fire(other, size)
 			sent++
 		}
 	}
-	for range atOnce {
+	for range most {
 		feed()
 	}
-	var took []time.Duration
-	before := h.count(key)
-	for n := range visits {
-		feed()
+	return h.pace(t, key, visits, feed), sent
+}
+
+// pace delivers webhooks of a route one after the other and returns how long each
+// took. Every one arrives at its first try. before is called before each.
+func (h *house) pace(t *testing.T, key job.RouteKey, webhooks int, before func()) (took []time.Duration) {
+	t.Helper()
+	had := h.count(key)
+	for n := had; n < had+webhooks; n++ {
+		before()
 		began := time.Now()
 		h.fire(key, 100)
-		h.await(key, before+n+1)
+		if results, attempts := h.await(key, n+1); results[n] != delivered || len(attempts) != n+1 {
+			t.Fatalf("webhook %d of the quiet route: got %+v after %d attempts, want it delivered by the first", n+1, results[n], len(attempts))
+		}
 		took = append(took, time.Since(began))
 	}
-	slices.Sort(took)
-	return took[len(took)*99/100].Round(time.Microsecond), sent
+	return took
 }
+
+// compare tells how long the quiet route's webhooks took.
+func compare(t *testing.T, alone, beside []time.Duration) {
+	t.Helper()
+	p99 := func(took []time.Duration) time.Duration {
+		slices.Sort(took)
+		return took[len(took)*99/100].Round(time.Microsecond)
+	}
+	a, b := p99(alone), p99(beside)
+	t.Logf("p99 of the quiet route: without the animal %v, beside it %v, ratio %.2f", a, b, float64(b)/float64(a))
+}
+
+// tame is a receiver as it should be.
+func tame(t *testing.T) (url string) {
+	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
+	t.Cleanup(srv.Close)
+	return srv.URL + "/quiet"
+}
+
+func idle() {}
 
 // net/http and the library for HTTP/2 write lines about each bad frame.
 func TestMain(m *testing.M) {

@@ -4,6 +4,9 @@
 // the caller names the kind. Each kind has a rate of its own, so a flood of one
 // hides no line of another. Lines beyond the rate are left out, and a line says how
 // many. Debug lines are never left out: whoever asks for them wants them all.
+//
+// Lines that an outage repeats for each job, route and request are marked by [Cause]:
+// one a second, which says how many were left out since the last one.
 package loglimit
 
 import (
@@ -23,6 +26,8 @@ const (
 	// bring about.
 	outsideBurst    = 10
 	outsideInterval = 10 * time.Second
+	// causeInterval is between two lines of one cause.
+	causeInterval = time.Second
 	// tellEvery is how often it is said how many were left out.
 	tellEvery = 10 * time.Second
 	// maxKinds bounds the memory. Lines of a kind beyond it share one.
@@ -56,7 +61,10 @@ type key struct {
 
 type kind struct {
 	limiter *rate.Limiter
-	left    int // lines that were left out and not told of
+	left    int           // lines that were left out and not told of
+	spread  *rate.Limiter // of lines of a cause, nil for others; both have to allow a line
+	last    time.Time     // when a line of the cause was last logged
+	quiet   time.Duration // after that long the cause is over
 }
 
 // mark is how a caller marks a line, in its context.
@@ -64,6 +72,7 @@ type mark struct {
 	name    string
 	outside bool
 	always  bool
+	cause   bool
 }
 
 type markKey struct{}
@@ -79,6 +88,28 @@ func Outside(ctx context.Context, name string) context.Context {
 func Named(ctx context.Context, name string) context.Context {
 	return context.WithValue(ctx, markKey{}, mark{name: name})
 }
+
+// Cause marks lines that say why something cannot go on yet, which an outage repeats
+// for each job, route and request. One of a kind is logged a second at most, and has
+// as left_out how many were left out since the last one. It keeps the name and the rate
+// of a mark that ctx has.
+func Cause(ctx context.Context) context.Context {
+	m, _ := ctx.Value(markKey{}).(mark)
+	m.cause = true
+	return context.WithValue(ctx, markKey{}, m)
+}
+
+// causeOnly is Cause of nothing else.
+var causeOnly = Cause(context.Background())
+
+// Warn logs a warning that is marked by [Cause].
+func Warn(log *slog.Logger, msg string, args ...any) { log.WarnContext(causeOnly, msg, args...) }
+
+// Info is Warn at that level, for the end of an outage.
+func Info(log *slog.Logger, msg string, args ...any) { log.InfoContext(causeOnly, msg, args...) }
+
+// Error is Warn at that level.
+func Error(log *slog.Logger, msg string, args ...any) { log.ErrorContext(causeOnly, msg, args...) }
 
 // Always marks lines that are never left out, such as those of an audit.
 func Always(ctx context.Context) context.Context {
@@ -114,59 +145,90 @@ func (h *Handler) WithGroup(name string) slog.Handler {
 // Handle implements [slog.Handler].
 func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
 	m, _ := ctx.Value(markKey{}).(mark)
-	if m.always || r.Level < slog.LevelInfo || h.lines.take(r, m) {
+	if m.always || r.Level < slog.LevelInfo {
 		return h.next.Handle(ctx, r)
 	}
-	return nil
+	room, left := h.lines.take(r, m)
+	if !room {
+		return nil
+	}
+	if left > 0 {
+		r = r.Clone()
+		r.Add("left_out", left)
+	}
+	return h.next.Handle(ctx, r)
 }
 
-// take reports whether there is room for one more line of the kind.
-func (l *lines) take(r slog.Record, m mark) bool {
+// take reports whether there is room for one more line of the kind, and how many
+// lines of its cause it speaks for.
+func (l *lines) take(r slog.Record, m mark) (room bool, left int) {
 	k := key{r.Level, m.name}
 	if k.name == "" {
 		k.name = r.Message
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	of := l.kinds[k]
-	if of == nil {
-		if len(l.kinds) >= maxKinds {
-			k.name = "other lines"
-			of = l.kinds[k]
+	of := l.kindOf(k, m)
+	if of.allow() {
+		if of.spread != nil {
+			left, of.left, of.last = of.left, 0, time.Now()
 		}
-		if of == nil {
-			of = &kind{limiter: rate.NewLimiter(rate.Every(interval), burst)}
-			if m.outside {
-				of.limiter = rate.NewLimiter(rate.Every(outsideInterval), outsideBurst)
-			}
-			l.kinds[k] = of
-		}
-	}
-	if of.limiter.Allow() {
-		return true
+		return true, left
 	}
 	of.left++
+	l.tellLater()
+	return false, 0
+}
+
+// kindOf returns the kind of a key, which the first line makes. l.mu is held.
+func (l *lines) kindOf(k key, m mark) *kind {
+	of := l.kinds[k]
+	if of == nil && len(l.kinds) >= maxKinds {
+		k.name = "other lines"
+		of = l.kinds[k]
+	}
+	if of == nil {
+		of = &kind{limiter: rate.NewLimiter(rate.Every(interval), burst), quiet: 2 * causeInterval}
+		if m.outside {
+			of.limiter, of.quiet = rate.NewLimiter(rate.Every(outsideInterval), outsideBurst), 2*outsideInterval
+		}
+		if m.cause {
+			of.spread = rate.NewLimiter(rate.Every(causeInterval), 1)
+		}
+		l.kinds[k] = of
+	}
+	return of
+}
+
+func (k *kind) allow() bool { return (k.spread == nil || k.spread.Allow()) && k.limiter.Allow() }
+
+// tellLater has what was left out told. l.mu is held.
+func (l *lines) tellLater() {
 	if !l.telling {
 		l.telling = true
-		time.AfterFunc(tellEvery, l.tell)
+		time.AfterFunc(tellEvery, func() { l.tell(false) })
 	}
-	return false
 }
 
 // Flush says now how many lines were left out.
-func (h *Handler) Flush() { h.lines.tell() }
+func (h *Handler) Flush() { h.lines.tell(true) }
 
-// tell says how many lines of each kind were left out since it last did.
-func (l *lines) tell() {
+// tell says how many lines of each kind were left out since it last did. A cause that
+// goes on tells it by itself, unless nothing comes after.
+func (l *lines) tell(last bool) {
 	l.mu.Lock()
 	left := map[key]int{}
+	l.telling = false
 	for k, of := range l.kinds {
-		if of.left > 0 {
+		switch {
+		case of.left == 0:
+		case of.spread != nil && !last && time.Since(of.last) < of.quiet:
+			l.tellLater()
+		default:
 			left[k] = of.left
 			of.left = 0
 		}
 	}
-	l.telling = false
 	l.mu.Unlock()
 	for k, n := range left {
 		r := slog.NewRecord(time.Now(), k.level, "log lines were left out", 0)

@@ -153,3 +153,101 @@ func TestOutsideHandler(t *testing.T) {
 		t.Errorf("%d lines, want 10", n)
 	}
 }
+
+// An outage has each cause told once a second, with how often it came since, and at the
+// end how often it came last.
+func TestCauseOncePerSecond(t *testing.T) {
+	tests := []struct {
+		name string
+		mark func(context.Context) context.Context
+		want int // lines of each cause in a minute
+	}{
+		{"a message", loglimit.Cause, 60},
+		{"a name", func(ctx context.Context) context.Context { return loglimit.Cause(loglimit.Named(ctx, "name")) }, 60},
+		// Ten at once of what anybody can bring about, but a second apart, and then one in ten seconds.
+		{"from outside", func(ctx context.Context) context.Context { return loglimit.Cause(loglimit.Outside(ctx, "name")) }, 15},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				log, _, out := limited()
+				began := time.Now()
+				said := 0
+				for time.Since(began) < time.Minute {
+					for range 20 { // as many jobs and routes
+						log.With("job", said).WarnContext(tt.mark(t.Context()), "couldn't claim", "error", "no responders")
+						said++
+					}
+					time.Sleep(50 * time.Millisecond)
+				}
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+				told, last, shown := 0, time.Time{}, 0
+				for _, line := range lines {
+					var at, n = stamp(t, line), leftOut(line)
+					if gap := at.Sub(last); gap < time.Second {
+						t.Errorf("two lines in %v:\n%s", gap, line)
+					}
+					last = at
+					told += n
+					if strings.Contains(line, `msg="couldn't claim"`) {
+						shown++
+					}
+				}
+				if shown < tt.want-1 || shown > tt.want+1 {
+					t.Errorf("%d lines in a minute, want %d", shown, tt.want)
+				}
+				if shown+told != said {
+					t.Errorf("%d lines and %d that they tell of, want %d in all", shown, told, said)
+				}
+			})
+		})
+	}
+}
+
+// Causes hide no other, and a line without one before says nothing of others.
+func TestCausesAreApart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, h, out := limited()
+		for range 10 {
+			loglimit.Warn(log, "couldn't claim")
+			loglimit.Warn(log, "couldn't load")
+			loglimit.Error(log, "couldn't claim")
+			loglimit.Info(log, "again")
+		}
+		if n := strings.Count(out.String(), "\n"); n != 4 || strings.Contains(out.String(), "left_out") {
+			t.Errorf("%d lines, want the first of each of 4:\n%s", n, out)
+		}
+		out.Reset()
+		h.Flush()
+		if n := strings.Count(out.String(), "left_out=9\n"); n != 4 {
+			t.Errorf("the end tells of %d causes, want 4:\n%s", n, out)
+		}
+		out.Reset()
+		time.Sleep(time.Second)
+		loglimit.Warn(log, "couldn't claim")
+		if strings.Contains(out.String(), "left_out") || !strings.Contains(out.String(), "couldn't claim") {
+			t.Errorf("a new line after that: %s", out)
+		}
+	})
+}
+
+// stamp returns when a line was logged.
+func stamp(t *testing.T, line string) time.Time {
+	t.Helper()
+	text, _, _ := strings.Cut(strings.TrimPrefix(line, "time="), " ")
+	at, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		t.Fatalf("%q: %v", line, err)
+	}
+	return at
+}
+
+// leftOut returns how many lines one says were left out.
+func leftOut(line string) (n int) {
+	if _, text, ok := strings.Cut(line, " left_out="); ok {
+		_, _ = fmt.Sscan(text, &n)
+	}
+	return n
+}

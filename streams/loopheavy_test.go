@@ -1,0 +1,88 @@
+package streams_test
+
+import (
+	"testing"
+
+	"belfry/internal/job"
+	"belfry/internal/room"
+	"belfry/streams"
+)
+
+// Room that is given back just after a large job was refused it wakes the loop, however
+// soon that is.
+func TestRoomIsNoticedAtOnce(t *testing.T) {
+	t.Parallel()
+	pool := room.New(room.Config{Bytes: 4 * largeCost})
+	loop := streams.NewLoadingLoop(pool)
+	pool.Force("others", 4*largeCost)
+	loop.ObserveLarge(largeRecord(1, "a", at(0)), largeSize)
+	loop.Observe(scheduled(2, at(0), job.Position{}))
+	// The small one is asked for when the large one was refused.
+	loaded := loop.LoadSome(at(0), func() { pool.Give("others", 4*largeCost) })
+	if loaded != 1 || !loop.Hungry() {
+		t.Fatalf("%d jobs are loaded, want the small one, while the large one waits", loaded)
+	}
+	if !loop.Woken() {
+		t.Error("there is room, and nothing wakes the loop")
+	}
+	if loaded := loop.LoadSome(at(0), func() {}); loaded != 1 || loop.Hungry() {
+		t.Errorf("%d jobs are loaded then, want the large one", loaded)
+	}
+}
+
+// A partition that is given up keeps no room but its fires', and has all its jobs when
+// it is taken again.
+func TestGivenUpPartitionKeepsNoRoom(t *testing.T) {
+	t.Parallel()
+	pool := room.New(room.Config{Bytes: 12 * largeCost})
+	loop := streams.NewLoadingLoop(pool)
+	records := map[uint64]job.Record{}
+	for seq := uint64(1); seq <= 8; seq++ { // the last two wait for room
+		records[seq] = largeRecord(seq, "a", at(int(seq)))
+		loop.ObserveLarge(records[seq], largeSize)
+	}
+	records[9] = scheduled(9, at(9), job.Position{})
+	loop.Observe(records[9])
+	if n := loop.LoadSome(at(0), func() {}); n != 7 {
+		t.Fatalf("%d jobs are loaded, want 7", n)
+	}
+	for seq := range uint64(4) { // the others are being loaded
+		loop.Took(records[seq+1], at(0))
+	}
+	fired := loop.ToFire(at(1), 10)
+	if len(fired) != 1 || loop.Ready() != 3 {
+		t.Fatalf("%d jobs fire and %d are loaded, want 1 and 3", len(fired), loop.Ready())
+	}
+	loop.GiveUp(t.Context())
+	if got := pool.Held(); got != largeCost || loop.Ready() != 0 || loop.Woken() {
+		t.Errorf("%d bytes are held and %d jobs are loaded; want %d, for the fire, and none", got, loop.Ready(), largeCost)
+	}
+	if bad := loop.Balanced(); bad != "" {
+		t.Error(bad)
+	}
+	loop.Took(records[5], at(0)) // an answer that was under way
+	if got := pool.Held(); got != largeCost {
+		t.Errorf("after a late answer %d bytes are held, want %d", got, largeCost)
+	}
+	if got := loop.Counts(at(100)); got.Waiting != 9 {
+		t.Errorf("%+v, want 9 waiting", got)
+	}
+	// All fire in their turn when it is ours again.
+	pool.Give("db\x00a", largeCost)
+	loop.Gone(1)
+	for range 20 {
+		for _, seq := range loop.ToLoad(at(100)) {
+			loop.Took(records[seq], at(100))
+		}
+		for _, r := range loop.ToFire(at(100), 10) {
+			if len(r.Meta) > 1000 {
+				pool.Give("db\x00a", largeCost)
+			}
+			delete(records, r.Revision)
+			loop.Gone(r.Revision)
+		}
+	}
+	if len(records) != 1 || pool.Held() != 0 || loop.Entries() != 0 {
+		t.Errorf("%d jobs are left, %d bytes are held, %d entries are there; want 1, which fired before, and none", len(records), pool.Held(), loop.Entries())
+	}
+}

@@ -1,0 +1,67 @@
+package streams
+
+import (
+	"time"
+
+	"belfry/internal/job"
+)
+
+// While the jobs stream of a partition is silent, each claim is refused before it is
+// sent, at once. So the timer leaves its due jobs where they are: loading and claiming
+// them all again and again would only cost time, and memory for each that was put off.
+// A stream that answers with refusals costs the same, so then it tries a few a second.
+
+// fewClaims is how many claims are tried in a second while the stream refuses them.
+const fewClaims = 16
+
+// stalled reports whether no claim of the partition can be written.
+func (t *timer) stalled() bool {
+	return t.health.refused(t.cfg.Names.jobsStream(t.partition)) != nil
+}
+
+// refuses reports whether a stream is known to refuse writes, or to have nobody who
+// takes them. One that refuses a message for its size takes others.
+func (h *health) refuses(stream string) bool {
+	if h == nil {
+		return false
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := h.all[stream]
+	return s != nil && s.down && !tooLarge(s.failed)
+}
+
+// room is how many more fires may begin. few says that this is for a second.
+func (t *timer) room() (n int, few bool) {
+	n = maxFiring - int(t.firing.Load())
+	if !t.health.refuses(t.cfg.Names.jobsStream(t.partition)) {
+		return n, false
+	}
+	if since := t.now().Sub(t.triedFew); since >= 0 && since < time.Second {
+		return 0, true
+	}
+	return min(n, fewClaims), true
+}
+
+// toFire returns what the agenda has to fire now.
+func (t *timer) toFire() []job.Record {
+	n, few := t.room()
+	due := t.agenda.toFire(t.now(), n)
+	if few && len(due) > 0 {
+		t.triedFew = t.now()
+	}
+	return due
+}
+
+// mayFireMore reports whether more fires may begin now.
+func (t *timer) mayFireMore() bool {
+	n, _ := t.room()
+	return n > 0
+}
+
+// writesWork tells the timers that a stream answers again, or takes writes again.
+func (s *Store) writesWork() {
+	for _, t := range s.timers {
+		t.poke()
+	}
+}

@@ -1,0 +1,142 @@
+package streams_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/internal/job"
+	"belfry/internal/metrics/metricstest"
+	"belfry/internal/room"
+	"belfry/streams"
+)
+
+// While no claim can be written, the jobs that come due are not even loaded, those that
+// are loaded keep no room, and all of them fire when the stream answers again.
+func TestSilentJobsStreamIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	var loads, ahead atomic.Int64
+	var stands atomic.Pointer[time.Time] // where the clock does; nil is nowhere
+	due := time.Now().Add(time.Hour)
+	m, pool := metricstest.New(), room.New(room.Config{Bytes: 1 << 20})
+	f := open(t, streams.Config{Metrics: m.Streams, InFlight: pool, Now: func() time.Time {
+		if at := stands.Load(); at != nil {
+			return *at
+		}
+		return time.Now().Add(time.Duration(ahead.Load()))
+	}})
+	f.InterceptReads(func(m *nats.Msg) *nats.Msg {
+		if strings.Contains(m.Subject, "DIRECT.GET.KV_jobs_0") && strings.Contains(string(m.Data), "seq") {
+			loads.Add(1)
+		}
+		return nil
+	})
+	f.route("r", job.NATS)
+	f.run()
+	const jobs = 4
+	for i := range jobs {
+		j := newJob(fmt.Sprint(i), "r", due.Add(time.Duration(i)*time.Hour))
+		if i == 0 {
+			j.Meta = largeMeta(largeSize)
+		}
+		f.create(j)
+	}
+	becomes(t, m, `belfry_jobs_waiting{partition="0"}`, jobs)
+	before := due.Add(-time.Second)
+	stands.Store(&before) // they are loaded, and not due yet
+	eventually(t, "the large job is loaded", func() bool { return pool.Held() > 0 })
+	f.Silence("KV_jobs_0")
+	eventually(t, "its room is given back", func() bool { return pool.Held() == 0 })
+	was := loads.Load()
+	stands.Store(nil)
+	for i := range jobs { // each look is behind what the one before would have begun
+		ahead.Store(int64(time.Duration(i+2)*time.Hour - 30*time.Minute))
+		becomes(t, m, `belfry_jobs_overdue{partition="0"}`, float64(i+1))
+	}
+	if got := loads.Load() - was; got != 0 {
+		t.Errorf("%d loads were tried while the stream was silent, want none", got)
+	}
+	f.Answered("KV_jobs_0")
+	f.firedOnce(jobs)
+	eventually(t, "all room is given back", func() bool { return pool.Held() == 0 })
+}
+
+// While the jobs stream refuses what is written, few claims are tried, and all jobs fire
+// when it takes them.
+func TestRefusingJobsStreamIsTriedSeldom(t *testing.T) {
+	t.Parallel()
+	const jobs = 200
+	var ahead atomic.Int64
+	f := open(t, streams.Config{Now: func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }})
+	var mu sync.Mutex // guards tried
+	var tried []time.Time
+	var works atomic.Bool
+	f.Intercept(func(ctx context.Context, m *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {
+		if m.Header.Get("Belfry-Status") == string(job.Firing) && !works.Load() {
+			mu.Lock()
+			defer mu.Unlock()
+			tried = append(tried, time.Now())
+			return nil, streamIsFull
+		}
+		return send(ctx, m)
+	})
+	f.route("r", job.NATS)
+	f.run()
+	for i := range jobs {
+		f.create(newJob(fmt.Sprint(i), "r", time.Now().Add(time.Hour)))
+	}
+	f.Refuse("KV_jobs_0", streamIsFull)
+	ahead.Store(int64(2 * time.Hour))
+	const rounds = 3
+	eventually(t, "claims are tried", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(tried) > rounds*streams.FewClaims
+	})
+	mu.Lock()
+	took := tried[rounds*streams.FewClaims].Sub(tried[0])
+	mu.Unlock()
+	if took < (rounds-1)*time.Second {
+		t.Errorf("%d claims are tried in %v, want %d a second", rounds*streams.FewClaims, took, streams.FewClaims)
+	}
+	works.Store(true)
+	f.Answered("KV_jobs_0")
+	f.firedOnce(jobs)
+}
+
+// Whoever waits for a silent stream is told of the first answer, also of a refusal.
+func TestAnswersOfASilentStreamAreTold(t *testing.T) {
+	for _, answer := range []error{nil, streamIsFull} {
+		h, told := streams.NewHealth(streams.Config{Log: slog.New(slog.DiscardHandler)}), 0
+		h.OnBetter(func() { told++ })
+		ended, err := h.Began()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 10 { // no write is answered, nor are the probes
+			h.Pass(time.Second)
+			h.Look(true)
+		}
+		if _, err := h.Began(); err == nil || told != 0 {
+			t.Fatalf("the stream is not silent, and that was told %d times", told)
+		}
+		ended(answer)
+		again, err := h.Began()
+		if err == nil {
+			again(answer)
+		}
+		if err != nil || told != 1 {
+			t.Errorf("after the answer %v a write is refused with %v, and it was told %d times, want once", answer, err, told)
+		}
+	}
+}
+
+var streamIsFull = &jetstream.APIError{Code: 503, ErrorCode: 10077}
