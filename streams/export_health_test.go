@@ -47,3 +47,10 @@ var ErrTimeout = errTimeout
 
 // CheckEmpty is what a restore asks first.
 func (s *Store) CheckEmpty(ctx context.Context) error { return s.backups.checkEmpty(ctx) }
+
+// MakeRoomAfter sets how old acked fires are at least that are removed to make room;
+// call it before Run.
+func (s *Store) MakeRoomAfter(d time.Duration) { s.fires.age = d }
+
+// SpareOf returns the max_bytes of a jobs bucket, as last seen.
+func (s *Store) SpareOf(partition int) int64 { return s.timers[partition].spare.maxBytes.Load() }
