@@ -1,12 +1,15 @@
 package streams_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
@@ -154,5 +157,61 @@ func TestJobsBucketKeepsRoom(t *testing.T) {
 	}
 	if strings.Contains(log.String(), "writes to a stream do not work") {
 		t.Errorf("the log:\n%s", log)
+	}
+}
+
+// A fire that its subscriber has acked before its job is published stays: a takeover
+// looks for it, and would publish it once more.
+func TestFiresOfStandingClaimsStay(t *testing.T) {
+	t.Parallel()
+	log := new(logtest.Log)
+	f := open(t, streams.Config{AuditEvery: soon, Log: log.Logger()})
+	f.MakeRoomAfter(200 * time.Millisecond)
+	var lifted atomic.Bool
+	stands := newJob("stands", "stands", time.Now())
+	f.Intercept(func(ctx context.Context, m *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {
+		if isWrite(m, jobWrites+"coll.stands", job.Published) && !lifted.Load() {
+			return nil, nats.ErrNoResponders
+		}
+		return send(ctx, m)
+	})
+	f.run()
+	f.route("stands", job.NATS)
+	f.route("read", job.NATS)
+	f.edit(streams.FiresStream, func(cfg *jetstream.StreamConfig) { cfg.MaxBytes = 256 << 10 })
+	ack := func(route string, n int) {
+		t.Helper()
+		c, err := f.js.Consumer(t.Context(), streams.FiresStream, "db_"+route)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range n {
+			m, err := c.Next(jetstream.FetchMaxWait(20 * time.Second))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := m.DoubleAck(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	f.create(stands)
+	ack("stands", 1)
+	const read = 50 // beyond three quarters
+	for n := range read {
+		f.create(bigJob(fmt.Sprint("read", n), "read", time.Now()))
+	}
+	ack("read", read)
+	eventually(t, "there is room", func() bool { return f.firesOf("read") < read })
+	if is := f.get(stands.Key).Status; is != job.Firing {
+		t.Fatalf("the job is %s; this test needs one whose end is not written yet", is)
+	}
+	if n := f.firesOf("stands"); n != 1 {
+		t.Errorf("%d fires of the claim that stands are left, want 1", n)
+	}
+	lifted.Store(true)
+	f.reaches(stands.Key, job.Published)
+	if said := log.String(); removedLine.MatchString(said) {
+		t.Errorf("the log:\n%s", said)
 	}
 }
