@@ -9,15 +9,15 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// mendAsset brings a stream of ours back to what it should be, and reports what
-// it cannot.
-func (s *Store) mendAsset(ctx context.Context, is, want jetstream.StreamConfig) error {
+// mendAsset brings a stream of ours, which holds so many bytes, back to what it should
+// be, and reports what it cannot.
+func (s *Store) mendAsset(ctx context.Context, is, want jetstream.StreamConfig, bytes uint64) error {
 	if is.Sealed {
 		s.report(want.Name, fmt.Sprintf("the stream %s%s is sealed: nothing can be written to it, and that cannot be undone", want.Name, bucketOf(want.Name)))
 		return nil
 	}
 	want.Discard = discardOf(is, want)
-	wrong := differences(is, want)
+	wrong := s.unlessFull(is, want, bytes, differences(is, want))
 	unmarked := is.Metadata[metaAsset] != want.Name
 	if len(wrong) == 0 && !unmarked {
 		s.report(want.Name, "")

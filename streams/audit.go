@@ -23,6 +23,7 @@ type audit struct {
 	harm map[string]string    // what is amiss with each asset
 	made map[string]time.Time // when each stream that was ours was made
 	grew sync.Once            // tells that there are replicas
+	ring sync.Map             // the names of full streams that drop their oldest, as told
 }
 
 // report takes in what is amiss with an asset now; empty is nothing. It says what
@@ -142,7 +143,7 @@ func (s *Store) auditAsset(ctx context.Context, want jetstream.StreamConfig) err
 			s.cfg.Log.Warn("streams have more than one replica, which they had not when Belfry started; start it again, so that it trusts no single server", "stream", want.Name)
 		})
 	}
-	return s.mendAsset(ctx, info.Config, want)
+	return s.mendAsset(ctx, info.Config, want, info.State.Bytes)
 }
 
 // wasChanged reports whether a stream is gone, or is not as it should be.

@@ -24,6 +24,7 @@ type standingClaim struct {
 	fireID   string
 	due      int64
 	replaces job.Position
+	after    uint64     // its fire stands behind this in FIRES
 	reason   job.Reason // of the last try
 	detail   string
 }
@@ -39,7 +40,7 @@ func (b *claimBook) add(r job.Record) {
 	if _, known := b.claims[r.Revision]; !known {
 		b.routes[r.RouteKey()]++
 	}
-	b.claims[r.Revision] = standingClaim{route: r.RouteKey(), fireID: r.FireID, due: r.Due, replaces: r.Replaces, reason: r.Reason, detail: r.Detail}
+	b.claims[r.Revision] = standingClaim{route: r.RouteKey(), fireID: r.FireID, due: r.Due, replaces: r.Replaces, after: r.FiresAfter, reason: r.Reason, detail: r.Detail}
 }
 
 func (b *claimBook) drop(revision uint64) {
@@ -60,6 +61,18 @@ func (b *claimBook) busy(k job.RouteKey) bool {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	return b.routes[k] > 0
+}
+
+// earliest notes in all, for each route, the sequence in FIRES that the fires of its
+// claims stand behind.
+func (b *claimBook) earliest(all map[job.RouteKey]uint64) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	for _, c := range b.claims {
+		if after, known := all[c.route]; !known || c.after < after {
+			all[c.route] = c.after
+		}
+	}
 }
 
 // record returns the record of a fire's claim, as far as a worker judges by it.

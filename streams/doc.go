@@ -11,7 +11,7 @@
 // Each file is in one room:
 //
 //   - the store: store.go, config.go, setup.go, assets.go, maxbytes.go,
-//     notready.go, pause.go
+//     makeroom.go, spare.go, notready.go, pause.go
 //   - what was made: manifest.go, ledger.go, book.go, survey.go, refusal.go,
 //     damage.go, keepidle.go, replicas.go
 //   - other hands: foreign.go, audit.go, assetfields.go, assetmend.go,

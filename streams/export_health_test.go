@@ -77,3 +77,10 @@ func (s *Store) Answered(stream string) {
 
 // FewClaims is how many claims a second are tried on a stream that refuses them.
 const FewClaims = fewClaims
+
+// MakeRoomAfter sets how old acked fires are at least that are removed to make room;
+// call it before Run.
+func (s *Store) MakeRoomAfter(d time.Duration) { s.fires.age = d }
+
+// SpareOf returns the max_bytes of a jobs bucket, as last seen.
+func (s *Store) SpareOf(partition int) int64 { return s.timers[partition].spare.maxBytes.Load() }

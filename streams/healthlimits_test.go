@@ -64,21 +64,38 @@ func TestFullBucketDoesNotFlap(t *testing.T) {
 		_, err := s.GetLastMsgForSubject(t.Context(), streams.ProbeSubject("KV_jobs_0"))
 		return err == nil
 	})
-	f.edit("KV_jobs_0", func(cfg *jetstream.StreamConfig) { cfg.MaxBytes, cfg.Discard = 4<<10, jetstream.DiscardNew })
-	tries := 0
-	create := func() error {
-		tries++
-		return f.Jobs().Create(t.Context(), newJob(fmt.Sprint(tries), "r", time.Now().Add(time.Hour)))
+	jobs := 0
+	for ; jobs < 40; jobs++ {
+		f.create(newJob(fmt.Sprint(jobs), "r", time.Now().Add(time.Hour)))
 	}
-	for create() == nil {
+	f.edit("KV_jobs_0", func(cfg *jetstream.StreamConfig) { cfg.MaxBytes = int64(f.state("KV_jobs_0").Bytes) + 100 })
+	cancel := func() error { // its mark is larger than the job
+		for n := range jobs {
+			if err := f.Jobs().Cancel(t.Context(), newJob(fmt.Sprint(n), "", time.Time{}).Key, 0); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if cancel() == nil {
+		t.Fatal("all jobs are cancelled; this test needs a bucket that is too full for that")
 	}
 	f.unwritable("KV_jobs_0", "maximum bytes exceeded")
 	for began := time.Now(); time.Since(began) < 5*time.Second; time.Sleep(50 * time.Millisecond) { // some probes
-		_ = create() // it may be taken while a probe gives room back
+		_ = cancel() // one more may be while a probe gives room back
 	}
 	if n := strings.Count(log.String(), "writes to the stream work again"); n > 1 {
 		t.Errorf("the log says %d times that writes work again", n)
 	}
+}
+
+func (f *fixture) state(stream string) jetstream.StreamState {
+	f.t.Helper()
+	s, err := f.js.Stream(f.t.Context(), stream)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return s.CachedInfo().State
 }
 
 // Each stream can be sealed.

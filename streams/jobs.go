@@ -94,6 +94,9 @@ func (s *Jobs) Create(ctx context.Context, j job.Job) error {
 	if _, err := s.routes.cached(ctx, j.RouteKey()); err != nil {
 		return err
 	}
+	if err := s.admit(j); err != nil {
+		return err
+	}
 	next, expect := job.New(j, rand.Text()), uint64(0)
 	held := room.Of(ctx).Held()
 	for {
@@ -151,6 +154,9 @@ func (s *Jobs) buryBefore(ctx context.Context, r job.Record) error {
 // that was made does nothing. What is no job is replaced.
 func (s *Jobs) Update(ctx context.Context, j job.Job, expect uint64) error {
 	if _, err := s.routes.cached(ctx, j.RouteKey()); err != nil {
+		return err
+	}
+	if err := s.admit(j); err != nil {
 		return err
 	}
 	err := s.change(ctx, j.Key, func(r job.Record) (job.Record, error) {

@@ -1,6 +1,10 @@
 package streams
 
-import "github.com/nats-io/nats.go/jetstream"
+import (
+	"slices"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
 
 // Shares of [Config.MaxBytes], in percent: half is for the jobs, whose partitions
 // have equal parts. What is left is for the small streams, with an equal part each.
@@ -49,4 +53,19 @@ func discardOf(is, want jetstream.StreamConfig) jetstream.DiscardPolicy {
 		return jetstream.DiscardNew
 	}
 	return want.Discard
+}
+
+// unlessFull leaves out of what is to be mended that a stream drops its oldest, while it
+// is nearly full, and says so once: from then on it would refuse everything. An
+// operator may have had it like that for long. FIRES gets room by itself; see
+// [roomMaker].
+func (s *Store) unlessFull(is, want jetstream.StreamConfig, bytes uint64, wrong []assetField) []assetField {
+	if is.Discard != jetstream.DiscardOld || !isFires(want.Name) && !isDead(want.Name) || !nearlyFull(is.MaxBytes, bytes, roomHigh) {
+		return wrong
+	}
+	if _, told := s.audit.ring.LoadOrStore(want.Name, true); !told {
+		s.cfg.Log.Warn("a stream that is nearly full drops its oldest messages, also those that nobody has read; it refuses new ones in place of that once it has room",
+			"stream", want.Name, "bytes", bytes, "max_bytes", is.MaxBytes, "do", "raise max_bytes of the stream")
+	}
+	return slices.DeleteFunc(wrong, func(f assetField) bool { return f.name == "discard" })
 }

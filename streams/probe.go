@@ -28,8 +28,8 @@ import (
 const probeTTL = time.Hour
 
 // largerProbe is about as large as a job. Every other probe is: a stream that has
-// reached its max_bytes takes what is no larger than what it replaces. So a small one
-// replaces each of those at once.
+// reached its max_bytes takes what is no larger than what it replaces. So in a bucket a
+// small one replaces each of those at once.
 const largerProbe = 1 << 10
 
 // prober writes the probes of one node.
@@ -109,15 +109,14 @@ func (h *health) probeEnded(stream string, size int, err error) {
 }
 
 // ended takes in the answer to a probe, and puts a small one in the place of a large
-// one.
+// one in a bucket. In other streams what is replaced gives no room.
 func (p *prober) ended(due dueProbe, err error) {
 	if due.shrinks {
 		return
 	}
 	p.h.probeEnded(due.stream, due.size, err)
-	n := p.w.names
-	removed := due.stream == n.DeadStream() || due.stream == n.attemptsStream() || due.stream == n.tokensStream() && !p.tokens()
-	if err == nil && due.size > 0 && !removed {
+	refused := due.stream == p.w.names.tokensStream() && !p.tokens()
+	if err == nil && due.size > 0 && bucketOf(due.stream) != "" && !refused {
 		p.probe(dueProbe{stream: due.stream, shrinks: true})
 	}
 }

@@ -29,6 +29,8 @@ type firesState struct {
 	probe             uint64         // the number of that probe
 	written           int64          // how many fences and probes were written since the state before
 	unsure            bool           // perhaps more were, by other nodes or without an answer
+	cleared           int64          // how many fires were removed since to make room; see [roomMaker]
+	bounded           bool           // it has a max_bytes
 }
 
 // gaps is how many messages are gone between others: age alone leaves none.
@@ -47,11 +49,16 @@ func (s *Store) watchFires(ctx context.Context) {
 	var ages ages
 	var looked time.Time // when look was last set
 	pending := false     // messages are gone since
+	owned := false       // we owned the first partition then: another node may have made room
 	for pause := time.Duration(0); sleep(ctx, pause); pause = min(firesEvery, s.cfg.AuditEvery) {
 		if !s.nc.IsConnected() {
 			continue
 		}
-		now, err := s.firesState(ctx, before)
+		var now firesState
+		err := s.fires.between(func() (err error) {
+			now, err = s.firesState(ctx, before)
+			return err
+		}, &now)
 		if err != nil {
 			continue // the audit and /readyz say so
 		}
@@ -64,14 +71,15 @@ func (s *Store) watchFires(ctx context.Context) {
 			gone.first = math.MaxUint64
 		default:
 			removed := removedFires(before, now, ages.tooOld(at.Add(-s.cfg.FiresMaxAge), before))
-			pending = pending || before.fires()+came(before, now) != now.fires()
+			pending = pending || before.fires()+came(before, now) != now.fires()+now.cleared
 			gone.look = removed > 0 || newGaps(before, now) || pending && at.Sub(looked) >= time.Minute
-			if removed > 0 && s.timers[0].owns() {
+			if removed > 0 && s.timers[0].owns() && (owned || !now.bounded) {
 				s.cfg.Metrics.FiresRemoved(removed)
 				s.cfg.Log.Error("fires were removed from FIRES before their time, by a purge or a limit; those that no subscriber had yet are lost",
 					"fires", removed, "first", now.first, "last", now.last)
 			}
 		}
+		owned = s.timers[0].owns()
 		ages.saw(at, now.last)
 		before = now
 		s.firesLast.Store(now.last)
@@ -144,7 +152,7 @@ var errFiresChange = errors.New("it has changed meanwhile")
 
 func stateOf(info *jetstream.StreamInfo) firesState {
 	return firesState{
-		created: info.Created, firstTime: info.State.FirstTime, fences: map[int]uint64{},
+		created: info.Created, firstTime: info.State.FirstTime, fences: map[int]uint64{}, bounded: info.Config.MaxBytes > 0,
 		first: info.State.FirstSeq, last: info.State.LastSeq, msgs: info.State.Msgs,
 	}
 }
@@ -199,7 +207,7 @@ func came(before, now firesState) int64 {
 // probes that were replaced.
 func newGaps(before, now firesState) bool {
 	replaced := before.standing() + now.written - now.standing()
-	return int64(now.gaps()) > int64(before.gaps())+max(0, replaced)
+	return int64(now.gaps()) > int64(before.gaps())+max(0, replaced)+now.cleared
 }
 
 // removedFires is how many fires are gone that stood behind tooOld, or came and
@@ -213,9 +221,9 @@ func removedFires(before, now firesState, tooOld uint64) int {
 		if now.first <= before.last {
 			return 0
 		}
-		return int(max(0, before.fires()-aged))
+		return int(max(0, before.fires()-aged-now.cleared))
 	}
-	return int(max(0, before.fires()+came(before, now)-now.fires()-aged))
+	return int(max(0, before.fires()+came(before, now)-now.fires()-aged-now.cleared))
 }
 
 // writtenFences are the sequences of the last fences that this process wrote for a

@@ -148,7 +148,7 @@ func (s *Store) ensureAsset(ctx context.Context, want jetstream.StreamConfig) er
 		if want.MaxConsumers > 0 && is.MaxConsumers <= 0 {
 			is = s.limitConsumers(ctx, is, want.MaxConsumers)
 		}
-		err = s.mendAsset(ctx, is, want)
+		err = s.mendAsset(ctx, is, want, stream.CachedInfo().State.Bytes)
 	}
 	if err != nil {
 		return fmt.Errorf("couldn't set up stream %s%s: %w", want.Name, bucketOf(want.Name), err)

@@ -46,6 +46,7 @@ type Store struct {
 	health   *health
 	noted    time.Time // when it was last written down how far the streams are; of Keep alone
 	prober   *prober
+	fires    *roomMaker
 
 	audit audit
 
@@ -117,6 +118,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	s.attempts.health = s.health
 	s.tokens = newTokens(w, js, s.cfg, s.ensureTokens)
 	s.prober = &prober{h: s.health, w: own.w, send: own.publish, tokens: s.tokens.hadAny}
+	s.fires = newRoomMaker(s)
 	s.inboxes.timers = s.timers
 	s.backups = newBackups(s)
 	s.leases = newLeases(s)
@@ -250,6 +252,7 @@ func (s *Store) Run(ctx context.Context) error {
 	g.Go(func() { newUnread(s).run(ctx) })
 	g.Go(func() { s.runAudit(ctx) })
 	g.Go(func() { s.watchFires(ctx) })
+	g.Go(func() { s.fires.run(ctx) })
 	g.Go(func() { s.prober.run(ctx) })
 	g.Wait()
 	return nil
@@ -285,7 +288,7 @@ func (s *Store) writtenStreams() []string {
 // Ready reports whether JetStream answers, all streams are as they should be and
 // take writes, and the timer is at work. The error wraps [job.ErrUnavailable].
 func (s *Store) Ready(ctx context.Context) error {
-	if amiss := append(s.health.amiss(), s.audit.amiss()...); len(amiss) > 0 {
+	if amiss := slices.Concat(s.health.amiss(), s.audit.amiss(), s.withoutSpare()); len(amiss) > 0 {
 		return fmt.Errorf("%w: %s", job.ErrUnavailable, strings.Join(amiss, "; "))
 	}
 	for _, nc := range []*nats.Conn{s.nc, s.work.nc, s.requests.nc} {

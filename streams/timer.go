@@ -76,6 +76,8 @@ type timer struct {
 	firesSeen atomic.Uint64             // the highest sequence seen in FIRES
 	fences    writtenFences             // ours
 	fireSeqs  publishedFires            // of the claims that stand
+	caughtUp  atomic.Int64              // when the tail last had all that the leader had a moment before, in Unix ms
+	spare     spare                     // of the jobs bucket
 
 	loads   chan loaded
 	permits chan permitted

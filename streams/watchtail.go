@@ -25,6 +25,7 @@ func (t *timer) askState(ctx context.Context) {
 		if !t.w.nc.IsConnected() {
 			continue
 		}
+		added := t.spare.added.Load()
 		ask, cancel := context.WithTimeout(ctx, answerWait)
 		stream, err := t.js.Stream(ask, t.cfg.Names.jobsStream(t.partition))
 		cancel()
@@ -39,6 +40,7 @@ func (t *timer) askState(ctx context.Context) {
 		if !mostInTouch(info.Cluster) {
 			continue
 		}
+		t.spare.look(t, info, added)
 		select {
 		case t.states <- leaderState{created: info.Created, first: info.State.FirstSeq, last: info.State.LastSeq, present: present.Seq}:
 		case <-ctx.Done():
@@ -53,6 +55,9 @@ func (t *timer) askState(ctx context.Context) {
 func (t *timer) compare(ctx context.Context, now leaderState) {
 	before, seenBefore := t.state, t.checked
 	t.state, t.checked = now, t.seen
+	if now.created.Equal(before.created) && t.seen >= before.present {
+		t.caughtUp.Store(time.Now().UnixMilli())
+	}
 	switch {
 	case before.created.IsZero():
 	case !now.created.Equal(before.created), t.seen > before.last && t.seen > now.last && t.seen == seenBefore:

@@ -1,0 +1,233 @@
+package streams
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	limits "golang.org/x/time/rate"
+
+	"belfry/internal/job"
+)
+
+// FIRES keeps each fire for its age, also when it was acked. One with a max_bytes
+// fills up with those, and would refuse the next fires. So before it is full, the node
+// that owns the first partition removes the oldest fires that their route has acked.
+// Fires that are not acked stay, and so do all that somebody may still look for:
+//
+//   - fires behind the fires_after of a claim of their route, which a takeover
+//     looks for;
+//   - the newest, which the tails may not know the claims of yet;
+//   - all, while there are advisories, since those that a subscriber refused or
+//     exhausted are not in DEAD yet.
+
+const (
+	// roomHigh and roomLow are the parts of max_bytes, in percent, at which fires are
+	// removed, and down to which.
+	roomHigh = 75
+	roomLow  = 60
+	// roomAge is how old fires are at least that are removed, and tailAge how long
+	// ago the tails had all claims at most.
+	roomAge = 30 * time.Second
+	tailAge = 10 * time.Second
+	// adviceWait is how long an advisory may take into its stream.
+	adviceWait = time.Second
+)
+
+// roomMaker removes acked fires. It is safe for concurrent use.
+type roomMaker struct {
+	s    *Store
+	age  time.Duration
+	told limits.Sometimes // bounds what is said of a stream that stays full
+
+	lasts []agedAt          // the last sequences of FIRES; run's own
+	done  map[string]uint64 // up to where each subject was cleared; run's own
+	made  time.Time         // when the FIRES of these was made
+
+	mu      sync.Mutex // is held while fires are removed, and guards what follows
+	cleared int64      // how many were since watchFires last looked
+	unsure  bool       // perhaps more were
+}
+
+func newRoomMaker(s *Store) *roomMaker {
+	return &roomMaker{s: s, age: roomAge, told: limits.Sometimes{Interval: 10 * time.Minute}, done: map[string]uint64{}}
+}
+
+// nearlyFull reports whether a stream has reached a part of its max_bytes, in percent.
+func nearlyFull(maxBytes int64, bytes uint64, percent int64) bool {
+	return maxBytes > 0 && bytes >= uint64(maxBytes/100*percent)
+}
+
+// run makes room again and again, until ctx ends.
+func (r *roomMaker) run(ctx context.Context) {
+	for sleep(ctx, min(firesEvery, r.s.cfg.AuditEvery)) {
+		if !r.s.nc.IsConnected() {
+			continue
+		}
+		if err := r.look(ctx); err != nil && ctx.Err() == nil && !isTold(err) {
+			r.told.Do(func() { r.s.cfg.Log.Warn("couldn't make room in FIRES", "error", err) })
+		}
+	}
+}
+
+func (r *roomMaker) look(ctx context.Context) error {
+	stream, err := r.s.js.Stream(ctx, r.s.cfg.Names.FiresStream())
+	if err != nil {
+		return nil // the audit and /readyz say so
+	}
+	info := stream.CachedInfo()
+	if !info.Created.Equal(r.made) {
+		r.made, r.lasts, r.done = info.Created, nil, map[string]uint64{}
+	}
+	oldest := r.saw(time.Now(), info.State.LastSeq)
+	if !r.s.timers[0].owns() || !nearlyFull(info.Config.MaxBytes, info.State.Bytes, roomHigh) || oldest <= info.State.FirstSeq || !r.tailsKnow() {
+		return nil
+	}
+	floors, err := r.floors(ctx, stream)
+	if err != nil || !sleep(ctx, adviceWait) {
+		return err
+	}
+	if advised, err := r.advised(ctx); err != nil || advised {
+		return err
+	}
+	return r.clear(ctx, stream, floors, oldest)
+}
+
+// saw takes in the last sequence, and returns the one up to which fires are old
+// enough.
+func (r *roomMaker) saw(now time.Time, last uint64) (oldest uint64) {
+	r.lasts = append(r.lasts, agedAt{now, last})
+	for len(r.lasts) > 1 && now.Sub(r.lasts[1].at) >= r.age {
+		r.lasts = r.lasts[1:]
+	}
+	if now.Sub(r.lasts[0].at) < r.age {
+		return 0
+	}
+	return r.lasts[0].last
+}
+
+// tailsKnow reports whether the books of all partitions have every claim that is
+// older than tailAge and a little.
+func (r *roomMaker) tailsKnow() bool {
+	since := time.Now().Add(-tailAge).UnixMilli()
+	for _, t := range r.s.timers {
+		if t.caughtUp.Load() < since {
+			return false
+		}
+	}
+	return true
+}
+
+// floors returns up to where each route has acked its fires.
+func (r *roomMaker) floors(ctx context.Context, stream jetstream.Stream) (map[job.RouteKey]uint64, error) {
+	floors := map[job.RouteKey]uint64{}
+	consumers := stream.ListConsumers(ctx)
+	for info := range consumers.Info() {
+		k := job.RouteKey{DB: info.Config.Metadata[metaDB], ID: info.Config.Metadata[metaRoute]}
+		if info.Name == inboxConsumer(k) && info.Config.FilterSubject == r.s.cfg.Names.fireSubject(k) {
+			floors[k] = info.AckFloor.Stream
+		}
+	}
+	return floors, consumers.Err()
+}
+
+// advised reports whether there are advisories that nobody has acted on.
+func (r *roomMaker) advised(ctx context.Context) (bool, error) {
+	c, err := r.s.js.Consumer(ctx, r.s.cfg.Names.advisoryStream(), buryConsumer)
+	if err != nil {
+		return true, fmt.Errorf("couldn't look for advisories: %w", err)
+	}
+	is := c.CachedInfo()
+	return is.NumPending > 0 || is.NumAckPending > 0, nil
+}
+
+// clear removes acked fires, the oldest quarter first, until there is room.
+func (r *roomMaker) clear(ctx context.Context, stream jetstream.Stream, floors map[job.RouteKey]uint64, oldest uint64) error {
+	claims := map[job.RouteKey]uint64{}
+	for _, t := range r.s.timers {
+		t.book.Load().earliest(claims)
+	}
+	first, total := stream.CachedInfo().State.FirstSeq, uint64(0)
+	for quarter := uint64(1); quarter <= 4; quarter++ {
+		cut := first + (oldest-first)*quarter/4
+		for k, floor := range floors {
+			upTo := min(cut, floor)
+			if after, stands := claims[k]; stands {
+				upTo = min(upTo, after)
+			}
+			n, err := r.purge(ctx, r.s.cfg.Names.fireSubject(k), upTo)
+			if err != nil {
+				return err
+			}
+			total += n
+		}
+		info, err := stream.Info(ctx)
+		if err != nil {
+			return err
+		}
+		if !nearlyFull(info.Config.MaxBytes, info.State.Bytes, roomLow) {
+			break
+		}
+		if quarter == 4 && nearlyFull(info.Config.MaxBytes, info.State.Bytes, roomHigh) {
+			r.told.Do(func() {
+				r.s.cfg.Log.Warn("FIRES is nearly full of fires that are not acked yet, or are new; once it is full nothing fires",
+					"bytes", info.State.Bytes, "max_bytes", info.Config.MaxBytes, "do", "raise max_bytes of the stream, or look after the routes with the most fires")
+			})
+		}
+	}
+	if total > 0 {
+		r.s.cfg.Log.Info("acked fires were removed from FIRES before their age, to make room for new ones", "fires", total)
+	}
+	return nil
+}
+
+// purge removes the fires on a subject up to a sequence, and returns how many there
+// were.
+func (r *roomMaker) purge(ctx context.Context, subject string, upTo uint64) (uint64, error) {
+	if upTo <= r.done[subject] {
+		return 0, nil
+	}
+	question, err := json.Marshal(map[string]any{"filter": subject, "seq": upTo + 1})
+	if err != nil {
+		return 0, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, answerWait)
+	defer cancel()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m, err := r.s.own.w.request(ctx, &nats.Msg{Subject: purgeOf(r.s.cfg.Names.FiresStream()), Data: question})
+	var answer struct {
+		Purged uint64              `json:"purged"`
+		Error  *jetstream.APIError `json:"error"`
+	}
+	if err == nil {
+		err = json.Unmarshal(m.Data, &answer)
+	}
+	switch {
+	case err != nil:
+		r.unsure = true
+		return 0, err
+	case answer.Error != nil:
+		return 0, answer.Error
+	}
+	r.done[subject] = upTo
+	r.cleared += int64(answer.Purged)
+	return answer.Purged, nil
+}
+
+// between looks at FIRES while nothing is removed from it, and takes in what was
+// since it last did.
+func (r *roomMaker) between(look func() error, now *firesState) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := look(); err != nil {
+		return err
+	}
+	now.cleared, now.unsure = r.cleared, now.unsure || r.unsure
+	r.cleared, r.unsure = 0, false
+	return nil
+}

@@ -1,0 +1,78 @@
+package streams
+
+import (
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	limits "golang.org/x/time/rate"
+
+	"belfry/internal/job"
+)
+
+// A jobs bucket with a max_bytes keeps some of it back from new jobs: a claim, a
+// retry, a final state and the mark of a cancelled job are larger than the record that
+// they replace. Without that a full bucket could neither fire what it holds nor let it
+// be cancelled.
+
+// recordSize is about how large a record is beside its meta, and recordGrowth how much
+// larger it may become, with the headers of a batch.
+const (
+	recordSize   = 512
+	recordGrowth = 384
+)
+
+// spare is what is known of the room of one jobs bucket. It is safe for concurrent
+// use.
+type spare struct {
+	maxBytes, bytes, msgs atomic.Int64 // as last seen; 0 is no bound
+	added                 atomic.Int64 // what the jobs need that were let in since
+	short                 atomic.Bool  // new jobs are refused
+	told                  limits.Sometimes
+}
+
+// look takes in the state of the bucket, in which what was added before stands.
+func (s *spare) look(t *timer, info *jetstream.StreamInfo, added int64) {
+	s.maxBytes.Store(max(info.Config.MaxBytes, 0))
+	s.bytes.Store(int64(info.State.Bytes))
+	s.msgs.Store(int64(info.State.Msgs))
+	s.added.Add(-added)
+	short := !s.fits(recordSize + recordGrowth)
+	if s.short.Store(short); short {
+		s.told.Interval = 10 * time.Minute
+		s.told.Do(func() {
+			t.log.Error("a jobs bucket is nearly full; new jobs are refused, and those in it fire", "bucket", t.cfg.Names.jobsBucket(t.partition),
+				"bytes", info.State.Bytes, "max_bytes", info.Config.MaxBytes, "do", adviceFor(isRefused, &jetstream.APIError{ErrorCode: errCodeStoreFailed}))
+		})
+	}
+}
+
+// fits reports whether a new job of that size leaves room for what becomes of all jobs.
+func (s *spare) fits(size int64) bool {
+	most := s.maxBytes.Load()
+	kept := max(most/10, s.msgs.Load()*recordGrowth)
+	return most == 0 || s.bytes.Load()+s.added.Load()+size+kept <= most
+}
+
+// admit refuses a new or changed job that there is no room for.
+func (s *Jobs) admit(j job.Job) error {
+	p := partitionOf(j.Key, s.partitions)
+	room := &s.timers[p].spare
+	size := int64(len(j.Meta) + recordSize + recordGrowth)
+	if !room.fits(size) {
+		return unwritable([]string{s.cfg.Names.jobsStream(p)}, "it is nearly full, and the room that is left is for the jobs in it (max_bytes)")
+	}
+	room.added.Add(size)
+	return nil
+}
+
+// withoutSpare says in words which jobs buckets take no new jobs.
+func (s *Store) withoutSpare() (all []string) {
+	for p, t := range s.timers {
+		if t.spare.short.Load() {
+			all = append(all, fmt.Sprintf("no new job is stored in %s: it is nearly full, and the room that is left is for the jobs in it (max_bytes)", s.cfg.Names.jobsStream(p)))
+		}
+	}
+	return all
+}
