@@ -12,6 +12,7 @@ import (
 	limits "golang.org/x/time/rate"
 
 	"belfry/internal/job"
+	"belfry/internal/loglimit"
 )
 
 // FIRES keeps each fire for its age, also when it was acked. One with a max_bytes
@@ -69,7 +70,7 @@ func (r *roomMaker) run(ctx context.Context) {
 			continue
 		}
 		if err := r.look(ctx); err != nil && ctx.Err() == nil && !isTold(err) {
-			r.told.Do(func() { r.s.cfg.Log.Warn("couldn't make room in FIRES", "error", err) })
+			r.told.Do(func() { loglimit.Warn(r.s.cfg.Log, "couldn't make room in FIRES", "error", err) })
 		}
 	}
 }

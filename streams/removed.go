@@ -179,6 +179,8 @@ func (f *firesState) sawProbe(before firesState, seq, number uint64) {
 	}
 	if number > before.probe {
 		number -= before.probe
+	} else { // how many there were before they began anew is not known
+		f.unsure = true
 	}
 	f.written += int64(min(number, f.last-before.last)) // other hands may write any number
 }

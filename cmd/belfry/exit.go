@@ -94,7 +94,7 @@ var wants = []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EMFILE, syscall.ENFI
 // isOfWant also looks for the words, since nats-server keeps no more of an error in
 // a file that its configuration includes.
 func isOfWant(err error) bool {
-	return err != nil && (slices.ContainsFunc(wants, func(want error) bool { return errors.Is(err, want) }) || saysOfWant(err.Error()))
+	return slices.ContainsFunc(wants, func(want error) bool { return errors.Is(err, want) }) || err != nil && saysOfWant(err.Error())
 }
 
 // noNameServer reports whether a name could not be looked up. A name that does not

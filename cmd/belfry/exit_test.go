@@ -62,6 +62,9 @@ func TestServeExitCodes(t *testing.T) {
 		{endedBy(mistake{errors.New("no such flag")}, syscall.EMFILE), 78},
 		{endedBy(errFolderLost, nats.ErrTimeout), 78},
 	} {
+		if tt.code == 0 && isOfWant(tt.err) {
+			t.Error("nothing failed, and it is of want")
+		}
 		err := tt.err
 		if err != nil {
 			err = fmt.Errorf("couldn't start: %w", err)
