@@ -39,7 +39,7 @@ func (r Request) ifMatch(change func(expect uint64) error) error {
 // If-Match; 0 is any. The error is a [job.ErrIfMatch].
 //
 // A proxy that compresses answers weakens their ETags, as in W/"4711", or adds its
-// coding, as in "4711-gzip". What is compared is the number, which says which
+// coding, as in "4711-gzip". The number is compared, which says which
 // revision was seen whatever became of its bytes on the way.
 func matches(given []string) ([]uint64, error) {
 	list := strings.Trim(strings.Join(given, ","), " \t,")

@@ -103,9 +103,9 @@ func (s *store) runShort(cfg delivery.Config, err error) *shortage {
 
 var noFiles = os.NewSyscallError("socket", syscall.EMFILE)
 
-// What waits for the end of a shortage is settled when its route, its breaker or its
-// job say so, and after five minutes at the next go, without a try. What is put back is
-// due when it was.
+// A fire that waits for the end of a shortage is settled when its route, its breaker or
+// its job say so, and after five minutes at the next go, without a try. A job that is
+// put back is due when it was.
 func TestWhatEndsAWaitForAShortage(t *testing.T) {
 	t.Parallel()
 	due := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli() // when the clock of a bubble starts
@@ -211,7 +211,7 @@ func TestStopWhileTriesArePutOff(t *testing.T) {
 // resolver with several of them keeps the text of the last one's error.
 func TestNameServerThatNoSourceReaches(t *testing.T) {
 	t.Parallel()
-	// Of the documentation's network; the first one answers SERVFAIL.
+	// It is of the documentation's network; the first one answers SERVFAIL.
 	const server = "[2001:db8::53]:53"
 	for _, err := range []error{
 		&net.DNSError{Err: "dial udp " + server + ": connect: cannot assign requested address", Name: "h.example", Server: server},

@@ -11,7 +11,7 @@ import (
 )
 
 // A mirror that somebody makes of a jobs bucket answers direct gets as well, and is
-// behind. What was written is read all the same.
+// behind. Readers see each write all the same.
 func TestMirrorsAreNotBelieved(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{})

@@ -345,7 +345,7 @@ func (h *health) short() (since time.Time, why string) {
 	return since, why
 }
 
-// told is the error of a write as its caller gets it. Of a stream that is down the
+// told is the error of a write as its caller gets it. About a stream that is down the
 // log has been told.
 func (h *health) told(stream string, err error) error {
 	if h == nil || err == nil {

@@ -279,7 +279,7 @@ func TestWhatIsNoFaultOfAStream(t *testing.T) {
 }
 
 // A stream that other hands have made silent, and that is as it should be again, is
-// tried at once. What failed before does not make it stuck.
+// tried at once. Earlier failures do not make it stuck.
 func TestSilentStreamThatIsMended(t *testing.T) {
 	t.Parallel()
 	h := streams.NewHealth(streams.Config{})

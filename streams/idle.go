@@ -119,7 +119,7 @@ func (i *idleness) String() string {
 	return i.is.say(i.why)
 }
 
-// ready reports whether what this node is to fire it fires. Else it names the first
+// ready reports whether this node fires what it is to. Otherwise it names the first
 // partition that is not, and why.
 func (l *leases) ready() error {
 	l.mu.Lock()

@@ -40,7 +40,7 @@ func (l *countedLedger) writes() int {
 }
 
 // A process to which nothing is written leaves the manifest alone, though it tries its
-// streams. What is written to them is noted.
+// streams. Writes to them are noted.
 func TestIdleProcessLeavesTheManifestAlone(t *testing.T) {
 	t.Parallel()
 	ledger := &countedLedger{}

@@ -7,7 +7,7 @@ import (
 )
 
 // Shares of [Config.MaxBytes], in percent: half is for the jobs, whose partitions
-// have equal parts. What is left is for the small streams, with an equal part each.
+// have equal parts. The rest is for the small streams, with an equal part each.
 const (
 	jobsShare     = 50
 	firesShare    = 25

@@ -213,7 +213,7 @@ func (p *prober) write(m *nats.Msg, due dueProbe) {
 	})
 }
 
-// remove takes the probes out of a stream. What is left of them the next one takes.
+// remove takes the probes out of a stream. The next one takes those that are left.
 func (p *prober) remove(stream string) {
 	filter, err := json.Marshal(map[string]string{"filter": p.w.names.probeSubject(stream)})
 	if err == nil {

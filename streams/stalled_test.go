@@ -112,7 +112,7 @@ func TestRefusingJobsStreamIsTriedSeldom(t *testing.T) {
 	f.firedOnce(jobs)
 }
 
-// Whoever waits for a silent stream is told of the first answer, also of a refusal.
+// Those that wait for a silent stream are told of the first answer, also of a refusal.
 func TestAnswersOfASilentStreamAreTold(t *testing.T) {
 	for _, answer := range []error{nil, streamIsFull} {
 		h, told := streams.NewHealth(streams.Config{Log: slog.New(slog.DiscardHandler)}), 0

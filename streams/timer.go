@@ -110,7 +110,7 @@ type claimResult struct {
 }
 
 // complain logs that something cannot go on yet, once a second: in an outage it is
-// the same for every job that is due. Of a stream that takes no writes the log has
+// the same for every job that is due. About a stream that takes no writes the log has
 // been told.
 func (t *timer) complain(why string, args ...any) {
 	if slices.ContainsFunc(args, func(arg any) bool {

@@ -82,7 +82,7 @@ func needsPerson(err error) bool {
 }
 
 // refusedForGood reports whether JetStream refuses what is asked for, as by a limit
-// of the account. What it cannot do or find now it may later.
+// of the account. It may do or find later what it cannot now.
 func refusedForGood(err error) bool {
 	var refused *jetstream.APIError
 	return errors.As(err, &refused) && refused.Code >= 400 && refused.Code < 500 && refused.Code != 404 && refused.Code != 408

@@ -65,7 +65,7 @@ func (a answers) post(t *testing.T, p *running, id string, due time.Time) (code 
 }
 
 // kept checks that what was accepted is there, and what was refused with "nothing
-// was stored" is not. What has an unknown outcome is sent again, as that answer
+// was stored" is not. A job with an unknown outcome is sent again, as that answer
 // allows, and is there then. It returns the ids that are there.
 func (a answers) kept(t *testing.T, p *running, due time.Time) (ids []string) {
 	t.Helper()

@@ -31,7 +31,7 @@ func TestNoFilesLeftForWebhooks(t *testing.T) {
 		h.fire(key, 100)
 	}
 	for name, key := range routes {
-		// What waits looks at its route again.
+		// A fire that waits looks at its route again.
 		h.until("two looks at the route "+name, func() bool { return h.looks[key] >= 2 })
 		if n := h.count(key); n > 0 {
 			t.Errorf("%s: a try has a result that this machine could not make", name)
