@@ -33,7 +33,7 @@ func (s *Store) mendAsset(ctx context.Context, is, want jetstream.StreamConfig, 
 		f.set(&next, &want)
 	}
 	next = fitting(next)
-	_, err := s.js.UpdateStream(ctx, next)
+	err := s.update(ctx, is, next)
 	if err == nil {
 		s.mended(is, want, wrong)
 		s.report(want.Name, "")
@@ -53,10 +53,11 @@ func (s *Store) mendEach(ctx context.Context, is, want jetstream.StreamConfig, w
 	for _, f := range wrong {
 		next := now
 		f.set(&next, &want)
-		stream, err := s.js.UpdateStream(ctx, fitting(next))
+		next = fitting(next)
+		err := s.update(ctx, now, next)
 		switch {
 		case err == nil:
-			now = stream.CachedInfo().Config
+			now = next
 			mended = append(mended, f)
 		case waiting(err):
 			return err

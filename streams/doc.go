@@ -15,7 +15,7 @@
 //   - what was made: manifest.go, ledger.go, book.go, survey.go, refusal.go,
 //     damage.go, keepidle.go, replicas.go
 //   - other hands: foreign.go, audit.go, assetfields.go, assetmend.go,
-//     assetdocs.go, auditkeys.go, auditrecords.go, inboxfields.go,
+//     history.go, assetdocs.go, auditkeys.go, auditrecords.go, inboxfields.go,
 //     inboxmend.go, inboxaudit.go, floors.go, removed.go, refire.go,
 //     overwrite.go
 //   - names and records: names.go, prefix.go, escape.go, headernames.go, headers.go,

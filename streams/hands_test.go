@@ -1,8 +1,12 @@
 package streams_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -145,6 +149,46 @@ func TestHarmThatStaysIsTold(t *testing.T) {
 				t.Errorf("no ERROR in the log says %q", tt.want)
 			}
 		})
+	}
+}
+
+// Nothing is lost while the history of a bucket is cut, though jobs change meanwhile.
+func TestHistoryIsCutBesideWrites(t *testing.T) {
+	t.Parallel()
+	f := open(t, streams.Config{AuditEvery: soon})
+	f.run()
+	const jobs, writers = 200, 8
+	f.jobsOf("db", "coll", "r", 0, jobs)
+	ctx, stop := context.WithCancel(t.Context())
+	var writing sync.WaitGroup
+	defer writing.Wait()
+	defer stop()
+	for w := range writers {
+		writing.Go(func() {
+			for i := w; ctx.Err() == nil; i += writers {
+				j := newJob(fmt.Sprint(i%jobs), "r", farOff.Add(time.Duration(i)*time.Second))
+				j.DB, j.Collection = "db", "coll"
+				err := f.Jobs().Update(ctx, j, 0)
+				if err != nil && ctx.Err() == nil && !errors.Is(err, job.ErrUnavailable) && !errors.Is(err, job.ErrUnknownOutcome) {
+					t.Errorf("change of job %s: %v", j.ID, err)
+					return
+				}
+			}
+		})
+	}
+	for range 3 {
+		f.change("KV_jobs_0", func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject = 50 })
+		eventually(t, "the history is cut again", func() bool {
+			is := f.config("KV_jobs_0")
+			return is.MaxMsgsPerSubject == 1 && slices.Equal(is.Subjects, []string{"$KV.jobs_0.>"})
+		})
+	}
+	stop()
+	writing.Wait()
+	for i := range jobs {
+		if r := f.get(job.Key{DB: "db", Collection: "coll", ID: fmt.Sprint(i)}); r.Status != job.Scheduled {
+			t.Errorf("job %d is %s", i, r.Status)
+		}
 	}
 }
 

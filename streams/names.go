@@ -42,6 +42,9 @@ func (n Names) gatesBucket() string  { return n.name("gates") }  // what holds r
 // floors, and what the disk is like.
 func (n Names) belfryBucket() string { return n.name("belfry") }
 
+// mendingSubject is the only one of a stream while its history is cut.
+func (n Names) mendingSubject(stream string) string { return n.subject("belfry.mending." + stream) }
+
 // isGates, isDead and isFires tell which of Belfry's streams one is, whatever its prefix.
 func isGates(stream string) bool { return strings.HasSuffix(stream, "gates") }
 func isDead(stream string) bool  { return strings.HasSuffix(stream, "DEAD") }

@@ -1,0 +1,35 @@
+package streams
+
+import (
+	"context"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// update changes a stream. Where it is to keep less of each subject, nats-server
+// removes what is too much by counts that it took before, while others may write: of a
+// subject that is written meanwhile it removes the newest message, too. So the stream
+// takes no writes for that moment. A crash then leaves a stream with another subject,
+// which the next audit or start brings back as any other edit.
+func (s *Store) update(ctx context.Context, is, next jetstream.StreamConfig) error {
+	if next.MaxMsgsPerSubject <= 0 || is.MaxMsgsPerSubject > 0 && is.MaxMsgsPerSubject <= next.MaxMsgsPerSubject {
+		_, err := s.js.UpdateStream(ctx, next)
+		return err
+	}
+	quiet := is
+	quiet.Subjects = []string{s.cfg.Names.mendingSubject(is.Name)}
+	if _, err := s.js.UpdateStream(ctx, quiet); err != nil {
+		return err
+	}
+	cut := next
+	cut.Subjects = quiet.Subjects
+	_, refused := s.js.UpdateStream(ctx, cut)
+	if refused != nil {
+		next = is
+		next.Subjects = append([]string(nil), is.Subjects...)
+	}
+	if _, err := s.js.UpdateStream(ctx, next); err != nil {
+		return err
+	}
+	return refused
+}
