@@ -26,7 +26,6 @@ func (s *Store) update(ctx context.Context, is, next jetstream.StreamConfig) err
 	_, refused := s.js.UpdateStream(ctx, cut)
 	if refused != nil {
 		next = is
-		next.Subjects = append([]string(nil), is.Subjects...)
 	}
 	if _, err := s.js.UpdateStream(ctx, next); err != nil {
 		return err

@@ -105,7 +105,7 @@ func TestLogOfAnOutage(t *testing.T) {
 				}
 				return ""
 			})
-			time.Sleep(6 * time.Second) // the outage itself
+			time.Sleep(6 * time.Second) // so many seconds of log are looked at
 			ns.Restart()
 			stop.Store(true)
 			clients.Wait()
