@@ -27,6 +27,7 @@ func TestStartDuringARotation(t *testing.T) {
 		name  string
 		begin func()
 	}{
+		{"nothing is written yet", func() { write(certFile, nil); write(keyFile, nil); write(tokenFile, nil) }},
 		{"half of it is written", func() { write(certFile, cert); write(keyFile, oldKey); write(tokenFile, nil) }},
 		{"the files are away", func() { os.Remove(certFile); os.Remove(keyFile); os.Remove(tokenFile) }},
 	} {

@@ -17,7 +17,10 @@ type certificate struct {
 	certFile, keyFile string
 	log               *slog.Logger
 
-	pem  [2][]byte // as last read; only load and run use it
+	// The files as they were read last; only load and run use them. read tells files
+	// that were empty from files that were not read yet.
+	read bool
+	pem  [2][]byte
 	pair atomic.Pointer[tls.Certificate]
 }
 
@@ -44,10 +47,10 @@ func (c *certificate) load() (changed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if bytes.Equal(certPEM, c.pem[0]) && bytes.Equal(keyPEM, c.pem[1]) {
+	if c.read && bytes.Equal(certPEM, c.pem[0]) && bytes.Equal(keyPEM, c.pem[1]) {
 		return false, nil
 	}
-	c.pem = [2][]byte{certPEM, keyPEM}
+	c.read, c.pem = true, [2][]byte{certPEM, keyPEM}
 	pair, err := tls.X509KeyPair(certPEM, keyPEM)
 	if err != nil {
 		return false, err
