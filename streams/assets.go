@@ -14,7 +14,7 @@ import (
 func (s *Store) assets(partitions int) []jetstream.StreamConfig {
 	all := s.fixedAssets()
 	for p := range partitions {
-		all = append(all, asset(s.cfg.Names.jobsConfig(p)))
+		all = append(all, asset(jobsConfig(s.cfg.Names, p)))
 	}
 	return all
 }
@@ -22,7 +22,7 @@ func (s *Store) assets(partitions int) []jetstream.StreamConfig {
 // fixedAssets are those of which there is one, however many partitions there are:
 // how many there are stands in the first of them.
 func (s *Store) fixedAssets() []jetstream.StreamConfig {
-	all := append(s.cfg.Names.bucketAssets(), s.streamAssets()...)
+	all := append(bucketAssets(s.cfg.Names), s.streamAssets()...)
 	for i := range all {
 		all[i] = asset(all[i])
 	}
@@ -53,19 +53,19 @@ func (s *Store) isAsset(name string) bool {
 }
 
 // IsAsset reports whether a stream has a name of Belfry's.
-func (n Names) IsAsset(stream string) bool { return (&Store{cfg: Config{Names: n}}).isAsset(stream) }
+func IsAsset(n Names, stream string) bool { return (&Store{cfg: Config{Names: n}}).isAsset(stream) }
 
 // bucketAssets are the buckets, but for those of the jobs.
-func (n Names) bucketAssets() []jetstream.StreamConfig {
+func bucketAssets(n Names) []jetstream.StreamConfig {
 	return []jetstream.StreamConfig{
 		bucketConfig(n.belfryBucket(), "what was fixed at first start, and who is at work", 0, presenceTTL),
 		bucketConfig(n.gatesBucket(), "what holds routes back for a while", gatesTTL, 0),
 		bucketConfig(n.routesBucket(), "the routes", 0, deletedFor),
-		n.tokensConfig(),
+		tokensConfig(n),
 	}
 }
 
-func (n Names) tokensConfig() jetstream.StreamConfig {
+func tokensConfig(n Names) jetstream.StreamConfig {
 	return bucketConfig(n.tokensBucket(), "who may use the API", 0, 0)
 }
 
@@ -147,7 +147,7 @@ const noDuplicates = 100 * time.Millisecond
 
 // jobsConfig is that of a jobs bucket. It is made by hand: a bucket made by
 // the KV client lacks the message TTLs and atomic batches that it needs.
-func (n Names) jobsConfig(partition int) jetstream.StreamConfig {
+func jobsConfig(n Names, partition int) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:               n.jobsStream(partition),
 		Description:        ourDescription + "every job on its one key, in every state",

@@ -69,7 +69,7 @@ func (s *Store) auditRestoreMark(ctx context.Context) error {
 		return err
 	}
 	if found && !isMarker(m.Header) {
-		if _, err := s.cfg.Names.parseRestoreMark(m.Data); err == nil {
+		if _, err := parseRestoreMark(s.cfg.Names, m.Data); err == nil {
 			if !bytes.Equal(m.Data, twin.Data) {
 				s.own.w.copyRestoreMark(ctx, m.Data)
 			}
@@ -77,7 +77,7 @@ func (s *Store) auditRestoreMark(ctx context.Context) error {
 			return nil
 		}
 	}
-	if _, err := s.cfg.Names.parseRestoreMark(twin.Data); err != nil {
+	if _, err := parseRestoreMark(s.cfg.Names, twin.Data); err != nil {
 		if found && !isMarker(m.Header) {
 			s.report(restoreKey, fmt.Sprintf("the key %s of bucket %s is no mark of a restore, and its copy is gone", restoreKey, s.cfg.Names.belfryBucket()))
 		}

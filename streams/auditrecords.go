@@ -20,7 +20,7 @@ func (s *Store) auditRoutes(ctx context.Context) error {
 	}
 	records := map[string]record{}
 	for _, r := range s.routes.cache.all() {
-		records[s.cfg.Names.routeSubject(r.RouteKey)] = record{r.Revision, s.cfg.Names.routeMessage(r).Data}
+		records[s.cfg.Names.routeSubject(r.RouteKey)] = record{r.Revision, routeMessage(s.cfg.Names, r).Data}
 	}
 	return s.writeBack(ctx, s.cfg.Names.routesStream(), records)
 }

@@ -28,7 +28,7 @@ const (
 // markPlace is where a mark is kept.
 type markPlace struct{ stream, subject string }
 
-func (n Names) authMarks() []markPlace {
+func authMarks(n Names) []markPlace {
 	return []markPlace{
 		{n.belfryStream(), n.belfrySubject(authKey)},
 		{n.jobsStream(0), n.jobsPrefix(0) + authKey},
@@ -39,7 +39,7 @@ func (n Names) authMarks() []markPlace {
 // missing. It fails if a place cannot be read and the other has no mark.
 func (w *writer) authWas(ctx context.Context) (mark string, missing []markPlace, err error) {
 	said := map[markPlace]string{}
-	for _, at := range w.names.authMarks() {
+	for _, at := range authMarks(w.names) {
 		m, found, failed := w.lastOnLeader(ctx, at.stream, at.subject)
 		switch {
 		case failed != nil:
@@ -57,7 +57,7 @@ func (w *writer) authWas(ctx context.Context) (mark string, missing []markPlace,
 	if mark == "" && err != nil {
 		return "", nil, err
 	}
-	for _, at := range w.names.authMarks() {
+	for _, at := range authMarks(w.names) {
 		if was, there := said[at]; !there || was != mark {
 			missing = append(missing, at)
 		}
@@ -73,7 +73,7 @@ func (w *writer) markAuth(ctx context.Context, mark string) error {
 		return err
 	}
 	if mark == markedByToken && was != mark {
-		missing = w.names.authMarks()
+		missing = authMarks(w.names)
 	}
 	for _, at := range missing {
 		m := &nats.Msg{Subject: at.subject, Header: nats.Header{}, Data: []byte(mark)}
@@ -98,7 +98,7 @@ func (s *Tokens) TurnOff(ctx context.Context) error {
 	if err := stream.Purge(ctx); err != nil {
 		return unavailable("couldn't remove the tokens", err)
 	}
-	for _, at := range s.cfg.Names.authMarks() {
+	for _, at := range authMarks(s.cfg.Names) {
 		if _, found, err := s.w.lastOnLeader(ctx, at.stream, at.subject); err != nil {
 			return err
 		} else if !found {

@@ -10,7 +10,7 @@
 //
 // Each file is in one room:
 //
-//   - the store: store.go, config.go, setup.go, assets.go, maxbytes.go,
+//   - the store: store.go, config.go, setup.go, beside.go, assets.go, maxbytes.go,
 //     makeroom.go, spare.go, notready.go, pause.go
 //   - what was made: manifest.go, ledger.go, book.go, survey.go, refusal.go,
 //     damage.go, keepidle.go, replicas.go

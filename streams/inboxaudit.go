@@ -46,7 +46,7 @@ func (s *Store) auditConsumers(ctx context.Context) error {
 		info := there[inboxConsumer(r.RouteKey)]
 		if info != nil && in.fits(info.Config, r) {
 			in.saw(info)
-			s.report(s.cfg.Names.consumerAsset(r.RouteKey), "")
+			s.report(consumerAsset(s.cfg.Names, r.RouteKey), "")
 			continue
 		}
 		s.mendConsumer(ctx, r.RouteKey)
@@ -101,13 +101,13 @@ func (s *Store) mendConsumer(ctx context.Context, k job.RouteKey) {
 	})
 	switch {
 	case err == nil:
-		s.report(s.cfg.Names.consumerAsset(k), "")
+		s.report(consumerAsset(s.cfg.Names, k), "")
 	case ctx.Err() != nil:
 	case errors.Is(err, job.ErrRouteNotFound), errors.Is(err, job.ErrRouteClearing), errors.Is(err, job.ErrNotARoute),
 		errors.Is(err, job.ErrCaseOnly): // the start has told of those
-		s.report(s.cfg.Names.consumerAsset(k), "")
+		s.report(consumerAsset(s.cfg.Names, k), "")
 	default:
-		s.report(s.cfg.Names.consumerAsset(k), fmt.Sprintf("the consumer %s of %s: %v", inboxConsumer(k), s.cfg.Names.FiresStream(), err))
+		s.report(consumerAsset(s.cfg.Names, k), fmt.Sprintf("the consumer %s of %s: %v", inboxConsumer(k), s.cfg.Names.FiresStream(), err))
 	}
 }
 
@@ -115,7 +115,7 @@ func (s *Store) mendConsumer(ctx context.Context, k job.RouteKey) {
 func (s *Store) forgetConsumers(routes []job.Route) {
 	names := map[string]bool{}
 	for _, r := range routes {
-		names[s.cfg.Names.consumerAsset(r.RouteKey)] = true
+		names[consumerAsset(s.cfg.Names, r.RouteKey)] = true
 	}
 	for _, asset := range s.audit.assets() {
 		if strings.HasPrefix(asset, s.cfg.Names.FiresStream()+" ") && !names[asset] {
@@ -124,7 +124,7 @@ func (s *Store) forgetConsumers(routes []job.Route) {
 	}
 }
 
-func (n Names) consumerAsset(k job.RouteKey) string { return n.FiresStream() + " " + inboxConsumer(k) }
+func consumerAsset(n Names, k job.RouteKey) string { return n.FiresStream() + " " + inboxConsumer(k) }
 
 // buryFloor is the name that the floor of [buryConsumer] is kept under.
 const buryFloor = "ADVISORIES." + buryConsumer

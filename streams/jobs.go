@@ -9,6 +9,8 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/nats-io/nats.go"
+
 	"belfry/internal/job"
 	"belfry/internal/room"
 )
@@ -264,4 +266,14 @@ func (s *Jobs) change(ctx context.Context, k job.Key, next func(job.Record) (job
 
 func notFound(k job.Key) error {
 	return fmt.Errorf("%w: %q in collection %q of db %q", job.ErrJobNotFound, k.ID, k.Collection, k.DB)
+}
+
+// decode is [decodeRecord] with the limit for the meta of a job that was put there
+// by hand.
+func (s *Jobs) decode(k job.Key, seq uint64, h nats.Header, data []byte) (job.Record, error) {
+	r, err := decodeRecord(k, seq, h, data)
+	if err == nil && r.FireID == "" && len(r.Meta) > s.cfg.MaxMeta {
+		err = fmt.Errorf("%w: its meta has %d bytes; up to %d are accepted", job.ErrNotAJob, len(r.Meta), s.cfg.MaxMeta)
+	}
+	return r, err
 }

@@ -72,7 +72,7 @@ func FuzzPrefix(f *testing.F) {
 		}
 		theirs := other.Assets(3)
 		for _, own := range one.Assets(3) {
-			if !one.IsAsset(own.Name) || len(own.Name) > 100 {
+			if !streams.IsAsset(one, own.Name) || len(own.Name) > 100 {
 				t.Errorf("%q does not know its own %s", a, own.Name)
 			}
 			for _, subject := range own.Subjects {
@@ -83,7 +83,7 @@ func FuzzPrefix(f *testing.F) {
 			if a == b {
 				continue
 			}
-			if other.IsAsset(own.Name) {
+			if streams.IsAsset(other, own.Name) {
 				t.Errorf("%q takes %s of %q for its own", b, own.Name, a)
 			}
 			for _, their := range theirs {
@@ -134,7 +134,7 @@ func TestFolderOfAnotherPrefix(t *testing.T) {
 		"a guest's prefix":                  {"team1", manifest(""), append(team, plain...), []string{"without --asset-prefix"}},
 		"a manifest whose streams are gone": {"team1", manifest(""), nil, []string{"without --asset-prefix"}},
 	} {
-		err := tt.names.CheckFolder(tt.manifest, tt.folders)
+		err := streams.CheckFolder(tt.names, tt.manifest, tt.folders)
 		var refusal *streams.Refusal
 		if tt.want == nil && err != nil || tt.want != nil && (!errors.As(err, &refusal) || refusal.Fault != fault.OtherPrefix) {
 			t.Errorf("%s: %v, want a refusal: %v", name, err, tt.want != nil)

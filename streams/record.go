@@ -89,16 +89,6 @@ func decodeBare(k job.Key, seq uint64, h nats.Header) (r job.Record, whole bool,
 	return r, p.bad == "", nil
 }
 
-// decode is [decodeRecord] with the limit for the meta of a job that was put there
-// by hand.
-func (s *Jobs) decode(k job.Key, seq uint64, h nats.Header, data []byte) (job.Record, error) {
-	r, err := decodeRecord(k, seq, h, data)
-	if err == nil && r.FireID == "" && len(r.Meta) > s.cfg.MaxMeta {
-		err = fmt.Errorf("%w: its meta has %d bytes; up to %d are accepted", job.ErrNotAJob, len(r.Meta), s.cfg.MaxMeta)
-	}
-	return r, err
-}
-
 // decodeHeaders reads what the headers alone tell: everything but the trigger
 // time and the meta. written is false for a record that Belfry did not write,
 // of which they tell nothing.

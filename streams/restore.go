@@ -197,7 +197,7 @@ func (r *restoration) route(route job.Route) error {
 			if err := r.s.inboxes.ensure(ctx, route, newInbox); err != nil {
 				return nil, err
 			}
-			return r.s.cfg.Names.routeMessage(route), nil
+			return routeMessage(r.s.cfg.Names, route), nil
 		})
 		return err == nil, err
 	})

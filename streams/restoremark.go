@@ -30,14 +30,14 @@ func (w *writer) readRestoreMark(ctx context.Context) (mark restoreMark, revisio
 	if err != nil || !found || isMarker(m.Header) {
 		return mark, m.Seq, err
 	}
-	mark, err = w.names.parseRestoreMark(m.Data)
+	mark, err = parseRestoreMark(w.names, m.Data)
 	return mark, m.Seq, err
 }
 
 // errNoMark: what is stored in the place of the mark is none.
 var errNoMark = errors.New("the mark of the last restore cannot be read")
 
-func (n Names) parseRestoreMark(data []byte) (restoreMark, error) {
+func parseRestoreMark(n Names, data []byte) (restoreMark, error) {
 	var mark restoreMark
 	err := json.Unmarshal(data, &mark)
 	if err == nil && mark.Run == "" {

@@ -133,7 +133,7 @@ func (s *Routes) Create(ctx context.Context, r job.Route) error {
 		if err := s.inboxes.ensure(ctx, next, isNew); err != nil {
 			return nil, err
 		}
-		return s.cfg.Names.routeMessage(next), nil
+		return routeMessage(s.cfg.Names, next), nil
 	})
 }
 
@@ -161,7 +161,7 @@ func (s *Routes) Replace(ctx context.Context, r job.Route, expect uint64) error 
 		if err := s.inboxes.ensure(ctx, next, hadInbox); err != nil || old.SameContent(next) {
 			return nil, err
 		}
-		return s.cfg.Names.routeMessage(next), nil
+		return routeMessage(s.cfg.Names, next), nil
 	})
 }
 
@@ -186,7 +186,7 @@ func (s *Routes) pause(ctx context.Context, k job.RouteKey, paused bool, until i
 		if old.SameContent(next) {
 			return nil, nil
 		}
-		return s.cfg.Names.routeMessage(next), nil
+		return routeMessage(s.cfg.Names, next), nil
 	})
 }
 
@@ -200,7 +200,7 @@ func (s *Routes) Rotate(ctx context.Context, k job.RouteKey, secret string, grac
 		if next, err = old.Rotate(secret, grace, s.cfg.Now()); err != nil || old.SameContent(next) {
 			return nil, err
 		}
-		return s.cfg.Names.routeMessage(next), nil
+		return routeMessage(s.cfg.Names, next), nil
 	})
 	return next, err
 }
@@ -220,7 +220,7 @@ func (s *Routes) Delete(ctx context.Context, k job.RouteKey, expect uint64) erro
 	})
 }
 
-func (n Names) routeMessage(r job.Route) *nats.Msg {
+func routeMessage(n Names, r job.Route) *nats.Msg {
 	return &nats.Msg{Subject: n.routeSubject(r.RouteKey), Header: nats.Header{}, Data: contract.AppendRoute(nil, r)}
 }
 

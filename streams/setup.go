@@ -123,7 +123,7 @@ func (s *Store) setupOnce(ctx context.Context, recreated []string) error {
 		}
 	}
 	for p := range s.partitions {
-		if err := s.ensureAsset(ctx, asset(s.cfg.Names.jobsConfig(p))); err != nil {
+		if err := s.ensureAsset(ctx, asset(jobsConfig(s.cfg.Names, p))); err != nil {
 			return err
 		}
 	}
@@ -183,7 +183,7 @@ func (s *Store) limitConsumers(ctx context.Context, now jetstream.StreamConfig, 
 
 // ensureTokens makes the bucket of the tokens if it is missing.
 func (s *Store) ensureTokens(ctx context.Context) error {
-	return s.ensureAsset(ctx, asset(s.cfg.Names.tokensConfig()))
+	return s.ensureAsset(ctx, asset(tokensConfig(s.cfg.Names)))
 }
 
 // MaxPartitions is the most parts that jobs can be spread over.
@@ -224,7 +224,7 @@ func (s *Store) fixPartitions(ctx context.Context) error {
 var ErrPartitions = errors.New("the number of partitions cannot be read")
 
 // parsePartitions reads the number of partitions.
-func (names Names) parsePartitions(value []byte) (int, error) {
+func parsePartitions(names Names, value []byte) (int, error) {
 	n, err := strconv.Atoi(string(value))
 	if err != nil || n < 1 || n > MaxPartitions {
 		return 0, fmt.Errorf("%w: the key %s of bucket %s is %q; 1 to %d is accepted, and there must be as many buckets %s<n>",

@@ -132,7 +132,7 @@ func (s *Store) fixedPartitions(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("couldn't read the number of partitions: %w", err)
 	}
-	return s.cfg.Names.parsePartitions(e.Value())
+	return parsePartitions(s.cfg.Names, e.Value())
 }
 
 // compare refuses a store of which something is missing. Otherwise it returns

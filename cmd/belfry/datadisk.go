@@ -111,7 +111,7 @@ func (d *dataDisk) open(ctx context.Context, name string, recreate bool) ([]stor
 		return nil, ctx.Err()
 	case isOfWant(err):
 		return nil, unreadable(err)
-	case err != nil && !d.names.IsAsset(name):
+	case err != nil && !streams.IsAsset(d.names, name):
 		d.log.Warn(fault.StreamUnreadable, "stream", name, "error", err)
 		return nil, nil
 	case err != nil && recreate:
@@ -278,7 +278,7 @@ func (d *dataDisk) measure() (storefolder.Sizes, error) {
 	if err != nil {
 		return storefolder.Sizes{}, err
 	}
-	names = slices.DeleteFunc(names, func(name string) bool { return !d.names.IsAsset(name) })
+	names = slices.DeleteFunc(names, func(name string) bool { return !streams.IsAsset(d.names, name) })
 	return storefolder.Measure(d.path, names, d.names.AlwaysWritten())
 }
 

@@ -53,7 +53,7 @@ func (s *Server) checkFolder(dir *dataDir) error {
 	if err != nil {
 		return nil // told by the look at the streams
 	}
-	return s.cfg.names().CheckFolder(manifest, folders)
+	return streams.CheckFolder(s.cfg.names(), manifest, folders)
 }
 
 // stopEmbedded ends the embedded server. One whose folder is lost is left alone

@@ -1,0 +1,57 @@
+package streams
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"belfry/internal/fault"
+)
+
+// CheckFolder refuses a data folder whose store has other names than n, before anything
+// touches it. manifest is what its file holds, nil for none, and folders are those of
+// the streams. A manifest that cannot be read is left to [Open].
+func CheckFolder(n Names, manifest []byte, folders []string) error {
+	m, found, err := decodeManifest(manifest)
+	if err != nil {
+		return nil
+	}
+	var there []string
+	switch {
+	case found && Names(m.Prefix) != n:
+		there = []string{Names(m.Prefix).said()}
+	case !found && !slices.ContainsFunc(folders, func(name string) bool { return IsAsset(n, name) }):
+		there = n.storesIn(folders)
+	}
+	if len(there) == 0 {
+		return nil
+	}
+	return &Refusal{Fault: fault.OtherPrefix,
+		Reason: fmt.Sprintf("it is the one of a start %s, and this is one %s", strings.Join(there, " and of one "), n.said()),
+		Do:     "start with the prefix that it has, or give the new store a --data folder of its own"}
+}
+
+// lookBeside lists the other stores on the server, which a new one is made beside. It
+// refuses names that differ from another store's in case only: on some disks their
+// streams would share folders.
+func (s *Store) lookBeside(ctx context.Context) (others []string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, setupTry)
+	defer cancel()
+	var names []string
+	list := s.js.StreamNames(ctx)
+	for name := range list.Name() {
+		names = append(names, name)
+	}
+	if err := list.Err(); err != nil {
+		return nil, fmt.Errorf("couldn't look for other stores: %w", err)
+	}
+	own := s.cfg.Names
+	for _, name := range names {
+		if other, ok := storeOf(name); ok && other != own && strings.EqualFold(string(other), string(own)) {
+			return nil, fmt.Errorf("%w: there is a store of a start %s, which differs from this one's prefix in case only, and some disks do not tell. Nothing was changed. Take another --asset-prefix",
+				ErrForeign, other.said())
+		}
+	}
+	return own.storesIn(names), nil
+}
