@@ -21,15 +21,15 @@ var (
 )
 
 // Assets are the streams of a store with these names.
-func (n Names) Assets(partitions int) []jetstream.StreamConfig {
+func Assets(n Names, partitions int) []jetstream.StreamConfig {
 	return (&Store{cfg: Config{Names: n}.withDefaults()}).assets(partitions)
 }
 
 // StreamOf names the stream of a subject.
-func (n Names) StreamOf(subject string) string { return n.streamOf(subject) }
+func StreamOf(n Names, subject string) string { return n.streamOf(subject) }
 
 // RoundTrip takes a key through each kind of subject that it is read back from.
-func (n Names) RoundTrip(k job.Key) (back []job.Key) {
+func RoundTrip(n Names, k job.Key) (back []job.Key) {
 	if p, ok := n.parseJobsStream(n.jobsStream(7)); !ok || p != 7 {
 		return nil
 	}

@@ -18,7 +18,7 @@ func BenchmarkJobSubject(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				jobSubject(partitionOf(k, 8), k)
+				Names("").jobSubject(partitionOf(k, 8), k)
 			}
 		})
 	}
@@ -26,7 +26,7 @@ func BenchmarkJobSubject(b *testing.B) {
 
 func BenchmarkParseJobKey(b *testing.B) {
 	for name, k := range benchKeys {
-		key := jobSubject(0, k)[len(jobsPrefix(0)):]
+		key := Names("").jobSubject(0, k)[len(Names("").jobsPrefix(0)):]
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {

@@ -33,7 +33,7 @@ func TestPrefixes(t *testing.T) {
 func TestPlainNames(t *testing.T) {
 	t.Parallel()
 	var names, subjects []string
-	for _, a := range streams.Names("").Assets(1) {
+	for _, a := range streams.Assets(streams.Names(""), 1) {
 		names, subjects = append(names, a.Name), append(subjects, a.Subjects...)
 	}
 	slices.Sort(names)
@@ -62,21 +62,21 @@ func FuzzPrefix(f *testing.F) {
 		}
 		one, other := streams.Names(a), streams.Names(b)
 		k := job.Key{DB: "fires.x", Collection: "a b", ID: "é"}
-		for i, back := range one.RoundTrip(k) {
+		for i, back := range streams.RoundTrip(one, k) {
 			if back != k {
 				t.Errorf("%q: key %d comes back as %v, want %v", a, i, back, k)
 			}
 		}
-		if len(one.RoundTrip(k)) == 0 {
+		if len(streams.RoundTrip(one, k)) == 0 {
 			t.Errorf("%q: %v does not come back", a, k)
 		}
-		theirs := other.Assets(3)
-		for _, own := range one.Assets(3) {
+		theirs := streams.Assets(other, 3)
+		for _, own := range streams.Assets(one, 3) {
 			if !streams.IsAsset(one, own.Name) || len(own.Name) > 100 {
 				t.Errorf("%q does not know its own %s", a, own.Name)
 			}
 			for _, subject := range own.Subjects {
-				if got := one.StreamOf(strings.NewReplacer("*", "x", ">", "x").Replace(subject)); got != own.Name && !strings.HasPrefix(subject, "$JS.") {
+				if got := streams.StreamOf(one, strings.NewReplacer("*", "x", ">", "x").Replace(subject)); got != own.Name && !strings.HasPrefix(subject, "$JS.") {
 					t.Errorf("%q: %s is of the stream %q, want %s", a, subject, got, own.Name)
 				}
 			}

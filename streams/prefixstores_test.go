@@ -31,7 +31,7 @@ func (f *fixture) beside(cfg streams.Config) *fixture {
 // each store writes all the time.
 func (f *fixture) theirs(n streams.Names) (all []string) {
 	f.t.Helper()
-	for _, want := range n.Assets(1) {
+	for _, want := range streams.Assets(n, 1) {
 		s, err := f.js.Stream(f.t.Context(), want.Name)
 		if err != nil {
 			f.t.Fatal(err)
@@ -134,7 +134,7 @@ func TestStoresWithPrefixesShareAServer(t *testing.T) {
 			if diff := cmp.Diff(before, f.theirs(names[0])); diff != "" {
 				t.Errorf("what the first store has changed (-before +after):\n%s", diff)
 			}
-			for _, want := range names[1].Assets(1) {
+			for _, want := range streams.Assets(names[1], 1) {
 				if is := g.config(want.Name); is.Metadata["belfry.asset"] != want.Name {
 					t.Errorf("%s has the metadata %v, want its name", want.Name, is.Metadata)
 				}
@@ -151,7 +151,7 @@ func TestStoresWithPrefixesShareAServer(t *testing.T) {
 			}
 
 			// All of the second one goes.
-			for _, a := range names[1].Assets(1) {
+			for _, a := range streams.Assets(names[1], 1) {
 				if err := f.js.DeleteStream(t.Context(), a.Name); err != nil {
 					t.Fatal(err)
 				}

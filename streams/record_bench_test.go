@@ -8,13 +8,18 @@ import (
 	"belfry/internal/job"
 )
 
+var claimedAt = time.UnixMilli(1_700_000_000_000)
+
 // claimedBench is a record with all the headers that one can have while it
 // fires, and 200 bytes of meta.
 func claimedBench() job.Record {
-	r := benchRecord(12345, benchStart)
+	r := job.Record{
+		Job:    job.Job{Key: job.Key{DB: "db", Collection: "c", ID: "job-12345"}, Trigger: claimedAt.UnixMilli(), Route: "r"},
+		Status: job.Scheduled, Due: claimedAt.UnixMilli(), Revision: 12345,
+	}
 	r.Meta = fmt.Appendf(nil, `{"n":1,"text":"%0185d"}`, 0)
 	r.FireID = "01HF7YAT00000000000000000A"
-	claim := r.Claim(benchStart, 7, 123456, time.Hour, "OPERATIONOPERATIONOPERATIO")
+	claim := r.Claim(claimedAt, 7, 123456, time.Hour, "OPERATIONOPERATIONOPERATIO")
 	claim.Revision = 12346
 	return claim
 }
@@ -23,13 +28,13 @@ func BenchmarkEncodeRecord(b *testing.B) {
 	r := claimedBench()
 	b.ReportAllocs()
 	for b.Loop() {
-		encodeRecord(jobSubject(0, r.Key), r, time.Hour)
+		encodeRecord(Names("").jobSubject(0, r.Key), r, time.Hour)
 	}
 }
 
 func BenchmarkDecodeRecord(b *testing.B) {
 	r := claimedBench()
-	m := encodeRecord(jobSubject(0, r.Key), r, time.Hour)
+	m := encodeRecord(Names("").jobSubject(0, r.Key), r, time.Hour)
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := decodeRecord(r.Key, r.Revision, m.Header, m.Data); err != nil {
@@ -41,7 +46,7 @@ func BenchmarkDecodeRecord(b *testing.B) {
 // What the tail does with each message.
 func BenchmarkDecodeHeaders(b *testing.B) {
 	r := claimedBench()
-	m := encodeRecord(jobSubject(0, r.Key), r, time.Hour)
+	m := encodeRecord(Names("").jobSubject(0, r.Key), r, time.Hour)
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, _, err := decodeHeaders(r.Key, r.Revision, m.Header); err != nil {
@@ -54,15 +59,15 @@ func BenchmarkEncodeFire(b *testing.B) {
 	r := claimedBench()
 	b.ReportAllocs()
 	for b.Loop() {
-		encodeFire(r, benchStart)
+		Names("").encodeFire(r, claimedAt)
 	}
 }
 
 func BenchmarkDecodeFire(b *testing.B) {
-	m := encodeFire(claimedBench(), benchStart)
+	m := Names("").encodeFire(claimedBench(), claimedAt)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := decodeFire(m.Header, m.Data, 1, benchStart); err != nil {
+		if _, err := decodeFire(m.Header, m.Data, 1, claimedAt); err != nil {
 			b.Fatal(err)
 		}
 	}
