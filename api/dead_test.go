@@ -100,7 +100,7 @@ func TestDeadLetters(t *testing.T) {
 		s.letters = append(s.letters, job.Letter{
 			Fire: job.Fire{
 				Key: job.Key{DB: "a/b", Collection: "coll", ID: fmt.Sprint(i)}, Route: fmt.Sprintf("r%d", i%2),
-				Trigger: 5, ID: "fire", Attempt: 12, Meta: []byte(`{ "n": 1 }`),
+				Trigger: 5, FireID: "fire", Attempt: 12, Meta: []byte(`{ "n": 1 }`),
 			},
 			Number: uint64(i), Died: time.UnixMilli(1667659342000 + int64(100*i)), Reason: job.ReasonExhausted, Detail: "status 500",
 		})

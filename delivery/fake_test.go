@@ -148,7 +148,7 @@ func (s *store) handover(key job.RouteKey, change ...func(*job.Handover)) job.Ha
 		Key:     job.Key{DB: key.DB, Collection: "timers", ID: fmt.Sprint("job-", seq)},
 		Route:   key.ID,
 		Trigger: 1667659342626,
-		ID:      fmt.Sprint("fire-", seq),
+		FireID:  fmt.Sprint("fire-", seq),
 		Attempt: 1,
 		Meta:    []byte(`{"n":1}`),
 		Claim:   seq,

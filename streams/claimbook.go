@@ -84,5 +84,5 @@ func (b *claimBook) record(f job.Fire) (job.Record, bool) {
 		Job:    job.Job{Key: f.Key, Route: f.Route, Trigger: f.Trigger, Meta: f.Meta},
 		Status: job.Firing, Due: c.due, FireID: c.fireID, Attempt: f.Attempt, Revision: f.Claim,
 		Replaces: c.replaces, Reason: c.reason, Detail: c.detail,
-	}, ok && c.fireID == f.ID
+	}, ok && c.fireID == f.FireID
 }

@@ -23,7 +23,7 @@ func (n Names) encodeDead(f job.Fire, reason job.Reason, detail string, now time
 	m := fireMessage(n.deadSubject(f.RouteKey()), f, now)
 	m.Header[hdrReason] = []string{string(reason)}
 	m.Header[hdrDetail] = []string{detail}
-	m.Header[hdrMsgID] = []string{f.ID + "." + formatUint(f.Claim)}
+	m.Header[hdrMsgID] = []string{f.FireID + "." + formatUint(f.Claim)}
 	return m
 }
 
@@ -47,7 +47,7 @@ func fireMessage(subject string, f job.Fire, now time.Time) *nats.Msg {
 		Subject: subject,
 		Data:    f.Meta,
 		Header: nats.Header{
-			job.HeaderID:          {f.ID},
+			job.HeaderID:          {f.FireID},
 			job.HeaderTimestamp:   {formatInt(now.Unix())},
 			job.HeaderDB:          {Escape(f.DB)},
 			job.HeaderCollection:  {Escape(f.Collection)},
@@ -55,7 +55,7 @@ func fireMessage(subject string, f job.Fire, now time.Time) *nats.Msg {
 			job.HeaderRoute:       {Escape(f.Route)},
 			job.HeaderTriggerTime: {formatInt(f.Trigger)},
 			job.HeaderAttempt:     {formatInt(int64(f.Attempt))},
-			hdrFireID:             {f.ID},
+			hdrFireID:             {f.FireID},
 			hdrClaim:              {formatUint(f.Claim)},
 		},
 	}
@@ -75,7 +75,7 @@ func decodeFire(h nats.Header, data []byte, seq uint64, published time.Time) (jo
 		},
 		Route:     p.text(job.HeaderRoute),
 		Trigger:   int64(p.uint(job.HeaderTriggerTime)),
-		ID:        h.Get(hdrFireID),
+		FireID:    h.Get(hdrFireID),
 		Attempt:   int(p.uint(job.HeaderAttempt)),
 		Meta:      data,
 		Trace:     job.ParseTrace(h.Get(job.HeaderTrace)),
@@ -87,7 +87,7 @@ func decodeFire(h nats.Header, data []byte, seq uint64, published time.Time) (jo
 	if fired := p.uint(hdrFired); fired > 0 {
 		f.Fired = time.UnixMilli(int64(fired))
 	}
-	if f.ID == "" {
+	if f.FireID == "" {
 		p.fail(hdrFireID)
 	}
 	if f.Claim == 0 {

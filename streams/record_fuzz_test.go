@@ -82,7 +82,7 @@ func FuzzDecodeFire(f *testing.F) {
 	f.Add("", "")
 	f.Fuzz(func(t *testing.T, headers, value string) {
 		got, err := streams.DecodeFire(headersOf(headers), []byte(value), 1, time.Time{})
-		if err == nil && (got.Key.Check() != nil || got.ID == "" || got.Claim == 0 || got.Attempt < 0 || got.Trigger < 0) {
+		if err == nil && (got.Key.Check() != nil || got.FireID == "" || got.Claim == 0 || got.Attempt < 0 || got.Trigger < 0) {
 			t.Errorf("%q is read as %+v", headers, got)
 		}
 	})

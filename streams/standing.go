@@ -79,7 +79,7 @@ func (s *Jobs) Finish(ctx context.Context, f job.Fire, res job.Result) error {
 	claim := job.Record{
 		Job:      job.Job{Key: f.Key, Trigger: f.Trigger, Meta: f.Meta, Route: f.Route, Trace: f.Trace},
 		Status:   job.Firing,
-		FireID:   f.ID,
+		FireID:   f.FireID,
 		Attempt:  f.Attempt,
 		Redriven: f.Redriven,
 		Revision: f.Claim,

@@ -72,7 +72,7 @@ func (h *house) fire(key job.RouteKey, size int) {
 	id := fmt.Sprint("fire-", seq)
 	h.boxes[key] <- job.Handover{
 		Fire: job.Fire{
-			Key: job.Key{DB: key.DB, Collection: "c", ID: id}, Route: key.ID, ID: id,
+			Key: job.Key{DB: key.DB, Collection: "c", ID: id}, Route: key.ID, FireID: id,
 			Trigger: time.Now().UnixMilli(), Attempt: 1, Times: 1, Meta: meta, Claim: seq, Seq: seq,
 		},
 		Ack:    func() error { return nil },

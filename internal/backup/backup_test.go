@@ -32,7 +32,7 @@ func entries() []job.Entry {
 	route.OldSecrets = []job.OldSecret{{Secret: job.EncodeSecret(bytes.Repeat([]byte{2}, 32)), Until: 1667659342999}}
 	route.Headers = map[string]string{"X-Key": "hunter2"}
 	route.Paused, route.PausedUntil = true, 1767659342626
-	fire := job.Fire{Key: key, Route: "r 1", Trigger: 1667659342626, ID: "F1", Attempt: 3, Meta: []byte("null"), Trace: trace, Claim: 7}
+	fire := job.Fire{Key: key, Route: "r 1", Trigger: 1667659342626, FireID: "F1", Attempt: 3, Meta: []byte("null"), Trace: trace, Claim: 7}
 	return []job.Entry{
 		{Token: &token},
 		{Revoked: token.ID},

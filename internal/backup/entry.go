@@ -88,7 +88,7 @@ func (l line) fire(key job.Key) (job.Fire, error) {
 		return job.Fire{}, errors.New("its fire_id, claim or attempts is none")
 	}
 	return job.Fire{
-		Key: j.Key, Route: j.Route, Trigger: j.Trigger, ID: l.FireID, Attempt: l.Attempts,
+		Key: j.Key, Route: j.Route, Trigger: j.Trigger, FireID: l.FireID, Attempt: l.Attempts,
 		Meta: j.Meta, Trace: job.ParseTrace(l.Trace), Claim: l.Claim,
 	}, nil
 }

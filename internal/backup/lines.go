@@ -99,7 +99,7 @@ func appendJob(dst []byte, j job.Job) []byte {
 
 func appendFire(dst []byte, f job.Fire, reason job.Reason, detail string) []byte {
 	dst = appendJob(dst, job.Job{Key: f.Key, Trigger: f.Trigger, Meta: f.Meta, Route: f.Route})
-	dst = appendTry(dst, f.ID, f.Attempt, reason, detail, f.Trace)
+	dst = appendTry(dst, f.FireID, f.Attempt, reason, detail, f.Trace)
 	return contract.AppendInt(dst, "claim", int64(f.Claim))
 }
 

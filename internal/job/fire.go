@@ -11,7 +11,7 @@ type Fire struct {
 
 	Route   string
 	Trigger int64  // the job's trigger time, unix milliseconds
-	ID      string // the same on every try; receivers drop an id they have seen
+	FireID  string // the same on every try; receivers drop an id they have seen
 	Attempt int    // 1 for the first try
 	Meta    []byte
 	Trace   string // the job's
@@ -108,9 +108,9 @@ func Judge(f Fire, r Record, found bool) Standing {
 	switch {
 	case !found || r.Revision < f.Claim:
 		return Undecided
-	case r.Revision == f.Claim && r.FireID == f.ID && r.Status == Firing:
+	case r.Revision == f.Claim && r.FireID == f.FireID && r.Status == Firing:
 		return Valid
-	case r.Status == Dead && r.FireID == f.ID && r.Replaces.Seq == f.Claim:
+	case r.Status == Dead && r.FireID == f.FireID && r.Replaces.Seq == f.Claim:
 		return Buried
 	}
 	return Superseded

@@ -125,7 +125,7 @@ func TestFinish(t *testing.T) {
 }
 
 func TestJudge(t *testing.T) {
-	f := job.Fire{ID: "fire-1", Claim: 7}
+	f := job.Fire{FireID: "fire-1", Claim: 7}
 	at := func(s job.Status, revision, replaces uint64, id string) job.Record {
 		return job.Record{Status: s, Revision: revision, FireID: id, Replaces: job.Position{Seq: replaces}}
 	}

@@ -57,7 +57,7 @@ type Record struct {
 // Fire returns the try that a claim asks for.
 func (r Record) Fire() Fire {
 	return Fire{
-		Key: r.Key, Route: r.Route, Trigger: r.Trigger, ID: r.FireID, Attempt: r.Attempt,
+		Key: r.Key, Route: r.Route, Trigger: r.Trigger, FireID: r.FireID, Attempt: r.Attempt,
 		Meta: r.Meta, Trace: r.Trace, Redriven: r.Redriven, Claim: r.Revision,
 	}
 }
