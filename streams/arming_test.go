@@ -31,14 +31,16 @@ const goldenTrace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 func goldenRecord() job.Record {
 	return job.Record{
-		Job: job.Job{
-			Key:     job.Key{DB: "a/b", Collection: "c\n", ID: `"ü"`},
-			Trigger: 1667659342626,
-			Meta:    []byte(`{ "n": 1,"n":2.50 }`),
-			Route:   "r 1",
-			Trace:   goldenTrace,
+		Arming: job.Arming{
+			Job: job.Job{
+				Key:     job.Key{DB: "a/b", Collection: "c\n", ID: `"ü"`},
+				Trigger: 1667659342626,
+				Meta:    []byte(`{ "n": 1,"n":2.50 }`),
+				Route:   "r 1",
+				Trace:   goldenTrace,
+			},
+			FireID: "01HF7YAT00000000000000000A", Attempt: 3, Redriven: 1667659343333,
 		},
-		FireID: "01HF7YAT00000000000000000A", Attempt: 3, Redriven: 1667659343333,
 		Reason: job.ReasonFailed, Detail: "it said no",
 		Replaces: job.Position{Due: 1667659349000, Seq: 41}, Revision: 42, Op: "OPERATION",
 	}

@@ -12,15 +12,17 @@ import (
 
 func goldenRecord() job.Record {
 	return job.Record{
-		Job: job.Job{
-			Key:     job.Key{DB: "a/b", Collection: "c\n", ID: `"ü"`},
-			Trigger: 1667659342626,
-			Meta:    []byte(`{ "n": 1,"n":2.50 }`),
-			Route:   "r 1",
-			Trace:   "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+		Arming: job.Arming{
+			Job: job.Job{
+				Key:     job.Key{DB: "a/b", Collection: "c\n", ID: `"ü"`},
+				Trigger: 1667659342626,
+				Meta:    []byte(`{ "n": 1,"n":2.50 }`),
+				Route:   "r 1",
+				Trace:   "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+			},
+			FireID: "01HF7YAT00000000000000000A", Attempt: 3, Redriven: 1667659343333,
 		},
 		Status: job.Retrying, Due: 1667659349999,
-		FireID: "01HF7YAT00000000000000000A", Attempt: 3, Redriven: 1667659343333,
 		Reason: job.ReasonFailed, Detail: "it said no", Revision: 42,
 	}
 }

@@ -41,7 +41,7 @@ func (o *owner) putClaim(rec job.Record) func() (uint64, bool) {
 // publish puts the fire of t's claim into FIRES, behind the owner's fence.
 func (o *owner) publish(t *task) {
 	r, w := t.rec, o.w
-	f := job.Fire{Key: r.Key, Route: r.Route, Trigger: r.Trigger, FireID: r.FireID, Attempt: r.Attempt, Claim: r.Revision}
+	f := r.Fire()
 	expected := o.fence
 	if w.rules.noFence {
 		expected = unconditional
