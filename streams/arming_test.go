@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
 
+	"belfry/internal/fieldtest"
 	"belfry/internal/job"
 	"belfry/streams"
 )
@@ -50,6 +51,9 @@ func goldenRecord() job.Record {
 // earlier versions has these bytes.
 func TestStoredRecord(t *testing.T) {
 	t.Parallel()
+	if unset := fieldtest.Unset(goldenRecord().Arming); len(unset) > 0 {
+		t.Errorf("the example has no %v, so nothing shows that it is stored", unset)
+	}
 	firing, dead := goldenRecord(), goldenRecord()
 	firing.Status, firing.Due, firing.Epoch, firing.FiresAfter = job.Firing, 1667659349999, 7, 123456
 	dead.Status, dead.Finished, dead.Reason = job.Dead, 1667659349999, job.ReasonExhausted

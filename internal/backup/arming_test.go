@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"belfry/internal/fieldtest"
 	"belfry/internal/job"
 )
 
@@ -33,6 +34,9 @@ func goldenRecord() job.Record {
 // backup are of NATS routes, which have no retries.
 func TestLines(t *testing.T) {
 	t.Parallel()
+	if unset := fieldtest.Unset(goldenRecord().Arming); len(unset) > 0 {
+		t.Errorf("the example has no %v, so nothing shows that it is in a backup", unset)
+	}
 	retrying, dead, fire := goldenRecord(), goldenRecord(), goldenRecord().Fire()
 	dead.Status, dead.Due, dead.Finished, dead.Reason = job.Dead, 0, 1667659349999, job.ReasonExhausted
 	letter := job.Letter{Fire: fire, Died: time.UnixMilli(1667659346789), Reason: job.ReasonGone, Detail: "410 Gone"}
