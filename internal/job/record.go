@@ -61,3 +61,6 @@ func (p Position) Before(q Position) bool {
 
 // Position returns the record's own position.
 func (r Record) Position() Position { return Position{Due: r.Due, Seq: r.Revision} }
+
+// Size is roughly what the record takes in memory, in bytes.
+func (r Record) Size() int { return len(r.Meta) + 512 }
