@@ -36,6 +36,13 @@ func fireHeaders(a job.Arming) nats.Header {
 	return h
 }
 
+// letterArming returns what a dead letter keeps of its fire's arming: all but when the
+// job was redriven, since the next redrive sets another time.
+func letterArming(a job.Arming) job.Arming {
+	a.Redriven = 0
+	return a
+}
+
 // setArming adds the headers that records and fires have in common.
 func setArming(h nats.Header, a job.Arming) {
 	h[hdrFireID] = []string{a.FireID}

@@ -19,7 +19,7 @@ func (n Names) encodeFire(r job.Record, now time.Time) *nats.Msg {
 // encodeDead makes the message that keeps an undeliverable fire, with the
 // reason. Its message id lets the server drop most repeats.
 func (n Names) encodeDead(f job.Fire, reason job.Reason, detail string, now time.Time) *nats.Msg {
-	f.Redriven = 0 // the next redrive sets another time
+	f.Arming = letterArming(f.Arming)
 	m := fireMessage(n.deadSubject(f.RouteKey()), f, now)
 	m.Header[hdrReason] = []string{string(reason)}
 	m.Header[hdrDetail] = []string{detail}
