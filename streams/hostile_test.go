@@ -15,6 +15,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/internal/logtest"
+	"belfry/internal/natstest"
 	"belfry/streams"
 )
 
@@ -272,10 +273,10 @@ func FuzzKeys(f *testing.F) {
 // The answers to direct reads, and what a pull is told, are headers alone.
 func FuzzAnswers(f *testing.F) {
 	for _, h := range hostileHeaders() {
-		f.Add(linesOf(h), []byte("{}"))
+		f.Add(natstest.FormatHeader(h), []byte("{}"))
 	}
 	f.Fuzz(func(t *testing.T, headers string, data []byte) {
-		m := &nats.Msg{Subject: "_INBOX.x", Header: headersOf(headers), Data: data}
+		m := &nats.Msg{Subject: "_INBOX.x", Header: natstest.ParseHeader(headers), Data: data}
 		streams.ReadAnswer(m)
 	})
 }
@@ -283,10 +284,10 @@ func FuzzAnswers(f *testing.F) {
 // A letter may be put into DEAD by hand.
 func FuzzDecodeDead(f *testing.F) {
 	for _, h := range hostileHeaders() {
-		f.Add(linesOf(h), []byte("{}"))
+		f.Add(natstest.FormatHeader(h), []byte("{}"))
 	}
 	f.Fuzz(func(t *testing.T, headers string, data []byte) {
-		if l, err := streams.DecodeDead(headersOf(headers), data, 1, time.Time{}); err == nil && l.Key.Check() != nil {
+		if l, err := streams.DecodeDead(natstest.ParseHeader(headers), data, 1, time.Time{}); err == nil && l.Key.Check() != nil {
 			t.Errorf("%q is read as %+v", headers, l)
 		}
 	})

@@ -13,10 +13,8 @@ var claimedAt = time.UnixMilli(1_700_000_000_000)
 // claimedBench is a record with all the headers that one can have while it
 // fires, and 200 bytes of meta.
 func claimedBench() job.Record {
-	r := job.Record{
-		Job:    job.Job{Key: job.Key{DB: "db", Collection: "c", ID: "job-12345"}, Trigger: claimedAt.UnixMilli(), Route: "r"},
-		Status: job.Scheduled, Due: claimedAt.UnixMilli(), Revision: 12345,
-	}
+	r := job.Record{Status: job.Scheduled, Due: claimedAt.UnixMilli(), Revision: 12345}
+	r.Key, r.Trigger, r.Route = job.Key{DB: "db", Collection: "c", ID: "job-12345"}, claimedAt.UnixMilli(), "r"
 	r.Meta = fmt.Appendf(nil, `{"n":1,"text":"%0185d"}`, 0)
 	r.FireID = "01HF7YAT00000000000000000A"
 	claim := r.Claim(claimedAt, 7, 123456, time.Hour, "OPERATIONOPERATIONOPERATIO")

@@ -2,35 +2,15 @@ package streams_test
 
 import (
 	"errors"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/nats-io/nats.go"
 
 	"belfry/internal/job"
+	"belfry/internal/natstest"
 	"belfry/streams"
 )
-
-// headersOf reads a header a line, as in a=b.
-func headersOf(lines string) nats.Header {
-	h := nats.Header{}
-	for line := range strings.Lines(lines) {
-		name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
-		h[name] = append(h[name], value)
-	}
-	return h
-}
-
-// linesOf writes headers as headersOf reads them.
-func linesOf(h nats.Header) string {
-	var b strings.Builder
-	for name, values := range h {
-		b.WriteString(name + "=" + values[0] + "\n")
-	}
-	return b.String()
-}
 
 // Anybody can put anything under the key of a job. What is read as a record of
 // Belfry's is written as it was read.
@@ -47,12 +27,12 @@ func FuzzDecodeRecord(f *testing.F) {
 	} {
 		r.Job = job.Job{Key: k, Trigger: job.MinTrigger, Route: "r.1", Meta: []byte("1")}
 		m := streams.EncodeRecord("s", r, time.Hour)
-		f.Add(linesOf(m.Header), string(m.Data))
+		f.Add(natstest.FormatHeader(m.Header), string(m.Data))
 	}
 	f.Fuzz(func(t *testing.T, headers, value string) {
-		first, err := streams.DecodeRecord(k, 1, headersOf(headers), []byte(value))
+		first, err := streams.DecodeRecord(k, 1, natstest.ParseHeader(headers), []byte(value))
 		if err != nil {
-			if !errors.Is(err, job.ErrNotAJob) && headersOf(headers).Get("KV-Operation") == "" {
+			if !errors.Is(err, job.ErrNotAJob) && natstest.ParseHeader(headers).Get("KV-Operation") == "" {
 				t.Errorf("%q %q: got %v, want it to wrap ErrNotAJob", headers, value, err)
 			}
 			return
@@ -81,10 +61,10 @@ func FuzzDecodeFire(f *testing.F) {
 		},
 		Revision: 3,
 	}, time.UnixMilli(job.MinTrigger))
-	f.Add(linesOf(m.Header), "1")
+	f.Add(natstest.FormatHeader(m.Header), "1")
 	f.Add("", "")
 	f.Fuzz(func(t *testing.T, headers, value string) {
-		got, err := streams.DecodeFire(headersOf(headers), []byte(value), 1, time.Time{})
+		got, err := streams.DecodeFire(natstest.ParseHeader(headers), []byte(value), 1, time.Time{})
 		if err == nil && (got.Key.Check() != nil || got.FireID == "" || got.Claim == 0 || got.Attempt < 0 || got.Trigger < 0) {
 			t.Errorf("%q is read as %+v", headers, got)
 		}
