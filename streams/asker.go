@@ -15,6 +15,7 @@ import (
 
 	"belfry/internal/metrics"
 	"belfry/internal/panics"
+	"belfry/streams/wire"
 )
 
 // answerWait is how long one answer of JetStream is waited for: longer than a
@@ -28,7 +29,7 @@ const answerWait = 5 * time.Second
 type asker struct {
 	nc      *nats.Conn
 	prefix  string // of the subjects that answers come on
-	names   Names
+	names   wire.Names
 	log     *slog.Logger
 	metrics *metrics.Streams
 
@@ -171,7 +172,7 @@ func (a *asker) publish(m *nats.Msg, done func(seq uint64, err error)) {
 			done(0, err)
 			return
 		}
-		done(readAckOf(a.names.streamOf(m.Subject), answer.Data))
+		done(readAckOf(a.names.StreamOf(m.Subject), answer.Data))
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"belfry/internal/job"
+	"belfry/streams/wire"
 )
 
 // StreamSettingsMarkdown returns the table of the settings of streams that Belfry
@@ -40,17 +41,19 @@ func PrefixMarkdown() string {
 	route := job.RouteKey{DB: "games", ID: "turns"}
 	for _, row := range []struct {
 		what string
-		name func(Names) string
+		name func(wire.Names) string
 	}{
-		{"streams", Names.FiresStream},
-		{"buckets", func(n Names) string { return n.jobsBucket(0) }},
-		{"subjects of fires", func(n Names) string { return n.fireSubject(route) }},
-		{"subjects of the service", func(n Names) string { return n.Subject("belfry.job.create.games.c") }},
-		{"the service", func(n Names) string { return "$SRV.INFO." + n.Service("belfry") }},
-		{"what users of an embedded server ask", func(n Names) string {
-			return n.SubscriberAPI() + strings.TrimSuffix(n.InboxInfo(), "*") + inboxConsumer(route)
+		{"streams", wire.Names.FiresStream},
+		{"buckets", func(n wire.Names) string { return n.JobsBucket(0) }},
+		{"subjects of fires", func(n wire.Names) string { return n.FireSubject(route) }},
+		{"subjects of the service", func(n wire.Names) string { return n.Subject("belfry.job.create.games.c") }},
+		{"the service", func(n wire.Names) string { return "$SRV.INFO." + n.Service("belfry") }},
+		{"what users of an embedded server ask", func(n wire.Names) string {
+			return n.SubscriberAPI() + strings.TrimSuffix(n.InboxInfo(), "*") + wire.InboxConsumer(route)
 		}},
-		{"acks", func(n Names) string { return strings.TrimSuffix(n.InboxAcks(), ">") + inboxConsumer(route) + ".>" }},
+		{"acks", func(n wire.Names) string {
+			return strings.TrimSuffix(n.InboxAcks(), ">") + wire.InboxConsumer(route) + ".>"
+		}},
 	} {
 		fmt.Fprintf(&b, "| %s | `%s` | `%s` |\n", row.what, row.name(""), row.name("team1"))
 	}

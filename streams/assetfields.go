@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"belfry/streams/wire"
 	"fmt"
 	"slices"
 	"strings"
@@ -65,13 +66,13 @@ var assetFields = []assetField{
 		onlyWhere(func(want *jetstream.StreamConfig) bool { return want.MaxConsumers <= 0 }), // see limitConsumers
 	ownField("max_age", "jobs, routes or tokens vanish, or fires and letters live as long as no flag says",
 		func(c *jetstream.StreamConfig) *time.Duration { return &c.MaxAge }).
-		onlyWhere(func(want *jetstream.StreamConfig) bool { return !isGates(want.Name) }),
+		onlyWhere(func(want *jetstream.StreamConfig) bool { return !wire.IsGates(want.Name) }),
 	ownField("discard", "a full stream drops old records in place of refusing new ones", func(c *jetstream.StreamConfig) *jetstream.DiscardPolicy { return &c.Discard }),
 	ownField("discard_new_per_subject", "no record can be changed", func(c *jetstream.StreamConfig) *bool { return &c.DiscardNewPerSubject }),
 	ownField("duplicate_window", "repeats of letters are stored twice, or a start takes long", func(c *jetstream.StreamConfig) *time.Duration { return &c.Duplicates }),
 	ownField("no_ack", "no write is answered", func(c *jetstream.StreamConfig) *bool { return &c.NoAck }),
 	ownField("deny_delete", "letters cannot be redriven or discarded, or records can be deleted one by one", func(c *jetstream.StreamConfig) *bool { return &c.DenyDelete }).
-		onlyWhere(func(want *jetstream.StreamConfig) bool { return want.DenyDelete || isDead(want.Name) }),
+		onlyWhere(func(want *jetstream.StreamConfig) bool { return want.DenyDelete || wire.IsDead(want.Name) }),
 	ownField("allow_rollup_hdrs", "no partition can be owned, and nothing be deleted", func(c *jetstream.StreamConfig) *bool { return &c.AllowRollup }).
 		onlyWhere(func(want *jetstream.StreamConfig) bool { return want.AllowRollup }),
 	ownField("allow_direct", "jobs, letters and attempts cannot be read", func(c *jetstream.StreamConfig) *bool { return &c.AllowDirect }).
@@ -120,7 +121,7 @@ func sourceNames(all ...*jetstream.StreamSource) string {
 
 // differences returns the fields in which a stream is not as it should be.
 func differences(is, want jetstream.StreamConfig) []assetField {
-	if age := is.MaxAge; isGates(want.Name) && age > 0 {
+	if age := is.MaxAge; wire.IsGates(want.Name) && age > 0 {
 		want.MaxAge = age // the operator's; the window may not be longer
 		want.Duplicates = min(want.Duplicates, age)
 	}

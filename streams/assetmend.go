@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"belfry/streams/wire"
 	"context"
 	"fmt"
 	"maps"
@@ -18,7 +19,7 @@ func (s *Store) mendAsset(ctx context.Context, is, want jetstream.StreamConfig, 
 	}
 	want.Discard = discardOf(is, want)
 	wrong := s.unlessFull(is, want, bytes, differences(is, want))
-	unmarked := is.Metadata[metaAsset] != want.Name
+	unmarked := is.Metadata[wire.MetadataAsset] != want.Name
 	if len(wrong) == 0 && !unmarked {
 		s.report(want.Name, "")
 		return nil
@@ -28,7 +29,7 @@ func (s *Store) mendAsset(ctx context.Context, is, want jetstream.StreamConfig, 
 	if next.Metadata == nil {
 		next.Metadata = map[string]string{}
 	}
-	next.Metadata[metaAsset] = want.Name
+	next.Metadata[wire.MetadataAsset] = want.Name
 	for _, f := range wrong {
 		f.set(&next, &want)
 	}

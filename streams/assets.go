@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"belfry/streams/wire"
 	"slices"
 	"time"
 
@@ -33,7 +34,7 @@ func (s *Store) fixedAssets() []jetstream.StreamConfig {
 // one is made, and later; see copies.
 func asset(cfg jetstream.StreamConfig) jetstream.StreamConfig {
 	cfg.Storage = jetstream.FileStorage
-	cfg.Metadata = map[string]string{metaAsset: cfg.Name}
+	cfg.Metadata = map[string]string{wire.MetadataAsset: cfg.Name}
 	return cfg
 }
 
@@ -48,33 +49,35 @@ func (s *Store) assetNames(partitions int) []string {
 
 // isAsset reports whether a stream has a name of Belfry's.
 func (s *Store) isAsset(name string) bool {
-	_, jobs := s.cfg.Names.parseJobsStream(name)
+	_, jobs := s.cfg.Names.ParseJobsStream(name)
 	return jobs || slices.Contains(s.assetNames(0), name)
 }
 
 // IsAsset reports whether a stream has a name of Belfry's.
-func IsAsset(n Names, stream string) bool { return (&Store{cfg: Config{Names: n}}).isAsset(stream) }
+func IsAsset(n wire.Names, stream string) bool {
+	return (&Store{cfg: Config{Names: n}}).isAsset(stream)
+}
 
 // bucketAssets are the buckets, but for those of the jobs.
-func bucketAssets(n Names) []jetstream.StreamConfig {
+func bucketAssets(n wire.Names) []jetstream.StreamConfig {
 	return []jetstream.StreamConfig{
-		bucketConfig(n.belfryBucket(), "what was fixed at first start, and who is at work", 0, presenceTTL),
-		bucketConfig(n.gatesBucket(), "what holds routes back for a while", gatesTTL, 0),
-		bucketConfig(n.routesBucket(), "the routes", 0, deletedFor),
+		bucketConfig(n.BelfryBucket(), "what was fixed at first start, and who is at work", 0, presenceTTL),
+		bucketConfig(n.GatesBucket(), "what holds routes back for a while", gatesTTL, 0),
+		bucketConfig(n.RoutesBucket(), "the routes", 0, deletedFor),
 		tokensConfig(n),
 	}
 }
 
-func tokensConfig(n Names) jetstream.StreamConfig {
-	return bucketConfig(n.tokensBucket(), "who may use the API", 0, 0)
+func tokensConfig(n wire.Names) jetstream.StreamConfig {
+	return bucketConfig(n.TokensBucket(), "who may use the API", 0, 0)
 }
 
 // bucketConfig is a bucket as the KV client makes one.
 func bucketConfig(bucket, description string, ttl, markerTTL time.Duration) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
-		Name:                   bucketStream(bucket),
-		Description:            ourDescription + description,
-		Subjects:               []string{bucketPrefix(bucket) + ">"},
+		Name:                   wire.BucketStream(bucket),
+		Description:            wire.OurDescription + description,
+		Subjects:               []string{wire.BucketPrefix(bucket) + ">"},
 		MaxMsgsPerSubject:      1,
 		MaxAge:                 ttl,
 		Discard:                jetstream.DiscardNew,
@@ -99,8 +102,8 @@ func (s *Store) streamAssets() []jetstream.StreamConfig {
 	return []jetstream.StreamConfig{
 		{
 			Name:               s.cfg.Names.FiresStream(),
-			Description:        ourDescription + "one message per fire",
-			Subjects:           []string{s.cfg.Names.firesSubjects(), s.cfg.Names.fenceSubjects()},
+			Description:        wire.OurDescription + "one message per fire",
+			Subjects:           []string{s.cfg.Names.FiresSubjects(), s.cfg.Names.FenceSubjects()},
 			MaxAge:             s.cfg.FiresMaxAge,
 			Duplicates:         noDuplicates,
 			MaxConsumers:       MaxRoutes,
@@ -111,16 +114,16 @@ func (s *Store) streamAssets() []jetstream.StreamConfig {
 		},
 		{
 			Name:        s.cfg.Names.DeadStream(),
-			Description: ourDescription + "what could not be delivered, with the reason",
-			Subjects:    []string{s.cfg.Names.deadSubjects()},
+			Description: wire.OurDescription + "what could not be delivered, with the reason",
+			Subjects:    []string{s.cfg.Names.DeadSubjects()},
 			MaxAge:      s.cfg.DeadMaxAge,
 			Duplicates:  min(deadRepeats, s.cfg.DeadMaxAge),
 			AllowDirect: true,
 		},
 		{
-			Name:               s.cfg.Names.attemptsStream(),
-			Description:        ourDescription + "what became of the tries of jobs",
-			Subjects:           []string{s.cfg.Names.attemptsSubjects()},
+			Name:               s.cfg.Names.AttemptsStream(),
+			Description:        wire.OurDescription + "what became of the tries of jobs",
+			Subjects:           []string{s.cfg.Names.AttemptsSubjects()},
 			MaxAge:             s.cfg.HistoryTTL + attemptsExtra,
 			MaxMsgsPerSubject:  attemptsPerJob,
 			Duplicates:         noDuplicates,
@@ -128,9 +131,9 @@ func (s *Store) streamAssets() []jetstream.StreamConfig {
 			AllowAtomicPublish: true,
 		},
 		{
-			Name:        s.cfg.Names.advisoryStream(),
-			Description: ourDescription + "deliveries that the subscribers of NATS routes exhausted or refused",
-			Subjects:    []string{s.cfg.Names.unackedSubjects(), s.cfg.Names.refusedSubjects()},
+			Name:        s.cfg.Names.AdvisoryStream(),
+			Description: wire.OurDescription + "deliveries that the subscribers of NATS routes exhausted or refused",
+			Subjects:    []string{s.cfg.Names.UnackedSubjects(), s.cfg.Names.RefusedSubjects()},
 			MaxAge:      s.cfg.FiresMaxAge,
 			Duplicates:  min(advisoryDuplicates, s.cfg.FiresMaxAge),
 		},
@@ -147,11 +150,11 @@ const noDuplicates = 100 * time.Millisecond
 
 // jobsConfig is that of a jobs bucket. It is made by hand: a bucket made by
 // the KV client lacks the message TTLs and atomic batches that it needs.
-func jobsConfig(n Names, partition int) jetstream.StreamConfig {
+func jobsConfig(n wire.Names, partition int) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
-		Name:               n.jobsStream(partition),
-		Description:        ourDescription + "every job on its one key, in every state",
-		Subjects:           []string{n.jobsPrefix(partition) + ">"},
+		Name:               n.JobsStream(partition),
+		Description:        wire.OurDescription + "every job on its one key, in every state",
+		Subjects:           []string{n.JobsPrefix(partition) + ">"},
 		MaxMsgsPerSubject:  1,
 		Discard:            jetstream.DiscardNew,
 		Duplicates:         noDuplicates,

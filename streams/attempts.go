@@ -64,7 +64,7 @@ func newAttempts(by, reads access, batch bool, cfg Config) *Attempts {
 // Keep takes a note of one try of a fire, to be written soon. It never blocks:
 // when too many wait, the try is dropped and counted.
 func (s *Attempts) Keep(f job.Fire, a job.Attempt) {
-	m := &nats.Msg{Subject: s.w.names.attemptSubject(f.Key), Data: contract.AppendAttempt(nil, a)}
+	m := &nats.Msg{Subject: s.w.names.AttemptSubject(f.Key), Data: contract.AppendAttempt(nil, a)}
 	select {
 	case s.queue <- m:
 	default:
@@ -160,7 +160,7 @@ func (s *Attempts) writeOnce(ctx context.Context, group []*nats.Msg) error {
 		for i, m := range group {
 			msgs[i] = &nats.Msg{Subject: m.Subject, Header: nats.Header{}, Data: m.Data}
 		}
-		ended, err := s.health.began(s.w.names.attemptsStream(), msgs[0].Size())
+		ended, err := s.health.began(s.w.names.AttemptsStream(), msgs[0].Size())
 		if err != nil {
 			return err
 		}
@@ -196,7 +196,7 @@ func (s *Attempts) Of(ctx context.Context, k job.Key) ([]job.Attempt, error) {
 		return nil, unavailable("couldn't read attempts", err)
 	}
 	defer done()
-	messages, err := jetstreamext.GetBatch(ctx, s.reads.js, s.w.names.attemptsStream(), attemptsPerJob, jetstreamext.GetBatchSubject(s.w.names.attemptSubject(k)))
+	messages, err := jetstreamext.GetBatch(ctx, s.reads.js, s.w.names.AttemptsStream(), attemptsPerJob, jetstreamext.GetBatchSubject(s.w.names.AttemptSubject(k)))
 	if err != nil {
 		return nil, unavailable("couldn't read attempts", err)
 	}

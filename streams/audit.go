@@ -103,7 +103,7 @@ func (s *Store) auditOnce(ctx context.Context) {
 	for _, want := range s.assets(s.partitions) {
 		s.tellTrouble(ctx, "the stream "+want.Name, s.auditAsset(ctx, want))
 	}
-	s.tellTrouble(ctx, "the keys of the bucket "+s.cfg.Names.belfryBucket(), s.auditKeys(ctx))
+	s.tellTrouble(ctx, "the keys of the bucket "+s.cfg.Names.BelfryBucket(), s.auditKeys(ctx))
 	s.tellTrouble(ctx, "the routes", s.auditRoutes(ctx))
 	s.tellTrouble(ctx, "the consumers of routes", s.auditConsumers(ctx))
 }
@@ -122,7 +122,7 @@ func (s *Store) auditAsset(ctx context.Context, want jetstream.StreamConfig) err
 	ctx, cancel := context.WithTimeout(ctx, setupTry)
 	defer cancel()
 	stream, err := s.js.Stream(ctx, want.Name)
-	if errors.Is(err, jetstream.ErrStreamNotFound) && want.Name == s.cfg.Names.tokensStream() {
+	if errors.Is(err, jetstream.ErrStreamNotFound) && want.Name == s.cfg.Names.TokensStream() {
 		return nil // see [Tokens.look], which makes it anew
 	}
 	if errors.Is(err, jetstream.ErrStreamNotFound) {

@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"belfry/streams/wire"
 	"bytes"
 	"context"
 	"fmt"
@@ -28,11 +29,11 @@ func (s *Store) auditManifest(ctx context.Context) error {
 	if s.cfg.Ledger != nil {
 		return nil
 	}
-	m, found, err := s.own.w.lastOnLeader(ctx, s.cfg.Names.belfryStream(), s.cfg.Names.belfrySubject(manifestKey))
+	m, found, err := s.own.w.lastOnLeader(ctx, s.cfg.Names.BelfryStream(), s.cfg.Names.BelfrySubject(wire.ManifestKey))
 	if err != nil {
 		return err
 	}
-	if found && !isMarker(m.Header) {
+	if found && !wire.IsMarker(m.Header) {
 		is, some, err := decodeManifest(m.Data)
 		if some && (err == nil || is.Version > manifestVersion) { // a newer Belfry's is its own matter
 			return nil
@@ -43,57 +44,57 @@ func (s *Store) auditManifest(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.putBack(ctx, manifestKey, m.Seq, text)
+	return s.putBack(ctx, wire.ManifestKey, m.Seq, text)
 }
 
 // auditPartitions keeps the number of partitions written down: without it, or with
 // another one, the next start would look for jobs in the wrong buckets.
 func (s *Store) auditPartitions(ctx context.Context) error {
 	want := strconv.Itoa(s.partitions)
-	m, found, err := s.own.w.lastOnLeader(ctx, s.cfg.Names.belfryStream(), s.cfg.Names.belfrySubject(partitionsKey))
-	if err != nil || found && !isMarker(m.Header) && string(m.Data) == want {
+	m, found, err := s.own.w.lastOnLeader(ctx, s.cfg.Names.BelfryStream(), s.cfg.Names.BelfrySubject(wire.PartitionsKey))
+	if err != nil || found && !wire.IsMarker(m.Header) && string(m.Data) == want {
 		return err
 	}
-	return s.putBack(ctx, partitionsKey, m.Seq, []byte(want))
+	return s.putBack(ctx, wire.PartitionsKey, m.Seq, []byte(want))
 }
 
 // auditRestoreMark keeps the mark of a restore, by a copy that is written with it:
 // without the mark nothing fires that the restore has written.
 func (s *Store) auditRestoreMark(ctx context.Context) error {
-	m, found, err := s.own.w.lastOnLeader(ctx, s.cfg.Names.belfryStream(), s.cfg.Names.belfrySubject(restoreKey))
+	m, found, err := s.own.w.lastOnLeader(ctx, s.cfg.Names.BelfryStream(), s.cfg.Names.BelfrySubject(wire.RestoreKey))
 	if err != nil {
 		return err
 	}
-	twin, _, err := s.own.w.lastOnLeader(ctx, s.cfg.Names.belfryStream(), s.cfg.Names.belfrySubject(restoreCopy))
+	twin, _, err := s.own.w.lastOnLeader(ctx, s.cfg.Names.BelfryStream(), s.cfg.Names.BelfrySubject(wire.RestoreCopy))
 	if err != nil {
 		return err
 	}
-	if found && !isMarker(m.Header) {
+	if found && !wire.IsMarker(m.Header) {
 		if _, err := parseRestoreMark(s.cfg.Names, m.Data); err == nil {
 			if !bytes.Equal(m.Data, twin.Data) {
 				s.own.w.copyRestoreMark(ctx, m.Data)
 			}
-			s.report(restoreKey, "")
+			s.report(wire.RestoreKey, "")
 			return nil
 		}
 	}
 	if _, err := parseRestoreMark(s.cfg.Names, twin.Data); err != nil {
-		if found && !isMarker(m.Header) {
-			s.report(restoreKey, fmt.Sprintf("the key %s of bucket %s is no mark of a restore, and its copy is gone", restoreKey, s.cfg.Names.belfryBucket()))
+		if found && !wire.IsMarker(m.Header) {
+			s.report(wire.RestoreKey, fmt.Sprintf("the key %s of bucket %s is no mark of a restore, and its copy is gone", wire.RestoreKey, s.cfg.Names.BelfryBucket()))
 		}
 		return nil
 	}
-	s.report(restoreKey, "")
-	return s.putBack(ctx, restoreKey, m.Seq, twin.Data)
+	s.report(wire.RestoreKey, "")
+	return s.putBack(ctx, wire.RestoreKey, m.Seq, twin.Data)
 }
 
 func (s *Store) putBack(ctx context.Context, key string, over uint64, value []byte) error {
 	_, err := s.own.w.send(ctx, &nats.Msg{
-		Subject: s.cfg.Names.belfrySubject(key), Header: nats.Header{hdrExpectSubjectSeq: {formatUint(over)}}, Data: value,
+		Subject: s.cfg.Names.BelfrySubject(key), Header: nats.Header{wire.HeaderExpectSubjectSeq: {wire.FormatUint(over)}}, Data: value,
 	})
 	if err == nil {
 		s.cfg.Metrics.Mended("key")
-		s.cfg.Log.Warn("a key was deleted or overwritten by other hands; it is as it was again", "bucket", s.cfg.Names.belfryBucket(), "key", key)
+		s.cfg.Log.Warn("a key was deleted or overwritten by other hands; it is as it was again", "bucket", s.cfg.Names.BelfryBucket(), "key", key)
 	}
 	return err
 }

@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"belfry/streams/wire"
 	"context"
 	"errors"
 
@@ -20,9 +21,9 @@ func (s *Store) auditRoutes(ctx context.Context) error {
 	}
 	records := map[string]record{}
 	for _, r := range s.routes.cache.all() {
-		records[s.cfg.Names.routeSubject(r.RouteKey)] = record{r.Revision, routeMessage(s.cfg.Names, r).Data}
+		records[s.cfg.Names.RouteSubject(r.RouteKey)] = record{r.Revision, routeMessage(s.cfg.Names, r).Data}
 	}
-	return s.writeBack(ctx, s.cfg.Names.routesStream(), records)
+	return s.writeBack(ctx, s.cfg.Names.RoutesStream(), records)
 }
 
 // record is what a bucket had under a key.
@@ -46,7 +47,7 @@ func (s *Store) writeBack(ctx context.Context, stream string, records map[string
 	}
 	state := is.CachedInfo().State
 	present := state.Msgs
-	if _, probed, err := s.own.w.lastOnLeader(ctx, stream, s.cfg.Names.probeSubject(stream)); err != nil {
+	if _, probed, err := s.own.w.lastOnLeader(ctx, stream, s.cfg.Names.ProbeSubject(stream)); err != nil {
 		return err
 	} else if probed {
 		present--
@@ -67,7 +68,7 @@ func (s *Store) writeBack(ctx context.Context, stream string, records map[string
 		if found {
 			continue
 		}
-		_, err = s.own.w.send(ctx, &nats.Msg{Subject: subject, Header: nats.Header{hdrExpectSubjectSeq: {"0"}}, Data: r.data})
+		_, err = s.own.w.send(ctx, &nats.Msg{Subject: subject, Header: nats.Header{wire.HeaderExpectSubjectSeq: {"0"}}, Data: r.data})
 		if err != nil && !errors.Is(err, errConflict) {
 			return err
 		}

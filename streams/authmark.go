@@ -11,6 +11,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/internal/loglimit"
+	"belfry/streams/wire"
 )
 
 // Authentication that was on stays on, whatever is lost. So it is remembered
@@ -28,10 +29,10 @@ const (
 // markPlace is where a mark is kept.
 type markPlace struct{ stream, subject string }
 
-func authMarks(n Names) []markPlace {
+func authMarks(n wire.Names) []markPlace {
 	return []markPlace{
-		{n.belfryStream(), n.belfrySubject(authKey)},
-		{n.jobsStream(0), n.jobsPrefix(0) + authKey},
+		{n.BelfryStream(), n.BelfrySubject(wire.AuthKey)},
+		{n.JobsStream(0), n.JobsPrefix(0) + wire.AuthKey},
 	}
 }
 
@@ -44,7 +45,7 @@ func (w *writer) authWas(ctx context.Context) (mark string, missing []markPlace,
 		switch {
 		case failed != nil:
 			err = failed
-		case found && !isMarker(m.Header):
+		case found && !wire.IsMarker(m.Header):
 			said[at] = string(m.Data)
 			if mark != markedByToken { // any other value says that it was on
 				mark = said[at]
@@ -91,7 +92,7 @@ func (w *writer) markAuth(ctx context.Context, mark string) error {
 // The marks go last, so that it stays on if this breaks off; then it can be done
 // again. No other node may run.
 func (s *Tokens) TurnOff(ctx context.Context) error {
-	stream, err := s.js.Stream(ctx, s.cfg.Names.tokensStream())
+	stream, err := s.js.Stream(ctx, s.cfg.Names.TokensStream())
 	if err != nil {
 		return unavailable("couldn't look at the tokens", err)
 	}
@@ -104,7 +105,7 @@ func (s *Tokens) TurnOff(ctx context.Context) error {
 		} else if !found {
 			continue
 		}
-		if _, err := s.w.send(ctx, purgeMarker(at.subject, 0)); err != nil {
+		if _, err := s.w.send(ctx, wire.PurgeMarker(at.subject, 0)); err != nil {
 			return fmt.Errorf("%w: couldn't remove the mark of authentication: %v", job.ErrUnavailable, err)
 		}
 	}
@@ -128,12 +129,12 @@ func (s *Tokens) look(ctx context.Context) {
 			loglimit.Warn(s.cfg.Log, "couldn't look at the mark of authentication", "error", err)
 		}
 		ask, cancel := context.WithTimeout(ctx, answerWait)
-		stream, err := s.js.Stream(ask, s.cfg.Names.tokensStream())
+		stream, err := s.js.Stream(ask, s.cfg.Names.TokensStream())
 		cancel()
 		switch {
 		case errors.Is(err, jetstream.ErrStreamNotFound):
 			if gone++; gone > 1 { // once may be a server that has just woken up
-				s.cfg.Log.Error("the bucket of the tokens is gone; it is made anew, without them", "bucket", s.cfg.Names.tokensBucket())
+				s.cfg.Log.Error("the bucket of the tokens is gone; it is made anew, without them", "bucket", s.cfg.Names.TokensBucket())
 				if err := s.makeBucket(ctx); err != nil {
 					loglimit.Warn(s.cfg.Log, "couldn't make the bucket of the tokens", "error", err)
 				}
@@ -199,7 +200,7 @@ func (s *Tokens) warnOfLoss() {
 	switch {
 	case empty && had:
 		s.cfg.Log.Error("the tokens are gone; authentication stays on, and only the admin token is accepted: make new tokens with it, or restore a backup; --authentication-off is the one way to serve everybody",
-			"bucket", s.cfg.Names.tokensBucket(), "admin_token", s.cfg.Authenticated)
+			"bucket", s.cfg.Names.TokensBucket(), "admin_token", s.cfg.Authenticated)
 	case empty && on && !s.cfg.Authenticated:
 		s.cfg.Log.Error("authentication was on and stays on, but there is neither a token nor an admin token, so all requests are refused: start with --admin-token-file; --authentication-off is the one way to serve everybody")
 	}

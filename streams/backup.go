@@ -11,6 +11,7 @@ import (
 	"belfry/internal/contract"
 	"belfry/internal/job"
 	"belfry/internal/room"
+	"belfry/streams/wire"
 )
 
 // Backups read all that Belfry knows, while it works, and bring it back into an
@@ -83,18 +84,18 @@ func (b *Backups) Each(ctx context.Context, visit func(job.Entry) error) error {
 // eachToken reads the tokens that there are, and the marks of those that there
 // were.
 func (b *Backups) eachToken(ctx context.Context, visit func(job.Entry) error) error {
-	all, err := b.lastOfEach(ctx, b.s.cfg.Names.tokensStream(), b.s.cfg.Names.tokensPrefix()+">")
+	all, err := b.lastOfEach(ctx, b.s.cfg.Names.TokensStream(), b.s.cfg.Names.TokensPrefix()+">")
 	if err != nil {
 		return err
 	}
 	for _, m := range all {
-		id := b.s.cfg.Names.parseTokenSubject(m.Subject)
-		if isMarker(m.Header) {
+		id := b.s.cfg.Names.ParseTokenSubject(m.Subject)
+		if wire.IsMarker(m.Header) {
 			if job.IsTokenID(id) {
 				err = visit(job.Entry{Revoked: id})
 			}
 		} else if t, bad := contract.ParseStoredToken(m.Data, id); bad != nil {
-			b.leaveOut(b.s.cfg.Names.tokensBucket(), bad)
+			b.leaveOut(b.s.cfg.Names.TokensBucket(), bad)
 		} else {
 			err = visit(job.Entry{Token: &t})
 		}
@@ -106,19 +107,19 @@ func (b *Backups) eachToken(ctx context.Context, visit func(job.Entry) error) er
 }
 
 func (b *Backups) routes(ctx context.Context) (all []job.Route, err error) {
-	stored, err := b.lastOfEach(ctx, b.s.cfg.Names.routesStream(), b.s.cfg.Names.routesPrefix()+">")
+	stored, err := b.lastOfEach(ctx, b.s.cfg.Names.RoutesStream(), b.s.cfg.Names.RoutesPrefix()+">")
 	for _, m := range stored {
-		if isMarker(m.Header) {
+		if wire.IsMarker(m.Header) {
 			continue
 		}
-		k, err := b.s.cfg.Names.parseRouteSubject(m.Subject)
+		k, err := b.s.cfg.Names.ParseRouteSubject(m.Subject)
 		if err != nil {
-			b.leaveOut(b.s.cfg.Names.routesBucket(), err)
+			b.leaveOut(b.s.cfg.Names.RoutesBucket(), err)
 			continue
 		}
 		r, err := b.s.routes.decode(k, m.Seq, m.Data)
 		if err != nil {
-			b.leaveOut(b.s.cfg.Names.routesBucket(), err)
+			b.leaveOut(b.s.cfg.Names.RoutesBucket(), err)
 			continue
 		}
 		all = append(all, r)
@@ -146,15 +147,15 @@ func (b *Backups) lastOfEach(ctx context.Context, stream, subject string) ([]sto
 // eachJob walks one partition, in the order of its sequences. A record that
 // changes gets a higher one, so what is there all the time is met.
 func (b *Backups) eachJob(ctx context.Context, partition int, visit func(job.Entry) error) error {
-	return b.readToEnd(ctx, b.s.cfg.Names.jobsStream(partition), b.s.cfg.Names.allJobs(partition), 1, math.MaxUint64, func(m stored) error {
-		k, err := b.s.cfg.Names.parseJobSubject(partition, m.Subject)
-		if err != nil || partitionOf(k, b.s.partitions) != partition {
+	return b.readToEnd(ctx, b.s.cfg.Names.JobsStream(partition), b.s.cfg.Names.AllJobs(partition), 1, math.MaxUint64, func(m stored) error {
+		k, err := b.s.cfg.Names.ParseJobSubject(partition, m.Subject)
+		if err != nil || wire.PartitionOf(k, b.s.partitions) != partition {
 			return nil // as the timer leaves it alone
 		}
 		r, err := b.s.jobs.decode(k, m.Seq, m.Header, m.Data)
 		if err != nil {
-			if !errors.Is(err, errNoRecord) {
-				b.leaveOut(b.s.cfg.Names.jobsBucket(partition), err)
+			if !errors.Is(err, wire.ErrNoRecord) {
+				b.leaveOut(b.s.cfg.Names.JobsBucket(partition), err)
 			}
 			return nil
 		}
@@ -177,11 +178,11 @@ func (b *Backups) eachLetter(ctx context.Context, visit func(job.Entry) error) e
 	if err != nil {
 		return err
 	}
-	return b.readToEnd(ctx, b.s.cfg.Names.DeadStream(), b.s.cfg.Names.deadSubjects(), 1, last, func(m stored) error {
-		if m.Subject == b.s.cfg.Names.probeSubject(b.s.cfg.Names.DeadStream()) {
+	return b.readToEnd(ctx, b.s.cfg.Names.DeadStream(), b.s.cfg.Names.DeadSubjects(), 1, last, func(m stored) error {
+		if m.Subject == b.s.cfg.Names.ProbeSubject(b.s.cfg.Names.DeadStream()) {
 			return nil
 		}
-		l, err := decodeDead(m.Header, m.Data, m.Seq, m.Time)
+		l, err := wire.DecodeDead(m.Header, m.Data, m.Seq, m.Time)
 		if err != nil || !l.Reason.Known() {
 			b.leaveOut(b.s.cfg.Names.DeadStream(), cmp.Or(err, errors.New("its reason is none")))
 			return nil
@@ -191,22 +192,22 @@ func (b *Backups) eachLetter(ctx context.Context, visit func(job.Entry) error) e
 }
 
 func (b *Backups) eachAttempt(ctx context.Context, visit func(job.Entry) error) error {
-	last, err := b.lastOf(ctx, b.s.cfg.Names.attemptsStream())
+	last, err := b.lastOf(ctx, b.s.cfg.Names.AttemptsStream())
 	if err != nil {
 		return err
 	}
-	return b.readToEnd(ctx, b.s.cfg.Names.attemptsStream(), b.s.cfg.Names.attemptsSubjects(), 1, last, func(m stored) error {
-		if m.Subject == b.s.cfg.Names.probeSubject(b.s.cfg.Names.attemptsStream()) {
+	return b.readToEnd(ctx, b.s.cfg.Names.AttemptsStream(), b.s.cfg.Names.AttemptsSubjects(), 1, last, func(m stored) error {
+		if m.Subject == b.s.cfg.Names.ProbeSubject(b.s.cfg.Names.AttemptsStream()) {
 			return nil
 		}
-		k, err := b.s.cfg.Names.parseAttemptSubject(m.Subject)
+		k, err := b.s.cfg.Names.ParseAttemptSubject(m.Subject)
 		if err != nil {
-			b.leaveOut(b.s.cfg.Names.attemptsStream(), err)
+			b.leaveOut(b.s.cfg.Names.AttemptsStream(), err)
 			return nil
 		}
 		a, err := contract.ParseAttempt(m.Data)
 		if err != nil {
-			b.leaveOut(b.s.cfg.Names.attemptsStream(), err)
+			b.leaveOut(b.s.cfg.Names.AttemptsStream(), err)
 			return nil
 		}
 		return visit(job.Entry{Attempt: &job.KeptAttempt{Key: k, Attempt: a}})
@@ -217,7 +218,7 @@ func (b *Backups) eachAttempt(ctx context.Context, visit func(job.Entry) error) 
 // subscribers have not acked. Of those behind it some may be acked; they come
 // again, as an ack that was lost has them come again.
 func (b *Backups) eachFire(ctx context.Context, k job.RouteKey, visit func(job.Entry) error) error {
-	c, err := b.js.Consumer(ctx, b.s.cfg.Names.FiresStream(), inboxConsumer(k))
+	c, err := b.js.Consumer(ctx, b.s.cfg.Names.FiresStream(), wire.InboxConsumer(k))
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return nil
 	}
@@ -232,8 +233,8 @@ func (b *Backups) eachFire(ctx context.Context, k job.RouteKey, visit func(job.E
 	if info.NumPending == 0 && info.NumAckPending == 0 {
 		return nil
 	}
-	return b.readToEnd(ctx, b.s.cfg.Names.FiresStream(), b.s.cfg.Names.fireSubject(k), info.AckFloor.Stream+1, last, func(m stored) error {
-		f, err := decodeFire(m.Header, m.Data, m.Seq, m.Time)
+	return b.readToEnd(ctx, b.s.cfg.Names.FiresStream(), b.s.cfg.Names.FireSubject(k), info.AckFloor.Stream+1, last, func(m stored) error {
+		f, err := wire.DecodeFire(m.Header, m.Data, m.Seq, m.Time)
 		if err != nil {
 			b.leaveOut(b.s.cfg.Names.FiresStream(), err)
 			return nil

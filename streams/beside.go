@@ -7,28 +7,29 @@ import (
 	"strings"
 
 	"belfry/internal/fault"
+	"belfry/streams/wire"
 )
 
 // CheckFolder refuses a data folder whose store has other names than n, before anything
 // touches it. manifest is what its file holds, nil for none, and folders are those of
 // the streams. A manifest that cannot be read is left to [Open].
-func CheckFolder(n Names, manifest []byte, folders []string) error {
+func CheckFolder(n wire.Names, manifest []byte, folders []string) error {
 	m, found, err := decodeManifest(manifest)
 	if err != nil {
 		return nil
 	}
 	var there []string
 	switch {
-	case found && Names(m.Prefix) != n:
-		there = []string{Names(m.Prefix).said()}
+	case found && wire.Names(m.Prefix) != n:
+		there = []string{wire.Names(m.Prefix).Describe()}
 	case !found && !slices.ContainsFunc(folders, func(name string) bool { return IsAsset(n, name) }):
-		there = n.storesIn(folders)
+		there = n.StoresIn(folders)
 	}
 	if len(there) == 0 {
 		return nil
 	}
 	return &Refusal{Fault: fault.OtherPrefix,
-		Reason: fmt.Sprintf("it is the one of a start %s, and this is one %s", strings.Join(there, " and of one "), n.said()),
+		Reason: fmt.Sprintf("it is the one of a start %s, and this is one %s", strings.Join(there, " and of one "), n.Describe()),
 		Do:     "start with the prefix that it has, or give the new store a --data folder of its own"}
 }
 
@@ -48,10 +49,10 @@ func (s *Store) lookBeside(ctx context.Context) (others []string, err error) {
 	}
 	own := s.cfg.Names
 	for _, name := range names {
-		if other, ok := storeOf(name); ok && other != own && strings.EqualFold(string(other), string(own)) {
+		if other, ok := wire.StoreOf(name); ok && other != own && strings.EqualFold(string(other), string(own)) {
 			return nil, fmt.Errorf("%w: there is a store of a start %s, which differs from this one's prefix in case only, and some disks do not tell. Nothing was changed. Take another --asset-prefix",
-				ErrForeign, other.said())
+				ErrForeign, other.Describe())
 		}
 	}
-	return own.storesIn(names), nil
+	return own.StoresIn(names), nil
 }

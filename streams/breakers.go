@@ -11,6 +11,7 @@ import (
 	limits "golang.org/x/time/rate"
 
 	"belfry/internal/job"
+	"belfry/streams/wire"
 )
 
 // Breakers knows of the endpoints that are down: a breaker that tripped on one
@@ -77,7 +78,7 @@ func (b *Breakers) state(k job.RouteKey) job.Breaker {
 func (b *Breakers) Trip(ctx context.Context, k job.RouteKey, until time.Time) error {
 	b.see(k, trippedBreaker{until: until})
 	seq, err := b.w.send(ctx, &nats.Msg{
-		Subject: b.cfg.Names.gatesSubject(breakerKey(k)), Data: strconv.AppendInt(nil, until.UnixMilli(), 10),
+		Subject: b.cfg.Names.GatesSubject(wire.BreakerKey(k)), Data: strconv.AppendInt(nil, until.UnixMilli(), 10),
 	})
 	if err != nil {
 		return err
@@ -89,7 +90,7 @@ func (b *Breakers) Trip(ctx context.Context, k job.RouteKey, until time.Time) er
 // Reset opens the gates of the route, as Trip shuts them.
 func (b *Breakers) Reset(ctx context.Context, k job.RouteKey) error {
 	b.forget(k)
-	_, err := b.w.send(ctx, purgeMarker(b.cfg.Names.gatesSubject(breakerKey(k)), 0))
+	_, err := b.w.send(ctx, wire.PurgeMarker(b.cfg.Names.GatesSubject(wire.BreakerKey(k)), 0))
 	return err
 }
 
@@ -123,7 +124,7 @@ func (b *Breakers) wait(ctx context.Context) error {
 
 // follow takes in what other nodes say, until ctx ends.
 func (b *Breakers) follow(ctx context.Context) {
-	watchKeys(ctx, b.js, b.cfg, b.cfg.Names.gatesBucket(), breakerPrefix+">", b.take)
+	watchKeys(ctx, b.js, b.cfg, b.cfg.Names.GatesBucket(), wire.BreakerPrefix+">", b.take)
 }
 
 func (b *Breakers) take(e jetstream.KeyValueEntry) {
@@ -131,7 +132,7 @@ func (b *Breakers) take(e jetstream.KeyValueEntry) {
 		b.loading.Do(func() { close(b.loaded) })
 		return
 	}
-	k, err := parseBreakerKey(e.Key())
+	k, err := wire.ParseBreakerKey(e.Key())
 	if err != nil {
 		return // somebody else's
 	}
@@ -143,7 +144,7 @@ func (b *Breakers) take(e jetstream.KeyValueEntry) {
 	t := trippedBreaker{time.UnixMilli(until), e.Revision()}
 	if b.honest(t.until).IsZero() {
 		b.clocks.Do(func() {
-			b.cfg.Log.Warn(tooFarAhead, "bucket", b.cfg.Names.gatesBucket(), "key", e.Key(), "until", t.until.UTC())
+			b.cfg.Log.Warn(tooFarAhead, "bucket", b.cfg.Names.GatesBucket(), "key", e.Key(), "until", t.until.UTC())
 		})
 	}
 	b.see(k, t)

@@ -13,6 +13,7 @@ import (
 	"belfry/internal/job"
 	"belfry/internal/loglimit"
 	"belfry/internal/panics"
+	"belfry/streams/wire"
 )
 
 // buryAdvised copies into DEAD what the subscribers of NATS routes let pass
@@ -102,8 +103,8 @@ func (s *Store) actOn(ctx context.Context, data []byte) error {
 	if !found {
 		return nil // grown too old meanwhile
 	}
-	f, err := decodeFire(m.Header, m.Data, m.Seq, time.Time{})
-	if err != nil || inboxConsumer(f.RouteKey()) != a.Consumer {
+	f, err := wire.DecodeFire(m.Header, m.Data, m.Seq, time.Time{})
+	if err != nil || wire.InboxConsumer(f.RouteKey()) != a.Consumer {
 		return nil
 	}
 	// The workers of a REST route refuse nothing that can be read. An inbox that is

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"belfry/internal/metrics"
+	"belfry/streams/wire"
 )
 
 // committer groups concurrent writes to one stream of a server that syncs each
@@ -98,7 +99,7 @@ func (c *committer) withdraw(w *pendingWrite) bool {
 
 // alone sends one write that counts as plain by itself.
 func (c *committer) alone(w *pendingWrite) {
-	if err := c.health.refused(c.asker.names.streamOf(w.msg.Subject)); err != nil {
+	if err := c.health.refused(c.asker.names.StreamOf(w.msg.Subject)); err != nil {
 		go func() { // not here, where the next one would be started in turn
 			c.ended(func() { c.plain-- })
 			c.asker.refuse(w.done, err)
@@ -164,7 +165,7 @@ func (c *committer) takeBatch() []*pendingWrite {
 			rest = append(rest, c.queue[i:]...)
 			break
 		}
-		if w.msg.Header.Get(hdrExpectSubject) == "" && subjects[w.msg.Subject] {
+		if w.msg.Header.Get(wire.HeaderExpectSubject) == "" && subjects[w.msg.Subject] {
 			rest = append(rest, w)
 			continue
 		}
@@ -193,7 +194,7 @@ func (c *committer) commit(batch []*pendingWrite, halved bool) {
 		c.eachAlone(batch)
 		return
 	}
-	if err := c.health.refused(c.asker.names.streamOf(batch[0].msg.Subject)); err != nil {
+	if err := c.health.refused(c.asker.names.StreamOf(batch[0].msg.Subject)); err != nil {
 		failed(batch, err)
 		return
 	}
@@ -205,7 +206,7 @@ func (c *committer) commit(batch []*pendingWrite, halved bool) {
 	defer cancel()
 	c.metrics.SentBatch(len(batch))
 	ack, err := jetstreamext.PublishMsgBatch(ctx, c.js, msgs, jetstreamext.BatchFlowControl{})
-	if want := c.asker.names.streamOf(msgs[0].Subject); err == nil && want != "" && ack.Stream != want {
+	if want := c.asker.names.StreamOf(msgs[0].Subject); err == nil && want != "" && ack.Stream != want {
 		err = fmt.Errorf("%w: %s took messages for %s", errOtherStream, ack.Stream, want)
 	}
 	var refused *jetstream.APIError

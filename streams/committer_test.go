@@ -13,6 +13,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/streams"
+	"belfry/streams/wire"
 )
 
 // Of many concurrent writes each gets its own answer, also of those that share
@@ -92,7 +93,7 @@ func TestGroupedWritesKnowTheirRevisions(t *testing.T) {
 	// A fire carries its claim's revision; the final state names what it
 	// replaced. Were one of them guessed wrong, the finish would have failed.
 	for _, m := range f.messages("FIRES", "fires.>") {
-		fire, err := streams.DecodeFire(m.Headers(), m.Data(), 1, time.Time{})
+		fire, err := wire.DecodeFire(m.Headers(), m.Data(), 1, time.Time{})
 		if err != nil {
 			t.Fatal(err)
 		}

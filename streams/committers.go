@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/metrics"
+	"belfry/streams/wire"
 )
 
 // committers hand each write to the committer of its lane, where there is one:
@@ -34,12 +35,12 @@ type committers struct {
 // submit is [committer.submit]; withdraw is nil for what was sent at once. What
 // its stream cannot take now is refused at once.
 func (c *committers) submit(m *nats.Msg, done func(seq uint64, err error)) (withdraw func() bool) {
-	ended, err := c.health.began(c.asker.names.streamOf(m.Subject), m.Size())
+	ended, err := c.health.began(c.asker.names.StreamOf(m.Subject), m.Size())
 	if err != nil {
 		go c.asker.refuse(done, err)
 		return nil
 	}
-	stream := c.asker.names.streamOf(m.Subject)
+	stream := c.asker.names.StreamOf(m.Subject)
 	take := c.hand(m, func(seq uint64, err error) {
 		ended(err)
 		done(seq, c.health.told(stream, err))
@@ -66,7 +67,7 @@ func (c *committers) hand(m *nats.Msg, done func(seq uint64, err error)) (withdr
 }
 
 func (c *committers) lane(m *nats.Msg) string {
-	fence := m.Header.Get(hdrExpectSubject)
+	fence := m.Header.Get(wire.HeaderExpectSubject)
 	switch {
 	case c.replicated:
 		return fence
@@ -75,7 +76,7 @@ func (c *committers) lane(m *nats.Msg) string {
 	case fence != "":
 		return c.asker.names.FiresStream()
 	}
-	return c.asker.names.jobsBucketOf(m.Subject)
+	return c.asker.names.JobsBucketOf(m.Subject)
 }
 
 func (c *committers) committer(lane string) *committer {

@@ -10,13 +10,14 @@ import (
 	"belfry/internal/job"
 	"belfry/internal/metrics"
 	"belfry/internal/room"
+	"belfry/streams/wire"
 )
 
 // Config says how to keep things. The zero value works.
 type Config struct {
 	// Names are the names of everything in JetStream; the zero value's are the
 	// plain ones.
-	Names Names
+	Names wire.Names
 
 	// Replicas of every stream; 0 is 3 in a cluster, else 1. Streams with fewer
 	// get more as soon as the servers can hold them.
@@ -173,5 +174,5 @@ func (c Config) manifestPlace() string {
 	if c.Ledger != nil {
 		return ManifestFile + " in the data folder"
 	}
-	return "the key " + manifestKey + " of the bucket " + c.Names.belfryBucket()
+	return "the key " + wire.ManifestKey + " of the bucket " + c.Names.BelfryBucket()
 }

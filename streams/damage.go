@@ -13,6 +13,7 @@ import (
 
 	"belfry/internal/fault"
 	"belfry/internal/loglimit"
+	"belfry/streams/wire"
 )
 
 // lastNote bounds what a stop notes; without it a damaged tail may go unseen.
@@ -96,7 +97,7 @@ func (s *Store) howFar(ctx context.Context) (map[string]known, error) {
 // advance takes in how far the streams are, and reports whether that is worth
 // storing. Leases are written all the time, and alone they aren't. Nor are the messages
 // that idle says are probes; nil counts them.
-func (m *manifest) advance(n Names, now map[string]known, idle func(stream string, behind, to uint64) bool) bool {
+func (m *manifest) advance(n wire.Names, now map[string]known, idle func(stream string, behind, to uint64) bool) bool {
 	changed := false
 	for name, k := range now {
 		if !slices.Contains(m.Made, name) {
@@ -108,7 +109,7 @@ func (m *manifest) advance(n Names, now map[string]known, idle func(stream strin
 		}
 		m.Known[name] = k
 		probes := idle != nil && k.Created.Equal(was.Created) && idle(name, was.Last, k.Last)
-		changed = changed || !probes && name != n.belfryStream() && name != n.gatesStream()
+		changed = changed || !probes && name != n.BelfryStream() && name != n.GatesStream()
 	}
 	return changed
 }
@@ -234,13 +235,13 @@ func (s *Store) Warnings() []string {
 func (s *Store) CountJobs(ctx context.Context) (uint64, error) {
 	var n uint64
 	for p := range s.partitions {
-		stream, err := s.js.Stream(ctx, s.cfg.Names.jobsStream(p))
+		stream, err := s.js.Stream(ctx, s.cfg.Names.JobsStream(p))
 		if err != nil {
 			return 0, fmt.Errorf("couldn't count the jobs: %w", err)
 		}
 		n += stream.CachedInfo().State.Msgs
-		for _, key := range []string{epochKey, authKey, probeKey} { // no jobs
-			switch _, err := stream.GetLastMsgForSubject(ctx, s.cfg.Names.jobsPrefix(p)+key); {
+		for _, key := range []string{wire.EpochKey, wire.AuthKey, wire.ProbeKey} { // no jobs
+			switch _, err := stream.GetLastMsgForSubject(ctx, s.cfg.Names.JobsPrefix(p)+key); {
 			case err == nil:
 				n--
 			case !errors.Is(err, jetstream.ErrMsgNotFound):

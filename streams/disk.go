@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
+	"belfry/streams/wire"
 )
 
 // nats-server keeps each consumer in a folder of its name. On a disk that does not
@@ -16,18 +17,18 @@ import (
 // one of them is there. So the node with the embedded server writes down what its
 // disk is like, for all nodes, and no inbox is made in the folder of another.
 
-// ignoresCase is the value of diskKey; another one, or none, is a usual disk.
+// ignoresCase is the value of wire.DiskKey; another one, or none, is a usual disk.
 const ignoresCase = "ignores case"
 
 // fixDisk writes down what the disk is like, if this node knows, and reads it.
 func (s *Store) fixDisk(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, setupTry)
 	defer cancel()
-	kv, err := s.js.KeyValue(ctx, s.cfg.Names.belfryBucket())
+	kv, err := s.js.KeyValue(ctx, s.cfg.Names.BelfryBucket())
 	if err != nil {
 		return err
 	}
-	e, err := kv.Get(ctx, diskKey)
+	e, err := kv.Get(ctx, wire.DiskKey)
 	switch {
 	case err == nil:
 		s.ignoresCase = string(e.Value()) == ignoresCase
@@ -38,9 +39,9 @@ func (s *Store) fixDisk(ctx context.Context) error {
 		return nil
 	}
 	if s.ignoresCase = s.cfg.DiskIgnoresCase; s.ignoresCase {
-		_, err = kv.PutString(ctx, diskKey, ignoresCase)
+		_, err = kv.PutString(ctx, wire.DiskKey, ignoresCase)
 	} else {
-		err = kv.Purge(ctx, diskKey)
+		err = kv.Purge(ctx, wire.DiskKey)
 	}
 	if err != nil {
 		return fmt.Errorf("couldn't write down what the disk is like: %w", err)
@@ -58,7 +59,7 @@ func (in *Inboxes) checkFolder(ctx context.Context, k job.RouteKey) error {
 	if err != nil {
 		return unavailable("couldn't look at the inboxes", err)
 	}
-	mine := inboxConsumer(k)
+	mine := wire.InboxConsumer(k)
 	others := stream.ConsumerNames(ctx)
 	taken := ""
 	for name := range others.Name() { // to its end, or it goes on by itself
@@ -82,7 +83,7 @@ func (s *Store) tellCollisions(ctx context.Context) error {
 	if !s.ignoresCase {
 		return nil
 	}
-	kv, err := s.js.KeyValue(ctx, s.cfg.Names.routesBucket())
+	kv, err := s.js.KeyValue(ctx, s.cfg.Names.RoutesBucket())
 	if err != nil {
 		return unavailable("couldn't look at the routes", err)
 	}
@@ -92,11 +93,11 @@ func (s *Store) tellCollisions(ctx context.Context) error {
 	}
 	first := map[string]job.RouteKey{}
 	for key := range keys.Keys() {
-		k, err := parseRouteToken(key)
+		k, err := wire.ParseRouteToken(key)
 		if err != nil {
 			continue // no route's
 		}
-		folder := strings.ToLower(inboxConsumer(k))
+		folder := strings.ToLower(wire.InboxConsumer(k))
 		if other, taken := first[folder]; taken {
 			s.cfg.Log.Error("two routes differ in case only, and this disk does not tell: one of them has no inbox",
 				"db", k.DB, "route", k.ID, "other_db", other.DB, "other_route", other.ID)

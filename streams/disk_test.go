@@ -8,6 +8,7 @@ import (
 	"belfry/internal/job"
 	"belfry/internal/logtest"
 	"belfry/streams"
+	"belfry/streams/wire"
 )
 
 // On a disk that does not tell upper from lower case each folder has one inbox, on
@@ -69,7 +70,7 @@ func TestNamesThatDifferInCase(t *testing.T) {
 		t.Errorf("the pair was told %d times, want once:\n%s", got, log)
 	}
 	// It can be mended: the one without an inbox is deleted without harm to the other.
-	if err := f.js.DeleteConsumer(t.Context(), "FIRES", streams.InboxConsumer(job.RouteKey{DB: "games", ID: "tn"})); err != nil {
+	if err := f.js.DeleteConsumer(t.Context(), "FIRES", wire.InboxConsumer(job.RouteKey{DB: "games", ID: "tn"})); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.Routes().Delete(t.Context(), job.RouteKey{DB: "games", ID: "tn"}, 0); err != nil {

@@ -8,7 +8,8 @@
 // It does not deliver: it hands fires to the workers of webhook routes, and
 // leaves those of NATS routes to their subscribers.
 //
-// Each file is in one room:
+// The packages below are its lower floors, in this order: wire (names, and what is
+// stored), and then this one. Each file here is in one room:
 //
 //   - the store: store.go, config.go, setup.go, beside.go, assets.go, maxbytes.go,
 //     makeroom.go, spare.go, notready.go, pause.go
@@ -18,8 +19,6 @@
 //     history.go, assetdocs.go, auditkeys.go, auditrecords.go, inboxfields.go,
 //     inboxmend.go, inboxaudit.go, floors.go, removed.go, refire.go,
 //     overwrite.go
-//   - names and records: names.go, prefix.go, escape.go, headernames.go, headers.go,
-//     arming.go, record.go, firemessage.go
 //   - writing: writer.go, writeanswer.go, put.go, asker.go, committer.go, committers.go,
 //     health.go, probe.go
 //   - reading: get.go, limit.go, reads.go, turns.go, reader.go, readbare.go,

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"belfry/internal/loglimit"
+	"belfry/streams/wire"
 )
 
 // The routine for doubt, which is the routine for taking over: a new fence, a
@@ -92,7 +93,7 @@ func (t *timer) doubt(ctx context.Context, why string) {
 // of our own, or that of another owner.
 func (t *timer) refused(ctx context.Context, ten tenure) bool {
 	// All fires of a batch ask the same.
-	why, _, _ := t.asking.Do(formatUint(ten.fence), func() (any, error) { return t.whyRefused(ctx, ten.fence), nil })
+	why, _, _ := t.asking.Do(wire.FormatUint(ten.fence), func() (any, error) { return t.whyRefused(ctx, ten.fence), nil })
 	switch why {
 	case forFence:
 		select {

@@ -4,6 +4,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
+	"belfry/streams/wire"
 )
 
 // The names without a prefix, as most tests use them.
@@ -13,37 +14,32 @@ const (
 )
 
 var (
-	jobSubject   = Names("").jobSubject
-	jobsPrefix   = Names("").jobsPrefix
-	fenceSubject = Names("").fenceSubject
-	probeSubject = Names("").probeSubject
-	encodeFire   = Names("").encodeFire
-
-	EncodeDead = Names("").encodeDead
+	jobSubject   = wire.Names("").JobSubject
+	jobsPrefix   = wire.Names("").JobsPrefix
+	fenceSubject = wire.Names("").FenceSubject
+	probeSubject = wire.Names("").ProbeSubject
+	encodeFire   = wire.Names("").EncodeFire
 )
 
 // Assets are the streams of a store with these names.
-func Assets(n Names, partitions int) []jetstream.StreamConfig {
+func Assets(n wire.Names, partitions int) []jetstream.StreamConfig {
 	return (&Store{cfg: Config{Names: n}.withDefaults()}).assets(partitions)
 }
 
-// StreamOf names the stream of a subject.
-func StreamOf(n Names, subject string) string { return n.streamOf(subject) }
-
 // RoundTrip takes a key through each kind of subject that it is read back from.
-func RoundTrip(n Names, k job.Key) (back []job.Key) {
-	if p, ok := n.parseJobsStream(n.jobsStream(7)); !ok || p != 7 {
+func RoundTrip(n wire.Names, k job.Key) (back []job.Key) {
+	if p, ok := n.ParseJobsStream(n.JobsStream(7)); !ok || p != 7 {
 		return nil
 	}
 	for _, read := range []func() (job.Key, error){
-		func() (job.Key, error) { return n.parseJobSubject(7, n.jobSubject(7, k)) },
-		func() (job.Key, error) { return n.parseAttemptSubject(n.attemptSubject(k)) },
+		func() (job.Key, error) { return n.ParseJobSubject(7, n.JobSubject(7, k)) },
+		func() (job.Key, error) { return n.ParseAttemptSubject(n.AttemptSubject(k)) },
 		func() (job.Key, error) {
-			r, err := n.parseRouteSubject(n.routeSubject(job.RouteKey{DB: k.DB, ID: k.ID}))
+			r, err := n.ParseRouteSubject(n.RouteSubject(job.RouteKey{DB: k.DB, ID: k.ID}))
 			return job.Key{DB: r.DB, Collection: k.Collection, ID: r.ID}, err
 		},
 		func() (job.Key, error) {
-			return job.Key{DB: k.DB, Collection: k.Collection, ID: n.parseTokenSubject(n.tokenSubject(k.ID))}, nil
+			return job.Key{DB: k.DB, Collection: k.Collection, ID: n.ParseTokenSubject(n.TokenSubject(k.ID))}, nil
 		},
 	} {
 		k, err := read()
@@ -56,6 +52,6 @@ func RoundTrip(n Names, k job.Key) (back []job.Key) {
 }
 
 // EncodeManifest is the manifest of a store with these names.
-func EncodeManifest(n Names) ([]byte, error) {
+func EncodeManifest(n wire.Names) ([]byte, error) {
 	return manifest{Prefix: string(n), Made: []string{n.FiresStream()}}.encode()
 }

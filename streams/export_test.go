@@ -10,20 +10,15 @@ import (
 
 	"belfry/internal/job"
 	"belfry/internal/metrics"
+	"belfry/streams/wire"
 )
 
 // Names for the tests outside the package.
 var (
-	JobKey        = jobKey
-	ParseJobKey   = parseJobKey
-	InboxConsumer = inboxConsumer
-	PartitionOf   = partitionOf
-	EncodeRecord  = encodeRecord
-	DecodeRecord  = decodeRecord
-	EncodeFire    = encodeFire
-	DecodeFire    = decodeFire
-	Balance       = balance
-	KeepAt        = keepAt
+	EncodeFire = encodeFire
+
+	Balance = balance
+	KeepAt  = keepAt
 )
 
 // Advisory reads an advisory, and why its fire is buried.
@@ -323,25 +318,21 @@ func (s *Store) ReadJobsFor(d time.Duration) { s.jobs.readTime = d }
 
 // Leased reports whether a lease of the partition was seen.
 func (s *Store) Leased(partition int) bool {
-	return *s.leases.revision(leaseKey(partition)) > 0
+	return *s.leases.revision(wire.LeaseKey(partition)) > 0
 }
 
 // Waiting is waiting.
 var Waiting = waiting
 
 // Names for the tests of what comes from outside.
-var (
-	ParseLeaseKey   = parseLeaseKey
-	ParseRouteToken = parseRouteToken
-	DecodeDead      = decodeDead
-)
+var ()
 
 // ReadAnswer reads a message in each way that an answer of JetStream is read.
 func ReadAnswer(m *nats.Msg) {
 	if s, found, err := replicaAnswer(m); err == nil && found {
-		_, _, _ = decodeHeaders(job.Key{}, s.Seq, s.Header)
-		_, _ = parseRestoreTag(s.Header)
-		_ = isMarker(s.Header)
+		_, _, _ = wire.DecodeHeaders(job.Key{}, s.Seq, s.Header)
+		_, _ = wire.ParseRestoreTag(s.Header)
+		_ = wire.IsMarker(s.Header)
 	}
 	_, _ = pullStatus(m)
 	_, _ = handover(m)

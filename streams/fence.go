@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"belfry/internal/loglimit"
+	"belfry/streams/wire"
 )
 
 // own takes the partition: first the fence, then the mark. It goes on until it
@@ -38,25 +39,25 @@ func (t *timer) tryOwn(ctx context.Context) (ten tenure, err error) {
 	}
 	// A second mark after a lost answer does no harm: the last one counts.
 	ten.mark, err = t.w.send(ctx, &nats.Msg{
-		Subject: t.cfg.Names.markSubject(t.partition),
-		Header:  nats.Header{hdrEpoch: {formatUint(ten.fence)}},
+		Subject: t.cfg.Names.MarkSubject(t.partition),
+		Header:  nats.Header{wire.HeaderEpoch: {wire.FormatUint(ten.fence)}},
 	})
 	return ten, err
 }
 
 func (t *timer) takeFence(ctx context.Context) (uint64, error) {
 	op := rand.Text()
-	last, _, err := t.w.lastOnLeader(ctx, t.cfg.Names.FiresStream(), t.cfg.Names.fenceSubject(t.partition))
+	last, _, err := t.w.lastOnLeader(ctx, t.cfg.Names.FiresStream(), t.cfg.Names.FenceSubject(t.partition))
 	if err != nil {
 		return 0, err
 	}
 	seq, err := t.w.send(ctx, &nats.Msg{
-		Subject: t.cfg.Names.fenceSubject(t.partition),
+		Subject: t.cfg.Names.FenceSubject(t.partition),
 		Header: nats.Header{
-			hdrOp:               {op},
-			hdrExpectSubjectSeq: {formatUint(last.Seq)},
-			hdrRollup:           {"sub"},
-			hdrTTL:              {"never"},
+			wire.HeaderOp:               {op},
+			wire.HeaderExpectSubjectSeq: {wire.FormatUint(last.Seq)},
+			wire.HeaderRollup:           {"sub"},
+			wire.HeaderTTL:              {"never"},
 		},
 	})
 	if err == nil {
@@ -66,8 +67,8 @@ func (t *timer) takeFence(ctx context.Context) (uint64, error) {
 		return seq, err
 	}
 	t.fences.noAnswer()
-	last, found, readErr := t.w.lastOnLeader(ctx, t.cfg.Names.FiresStream(), t.cfg.Names.fenceSubject(t.partition))
-	if readErr == nil && found && last.Header.Get(hdrOp) == op {
+	last, found, readErr := t.w.lastOnLeader(ctx, t.cfg.Names.FiresStream(), t.cfg.Names.FenceSubject(t.partition))
+	if readErr == nil && found && last.Header.Get(wire.HeaderOp) == op {
 		t.fences.note(last.Seq)
 		return last.Seq, nil
 	}
@@ -97,7 +98,7 @@ const (
 // once, by what it last knew, while the new one is about to store it. So only
 // a newer fence is a reason that can be believed.
 func (t *timer) whyRefused(ctx context.Context, fence uint64) refusal {
-	last, found, err := t.w.lastOnLeader(ctx, t.cfg.Names.FiresStream(), t.cfg.Names.fenceSubject(t.partition))
+	last, found, err := t.w.lastOnLeader(ctx, t.cfg.Names.FiresStream(), t.cfg.Names.FenceSubject(t.partition))
 	switch {
 	case err != nil || !found:
 		return forUnknown

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"belfry/internal/job"
+	"belfry/streams/wire"
 )
 
 // claimPatience is how long a claim is tried before its outcome counts as
@@ -172,12 +173,12 @@ func (t *timer) published(ctx context.Context, claim job.Record, ten tenure, rou
 	return false
 }
 
-// fireMessage makes the fire of a claim, for the server to take while the fence
+// wire.FireMessage makes the fire of a claim, for the server to take while the fence
 // stands.
 func (t *timer) fireMessage(claim job.Record, ten tenure) *nats.Msg {
-	m := t.cfg.Names.encodeFire(claim, t.now())
-	m.Header[hdrExpectSubjectSeq] = []string{formatUint(ten.fence)}
-	m.Header[hdrExpectSubject] = []string{t.cfg.Names.fenceSubject(t.partition)}
+	m := t.cfg.Names.EncodeFire(claim, t.now())
+	m.Header[wire.HeaderExpectSubjectSeq] = []string{wire.FormatUint(ten.fence)}
+	m.Header[wire.HeaderExpectSubject] = []string{t.cfg.Names.FenceSubject(t.partition)}
 	return m
 }
 

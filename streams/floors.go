@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
+	"belfry/streams/wire"
 )
 
 // floors are the ack floors of the routes' consumers as they were last seen: the
@@ -120,7 +121,7 @@ func (f *floors) load(ctx context.Context) error {
 func (f *floors) keepOnly(there map[string]*jetstream.ConsumerInfo, routes []job.Route) {
 	names := map[string]bool{buryFloor: true}
 	for _, r := range routes {
-		names[inboxConsumer(r.RouteKey)] = true
+		names[wire.InboxConsumer(r.RouteKey)] = true
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -129,8 +130,8 @@ func (f *floors) keepOnly(there map[string]*jetstream.ConsumerInfo, routes []job
 
 // read returns what a key holds; a value that is none is nothing.
 func (f *floors) read(ctx context.Context, key int) (savedFloors, error) {
-	m, found, err := f.w.lastOnLeader(ctx, f.w.names.belfryStream(), f.w.names.belfrySubject(floorKey(key)))
-	if err != nil || !found || isMarker(m.Header) {
+	m, found, err := f.w.lastOnLeader(ctx, f.w.names.BelfryStream(), f.w.names.BelfrySubject(wire.FloorKey(key)))
+	if err != nil || !found || wire.IsMarker(m.Header) {
 		return savedFloors{}, err
 	}
 	var kept savedFloors
@@ -156,7 +157,7 @@ func (f *floors) save(ctx context.Context) error {
 		if same {
 			continue
 		}
-		if _, err := f.w.send(ctx, &nats.Msg{Subject: f.w.names.belfrySubject(floorKey(key)), Header: nats.Header{}, Data: data}); err != nil {
+		if _, err := f.w.send(ctx, &nats.Msg{Subject: f.w.names.BelfrySubject(wire.FloorKey(key)), Header: nats.Header{}, Data: data}); err != nil {
 			return err
 		}
 		f.mu.Lock()

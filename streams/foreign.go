@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"belfry/streams/wire"
 	"context"
 	"errors"
 	"fmt"
@@ -17,7 +18,7 @@ var ErrForeign = errors.New("streams that are not Belfry's are in the way")
 // isBelfrys reports whether Belfry made a stream: its metadata says so, or, as for
 // all of older versions, its description.
 func isBelfrys(is jetstream.StreamConfig) bool {
-	return is.Metadata[metaAsset] == is.Name || strings.HasPrefix(is.Description, ourDescription)
+	return is.Metadata[wire.MetadataAsset] == is.Name || strings.HasPrefix(is.Description, wire.OurDescription)
 }
 
 // refuseForeign looks for streams of others that have a name or a subject of
@@ -34,7 +35,7 @@ func (s *Store) refuseForeign(ctx context.Context) error {
 		}
 		return err == nil && !isBelfrys(stream.CachedInfo().Config), err
 	}
-	is, err := foreign(s.cfg.Names.belfryStream())
+	is, err := foreign(s.cfg.Names.BelfryStream())
 	if err != nil {
 		return fmt.Errorf("couldn't look for streams of others: %w", err)
 	}
@@ -75,7 +76,7 @@ func (s *Store) refuseForeign(ctx context.Context) error {
 	slices.Sort(inTheWay)
 	return fmt.Errorf("%w: %s. Nothing was changed. Remove them, or give Belfry a NATS account of its own. "+
 		"If Belfry made one of them and its description was changed, say so: nats stream edit <stream> --metadata %s=<stream>",
-		ErrForeign, strings.Join(slices.Compact(inTheWay), "; "), metaAsset)
+		ErrForeign, strings.Join(slices.Compact(inTheWay), "; "), wire.MetadataAsset)
 }
 
 // bucketOf names the bucket of a stream for people, if it is one's.

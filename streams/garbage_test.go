@@ -13,6 +13,7 @@ import (
 	"belfry/internal/job"
 	"belfry/internal/metrics/metricstest"
 	"belfry/streams"
+	"belfry/streams/wire"
 )
 
 // put writes a key of a bucket as an operator would.
@@ -154,7 +155,7 @@ func TestGarbageUnderAJobsKey(t *testing.T) {
 	f.run()
 	f.route("r", job.NATS)
 	j := newJob("a", "r", time.Now().Add(time.Hour))
-	key := streams.JobKey(j.Key)
+	key := wire.JobKey(j.Key)
 	garbage := func() {
 		t.Helper()
 		f.put("jobs_0", key, "garbage")

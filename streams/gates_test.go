@@ -9,6 +9,7 @@ import (
 	"belfry/internal/job"
 	"belfry/internal/metrics/metricstest"
 	"belfry/streams"
+	"belfry/streams/wire"
 )
 
 // While a route is paused its jobs stay as they are, can be cancelled, and fire
@@ -50,7 +51,7 @@ func TestPause(t *testing.T) {
 			eventually(t, "what waited fires", func() bool { return len(f.messages("FIRES", "fires.>")) == n })
 			var got, want []string
 			for _, m := range f.messages("FIRES", "fires.db.r") {
-				fire, err := streams.DecodeFire(m.Headers(), m.Data(), 1, time.Time{})
+				fire, err := wire.DecodeFire(m.Headers(), m.Data(), 1, time.Time{})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -117,7 +118,7 @@ func TestRateLimitOfNATSRoute(t *testing.T) {
 		t.Fatalf("%d fires, want %d", len(fires), n)
 	}
 	for i, msg := range fires {
-		fire, err := streams.DecodeFire(msg.Headers(), msg.Data(), 1, time.Time{})
+		fire, err := wire.DecodeFire(msg.Headers(), msg.Data(), 1, time.Time{})
 		if err != nil || fire.Key.ID != fmt.Sprint(i) && i > 0 { // the first was there before the others
 			t.Errorf("fire %d is of job %s (%v)", i, fire.Key.ID, err)
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
+	"belfry/streams/wire"
 )
 
 // stored is a message as its stream has it.
@@ -71,7 +72,7 @@ func (w *writer) askLeader(ctx context.Context, stream string, query map[string]
 	if err != nil {
 		return stored{}, false, err
 	}
-	answer, err := w.request(ctx, &nats.Msg{Subject: leaderGet(stream), Data: ask})
+	answer, err := w.request(ctx, &nats.Msg{Subject: wire.LeaderGet(stream), Data: ask})
 	if err != nil {
 		return stored{}, false, fmt.Errorf("%w: couldn't read from the leader of %s: %v", job.ErrUnavailable, stream, err)
 	}
@@ -128,7 +129,7 @@ func leaderAnswer(stream string, answer []byte) (*stored, error) {
 // lastOnReplica returns the newest message on subject as any replica has it,
 // which is cheaper than asking the leader and may be behind it.
 func (w *writer) lastOnReplica(ctx context.Context, stream, subject string) (stored, bool, error) {
-	return w.askReplica(ctx, &nats.Msg{Subject: replicaGet(stream) + "." + subject})
+	return w.askReplica(ctx, &nats.Msg{Subject: wire.ReplicaGet(stream) + "." + subject})
 }
 
 // seqOnReplica returns the message at seq as any replica has it.
@@ -138,19 +139,19 @@ func (w *writer) seqOnReplica(ctx context.Context, stream string, seq uint64) (s
 
 // askSeq is the question for the message at seq that any replica answers.
 func askSeq(stream string, seq uint64) *nats.Msg {
-	return &nats.Msg{Subject: replicaGet(stream), Data: []byte(`{"seq":` + formatUint(seq) + `}`)}
+	return &nats.Msg{Subject: wire.ReplicaGet(stream), Data: []byte(`{"seq":` + wire.FormatUint(seq) + `}`)}
 }
 
 // first returns the sequence of the first message on a subject and how many
 // there are.
 func (w *writer) first(ctx context.Context, stream, subject string) (seq, count uint64, err error) {
-	question := &nats.Msg{Subject: replicaGet(stream), Data: []byte(`{"seq":1,"batch":1,"next_by_subj":"` + subject + `"}`)}
+	question := &nats.Msg{Subject: wire.ReplicaGet(stream), Data: []byte(`{"seq":1,"batch":1,"next_by_subj":"` + subject + `"}`)}
 	m, found, err := w.askReplica(ctx, question)
 	switch {
 	case err != nil:
 		return 0, 0, err
 	case found:
-		left, err := strconv.ParseUint(m.Header.Get(hdrNumPending), 10, 63)
+		left, err := strconv.ParseUint(m.Header.Get(wire.HeaderNumPending), 10, 63)
 		if err != nil {
 			return 0, 0, fmt.Errorf("couldn't read how many messages are left: %w", err)
 		}

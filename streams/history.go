@@ -17,7 +17,7 @@ func (s *Store) update(ctx context.Context, is, next jetstream.StreamConfig) err
 		return err
 	}
 	quiet := is
-	quiet.Subjects = []string{s.cfg.Names.mendingSubject(is.Name)}
+	quiet.Subjects = []string{s.cfg.Names.MendingSubject(is.Name)}
 	if _, err := s.js.UpdateStream(ctx, quiet); err != nil {
 		return err
 	}

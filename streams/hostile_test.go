@@ -17,6 +17,7 @@ import (
 	"belfry/internal/logtest"
 	"belfry/internal/natstest"
 	"belfry/streams"
+	"belfry/streams/wire"
 )
 
 // hostileHeaders are headers that no server and no Belfry writes.
@@ -239,13 +240,13 @@ func (f *fixture) hostile() {
 // Only a lease of a partition that there is is one, written in its one form.
 func TestLeaseKeys(t *testing.T) {
 	for key, want := range map[string]int{"lease.0": 0, "lease.1": 1} {
-		if got, ok := streams.ParseLeaseKey(key, 2); !ok || got != want {
+		if got, ok := wire.ParseLeaseKey(key, 2); !ok || got != want {
 			t.Errorf("%s is the lease of %d, %v; want %d", key, got, ok, want)
 		}
 	}
 	for _, key := range []string{"", "0", "lease", "lease.", "lease.-1", "lease.-0", "lease.+1", "lease.01", "lease.2", "lease.x", "lease.1.1", "node.1",
 		fmt.Sprint("lease.", math.MinInt64), fmt.Sprint("lease.", uint64(math.MaxUint64))} {
-		if got, ok := streams.ParseLeaseKey(key, 2); ok {
+		if got, ok := wire.ParseLeaseKey(key, 2); ok {
 			t.Errorf("%s is the lease of %d, want that it is none", key, got)
 		}
 	}
@@ -258,13 +259,13 @@ func FuzzKeys(f *testing.F) {
 		f.Add(key)
 	}
 	f.Fuzz(func(t *testing.T, key string) {
-		if p, ok := streams.ParseLeaseKey(key, 50); ok && (p < 0 || p >= 50) {
+		if p, ok := wire.ParseLeaseKey(key, 50); ok && (p < 0 || p >= 50) {
 			t.Errorf("%q is the lease of %d", key, p)
 		}
-		if k, err := streams.ParseJobKey(key); err == nil && k.Check() != nil {
+		if k, err := wire.ParseJobKey(key); err == nil && k.Check() != nil {
 			t.Errorf("%q is the job %v", key, k)
 		}
-		if k, err := streams.ParseRouteToken(key); err == nil && k.Check() != nil {
+		if k, err := wire.ParseRouteToken(key); err == nil && k.Check() != nil {
 			t.Errorf("%q is the route %v", key, k)
 		}
 	})
@@ -287,7 +288,7 @@ func FuzzDecodeDead(f *testing.F) {
 		f.Add(natstest.FormatHeader(h), []byte("{}"))
 	}
 	f.Fuzz(func(t *testing.T, headers string, data []byte) {
-		if l, err := streams.DecodeDead(natstest.ParseHeader(headers), data, 1, time.Time{}); err == nil && l.Key.Check() != nil {
+		if l, err := wire.DecodeDead(natstest.ParseHeader(headers), data, 1, time.Time{}); err == nil && l.Key.Check() != nil {
 			t.Errorf("%q is read as %+v", headers, l)
 		}
 	})
@@ -302,7 +303,7 @@ func TestStoredStatusIsNoAnswer(t *testing.T) {
 	for _, status := range []string{"503", "404", "409", "x"} {
 		j := newJob("with-"+status, "native", time.Now().Add(time.Hour))
 		value := fmt.Sprintf(`{"id":%q,"trigger_time":%d,"meta":1,"route":"native"}`, j.ID, j.Trigger)
-		m := &nats.Msg{Subject: "$KV.jobs_0." + streams.JobKey(j.Key), Header: nats.Header{"Status": {status}}, Data: []byte(value)}
+		m := &nats.Msg{Subject: "$KV.jobs_0." + wire.JobKey(j.Key), Header: nats.Header{"Status": {status}}, Data: []byte(value)}
 		if _, err := f.js.PublishMsg(t.Context(), m); err != nil {
 			t.Fatal(err)
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"belfry/internal/job"
+	"belfry/streams/wire"
 )
 
 // Idle is why a partition that this node is to fire is not fired by it. [Idles] has
@@ -148,7 +149,7 @@ func (l *leases) ready() error {
 
 // unleased says why a partition is not ours while no other node is alive; l.mu is held.
 func (l *leases) unleased(p int) string {
-	key := leaseKey(p)
+	key := wire.LeaseKey(p)
 	s, seen := l.seen[key]
 	switch ago := time.Since(s.at); {
 	case l.s.timers[p].replaced.Load():
@@ -163,7 +164,7 @@ func (l *leases) unleased(p int) string {
 
 // tried takes in the answer to a write of a lease.
 func (l *leases) tried(key string, err error) {
-	p, is := parseLeaseKey(key, l.s.partitions)
+	p, is := wire.ParseLeaseKey(key, l.s.partitions)
 	if !is {
 		return
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
+	"belfry/streams/wire"
 )
 
 // auditConsumers compares the consumers of all routes with what they should be,
@@ -43,7 +44,7 @@ func (s *Store) auditConsumers(ctx context.Context) error {
 	}
 	routes := s.routes.cache.all()
 	for _, r := range routes {
-		info := there[inboxConsumer(r.RouteKey)]
+		info := there[wire.InboxConsumer(r.RouteKey)]
 		if info != nil && in.fits(info.Config, r) {
 			in.saw(info)
 			s.report(consumerAsset(s.cfg.Names, r.RouteKey), "")
@@ -80,7 +81,7 @@ func (s *Store) auditNames(ctx context.Context) error {
 		return err
 	}
 	for _, r := range s.routes.cache.all() {
-		name := inboxConsumer(r.RouteKey)
+		name := wire.InboxConsumer(r.RouteKey)
 		if !there[name] && !folders[strings.ToLower(name)] { // in the folder of another none is made
 			return s.auditConsumers(ctx)
 		}
@@ -107,7 +108,7 @@ func (s *Store) mendConsumer(ctx context.Context, k job.RouteKey) {
 		errors.Is(err, job.ErrCaseOnly): // the start has told of those
 		s.report(consumerAsset(s.cfg.Names, k), "")
 	default:
-		s.report(consumerAsset(s.cfg.Names, k), fmt.Sprintf("the consumer %s of %s: %v", inboxConsumer(k), s.cfg.Names.FiresStream(), err))
+		s.report(consumerAsset(s.cfg.Names, k), fmt.Sprintf("the consumer %s of %s: %v", wire.InboxConsumer(k), s.cfg.Names.FiresStream(), err))
 	}
 }
 
@@ -124,30 +125,32 @@ func (s *Store) forgetConsumers(routes []job.Route) {
 	}
 }
 
-func consumerAsset(n Names, k job.RouteKey) string { return n.FiresStream() + " " + inboxConsumer(k) }
+func consumerAsset(n wire.Names, k job.RouteKey) string {
+	return n.FiresStream() + " " + wire.InboxConsumer(k)
+}
 
-// buryFloor is the name that the floor of [buryConsumer] is kept under.
-const buryFloor = "ADVISORIES." + buryConsumer
+// buryFloor is the name that the floor of [wire.BuryConsumer] is kept under.
+const buryFloor = "ADVISORIES." + wire.BuryConsumer
 
 // buryInbox makes the consumer that reads advisories, unless it is there as it
 // should be. One that was removed goes on where it was last seen.
 func (s *Store) buryInbox(ctx context.Context) (jetstream.Consumer, error) {
-	want := jetstream.ConsumerConfig{Durable: buryConsumer, AckPolicy: jetstream.AckExplicitPolicy, AckWait: 30 * time.Second, MaxDeliver: -1}
-	c, err := s.js.Consumer(ctx, s.cfg.Names.advisoryStream(), buryConsumer)
+	want := jetstream.ConsumerConfig{Durable: wire.BuryConsumer, AckPolicy: jetstream.AckExplicitPolicy, AckWait: 30 * time.Second, MaxDeliver: -1}
+	c, err := s.js.Consumer(ctx, s.cfg.Names.AdvisoryStream(), wire.BuryConsumer)
 	if err == nil {
 		wrong := inboxDifferences(c.CachedInfo().Config, want)
 		if len(wrong) == 0 {
 			return c, nil
 		}
-		s.cfg.Log.Warn("the consumer of a stream was not as it should be; it is again", "stream", s.cfg.Names.advisoryStream(), "consumer", buryConsumer, "settings", namesOf(wrong))
+		s.cfg.Log.Warn("the consumer of a stream was not as it should be; it is again", "stream", s.cfg.Names.AdvisoryStream(), "consumer", wire.BuryConsumer, "settings", namesOf(wrong))
 		s.inboxes.floors.note(buryFloor, floor{Acked: c.CachedInfo().AckFloor.Stream, Made: c.CachedInfo().Created})
-		if err := s.js.DeleteConsumer(ctx, s.cfg.Names.advisoryStream(), buryConsumer); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+		if err := s.js.DeleteConsumer(ctx, s.cfg.Names.AdvisoryStream(), wire.BuryConsumer); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 			return nil, err
 		}
 	} else if !errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return nil, err
 	}
-	stream, err := s.js.Stream(ctx, s.cfg.Names.advisoryStream())
+	stream, err := s.js.Stream(ctx, s.cfg.Names.AdvisoryStream())
 	if err != nil {
 		return nil, err
 	}

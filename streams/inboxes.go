@@ -14,6 +14,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/internal/panics"
+	"belfry/streams/wire"
 )
 
 // Inboxes are the durable consumers of the routes, one each, on the route's
@@ -53,7 +54,7 @@ func newInboxes(by access, cfg Config) *Inboxes {
 
 // Subscription names what a plain NATS client needs to read the inbox.
 func (in *Inboxes) subscription(k job.RouteKey) job.Subscription {
-	return job.Subscription{Stream: in.cfg.Names.FiresStream(), Subject: in.cfg.Names.fireSubject(k), Consumer: inboxConsumer(k), APIPrefix: in.cfg.SubscriberAPI}
+	return job.Subscription{Stream: in.cfg.Names.FiresStream(), Subject: in.cfg.Names.FireSubject(k), Consumer: wire.InboxConsumer(k), APIPrefix: in.cfg.SubscriberAPI}
 }
 
 // workerAckWait is how long a worker may be silent about a fire before it is
@@ -62,11 +63,11 @@ const workerAckWait = 3 * time.Second
 
 func (in *Inboxes) config(r job.Route) jetstream.ConsumerConfig {
 	cfg := jetstream.ConsumerConfig{
-		Durable:       inboxConsumer(r.RouteKey),
-		FilterSubject: in.cfg.Names.fireSubject(r.RouteKey),
+		Durable:       wire.InboxConsumer(r.RouteKey),
+		FilterSubject: in.cfg.Names.FireSubject(r.RouteKey),
 		DeliverPolicy: jetstream.DeliverNewPolicy,
 		AckPolicy:     jetstream.AckExplicitPolicy,
-		Metadata:      map[string]string{metaDB: r.DB, metaRoute: r.ID, metaType: string(r.Type)},
+		Metadata:      map[string]string{wire.MetadataDB: r.DB, wire.MetadataRoute: r.ID, wire.MetadataType: string(r.Type)},
 	}
 	if r.Type == job.NATS {
 		cfg.MaxRequestExpires = in.cfg.MaxPullWait
@@ -103,7 +104,7 @@ func (in *Inboxes) fetch(ctx context.Context, k job.RouteKey, max, bytes int, wa
 	if err != nil {
 		return unavailable("couldn't fetch from the inbox of the route", err)
 	}
-	err = p.pull(ctx, in.cfg.Names.FiresStream(), inboxConsumer(k), max, bytes, wait, func(m *nats.Msg) {
+	err = p.pull(ctx, in.cfg.Names.FiresStream(), wire.InboxConsumer(k), max, bytes, wait, func(m *nats.Msg) {
 		defer panics.Recover(in.cfg.Log, "a message of an inbox", in.cfg.Metrics.Panicked)
 		h, err := handover(m)
 		if err != nil {
@@ -157,7 +158,7 @@ func handover(m *nats.Msg) (job.Handover, error) {
 	if err != nil {
 		return job.Handover{}, err
 	}
-	f, err := decodeFire(m.Header, m.Data, meta.Sequence.Stream, meta.Timestamp)
+	f, err := wire.DecodeFire(m.Header, m.Data, meta.Sequence.Stream, meta.Timestamp)
 	f.Times = int(meta.NumDelivered)
 	return job.Handover{
 		Fire:   f,
@@ -169,7 +170,7 @@ func handover(m *nats.Msg) (job.Handover, error) {
 // Settled reports whether nothing is left in the inbox, neither waiting nor
 // unacked. One that is gone is settled.
 func (in *Inboxes) Settled(ctx context.Context, k job.RouteKey) (bool, error) {
-	c, err := in.js.Consumer(ctx, in.cfg.Names.FiresStream(), inboxConsumer(k))
+	c, err := in.js.Consumer(ctx, in.cfg.Names.FiresStream(), wire.InboxConsumer(k))
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return true, nil
 	}
@@ -192,13 +193,13 @@ func (in *Inboxes) Remove(ctx context.Context, k job.RouteKey) error {
 			return err
 		}
 		in.large.Delete(k)
-		c, err := in.js.Consumer(ctx, in.cfg.Names.FiresStream(), inboxConsumer(k))
+		c, err := in.js.Consumer(ctx, in.cfg.Names.FiresStream(), wire.InboxConsumer(k))
 		if errors.Is(err, jetstream.ErrConsumerNotFound) {
 			return nil
 		}
 		if err == nil {
 			in.saw(c.CachedInfo())
-			err = in.js.DeleteConsumer(ctx, in.cfg.Names.FiresStream(), inboxConsumer(k))
+			err = in.js.DeleteConsumer(ctx, in.cfg.Names.FiresStream(), wire.InboxConsumer(k))
 		}
 		if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 			return unavailable("couldn't delete the inbox of the route", err)
@@ -209,7 +210,7 @@ func (in *Inboxes) Remove(ctx context.Context, k job.RouteKey) error {
 		case !errors.Is(err, job.ErrRouteNotFound):
 			return err
 		}
-		in.floors.forget(inboxConsumer(k))
+		in.floors.forget(wire.InboxConsumer(k))
 		return nil
 	})
 }
@@ -231,12 +232,12 @@ func (in *Inboxes) list(ctx context.Context) ([]foundInbox, error) {
 	names := stream.ListConsumers(ctx)
 	for info := range names.Info() {
 		m := info.Config.Metadata
-		if m[metaType] == "" {
+		if m[wire.MetadataType] == "" {
 			continue // somebody else's
 		}
-		k := job.RouteKey{DB: m[metaDB], ID: m[metaRoute]}
+		k := job.RouteKey{DB: m[wire.MetadataDB], ID: m[wire.MetadataRoute]}
 		unacked := info.NumAckPending > 0
-		box := job.Inbox{RouteKey: k, Type: job.RouteType(m[metaType]), Waiting: info.NumPending > 0 || unacked}
+		box := job.Inbox{RouteKey: k, Type: job.RouteType(m[wire.MetadataType]), Waiting: info.NumPending > 0 || unacked}
 		all = append(all, foundInbox{box, info.Config, unacked})
 	}
 	if err := names.Err(); err != nil {
@@ -257,7 +258,7 @@ func (in *Inboxes) handOutAgain(ctx context.Context) error {
 		if box.Type != job.REST || !box.unacked {
 			continue
 		}
-		if _, err := in.js.ResetConsumer(ctx, in.cfg.Names.FiresStream(), inboxConsumer(box.RouteKey)); err != nil {
+		if _, err := in.js.ResetConsumer(ctx, in.cfg.Names.FiresStream(), wire.InboxConsumer(box.RouteKey)); err != nil {
 			return unavailable("couldn't reset the inbox of a route", err)
 		}
 	}
@@ -273,7 +274,7 @@ func (in *Inboxes) limitPulls(ctx context.Context) error {
 	var behind []jetstream.ConsumerConfig
 	consumers := stream.ListConsumers(ctx)
 	for info := range consumers.Info() {
-		if info.Config.Metadata[metaType] == string(job.NATS) && info.Config.MaxRequestExpires != in.cfg.MaxPullWait {
+		if info.Config.Metadata[wire.MetadataType] == string(job.NATS) && info.Config.MaxRequestExpires != in.cfg.MaxPullWait {
 			behind = append(behind, info.Config)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
+	"belfry/streams/wire"
 )
 
 // inboxField is one setting of a route's consumer that must be as Belfry has it.
@@ -66,7 +67,7 @@ var inboxFields = []inboxField{
 	{
 		name: "max_expires",
 		differs: func(is, want *jetstream.ConsumerConfig) bool {
-			if want.MaxRequestExpires == 0 && want.Metadata[metaType] == string(job.NATS) {
+			if want.MaxRequestExpires == 0 && want.Metadata[wire.MetadataType] == string(job.NATS) {
 				return false // the operator's; see MaxPullWait
 			}
 			return is.MaxRequestExpires != want.MaxRequestExpires
@@ -93,7 +94,7 @@ var inboxFields = []inboxField{
 	{
 		name: "metadata",
 		differs: func(is, want *jetstream.ConsumerConfig) bool {
-			return slices.ContainsFunc([]string{metaDB, metaRoute, metaType}, func(key string) bool { return is.Metadata[key] != want.Metadata[key] })
+			return slices.ContainsFunc([]string{wire.MetadataDB, wire.MetadataRoute, wire.MetadataType}, func(key string) bool { return is.Metadata[key] != want.Metadata[key] })
 		},
 		set: func(to, from *jetstream.ConsumerConfig) {
 			all := maps.Clone(to.Metadata)
@@ -119,7 +120,7 @@ func inboxDifferences(is, want jetstream.ConsumerConfig) []inboxField {
 
 // fits reports whether a consumer is as the route's inbox is to be.
 func (in *Inboxes) fits(is jetstream.ConsumerConfig, r job.Route) bool {
-	return is.Metadata[metaType] == string(r.Type) && len(inboxDifferences(is, in.config(r))) == 0
+	return is.Metadata[wire.MetadataType] == string(r.Type) && len(inboxDifferences(is, in.config(r))) == 0
 }
 
 func namesOf(fields []inboxField) string {

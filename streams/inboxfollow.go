@@ -8,6 +8,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/internal/loglimit"
+	"belfry/streams/wire"
 )
 
 // Follow calls visit for each inbox there is, now and whenever its route is
@@ -69,9 +70,9 @@ func (in *Inboxes) leftBehind(ctx context.Context) (map[job.RouteKey]foundInbox,
 
 // find returns the inbox of a route that may be gone.
 func (in *Inboxes) find(ctx context.Context, k job.RouteKey) (job.Inbox, error) {
-	c, err := in.js.Consumer(ctx, in.cfg.Names.FiresStream(), inboxConsumer(k))
+	c, err := in.js.Consumer(ctx, in.cfg.Names.FiresStream(), wire.InboxConsumer(k))
 	if err != nil {
 		return job.Inbox{}, unavailable("couldn't find the inbox of the route", err)
 	}
-	return job.Inbox{RouteKey: k, Type: job.RouteType(c.CachedInfo().Config.Metadata[metaType])}, nil
+	return job.Inbox{RouteKey: k, Type: job.RouteType(c.CachedInfo().Config.Metadata[wire.MetadataType])}, nil
 }

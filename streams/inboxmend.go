@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
+	"belfry/streams/wire"
 )
 
 // newInbox and hadInbox say of a route whether it had an inbox before. A new one
@@ -47,7 +48,7 @@ func (in *Inboxes) mend(ctx context.Context, r job.Route, isNew bool, level slog
 		return unavailable("couldn't make the inbox of the route", err)
 	}
 	is := c.CachedInfo()
-	typ, said := job.RouteType(is.Config.Metadata[metaType]), is.Config.Metadata[metaType] != ""
+	typ, said := job.RouteType(is.Config.Metadata[wire.MetadataType]), is.Config.Metadata[wire.MetadataType] != ""
 	if said && typ != r.Type {
 		return fmt.Errorf("%w: the deleted route %q of type %s is still being cleared; try again in a minute", job.ErrRouteClearing, r.ID, typ)
 	}

@@ -8,6 +8,7 @@ import (
 	"belfry/internal/job"
 	"belfry/internal/room"
 	"belfry/streams"
+	"belfry/streams/wire"
 )
 
 // A deleted route that had large fires leaves nothing behind, whichever node removes its
@@ -33,7 +34,7 @@ func TestDeletedRouteWithLargeFiresIsForgotten(t *testing.T) {
 			t.Fatal(err)
 		}
 		if removed != "by this node" {
-			if err := f.js.DeleteConsumer(t.Context(), streams.FiresStream, streams.InboxConsumer(r.RouteKey)); err != nil {
+			if err := f.js.DeleteConsumer(t.Context(), streams.FiresStream, wire.InboxConsumer(r.RouteKey)); err != nil {
 				t.Fatal(err)
 			}
 		}

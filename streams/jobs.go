@@ -13,6 +13,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/internal/room"
+	"belfry/streams/wire"
 )
 
 // Jobs are the records of all jobs, one key each. What it answered is stored;
@@ -40,34 +41,34 @@ func (s *Jobs) read(ctx context.Context, k job.Key) (r job.Record, found bool, e
 
 // readBy is read with a way to ask for the newest message on a subject.
 func (s *Jobs) readBy(ctx context.Context, last func(ctx context.Context, stream, subject string) (stored, bool, error), k job.Key) (r job.Record, found bool, err error) {
-	p := partitionOf(k, s.partitions)
+	p := wire.PartitionOf(k, s.partitions)
 	shrink, err := s.w.hold(ctx)
 	if err != nil {
 		return job.Record{}, false, err
 	}
-	m, found, err := last(ctx, s.cfg.Names.jobsStream(p), s.cfg.Names.jobSubject(p, k))
+	m, found, err := last(ctx, s.cfg.Names.JobsStream(p), s.cfg.Names.JobSubject(p, k))
 	shrink(len(m.Data))
 	if err != nil || !found {
 		return job.Record{}, false, err
 	}
 	r, err = s.decode(k, m.Seq, m.Header, m.Data)
 	switch {
-	case errors.Is(err, errNoRecord):
+	case errors.Is(err, wire.ErrNoRecord):
 		return r, false, nil
 	case errors.Is(err, job.ErrNotAJob):
-		return r, false, fmt.Errorf("%w; nats kv del %s %s removes it, and so does DELETE; POST and PUT replace it", err, s.cfg.Names.jobsBucket(p), jobKey(k))
+		return r, false, fmt.Errorf("%w; nats kv del %s %s removes it, and so does DELETE; POST and PUT replace it", err, s.cfg.Names.JobsBucket(p), wire.JobKey(k))
 	}
 	return r, err == nil, err
 }
 
 // write puts r over the revision expect and returns the new one.
 func (s *Jobs) write(ctx context.Context, r job.Record, expect uint64) (uint64, error) {
-	return s.w.put(ctx, partitionOf(r.Key, s.partitions), r, expect, s.cfg.HistoryTTL)
+	return s.w.put(ctx, wire.PartitionOf(r.Key, s.partitions), r, expect, s.cfg.HistoryTTL)
 }
 
 // newPut is the same write, not sent yet.
 func (s *Jobs) newPut(r job.Record, expect uint64) *put {
-	return s.w.newPut(partitionOf(r.Key, s.partitions), r, expect, s.cfg.HistoryTTL)
+	return s.w.newPut(wire.PartitionOf(r.Key, s.partitions), r, expect, s.cfg.HistoryTTL)
 }
 
 // Get returns the job as it stands now. That there is none is believed when it is
@@ -82,7 +83,7 @@ func (s *Jobs) Get(ctx context.Context, k job.Key) (job.Record, error) {
 		case again:
 			return r, notFound(k)
 		}
-		if err := quorate(ctx, s.js, s.cfg.Names.jobsStream(partitionOf(k, s.partitions))); err != nil {
+		if err := quorate(ctx, s.js, s.cfg.Names.JobsStream(wire.PartitionOf(k, s.partitions))); err != nil {
 			return r, err
 		}
 	}
@@ -194,8 +195,8 @@ func (s *Jobs) Cancel(ctx context.Context, k job.Key, expect uint64) error {
 	})
 	if errors.Is(err, job.ErrNotAJob) {
 		return s.overwrite(ctx, k, expect, func(revision uint64) error {
-			m := purgeMarker(s.cfg.Names.jobSubject(partitionOf(k, s.partitions), k), s.cfg.HistoryTTL)
-			m.Header[hdrExpectSubjectSeq] = []string{formatUint(revision)}
+			m := wire.PurgeMarker(s.cfg.Names.JobSubject(wire.PartitionOf(k, s.partitions), k), s.cfg.HistoryTTL)
+			m.Header[wire.HeaderExpectSubjectSeq] = []string{wire.FormatUint(revision)}
 			_, err := s.w.send(ctx, m)
 			return err
 		})
@@ -264,10 +265,10 @@ func notFound(k job.Key) error {
 	return fmt.Errorf("%w: %q in collection %q of db %q", job.ErrJobNotFound, k.ID, k.Collection, k.DB)
 }
 
-// decode is [decodeRecord] with the limit for the meta of a job that was put there
+// decode is [wire.DecodeRecord] with the limit for the meta of a job that was put there
 // by hand.
 func (s *Jobs) decode(k job.Key, seq uint64, h nats.Header, data []byte) (job.Record, error) {
-	r, err := decodeRecord(k, seq, h, data)
+	r, err := wire.DecodeRecord(k, seq, h, data)
 	if err == nil && r.FireID == "" && len(r.Meta) > s.cfg.MaxMeta {
 		err = fmt.Errorf("%w: its meta has %d bytes; up to %d are accepted", job.ErrNotAJob, len(r.Meta), s.cfg.MaxMeta)
 	}

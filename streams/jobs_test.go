@@ -16,6 +16,7 @@ import (
 	"belfry/internal/job"
 	"belfry/internal/waittest"
 	"belfry/streams"
+	"belfry/streams/wire"
 )
 
 func TestCreateIsSafeToRepeat(t *testing.T) {
@@ -123,7 +124,7 @@ func TestEveryIDWorks(t *testing.T) {
 			t.Errorf("no fire for %q: %v", id, err)
 			continue
 		}
-		fire, err := streams.DecodeFire(m.Headers(), m.Data(), 1, time.Time{})
+		fire, err := wire.DecodeFire(m.Headers(), m.Data(), 1, time.Time{})
 		if err != nil || fire.Key != j.Key || m.Subject() != got.Subscription.Subject {
 			t.Errorf("the fire of %q is for %q on %q: %v", j.Key, fire.Key, m.Subject(), err)
 		}
@@ -140,7 +141,7 @@ func TestNotAJobSaysHowToRemoveIt(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := kv.PutString(t.Context(), streams.JobKey(k), "hello"); err != nil {
+			if _, err := kv.PutString(t.Context(), wire.JobKey(k), "hello"); err != nil {
 				t.Fatal(err)
 			}
 		}

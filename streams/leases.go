@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"belfry/streams/wire"
 	"context"
 	"crypto/rand"
 	"hash/fnv"
@@ -97,7 +98,7 @@ func (l *leases) hasOthers() bool {
 func (l *leases) others() int {
 	n := 0
 	for key, s := range l.seen {
-		if strings.HasPrefix(key, nodePrefix) && s.node != l.node && time.Since(s.at) < leaseExpiry {
+		if strings.HasPrefix(key, wire.NodePrefix) && s.node != l.node && time.Since(s.at) < leaseExpiry {
 			n++
 		}
 	}
@@ -109,8 +110,8 @@ func (l *leases) beat(ctx context.Context) {
 	var writes sync.WaitGroup
 	writes.Go(func() {
 		from := l.s.cfg.Now()
-		if l.write(ctx, nodeKey(l.node), nil) {
-			l.clocks.beat(*l.revision(nodeKey(l.node)), from, l.s.cfg.Now())
+		if l.write(ctx, wire.NodeKey(l.node), nil) {
+			l.clocks.beat(*l.revision(wire.NodeKey(l.node)), from, l.s.cfg.Now())
 		}
 	})
 	writes.Go(func() { l.renew(ctx) })
@@ -124,7 +125,7 @@ func (l *leases) publishClock(ctx context.Context) {
 	if !known {
 		return
 	}
-	m := &nats.Msg{Subject: l.s.cfg.Names.belfrySubject(clockKey(l.node)), Header: nats.Header{hdrTTL: {presenceTTL.String()}}, Data: data}
+	m := &nats.Msg{Subject: l.s.cfg.Names.BelfrySubject(wire.ClockKey(l.node)), Header: nats.Header{wire.HeaderTTL: {presenceTTL.String()}}, Data: data}
 	_, _ = l.s.jobs.w.send(ctx, m) // the next one says it again
 }
 
@@ -134,7 +135,7 @@ func (l *leases) rebalance(ctx context.Context, mayHandOver bool) {
 	l.mu.Lock()
 	var held, free []int
 	for p := range l.s.partitions {
-		s, leased := l.seen[leaseKey(p)]
+		s, leased := l.seen[wire.LeaseKey(p)]
 		switch {
 		case l.held[p]:
 			held = append(held, p)
@@ -152,7 +153,7 @@ func (l *leases) rebalance(ctx context.Context, mayHandOver bool) {
 			t.unleased.Store(false)
 			continue
 		}
-		leased := l.write(ctx, leaseKey(p), l.revision(leaseKey(p)))
+		leased := l.write(ctx, wire.LeaseKey(p), l.revision(wire.LeaseKey(p)))
 		t.unleased.Store(!leased)
 		if leased {
 			l.own(ctx, p)
@@ -170,7 +171,7 @@ func (l *leases) renew(ctx context.Context) {
 	var writes sync.WaitGroup
 	for p, t := range l.s.timers {
 		l.mu.Lock()
-		held, s := l.held[p], l.seen[leaseKey(p)]
+		held, s := l.held[p], l.seen[wire.LeaseKey(p)]
 		lost := held && s.node != "" && s.node != l.node && !l.s.cfg.OnlyNode
 		if held && (lost || t.replaced.Load()) {
 			delete(l.held, p)
@@ -178,7 +179,7 @@ func (l *leases) renew(ctx context.Context) {
 		}
 		l.mu.Unlock()
 		if held {
-			writes.Go(func() { l.write(ctx, leaseKey(p), l.revision(leaseKey(p))) })
+			writes.Go(func() { l.write(ctx, wire.LeaseKey(p), l.revision(wire.LeaseKey(p))) })
 		}
 	}
 	writes.Wait()
@@ -217,10 +218,10 @@ func (l *leases) release(ctx context.Context, p int) {
 func (l *leases) drop(ctx context.Context, p int) {
 	l.mu.Lock()
 	delete(l.held, p)
-	mine := l.seen[leaseKey(p)].node == l.node
+	mine := l.seen[wire.LeaseKey(p)].node == l.node
 	l.mu.Unlock()
 	if mine {
-		l.erase(ctx, leaseKey(p))
+		l.erase(ctx, wire.LeaseKey(p))
 	}
 }
 
@@ -234,5 +235,5 @@ func (l *leases) leave(ctx context.Context) {
 			l.drop(ctx, p)
 		}
 	}
-	l.erase(ctx, nodeKey(l.node))
+	l.erase(ctx, wire.NodeKey(l.node))
 }

@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"belfry/streams/wire"
 	"context"
 	"errors"
 	"fmt"
@@ -25,42 +26,42 @@ var ErrLedgerChanged = errors.New("the manifest has changed")
 // share a server see the same one.
 type keyLedger struct {
 	js    jetstream.JetStream
-	names Names
+	names wire.Names
 }
 
 func (l keyLedger) Read(ctx context.Context) ([]byte, uint64, error) {
-	kv, err := l.js.KeyValue(ctx, l.names.belfryBucket())
+	kv, err := l.js.KeyValue(ctx, l.names.BelfryBucket())
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
 		return nil, 0, nil
 	}
 	if err != nil {
-		return nil, 0, fmt.Errorf("couldn't read the key %s of bucket %s: %w", manifestKey, l.names.belfryBucket(), err)
+		return nil, 0, fmt.Errorf("couldn't read the key %s of bucket %s: %w", wire.ManifestKey, l.names.BelfryBucket(), err)
 	}
-	e, err := kv.Get(ctx, manifestKey)
+	e, err := kv.Get(ctx, wire.ManifestKey)
 	switch {
 	case errors.Is(err, jetstream.ErrKeyNotFound):
 		return nil, 0, nil
 	case err != nil:
-		return nil, 0, fmt.Errorf("couldn't read the key %s of bucket %s: %w", manifestKey, l.names.belfryBucket(), err)
+		return nil, 0, fmt.Errorf("couldn't read the key %s of bucket %s: %w", wire.ManifestKey, l.names.BelfryBucket(), err)
 	}
 	return e.Value(), e.Revision(), nil
 }
 
 func (l keyLedger) Write(ctx context.Context, text []byte, revision uint64) (uint64, error) {
-	kv, err := l.js.KeyValue(ctx, l.names.belfryBucket())
+	kv, err := l.js.KeyValue(ctx, l.names.BelfryBucket())
 	if err != nil {
 		return 0, err
 	}
 	if revision == 0 {
-		revision, err = kv.Create(ctx, manifestKey, text)
+		revision, err = kv.Create(ctx, wire.ManifestKey, text)
 	} else {
-		revision, err = kv.Update(ctx, manifestKey, text, revision)
+		revision, err = kv.Update(ctx, wire.ManifestKey, text, revision)
 	}
 	if errors.Is(err, jetstream.ErrKeyExists) || errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
 		return 0, ErrLedgerChanged
 	}
 	if err != nil {
-		return 0, fmt.Errorf("couldn't write the key %s of bucket %s: %w", manifestKey, l.names.belfryBucket(), err)
+		return 0, fmt.Errorf("couldn't write the key %s of bucket %s: %w", wire.ManifestKey, l.names.BelfryBucket(), err)
 	}
 	return revision, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/internal/room"
+	"belfry/streams/wire"
 )
 
 // Letters are the dead letters, in the order of their death. Errors are those
@@ -90,7 +91,7 @@ func (s *Letters) scan(ctx context.Context, stream jetstream.Stream, q job.Lette
 	}
 	cfg := jetstream.OrderedConsumerConfig{
 		HeadersOnly:       true,
-		FilterSubjects:    []string{s.cfg.Names.deadSubjectsOf(q.DB, q.Route)},
+		FilterSubjects:    []string{s.cfg.Names.DeadSubjectsOf(q.DB, q.Route)},
 		MaxResetAttempts:  1,
 		InactiveThreshold: 10 * time.Second,
 	}
@@ -151,7 +152,7 @@ func (s *Letters) scan(ctx context.Context, stream jetstream.Stream, q job.Lette
 		if at.Sequence.Stream > last {
 			return false, nil
 		}
-		l, err := decodeDead(m.Headers(), nil, at.Sequence.Stream, at.Timestamp)
+		l, err := wire.DecodeDead(m.Headers(), nil, at.Sequence.Stream, at.Timestamp)
 		if err != nil {
 			l = job.Letter{Number: at.Sequence.Stream} // put there by hand; no query selects it
 		}
@@ -176,7 +177,7 @@ func (s *Letters) Get(ctx context.Context, db string, number uint64) (job.Letter
 		return job.Letter{}, err
 	}
 	if found {
-		l, err := decodeDead(m.Header, m.Data, m.Seq, m.Time)
+		l, err := wire.DecodeDead(m.Header, m.Data, m.Seq, m.Time)
 		if err == nil && l.DB == db {
 			return l, nil
 		}

@@ -8,6 +8,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/internal/room"
+	"belfry/streams/wire"
 )
 
 // readTime bounds the reading of one request. A filter that matches little may
@@ -60,7 +61,7 @@ func (s *Jobs) walk(ctx context.Context, q job.Query, visit func(job.Record) (mo
 	until := time.Now().Add(s.readTime)
 	at, more := q.Cursor, true
 	for ; more && at.Part < s.partitions; at = (job.Cursor{Part: at.Part + 1}) {
-		r := &reader{js: s.js, w: s.w, stream: s.cfg.Names.jobsStream(at.Part), subject: s.cfg.Names.jobSubjectsOf(at.Part, q.DB, q.Collection)}
+		r := &reader{js: s.js, w: s.w, stream: s.cfg.Names.JobsStream(at.Part), subject: s.cfg.Names.JobSubjectsOf(at.Part, q.DB, q.Collection)}
 		if at.Next == 0 {
 			_, count, err := s.w.first(ctx, r.stream, r.subject)
 			if err != nil {
@@ -100,17 +101,17 @@ func (s *Jobs) walk(ctx context.Context, q job.Query, visit func(job.Record) (mo
 // jobOf reads a job whose key the query selects. What else there is in the
 // bucket is passed over, as the timer leaves it alone.
 func (s *Jobs) jobOf(ctx context.Context, partition int, q job.Query, m stored) (r job.Record, ok bool, err error) {
-	k, err := s.cfg.Names.parseJobSubject(partition, m.Subject)
-	if err != nil || !q.MatchesKey(k) || partitionOf(k, s.partitions) != partition {
+	k, err := s.cfg.Names.ParseJobSubject(partition, m.Subject)
+	if err != nil || !q.MatchesKey(k) || wire.PartitionOf(k, s.partitions) != partition {
 		return job.Record{}, false, nil
 	}
 	if m.Bare {
-		r, whole, err := decodeBare(k, m.Seq, m.Header)
+		r, whole, err := wire.DecodeBare(k, m.Seq, m.Header)
 		if whole || err != nil {
 			return r, whole, nil
 		}
 		var found bool
-		m, found, err = s.w.seqOnReplica(ctx, s.cfg.Names.jobsStream(partition), m.Seq)
+		m, found, err = s.w.seqOnReplica(ctx, s.cfg.Names.JobsStream(partition), m.Seq)
 		if err != nil || !found { // it has a higher sequence now, if any
 			return r, false, err
 		}

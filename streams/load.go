@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"belfry/internal/job"
+	"belfry/streams/wire"
 )
 
 // loaded is the answer to a load: the record, or that it is gone, or that it
@@ -22,7 +23,7 @@ type loaded struct {
 // beginLoad reads the record at seq from any replica, and tells the loop. What that
 // does not settle, a goroutine asks again.
 func (t *timer) beginLoad(seq uint64) {
-	t.w.ask(askSeq(t.cfg.Names.jobsStream(t.partition), seq), func(answer *nats.Msg, err error) {
+	t.w.ask(askSeq(t.cfg.Names.JobsStream(t.partition), seq), func(answer *nats.Msg, err error) {
 		if t.work.Err() != nil {
 			return
 		}
@@ -56,7 +57,7 @@ func (t *timer) unloadIdle() {
 // load reads the record at seq. That it is gone only the leader is believed, and
 // only if it has a later one: one that was cut off may not have seen it yet.
 func (t *timer) load(ctx context.Context, seq uint64) loaded {
-	stream := t.cfg.Names.jobsStream(t.partition)
+	stream := t.cfg.Names.JobsStream(t.partition)
 	m, found, err := t.w.seqOnReplica(ctx, stream, seq)
 	if err != nil || !found {
 		m, found, err = t.w.nextOnLeader(ctx, stream, ">", seq)
@@ -74,16 +75,16 @@ func (t *timer) load(ctx context.Context, seq uint64) loaded {
 
 // loadedFrom reads a stored record; what is none counts as gone.
 func (t *timer) loadedFrom(m stored) loaded {
-	k, err := t.cfg.Names.parseJobSubject(t.partition, m.Subject)
+	k, err := t.cfg.Names.ParseJobSubject(t.partition, m.Subject)
 	if err != nil {
 		return loaded{seq: m.Seq, gone: true}
 	}
 	r, err := t.jobs.decode(k, m.Seq, m.Header, m.Data)
-	if err == nil && partitionOf(k, t.jobs.partitions) != t.partition {
-		err = fmt.Errorf("%w: it belongs to partition %d", job.ErrNotAJob, partitionOf(k, t.jobs.partitions))
+	if err == nil && wire.PartitionOf(k, t.jobs.partitions) != t.partition {
+		err = fmt.Errorf("%w: it belongs to partition %d", job.ErrNotAJob, wire.PartitionOf(k, t.jobs.partitions))
 	}
 	if err != nil {
-		if !errors.Is(err, errNoRecord) {
+		if !errors.Is(err, wire.ErrNoRecord) {
 			t.leaveAlone(k, err)
 		}
 		return loaded{seq: m.Seq, gone: true}

@@ -13,6 +13,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/internal/loglimit"
+	"belfry/streams/wire"
 )
 
 // FIRES keeps each fire for its age, also when it was acked. One with a max_bytes
@@ -128,8 +129,8 @@ func (r *roomMaker) floors(ctx context.Context, stream jetstream.Stream) (map[jo
 	floors := map[job.RouteKey]uint64{}
 	consumers := stream.ListConsumers(ctx)
 	for info := range consumers.Info() {
-		k := job.RouteKey{DB: info.Config.Metadata[metaDB], ID: info.Config.Metadata[metaRoute]}
-		if info.Name == inboxConsumer(k) && info.Config.FilterSubject == r.s.cfg.Names.fireSubject(k) {
+		k := job.RouteKey{DB: info.Config.Metadata[wire.MetadataDB], ID: info.Config.Metadata[wire.MetadataRoute]}
+		if info.Name == wire.InboxConsumer(k) && info.Config.FilterSubject == r.s.cfg.Names.FireSubject(k) {
 			floors[k] = info.AckFloor.Stream
 		}
 	}
@@ -138,7 +139,7 @@ func (r *roomMaker) floors(ctx context.Context, stream jetstream.Stream) (map[jo
 
 // advised reports whether there are advisories that nobody has acted on.
 func (r *roomMaker) advised(ctx context.Context) (bool, error) {
-	c, err := r.s.js.Consumer(ctx, r.s.cfg.Names.advisoryStream(), buryConsumer)
+	c, err := r.s.js.Consumer(ctx, r.s.cfg.Names.AdvisoryStream(), wire.BuryConsumer)
 	if err != nil {
 		return true, fmt.Errorf("couldn't look for advisories: %w", err)
 	}
@@ -160,7 +161,7 @@ func (r *roomMaker) clear(ctx context.Context, stream jetstream.Stream, floors m
 			if after, stands := claims[k]; stands {
 				upTo = min(upTo, after)
 			}
-			n, err := r.purge(ctx, r.s.cfg.Names.fireSubject(k), upTo)
+			n, err := r.purge(ctx, r.s.cfg.Names.FireSubject(k), upTo)
 			if err != nil {
 				return err
 			}
@@ -200,7 +201,7 @@ func (r *roomMaker) purge(ctx context.Context, subject string, upTo uint64) (uin
 	defer cancel()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	m, err := r.s.own.w.request(ctx, &nats.Msg{Subject: purgeOf(r.s.cfg.Names.FiresStream()), Data: question})
+	m, err := r.s.own.w.request(ctx, &nats.Msg{Subject: wire.PurgeOf(r.s.cfg.Names.FiresStream()), Data: question})
 	var answer struct {
 		Purged uint64              `json:"purged"`
 		Error  *jetstream.APIError `json:"error"`

@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"belfry/streams/wire"
 	"slices"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -27,7 +28,7 @@ func (s *Store) bounded(cfg jetstream.StreamConfig) jetstream.StreamConfig {
 		return cfg
 	}
 	part := s.cfg.MaxBytes / 100
-	_, jobs := s.cfg.Names.parseJobsStream(cfg.Name)
+	_, jobs := s.cfg.Names.ParseJobsStream(cfg.Name)
 	switch {
 	case jobs:
 		cfg.MaxBytes = part * jobsShare / int64(max(s.partitions, 1))
@@ -35,7 +36,7 @@ func (s *Store) bounded(cfg jetstream.StreamConfig) jetstream.StreamConfig {
 		cfg.MaxBytes = part * firesShare
 	case cfg.Name == s.cfg.Names.DeadStream():
 		cfg.MaxBytes = part * deadShare
-	case cfg.Name == s.cfg.Names.attemptsStream():
+	case cfg.Name == s.cfg.Names.AttemptsStream():
 		cfg.MaxBytes = part * attemptsShare
 	default:
 		cfg.MaxBytes = part * smallShare
@@ -49,7 +50,7 @@ func (s *Store) bounded(cfg jetstream.StreamConfig) jetstream.StreamConfig {
 // as the buckets do: else they would drop fires that nobody has read and letters that
 // nobody has seen, without a word. Attempts are history, and the oldest go.
 func discardOf(is, want jetstream.StreamConfig) jetstream.DiscardPolicy {
-	if is.MaxBytes > 0 && (isFires(want.Name) || isDead(want.Name)) {
+	if is.MaxBytes > 0 && (wire.IsFires(want.Name) || wire.IsDead(want.Name)) {
 		return jetstream.DiscardNew
 	}
 	return want.Discard
@@ -60,7 +61,7 @@ func discardOf(is, want jetstream.StreamConfig) jetstream.DiscardPolicy {
 // operator may have had it like that for long. FIRES gets room by itself; see
 // [roomMaker].
 func (s *Store) unlessFull(is, want jetstream.StreamConfig, bytes uint64, wrong []assetField) []assetField {
-	if is.Discard != jetstream.DiscardOld || !isFires(want.Name) && !isDead(want.Name) || !nearlyFull(is.MaxBytes, bytes, roomHigh) {
+	if is.Discard != jetstream.DiscardOld || !wire.IsFires(want.Name) && !wire.IsDead(want.Name) || !nearlyFull(is.MaxBytes, bytes, roomHigh) {
 		return wrong
 	}
 	if _, told := s.audit.ring.LoadOrStore(want.Name, true); !told {

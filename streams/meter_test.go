@@ -15,6 +15,7 @@ import (
 	"belfry/internal/metrics"
 	"belfry/internal/metrics/metricstest"
 	"belfry/streams"
+	"belfry/streams/wire"
 )
 
 // becomes waits until a series has a value.
@@ -70,7 +71,7 @@ func TestMetricsOfATimer(t *testing.T) {
 	becomes(t, m, `belfry_timer_doubts_total`, 1)
 	becomes(t, m, `belfry_timer_fences_total`, 2)
 
-	fire, err := streams.DecodeFire(f.messages(streams.FiresStream, "fires.db.rest")[0].Headers(), nil, 1, now)
+	fire, err := wire.DecodeFire(f.messages(streams.FiresStream, "fires.db.rest")[0].Headers(), nil, 1, now)
 	if err != nil {
 		t.Fatal(err)
 	}

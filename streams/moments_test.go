@@ -11,6 +11,7 @@ import (
 	"belfry/internal/job"
 	"belfry/internal/logtest"
 	"belfry/streams"
+	"belfry/streams/wire"
 )
 
 const tooFarAhead = "a stored moment is too far ahead and is not used; do the clocks of all nodes agree?"
@@ -190,7 +191,7 @@ func TestRecordsOfAnotherClock(t *testing.T) {
 		t.Helper()
 		r := job.New(newJob(id, "n", time.Now().Add(-time.Hour)), "fire-"+id)
 		change(&r)
-		if _, err := f.js.PublishMsg(t.Context(), streams.EncodeRecord("$KV.jobs_0."+streams.JobKey(r.Key), r, time.Hour)); err != nil {
+		if _, err := f.js.PublishMsg(t.Context(), wire.EncodeRecord("$KV.jobs_0."+wire.JobKey(r.Key), r, time.Hour)); err != nil {
 			t.Fatal(err)
 		}
 	}

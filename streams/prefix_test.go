@@ -11,6 +11,7 @@ import (
 	"belfry/internal/fault"
 	"belfry/internal/job"
 	"belfry/streams"
+	"belfry/streams/wire"
 )
 
 func TestPrefixes(t *testing.T) {
@@ -23,7 +24,7 @@ func TestPrefixes(t *testing.T) {
 		"fires": false, "fence": false, "dead": false, "attempts": false, "belfry": false, "JS": false,
 		"KV": false, "KV_a": false, "OBJ": false, "OBJ_x": false,
 	} {
-		if got := streams.IsPrefix(prefix); got != want {
+		if got := wire.IsPrefix(prefix); got != want {
 			t.Errorf("IsPrefix(%q) = %v, want %v", prefix, got, want)
 		}
 	}
@@ -33,7 +34,7 @@ func TestPrefixes(t *testing.T) {
 func TestPlainNames(t *testing.T) {
 	t.Parallel()
 	var names, subjects []string
-	for _, a := range streams.Assets(streams.Names(""), 1) {
+	for _, a := range streams.Assets(wire.Names(""), 1) {
 		names, subjects = append(names, a.Name), append(subjects, a.Subjects...)
 	}
 	slices.Sort(names)
@@ -56,11 +57,11 @@ func FuzzPrefix(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, a, b string) {
 		for _, prefix := range []string{a, b} {
-			if prefix != "" && !streams.IsPrefix(prefix) {
+			if prefix != "" && !wire.IsPrefix(prefix) {
 				return
 			}
 		}
-		one, other := streams.Names(a), streams.Names(b)
+		one, other := wire.Names(a), wire.Names(b)
 		k := job.Key{DB: "fires.x", Collection: "a b", ID: "é"}
 		for i, back := range streams.RoundTrip(one, k) {
 			if back != k {
@@ -76,7 +77,7 @@ func FuzzPrefix(f *testing.F) {
 				t.Errorf("%q does not know its own %s", a, own.Name)
 			}
 			for _, subject := range own.Subjects {
-				if got := streams.StreamOf(one, strings.NewReplacer("*", "x", ">", "x").Replace(subject)); got != own.Name && !strings.HasPrefix(subject, "$JS.") {
+				if got := one.StreamOf(strings.NewReplacer("*", "x", ">", "x").Replace(subject)); got != own.Name && !strings.HasPrefix(subject, "$JS.") {
 					t.Errorf("%q: %s is of the stream %q, want %s", a, subject, got, own.Name)
 				}
 			}
@@ -105,7 +106,7 @@ func FuzzPrefix(f *testing.F) {
 // A data folder with a store of other names is refused, with both named.
 func TestFolderOfAnotherPrefix(t *testing.T) {
 	t.Parallel()
-	manifest := func(prefix streams.Names) []byte {
+	manifest := func(prefix wire.Names) []byte {
 		text, err := streams.EncodeManifest(prefix)
 		if err != nil {
 			t.Fatal(err)
@@ -114,7 +115,7 @@ func TestFolderOfAnotherPrefix(t *testing.T) {
 	}
 	plain, team := []string{"KV_belfry", "FIRES"}, []string{"KV_team1_belfry", "team1_FIRES"}
 	for name, tt := range map[string]struct {
-		names    streams.Names
+		names    wire.Names
 		manifest []byte
 		folders  []string
 		want     []string // words of the refusal; nil is none

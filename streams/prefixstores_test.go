@@ -15,6 +15,7 @@ import (
 	"belfry/internal/fault"
 	"belfry/internal/job"
 	"belfry/streams"
+	"belfry/streams/wire"
 )
 
 // beside opens a store with other names on the same server.
@@ -29,7 +30,7 @@ func (f *fixture) beside(cfg streams.Config) *fixture {
 // theirs is all of a store that another one could disturb: its streams with their
 // settings and when they were made, their consumers, and their messages but for what
 // each store writes all the time.
-func (f *fixture) theirs(n streams.Names) (all []string) {
+func (f *fixture) theirs(n wire.Names) (all []string) {
 	f.t.Helper()
 	for _, want := range streams.Assets(n, 1) {
 		s, err := f.js.Stream(f.t.Context(), want.Name)
@@ -68,7 +69,7 @@ func (f *fixture) theirs(n streams.Names) (all []string) {
 
 // exercise lets a store do something of everything. All of its names and ids are the
 // ones that every other store has.
-func (f *fixture) exercise(n streams.Names) {
+func (f *fixture) exercise(n wire.Names) {
 	f.t.Helper()
 	ctx := f.t.Context()
 	f.route("n", job.NATS)
@@ -117,7 +118,7 @@ func (f *fixture) exercise(n streams.Names) {
 // the other's, and each has what it had before the other came.
 func TestStoresWithPrefixesShareAServer(t *testing.T) {
 	t.Parallel()
-	for _, names := range [][2]streams.Names{{"", "team1"}, {"team1", ""}, {"a", "a_jobs"}} {
+	for _, names := range [][2]wire.Names{{"", "team1"}, {"team1", ""}, {"a", "a_jobs"}} {
 		t.Run(fmt.Sprintf("%q and %q", names[0], names[1]), func(t *testing.T) {
 			t.Parallel()
 			first, second := &lines{}, &lines{}

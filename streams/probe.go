@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"belfry/streams/wire"
 	"context"
 	"encoding/json"
 	"errors"
@@ -115,7 +116,7 @@ func (p *prober) ended(due dueProbe, err error) {
 		return
 	}
 	p.h.probeEnded(due.stream, due.size, err)
-	refused := due.stream == p.w.names.tokensStream() && !p.tokens()
+	refused := due.stream == p.w.names.TokensStream() && !p.tokens()
 	if err == nil && due.size > 0 && bucketOf(due.stream) != "" && !refused {
 		p.probe(dueProbe{stream: due.stream, shrinks: true})
 	}
@@ -132,19 +133,19 @@ func (p *prober) probe(due dueProbe) {
 
 // message is the probe of a stream.
 func (p *prober) message(stream string) *nats.Msg {
-	subject := p.w.names.probeSubject(stream)
+	subject := p.w.names.ProbeSubject(stream)
 	switch {
-	case stream == p.w.names.DeadStream() || stream == p.w.names.attemptsStream():
+	case stream == p.w.names.DeadStream() || stream == p.w.names.AttemptsStream():
 		return &nats.Msg{Subject: subject, Header: nats.Header{}}
-	case stream == p.w.names.tokensStream() && !p.tokens():
+	case stream == p.w.names.TokensStream() && !p.tokens():
 		// Refused by the comparison, which shows that somebody answers.
-		m := purgeMarker(subject, 0)
-		m.Header[hdrExpectSubjectSeq] = []string{formatUint(1 << 62)}
+		m := wire.PurgeMarker(subject, 0)
+		m.Header[wire.HeaderExpectSubjectSeq] = []string{wire.FormatUint(1 << 62)}
 		return m
-	case p.w.names.jobsBucketOf(subject) != "":
-		return purgeMarker(subject, probeTTL)
+	case p.w.names.JobsBucketOf(subject) != "":
+		return wire.PurgeMarker(subject, probeTTL)
 	}
-	return purgeMarker(subject, 0)
+	return wire.PurgeMarker(subject, 0)
 }
 
 // fireProbe is the last probe in FIRES, as far as this node knows.
@@ -171,11 +172,11 @@ func (p *prober) probeFires(due dueProbe, again bool) {
 		last = &fireProbe{}
 	}
 	next := fireProbe{number: p.nextNumber(last)}
-	m := &nats.Msg{Subject: p.w.names.probeSubject(p.w.names.FiresStream()), Data: make([]byte, due.size), Header: nats.Header{
-		hdrProbe: {formatUint(next.number)}, hdrRollup: {"sub"}, hdrTTL: {"never"}, hdrExpectSubjectSeq: {formatUint(last.seq)},
+	m := &nats.Msg{Subject: p.w.names.ProbeSubject(p.w.names.FiresStream()), Data: make([]byte, due.size), Header: nats.Header{
+		wire.HeaderProbe: {wire.FormatUint(next.number)}, wire.HeaderRollup: {"sub"}, wire.HeaderTTL: {"never"}, wire.HeaderExpectSubjectSeq: {wire.FormatUint(last.seq)},
 	}}
 	if last.unread {
-		delete(m.Header, hdrExpectSubjectSeq)
+		delete(m.Header, wire.HeaderExpectSubjectSeq)
 	}
 	p.send(m, func(seq uint64, err error) {
 		p.wrote.note(due.stream, seq)
@@ -197,26 +198,26 @@ func (p *prober) probeFires(due dueProbe, again bool) {
 func (p *prober) reprobeFires(due dueProbe) {
 	ctx, cancel := context.WithTimeout(context.Background(), answerWait)
 	defer cancel()
-	m, _, err := p.w.lastOnLeader(ctx, p.w.names.FiresStream(), p.w.names.probeSubject(p.w.names.FiresStream()))
+	m, _, err := p.w.lastOnLeader(ctx, p.w.names.FiresStream(), p.w.names.ProbeSubject(p.w.names.FiresStream()))
 	if err != nil {
 		p.fires.Store(&fireProbe{unread: true})
 	} else {
-		number, _ := strconv.ParseUint(m.Header.Get(hdrProbe), 10, 64)
+		number, _ := strconv.ParseUint(m.Header.Get(wire.HeaderProbe), 10, 64)
 		p.fires.Store(&fireProbe{seq: m.Seq, number: number})
 	}
 	p.probeFires(due, true)
 }
 
 func (p *prober) write(m *nats.Msg, due dueProbe) {
-	m.Header.Set(hdrProbe, "1")
+	m.Header.Set(wire.HeaderProbe, "1")
 	m.Data = make([]byte, due.size)
 	p.send(m, func(seq uint64, err error) {
 		p.wrote.note(due.stream, seq)
-		if due.stream == p.w.names.tokensStream() && errors.Is(kindOfFailure(err), errConflict) {
+		if due.stream == p.w.names.TokensStream() && errors.Is(kindOfFailure(err), errConflict) {
 			err = nil // as it was to be
 		}
 		p.ended(due, err)
-		if err == nil && (due.stream == p.w.names.DeadStream() || due.stream == p.w.names.attemptsStream()) {
+		if err == nil && (due.stream == p.w.names.DeadStream() || due.stream == p.w.names.AttemptsStream()) {
 			p.remove(due.stream)
 		}
 	})
@@ -224,8 +225,8 @@ func (p *prober) write(m *nats.Msg, due dueProbe) {
 
 // remove takes the probes out of a stream. The next one takes those that are left.
 func (p *prober) remove(stream string) {
-	filter, err := json.Marshal(map[string]string{"filter": p.w.names.probeSubject(stream)})
+	filter, err := json.Marshal(map[string]string{"filter": p.w.names.ProbeSubject(stream)})
 	if err == nil {
-		p.w.ask(&nats.Msg{Subject: purgeOf(stream), Data: filter}, func(*nats.Msg, error) {})
+		p.w.ask(&nats.Msg{Subject: wire.PurgeOf(stream), Data: filter}, func(*nats.Msg, error) {})
 	}
 }

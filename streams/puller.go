@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"belfry/internal/job"
+	"belfry/streams/wire"
 )
 
 // pullHeartbeat is how often the server says that a pull still stands. Two that
@@ -106,7 +107,7 @@ func (p *puller) request(stream, consumer string, max, bytes int, wait time.Dura
 	}
 	p.pulls++
 	reply = p.inbox + strconv.Itoa(p.pulls)
-	return reply, p.nc.PublishRequest(nextOf(stream, consumer), reply, body)
+	return reply, p.nc.PublishRequest(wire.NextOf(stream, consumer), reply, body)
 }
 
 // heartbeat is none for a short pull: the server refuses it.

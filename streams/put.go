@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"belfry/internal/job"
+	"belfry/streams/wire"
 )
 
 // put writes r over the record at the revision expect, 0 being none, and
@@ -38,9 +39,9 @@ type put struct {
 
 func (w *writer) newPut(partition int, r job.Record, expect uint64, finalTTL time.Duration) *put {
 	r.Op = rand.Text()
-	m := encodeRecord(w.names.jobSubject(partition, r.Key), r, finalTTL)
-	m.Header[hdrExpectSubjectSeq] = []string{formatUint(expect)}
-	return &put{w: w, r: r, expect: expect, stream: w.names.jobsStream(partition), msg: m}
+	m := wire.EncodeRecord(w.names.JobSubject(partition, r.Key), r, finalTTL)
+	m.Header[wire.HeaderExpectSubjectSeq] = []string{wire.FormatUint(expect)}
+	return &put{w: w, r: r, expect: expect, stream: w.names.JobsStream(partition), msg: m}
 }
 
 // conclude goes on from the answer to the first send; see [writer.put].
@@ -107,7 +108,7 @@ func (p *put) refused(ctx context.Context) (seq uint64, err error) {
 	if err != nil || m.Seq <= p.expect {
 		return 0, err
 	}
-	if now, _, err := decodeHeaders(p.r.Key, m.Seq, m.Header); err == nil && isOurs(now, p.r) {
+	if now, _, err := wire.DecodeHeaders(p.r.Key, m.Seq, m.Header); err == nil && isOurs(now, p.r) {
 		return m.Seq, nil
 	}
 	return 0, fmt.Errorf("%w: its revision is %d, not %d", job.ErrMoved, m.Seq, p.expect)
@@ -150,7 +151,7 @@ func (p *put) settle(ctx context.Context) (seq uint64, again bool, err error) {
 	case m.Seq < p.expect:
 		return 0, false, fmt.Errorf("%w: the leader of %s is behind, or the record is gone", job.ErrUnavailable, p.stream)
 	}
-	now, written, err := decodeHeaders(p.r.Key, m.Seq, m.Header)
+	now, written, err := wire.DecodeHeaders(p.r.Key, m.Seq, m.Header)
 	switch {
 	case err != nil:
 		return 0, false, fmt.Errorf("%w: the record was overwritten from outside", job.ErrUnknownOutcome)

@@ -11,6 +11,7 @@ import (
 	limits "golang.org/x/time/rate"
 
 	"belfry/internal/job"
+	"belfry/streams/wire"
 )
 
 // rates hands out permits to begin fires, so that a route with a rate limit
@@ -48,8 +49,8 @@ func (s *rates) reserve(ctx context.Context, k job.RouteKey, limit job.RateLimit
 		now := s.cfg.Now()
 		permits, next := permitsFrom(s.honest(k, r.next, now, limit), now, limit, n)
 		seq, err := s.w.send(ctx, &nats.Msg{
-			Subject: s.cfg.Names.gatesSubject(rateKey(k)),
-			Header:  nats.Header{hdrExpectSubjectSeq: {formatUint(r.revision)}},
+			Subject: s.cfg.Names.GatesSubject(wire.RateKey(k)),
+			Header:  nats.Header{wire.HeaderExpectSubjectSeq: {wire.FormatUint(r.revision)}},
 			Data:    strconv.AppendInt(nil, next.UnixNano(), 10),
 		})
 		if err == nil {
@@ -88,17 +89,17 @@ func (s *rates) forget(k job.RouteKey) {
 
 // read takes in what another node wrote.
 func (s *rates) read(ctx context.Context, k job.RouteKey, r *rate) error {
-	m, found, err := s.w.lastOnLeader(ctx, s.cfg.Names.gatesStream(), s.cfg.Names.gatesSubject(rateKey(k)))
+	m, found, err := s.w.lastOnLeader(ctx, s.cfg.Names.GatesStream(), s.cfg.Names.GatesSubject(wire.RateKey(k)))
 	if err != nil {
 		return err
 	}
 	r.revision, r.next = m.Seq, time.Time{}
-	if !found || isMarker(m.Header) {
+	if !found || wire.IsMarker(m.Header) {
 		return nil
 	}
 	nanos, err := strconv.ParseInt(string(m.Data), 10, 64)
 	if err != nil {
-		s.cfg.Log.Warn("value in the gates bucket is no time; it is written anew", "key", rateKey(k))
+		s.cfg.Log.Warn("value in the gates bucket is no time; it is written anew", "key", wire.RateKey(k))
 		return nil
 	}
 	r.next = time.Unix(0, nanos)
@@ -112,7 +113,7 @@ func (s *rates) honest(k job.RouteKey, next, now time.Time, limit job.RateLimit)
 		return next
 	}
 	s.clocks.Do(func() {
-		s.cfg.Log.Warn(tooFarAhead, "bucket", s.cfg.Names.gatesBucket(), "key", rateKey(k), "next_permit", next.UTC())
+		s.cfg.Log.Warn(tooFarAhead, "bucket", s.cfg.Names.GatesBucket(), "key", wire.RateKey(k), "next_permit", next.UTC())
 	})
 	return now
 }

@@ -13,6 +13,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/internal/room"
+	"belfry/streams/wire"
 )
 
 // reader reads the messages of a jobs bucket that are on its subject, in the
@@ -165,7 +166,7 @@ func (r *reader) batch(ctx context.Context, from uint64) (found []stored, err er
 			return found, nil
 		case err != nil:
 			return nil, unavailable("couldn't read jobs", err)
-		case m.Header.Get(hdrLastSequence) != formatUint(last):
+		case m.Header.Get(wire.HeaderLastSequence) != wire.FormatUint(last):
 			return found, nil
 		}
 		last = m.Sequence
@@ -228,8 +229,8 @@ type answer struct {
 func (r *reader) ask(ctx context.Context, from uint64, width int, done func()) ([]answer, error) {
 	answers := make(chan answer, width)
 	for i := range width {
-		ask := `{"seq":` + formatUint(from+uint64(i)) + `,"next_by_subj":">"}`
-		r.w.ask(&nats.Msg{Subject: replicaGet(r.stream), Data: []byte(ask)},
+		ask := `{"seq":` + wire.FormatUint(from+uint64(i)) + `,"next_by_subj":">"}`
+		r.w.ask(&nats.Msg{Subject: wire.ReplicaGet(r.stream), Data: []byte(ask)},
 			func(m *nats.Msg, err error) { answers <- answer{i, m, err} })
 	}
 	all := make([]answer, width)

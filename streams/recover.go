@@ -10,6 +10,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/internal/loglimit"
+	"belfry/streams/wire"
 )
 
 // scanFirst is how many of the newest fires are searched before the rest.
@@ -167,9 +168,9 @@ func (t *timer) scanFiresOnce(ctx context.Context, from, to uint64, published ma
 	return t.readOrdered(ctx, t.cfg.Names.FiresStream(), from, func(m jetstream.Msg, at *jetstream.MsgMetadata) bool {
 		// Revisions of different partitions are different things, and so are
 		// those of the server that a restored fire is from.
-		f, err := decodeFire(m.Headers(), nil, at.Sequence.Stream, at.Timestamp)
-		restored := m.Headers().Get(hdrRestore) != ""
-		if err == nil && !restored && partitionOf(f.Key, t.jobs.partitions) == t.partition {
+		f, err := wire.DecodeFire(m.Headers(), nil, at.Sequence.Stream, at.Timestamp)
+		restored := m.Headers().Get(wire.HeaderRestore) != ""
+		if err == nil && !restored && wire.PartitionOf(f.Key, t.jobs.partitions) == t.partition {
 			if _, asked := published[f.Claim]; asked {
 				published[f.Claim] = at.Sequence.Stream
 			}

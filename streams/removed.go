@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"belfry/streams/wire"
 	"context"
 	"errors"
 	"math"
@@ -112,17 +113,17 @@ func (s *Store) firesState(ctx context.Context, before firesState) (firesState, 
 	}
 	now := stateOf(info)
 	for p := range s.partitions {
-		m, err := s.standsInFires(ctx, now, s.cfg.Names.fenceSubject(p))
+		m, err := s.standsInFires(ctx, now, s.cfg.Names.FenceSubject(p))
 		if err != nil {
 			return now, err
 		}
 		now.fences[p] = m.Seq
 	}
-	probe, err := s.standsInFires(ctx, now, s.cfg.Names.probeSubject(s.cfg.Names.FiresStream()))
+	probe, err := s.standsInFires(ctx, now, s.cfg.Names.ProbeSubject(s.cfg.Names.FiresStream()))
 	if err != nil {
 		return now, err
 	}
-	number, _ := strconv.ParseUint(probe.Header.Get(hdrProbe), 10, 64)
+	number, _ := strconv.ParseUint(probe.Header.Get(wire.HeaderProbe), 10, 64)
 	now.sawProbe(before, probe.Seq, number)
 	if now.standing() < int64(s.partitions)+1 {
 		// A fence that is missing may have been purged after the state was read, which

@@ -15,6 +15,7 @@ import (
 	"belfry/internal/contract"
 	"belfry/internal/job"
 	"belfry/internal/room"
+	"belfry/streams/wire"
 )
 
 const (
@@ -80,8 +81,8 @@ type restoration struct {
 
 func newRestoration(ctx context.Context, b *Backups, run string, again bool) *restoration {
 	r := &restoration{Backups: b, run: run, again: again, ctx: ctx, bytes: semaphore.NewWeighted(restoreBytes)}
-	r.letters = newSeries(r, b.s.cfg.Names.DeadStream(), b.s.cfg.Names.deadSubjects())
-	r.fires = newSeries(r, b.s.cfg.Names.FiresStream(), b.s.cfg.Names.firesSubjects())
+	r.letters = newSeries(r, b.s.cfg.Names.DeadStream(), b.s.cfg.Names.DeadSubjects())
+	r.fires = newSeries(r, b.s.cfg.Names.FiresStream(), b.s.cfg.Names.FiresSubjects())
 	return r
 }
 
@@ -122,19 +123,19 @@ func (r *restoration) one(e job.Entry) error {
 	case e.Token != nil:
 		return r.token(e.Token.ID, &nats.Msg{Header: nats.Header{}, Data: contract.AppendToken(nil, *e.Token)})
 	case e.Revoked != "":
-		return r.token(e.Revoked, &nats.Msg{Header: nats.Header{hdrKVOperation: {"DEL"}}})
+		return r.token(e.Revoked, &nats.Msg{Header: nats.Header{wire.HeaderKVOperation: {"DEL"}}})
 	case e.Route != nil:
 		return r.route(*e.Route)
 	case e.Letter != nil:
 		l := *e.Letter
-		m := r.s.cfg.Names.encodeDead(l.Fire, l.Reason, l.Detail, l.Died)
-		m.Header[hdrDied] = []string{formatInt(l.Died.UnixMilli())}
+		m := r.s.cfg.Names.EncodeDead(l.Fire, l.Reason, l.Detail, l.Died)
+		m.Header[wire.HeaderDied] = []string{wire.FormatInt(l.Died.UnixMilli())}
 		return r.letters.put(l.Fire, m)
 	case e.Fire != nil:
 		f := *e.Fire
-		return r.fires.put(f, fireMessage(r.s.cfg.Names.fireSubject(f.RouteKey()), f, r.s.cfg.Now()))
+		return r.fires.put(f, wire.FireMessage(r.s.cfg.Names.FireSubject(f.RouteKey()), f, r.s.cfg.Now()))
 	case e.Attempt != nil:
-		r.tries = append(r.tries, &nats.Msg{Subject: r.s.cfg.Names.attemptSubject(e.Attempt.Key), Data: contract.AppendAttempt(nil, e.Attempt.Attempt)})
+		r.tries = append(r.tries, &nats.Msg{Subject: r.s.cfg.Names.AttemptSubject(e.Attempt.Key), Data: contract.AppendAttempt(nil, e.Attempt.Attempt)})
 		if len(r.tries) >= attemptsGroup {
 			return r.writeTries()
 		}
@@ -175,12 +176,12 @@ func (r *restoration) token(id string, m *nats.Msg) error {
 		}
 		r.marked = true
 	}
-	m.Subject = r.s.cfg.Names.tokenSubject(id)
-	m.Header[hdrExpectSubjectSeq] = []string{"0"}
+	m.Subject = r.s.cfg.Names.TokenSubject(id)
+	m.Header[wire.HeaderExpectSubjectSeq] = []string{"0"}
 	return until(r.ctx, func(ctx context.Context) (bool, error) {
 		_, err := r.w.send(ctx, m)
 		if errors.Is(err, errConflict) {
-			_, found, err := r.w.lastOnLeader(ctx, r.s.cfg.Names.tokensStream(), m.Subject)
+			_, found, err := r.w.lastOnLeader(ctx, r.s.cfg.Names.TokensStream(), m.Subject)
 			return found, err
 		}
 		return err == nil, err

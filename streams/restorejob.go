@@ -9,6 +9,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/internal/panics"
+	"belfry/streams/wire"
 )
 
 // startJob begins to write a job, when there is room for it.
@@ -47,20 +48,20 @@ func (r *restoration) settleJobs() error {
 func (r *restoration) job(ctx context.Context, rec job.Record) error {
 	order := rec.Revision
 	rec.Revision = 0
-	p := partitionOf(rec.Key, r.s.partitions)
+	p := wire.PartitionOf(rec.Key, r.s.partitions)
 	var over job.Record // what it is written over
 	look := r.again     // most of it is there
 	return until(ctx, func(ctx context.Context) (bool, error) {
 		if look {
-			m, found, err := r.w.lastOnLeader(ctx, r.s.cfg.Names.jobsStream(p), r.s.cfg.Names.jobSubject(p, rec.Key))
+			m, found, err := r.w.lastOnLeader(ctx, r.s.cfg.Names.JobsStream(p), r.s.cfg.Names.JobSubject(p, rec.Key))
 			if err != nil {
 				return false, err
 			}
-			if run, number := parseRestoreTag(m.Header); found && !isMarker(m.Header) && (run != r.run || number >= order) {
+			if run, number := wire.ParseRestoreTag(m.Header); found && !wire.IsMarker(m.Header) && (run != r.run || number >= order) {
 				return true, nil
 			}
-			over, _, err = decodeHeaders(rec.Key, m.Seq, m.Header)
-			if err != nil && !errors.Is(err, errNoRecord) {
+			over, _, err = wire.DecodeHeaders(rec.Key, m.Seq, m.Header)
+			if err != nil && !errors.Is(err, wire.ErrNoRecord) {
 				return false, err
 			}
 		}
@@ -70,7 +71,7 @@ func (r *restoration) job(ctx context.Context, rec job.Record) error {
 			rec.Replaces = over.Position()
 		}
 		m := r.s.jobs.newPut(rec, over.Revision).msg
-		m.Header[hdrRestore] = []string{restoreTag(r.run, order)}
+		m.Header[wire.HeaderRestore] = []string{wire.RestoreTag(r.run, order)}
 		_, err := r.w.send(ctx, m)
 		return err == nil, err
 	})

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"belfry/internal/job"
+	"belfry/streams/wire"
 )
 
 // restoreMark is the one key of the bucket belfry that tells of a restore: it
@@ -26,8 +27,8 @@ type restoreMark struct {
 // readRestoreMark returns the mark as the leader has it, and its revision, 0 if
 // there never was one.
 func (w *writer) readRestoreMark(ctx context.Context) (mark restoreMark, revision uint64, err error) {
-	m, found, err := w.lastOnLeader(ctx, w.names.belfryStream(), w.names.belfrySubject(restoreKey))
-	if err != nil || !found || isMarker(m.Header) {
+	m, found, err := w.lastOnLeader(ctx, w.names.BelfryStream(), w.names.BelfrySubject(wire.RestoreKey))
+	if err != nil || !found || wire.IsMarker(m.Header) {
 		return mark, m.Seq, err
 	}
 	mark, err = parseRestoreMark(w.names, m.Data)
@@ -37,14 +38,14 @@ func (w *writer) readRestoreMark(ctx context.Context) (mark restoreMark, revisio
 // errNoMark: what is stored in the place of the mark is none.
 var errNoMark = errors.New("the mark of the last restore cannot be read")
 
-func parseRestoreMark(n Names, data []byte) (restoreMark, error) {
+func parseRestoreMark(n wire.Names, data []byte) (restoreMark, error) {
 	var mark restoreMark
 	err := json.Unmarshal(data, &mark)
 	if err == nil && mark.Run == "" {
 		err = errors.New("it names no run")
 	}
 	if err != nil {
-		return restoreMark{}, fmt.Errorf("%w: key %s of bucket %s: %v", errNoMark, restoreKey, n.belfryBucket(), err)
+		return restoreMark{}, fmt.Errorf("%w: key %s of bucket %s: %v", errNoMark, wire.RestoreKey, n.BelfryBucket(), err)
 	}
 	return mark, nil
 }
@@ -54,7 +55,7 @@ func (w *writer) writeRestoreMark(ctx context.Context, mark restoreMark, expect 
 	if err != nil {
 		return err
 	}
-	m := &nats.Msg{Subject: w.names.belfrySubject(restoreKey), Header: nats.Header{hdrExpectSubjectSeq: {formatUint(expect)}}, Data: data}
+	m := &nats.Msg{Subject: w.names.BelfrySubject(wire.RestoreKey), Header: nats.Header{wire.HeaderExpectSubjectSeq: {wire.FormatUint(expect)}}, Data: data}
 	_, err = w.send(ctx, m)
 	if errors.Is(err, errConflict) || errors.Is(err, errNoAnswer) {
 		return fmt.Errorf("%w: %v", job.ErrUnknownOutcome, err)
@@ -67,7 +68,7 @@ func (w *writer) writeRestoreMark(ctx context.Context, mark restoreMark, expect 
 
 // copyRestoreMark keeps the mark once more. Should that fail, the audit does it.
 func (w *writer) copyRestoreMark(ctx context.Context, mark []byte) {
-	_, _ = w.send(ctx, &nats.Msg{Subject: w.names.belfrySubject(restoreCopy), Header: nats.Header{}, Data: mark})
+	_, _ = w.send(ctx, &nats.Msg{Subject: w.names.BelfrySubject(wire.RestoreCopy), Header: nats.Header{}, Data: mark})
 }
 
 // restored reports whether a restore is through. That there is no mark is not
@@ -137,14 +138,14 @@ func (b *Backups) endRestore(ctx context.Context, run string) error {
 func (b *Backups) checkEmpty(ctx context.Context) error {
 	type place struct{ what, stream, subject string }
 	places := []place{
-		{"routes", b.s.cfg.Names.routesStream(), ">"},
-		{"tokens", b.s.cfg.Names.tokensStream(), ">"},
+		{"routes", b.s.cfg.Names.RoutesStream(), ">"},
+		{"tokens", b.s.cfg.Names.TokensStream(), ">"},
 		{"dead letters", b.s.cfg.Names.DeadStream(), ">"},
-		{"attempts", b.s.cfg.Names.attemptsStream(), ">"},
-		{"fires", b.s.cfg.Names.FiresStream(), b.s.cfg.Names.firesSubjects()},
+		{"attempts", b.s.cfg.Names.AttemptsStream(), ">"},
+		{"fires", b.s.cfg.Names.FiresStream(), b.s.cfg.Names.FiresSubjects()},
 	}
 	for p := range b.s.partitions {
-		places = append(places, place{"jobs", b.s.cfg.Names.jobsStream(p), b.s.cfg.Names.allJobs(p)})
+		places = append(places, place{"jobs", b.s.cfg.Names.JobsStream(p), b.s.cfg.Names.AllJobs(p)})
 	}
 	for _, p := range places {
 		for next := uint64(1); ; {
@@ -155,7 +156,7 @@ func (b *Backups) checkEmpty(ctx context.Context) error {
 			if !found {
 				break
 			}
-			if !isMarker(m.Header) && m.Subject != b.s.cfg.Names.probeSubject(p.stream) {
+			if !wire.IsMarker(m.Header) && m.Subject != b.s.cfg.Names.ProbeSubject(p.stream) {
 				return fmt.Errorf("%w: there are %s; a server without jobs, routes, dead letters and tokens is accepted, or one where the restore of this backup broke off", job.ErrNotEmpty, p.what)
 			}
 			next = m.Seq + 1

@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"belfry/internal/job"
+	"belfry/streams/wire"
 )
 
 // series restores messages of a stream that has no keys, each once: they are
@@ -39,7 +40,7 @@ func (s *series) put(f job.Fire, m *nats.Msg) error {
 			return err
 		}
 	}
-	m.Header[hdrRestore] = []string{restoreTag(s.run, s.number)}
+	m.Header[wire.HeaderRestore] = []string{wire.RestoreTag(s.run, s.number)}
 	sent := false
 	return until(s.ctx, func(ctx context.Context) (bool, error) {
 		if sent { // without an answer
@@ -74,7 +75,7 @@ func (s *series) send(ctx context.Context, m *nats.Msg) (uint64, error) {
 		}
 		top = last.Seq
 	}
-	m.Header[hdrExpectSubjectSeq] = []string{formatUint(top)}
+	m.Header[wire.HeaderExpectSubjectSeq] = []string{wire.FormatUint(top)}
 	s.tops[m.Subject] = top // also for a repeat, which loses against a late first copy
 	seq, err := s.w.send(ctx, m)
 	switch {
@@ -89,7 +90,7 @@ func (s *series) send(ctx context.Context, m *nats.Msg) (uint64, error) {
 // look finds the highest number that is stored.
 func (s *series) look(ctx context.Context) error {
 	return s.readToEnd(ctx, s.stream, s.subject, s.last+1, math.MaxUint64, func(m stored) error {
-		if run, number := parseRestoreTag(m.Header); run == s.run {
+		if run, number := wire.ParseRestoreTag(m.Header); run == s.run {
 			s.there = max(s.there, number)
 		}
 		s.last = m.Seq

@@ -12,6 +12,7 @@ import (
 
 	"belfry/internal/contract"
 	"belfry/internal/job"
+	"belfry/streams/wire"
 )
 
 // Routes are the records of all routes, one key each in their bucket. Each
@@ -62,7 +63,7 @@ func (s *Routes) Get(ctx context.Context, k job.RouteKey) (job.Route, error) {
 		if again || !errors.Is(err, job.ErrRouteNotFound) {
 			return r, err
 		}
-		if err := quorate(ctx, s.js, s.cfg.Names.routesStream()); err != nil {
+		if err := quorate(ctx, s.js, s.cfg.Names.RoutesStream()); err != nil {
 			return job.Route{}, err
 		}
 	}
@@ -72,11 +73,11 @@ func (s *Routes) Get(ctx context.Context, k job.RouteKey) (job.Route, error) {
 // or something that is none ([job.ErrNotARoute]), its revision is what to write
 // over.
 func (s *Routes) read(ctx context.Context, k job.RouteKey) (job.Route, error) {
-	m, found, err := s.w.lastOnLeader(ctx, s.cfg.Names.routesStream(), s.cfg.Names.routeSubject(k))
+	m, found, err := s.w.lastOnLeader(ctx, s.cfg.Names.RoutesStream(), s.cfg.Names.RouteSubject(k))
 	if err != nil {
 		return job.Route{}, err
 	}
-	if !found || isMarker(m.Header) {
+	if !found || wire.IsMarker(m.Header) {
 		return job.Route{RouteKey: k, Revision: m.Seq}, fmt.Errorf("%w: %q in db %q", job.ErrRouteNotFound, k.ID, k.DB)
 	}
 	r, err := s.decode(k, m.Seq, m.Data)
@@ -106,7 +107,7 @@ func (s *Routes) List(ctx context.Context, q job.RouteQuery) (job.RoutePage, err
 func (s *Routes) decode(k job.RouteKey, seq uint64, data []byte) (job.Route, error) {
 	r, err := contract.ParseStoredRoute(data, k)
 	if err != nil {
-		return r, fmt.Errorf("%w: key %s of bucket %s: %v; DELETE removes it, POST and PUT replace it", job.ErrNotARoute, routeToken(k), s.cfg.Names.routesBucket(), err)
+		return r, fmt.Errorf("%w: key %s of bucket %s: %v; DELETE removes it, POST and PUT replace it", job.ErrNotARoute, wire.RouteToken(k), s.cfg.Names.RoutesBucket(), err)
 	}
 	r.Revision = seq
 	if r.Type == job.NATS {
@@ -216,12 +217,12 @@ func (s *Routes) Delete(ctx context.Context, k job.RouteKey, expect uint64) erro
 		case expect != 0 && old.Revision != expect:
 			return nil, job.OtherRevision(old.Revision, expect)
 		}
-		return purgeMarker(s.cfg.Names.routeSubject(k), deletedFor), nil
+		return wire.PurgeMarker(s.cfg.Names.RouteSubject(k), deletedFor), nil
 	})
 }
 
-func routeMessage(n Names, r job.Route) *nats.Msg {
-	return &nats.Msg{Subject: n.routeSubject(r.RouteKey), Header: nats.Header{}, Data: contract.AppendRoute(nil, r)}
+func routeMessage(n wire.Names, r job.Route) *nats.Msg {
+	return &nats.Msg{Subject: n.RouteSubject(r.RouteKey), Header: nats.Header{}, Data: contract.AppendRoute(nil, r)}
 }
 
 // change writes the message that next makes of the route over it, and repeats
@@ -248,7 +249,7 @@ func (s *Routes) tryChange(ctx context.Context, k job.RouteKey, next func(old jo
 		}
 		m, err := next(old, found)
 		if errors.Is(err, job.ErrRouteNotFound) && !sure {
-			if err := quorate(ctx, s.js, s.cfg.Names.routesStream()); err != nil {
+			if err := quorate(ctx, s.js, s.cfg.Names.RoutesStream()); err != nil {
 				return err
 			}
 			sure = true
@@ -260,10 +261,10 @@ func (s *Routes) tryChange(ctx context.Context, k job.RouteKey, next func(old jo
 		if err != nil || m == nil {
 			return err
 		}
-		m.Header[hdrExpectSubjectSeq] = []string{formatUint(old.Revision)}
+		m.Header[wire.HeaderExpectSubjectSeq] = []string{wire.FormatUint(old.Revision)}
 		seq, err := s.w.send(ctx, m)
 		switch {
-		case err == nil && isMarker(m.Header):
+		case err == nil && wire.IsMarker(m.Header):
 			s.cache.drop(k, seq)
 			return nil
 		case err == nil:
@@ -299,7 +300,7 @@ func (s *Routes) exclusively(ctx context.Context, do func() error) error {
 // [job.ErrRouteNotFound] for a deleted route, and [job.ErrNotARoute] for what is
 // none. When the watch breaks it begins again from the start.
 func (s *Routes) watch(ctx context.Context, visit func(r *job.Route, found error)) {
-	watchKeys(ctx, s.js, s.cfg, s.cfg.Names.routesBucket(), ">", func(e jetstream.KeyValueEntry) { s.see(e, visit) })
+	watchKeys(ctx, s.js, s.cfg, s.cfg.Names.RoutesBucket(), ">", func(e jetstream.KeyValueEntry) { s.see(e, visit) })
 }
 
 // see hands one entry of the watch to visit, if its key is a route's.
@@ -308,10 +309,10 @@ func (s *Routes) see(e jetstream.KeyValueEntry, visit func(r *job.Route, found e
 		visit(nil, nil)
 		return
 	}
-	if e.Key() == probeKey {
+	if e.Key() == wire.ProbeKey {
 		return
 	}
-	k, err := parseRouteToken(e.Key())
+	k, err := wire.ParseRouteToken(e.Key())
 	if err != nil {
 		s.cfg.Log.Warn("key in the routes bucket is no route", "error", err)
 		return

@@ -12,6 +12,7 @@ import (
 
 	"belfry/internal/fault"
 	"belfry/internal/job"
+	"belfry/streams/wire"
 )
 
 // A start waits so long for the JetStream of its own server to make what is missing,
@@ -61,7 +62,7 @@ func (s *Store) setup(ctx context.Context) error {
 	if first {
 		about := []any{"in", s.cfg.Place}
 		if len(s.beside) > 0 {
-			about = append(about, "names", s.cfg.Names.said(), "beside", s.beside)
+			about = append(about, "names", s.cfg.Names.Describe(), "beside", s.beside)
 		}
 		s.cfg.Log.Warn(fault.NewStore, about...)
 	}
@@ -103,7 +104,7 @@ func (s *Store) setupOnce(ctx context.Context, recreated []string) error {
 		if err := s.ensureAsset(ctx, cfg); err != nil {
 			return err
 		}
-		if cfg.Name != s.cfg.Names.belfryStream() {
+		if cfg.Name != s.cfg.Names.BelfryStream() {
 			continue
 		}
 		// The first one holds what everything else depends on.
@@ -194,13 +195,13 @@ const MaxPartitions = 50
 func (s *Store) fixPartitions(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, setupTry)
 	defer cancel()
-	kv, err := s.js.KeyValue(ctx, s.cfg.Names.belfryBucket())
+	kv, err := s.js.KeyValue(ctx, s.cfg.Names.BelfryBucket())
 	if err != nil {
 		return err
 	}
 	n, err := s.fixedPartitions(ctx)
 	if err == nil && n == 0 { // only then, since a full server refuses any write
-		_, err = kv.Create(ctx, partitionsKey, []byte(strconv.Itoa(s.cfg.Partitions)))
+		_, err = kv.Create(ctx, wire.PartitionsKey, []byte(strconv.Itoa(s.cfg.Partitions)))
 		if err != nil && !errors.Is(err, jetstream.ErrKeyExists) {
 			return fmt.Errorf("couldn't write the number of partitions: %w", err)
 		}
@@ -224,11 +225,11 @@ func (s *Store) fixPartitions(ctx context.Context) error {
 var ErrPartitions = errors.New("the number of partitions cannot be read")
 
 // parsePartitions reads the number of partitions.
-func parsePartitions(names Names, value []byte) (int, error) {
+func parsePartitions(names wire.Names, value []byte) (int, error) {
 	n, err := strconv.Atoi(string(value))
 	if err != nil || n < 1 || n > MaxPartitions {
 		return 0, fmt.Errorf("%w: the key %s of bucket %s is %q; 1 to %d is accepted, and there must be as many buckets %s<n>",
-			ErrPartitions, partitionsKey, names.belfryBucket(), value, MaxPartitions, names.jobsBucketPrefix())
+			ErrPartitions, wire.PartitionsKey, names.BelfryBucket(), value, MaxPartitions, names.JobsBucketPrefix())
 	}
 	return n, nil
 }

@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"belfry/streams/wire"
 	"context"
 	"errors"
 	"strings"
@@ -28,9 +29,9 @@ func (l *leases) revision(key string) *uint64 {
 // write puts our name under a key, over the revision expect if it is given,
 // and reports whether it did.
 func (l *leases) write(ctx context.Context, key string, expect *uint64) bool {
-	m := &nats.Msg{Subject: l.s.cfg.Names.belfrySubject(key), Header: nats.Header{hdrTTL: {presenceTTL.String()}}, Data: []byte(l.node)}
+	m := &nats.Msg{Subject: l.s.cfg.Names.BelfrySubject(key), Header: nats.Header{wire.HeaderTTL: {presenceTTL.String()}}, Data: []byte(l.node)}
 	if expect != nil {
-		m.Header[hdrExpectSubjectSeq] = []string{formatUint(*expect)}
+		m.Header[wire.HeaderExpectSubjectSeq] = []string{wire.FormatUint(*expect)}
 	}
 	seq, err := l.s.own.w.send(ctx, m)
 	l.tried(key, err)
@@ -47,7 +48,7 @@ func (l *leases) write(ctx context.Context, key string, expect *uint64) bool {
 // lookAgain finds out why a key is not as it was when it was last seen. Its mark
 // expires too, and of that no watch tells one that was cut off meanwhile.
 func (l *leases) lookAgain(ctx context.Context, key string, revision uint64) {
-	m, found, err := l.s.own.w.lastOnLeader(ctx, l.s.cfg.Names.belfryStream(), l.s.cfg.Names.belfrySubject(key))
+	m, found, err := l.s.own.w.lastOnLeader(ctx, l.s.cfg.Names.BelfryStream(), l.s.cfg.Names.BelfrySubject(key))
 	switch {
 	case err != nil:
 	case !found:
@@ -56,7 +57,7 @@ func (l *leases) lookAgain(ctx context.Context, key string, revision uint64) {
 			delete(l.seen, key)
 		}
 		l.mu.Unlock()
-	case isMarker(m.Header):
+	case wire.IsMarker(m.Header):
 		l.saw(key, sighting{revision: m.Seq, at: time.Now().Add(-leaseExpiry)})
 	default:
 		l.saw(key, sighting{node: string(m.Data), revision: m.Seq, at: time.Now()})
@@ -69,15 +70,15 @@ func (l *leases) erase(ctx context.Context, key string) {
 		return
 	}
 	// Perhaps by a last beat of ours, whose answer nobody waited for.
-	m, found, err := l.s.own.w.lastOnLeader(ctx, l.s.cfg.Names.belfryStream(), l.s.cfg.Names.belfrySubject(key))
+	m, found, err := l.s.own.w.lastOnLeader(ctx, l.s.cfg.Names.BelfryStream(), l.s.cfg.Names.BelfrySubject(key))
 	if err == nil && found && string(m.Data) == l.node {
 		_ = l.eraseAt(ctx, key, m.Seq)
 	}
 }
 
 func (l *leases) eraseAt(ctx context.Context, key string, revision uint64) error {
-	m := purgeMarker(l.s.cfg.Names.belfrySubject(key), presenceTTL)
-	m.Header[hdrExpectSubjectSeq] = []string{formatUint(revision)}
+	m := wire.PurgeMarker(l.s.cfg.Names.BelfrySubject(key), presenceTTL)
+	m.Header[wire.HeaderExpectSubjectSeq] = []string{wire.FormatUint(revision)}
 	_, err := l.s.own.w.send(ctx, m)
 	return err
 }
@@ -92,12 +93,12 @@ func (l *leases) saw(key string, s sighting) {
 
 // watch notes what is written to the bucket belfry, until ctx ends.
 func (l *leases) watch(ctx context.Context) {
-	watchKeys(ctx, l.s.js, l.s.cfg, l.s.cfg.Names.belfryBucket(), ">", func(e jetstream.KeyValueEntry) {
+	watchKeys(ctx, l.s.js, l.s.cfg, l.s.cfg.Names.BelfryBucket(), ">", func(e jetstream.KeyValueEntry) {
 		if e != nil && l.watchClock(e) {
 			return
 		}
 		switch {
-		case e == nil || !isPresence(e.Key()):
+		case e == nil || !wire.IsPresence(e.Key()):
 		case e.Operation() != jetstream.KeyValuePut:
 			l.gone(ctx, e)
 		default:
@@ -109,17 +110,17 @@ func (l *leases) watch(ctx context.Context) {
 // watchClock takes in what an entry says of clocks, and reports whether that is
 // all that it says.
 func (l *leases) watchClock(e jetstream.KeyValueEntry) bool {
-	node, clock := strings.CutPrefix(e.Key(), clockPrefix)
+	node, clock := strings.CutPrefix(e.Key(), wire.ClockPrefix)
 	put := e.Operation() == jetstream.KeyValuePut
 	switch {
 	case clock && put:
 		l.clocks.heard(node, e.Value())
 	case clock:
 		l.clocks.left(node)
-	case put && e.Key() == nodeKey(l.node):
+	case put && e.Key() == wire.NodeKey(l.node):
 		l.clocks.brought(e.Revision(), e.Created())
-	case !put && strings.HasPrefix(e.Key(), nodePrefix):
-		l.clocks.left(strings.TrimPrefix(e.Key(), nodePrefix))
+	case !put && strings.HasPrefix(e.Key(), wire.NodePrefix):
+		l.clocks.left(strings.TrimPrefix(e.Key(), wire.NodePrefix))
 	}
 	return clock
 }
@@ -128,14 +129,14 @@ func (l *leases) watchClock(e jetstream.KeyValueEntry) bool {
 // once rather than at the next beat.
 func (l *leases) gone(ctx context.Context, e jetstream.KeyValueEntry) {
 	l.saw(e.Key(), sighting{revision: e.Revision(), at: time.Now().Add(-leaseExpiry)})
-	p, ok := parseLeaseKey(e.Key(), l.s.partitions)
+	p, ok := wire.ParseLeaseKey(e.Key(), l.s.partitions)
 	if !ok {
 		return
 	}
 	l.mu.Lock()
 	room := !l.held[p] && len(l.held) < share(l.s.partitions, 1+l.others())
 	l.mu.Unlock()
-	if room && ctx.Err() == nil && l.write(ctx, leaseKey(p), l.revision(leaseKey(p))) {
+	if room && ctx.Err() == nil && l.write(ctx, wire.LeaseKey(p), l.revision(wire.LeaseKey(p))) {
 		l.own(ctx, p)
 	}
 }

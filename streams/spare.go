@@ -9,6 +9,7 @@ import (
 	limits "golang.org/x/time/rate"
 
 	"belfry/internal/job"
+	"belfry/streams/wire"
 )
 
 // A jobs bucket with a max_bytes keeps some of it back from new jobs: a claim, a
@@ -42,7 +43,7 @@ func (s *spare) look(t *timer, info *jetstream.StreamInfo, added int64) {
 	if s.short.Store(short); short {
 		s.told.Interval = 10 * time.Minute
 		s.told.Do(func() {
-			t.log.Error("a jobs bucket is nearly full; new jobs are refused, and those in it fire", "bucket", t.cfg.Names.jobsBucket(t.partition),
+			t.log.Error("a jobs bucket is nearly full; new jobs are refused, and those in it fire", "bucket", t.cfg.Names.JobsBucket(t.partition),
 				"bytes", info.State.Bytes, "max_bytes", info.Config.MaxBytes, "do", adviceFor(isRefused, &jetstream.APIError{ErrorCode: errCodeStoreFailed}))
 		})
 	}
@@ -57,11 +58,11 @@ func (s *spare) fits(size int64) bool {
 
 // admit refuses a new or changed job that there is no room for.
 func (s *Jobs) admit(j job.Job) error {
-	p := partitionOf(j.Key, s.partitions)
+	p := wire.PartitionOf(j.Key, s.partitions)
 	room := &s.timers[p].spare
 	size := int64(len(j.Meta) + recordSize + recordGrowth)
 	if !room.fits(size) {
-		return unwritable([]string{s.cfg.Names.jobsStream(p)}, "it is nearly full, and the room that is left is for the jobs in it (max_bytes)")
+		return unwritable([]string{s.cfg.Names.JobsStream(p)}, "it is nearly full, and the room that is left is for the jobs in it (max_bytes)")
 	}
 	room.added.Add(size)
 	return nil
@@ -71,7 +72,7 @@ func (s *Jobs) admit(j job.Job) error {
 func (s *Store) withoutSpare() (all []string) {
 	for p, t := range s.timers {
 		if t.spare.short.Load() {
-			all = append(all, fmt.Sprintf("no new job is stored in %s: it is nearly full, and the room that is left is for the jobs in it (max_bytes)", s.cfg.Names.jobsStream(p)))
+			all = append(all, fmt.Sprintf("no new job is stored in %s: it is nearly full, and the room that is left is for the jobs in it (max_bytes)", s.cfg.Names.JobsStream(p)))
 		}
 	}
 	return all

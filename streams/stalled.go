@@ -16,7 +16,7 @@ const fewClaims = 16
 
 // stalled reports whether no claim of the partition can be written.
 func (t *timer) stalled() bool {
-	return t.health.refused(t.cfg.Names.jobsStream(t.partition)) != nil
+	return t.health.refused(t.cfg.Names.JobsStream(t.partition)) != nil
 }
 
 // refuses reports whether a stream is known to refuse writes, or to have nobody who
@@ -34,7 +34,7 @@ func (h *health) refuses(stream string) bool {
 // room is how many more fires may begin. few says that this is for a second.
 func (t *timer) room() (n int, few bool) {
 	n = maxFiring - int(t.firing.Load())
-	if !t.health.refuses(t.cfg.Names.jobsStream(t.partition)) {
+	if !t.health.refuses(t.cfg.Names.JobsStream(t.partition)) {
 		return n, false
 	}
 	if since := t.now().Sub(t.triedFew); since >= 0 && since < time.Second {

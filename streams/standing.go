@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"belfry/internal/job"
+	"belfry/streams/wire"
 )
 
 // Standing applies the worker's rule to a fire, and returns the record that it
@@ -18,7 +19,7 @@ import (
 // expired; and a claim that is overdue is about to be made anew.
 func (s *Jobs) Standing(ctx context.Context, f job.Fire) (job.Standing, job.Record, error) {
 	if f.Times <= 1 {
-		if r, ok := s.timers[partitionOf(f.Key, s.partitions)].book.Load().record(f); ok {
+		if r, ok := s.timers[wire.PartitionOf(f.Key, s.partitions)].book.Load().record(f); ok {
 			return s.unlessOverdue(job.Judge(f, r, true), r), r, nil
 		}
 		r, found, err := s.readAnywhere(ctx, f.Key)
@@ -63,8 +64,8 @@ func (s *Jobs) unlessOverdue(st job.Standing, r job.Record) job.Standing {
 
 // readAnywhere returns the record as any replica has it, which is cheap.
 func (s *Jobs) readAnywhere(ctx context.Context, k job.Key) (job.Record, bool, error) {
-	p := partitionOf(k, s.partitions)
-	m, found, err := s.w.lastOnReplica(ctx, s.cfg.Names.jobsStream(p), s.cfg.Names.jobSubject(p, k))
+	p := wire.PartitionOf(k, s.partitions)
+	m, found, err := s.w.lastOnReplica(ctx, s.cfg.Names.JobsStream(p), s.cfg.Names.JobSubject(p, k))
 	if err != nil || !found {
 		return job.Record{}, false, err
 	}

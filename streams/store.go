@@ -282,7 +282,7 @@ func (s *Store) Short() (since time.Time, why string) { return s.health.short() 
 // writtenStreams names the streams that Belfry writes to. The others are the
 // server's own.
 func (s *Store) writtenStreams() []string {
-	return slices.DeleteFunc(s.assetNames(s.partitions), func(name string) bool { return name == s.cfg.Names.advisoryStream() })
+	return slices.DeleteFunc(s.assetNames(s.partitions), func(name string) bool { return name == s.cfg.Names.AdvisoryStream() })
 }
 
 // Ready reports whether JetStream answers, all streams are as they should be and
@@ -296,7 +296,7 @@ func (s *Store) Ready(ctx context.Context) error {
 			return fmt.Errorf("%w: %w; Belfry goes on by itself when a server answers", job.ErrUnavailable, errNotConnected)
 		}
 	}
-	for _, stream := range []string{s.cfg.Names.jobsStream(0), s.cfg.Names.FiresStream()} {
+	for _, stream := range []string{s.cfg.Names.JobsStream(0), s.cfg.Names.FiresStream()} {
 		if _, err := s.js.Stream(ctx, stream); err != nil {
 			return fmt.Errorf("%w: stream %s: %v", job.ErrUnavailable, stream, whyNotReady(err))
 		}

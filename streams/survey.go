@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/fault"
+	"belfry/streams/wire"
 )
 
 // Disk is what an embedded server's folder showed before the server started, and
@@ -56,10 +57,10 @@ func (s *Store) look(ctx context.Context) (survey, error) {
 		v.partitions = m.Partitions
 	}
 	for p := MaxPartitions - 1; v.partitions == 0 && p >= 0; p-- {
-		if err := s.lookUp(ctx, &v, s.cfg.Names.jobsStream(p)); err != nil {
+		if err := s.lookUp(ctx, &v, s.cfg.Names.JobsStream(p)); err != nil {
 			return v, err
 		}
-		if is := v.found[s.cfg.Names.jobsStream(p)]; is != nil && isBelfrys(is.Config) {
+		if is := v.found[s.cfg.Names.JobsStream(p)]; is != nil && isBelfrys(is.Config) {
 			v.partitions = p + 1
 		}
 	}
@@ -115,7 +116,7 @@ func (s *Store) lookUp(ctx context.Context, v *survey, name string) error {
 func (s *Store) fixedPartitions(ctx context.Context) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, setupTry)
 	defer cancel()
-	kv, err := s.js.KeyValue(ctx, s.cfg.Names.belfryBucket())
+	kv, err := s.js.KeyValue(ctx, s.cfg.Names.BelfryBucket())
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
 		return 0, nil
 	}
@@ -125,7 +126,7 @@ func (s *Store) fixedPartitions(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	e, err := kv.Get(ctx, partitionsKey)
+	e, err := kv.Get(ctx, wire.PartitionsKey)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return 0, nil
 	}
@@ -180,8 +181,8 @@ func (s *Store) compare(ctx context.Context) (recreate []string, first bool, err
 	}
 	if found && m.Partitions > 0 && v.fixed > 0 && v.fixed != m.Partitions {
 		return nil, false, &Refusal{Fault: fault.PartitionsDiffer,
-			Reason: fmt.Sprintf("the key %s of bucket %s says %d, the manifest %d", partitionsKey, s.cfg.Names.belfryBucket(), v.fixed, m.Partitions),
-			Do:     fmt.Sprintf("count the buckets %s<n>; if there are %d, write that under the key, else remove the manifest (%s)", s.cfg.Names.jobsBucketPrefix(), m.Partitions, s.cfg.manifestPlace())}
+			Reason: fmt.Sprintf("the key %s of bucket %s says %d, the manifest %d", wire.PartitionsKey, s.cfg.Names.BelfryBucket(), v.fixed, m.Partitions),
+			Do:     fmt.Sprintf("count the buckets %s<n>; if there are %d, write that under the key, else remove the manifest (%s)", s.cfg.Names.JobsBucketPrefix(), m.Partitions, s.cfg.manifestPlace())}
 	}
 	lost := s.judge(v, m, found)
 	if lost == nil {
@@ -256,12 +257,12 @@ func (s *Store) judgeUnwritten(v survey) *Refusal {
 			used = true // streams are made in this order
 		}
 		ours = append(ours, name)
-		used = used || name != s.cfg.Names.belfryStream() && info.State.LastSeq > 0
+		used = used || name != s.cfg.Names.BelfryStream() && info.State.LastSeq > 0
 	}
 	switch {
 	case len(missing) == 0 || len(ours) == 0 || !used:
 		return nil
-	case v.found[s.cfg.Names.belfryStream()] == nil && s.cfg.Disk == nil:
+	case v.found[s.cfg.Names.BelfryStream()] == nil && s.cfg.Disk == nil:
 		return &Refusal{Fault: fault.ManifestKeyGone, Streams: missing, Reason: "there are " + strings.Join(ours, ", "), Do: "bring back what was there, " + recreateHint}
 	}
 	return &Refusal{Fault: fault.StreamMissing, Streams: missing, Reason: "there are " + strings.Join(ours, ", "), Do: "bring back what was there, " + recreateHint}

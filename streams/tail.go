@@ -12,6 +12,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/internal/loglimit"
+	"belfry/streams/wire"
 )
 
 // tailed is what the timer learns from one message of the jobs bucket.
@@ -58,7 +59,7 @@ func (t *timer) tail(ctx context.Context, last uint64, out chan<- tailed) {
 }
 
 func (t *timer) tailOnce(ctx context.Context, last *uint64, out chan<- tailed) error {
-	return t.readOrdered(ctx, t.cfg.Names.jobsStream(t.partition), *last+1, func(m jetstream.Msg, at *jetstream.MsgMetadata) bool {
+	return t.readOrdered(ctx, t.cfg.Names.JobsStream(t.partition), *last+1, func(m jetstream.Msg, at *jetstream.MsgMetadata) bool {
 		select {
 		case out <- t.glimpse(m, at.Sequence.Stream):
 			*last = at.Sequence.Stream
@@ -71,22 +72,22 @@ func (t *timer) tailOnce(ctx context.Context, last *uint64, out chan<- tailed) e
 
 // glimpse reads what one message of the bucket means to the timer.
 func (t *timer) glimpse(m jetstream.Msg, seq uint64) tailed {
-	key := strings.TrimPrefix(m.Subject(), t.cfg.Names.jobsPrefix(t.partition))
-	if key == epochKey {
-		p := headerParser{h: m.Headers()}
-		return tailed{seq: seq, kind: isMark, rec: job.Record{Epoch: p.uint(hdrEpoch)}}
+	key := strings.TrimPrefix(m.Subject(), t.cfg.Names.JobsPrefix(t.partition))
+	if key == wire.EpochKey {
+		p := wire.HeaderParser{H: m.Headers()}
+		return tailed{seq: seq, kind: isMark, rec: job.Record{Epoch: p.Uint(wire.HeaderEpoch)}}
 	}
-	if key == authKey || key == probeKey {
+	if key == wire.AuthKey || key == wire.ProbeKey {
 		return tailed{seq: seq}
 	}
-	k, err := parseJobKey(key)
+	k, err := wire.ParseJobKey(key)
 	if err != nil {
 		t.log.Warn("key in the jobs bucket is no job's; it is left alone", "key", key, "error", err)
 		return tailed{seq: seq}
 	}
-	r, written, err := decodeHeaders(k, seq, m.Headers())
+	r, written, err := wire.DecodeHeaders(k, seq, m.Headers())
 	switch {
-	case errors.Is(err, errNoRecord):
+	case errors.Is(err, wire.ErrNoRecord):
 		return tailed{seq: seq, rec: r, kind: isDeleted}
 	case err != nil:
 		t.leaveAlone(k, err)
@@ -94,7 +95,7 @@ func (t *timer) glimpse(m jetstream.Msg, seq uint64) tailed {
 	case !written:
 		return tailed{seq: seq, rec: r, kind: isUnknown}
 	}
-	run, _ := parseRestoreTag(m.Headers())
+	run, _ := wire.ParseRestoreTag(m.Headers())
 	bytes, _ := strconv.Atoi(m.Headers().Get(nats.MsgSize))
 	return tailed{seq: seq, rec: r, kind: isRecord, restore: run, bytes: bytes}
 }

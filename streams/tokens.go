@@ -17,6 +17,7 @@ import (
 	"belfry/internal/job"
 	"belfry/internal/loglimit"
 	"belfry/internal/panics"
+	"belfry/streams/wire"
 )
 
 // Tokens are the bearer tokens, one key each in their bucket, all of them in
@@ -110,8 +111,8 @@ func (s *Tokens) Create(ctx context.Context, t job.Token) error {
 	if err := s.w.markAuth(ctx, markedByToken); err != nil {
 		return err
 	}
-	m := &nats.Msg{Subject: s.cfg.Names.tokenSubject(t.ID), Header: nats.Header{}, Data: contract.AppendToken(nil, t)}
-	m.Header.Set(hdrExpectSubjectSeq, "0")
+	m := &nats.Msg{Subject: s.cfg.Names.TokenSubject(t.ID), Header: nats.Header{}, Data: contract.AppendToken(nil, t)}
+	m.Header.Set(wire.HeaderExpectSubjectSeq, "0")
 	revision, err := s.send(ctx, m)
 	if err != nil {
 		return err
@@ -125,7 +126,7 @@ func (s *Tokens) Delete(ctx context.Context, id string) error {
 	if _, err := s.Find(id); err != nil && !s.isBroken(id) {
 		return err
 	}
-	revision, err := s.send(ctx, &nats.Msg{Subject: s.cfg.Names.tokenSubject(id), Header: nats.Header{hdrKVOperation: {"DEL"}}})
+	revision, err := s.send(ctx, &nats.Msg{Subject: s.cfg.Names.TokenSubject(id), Header: nats.Header{wire.HeaderKVOperation: {"DEL"}}})
 	if err != nil {
 		return err
 	}
@@ -202,12 +203,12 @@ func (s *Tokens) follow(ctx context.Context) error {
 var errReplaced = errors.New("the bucket is not the one that was read, or has lost something")
 
 func (s *Tokens) followBucket(ctx context.Context) error {
-	stream, err := s.js.Stream(ctx, s.cfg.Names.tokensStream())
+	stream, err := s.js.Stream(ctx, s.cfg.Names.TokensStream())
 	if err != nil {
 		return err
 	}
 	created := stream.CachedInfo().Created
-	c, err := s.js.OrderedConsumer(ctx, s.cfg.Names.tokensStream(), jetstream.OrderedConsumerConfig{MaxResetAttempts: 1})
+	c, err := s.js.OrderedConsumer(ctx, s.cfg.Names.TokensStream(), jetstream.OrderedConsumerConfig{MaxResetAttempts: 1})
 	if err != nil {
 		return err
 	}
@@ -258,13 +259,13 @@ func (s *Tokens) followBucket(ctx context.Context) error {
 // been written over one, unless its key cannot be a token's.
 func (s *Tokens) take(m jetstream.Msg) {
 	defer panics.Recover(s.cfg.Log, "a message of the tokens bucket", s.cfg.Metrics.Panicked)
-	id := s.cfg.Names.parseTokenSubject(m.Subject())
+	id := s.cfg.Names.ParseTokenSubject(m.Subject())
 	delete(s.known, id)
 	delete(s.broken, id)
 	if job.IsTokenID(id) {
 		s.empty, s.hadTokens = false, true
 	}
-	if isMarker(m.Headers()) {
+	if wire.IsMarker(m.Headers()) {
 		return
 	}
 	t, err := contract.ParseStoredToken(m.Data(), id)

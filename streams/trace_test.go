@@ -6,6 +6,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/streams"
+	"belfry/streams/wire"
 )
 
 // The trace of a job is on all that comes of it: its fires, its retries, its
@@ -26,7 +27,7 @@ func TestTraceGoesAllTheWay(t *testing.T) {
 		if got := m.Headers().Get("traceparent"); got != trace {
 			t.Errorf("fire %d has the traceparent %q, want %q", n, got, trace)
 		}
-		got, err := streams.DecodeFire(m.Headers(), m.Data(), 1, time.Now())
+		got, err := wire.DecodeFire(m.Headers(), m.Data(), 1, time.Now())
 		if err != nil || got.Trace != trace {
 			t.Errorf("fire %d: trace %q, %v; want %q", n, got.Trace, err, trace)
 		}

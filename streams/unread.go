@@ -11,6 +11,7 @@ import (
 	"belfry/internal/job"
 	"belfry/internal/loglimit"
 	"belfry/internal/panics"
+	"belfry/streams/wire"
 )
 
 // unread looks after the inboxes of NATS routes whose subscribers have left.
@@ -77,9 +78,9 @@ func (u *unread) look(ctx context.Context) error {
 		m := info.Config.Metadata
 		switch {
 		case info.NumPending == 0 && info.NumAckPending == 0:
-		case job.RouteType(m[metaType]) == job.REST:
-			u.s.inboxes.stirred(job.RouteKey{DB: m[metaDB], ID: m[metaRoute]})
-		case job.RouteType(m[metaType]) == job.NATS:
+		case job.RouteType(m[wire.MetadataType]) == job.REST:
+			u.s.inboxes.stirred(job.RouteKey{DB: m[wire.MetadataDB], ID: m[wire.MetadataRoute]})
+		case job.RouteType(m[wire.MetadataType]) == job.NATS:
 			left = append(left, info)
 		}
 	}
@@ -204,5 +205,5 @@ func fireOf(m jetstream.Msg) (job.Fire, error) {
 	if err != nil {
 		return job.Fire{}, err
 	}
-	return decodeFire(m.Headers(), m.Data(), at.Sequence.Stream, at.Timestamp)
+	return wire.DecodeFire(m.Headers(), m.Data(), at.Sequence.Stream, at.Timestamp)
 }

@@ -27,12 +27,12 @@ func (t *timer) askState(ctx context.Context) {
 		}
 		added := t.spare.added.Load()
 		ask, cancel := context.WithTimeout(ctx, answerWait)
-		stream, err := t.js.Stream(ask, t.cfg.Names.jobsStream(t.partition))
+		stream, err := t.js.Stream(ask, t.cfg.Names.JobsStream(t.partition))
 		cancel()
 		if err != nil {
 			continue
 		}
-		present, _, err := t.w.lastOnLeader(ctx, t.cfg.Names.jobsStream(t.partition), ">")
+		present, _, err := t.w.lastOnLeader(ctx, t.cfg.Names.JobsStream(t.partition), ">")
 		if err != nil {
 			continue
 		}

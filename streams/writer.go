@@ -12,6 +12,7 @@ import (
 	"belfry/internal/job"
 	"belfry/internal/metrics"
 	"belfry/internal/room"
+	"belfry/streams/wire"
 )
 
 // writer makes compare-and-set writes and settles their outcomes. It is safe
@@ -19,7 +20,7 @@ import (
 type writer struct {
 	nc         *nats.Conn
 	js         jetstream.JetStream
-	names      Names
+	names      wire.Names
 	replicated bool // the streams have more than one replica
 	metrics    *metrics.Streams
 

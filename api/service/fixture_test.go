@@ -17,6 +17,7 @@ import (
 	"belfry/internal/natstest"
 	"belfry/internal/waittest"
 	"belfry/streams"
+	"belfry/streams/wire"
 )
 
 const patience = waittest.Patience
@@ -43,7 +44,7 @@ func start(t testing.TB, ops api.Operations, edit func(*service.Config)) *site {
 		ops.Jobs, ops.Routes = store.Jobs(), store.Routes()
 		go func() { _ = store.Run(t.Context()) }() // ends with the test
 	}
-	s.cfg = service.Config{Operations: ops, Unescape: streams.Unescape, Version: "v1.2.3", Log: slog.New(slog.DiscardHandler)}
+	s.cfg = service.Config{Operations: ops, Unescape: wire.Unescape, Version: "v1.2.3", Log: slog.New(slog.DiscardHandler)}
 	if edit != nil {
 		edit(&s.cfg)
 	}

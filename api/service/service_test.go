@@ -19,7 +19,7 @@ import (
 	"belfry/api/service"
 	"belfry/internal/job"
 	"belfry/internal/metrics/metricstest"
-	"belfry/streams"
+	"belfry/streams/wire"
 )
 
 func TestLifeOverNATS(t *testing.T) {
@@ -152,7 +152,7 @@ func TestIDsInSubjects(t *testing.T) {
 	t.Parallel()
 	s := start(t, api.Operations{}, nil)
 	for _, id := range []string{"a.b", "*", ">", " ", "a b", "$JS", "é", "☎️", "\x00", "\n", "=", "_x-1", strings.Repeat("é", 100)} {
-		token, quoted := streams.Escape(id), quote(t, id)
+		token, quoted := wire.Escape(id), quote(t, id)
 		s.expect(t, "belfry.route.create."+token, `{"id":`+quoted+`,"type":"NATS"}`, ok)
 		s.expect(t, "belfry.job.create."+token+"."+token, `{"id":`+quoted+`,"trigger_time":4102444800000,"route":`+quoted+`}`, ok)
 		if _, err := s.cfg.Operations.Jobs.Get(t.Context(), job.Key{DB: id, Collection: id, ID: id}); err != nil {

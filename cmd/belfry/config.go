@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"belfry/internal/job"
-	"belfry/streams"
+	"belfry/streams/wire"
 )
 
 // Config says how one Belfry process runs. Its zero value works: a zero field
@@ -178,7 +178,7 @@ type Config struct {
 }
 
 // names are those of everything in JetStream.
-func (c Config) names() streams.Names { return streams.Names(c.AssetPrefix) }
+func (c Config) names() wire.Names { return wire.Names(c.AssetPrefix) }
 
 // embedded reports whether the NATS server is the embedded one.
 func (c Config) embedded() bool { return c.NATSURL == "" && c.NATSContext == "" }

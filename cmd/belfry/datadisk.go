@@ -18,6 +18,7 @@ import (
 	"belfry/internal/fault"
 	"belfry/internal/storefolder"
 	"belfry/streams"
+	"belfry/streams/wire"
 )
 
 // dataDisk is what the streams' files in the data folder showed before the
@@ -26,7 +27,7 @@ import (
 type dataDisk struct {
 	dir     *dataDir
 	path    string // of the streams' folders
-	names   streams.Names
+	names   wire.Names
 	guard   *storefolder.Guard
 	server  *server.Server // set when it runs, as is says
 	says    *natsLog
@@ -53,7 +54,7 @@ const (
 // openDisk looks at the streams' files before a server touches them. It refuses
 // those of Belfry that a server could not read, repairs damaged ones, and
 // protects all of them.
-func openDisk(ctx context.Context, dir *dataDir, recreate bool, n streams.Names, log *slog.Logger) (*dataDisk, error) {
+func openDisk(ctx context.Context, dir *dataDir, recreate bool, n wire.Names, log *slog.Logger) (*dataDisk, error) {
 	d := &dataDisk{dir: dir, path: storefolder.Path(dir.path), names: n, log: log, last: map[string]uint64{}}
 	d.guard = storefolder.NewGuard(d.path, filepath.Join(dir.path, guardFolder))
 	if err := d.putBack(); err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"belfry/api/service"
-	"belfry/streams"
+	"belfry/streams/wire"
 )
 
 // embedded is a running nats-server inside this process.
@@ -25,7 +25,7 @@ type embedded struct {
 
 // startEmbedded starts the server and returns when it takes connections.
 // Reading a large store may take long; ctx can end it.
-func startEmbedded(ctx context.Context, opts *server.Options, n streams.Names, log *slog.Logger) (*embedded, error) {
+func startEmbedded(ctx context.Context, opts *server.Options, n wire.Names, log *slog.Logger) (*embedded, error) {
 	e := &embedded{keys: map[string]nkeys.KeyPair{}}
 	if hasAuth(opts) {
 		if err := errors.Join(e.addUser(opts, storeConn, nil), e.addUser(opts, workersConn, nil), e.addUser(opts, requestsConn, nil),
@@ -109,9 +109,9 @@ func (e *embedded) addUser(opts *server.Options, connection string, may *server.
 // servicePermissions keep the NATS service from being made to write where its
 // callers may not: they choose the subject that an answer goes to, also that of
 // $SRV, which micro answers by itself.
-func servicePermissions(n streams.Names) *server.Permissions {
+func servicePermissions(n wire.Names) *server.Permissions {
 	return &server.Permissions{
-		Publish:   &server.SubjectPermission{Deny: streams.WriteSubjects()},
+		Publish:   &server.SubjectPermission{Deny: wire.WriteSubjects()},
 		Subscribe: &server.SubjectPermission{Allow: []string{n.Subject(service.Subjects), micro.APIPrefix + ".>"}},
 	}
 }

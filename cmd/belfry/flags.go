@@ -6,6 +6,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/streams"
+	"belfry/streams/wire"
 )
 
 // flagTable lists every setting of `belfry serve`. The flags, their help, the
@@ -120,8 +121,8 @@ func flagTable() []setting {
 		field(setting{name: "asset-prefix",
 			value:   "PREFIX",
 			usage:   "what the names of streams, buckets and subjects begin with, so that several Belfrys share an account; it stays as it was at the first start",
-			accepts: streams.PrefixAccepts,
-		}, func(c *Config) *string { return &c.AssetPrefix }, text, orEmpty(streams.IsPrefix)),
+			accepts: wire.PrefixAccepts,
+		}, func(c *Config) *string { return &c.AssetPrefix }, text, orEmpty(wire.IsPrefix)),
 		field(setting{name: "partitions", def: "0",
 			value:   "NUMBER",
 			usage:   "how many parts the jobs are spread over, fixed at the first start; 0 is 1 embedded, and 8 on another NATS server",

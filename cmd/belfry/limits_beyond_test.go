@@ -15,7 +15,7 @@ import (
 
 	"belfry/internal/backup"
 	"belfry/internal/job"
-	"belfry/streams"
+	"belfry/streams/wire"
 )
 
 // Data of an earlier version, which accepted a meta 9,999 deep, is shown, backed up,
@@ -32,7 +32,7 @@ func TestDeepMetaOfAnEarlierVersion(t *testing.T) {
 	due := time.Now().Add(time.Hour)
 	// As the earlier version has left it: with the headers of a record.
 	l.must(t, http.MethodPost, l.path("job", l.db, l.collection), l.job("deep", "1", "n", due))
-	key := streams.Escape(l.db) + "." + streams.Escape(l.collection) + ".deep"
+	key := wire.Escape(l.db) + "." + wire.Escape(l.collection) + ".deep"
 	subject := "$KV.jobs_0." + key
 	e, err := kv.Get(t.Context(), key)
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 	"belfry/internal/client"
 	"belfry/internal/job"
 	"belfry/internal/waittest"
-	"belfry/streams"
+	"belfry/streams/wire"
 )
 
 // limitMeta is what --max-meta is in these tests.
@@ -103,7 +103,7 @@ func (l limits) waysIn() []wayIn {
 			return rest(http.MethodPost, "bulk", l.db, l.collection)(t, strings.ReplaceAll(l.job(id, meta, route, due), "\n", " "))
 		}},
 		{"NATS", func(t *testing.T, id, meta, route string, due time.Time) string {
-			got := asked(t, l.js.Conn(), "belfry.job.create."+streams.Escape(l.db)+"."+streams.Escape(l.collection), l.job(id, meta, route, due))
+			got := asked(t, l.js.Conn(), "belfry.job.create."+wire.Escape(l.db)+"."+wire.Escape(l.collection), l.job(id, meta, route, due))
 			if got == `{"status":"ok"}` {
 				return ""
 			}
@@ -114,7 +114,7 @@ func (l limits) waysIn() []wayIn {
 			if err != nil {
 				t.Fatal(err)
 			}
-			key := streams.Escape(l.db) + "." + streams.Escape(l.collection) + "." + streams.Escape(id)
+			key := wire.Escape(l.db) + "." + wire.Escape(l.collection) + "." + wire.Escape(id)
 			if _, err := kv.PutString(t.Context(), key, l.job(id, meta, route, due)); err != nil {
 				t.Fatal(err)
 			}
@@ -195,13 +195,13 @@ func TestWhatGetsInGetsOut(t *testing.T) {
 		if err != nil {
 			t.Fatalf("the fire of a NATS route: %v", err)
 		}
-		id, _ := streams.Unescape(m.Headers().Get(job.HeaderJobID))
+		id, _ := wire.Unescape(m.Headers().Get(job.HeaderJobID))
 		if string(m.Data()) != want[id] {
 			t.Errorf("the fire of %q has a meta of %d bytes, want %d", id, len(m.Data()), len(want[id]))
 		}
 	}
 	for escaped, posts := range in.waitFor(t, n) {
-		id, _ := streams.Unescape(escaped)
+		id, _ := wire.Unescape(escaped)
 		if posts[0].meta != want[id] || len(want[id]) == 0 {
 			t.Errorf("the webhook of %q has a meta of %d bytes, want %d", id, len(posts[0].meta), len(want[id]))
 		}
@@ -215,11 +215,11 @@ func TestWhatGetsInGetsOut(t *testing.T) {
 		t.Errorf("redriving: %.300s", got)
 	}
 	for escaped := range in.jobs() {
-		id, _ := streams.Unescape(escaped)
+		id, _ := wire.Unescape(escaped)
 		l.becomes(t, l.path("job", l.db, l.collection, id), job.Delivered)
 	}
 	for escaped, posts := range in.jobs() {
-		id, _ := streams.Unescape(escaped)
+		id, _ := wire.Unescape(escaped)
 		if last := posts[len(posts)-1]; len(posts) != 2 || last.meta != want[id] {
 			t.Errorf("the redriven webhook of %q: %d posts, a meta of %d bytes; want 2 and %d", id, len(posts), len(last.meta), len(want[id]))
 		}
@@ -282,7 +282,7 @@ func (l limits) shows(t *testing.T, want map[string]string) {
 	for id, meta := range want {
 		answer := l.must(t, http.MethodGet, l.path("job", l.db, l.collection, id), "")
 		shown("GET", answer, meta)
-		got := asked(t, l.js.Conn(), "belfry.job.get."+streams.Escape(l.db)+"."+streams.Escape(l.collection), `{"id":`+quoted(id)+`}`)
+		got := asked(t, l.js.Conn(), "belfry.job.get."+wire.Escape(l.db)+"."+wire.Escape(l.collection), `{"id":`+quoted(id)+`}`)
 		shown("NATS", got, meta)
 		printed("belfry job get", l.sh.must(t, "job", "get", l.db, l.collection, id, "--json"), meta)
 		l.sh.must(t, "job", "get", l.db, l.collection, id)
@@ -308,7 +308,7 @@ func (l limits) shows(t *testing.T, want map[string]string) {
 			t.Errorf("the list lacks %q", id)
 		}
 	}
-	if got := asked(t, l.js.Conn(), "belfry.job.list."+streams.Escape(l.db), `{}`); strings.Contains(got, `"error"`) {
+	if got := asked(t, l.js.Conn(), "belfry.job.list."+wire.Escape(l.db), `{}`); strings.Contains(got, `"error"`) {
 		t.Errorf("the list over NATS: %.300s", got)
 	}
 	var letters struct {

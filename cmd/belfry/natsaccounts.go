@@ -12,7 +12,7 @@ import (
 	"github.com/nats-io/nats.go/micro"
 
 	"belfry/api/service"
-	"belfry/streams"
+	"belfry/streams/wire"
 )
 
 // The accounts of an embedded server with users. A permission narrows which
@@ -42,7 +42,7 @@ const requestThreshold = 30 * time.Second
 // separateUsers moves every user of the configuration into an account of its
 // own, but for the admins. Without users it changes nothing: then either
 // nobody says who they are, or one password is for everything.
-func separateUsers(opts *server.Options, admins []string, n streams.Names) error {
+func separateUsers(opts *server.Options, admins []string, n wire.Names) error {
 	if len(opts.Users) == 0 && len(opts.Nkeys) == 0 {
 		if len(admins) > 0 {
 			return fmt.Errorf("--nats-admin %q: --nats-config has no users", strings.Join(admins, ","))
@@ -85,13 +85,13 @@ func separateUsers(opts *server.Options, admins []string, n streams.Names) error
 // share lets the users' account send what subscribers and callers of the service
 // need to the data's account. The answer to a pull is any number of fires, and
 // $SRV may be answered by services of the users, too.
-func share(data, users *server.Account, n streams.Names) error {
+func share(data, users *server.Account, n wire.Names) error {
 	for _, shared := range []struct {
 		from, to string
 		answers  server.ServiceRespType
 	}{
-		{n.SubscriberAPI() + n.InboxInfo(), streams.JetStreamAPI + n.InboxInfo(), server.Singleton},
-		{n.SubscriberAPI() + n.InboxNext(), streams.JetStreamAPI + n.InboxNext(), server.Streamed},
+		{n.SubscriberAPI() + n.InboxInfo(), wire.JetStreamAPI + n.InboxInfo(), server.Singleton},
+		{n.SubscriberAPI() + n.InboxNext(), wire.JetStreamAPI + n.InboxNext(), server.Streamed},
 		{n.InboxAcks(), n.InboxAcks(), server.Singleton}, // each fire says where its ack goes
 		{n.Subject(service.Subjects), n.Subject(service.Subjects), server.Singleton},
 		{micro.APIPrefix + ".>", micro.APIPrefix + ".>", server.Streamed},
@@ -134,7 +134,7 @@ func checkLeafNodes(leaf server.LeafNodeOpts) error {
 }
 
 // checkUser refuses what would mean something else than it says.
-func checkUser(name string, may *server.Permissions, types map[string]struct{}, n streams.Names) error {
+func checkUser(name string, may *server.Permissions, types map[string]struct{}, n wire.Names) error {
 	_, leaf := types[jwt.ConnectionTypeLeafnode]
 	_, leafWS := types[jwt.ConnectionTypeLeafnodeWS]
 	if leaf || leafWS {
@@ -158,13 +158,13 @@ func checkUser(name string, may *server.Permissions, types map[string]struct{}, 
 // checkPermission refuses a subject of the JetStream API, which the account of
 // the users does not have: the user could do less, or with a denial more, than
 // before there were two accounts.
-func checkPermission(name, subject string, n streams.Names) error {
-	if subject == ">" || !server.SubjectsCollide(subject, streams.JetStreamAPI+".>") {
+func checkPermission(name, subject string, n wire.Names) error {
+	if subject == ">" || !server.SubjectsCollide(subject, wire.JetStreamAPI+".>") {
 		return nil
 	}
 	instead := "leave it out"
 	for _, tail := range []string{n.InboxInfo(), n.InboxNext()} {
-		if rest, ok := strings.CutPrefix(subject, streams.JetStreamAPI); ok && server.SubjectsCollide(subject, streams.JetStreamAPI+tail) {
+		if rest, ok := strings.CutPrefix(subject, wire.JetStreamAPI); ok && server.SubjectsCollide(subject, wire.JetStreamAPI+tail) {
 			instead = fmt.Sprintf("write %q", n.SubscriberAPI()+rest)
 		}
 	}
@@ -186,7 +186,7 @@ func withoutJetStream(may *server.Permissions) *server.Permissions {
 	if narrow.Publish != nil {
 		publish = *narrow.Publish
 	}
-	publish.Deny = slices.Concat(publish.Deny, []string{streams.JetStreamAPI + ".>"})
+	publish.Deny = slices.Concat(publish.Deny, []string{wire.JetStreamAPI + ".>"})
 	narrow.Publish = &publish
 	return &narrow
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 
-	"belfry/streams"
+	"belfry/streams/wire"
 )
 
 // neighboursWait is how long the servers have to say who is connected.
@@ -87,7 +87,7 @@ const (
 )
 
 // reach judges the permissions in a user's JWT.
-func reach(token string, n streams.Names) userReach {
+func reach(token string, n wire.Names) userReach {
 	claims, err := jwt.DecodeUserClaims(token)
 	if err != nil || claims.IssuerAccount != "" && claims.HasEmptyPermissions() { // a signing key may have a template of permissions
 		return reachUnknown
@@ -103,8 +103,8 @@ func reach(token string, n streams.Names) userReach {
 // answered are the requests that are answered with the server's rights, or with
 // Belfry's: those of JetStream, acks that ask for the next fire, and the
 // library's for the service.
-func answered(n streams.Names) []string {
-	return []string{streams.JetStreamAPI + ".>", n.InboxAcks(), micro.APIPrefix + ".>"}
+func answered(n wire.Names) []string {
+	return []string{wire.JetStreamAPI + ".>", n.InboxAcks(), micro.APIPrefix + ".>"}
 }
 
 // mayPublish reports whether some of the subjects may be published to.

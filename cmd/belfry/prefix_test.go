@@ -21,13 +21,14 @@ import (
 	"belfry/internal/natstest"
 	"belfry/internal/waittest"
 	"belfry/streams"
+	"belfry/streams/wire"
 )
 
 // neighbour is a belfry that shares a NATS account with others, and what it is to
 // show of itself.
 type neighbour struct {
 	*running
-	names streams.Names
+	names wire.Names
 	in    *receiver
 	sub   subscription
 }

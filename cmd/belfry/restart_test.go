@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"belfry/internal/job"
-	"belfry/streams"
+	"belfry/streams/wire"
 )
 
 // A belfry that is told to stop ends what it has begun, and the next one goes
@@ -137,7 +137,7 @@ func TestStrangeIDs(t *testing.T) {
 		p.must(t, http.MethodPost, "/route/"+path, fmt.Sprintf(`{"id":%s,"type":"REST","webhook_url":"%s/%d"}`, quoted, in.url, i))
 		body := fmt.Sprintf(`{"id":%s,"trigger_time":%d,"meta":%s,"route":%s}`, quoted, time.Now().UnixMilli(), quoted, quoted)
 		p.must(t, http.MethodPost, "/job/"+path+"/"+path, body)
-		escaped := streams.Escape(id)
+		escaped := wire.Escape(id)
 		want[escaped] = fired{escaped, escaped, escaped, escaped, quoted}
 	}
 	got := map[string]fired{}

@@ -15,6 +15,7 @@ import (
 	"belfry/internal/metrics"
 	"belfry/internal/tracing"
 	"belfry/streams"
+	"belfry/streams/wire"
 )
 
 // start brings up one part after the other. What cannot work is found out before
@@ -70,7 +71,7 @@ func (s *Server) start(ctx context.Context) error {
 		Prefix:     s.cfg.names().Subject(""),
 		OwnInbox:   s.inboxes.own,
 		Memory:     memory.requests,
-		Unescape:   streams.Unescape,
+		Unescape:   wire.Unescape,
 		Version:    version,
 		Metrics:    told.counts.API,
 		Tracer:     told.tracer,
@@ -180,7 +181,7 @@ func (s *Server) startDelivery(store *streams.Store, told telemetry) {
 		DenyPrivate:   s.cfg.WebhookDenyPrivate,
 		Allow:         allow,
 		Grace:         deliveryGrace,
-		Escape:        streams.Escape,
+		Escape:        wire.Escape,
 		Version:       version,
 		Metrics:       told.counts.Delivery,
 		Tracer:        told.tracer,

@@ -11,7 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"belfry/streams"
+	"belfry/streams/wire"
 )
 
 // measureMillion is a row: what a pending job takes in memory, server and all,
@@ -43,7 +43,7 @@ type contestant struct {
 
 func (b *bench) belfryWithMany(ctx context.Context) contestant {
 	return contestant{
-		stream: streams.Names("").FiresStream(), onTime: 10 * time.Millisecond,
+		stream: wire.Names("").FiresStream(), onTime: 10 * time.Millisecond,
 		start: func() (*node, error) { return b.startBelfry(ctx, relaxed) },
 		setup: func(n *node) error { return n.createRoute(ctx, "") },
 		store: func(n *node, from, to int, due func(int) time.Time) error {

@@ -7,7 +7,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"belfry/streams"
+	"belfry/streams/wire"
 )
 
 // subscribe hands all that the consumer gets to the tally, and acks it.
@@ -85,5 +85,5 @@ func publishAll(ctx context.Context, js jetstream.JetStream, from, to int, messa
 
 // subscribeRoute subscribes to the fires of a Belfry.
 func subscribeRoute(ctx context.Context, js jetstream.JetStream, t *tally) error {
-	return subscribe(ctx, js, streams.Names("").FiresStream(), routeConsumer, t)
+	return subscribe(ctx, js, wire.Names("").FiresStream(), routeConsumer, t)
 }

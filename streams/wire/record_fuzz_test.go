@@ -1,4 +1,4 @@
-package streams_test
+package wire_test
 
 import (
 	"errors"
@@ -9,7 +9,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/internal/natstest"
-	"belfry/streams"
+	"belfry/streams/wire"
 )
 
 // Anybody can put anything under the key of a job. What is read as a record of
@@ -26,11 +26,11 @@ func FuzzDecodeRecord(f *testing.F) {
 		{Arming: job.Arming{FireID: "f"}, Status: job.Dead, Finished: 8, Reason: job.ReasonUnread, Detail: "so it was"},
 	} {
 		r.Job = job.Job{Key: k, Trigger: job.MinTrigger, Route: "r.1", Meta: []byte("1")}
-		m := streams.EncodeRecord("s", r, time.Hour)
+		m := wire.EncodeRecord("s", r, time.Hour)
 		f.Add(natstest.FormatHeader(m.Header), string(m.Data))
 	}
 	f.Fuzz(func(t *testing.T, headers, value string) {
-		first, err := streams.DecodeRecord(k, 1, natstest.ParseHeader(headers), []byte(value))
+		first, err := wire.DecodeRecord(k, 1, natstest.ParseHeader(headers), []byte(value))
 		if err != nil {
 			if !errors.Is(err, job.ErrNotAJob) && natstest.ParseHeader(headers).Get("KV-Operation") == "" {
 				t.Errorf("%q %q: got %v, want it to wrap ErrNotAJob", headers, value, err)
@@ -38,8 +38,8 @@ func FuzzDecodeRecord(f *testing.F) {
 			return
 		}
 		again := func(r job.Record) job.Record {
-			m := streams.EncodeRecord("s", r, time.Hour)
-			got, err := streams.DecodeRecord(k, 1, m.Header, m.Data)
+			m := wire.EncodeRecord("s", r, time.Hour)
+			got, err := wire.DecodeRecord(k, 1, m.Header, m.Data)
 			if err != nil {
 				t.Fatalf("%q %q is read as %+v, whose own record is not read: %v", headers, value, r, err)
 			}
@@ -54,7 +54,7 @@ func FuzzDecodeRecord(f *testing.F) {
 
 // Anybody with the permission can publish anything where the fires are.
 func FuzzDecodeFire(f *testing.F) {
-	m := streams.EncodeFire(job.Record{
+	m := wire.Names("").EncodeFire(job.Record{
 		Arming: job.Arming{
 			Job:    job.Job{Key: job.Key{DB: "db", Collection: "c", ID: "i.d"}, Trigger: job.MinTrigger, Route: "r", Meta: []byte("1")},
 			FireID: "f", Attempt: 2,
@@ -64,7 +64,7 @@ func FuzzDecodeFire(f *testing.F) {
 	f.Add(natstest.FormatHeader(m.Header), "1")
 	f.Add("", "")
 	f.Fuzz(func(t *testing.T, headers, value string) {
-		got, err := streams.DecodeFire(natstest.ParseHeader(headers), []byte(value), 1, time.Time{})
+		got, err := wire.DecodeFire(natstest.ParseHeader(headers), []byte(value), 1, time.Time{})
 		if err == nil && (got.Key.Check() != nil || got.FireID == "" || got.Claim == 0 || got.Attempt < 0 || got.Trigger < 0) {
 			t.Errorf("%q is read as %+v", headers, got)
 		}

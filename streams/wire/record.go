@@ -1,4 +1,4 @@
-package streams
+package wire
 
 import (
 	"errors"
@@ -11,29 +11,29 @@ import (
 	"belfry/internal/job"
 )
 
-// errNoRecord: the message is a marker of a deleted key.
-var errNoRecord = errors.New("no record")
+// ErrNoRecord: the message is a marker of a deleted key.
+var ErrNoRecord = errors.New("no record")
 
-// encodeRecord makes the message that stores r: the job as the user gave it is
+// EncodeRecord makes the message that stores r: the job as the user gave it is
 // the value, so that any KV tool shows it; all else is in the headers, so that
 // the timer can follow the bucket without the values. A final record lives for
 // ttl.
-func encodeRecord(subject string, r job.Record, ttl time.Duration) *nats.Msg {
+func EncodeRecord(subject string, r job.Record, ttl time.Duration) *nats.Msg {
 	h := recordHeaders(r.Arming)
 	h[hdrStatus] = []string{string(r.Status)}
-	h[hdrOp] = []string{r.Op}
+	h[HeaderOp] = []string{r.Op}
 	if r.Status.Final() {
-		h[hdrFinished] = []string{formatInt(r.Finished)}
-		h[hdrTTL] = []string{ttl.String()}
+		h[hdrFinished] = []string{FormatInt(r.Finished)}
+		h[HeaderTTL] = []string{ttl.String()}
 	} else {
-		h[hdrDue] = []string{formatInt(r.Due)}
+		h[hdrDue] = []string{FormatInt(r.Due)}
 	}
 	if r.Replaces.Seq > 0 {
-		h[hdrReplaces] = []string{formatInt(r.Replaces.Due) + ":" + formatUint(r.Replaces.Seq)}
+		h[hdrReplaces] = []string{FormatInt(r.Replaces.Due) + ":" + FormatUint(r.Replaces.Seq)}
 	}
 	if r.Status == job.Firing {
-		h[hdrEpoch] = []string{formatUint(r.Epoch)}
-		h[hdrFiresAfter] = []string{formatUint(r.FiresAfter)}
+		h[HeaderEpoch] = []string{FormatUint(r.Epoch)}
+		h[hdrFiresAfter] = []string{FormatUint(r.FiresAfter)}
 	}
 	if r.Reason != "" {
 		h[hdrReason] = []string{string(r.Reason)}
@@ -44,11 +44,11 @@ func encodeRecord(subject string, r job.Record, ttl time.Duration) *nats.Msg {
 	return &nats.Msg{Subject: subject, Header: h, Data: value}
 }
 
-// decodeRecord reads a stored record. One without Belfry's headers, as a plain
+// DecodeRecord reads a stored record. One without Belfry's headers, as a plain
 // KV put leaves it, is a new scheduled job if its value is one. The error
-// wraps [job.ErrNotAJob], or is errNoRecord for a marker.
-func decodeRecord(k job.Key, seq uint64, h nats.Header, data []byte) (job.Record, error) {
-	r, written, err := decodeHeaders(k, seq, h)
+// wraps [job.ErrNotAJob], or is ErrNoRecord for a marker.
+func DecodeRecord(k job.Key, seq uint64, h nats.Header, data []byte) (job.Record, error) {
+	r, written, err := DecodeHeaders(k, seq, h)
 	if err != nil {
 		return r, err
 	}
@@ -67,42 +67,42 @@ func decodeRecord(k job.Key, seq uint64, h nats.Header, data []byte) (job.Record
 	return r, nil
 }
 
-// decodeBare reads a record without its value, that is without its meta. whole says
+// DecodeBare reads a record without its value, that is without its meta. whole says
 // that nothing else is missing, as the trigger time is of one that an older Belfry
 // has written, and everything of one that it did not write.
-func decodeBare(k job.Key, seq uint64, h nats.Header) (r job.Record, whole bool, err error) {
-	r, written, err := decodeHeaders(k, seq, h)
+func DecodeBare(k job.Key, seq uint64, h nats.Header) (r job.Record, whole bool, err error) {
+	r, written, err := DecodeHeaders(k, seq, h)
 	if err != nil || !written || h.Get(hdrTrigger) == "" {
 		return r, false, err
 	}
-	p := headerParser{h: h}
-	r.Trigger = int64(p.uint(hdrTrigger))
+	p := HeaderParser{H: h}
+	r.Trigger = int64(p.Uint(hdrTrigger))
 	return r, p.bad == "", nil
 }
 
-// decodeHeaders reads what the headers alone tell: everything but the trigger
+// DecodeHeaders reads what the headers alone tell: everything but the trigger
 // time and the meta. written is false for a record that Belfry did not write,
 // of which they tell nothing.
-func decodeHeaders(k job.Key, seq uint64, h nats.Header) (r job.Record, written bool, err error) {
+func DecodeHeaders(k job.Key, seq uint64, h nats.Header) (r job.Record, written bool, err error) {
 	r = job.Record{Revision: seq, Status: job.Scheduled}
 	r.Key = k
-	if h.Get(hdrKVOperation) != "" {
-		return r, false, errNoRecord
+	if h.Get(HeaderKVOperation) != "" {
+		return r, false, ErrNoRecord
 	}
 	status := h.Get(hdrStatus)
 	if status == "" {
 		return r, false, nil
 	}
-	p := headerParser{h: h}
+	p := HeaderParser{H: h}
 	r.Status = job.Status(status)
 	if !r.Status.Known() {
 		p.fail(hdrStatus)
 	}
 	r.Arming = p.arming(k)
-	r.Op = h.Get(hdrOp)
-	r.Due = int64(p.uint(hdrDue))
-	r.Finished = int64(p.uint(hdrFinished))
-	r.Epoch, r.FiresAfter = p.uint(hdrEpoch), p.uint(hdrFiresAfter)
+	r.Op = h.Get(HeaderOp)
+	r.Due = int64(p.Uint(hdrDue))
+	r.Finished = int64(p.Uint(hdrFinished))
+	r.Epoch, r.FiresAfter = p.Uint(HeaderEpoch), p.Uint(hdrFiresAfter)
 	r.Reason, r.Detail = job.Reason(h.Get(hdrReason)), h.Get(hdrDetail)
 	r.Replaces = p.position(hdrReplaces)
 	if p.bad != "" {

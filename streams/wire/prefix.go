@@ -1,4 +1,4 @@
-package streams
+package wire
 
 import (
 	"slices"
@@ -38,30 +38,30 @@ func IsPrefix(prefix string) bool {
 	return true
 }
 
-// said names the store of these names for people.
-func (n Names) said() string {
+// Describe names the store of these names for people.
+func (n Names) Describe() string {
 	if n == "" {
 		return "without --asset-prefix"
 	}
 	return "--asset-prefix " + string(n)
 }
 
-// storeOf returns the names of the store that a stream belongs to, by its bucket
+// StoreOf returns the names of the store that a stream belongs to, by its bucket
 // belfry, which each store has one of.
-func storeOf(stream string) (n Names, ok bool) {
-	if stream == n.belfryStream() {
+func StoreOf(stream string) (n Names, ok bool) {
+	if stream == n.BelfryStream() {
 		return n, true
 	}
-	rest, ok := strings.CutPrefix(stream, bucketStream(""))
-	prefix, is := strings.CutSuffix(rest, "_"+n.belfryBucket())
+	rest, ok := strings.CutPrefix(stream, BucketStream(""))
+	prefix, is := strings.CutSuffix(rest, "_"+n.BelfryBucket())
 	return Names(prefix), ok && is && IsPrefix(prefix)
 }
 
-// storesIn returns the names of the stores that streams belong to, but for n's.
-func (n Names) storesIn(streams []string) (others []string) {
+// StoresIn returns the names of the stores that streams belong to, but for n's.
+func (n Names) StoresIn(streams []string) (others []string) {
 	for _, stream := range streams {
-		if other, ok := storeOf(stream); ok && other != n {
-			others = append(others, other.said())
+		if other, ok := StoreOf(stream); ok && other != n {
+			others = append(others, other.Describe())
 		}
 	}
 	slices.Sort(others)

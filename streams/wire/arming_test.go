@@ -1,4 +1,4 @@
-package streams_test
+package wire_test
 
 import (
 	"fmt"
@@ -13,7 +13,7 @@ import (
 
 	"belfry/internal/fieldtest"
 	"belfry/internal/job"
-	"belfry/streams"
+	"belfry/streams/wire"
 )
 
 // storedForm is a message as text: its subject, its headers in order, its body.
@@ -95,11 +95,11 @@ traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01
 
 {"id":"\"ü\"","trigger_time":1667659342626,"meta":{ "n": 1,"n":2.50 },"route":"r 1"}`},
 	} {
-		m := streams.EncodeRecord("subject", tt.r, time.Hour)
+		m := wire.EncodeRecord("subject", tt.r, time.Hour)
 		if diff := cmp.Diff(tt.want, storedForm(m)); diff != "" {
 			t.Errorf("the stored form of a %s record (-want +got):\n%s", tt.r.Status, diff)
 		}
-		back, err := streams.DecodeRecord(tt.r.Key, tt.r.Revision, m.Header, m.Data)
+		back, err := wire.DecodeRecord(tt.r.Key, tt.r.Revision, m.Header, m.Data)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -113,7 +113,7 @@ traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01
 func TestStoredFire(t *testing.T) {
 	t.Parallel()
 	fired, published := time.UnixMilli(1667659345678), time.UnixMilli(1667659345999)
-	m := streams.EncodeFire(goldenRecord(), fired)
+	m := wire.Names("").EncodeFire(goldenRecord(), fired)
 	const want = `fires.a=2Fb.r=201
 Belfry-Attempt: 3
 Belfry-Claim: 42
@@ -135,7 +135,7 @@ webhook-timestamp: 1667659345
 	}
 	f := goldenRecord().Fire()
 	f.Seq, f.Published, f.Fired = 9, published, fired
-	back, err := streams.DecodeFire(m.Header, m.Data, 9, published)
+	back, err := wire.DecodeFire(m.Header, m.Data, 9, published)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +150,7 @@ func TestStoredLetter(t *testing.T) {
 	t.Parallel()
 	died := time.UnixMilli(1667659346789)
 	l := job.Letter{Fire: goldenRecord().Fire(), Number: 9, Died: died, Reason: job.ReasonGone, Detail: "410 Gone"}
-	m := streams.EncodeDead(l.Fire, l.Reason, l.Detail, died)
+	m := wire.Names("").EncodeDead(l.Fire, l.Reason, l.Detail, died)
 	const want = `dead.a=2Fb.r=201
 Belfry-Attempt: 3
 Belfry-Claim: 42
@@ -172,7 +172,7 @@ webhook-timestamp: 1667659346
 		t.Errorf("the stored form of a dead letter (-want +got):\n%s", diff)
 	}
 	l.Redriven = 0
-	back, err := streams.DecodeDead(m.Header, m.Data, 9, died)
+	back, err := wire.DecodeDead(m.Header, m.Data, 9, died)
 	if err != nil {
 		t.Fatal(err)
 	}

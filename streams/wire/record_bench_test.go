@@ -1,4 +1,4 @@
-package streams
+package wire
 
 import (
 	"fmt"
@@ -26,16 +26,16 @@ func BenchmarkEncodeRecord(b *testing.B) {
 	r := claimedBench()
 	b.ReportAllocs()
 	for b.Loop() {
-		encodeRecord(Names("").jobSubject(0, r.Key), r, time.Hour)
+		EncodeRecord(Names("").JobSubject(0, r.Key), r, time.Hour)
 	}
 }
 
 func BenchmarkDecodeRecord(b *testing.B) {
 	r := claimedBench()
-	m := encodeRecord(Names("").jobSubject(0, r.Key), r, time.Hour)
+	m := EncodeRecord(Names("").JobSubject(0, r.Key), r, time.Hour)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := decodeRecord(r.Key, r.Revision, m.Header, m.Data); err != nil {
+		if _, err := DecodeRecord(r.Key, r.Revision, m.Header, m.Data); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -44,10 +44,10 @@ func BenchmarkDecodeRecord(b *testing.B) {
 // What the tail does with each message.
 func BenchmarkDecodeHeaders(b *testing.B) {
 	r := claimedBench()
-	m := encodeRecord(Names("").jobSubject(0, r.Key), r, time.Hour)
+	m := EncodeRecord(Names("").JobSubject(0, r.Key), r, time.Hour)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, _, err := decodeHeaders(r.Key, r.Revision, m.Header); err != nil {
+		if _, _, err := DecodeHeaders(r.Key, r.Revision, m.Header); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -57,15 +57,15 @@ func BenchmarkEncodeFire(b *testing.B) {
 	r := claimedBench()
 	b.ReportAllocs()
 	for b.Loop() {
-		Names("").encodeFire(r, claimedAt)
+		Names("").EncodeFire(r, claimedAt)
 	}
 }
 
 func BenchmarkDecodeFire(b *testing.B) {
-	m := Names("").encodeFire(claimedBench(), claimedAt)
+	m := Names("").EncodeFire(claimedBench(), claimedAt)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := decodeFire(m.Header, m.Data, 1, claimedAt); err != nil {
+		if _, err := DecodeFire(m.Header, m.Data, 1, claimedAt); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -1,4 +1,4 @@
-package streams
+package wire
 
 import "belfry/internal/job"
 
@@ -7,9 +7,9 @@ const (
 	hdrStatus     = "Belfry-Status"
 	hdrDue        = "Belfry-Due"
 	hdrTrigger    = "Belfry-Trigger"
-	hdrOp         = "Belfry-Op"
+	HeaderOp      = "Belfry-Op"
 	hdrReplaces   = "Belfry-Replaces" // "<due>:<sequence>"
-	hdrEpoch      = "Belfry-Epoch"
+	HeaderEpoch   = "Belfry-Epoch"
 	hdrFiresAfter = "Belfry-Fires-After"
 	hdrFinished   = "Belfry-Finished"
 )
@@ -28,27 +28,27 @@ const (
 	hdrRedriven = "Belfry-Redriven"
 	hdrFired    = "Belfry-Fired"
 
-	// Everything that a restore writes has "<run>:<number>", see restoreTag.
-	hdrRestore = "Belfry-Restore"
+	// Everything that a restore writes has "<run>:<number>", see RestoreTag.
+	HeaderRestore = "Belfry-Restore"
 	// A dead letter that a restore has written has when the fire died, in unix
 	// milliseconds.
-	hdrDied = "Belfry-Died"
+	HeaderDied = "Belfry-Died"
 )
 
-// hdrProbe is the number of a message that shows that writes work.
-const hdrProbe = "Belfry-Probe"
+// HeaderProbe is the number of a message that shows that writes work.
+const HeaderProbe = "Belfry-Probe"
 
 // Headers that JetStream gives a meaning to.
 const (
-	hdrExpectSubjectSeq = "Nats-Expected-Last-Subject-Sequence"
-	hdrExpectSubject    = "Nats-Expected-Last-Subject-Sequence-Subject"
-	hdrTTL              = "Nats-TTL"
-	hdrRollup           = "Nats-Rollup"
-	hdrMsgID            = "Nats-Msg-Id"
-	hdrKVOperation      = "KV-Operation"
+	HeaderExpectSubjectSeq = "Nats-Expected-Last-Subject-Sequence"
+	HeaderExpectSubject    = "Nats-Expected-Last-Subject-Sequence-Subject"
+	HeaderTTL              = "Nats-TTL"
+	HeaderRollup           = "Nats-Rollup"
+	hdrMsgID               = "Nats-Msg-Id"
+	HeaderKVOperation      = "KV-Operation"
 
 	// Answers to direct gets have the message before in the answer, and how many
 	// are left behind it.
-	hdrLastSequence = "Nats-Last-Sequence"
-	hdrNumPending   = "Nats-Num-Pending"
+	HeaderLastSequence = "Nats-Last-Sequence"
+	HeaderNumPending   = "Nats-Num-Pending"
 )

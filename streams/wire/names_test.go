@@ -1,4 +1,4 @@
-package streams_test
+package wire_test
 
 import (
 	"strings"
@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 
 	"belfry/internal/job"
-	"belfry/streams"
+	"belfry/streams/wire"
 )
 
 func TestEscape(t *testing.T) {
@@ -19,11 +19,11 @@ func TestEscape(t *testing.T) {
 		{"é", "=C3=A9"},
 		{"line\r\nbreak", "line=0D=0Abreak"},
 	} {
-		got := streams.Escape(tt.in)
+		got := wire.Escape(tt.in)
 		if got != tt.want {
 			t.Errorf("Escape(%q) = %q, want %q", tt.in, got, tt.want)
 		}
-		back, err := streams.Unescape(got)
+		back, err := wire.Unescape(got)
 		if err != nil || back != tt.in {
 			t.Errorf("Unescape(%q) = %q, %v, want %q", got, back, err, tt.in)
 		}
@@ -32,7 +32,7 @@ func TestEscape(t *testing.T) {
 
 func TestUnescapeRefusesWhatEscapeCannotMake(t *testing.T) {
 	for _, in := range []string{"=", "=4", "=zz", "=41", "=2e", "a.b", "é", "a=2", "a b"} {
-		if got, err := streams.Unescape(in); err == nil {
+		if got, err := wire.Unescape(in); err == nil {
 			t.Errorf("Unescape(%q) = %q, want an error", in, got)
 		}
 	}
@@ -43,11 +43,11 @@ func FuzzUnescape(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		if back, err := streams.Unescape(s); err == nil && streams.Escape(back) != s {
-			t.Errorf("Unescape(%q) = %q, which escapes to %q", s, back, streams.Escape(back))
+		if back, err := wire.Unescape(s); err == nil && wire.Escape(back) != s {
+			t.Errorf("Unescape(%q) = %q, which escapes to %q", s, back, wire.Escape(back))
 		}
-		e := streams.Escape(s)
-		if back, err := streams.Unescape(e); err != nil || back != s {
+		e := wire.Escape(s)
+		if back, err := wire.Unescape(e); err != nil || back != s {
 			t.Errorf("Unescape(Escape(%q)) = %q, %v", s, back, err)
 		}
 		if strings.ContainsAny(e, ".*> /\\\r\n") {
@@ -62,13 +62,13 @@ func TestJobKeyRoundTrip(t *testing.T) {
 		{DB: "d.b", Collection: "*", ID: ">"},
 		{DB: "ü", Collection: " ", ID: strings.Repeat("/", job.MaxIDBytes)},
 	} {
-		got, err := streams.ParseJobKey(streams.JobKey(k))
+		got, err := wire.ParseJobKey(wire.JobKey(k))
 		if err != nil || got != k {
 			t.Errorf("key %q came back as %q, %v", k, got, err)
 		}
 	}
 	for _, bad := range []string{"", "a", "a.b", "a.b.c.d", "a..c", "a.b.=FF", "a.b.c*"} {
-		if k, err := streams.ParseJobKey(bad); err == nil {
+		if k, err := wire.ParseJobKey(bad); err == nil {
 			t.Errorf("ParseJobKey(%q) = %q, want an error", bad, k)
 		}
 	}
@@ -90,7 +90,7 @@ func TestInboxConsumer(t *testing.T) {
 		{job.RouteKey{DB: long, ID: "b"}, ""},
 		{job.RouteKey{DB: strings.Repeat("é", 100), ID: strings.Repeat("é", 100)}, ""},
 	} {
-		got := streams.InboxConsumer(tt.k)
+		got := wire.InboxConsumer(tt.k)
 		if tt.want != "" && got != tt.want {
 			t.Errorf("the inbox of %q is %q, want %q", tt.k, got, tt.want)
 		}
@@ -116,11 +116,11 @@ func TestPartitionVectors(t *testing.T) {
 		{job.Key{DB: "db", Collection: "coll", ID: "b"}, 8, 5},
 		{job.Key{DB: "games", Collection: "turns", ID: "é/1"}, 50, 36},
 	} {
-		if got := streams.PartitionOf(tt.k, tt.partitions); got != tt.want {
+		if got := wire.PartitionOf(tt.k, tt.partitions); got != tt.want {
 			t.Errorf("partition of %q of %d is %d, want %d", tt.k, tt.partitions, got, tt.want)
 		}
 	}
-	if !utf8.ValidString(streams.JobKey(job.Key{DB: "\xff", Collection: "c", ID: "d"})) {
+	if !utf8.ValidString(wire.JobKey(job.Key{DB: "\xff", Collection: "c", ID: "d"})) {
 		t.Error("a key is not UTF-8")
 	}
 }

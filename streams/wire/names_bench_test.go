@@ -1,4 +1,4 @@
-package streams
+package wire
 
 import (
 	"testing"
@@ -18,7 +18,7 @@ func BenchmarkJobSubject(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				Names("").jobSubject(partitionOf(k, 8), k)
+				Names("").JobSubject(PartitionOf(k, 8), k)
 			}
 		})
 	}
@@ -26,11 +26,11 @@ func BenchmarkJobSubject(b *testing.B) {
 
 func BenchmarkParseJobKey(b *testing.B) {
 	for name, k := range benchKeys {
-		key := Names("").jobSubject(0, k)[len(Names("").jobsPrefix(0)):]
+		key := Names("").JobSubject(0, k)[len(Names("").JobsPrefix(0)):]
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := parseJobKey(key); err != nil {
+				if _, err := ParseJobKey(key); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -1,4 +1,4 @@
-package streams
+package wire
 
 import (
 	"strconv"
@@ -20,7 +20,7 @@ const mostHeaders = 14
 func recordHeaders(a job.Arming) nats.Header {
 	h := make(nats.Header, mostHeaders)
 	setArming(h, a)
-	h[hdrTrigger] = []string{formatInt(a.Trigger)}
+	h[hdrTrigger] = []string{FormatInt(a.Trigger)}
 	return h
 }
 
@@ -32,7 +32,7 @@ func fireHeaders(a job.Arming) nats.Header {
 	h[job.HeaderDB] = []string{Escape(a.DB)}
 	h[job.HeaderCollection] = []string{Escape(a.Collection)}
 	h[job.HeaderJobID] = []string{Escape(a.ID)}
-	h[job.HeaderTriggerTime] = []string{formatInt(a.Trigger)}
+	h[job.HeaderTriggerTime] = []string{FormatInt(a.Trigger)}
 	return h
 }
 
@@ -49,7 +49,7 @@ func setArming(h nats.Header, a job.Arming) {
 	h[hdrAttempt] = []string{strconv.Itoa(a.Attempt)}
 	h[hdrRoute] = []string{Escape(a.Route)}
 	if a.Redriven != 0 {
-		h[hdrRedriven] = []string{formatInt(a.Redriven)}
+		h[hdrRedriven] = []string{FormatInt(a.Redriven)}
 	}
 	if a.Trace != "" {
 		h[job.HeaderTrace] = []string{a.Trace}
@@ -57,19 +57,19 @@ func setArming(h nats.Header, a job.Arming) {
 }
 
 // arming reads what setArming adds.
-func (p *headerParser) arming(k job.Key) job.Arming {
+func (p *HeaderParser) arming(k job.Key) job.Arming {
 	return job.Arming{
-		Job:      job.Job{Key: k, Route: p.text(hdrRoute), Trace: job.ParseTrace(p.h.Get(job.HeaderTrace))},
-		FireID:   p.h.Get(hdrFireID),
-		Attempt:  int(p.uint(hdrAttempt)),
-		Redriven: int64(p.uint(hdrRedriven)),
+		Job:      job.Job{Key: k, Route: p.text(hdrRoute), Trace: job.ParseTrace(p.H.Get(job.HeaderTrace))},
+		FireID:   p.H.Get(hdrFireID),
+		Attempt:  int(p.Uint(hdrAttempt)),
+		Redriven: int64(p.Uint(hdrRedriven)),
 	}
 }
 
 // fireArming reads the headers that fireHeaders makes.
-func (p *headerParser) fireArming(meta []byte) job.Arming {
+func (p *HeaderParser) fireArming(meta []byte) job.Arming {
 	a := p.arming(job.Key{DB: p.text(job.HeaderDB), Collection: p.text(job.HeaderCollection), ID: p.text(job.HeaderJobID)})
-	a.Trigger, a.Meta = int64(p.uint(job.HeaderTriggerTime)), meta
+	a.Trigger, a.Meta = int64(p.Uint(job.HeaderTriggerTime)), meta
 	return a
 }
 

@@ -1,0 +1,79 @@
+package wire
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/internal/job"
+)
+
+// HeaderParser reads headers and remembers the first that cannot be read. An
+// absent one is zero.
+type HeaderParser struct {
+	H   nats.Header
+	bad string
+}
+
+func (p *HeaderParser) fail(name string) {
+	if p.bad == "" {
+		p.bad = name
+	}
+}
+
+func (p *HeaderParser) Uint(name string) uint64 {
+	return p.parse(name, p.H.Get(name))
+}
+
+func (p *HeaderParser) parse(name, s string) uint64 {
+	if s == "" {
+		return 0
+	}
+	v, err := strconv.ParseUint(s, 10, 63)
+	if err != nil {
+		p.fail(name)
+	}
+	return v
+}
+
+func (p *HeaderParser) text(name string) string {
+	s, err := Unescape(p.H.Get(name))
+	if err != nil {
+		p.fail(name)
+	}
+	return s
+}
+
+func (p *HeaderParser) position(name string) job.Position {
+	s := p.H.Get(name)
+	if s == "" {
+		return job.Position{}
+	}
+	due, seq, ok := strings.Cut(s, ":")
+	if !ok {
+		p.fail(name)
+	}
+	return job.Position{Due: int64(p.parse(name, due)), Seq: p.parse(name, seq)}
+}
+
+func FormatInt(v int64) string   { return strconv.FormatInt(v, 10) }
+func FormatUint(v uint64) string { return strconv.FormatUint(v, 10) }
+
+// PurgeMarker is the mark that a key of a bucket was deleted, in place of all that
+// it had. It is kept for a while, or with 0 as long as the bucket keeps anything.
+func PurgeMarker(subject string, ttl time.Duration) *nats.Msg {
+	m := &nats.Msg{Subject: subject, Header: nats.Header{HeaderKVOperation: {"PURGE"}, HeaderRollup: {"sub"}}}
+	if ttl > 0 {
+		m.Header[HeaderTTL] = []string{ttl.String()}
+	}
+	return m
+}
+
+// IsMarker reports whether a message of a bucket is the mark of a deleted key, or
+// of one that expired.
+func IsMarker(h nats.Header) bool {
+	return h.Get(HeaderKVOperation) != "" || h.Get(jetstream.MarkerReasonHeader) != ""
+}
