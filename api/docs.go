@@ -12,8 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-
-	"github.com/go-chi/chi/v5"
 )
 
 // openapi is the description of this API; the tests hold the API to it.
@@ -27,13 +25,12 @@ var docsHTML string
 // OpenAPI returns the OpenAPI 3.1 description of the API, in JSON.
 func OpenAPI() []byte { return bytes.Clone(openapi) }
 
-func (a *api) routeDocs(mux *chi.Mux) {
-	mux.Get("/", a.about)
-	mux.Get("/openapi.json", func(w http.ResponseWriter, r *http.Request) {
-		reply(w, r, http.StatusOK, bytes.TrimSuffix(openapi, []byte("\n")))
-	})
-	mux.Get("/docs", func(w http.ResponseWriter, _ *http.Request) { replyHTML(w, docsPage()) })
+// describe serves the description, and docs the page made of it.
+func (a *api) describe(w http.ResponseWriter, r *http.Request) {
+	reply(w, r, http.StatusOK, bytes.TrimSuffix(openapi, []byte("\n")))
 }
+
+func (a *api) docs(w http.ResponseWriter, _ *http.Request) { replyHTML(w, docsPage()) }
 
 // links are where people go on from /.
 var links = []string{"docs", "openapi.json", "db", "healthz", "readyz"}
@@ -87,10 +84,10 @@ type (
 		Info struct{ Title, Summary, Description string }
 		Tags []struct{ Name string }
 
-		Paths      map[string]map[string]operation
+		Paths      map[string]map[string]describedOperation
 		Components struct{ Schemas map[string]schema }
 	}
-	operation struct {
+	describedOperation struct {
 		Summary, OperationID string
 		Tags                 []string
 		Parameters           []struct{ Name, In, Description string }
@@ -115,7 +112,7 @@ type (
 	}
 	group struct {
 		Name       string
-		Operations []operation
+		Operations []describedOperation
 	}
 	namedSchema struct {
 		schema
@@ -197,7 +194,7 @@ func (s schema) kind() string {
 }
 
 // Query lists the parameters that stand in no path.
-func (o operation) Query() (all []field) {
+func (o describedOperation) Query() (all []field) {
 	for _, p := range o.Parameters {
 		if p.In == "query" {
 			all = append(all, field{Name: p.Name, Description: p.Description})
@@ -207,11 +204,11 @@ func (o operation) Query() (all []field) {
 }
 
 // Body and Answer name the objects that the operation takes and gives.
-func (o operation) Body() []string   { return o.RequestBody.names() }
-func (o operation) Answer() []string { return o.Responses["200"].names() }
+func (o describedOperation) Body() []string   { return o.RequestBody.names() }
+func (o describedOperation) Answer() []string { return o.Responses["200"].names() }
 
 // Role is the role of the token that the operation needs; empty for none.
-func (o operation) Role() string {
+func (o describedOperation) Role() string {
 	for _, scheme := range o.Security {
 		for _, role := range scheme["bearer"] {
 			return role

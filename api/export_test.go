@@ -6,10 +6,10 @@ import (
 	"belfry/internal/job"
 )
 
-// Needs returns the role that an endpoint needs by the access table, or "" if it
-// is open to all.
+// Needs returns the role that an endpoint needs by the table, or "" if it is open
+// to all.
 func Needs(endpoint string) (role job.Role, ok bool) {
-	n, ok := access[endpoint]
+	n, ok := needs[endpoint]
 	return n.role, ok
 }
 

@@ -12,13 +12,11 @@ import (
 // healthz says that the process is alive.
 func (a *api) healthz(context.Context, *http.Request, []byte) ([]byte, error) { return ok, nil }
 
-// readyTime bounds a probe: those who send them give up soon, too.
-const readyTime = 2 * time.Second
+// probeTime bounds a probe: those who send them give up soon, too.
+const probeTime = 2 * time.Second
 
 // readyz says whether requests can be served.
 func (a *api) readyz(ctx context.Context, _ *http.Request, _ []byte) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, readyTime)
-	defer cancel()
 	if err := a.Ready(ctx); err != nil {
 		return nil, fmt.Errorf("%w: %w", errNotReady, err)
 	}
