@@ -299,43 +299,6 @@ func TestOpenAPIHasAllNames(t *testing.T) {
 			}
 		}
 	}
-	ids := map[string]bool{}
-	for path, methods := range at(spec(), "paths").(map[string]any) {
-		for method := range methods.(map[string]any) {
-			id, _ := at(spec(), "paths", path, method, "operationId").(string)
-			if id == "" || ids[id] {
-				t.Errorf("%s %s has the operationId %q, want one of its own", method, path, id)
-			}
-			ids[id] = true
-		}
-	}
-}
-
-// It has the access of each operation as the code has it.
-func TestOpenAPIHasTheAccess(t *testing.T) {
-	t.Parallel()
-	want, got := map[string]string{}, map[string]string{}
-	for line := range strings.Lines(api.AccessMarkdown()) {
-		if cells := strings.Split(line, "`"); len(cells) == 3 {
-			want[cells[1]] = strings.Trim(cells[2], " |\n")
-		}
-	}
-	for path, methods := range at(spec(), "paths").(map[string]any) {
-		for method := range methods.(map[string]any) {
-			endpoint := strings.ToUpper(method) + " " + path
-			switch security := string(mustJSON(at(spec(), "paths", path, method, "security"))); security {
-			case `[]`:
-				got[endpoint] = "nothing"
-			case `[{"bearer":["reader"]},{}]`, `[{"bearer":["writer"]},{}]`, `[{"bearer":["admin"]},{}]`:
-				got[endpoint] = strings.Split(security, `"`)[3]
-			default:
-				got[endpoint] = security
-			}
-		}
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("what the endpoints need by the table (-) and by openapi.json (+) differs:\n%s", diff)
-	}
 }
 
 func TestDocs(t *testing.T) {
