@@ -109,6 +109,7 @@ type (
 		Required    []string
 		Items       *schema
 		OneOf       []struct{ Const, Title, Description string }
+		AllOf       []schema
 	}
 	group struct {
 		Name       string
@@ -144,21 +145,50 @@ var docsPage = sync.OnceValue(func() []byte {
 		}
 		groups = append(groups, g)
 	}
-	var schemas []namedSchema
-	for _, name := range slices.Sorted(maps.Keys(d.Components.Schemas)) {
-		s := namedSchema{schema: d.Components.Schemas[name], Name: name}
-		s.Fields = fieldsOf("", s.schema)
-		schemas = append(schemas, s)
-	}
 	var page bytes.Buffer
 	err := template.Must(template.New("").Parse(docsHTML)).Execute(&page, map[string]any{
-		"Info": d.Info, "Groups": groups, "Schemas": schemas, "Codes": d.Components.Schemas["Code"].OneOf,
+		"Info": d.Info, "Groups": groups, "Schemas": d.objects(), "Codes": d.Components.Schemas["Code"].OneOf,
 	})
 	if err != nil {
 		panic(err)
 	}
 	return page.Bytes()
 })
+
+// objects lists the schemas with their fields. One that is only a part of others
+// is shown there.
+func (d description) objects() (all []namedSchema) {
+	parts := map[string]bool{}
+	for _, s := range d.Components.Schemas {
+		for _, part := range s.AllOf {
+			parts[path.Base(part.Ref)] = true
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(d.Components.Schemas)) {
+		if parts[name] {
+			continue
+		}
+		s := d.whole(d.Components.Schemas[name])
+		all = append(all, namedSchema{s, name, fieldsOf("", s)})
+	}
+	return all
+}
+
+// whole returns the schema with the fields of its parts; its own come first.
+func (d description) whole(s schema) schema {
+	fields := map[string]schema{}
+	for _, part := range s.AllOf {
+		if part.Ref != "" {
+			part = d.Components.Schemas[path.Base(part.Ref)]
+		}
+		part = d.whole(part)
+		maps.Copy(fields, part.Properties)
+		s.Required = append(slices.Clip(s.Required), part.Required...)
+	}
+	maps.Copy(fields, s.Properties)
+	s.Properties = fields
+	return s
+}
 
 // fieldsOf lists the fields of an object, and those of the objects in it.
 func fieldsOf(prefix string, s schema) (all []field) {
