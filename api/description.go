@@ -81,10 +81,9 @@ var described = sync.OnceValue(func() (d description) {
 func EndpointsMarkdown() string {
 	var b strings.Builder
 	b.WriteString("| endpoint | does |\n|---|---|\n")
-	colons := strings.NewReplacer("{", ":", "}", "")
 	for _, e := range endpoints {
 		op := described().Paths[e.pattern()][strings.ToLower(e.method())]
-		fmt.Fprintf(&b, "| `%s` | %s |\n", colons.Replace(e.asked), op.Summary)
+		fmt.Fprintf(&b, "| `%s` | %s |\n", e.documented(), op.Summary)
 	}
 	return b.String()
 }

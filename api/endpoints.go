@@ -1,6 +1,7 @@
 package api
 
 import (
+	"net/http"
 	"slices"
 	"strings"
 )
@@ -79,6 +80,9 @@ var endpoints = []endpoint{
 func (e endpoint) method() string  { return strings.Fields(e.asked)[0] }
 func (e endpoint) pattern() string { return strings.Fields(e.asked)[1] }
 
+// documented is how users write it.
+func (e endpoint) documented() string { return strings.NewReplacer("{", ":", "}", "").Replace(e.asked) }
+
 // withoutID returns the endpoint that only says that the id is empty: chi gives a
 // last parameter no empty value.
 func (e endpoint) withoutID() (empty endpoint, ok bool) {
@@ -86,8 +90,8 @@ func (e endpoint) withoutID() (empty endpoint, ok bool) {
 	return endpoint{asked: asked, needs: e.needs, served: call(emptyID)}, ok
 }
 
-// routes returns e, and e without an id if it ends with one.
-func (e endpoint) routes() []endpoint {
+// registered returns what chi knows of: e, and e without an id if it ends with one.
+func (e endpoint) registered() []endpoint {
 	if empty, ok := e.withoutID(); ok {
 		return []endpoint{e, empty}
 	}
@@ -96,7 +100,7 @@ func (e endpoint) routes() []endpoint {
 
 // register has chi route requests to the endpoint, if this api has it.
 func (a *api) register(e endpoint) {
-	for _, e := range e.routes() {
+	for _, e := range e.registered() {
 		if handler := e.served.handler(a, e); handler != nil {
 			a.mux.Method(e.method(), e.pattern(), handler)
 		}
@@ -108,7 +112,7 @@ func (a *api) register(e endpoint) {
 var needs = func() map[string]need {
 	all := map[string]need{}
 	for _, e := range endpoints {
-		for _, e := range e.routes() {
+		for _, e := range e.registered() {
 			all[e.asked] = e.needs
 		}
 	}
@@ -123,6 +127,23 @@ func pathsOf(kinds ...kind) (paths []string) {
 		}
 	}
 	return paths
+}
+
+// Terms are what an endpoint has in common with other ways to ask for the same.
+type Terms struct {
+	Endpoint string // as the documents have it: "GET /job/:db"
+	Write    bool   // it may change something
+	JobBody  bool   // its body may be [Operations.MaxJobBody] long, not only [MaxBody]
+}
+
+// TermsOf returns those of the endpoint with that operationId, which must be there.
+func TermsOf(operation string) Terms {
+	for _, e := range endpoints {
+		if e.operation == operation {
+			return Terms{e.documented(), e.method() != http.MethodGet, e.body == jobBody}
+		}
+	}
+	panic("there is no endpoint " + operation)
 }
 
 // Endpoints returns what there is to ask for, as in "GET /job/{db}".

@@ -25,7 +25,7 @@ func Starting(log *slog.Logger, doing func() string) http.Handler {
 	a.Ready = func(context.Context) error { return fmt.Errorf("%w: %s", errStarting, doing()) }
 	a.mux.Use(untilAnswered, a.recoverPanic, func(next http.Handler) http.Handler { return a.onlyIf(next, checkOrigin) }, middleware.GetHead)
 	for _, e := range endpoints {
-		if e.served.kind == ofProbe {
+		if e.served.kind == probeKind {
 			a.register(e)
 		}
 	}

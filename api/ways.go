@@ -17,18 +17,18 @@ type way struct {
 type kind int
 
 const (
-	// ofStore is answered whole, after [Config.Timeout] at most.
-	ofStore kind = iota
-	// ofStream has no limit of time, but one for each read and each write; see
-	// [deadlines].
-	ofStream
-	// ofMemory is a page that is there already.
-	ofMemory
-	// ofProbe is asked all the time: it is answered however crowded it is, also
-	// while Belfry starts, after [probeTime] at most, and is not traced.
-	ofProbe
-	// ofScrape is asked all the time and is not traced.
-	ofScrape
+	// storeKind is answered whole, within [Config.Timeout].
+	storeKind kind = iota
+	// streamKind has a time limit for each read and each write, and none as a
+	// whole; see [deadlines].
+	streamKind
+	// pageKind needs nothing but memory.
+	pageKind
+	// probeKind is asked all the time. It is answered however crowded it is and
+	// while Belfry starts, within [probeTime], and is not traced.
+	probeKind
+	// scrapeKind is asked all the time, and is not traced.
+	scrapeKind
 )
 
 // A plainAction answers with a body alone.
@@ -41,12 +41,12 @@ func (do plainAction) action(a *api, ctx context.Context, r *http.Request, body 
 
 // call is for what can be asked over HTTP only.
 func call(do plainAction) way {
-	return way{ofStore, func(a *api, e endpoint) http.Handler { return a.serve(e, do.action, a.Timeout) }}
+	return way{storeKind, func(a *api, e endpoint) http.Handler { return a.serve(e, do.action, a.Timeout) }}
 }
 
 // probe is for what machines ask to know whether Belfry works.
 func probe(do plainAction) way {
-	return way{ofProbe, func(a *api, e endpoint) http.Handler { return a.serve(e, do.action, min(probeTime, a.Timeout)) }}
+	return way{probeKind, func(a *api, e endpoint) http.Handler { return a.serve(e, do.action, min(probeTime, a.Timeout)) }}
 }
 
 // operation is for what can also be asked in other ways.
@@ -63,13 +63,13 @@ func operation(do func(Operations, context.Context, Request) (Answer, error)) wa
 			Trace:       traceOf(r),
 		})
 	}
-	return way{ofStore, func(a *api, e endpoint) http.Handler { return a.serve(e, ask, a.Timeout) }}
+	return way{storeKind, func(a *api, e endpoint) http.Handler { return a.serve(e, ask, a.Timeout) }}
 }
 
 // stream is for bodies and answers of any length. What the request holds is in its
 // context, for [room.Of].
 func stream(do func(*api, http.ResponseWriter, *http.Request)) way {
-	return way{ofStream, func(a *api, e endpoint) http.Handler {
+	return way{streamKind, func(a *api, e endpoint) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if err := unescapePath(r); err != nil {
 				a.refuse(w, r, err)
@@ -87,10 +87,10 @@ func stream(do func(*api, http.ResponseWriter, *http.Request)) way {
 
 // page is for what needs no store.
 func page(do func(*api, http.ResponseWriter, *http.Request)) way {
-	return way{ofMemory, func(a *api, _ endpoint) http.Handler {
+	return way{pageKind, func(a *api, _ endpoint) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { do(a, w, r) })
 	}}
 }
 
 // scrape is [Config.Scrape].
-var scrape = way{ofScrape, func(a *api, _ endpoint) http.Handler { return a.Scrape }}
+var scrape = way{scrapeKind, func(a *api, _ endpoint) http.Handler { return a.Scrape }}
