@@ -26,6 +26,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
+	"golang.org/x/sync/singleflight"
 
 	"belfry/internal/job"
 	"belfry/internal/metrics"
@@ -137,8 +138,9 @@ const DefaultTimeout = 5 * time.Second
 // api is the handler; its fields are only read.
 type api struct {
 	Config
-	auth auth
-	mux  *chi.Mux
+	auth  auth
+	mux   *chi.Mux
+	looks singleflight.Group // of what is amiss; see readyz
 }
 
 // New returns the API, safe for concurrent use.

@@ -64,7 +64,7 @@ func manyJobs(visit func(job.Entry) error) error {
 			Key:     job.Key{DB: "db", Collection: "coll", ID: fmt.Sprint(i)},
 			Trigger: trigger.UnixMilli(), Meta: fmt.Appendf(nil, `"%x"`, bytes.Repeat([]byte{byte(i), byte(i >> 8)}, 300)), Route: "r",
 		}
-		if err := visit(job.Entry{Job: &job.Record{Job: j, Status: job.Scheduled, Due: j.Trigger, FireID: "F", Revision: 1}}); err != nil {
+		if err := visit(job.Entry{Job: &job.Record{Arming: job.Arming{Job: j, FireID: "F"}, Status: job.Scheduled, Due: j.Trigger, Revision: 1}}); err != nil {
 			return err
 		}
 	}

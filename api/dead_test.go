@@ -99,14 +99,19 @@ func TestDeadLetters(t *testing.T) {
 	for i := 1; i <= 4; i++ {
 		s.letters = append(s.letters, job.Letter{
 			Fire: job.Fire{
-				Key: job.Key{DB: "a/b", Collection: "coll", ID: fmt.Sprint(i)}, Route: fmt.Sprintf("r%d", i%2),
-				Trigger: 5, ID: "fire", Attempt: 12, Meta: []byte(`{ "n": 1 }`),
+				Arming: job.Arming{
+					Job: job.Job{
+						Key: job.Key{DB: "a/b", Collection: "coll", ID: fmt.Sprint(i)}, Route: fmt.Sprintf("r%d", i%2),
+						Trigger: 5, Meta: []byte(`{ "n": 1 }`),
+					},
+					FireID: "fire", Attempt: 12,
+				},
 			},
 			Number: uint64(i), Died: time.UnixMilli(1667659342000 + int64(100*i)), Reason: job.ReasonExhausted, Detail: "status 500",
 		})
 		want = append(want, fmt.Sprintf(`{"sequence":%d,"db":"a/b","collection":"coll","id":"%d","route":"r%d","reason":"attempts_exhausted","detail":"status 500","trigger_time":5,"died_at":1667659342%d00,"attempts":12`, i, i, i%2, i))
 	}
-	armed := job.Record{Job: job.Job{Key: s.letters[3].Key}, Status: job.Scheduled, FireID: "other"}
+	armed := job.Record{Arming: job.Arming{Job: job.Job{Key: s.letters[3].Key}, FireID: "other"}, Status: job.Scheduled}
 	s.jobs[armed.Key] = armed
 
 	expect(t, srv, "GET", "/dead/a%2Fb?route=r0&reason=attempts_exhausted&after=1667659342100&before=1667659342300", "", 200, `{"dead":[`+want[1]+`}]}`)

@@ -15,10 +15,33 @@ func (a *api) healthz(context.Context, *http.Request, []byte) ([]byte, error) { 
 // probeTime bounds a probe: those who send them give up soon, too.
 const probeTime = 2 * time.Second
 
-// readyz says whether requests can be served.
+// readyz says whether requests can be served. It answers when ctx ends also while what
+// it asks hangs, as a lock does while a disk does not write. One look is under way
+// at a time, however many probes come.
 func (a *api) readyz(ctx context.Context, _ *http.Request, _ []byte) ([]byte, error) {
+	look := a.looks.DoChan("", func() (any, error) { return a.look(context.WithoutCancel(ctx)) })
+	select {
+	case found := <-look:
+		if found.Err != nil {
+			return nil, found.Err
+		}
+		return contract.AppendReady(nil, found.Val.([]string)), nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: looking for what is amiss takes more than %v, as when the disk or the NATS server hangs", errNotReady, probeTime)
+	}
+}
+
+// look asks what is amiss. It runs beside the handler, so it keeps its own panics.
+func (a *api) look(ctx context.Context) (warnings []string, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = Panicked(v)
+		}
+	}()
+	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	defer cancel()
 	if err := a.Ready(ctx); err != nil {
 		return nil, fmt.Errorf("%w: %w", errNotReady, err)
 	}
-	return contract.AppendReady(nil, a.Warnings()), nil
+	return a.Warnings(), nil
 }

@@ -225,7 +225,7 @@ func TestRefusals(t *testing.T) {
 	for id, status := range map[string]job.Status{"waiting": job.Scheduled, "firing": job.Firing, "done": job.Delivered} {
 		key := job.Key{DB: "db", Collection: "coll", ID: id}
 		s.jobs[key] = job.Record{
-			Job:    job.Job{Key: key, Trigger: trigger.UnixMilli(), Meta: []byte("null"), Route: "r"},
+			Arming: job.Arming{Job: job.Job{Key: key, Trigger: trigger.UnixMilli(), Meta: []byte("null"), Route: "r"}},
 			Status: status,
 		}
 	}

@@ -145,15 +145,19 @@ func (s *store) handover(key job.RouteKey, change ...func(*job.Handover)) job.Ha
 	var seq uint64
 	s.change(func() { s.lastSeq++; seq = s.lastSeq })
 	f := job.Fire{
-		Key:     job.Key{DB: key.DB, Collection: "timers", ID: fmt.Sprint("job-", seq)},
-		Route:   key.ID,
-		Trigger: 1667659342626,
-		ID:      fmt.Sprint("fire-", seq),
-		Attempt: 1,
-		Meta:    []byte(`{"n":1}`),
-		Claim:   seq,
-		Seq:     seq,
-		Times:   1,
+		Arming: job.Arming{
+			Job: job.Job{
+				Key:     job.Key{DB: key.DB, Collection: "timers", ID: fmt.Sprint("job-", seq)},
+				Route:   key.ID,
+				Trigger: 1667659342626,
+				Meta:    []byte(`{"n":1}`),
+			},
+			FireID:  fmt.Sprint("fire-", seq),
+			Attempt: 1,
+		},
+		Claim: seq,
+		Seq:   seq,
+		Times: 1,
 	}
 	h := job.Handover{Fire: f}
 	for _, c := range change {

@@ -41,7 +41,7 @@ func (w *webhook) header(p job.Policy, f job.Fire, now time.Time) (http.Header, 
 	}
 	h.Set("Content-Type", cmp.Or(p.ContentType, "application/json"))
 	h.Set("User-Agent", w.userAgent)
-	h.Set(job.HeaderID, f.ID)
+	h.Set(job.HeaderID, f.FireID)
 	h.Set(job.HeaderTimestamp, strconv.FormatInt(now.Unix(), 10))
 	h.Set(job.HeaderDB, w.escape(f.DB))
 	h.Set(job.HeaderCollection, w.escape(f.Collection))

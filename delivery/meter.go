@@ -26,7 +26,7 @@ func describe(span tracing.Span, f job.Fire, late time.Duration, status int) {
 	span.Text("belfry.collection", f.Collection)
 	span.Text("belfry.job", f.Key.ID)
 	span.Text("belfry.route", f.Route)
-	span.Text("belfry.webhook_id", f.ID)
+	span.Text("belfry.webhook_id", f.FireID)
 	span.Number("belfry.attempt", int64(f.Attempt))
 	span.Number("belfry.lateness_ms", late.Milliseconds())
 	if status != 0 {

@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -159,7 +158,7 @@ func (o outcome) result(f job.Fire, p job.RetryPolicy, now time.Time) job.Result
 		wait, spread = o.retryAfter, spreadOver(o.retryAfter)
 	}
 	if p.MaxAge > 0 {
-		left := time.UnixMilli(cmp.Or(f.Redriven, f.Trigger)).Add(p.MaxAge).Sub(now)
+		left := time.UnixMilli(f.AgesFrom()).Add(p.MaxAge).Sub(now)
 		if wait > left {
 			return job.Result{Status: job.Dead, Reason: job.ReasonMaxAge, Detail: o.detail}
 		}

@@ -165,7 +165,7 @@ func TestResult(t *testing.T) {
 		{"asked to wait after the last", failed.After(time.Minute), 3, policy, 0, dead(job.ReasonExhausted, "status 503")},
 	}
 	for _, tt := range tests {
-		f := job.Fire{Attempt: tt.attempt, Trigger: now.Add(-tt.age).UnixMilli()}
+		f := job.Fire{Arming: job.Arming{Job: job.Job{Trigger: now.Add(-tt.age).UnixMilli()}, Attempt: tt.attempt}}
 		if got := delivery.Result(tt.outcome, f, tt.policy, now); !sameBut(got, tt.want) {
 			t.Errorf("%s: %+v of attempt %d: got %+v, want %+v", tt.name, tt.outcome, tt.attempt, got, tt.want)
 		}
@@ -207,7 +207,7 @@ func TestRetryAfterIsSpreadOut(t *testing.T) {
 		{time.Hour, aging, 10 * time.Millisecond, 1},
 		{500 * time.Millisecond, policy, 0, 1}, // the backoff is longer
 	} {
-		f := job.Fire{Attempt: 1, Trigger: now.UnixMilli()}
+		f := job.Fire{Arming: job.Arming{Job: job.Job{Trigger: now.UnixMilli()}, Attempt: 1}}
 		moments := map[int64]int{}
 		for range 1000 {
 			got := delivery.Result(delivery.NewOutcome(delivery.Failed, "status 503").After(tt.asked), f, tt.policy, now)

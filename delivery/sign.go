@@ -33,13 +33,13 @@ func signWith(secret string, f job.Fire, now time.Time) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		return wh.Sign(f.ID, now, f.Meta)
+		return wh.Sign(f.FireID, now, f.Meta)
 	}
 	// The library knows v1 only.
 	key, err := job.PrivateKey(secret)
 	if err != nil {
 		return "", err
 	}
-	signed := fmt.Appendf(nil, "%s.%d.%s", f.ID, now.Unix(), f.Meta)
+	signed := fmt.Appendf(nil, "%s.%d.%s", f.FireID, now.Unix(), f.Meta)
 	return "v1a," + base64.StdEncoding.EncodeToString(ed25519.Sign(key, signed)), nil
 }

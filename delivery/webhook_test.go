@@ -48,7 +48,7 @@ func TestRequest(t *testing.T) {
 	key := s.addRoute("game server", strings.TrimPrefix(srv.URL, "http://")+"/timer?action=endgame")
 	s.fire(key, func(h *job.Handover) {
 		h.Key = job.Key{DB: "db", Collection: "a.b", ID: "x/ü"}
-		h.Fire.ID = "fire-id"
+		h.Fire.FireID = "fire-id"
 		h.Attempt = 3
 		h.Meta = []byte(meta)
 	})

@@ -191,7 +191,7 @@ func (w *worker) try(lookups context.Context, h job.Handover, rec job.Record, b 
 	case failed:
 		w.log(h).Debug("a try failed", "detail", out.detail)
 	}
-	attempt.Number, attempt.FireID, attempt.Started, attempt.Lateness = h.Attempt, h.Fire.ID, o.started, o.late
+	attempt.Number, attempt.FireID, attempt.Started, attempt.Lateness = h.Attempt, h.Fire.FireID, o.started, o.late
 	w.Attempts.Keep(h.Fire, attempt)
 	retry := o.route.Retry
 	if retry.IsZero() {

@@ -75,9 +75,6 @@ type nearRecord struct {
 	owner string // of that room
 }
 
-// size is roughly what a loaded record takes in memory, in bytes.
-func size(r job.Record) int { return len(r.Meta) + 512 }
-
 type stage int
 
 const (

@@ -27,10 +27,10 @@ func pendingAgenda() (*agenda, *rand.Rand) {
 
 func benchRecord(seq uint64, due time.Time) job.Record {
 	return job.Record{
-		Job: job.Job{
+		Arming: job.Arming{Job: job.Job{
 			Key:     job.Key{DB: "db", Collection: "c", ID: fmt.Sprint("job-", seq)},
 			Trigger: due.UnixMilli(), Route: "r",
-		},
+		}},
 		Status: job.Scheduled, Due: due.UnixMilli(), Revision: seq,
 	}
 }

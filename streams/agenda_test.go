@@ -92,7 +92,7 @@ func TestAgendaBelievesTheRecord(t *testing.T) {
 	if got := a.ToFire(at(1000), 10); got != nil {
 		t.Errorf("fires %v, which was replaced", seqs(got))
 	}
-	a.ObserveUnknown(job.Record{Job: job.Job{Key: job.Key{DB: "db", Collection: "coll", ID: "3"}}, Revision: 3})
+	a.ObserveUnknown(job.Record{Arming: job.Arming{Job: job.Job{Key: job.Key{DB: "db", Collection: "coll", ID: "3"}}}, Revision: 3})
 	if got := a.ToLoad(at(0)); !slices.Equal(got, []uint64{3}) {
 		t.Fatalf("to load: %v, want [3] at once", got)
 	}

@@ -38,8 +38,8 @@ func TestAttemptsAreKept(t *testing.T) {
 			t.Parallel()
 			f := open(t, streams.Config{SyncAlways: syncing})
 			stop := f.keepRun()
-			one := job.Fire{Key: job.Key{DB: "d.b", Collection: "*", ID: ">"}}
-			other := job.Fire{Key: job.Key{DB: "db", Collection: "c", ID: "i"}}
+			one := job.Fire{Arming: job.Arming{Job: job.Job{Key: job.Key{DB: "d.b", Collection: "*", ID: ">"}}}}
+			other := job.Fire{Arming: job.Arming{Job: job.Job{Key: job.Key{DB: "db", Collection: "c", ID: "i"}}}}
 			var want []job.Attempt
 			for i := range 20 {
 				a := attempt(i%5+1, fmt.Sprint("fire-", i/5), int64(1000+i))
@@ -82,7 +82,7 @@ func TestAttemptsAreKept(t *testing.T) {
 // is counted.
 func TestAttemptsAreBounded(t *testing.T) {
 	f := open(t, streams.Config{HistoryTTL: time.Hour})
-	fire := job.Fire{Key: job.Key{DB: "db", Collection: "c", ID: "i"}}
+	fire := job.Fire{Arming: job.Arming{Job: job.Job{Key: job.Key{DB: "db", Collection: "c", ID: "i"}}}}
 	const flood = 5000
 	for i := range flood { // nobody writes yet
 		f.Attempts().Keep(fire, attempt(i, "fire", int64(i)))
@@ -109,7 +109,7 @@ func TestAttemptsAreBounded(t *testing.T) {
 // Attempts outlive a JetStream that is away for a while.
 func TestAttemptsWaitOutTrouble(t *testing.T) {
 	f := open(t, streams.Config{})
-	fire := job.Fire{Key: job.Key{DB: "db", Collection: "c", ID: "i"}}
+	fire := job.Fire{Arming: job.Arming{Job: job.Job{Key: job.Key{DB: "db", Collection: "c", ID: "i"}}}}
 	s, err := f.js.Stream(t.Context(), "ATTEMPTS")
 	if err != nil {
 		t.Fatal(err)

@@ -76,7 +76,7 @@ func full(t *testing.T) *fixture {
 		t.Fatal(err)
 	}
 	f.reaches(newJob("dead", "", later).Key, job.Dead)
-	f.Attempts().Keep(job.Fire{Key: newJob("later 1", "", later).Key}, job.Attempt{Number: 1, FireID: "x", Started: time.UnixMilli(1667659342626), Status: http.StatusTeapot})
+	f.Attempts().Keep(job.Fire{Arming: job.Arming{Job: job.Job{Key: newJob("later 1", "", later).Key}}}, job.Attempt{Number: 1, FireID: "x", Started: time.UnixMilli(1667659342626), Status: http.StatusTeapot})
 	written, end := context.WithCancel(t.Context())
 	end()
 	if err := f.Attempts().Run(written); err != nil {

@@ -80,9 +80,7 @@ func (b *claimBook) record(f job.Fire) (job.Record, bool) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	c, ok := b.claims[f.Claim]
-	return job.Record{
-		Job:    job.Job{Key: f.Key, Route: f.Route, Trigger: f.Trigger, Meta: f.Meta},
-		Status: job.Firing, Due: c.due, FireID: c.fireID, Attempt: f.Attempt, Revision: f.Claim,
-		Replaces: c.replaces, Reason: c.reason, Detail: c.detail,
-	}, ok && c.fireID == f.ID
+	r := f.Record()
+	r.Due, r.Replaces, r.Reason, r.Detail = c.due, c.replaces, c.reason, c.detail
+	return r, ok && c.fireID == f.FireID
 }

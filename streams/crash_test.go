@@ -112,8 +112,8 @@ func TestCrashWhileDelivering(t *testing.T) {
 	if took := time.Since(start); took > 10*time.Second {
 		t.Errorf("the fire came again after %v, want at once", took)
 	}
-	if again.ID != first.ID || again.Claim != first.Claim {
-		t.Errorf("came again as %q for claim %d, want %q and %d", again.ID, again.Claim, first.ID, first.Claim)
+	if again.FireID != first.FireID || again.Claim != first.Claim {
+		t.Errorf("came again as %q for claim %d, want %q and %d", again.FireID, again.Claim, first.FireID, first.Claim)
 	}
 	if st, _, err := f.Jobs().Standing(t.Context(), again.Fire); err != nil || st != job.Valid {
 		t.Errorf("its standing: %v, %v; want valid", st, err)

@@ -19,7 +19,7 @@
 //     inboxmend.go, inboxaudit.go, floors.go, removed.go, refire.go,
 //     overwrite.go
 //   - names and records: names.go, prefix.go, escape.go, headernames.go, headers.go,
-//     record.go, firemessage.go
+//     arming.go, record.go, firemessage.go
 //   - writing: writer.go, writeanswer.go, put.go, asker.go, committer.go, committers.go,
 //     health.go, probe.go
 //   - reading: get.go, limit.go, reads.go, turns.go, reader.go, readbare.go,

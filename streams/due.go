@@ -98,7 +98,7 @@ func (a *agenda) took(r job.Record, now time.Time) {
 	}
 	n.stage, n.rec = isReady, r
 	a.settle(n)
-	if n.size = size(r); n.held > 0 {
+	if n.size = r.Size(); n.held > 0 {
 		n.size -= len(r.Meta)
 	}
 	a.loaded += n.size

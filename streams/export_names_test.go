@@ -18,6 +18,8 @@ var (
 	fenceSubject = Names("").fenceSubject
 	probeSubject = Names("").probeSubject
 	encodeFire   = Names("").encodeFire
+
+	EncodeDead = Names("").encodeDead
 )
 
 // Assets are the streams of a store with these names.

@@ -46,7 +46,7 @@ func (f *finisher) add(claim job.Record, now time.Time) {
 		f.since = now
 	}
 	f.queue = append(f.queue, claim)
-	f.bytes += size(claim)
+	f.bytes += claim.Size()
 }
 
 // take returns the claims to finish now, and counts on done for each. busy says
@@ -64,7 +64,7 @@ func (f *finisher) take(now time.Time, busy, hurry bool) []job.Record {
 	clear(f.queue[:n]) // or their metas stay until the queue moves
 	f.queue = f.queue[n:]
 	for _, c := range claims {
-		f.bytes -= size(c)
+		f.bytes -= c.Size()
 	}
 	f.writing += n
 	return claims

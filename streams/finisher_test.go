@@ -31,7 +31,7 @@ func TestFinisherWaits(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var f streams.Finisher
-			r := job.Record{Job: job.Job{Meta: make([]byte, c.meta)}}
+			r := job.Record{Arming: job.Arming{Job: job.Job{Meta: make([]byte, c.meta)}}}
 			for range c.added {
 				f.Add(r, start)
 			}

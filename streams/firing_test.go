@@ -55,9 +55,9 @@ func TestForgottenClaimIsMadeAnew(t *testing.T) {
 	if _, rec, err := f.Jobs().Standing(t.Context(), again.Fire); err != nil || rec.Replaces.Due != j.Trigger {
 		t.Errorf("the new claim is for a try due at %d (%v), want %d", rec.Replaces.Due, err, j.Trigger)
 	}
-	if again.ID != first.ID || again.Attempt != 1 || again.Claim == first.Claim {
+	if again.FireID != first.FireID || again.Attempt != 1 || again.Claim == first.Claim {
 		t.Errorf("second fire %q attempt %d claim %d; want the same id and attempt for another claim than %d",
-			again.ID, again.Attempt, again.Claim, first.Claim)
+			again.FireID, again.Attempt, again.Claim, first.Claim)
 	}
 	first.Times++ // as it would come again
 	for _, tt := range []struct {
@@ -109,8 +109,8 @@ func TestRetryIsAJob(t *testing.T) {
 	if now := time.Now(); now.Before(due.Truncate(time.Millisecond)) {
 		t.Errorf("tried again at %v, due %v", now, due)
 	}
-	if r := f.get(j.Key); second.Attempt != 2 || second.ID != r.FireID || r.Attempt != 2 {
-		t.Errorf("attempt %d with id %q, the record says %d and %q; want 2 with the same id", second.Attempt, second.ID, r.Attempt, r.FireID)
+	if r := f.get(j.Key); second.Attempt != 2 || second.FireID != r.FireID || r.Attempt != 2 {
+		t.Errorf("attempt %d with id %q, the record says %d and %q; want 2 with the same id", second.Attempt, second.FireID, r.Attempt, r.FireID)
 	}
 
 	j = fail("cancelled", time.Now().Add(time.Hour))

@@ -218,7 +218,7 @@ func TestRetryIsPutBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := f.get(j.Key)
-	if r.Status != job.Retrying || r.Due != later || r.Attempt != 1 || r.Reason != job.ReasonFailed || r.Detail != "status 500" || r.FireID != h.ID {
+	if r.Status != job.Retrying || r.Due != later || r.Attempt != 1 || r.Reason != job.ReasonFailed || r.Detail != "status 500" || r.FireID != h.FireID {
 		t.Errorf("put back as %+v, want it retrying after one try that failed", r)
 	}
 }

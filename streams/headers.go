@@ -11,20 +11,6 @@ import (
 	"belfry/internal/job"
 )
 
-// setTrace adds a traceparent, if there is one.
-func setTrace(h nats.Header, trace string) {
-	if trace != "" {
-		h[job.HeaderTrace] = []string{trace}
-	}
-}
-
-// setRedriven adds when the job was redriven, if it was.
-func setRedriven(h nats.Header, at int64) {
-	if at != 0 {
-		h[hdrRedriven] = []string{formatInt(at)}
-	}
-}
-
 // headerParser reads headers and remembers the first that cannot be read. An
 // absent one is zero.
 type headerParser struct {

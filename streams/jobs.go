@@ -208,11 +208,7 @@ func unlessMade(r job.Record, expect uint64, done bool) error {
 	if done && r.Replaces.Seq == expect {
 		return errUnchanged
 	}
-	return otherRevision(r.Revision, expect)
-}
-
-func otherRevision(is, expect uint64) error {
-	return fmt.Errorf("%w: its ETag is \"%d\", not \"%d\"", job.ErrRevision, is, expect)
+	return job.OtherRevision(r.Revision, expect)
 }
 
 // Fire makes a job that waits due now, with the errors of [Jobs.Update]. All

@@ -231,8 +231,8 @@ func TestFireNow(t *testing.T) {
 			t.Fatalf("fire now, attempt %d: %v", attempt, err)
 		}
 		h := f.fetch("r")
-		if h.ID != id || h.Trigger != j.Trigger || h.Attempt != attempt {
-			t.Errorf("fired as %q for %d, attempt %d; want %q for %d, attempt %d", h.ID, h.Trigger, h.Attempt, id, j.Trigger, attempt)
+		if h.FireID != id || h.Trigger != j.Trigger || h.Attempt != attempt {
+			t.Errorf("fired as %q for %d, attempt %d; want %q for %d, attempt %d", h.FireID, h.Trigger, h.Attempt, id, j.Trigger, attempt)
 		}
 		if err := f.Jobs().Fire(t.Context(), j.Key); !errors.Is(err, job.ErrFiring) {
 			t.Errorf("fire while it fires: %v, want ErrFiring", err)

@@ -17,8 +17,14 @@ func (f *fixture) letters(n int, db, route string, reason job.Reason) {
 	f.t.Helper()
 	for i := range n {
 		fire := job.Fire{
-			Key: job.Key{DB: db, Collection: "coll", ID: fmt.Sprint(i)}, Route: route, Trigger: 1_900_000_000_000,
-			ID: fmt.Sprintf("%s-%s-%s-%d", db, route, reason, i), Attempt: 12, Meta: []byte(`{"n":1}`), Claim: uint64(i + 1),
+			Arming: job.Arming{
+				Job: job.Job{
+					Key: job.Key{DB: db, Collection: "coll", ID: fmt.Sprint(i)}, Route: route,
+					Trigger: 1_900_000_000_000, Meta: []byte(`{"n":1}`),
+				},
+				FireID: fmt.Sprintf("%s-%s-%s-%d", db, route, reason, i), Attempt: 12,
+			},
+			Claim: uint64(i + 1),
 		}
 		if err := f.Jobs().Bury(f.t.Context(), fire, job.Result{Reason: reason, Detail: "status 500"}); err != nil {
 			f.t.Fatal(err)

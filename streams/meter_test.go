@@ -165,7 +165,7 @@ func TestAgendaCounts(t *testing.T) {
 	a := streams.NewAgendaWith(func(k job.RouteKey) streams.Opening { return open })
 	rec := func(seq uint64, status job.Status, due time.Duration) job.Record {
 		return job.Record{
-			Job:    job.Job{Key: job.Key{DB: "d", Collection: "c", ID: fmt.Sprint(seq)}, Route: "r"},
+			Arming: job.Arming{Job: job.Job{Key: job.Key{DB: "d", Collection: "c", ID: fmt.Sprint(seq)}, Route: "r"}},
 			Status: status, Due: now.Add(due).UnixMilli(), Revision: seq,
 		}
 	}

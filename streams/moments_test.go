@@ -168,9 +168,9 @@ func TestHonestDue(t *testing.T) {
 		{"a claim", job.Record{Status: job.Firing, Due: at(patience)}, at(patience)},
 		{"a claim by a clock a little ahead", job.Record{Status: job.Firing, Due: at(patience + time.Second)}, at(patience + time.Second)},
 		{"a claim by a clock ahead", job.Record{Status: job.Firing, Due: at(year)}, at(patience)},
-		{"redriven", job.Record{Status: job.Scheduled, Due: at(0), Redriven: at(0)}, at(0)},
-		{"redriven by a clock ahead", job.Record{Status: job.Scheduled, Due: at(30 * time.Minute), Redriven: at(30 * time.Minute)}, at(0)},
-		{"a retry of one that was redriven", job.Record{Status: job.Retrying, Due: at(time.Hour), Redriven: at(0)}, at(time.Hour)},
+		{"redriven", job.Record{Arming: job.Arming{Redriven: at(0)}, Status: job.Scheduled, Due: at(0)}, at(0)},
+		{"redriven by a clock ahead", job.Record{Arming: job.Arming{Redriven: at(30 * time.Minute)}, Status: job.Scheduled, Due: at(30 * time.Minute)}, at(0)},
+		{"a retry of one that was redriven", job.Record{Arming: job.Arming{Redriven: at(0)}, Status: job.Retrying, Due: at(time.Hour)}, at(time.Hour)},
 		{"over", job.Record{Status: job.Delivered, Finished: at(year)}, 0},
 	} {
 		got, other := streams.HonestDue(tt.r, now, patience)

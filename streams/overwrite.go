@@ -24,7 +24,7 @@ func (s *Jobs) overwrite(ctx context.Context, k job.Key, expect uint64, write fu
 			return err
 		}
 		if expect != 0 && r.Revision != expect {
-			return otherRevision(r.Revision, expect)
+			return job.OtherRevision(r.Revision, expect)
 		}
 		switch err := write(r.Revision); {
 		case errors.Is(err, errConflict), errors.Is(err, job.ErrMoved):

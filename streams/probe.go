@@ -153,6 +153,15 @@ type fireProbe struct {
 	unread      bool // it cannot be read, so that the next one stands for itself
 }
 
+// nextNumber numbers the probes of FIRES one by one. Where none stands, as after a
+// purge, they begin so far up that nobody takes them for a few more of those before.
+func (p *prober) nextNumber(last *fireProbe) uint64 {
+	if last.number == 0 {
+		return uint64(max(p.h.now().UnixNano(), 1))
+	}
+	return last.number + 1
+}
+
 // probeFires tries FIRES with the next number. When another node came first its
 // probe is read, and the next number tried; if one comes first again, that has
 // shown the same.
@@ -161,7 +170,7 @@ func (p *prober) probeFires(due dueProbe, again bool) {
 	if last == nil {
 		last = &fireProbe{}
 	}
-	next := fireProbe{number: last.number + 1}
+	next := fireProbe{number: p.nextNumber(last)}
 	m := &nats.Msg{Subject: p.w.names.probeSubject(p.w.names.FiresStream()), Data: make([]byte, due.size), Header: nats.Header{
 		hdrProbe: {formatUint(next.number)}, hdrRollup: {"sub"}, hdrTTL: {"never"}, hdrExpectSubjectSeq: {formatUint(last.seq)},
 	}}

@@ -3,7 +3,6 @@ package streams
 import (
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -20,14 +19,9 @@ var errNoRecord = errors.New("no record")
 // the timer can follow the bucket without the values. A final record lives for
 // ttl.
 func encodeRecord(subject string, r job.Record, ttl time.Duration) *nats.Msg {
-	h := nats.Header{
-		hdrStatus:  {string(r.Status)},
-		hdrTrigger: {formatInt(r.Trigger)},
-		hdrFireID:  {r.FireID},
-		hdrAttempt: {strconv.Itoa(r.Attempt)},
-		hdrRoute:   {Escape(r.Route)},
-		hdrOp:      {r.Op},
-	}
+	h := recordHeaders(r.Arming)
+	h[hdrStatus] = []string{string(r.Status)}
+	h[hdrOp] = []string{r.Op}
 	if r.Status.Final() {
 		h[hdrFinished] = []string{formatInt(r.Finished)}
 		h[hdrTTL] = []string{ttl.String()}
@@ -45,8 +39,6 @@ func encodeRecord(subject string, r job.Record, ttl time.Duration) *nats.Msg {
 		h[hdrReason] = []string{string(r.Reason)}
 		h[hdrDetail] = []string{r.Detail}
 	}
-	setRedriven(h, r.Redriven)
-	setTrace(h, r.Trace)
 	const idsAndNames = 256 // more or less: so much room saves growing
 	value := contract.AppendJob(make([]byte, 0, len(r.Meta)+idsAndNames), r.Job)
 	return &nats.Msg{Subject: subject, Header: h, Data: value}
@@ -68,8 +60,7 @@ func decodeRecord(k job.Key, seq uint64, h nats.Header, data []byte) (job.Record
 	if err != nil {
 		return r, fmt.Errorf("%w: %v", job.ErrNotAJob, err)
 	}
-	j.Trace = r.Trace
-	r.Job = j
+	r.Arming = withValue(r.Arming, j)
 	if !written {
 		r.Due = j.Trigger
 	}
@@ -103,7 +94,8 @@ func (s *Jobs) decode(k job.Key, seq uint64, h nats.Header, data []byte) (job.Re
 // time and the meta. written is false for a record that Belfry did not write,
 // of which they tell nothing.
 func decodeHeaders(k job.Key, seq uint64, h nats.Header) (r job.Record, written bool, err error) {
-	r = job.Record{Job: job.Job{Key: k}, Revision: seq, Status: job.Scheduled}
+	r = job.Record{Revision: seq, Status: job.Scheduled}
+	r.Key = k
 	if h.Get(hdrKVOperation) != "" {
 		return r, false, errNoRecord
 	}
@@ -116,16 +108,13 @@ func decodeHeaders(k job.Key, seq uint64, h nats.Header) (r job.Record, written 
 	if !r.Status.Known() {
 		p.fail(hdrStatus)
 	}
-	r.FireID, r.Op = h.Get(hdrFireID), h.Get(hdrOp)
-	r.Route = p.text(hdrRoute)
-	r.Attempt = int(p.uint(hdrAttempt))
+	r.Arming = p.arming(k)
+	r.Op = h.Get(hdrOp)
 	r.Due = int64(p.uint(hdrDue))
 	r.Finished = int64(p.uint(hdrFinished))
 	r.Epoch, r.FiresAfter = p.uint(hdrEpoch), p.uint(hdrFiresAfter)
 	r.Reason, r.Detail = job.Reason(h.Get(hdrReason)), h.Get(hdrDetail)
-	r.Redriven = int64(p.uint(hdrRedriven))
 	r.Replaces = p.position(hdrReplaces)
-	r.Trace = job.ParseTrace(h.Get(job.HeaderTrace))
 	if p.bad != "" {
 		return r, true, fmt.Errorf("%w: its header %s is %q", job.ErrNotAJob, p.bad, h.Get(p.bad))
 	}

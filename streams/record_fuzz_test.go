@@ -40,10 +40,10 @@ func FuzzDecodeRecord(f *testing.F) {
 	f.Add("", value)
 	f.Add("KV-Operation=DEL", "")
 	for _, r := range []job.Record{
-		{Status: job.Scheduled, FireID: "f", Due: 5, Op: "op"},
-		{Status: job.Firing, FireID: "f", Due: 5, Epoch: 7, FiresAfter: 9, Attempt: 3, Replaces: job.Position{Due: 4, Seq: 2}},
-		{Status: job.Retrying, FireID: "f", Due: 5, Redriven: 4, Attempt: 1},
-		{Status: job.Dead, FireID: "f", Finished: 8, Reason: job.ReasonUnread, Detail: "so it was"},
+		{Arming: job.Arming{FireID: "f"}, Status: job.Scheduled, Due: 5, Op: "op"},
+		{Arming: job.Arming{FireID: "f", Attempt: 3}, Status: job.Firing, Due: 5, Epoch: 7, FiresAfter: 9, Replaces: job.Position{Due: 4, Seq: 2}},
+		{Arming: job.Arming{FireID: "f", Redriven: 4, Attempt: 1}, Status: job.Retrying, Due: 5},
+		{Arming: job.Arming{FireID: "f"}, Status: job.Dead, Finished: 8, Reason: job.ReasonUnread, Detail: "so it was"},
 	} {
 		r.Job = job.Job{Key: k, Trigger: job.MinTrigger, Route: "r.1", Meta: []byte("1")}
 		m := streams.EncodeRecord("s", r, time.Hour)
@@ -75,14 +75,17 @@ func FuzzDecodeRecord(f *testing.F) {
 // Anybody with the permission can publish anything where the fires are.
 func FuzzDecodeFire(f *testing.F) {
 	m := streams.EncodeFire(job.Record{
-		Job:    job.Job{Key: job.Key{DB: "db", Collection: "c", ID: "i.d"}, Trigger: job.MinTrigger, Route: "r", Meta: []byte("1")},
-		FireID: "f", Attempt: 2, Revision: 3,
+		Arming: job.Arming{
+			Job:    job.Job{Key: job.Key{DB: "db", Collection: "c", ID: "i.d"}, Trigger: job.MinTrigger, Route: "r", Meta: []byte("1")},
+			FireID: "f", Attempt: 2,
+		},
+		Revision: 3,
 	}, time.UnixMilli(job.MinTrigger))
 	f.Add(linesOf(m.Header), "1")
 	f.Add("", "")
 	f.Fuzz(func(t *testing.T, headers, value string) {
 		got, err := streams.DecodeFire(headersOf(headers), []byte(value), 1, time.Time{})
-		if err == nil && (got.Key.Check() != nil || got.ID == "" || got.Claim == 0 || got.Attempt < 0 || got.Trigger < 0) {
+		if err == nil && (got.Key.Check() != nil || got.FireID == "" || got.Claim == 0 || got.Attempt < 0 || got.Trigger < 0) {
 			t.Errorf("%q is read as %+v", headers, got)
 		}
 	})

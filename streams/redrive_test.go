@@ -47,7 +47,7 @@ func TestManualRetryIsNotSwallowedByDedup(t *testing.T) {
 			t.Fatalf("redrive: %+v, %v; want it done", run, err)
 		}
 		h := f.fetch("r")
-		if h.Attempt != 1 || h.ID == dead.FireID || h.Key != j.Key || string(h.Meta) != string(j.Meta) || h.Trigger != j.Trigger {
+		if h.Attempt != 1 || h.FireID == dead.FireID || h.Key != j.Key || string(h.Meta) != string(j.Meta) || h.Trigger != j.Trigger {
 			t.Errorf("redriven as %+v; want the same job with a new fire id and a first attempt", h.Fire)
 		}
 		dead = f.get(j.Key)
@@ -199,8 +199,8 @@ func TestCrashWhileRedriving(t *testing.T) {
 	if left, _ := f.walk(job.LetterQuery{DB: "db"}); len(left) != 0 {
 		t.Errorf("%d letters are left, want none", len(left))
 	}
-	if r := f.get(j.Key); r.Status != job.Delivered || r.FireID != h.ID {
-		t.Errorf("the job is %s with fire id %q; want it delivered with %q", r.Status, r.FireID, h.ID)
+	if r := f.get(j.Key); r.Status != job.Delivered || r.FireID != h.FireID {
+		t.Errorf("the job is %s with fire id %q; want it delivered with %q", r.Status, r.FireID, h.FireID)
 	}
 	if got := f.messages("FIRES", "fires.>"); len(got) != 2 {
 		t.Errorf("%d fires, want the first and that of the redrive", len(got))
@@ -243,7 +243,7 @@ func TestRedriveOnce(t *testing.T) {
 				t.Error(err)
 			}
 			f.reaches(all[0].Key, job.Published)
-			if fires := f.messages("FIRES", "fires.>"); len(fires) != 1 || fires[0].Headers().Get("webhook-id") != job.RedriveID(all[0].ID) {
+			if fires := f.messages("FIRES", "fires.>"); len(fires) != 1 || fires[0].Headers().Get("webhook-id") != job.RedriveID(all[0].FireID) {
 				t.Errorf("%d fires, want one with the id derived from the letter's", len(fires))
 			}
 			if left, _ := f.walk(job.LetterQuery{DB: "db"}); len(left) != 0 {

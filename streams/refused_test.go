@@ -95,8 +95,8 @@ func TestRefusedButApplied(t *testing.T) {
 			t.Errorf("Finish with %s: %v", step.res.Status, err)
 		}
 	}
-	if r := became("a put back", hook, 1, job.Scheduled); r.Attempt != 0 || r.FireID != h.ID {
-		t.Errorf("put back to attempt %d of %s, want 0 of %s", r.Attempt, r.FireID, h.ID)
+	if r := became("a put back", hook, 1, job.Scheduled); r.Attempt != 0 || r.FireID != h.FireID {
+		t.Errorf("put back to attempt %d of %s, want 0 of %s", r.Attempt, r.FireID, h.FireID)
 	}
 	if err := f.Jobs().Fire(t.Context(), hook.Key); err != nil {
 		t.Errorf("fire now: %v", err)

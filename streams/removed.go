@@ -171,18 +171,20 @@ func (s *Store) standsInFires(ctx context.Context, state firesState, subject str
 const probeFence = -1
 
 // sawProbe takes in the last probe. Their numbers tell how many there were, whichever
-// node wrote them; after a purge they begin anew.
+// node wrote them. After a purge they begin anew, further up than that many messages;
+// see nextNumber.
 func (f *firesState) sawProbe(before firesState, seq, number uint64) {
 	f.fences[probeFence], f.probe = seq, number
 	if seq == before.fences[probeFence] {
 		return
 	}
-	if number > before.probe {
-		number -= before.probe
-	} else { // how many there were before they began anew is not known
+	came := f.last - before.last
+	if number <= before.probe || number-before.probe > came { // they began anew, or other hands wrote one
 		f.unsure = true
+		f.written += int64(min(1, came))
+		return
 	}
-	f.written += int64(min(number, f.last-before.last)) // other hands may write any number
+	f.written += int64(number - before.probe)
 }
 
 // standing is how many of the messages are fences, or the probe.

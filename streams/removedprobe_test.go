@@ -12,7 +12,7 @@ import (
 	"belfry/streams"
 )
 
-// probes returns how many times FIRES was tried.
+// probes returns the number of the last try of FIRES.
 func (f *fixture) probes() int {
 	f.t.Helper()
 	s, err := f.js.Stream(f.t.Context(), streams.FiresStream)
@@ -30,6 +30,19 @@ func (f *fixture) probes() int {
 	return n
 }
 
+// lookedAt reports whether FIRES was looked at since its last message.
+func (f *fixture) lookedAt() bool { return f.SawFires(f.t.Context()) }
+
+// triedAgain waits until FIRES was tried some times more, and is in a state.
+func (f *fixture) triedAgain(times int, state func() bool) {
+	f.t.Helper()
+	seen := map[int]bool{f.probes(): true}
+	eventually(f.t, "FIRES was tried", func() bool {
+		seen[f.probes()] = true
+		return len(seen) > times && state()
+	})
+}
+
 // The probes of all nodes, which replace each other, are no removed fires. A purge
 // among them is told with the number of fires all the same.
 func TestProbesAreNoRemovedFires(t *testing.T) {
@@ -45,15 +58,13 @@ func TestProbesAreNoRemovedFires(t *testing.T) {
 	other.run()
 	f.route("turns", job.NATS)
 	f.fireAll(0, 4)
-	until := f.probes() + 10
-	eventually(t, "FIRES was tried and looked at", func() bool { return f.probes() > until && f.SawFires(t.Context()) })
+	f.triedAgain(10, f.lookedAt)
 	if m := removedLine.FindString(log.String()); m != "" {
 		t.Fatalf("nothing was removed, and the log says: %s", m)
 	}
 	f.purge()
 	eventually(t, "the log says how many were removed", func() bool { return removedLine.FindString(log.String()) != "" })
-	until = 5 // they begin anew
-	eventually(t, "FIRES was tried and looked at again", func() bool { return f.probes() > until && f.SawFires(t.Context()) })
+	f.triedAgain(5, f.lookedAt)
 	if told := removedLine.FindAllStringSubmatch(log.String(), -1); len(told) != 1 || told[0][1] != "4" {
 		t.Errorf("four fires were purged, and the log says: %q", told)
 	}
@@ -76,10 +87,10 @@ func TestPurgeInTheMidstOfALook(t *testing.T) {
 	f.run()
 	f.route("turns", job.NATS)
 	f.fireAll(0, 4)
-	eventually(t, "FIRES was tried and looked at", func() bool { return f.probes() > 0 && f.SawFires(t.Context()) })
+	f.triedAgain(1, f.lookedAt)
 	purge.Store(true)
 	eventually(t, "the log says how many were removed", func() bool { return removedLine.FindString(log.String()) != "" })
-	eventually(t, "FIRES was tried and looked at again", func() bool { return f.probes() > 3 && f.SawFires(t.Context()) })
+	f.triedAgain(3, f.lookedAt)
 	if told := removedLine.FindAllStringSubmatch(log.String(), -1); len(told) != 1 || told[0][1] != "4" {
 		t.Errorf("four fires were purged, and the log says: %q", told)
 	}
@@ -102,6 +113,7 @@ func TestRemovedFiresBesideProbes(t *testing.T) {
 		"and a fire is gone":      {state{First: 1, Last: 10, Msgs: 10, Probe: 5, Number: 7}, state{First: 1, Last: 11, Msgs: 9, Probe: 11, Number: 8}, 1, true},
 		"a purge of all":          {state{First: 1, Last: 10, Msgs: 10, Probe: 5, Number: 7}, state{First: 11, Last: 10}, 9, false},
 		"a purge, and then":       {state{First: 1, Last: 10, Msgs: 10, Probe: 5, Number: 7}, state{First: 12, Last: 12, Msgs: 1, Probe: 12, Number: 2}, 9, false},
+		"a purge, and a fire":     {state{First: 1, Last: 10, Msgs: 10, Probe: 5, Number: 7}, state{First: 13, Last: 14, Msgs: 2, Probe: 14, Number: 1 << 60}, 9, false},
 		"a purge of the probe":    {state{First: 1, Last: 10, Msgs: 10, Probe: 5, Number: 7}, state{First: 1, Last: 11, Msgs: 10, Probe: 11, Number: 1}, 0, false},
 		"a number of other hands": {state{First: 1, Last: 10, Msgs: 10, Probe: 5, Number: 7}, state{First: 1, Last: 11, Msgs: 10, Probe: 11, Number: 1 << 63}, 0, false},
 	} {

@@ -59,12 +59,12 @@ func TestRestoreAgain(t *testing.T) {
 	all = append(all, job.Entry{Job: &old})
 	route := job.Route{RouteKey: job.RouteKey{DB: "db", ID: "n"}, Type: job.NATS}
 	all = append(all, job.Entry{Route: &route})
-	queued := job.Fire{Key: newJob("queued", "n", due).Key, Route: "n", Trigger: due.UnixMilli(), ID: "Q", Attempt: 1, Meta: []byte("1"), Claim: 5}
+	queued := job.Fire{Arming: job.Arming{Job: job.Job{Key: newJob("queued", "n", due).Key, Route: "n", Trigger: due.UnixMilli(), Meta: []byte("1")}, FireID: "Q", Attempt: 1}, Claim: 5}
 	waits := queued
-	waits.Key, waits.ID = newJob("7", "", due).Key, "F7" // the job comes back as one that waits
+	waits.Key, waits.FireID = newJob("7", "", due).Key, "F7" // the job comes back as one that waits
 	letter := job.Letter{Fire: queued, Died: due, Reason: job.ReasonUnread}
 	other := letter
-	other.ID = "another"
+	other.FireID = "another"
 	for _, l := range []job.Letter{letter, {Fire: waits, Died: due, Reason: job.ReasonUnread}, other} {
 		all = append(all, job.Entry{Letter: &l})
 	}
@@ -134,7 +134,7 @@ func TestRestoreWithoutAnswers(t *testing.T) {
 	}
 	all = append(all, job.Entry{Route: &job.Route{RouteKey: job.RouteKey{DB: "db", ID: "n"}, Type: job.NATS}})
 	fire := func(kind string, i int) job.Fire {
-		return job.Fire{Key: newJob(fmt.Sprint(kind, i), "n", due).Key, Route: "n", Trigger: due.UnixMilli(), ID: fmt.Sprint(kind, i), Attempt: 1, Meta: []byte("1"), Claim: 1}
+		return job.Fire{Arming: job.Arming{Job: job.Job{Key: newJob(fmt.Sprint(kind, i), "n", due).Key, Route: "n", Trigger: due.UnixMilli(), Meta: []byte("1")}, FireID: fmt.Sprint(kind, i), Attempt: 1}, Claim: 1}
 	}
 	for i := range others {
 		all = append(all, job.Entry{Letter: &job.Letter{Fire: fire("L", i), Died: due, Reason: job.ReasonUnread}})

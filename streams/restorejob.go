@@ -17,7 +17,7 @@ func (r *restoration) startJob(rec job.Record) error {
 		r.writing, r.failed = errgroup.WithContext(r.ctx)
 		r.writing.SetLimit(restoresBeside)
 	}
-	weight := min(int64(size(rec)), restoreBytes)
+	weight := min(int64(rec.Size()), restoreBytes)
 	if r.bytes.Acquire(r.failed, weight) != nil {
 		return cmp.Or(r.settleJobs(), r.ctx.Err())
 	}

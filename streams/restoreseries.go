@@ -51,7 +51,7 @@ func (s *series) put(f job.Fire, m *nats.Msg) error {
 			return true, nil
 		}
 		r, found, err := s.s.jobs.read(ctx, f.Key)
-		if err != nil || found && r.Status.Live() && r.FireID == f.ID {
+		if err != nil || found && r.Status.Live() && r.FireID == f.FireID {
 			return err == nil, err
 		}
 		sent = true

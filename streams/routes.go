@@ -155,7 +155,7 @@ func (s *Routes) Replace(ctx context.Context, r job.Route, expect uint64) error 
 			return nil, err
 		}
 		if expect != 0 && old.Revision != expect && !old.SameContent(next) {
-			return nil, otherRevision(old.Revision, expect)
+			return nil, job.OtherRevision(old.Revision, expect)
 		}
 		// Also of an unchanged route: the last change may have ended halfway.
 		if err := s.inboxes.ensure(ctx, next, hadInbox); err != nil || old.SameContent(next) {
@@ -214,7 +214,7 @@ func (s *Routes) Delete(ctx context.Context, k job.RouteKey, expect uint64) erro
 		case errors.Is(found, job.ErrRouteNotFound):
 			return nil, found
 		case expect != 0 && old.Revision != expect:
-			return nil, otherRevision(old.Revision, expect)
+			return nil, job.OtherRevision(old.Revision, expect)
 		}
 		return purgeMarker(s.cfg.Names.routeSubject(k), deletedFor), nil
 	})

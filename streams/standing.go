@@ -76,15 +76,7 @@ func (s *Jobs) readAnywhere(ctx context.Context, k job.Key) (job.Record, bool, e
 // the copy in DEAD after that. A record that has moved on is left alone, which
 // is no error: the fire was superseded.
 func (s *Jobs) Finish(ctx context.Context, f job.Fire, res job.Result) error {
-	claim := job.Record{
-		Job:      job.Job{Key: f.Key, Trigger: f.Trigger, Meta: f.Meta, Route: f.Route, Trace: f.Trace},
-		Status:   job.Firing,
-		FireID:   f.ID,
-		Attempt:  f.Attempt,
-		Redriven: f.Redriven,
-		Revision: f.Claim,
-	}
-	_, err := s.write(ctx, claim.Finish(res, s.cfg.Now()), f.Claim)
+	_, err := s.write(ctx, f.Record().Finish(res, s.cfg.Now()), f.Claim)
 	switch {
 	case errors.Is(err, job.ErrMoved):
 		// Perhaps by this very result, when only the dead letter is missing; the

@@ -262,7 +262,7 @@ func TestAnswersGoToInboxes(t *testing.T) {
 func TestLargeAnswer(t *testing.T) {
 	t.Parallel()
 	s := start(t, api.Operations{Jobs: jobs{get: func(_ context.Context, key job.Key) (job.Record, error) {
-		return job.Record{Job: job.Job{Key: key, Meta: bytes.Repeat([]byte("1"), 2<<20)}}, nil
+		return job.Record{Arming: job.Arming{Job: job.Job{Key: key, Meta: bytes.Repeat([]byte("1"), 2<<20)}}}, nil
 	}}}, nil)
 	got := s.ask(t, "belfry.job.get.games.c", `{"id":"1"}`)
 	if text := string(got.Data); !strings.Contains(text, "the NATS server takes 1048576; lists take a smaller limit") || !strings.HasSuffix(text, `"code":"E012"}`) {

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -220,4 +222,40 @@ func limited(t *testing.T, p *running, which int, limit uint64) (lift func()) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// oneConn sends each request on the same connection, after the answer before was read.
+// The transport of net/http opens another when it is in doubt, and a process without
+// files never accepts that one.
+type oneConn struct {
+	conn net.Conn
+	r    *bufio.Reader
+}
+
+func keepConn(t *testing.T, url string) *oneConn {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	c := &oneConn{conn, bufio.NewReader(conn)}
+	rsp, err := (&http.Client{Transport: c}).Get(url + "/healthz") // it is accepted
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, rsp.Body); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func (c *oneConn) RoundTrip(r *http.Request) (*http.Response, error) {
+	if err := c.conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		return nil, err
+	}
+	if err := r.Write(c.conn); err != nil {
+		return nil, err
+	}
+	return http.ReadResponse(c.r, r)
 }

@@ -72,8 +72,14 @@ func (h *house) fire(key job.RouteKey, size int) {
 	id := fmt.Sprint("fire-", seq)
 	h.boxes[key] <- job.Handover{
 		Fire: job.Fire{
-			Key: job.Key{DB: key.DB, Collection: "c", ID: id}, Route: key.ID, ID: id,
-			Trigger: time.Now().UnixMilli(), Attempt: 1, Times: 1, Meta: meta, Claim: seq, Seq: seq,
+			Arming: job.Arming{
+				Job: job.Job{
+					Key: job.Key{DB: key.DB, Collection: "c", ID: id}, Route: key.ID,
+					Trigger: time.Now().UnixMilli(), Meta: meta,
+				},
+				FireID: id, Attempt: 1,
+			},
+			Times: 1, Claim: seq, Seq: seq,
 		},
 		Ack:    func() error { return nil },
 		Extend: func() error { return nil },

@@ -32,13 +32,13 @@ func entries() []job.Entry {
 	route.OldSecrets = []job.OldSecret{{Secret: job.EncodeSecret(bytes.Repeat([]byte{2}, 32)), Until: 1667659342999}}
 	route.Headers = map[string]string{"X-Key": "hunter2"}
 	route.Paused, route.PausedUntil = true, 1767659342626
-	fire := job.Fire{Key: key, Route: "r 1", Trigger: 1667659342626, ID: "F1", Attempt: 3, Meta: []byte("null"), Trace: trace, Claim: 7}
+	fire := job.Fire{Arming: job.Arming{Job: job.Job{Key: key, Route: "r 1", Trigger: 1667659342626, Meta: []byte("null"), Trace: trace}, FireID: "F1", Attempt: 3}, Claim: 7}
 	return []job.Entry{
 		{Token: &token},
 		{Revoked: token.ID},
-		{Job: &job.Record{Job: j, Status: job.Scheduled, Due: 1667659342626, FireID: "F1", Revision: 1}},
-		{Job: &job.Record{Job: lines, Status: job.Retrying, Due: 1667659349999, FireID: "F2", Attempt: 2, Redriven: 1667659343333, Reason: job.ReasonFailed, Detail: "it\nsaid no", Revision: 2}},
-		{Job: &job.Record{Job: j, Status: job.Dead, Finished: 1667659349999, FireID: "F1", Attempt: 12, Reason: job.ReasonExhausted, Revision: 3}},
+		{Job: &job.Record{Arming: job.Arming{Job: j, FireID: "F1"}, Status: job.Scheduled, Due: 1667659342626, Revision: 1}},
+		{Job: &job.Record{Arming: job.Arming{Job: lines, FireID: "F2", Attempt: 2, Redriven: 1667659343333}, Status: job.Retrying, Due: 1667659349999, Reason: job.ReasonFailed, Detail: "it\nsaid no", Revision: 2}},
+		{Job: &job.Record{Arming: job.Arming{Job: j, FireID: "F1", Attempt: 12}, Status: job.Dead, Finished: 1667659349999, Reason: job.ReasonExhausted, Revision: 3}},
 		{Route: &route},
 		{Letter: &job.Letter{Fire: fire, Died: time.UnixMilli(1667659349999), Reason: job.ReasonGone, Detail: "410"}},
 		{Attempt: &job.KeptAttempt{Key: key, Attempt: job.Attempt{

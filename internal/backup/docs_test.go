@@ -20,8 +20,10 @@ func TestDocumented(t *testing.T) {
 	for _, kind := range job.EntryKinds() {
 		names = append(names, string(kind))
 	}
-	for f := range reflect.TypeFor[line]().Fields() {
-		names = append(names, f.Tag.Get("json"))
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[line]()) {
+		if !f.Anonymous {
+			names = append(names, f.Tag.Get("json"))
+		}
 	}
 	for _, name := range names {
 		if !strings.Contains(string(docs), "`"+name+"`") {

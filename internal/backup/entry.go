@@ -46,26 +46,14 @@ func (l line) entry() (job.Entry, error) {
 	return job.Entry{}, fmt.Errorf("its kind is %s; accepted are %v", job.Quote(l.Kind), job.EntryKinds())
 }
 
-// job reads a job, with its meta byte for byte.
-func (l line) job(key job.Key) (job.Job, error) {
-	j, err := contract.ParseStoredJob(l.Job, key, maxLine)
-	if err != nil || l.MetaText == nil {
-		return j, err
-	}
-	// As the meta of a job, so that it is JSON.
-	whole := job.Job{Key: j.Key, Trigger: j.Trigger, Meta: []byte(*l.MetaText), Route: j.Route}
-	return contract.ParseStoredJob(contract.AppendJob(nil, whole), key, maxLine)
-}
-
 func (l line) record(key job.Key) (job.Record, error) {
-	j, err := l.job(key)
+	a, err := l.arming(key)
 	if err != nil {
 		return job.Record{}, err
 	}
-	j.Trace = job.ParseTrace(l.Trace)
 	r := job.Record{
-		Job: j, Status: l.Status, Due: l.Due, Finished: l.Finished, FireID: l.FireID, Attempt: l.Attempts,
-		Redriven: l.Redriven, Reason: l.Reason, Detail: l.Detail, Revision: l.Revision,
+		Arming: a, Status: l.Status, Due: l.Due, Finished: l.Finished,
+		Reason: l.Reason, Detail: l.Detail, Revision: l.Revision,
 	}
 	switch {
 	case !r.Status.Waiting() && !r.Status.Final():
@@ -73,22 +61,19 @@ func (l line) record(key job.Key) (job.Record, error) {
 	case r.Status.Waiting() && (r.Due <= 0 || r.Due > job.MaxTrigger || r.Finished != 0),
 		r.Status.Final() && (r.Finished <= 0 || r.Due != 0):
 		return r, fmt.Errorf("its due or finished_time is not that of a job that is %s", r.Status)
-	case r.Revision == 0, r.Attempt < 0, r.Redriven < 0, r.Reason != "" && !r.Reason.Known():
-		return r, errors.New("its revision, attempts, redriven_at or reason is none")
+	case r.Revision == 0, r.Reason != "" && !r.Reason.Known():
+		return r, errors.New("its revision or reason is none")
 	}
 	return r, nil
 }
 
 func (l line) fire(key job.Key) (job.Fire, error) {
-	j, err := l.job(key)
+	a, err := l.arming(key)
 	switch {
 	case err != nil:
 		return job.Fire{}, err
-	case l.FireID == "", l.Claim == 0, l.Attempts < 0:
-		return job.Fire{}, errors.New("its fire_id, claim or attempts is none")
+	case a.FireID == "", l.Claim == 0:
+		return job.Fire{}, errors.New("its fire_id or claim is none")
 	}
-	return job.Fire{
-		Key: j.Key, Route: j.Route, Trigger: j.Trigger, ID: l.FireID, Attempt: l.Attempts,
-		Meta: j.Meta, Trace: job.ParseTrace(l.Trace), Claim: l.Claim,
-	}, nil
+	return job.Fire{Arming: armingOfFire(a), Claim: l.Claim}, nil
 }

@@ -21,26 +21,20 @@ type line struct {
 
 	// What the API stores, in the form of package contract.
 	Token   jsontext.Value `json:"token"`
-	Job     jsontext.Value `json:"job"`
 	Route   jsontext.Value `json:"route"`
 	Attempt jsontext.Value `json:"attempt"`
 
-	// MetaText is the meta of a job as text, if it has newlines or is deep.
-	MetaText *string `json:"meta_text"`
+	armingFields
 
 	Status   job.Status `json:"status"`
 	Due      int64      `json:"due"`
 	Finished int64      `json:"finished_time"`
 	Revision uint64     `json:"revision"`
 
-	FireID   string     `json:"fire_id"`
-	Attempts int        `json:"attempts"`
-	Redriven int64      `json:"redriven_at"`
-	Reason   job.Reason `json:"reason"`
-	Detail   string     `json:"detail"`
-	Trace    string     `json:"traceparent"`
-	Claim    uint64     `json:"claim"`
-	Died     int64      `json:"died_at"`
+	Reason job.Reason `json:"reason"`
+	Detail string     `json:"detail"`
+	Claim  uint64     `json:"claim"`
+	Died   int64      `json:"died_at"`
 
 	Counts job.EntryCounts `json:"counts"`
 	SHA256 string          `json:"sha256"`
@@ -61,8 +55,7 @@ func appendEntry(dst []byte, e job.Entry) []byte {
 		dst = contract.AppendWord(dst, "status", string(r.Status))
 		dst = contract.AppendInt(dst, "due", r.Due)
 		dst = contract.AppendInt(dst, "finished_time", r.Finished)
-		dst = appendTry(dst, r.FireID, r.Attempt, r.Reason, r.Detail, r.Trace)
-		dst = contract.AppendInt(dst, "redriven_at", r.Redriven)
+		dst = appendTries(dst, r.Arming, r.Reason, r.Detail)
 		dst = contract.AppendInt(dst, "revision", int64(r.Revision))
 	case e.Route != nil:
 		dst = contract.AppendWord(contract.AppendWord(dst, "db", e.Route.DB), "id", e.Route.ID)
@@ -80,35 +73,10 @@ func appendEntry(dst []byte, e job.Entry) []byte {
 	return dst
 }
 
-// appendJob appends a job with its meta byte for byte. The meta is written as text
-// if it has a newline, which would end the line, or is nested so deep that readers
-// of JSON may give up on the line.
-func appendJob(dst []byte, j job.Job) []byte {
-	dst = contract.AppendWord(contract.AppendWord(dst, "db", j.DB), "collection", j.Collection)
-	text := bytes.IndexByte(j.Meta, '\n') >= 0 || contract.Depth(j.Meta) > job.MaxMetaDepth
-	meta := string(j.Meta)
-	if text {
-		j.Meta = []byte("null")
-	}
-	dst = contract.AppendJob(append(dst, `,"job":`...), j)
-	if text {
-		dst = contract.AppendWord(dst, "meta_text", meta)
-	}
-	return dst
-}
-
 func appendFire(dst []byte, f job.Fire, reason job.Reason, detail string) []byte {
-	dst = appendJob(dst, job.Job{Key: f.Key, Trigger: f.Trigger, Meta: f.Meta, Route: f.Route})
-	dst = appendTry(dst, f.ID, f.Attempt, reason, detail, f.Trace)
+	a := armingOfFire(f.Arming)
+	dst = appendTries(appendJob(dst, a.Job), a, reason, detail)
 	return contract.AppendInt(dst, "claim", int64(f.Claim))
-}
-
-func appendTry(dst []byte, fireID string, attempts int, reason job.Reason, detail, trace string) []byte {
-	dst = contract.AppendWord(dst, "fire_id", fireID)
-	dst = contract.AppendInt(dst, "attempts", int64(attempts))
-	dst = contract.AppendWord(dst, "reason", string(reason))
-	dst = contract.AppendWord(dst, "detail", detail)
-	return contract.AppendWord(dst, "traceparent", trace)
 }
 
 // parseLine reads a line; what is in meta is the client's business. Earlier

@@ -97,7 +97,7 @@ func TestMetaIsKeptByteForByte(t *testing.T) {
 		if got := string(contract.AppendJob(nil, j)); got != want {
 			t.Errorf("AppendJob: got %s, want %s", got, want)
 		}
-		if got := string(contract.AppendRecord(nil, job.Record{Job: j, Status: job.Scheduled})); !strings.Contains(got, `"meta":`+meta+`,`) {
+		if got := string(contract.AppendRecord(nil, job.Record{Arming: job.Arming{Job: j}, Status: job.Scheduled})); !strings.Contains(got, `"meta":`+meta+`,`) {
 			t.Errorf("AppendRecord: got %s, want meta %s in it", got, meta)
 		}
 	}
@@ -227,15 +227,15 @@ func TestAppendRecord(t *testing.T) {
 		r    job.Record
 		want string
 	}{
-		{job.Record{Job: j, Status: job.Scheduled, Due: j.Trigger, FireID: "f", Revision: 7, Op: "o"},
+		{job.Record{Arming: job.Arming{Job: j, FireID: "f"}, Status: job.Scheduled, Due: j.Trigger, Revision: 7, Op: "o"},
 			`,"status":"scheduled","attempt":0}`},
-		{job.Record{Job: j, Status: job.Firing, Attempt: 1, Due: 5, Epoch: 3, FiresAfter: 4},
+		{job.Record{Arming: job.Arming{Job: j, Attempt: 1}, Status: job.Firing, Due: 5, Epoch: 3, FiresAfter: 4},
 			`,"status":"firing","attempt":1}`},
-		{job.Record{Job: j, Status: job.Retrying, Attempt: 2, Due: 1667659342999, Reason: job.ReasonFailed, Detail: "status 500"},
+		{job.Record{Arming: job.Arming{Job: j, Attempt: 2}, Status: job.Retrying, Due: 1667659342999, Reason: job.ReasonFailed, Detail: "status 500"},
 			`,"status":"retrying","attempt":2,"next_attempt_time":1667659342999,"reason":"try_failed","detail":"status 500"}`},
-		{job.Record{Job: j, Status: job.Delivered, Attempt: 3, Finished: 1667659343000},
+		{job.Record{Arming: job.Arming{Job: j, Attempt: 3}, Status: job.Delivered, Finished: 1667659343000},
 			`,"status":"delivered","attempt":3,"finished_time":1667659343000}`},
-		{job.Record{Job: j, Status: job.Dead, Attempt: 12, Finished: 1667659343000, Reason: job.ReasonExhausted, Detail: "said \xff\n"},
+		{job.Record{Arming: job.Arming{Job: j, Attempt: 12}, Status: job.Dead, Finished: 1667659343000, Reason: job.ReasonExhausted, Detail: "said \xff\n"},
 			`,"status":"dead","attempt":12,"reason":"attempts_exhausted","detail":"said ` + "\ufffd" + `\n","finished_time":1667659343000}`},
 	} {
 		if got := string(contract.AppendRecord(nil, tt.r)); got != fields+tt.want {

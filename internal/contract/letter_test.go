@@ -121,7 +121,7 @@ func FuzzParseLetterQuery(f *testing.F) {
 
 func TestAppendLetters(t *testing.T) {
 	l := job.Letter{
-		Fire: job.Fire{Key: job.Key{DB: "d", Collection: "c", ID: "<i>"}, Route: "r", Trigger: 5, ID: "fire", Attempt: 12, Meta: []byte(`{ "a":1}`)},
+		Fire: job.Fire{Arming: job.Arming{Job: job.Job{Key: job.Key{DB: "d", Collection: "c", ID: "<i>"}, Route: "r", Trigger: 5, Meta: []byte(`{ "a":1}`)}, FireID: "fire", Attempt: 12}},
 		Died: time.UnixMilli(9), Number: 3, Reason: job.ReasonExhausted, Detail: "status 500: \xff",
 	}
 	const fields = `{"sequence":3,"db":"d","collection":"c","id":"<i>","route":"r","reason":"attempts_exhausted","detail":"status 500: ` + "\ufffd" + `","trigger_time":5,"died_at":9,"attempts":12`

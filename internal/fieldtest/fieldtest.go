@@ -24,15 +24,7 @@ func Each[T any](t *testing.T, visit func(path string, changed T)) {
 			return
 		}
 		for i := range v.NumField() {
-			f := v.Type().Field(i)
-			name := path
-			if !f.Anonymous {
-				if name != "" {
-					name += "."
-				}
-				name += f.Name
-			}
-			walk(name, func(c *T) reflect.Value { return at(c).Field(i) })
+			walk(join(path, v.Type().Field(i)), func(c *T) reflect.Value { return at(c).Field(i) })
 		}
 	}
 	walk("", func(c *T) reflect.Value { return reflect.ValueOf(c).Elem() })
@@ -72,4 +64,35 @@ func fill(t *testing.T, v reflect.Value) {
 	default:
 		t.Fatalf("no value of a %s but the zero one is known", v.Type())
 	}
+}
+
+// Unset lists the fields of v that are zero, by their paths as in [Each], so that an
+// example can promise to have every field.
+func Unset(v any) []string {
+	var unset []string
+	var walk func(path string, v reflect.Value)
+	walk = func(path string, v reflect.Value) {
+		if v.Kind() != reflect.Struct {
+			if v.IsZero() {
+				unset = append(unset, path)
+			}
+			return
+		}
+		for i := range v.NumField() {
+			walk(join(path, v.Type().Field(i)), v.Field(i))
+		}
+	}
+	walk("", reflect.ValueOf(v))
+	return unset
+}
+
+// join is the path of a field of what is at path.
+func join(path string, f reflect.StructField) string {
+	switch {
+	case f.Anonymous:
+		return path
+	case path == "":
+		return f.Name
+	}
+	return path + "." + f.Name
 }

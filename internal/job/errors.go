@@ -1,6 +1,9 @@
 package job
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // What can be wrong with a request, each wrapped with the field, the value and
 // what is accepted.
@@ -101,3 +104,9 @@ var (
 	// race, for the caller to look again.
 	ErrMoved = errors.New("the record has changed")
 )
+
+// OtherRevision is the error of a change that was for the revision expect of a job or
+// route that is at another one. It wraps [ErrRevision].
+func OtherRevision(is, expect uint64) error {
+	return fmt.Errorf("%w: its ETag is \"%d\", not \"%d\"", ErrRevision, is, expect)
+}

@@ -7,17 +7,7 @@ import (
 
 // Fire is one try of one job, as it stands in the FIRES stream.
 type Fire struct {
-	Key
-
-	Route   string
-	Trigger int64  // the job's trigger time, unix milliseconds
-	ID      string // the same on every try; receivers drop an id they have seen
-	Attempt int    // 1 for the first try
-	Meta    []byte
-	Trace   string // the job's
-
-	// Redriven is the record's.
-	Redriven int64
+	Arming
 
 	// Claim is the revision of the record that this fire was published for.
 	// The fire is valid while the record is at that revision.
@@ -35,8 +25,9 @@ type Fire struct {
 	Times int
 }
 
-// RouteKey names the route the fire is for.
-func (f Fire) RouteKey() RouteKey { return RouteKey{DB: f.DB, ID: f.Route} }
+// Record returns the claim that the fire was published for, as far as the fire
+// shows it.
+func (f Fire) Record() Record { return Record{Arming: f.Arming, Status: Firing, Revision: f.Claim} }
 
 // Handover is a fire handed to a worker, which owes it an Ack.
 type Handover struct {
@@ -108,9 +99,9 @@ func Judge(f Fire, r Record, found bool) Standing {
 	switch {
 	case !found || r.Revision < f.Claim:
 		return Undecided
-	case r.Revision == f.Claim && r.FireID == f.ID && r.Status == Firing:
+	case r.Revision == f.Claim && r.FireID == f.FireID && r.Status == Firing:
 		return Valid
-	case r.Status == Dead && r.FireID == f.ID && r.Replaces.Seq == f.Claim:
+	case r.Status == Dead && r.FireID == f.FireID && r.Replaces.Seq == f.Claim:
 		return Buried
 	}
 	return Superseded

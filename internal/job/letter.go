@@ -38,7 +38,7 @@ func RedriveID(fireID string) string {
 // the record r that is stored; found is false when none is. A [Skip] other
 // than empty says why nothing is to be written.
 func (l Letter) Redrive(r Record, found bool, now time.Time) (Record, Skip) {
-	n := New(Job{Key: l.Key, Trigger: l.Trigger, Meta: l.Meta, Route: l.Route, Trace: l.Trace}, RedriveID(l.ID))
+	n := New(l.Job, RedriveID(l.FireID))
 	n.Due = now.UnixMilli()
 	n.Redriven = n.Due
 	switch {
@@ -46,7 +46,7 @@ func (l Letter) Redrive(r Record, found bool, now time.Time) (Record, Skip) {
 		return n, ""
 	case r.FireID == n.FireID:
 		return r, SkipDone
-	case r.FireID != l.ID:
+	case r.FireID != l.FireID:
 		return r, SkipArmed
 	case r.Status != Dead && r.Status != Published:
 		return r, SkipAlive

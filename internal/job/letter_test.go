@@ -11,7 +11,7 @@ import (
 
 func letter() job.Letter {
 	return job.Letter{
-		Fire:   job.Fire{Key: job.Key{DB: "d", Collection: "c", ID: "i"}, Route: "r", Trigger: 5, ID: "fire-1", Attempt: 12, Meta: []byte("1"), Claim: 7},
+		Fire:   job.Fire{Arming: job.Arming{Job: job.Job{Key: job.Key{DB: "d", Collection: "c", ID: "i"}, Route: "r", Trigger: 5, Meta: []byte("1")}, FireID: "fire-1", Attempt: 12}, Claim: 7},
 		Number: 3, Died: now, Reason: job.ReasonExhausted,
 	}
 }

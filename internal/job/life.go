@@ -13,7 +13,7 @@ import (
 // New returns the first record of a job. It is due at its trigger time, at
 // once if that is past.
 func New(j Job, fireID string) Record {
-	return Record{Job: j, Status: Scheduled, Due: j.Trigger, FireID: fireID, Arms: true}
+	return Record{Arming: Arming{Job: j, FireID: fireID}, Status: Scheduled, Due: j.Trigger, Arms: true}
 }
 
 // Rearm returns r replaced by a new arming of the job: a changed content, or

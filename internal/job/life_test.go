@@ -125,9 +125,9 @@ func TestFinish(t *testing.T) {
 }
 
 func TestJudge(t *testing.T) {
-	f := job.Fire{ID: "fire-1", Claim: 7}
+	f := job.Fire{Arming: job.Arming{FireID: "fire-1"}, Claim: 7}
 	at := func(s job.Status, revision, replaces uint64, id string) job.Record {
-		return job.Record{Status: s, Revision: revision, FireID: id, Replaces: job.Position{Seq: replaces}}
+		return job.Record{Arming: job.Arming{FireID: id}, Status: s, Revision: revision, Replaces: job.Position{Seq: replaces}}
 	}
 	for _, tt := range []struct {
 		name  string

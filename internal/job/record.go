@@ -1,10 +1,9 @@
 package job
 
-// Record is a job as it is stored: what the client asked for, and where it
-// stands. A Record is a value; every change makes a new one, which is written
+// Record is a job as it is stored: its arming, and where it stands. A Record is a value; every change makes a new one, which is written
 // over the old one only if that is still the newest (compare-and-set).
 type Record struct {
-	Job
+	Arming
 
 	Status Status
 
@@ -12,18 +11,6 @@ type Record struct {
 	// milliseconds: the trigger time, the next try, or, while it fires, the
 	// moment from which the claim counts as lost. Zero once final.
 	Due int64
-
-	// FireID identifies this arming of the job to receivers (webhook-id). It
-	// is the same on every try, and new after every PUT or new creation,
-	// since receivers drop an id that they have seen.
-	FireID string
-
-	// Attempt counts the tries begun so far.
-	Attempt int
-
-	// Redriven is when the job's dead letter was redriven, in unix
-	// milliseconds; 0 is never. The age of its tries counts from then.
-	Redriven int64
 
 	// Reason and Detail say why the job died, or why the last try failed.
 	Reason Reason
@@ -55,12 +42,7 @@ type Record struct {
 }
 
 // Fire returns the try that a claim asks for.
-func (r Record) Fire() Fire {
-	return Fire{
-		Key: r.Key, Route: r.Route, Trigger: r.Trigger, ID: r.FireID, Attempt: r.Attempt,
-		Meta: r.Meta, Trace: r.Trace, Redriven: r.Redriven, Claim: r.Revision,
-	}
-}
+func (r Record) Fire() Fire { return Fire{Arming: r.Arming, Claim: r.Revision} }
 
 // Position is what the timer keeps of a record: when it is due and where it
 // is stored. The zero Position is no record.
@@ -79,3 +61,6 @@ func (p Position) Before(q Position) bool {
 
 // Position returns the record's own position.
 func (r Record) Position() Position { return Position{Due: r.Due, Seq: r.Revision} }
+
+// Size is roughly what the record takes in memory, in bytes.
+func (r Record) Size() int { return len(r.Meta) + 512 }

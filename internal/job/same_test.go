@@ -63,6 +63,20 @@ func TestSameLists(t *testing.T) {
 	}
 }
 
+// Each field that is content has a name in the difference of two jobs of one key.
+func TestEveryDifferenceHasAName(t *testing.T) {
+	t.Parallel()
+	fieldtest.Each(t, func(path string, changed job.Job) {
+		if changed.Key != (job.Key{}) {
+			return
+		}
+		same := job.Job{}.SameContent(changed)
+		if named := (job.Job{}).Difference(changed); (named == "") != same {
+			t.Errorf("with another %s the content is the same: %v; the difference is %q", path, same, named)
+		}
+	})
+}
+
 func TestDifference(t *testing.T) {
 	t.Parallel()
 	a := job.Job{Trigger: 1, Route: "r", Meta: []byte(`{"a":1}`)}

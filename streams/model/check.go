@@ -97,26 +97,26 @@ func (c *check) fires() {
 		}
 		f := m.fire
 		claim := c.w.jobs.log[f.Claim-1].rec
-		if claim.Status != job.Firing || claim.FireID != f.ID || claim.Attempt != f.Attempt {
-			c.fault(invalid, "fire %d (%s) says claim %d, which is %s of %s", f.Seq, f.ID, f.Claim, claim.Status, claim.FireID)
+		if claim.Status != job.Firing || claim.FireID != f.FireID || claim.Attempt != f.Attempt {
+			c.fault(invalid, "fire %d (%s) says claim %d, which is %s of %s", f.Seq, f.FireID, f.Claim, claim.Status, claim.FireID)
 		}
-		c.fired[f.ID]++
+		c.fired[f.FireID]++
 		c.perClaim[f.Claim]++
 		if !m.purged { // else it is published again
 			claimFires[f.Claim]++
-			idFires[f.ID]++
+			idFires[f.FireID]++
 		}
 		if n := claimFires[f.Claim]; n > 1 {
-			c.fault(double, "claim %d of %s (%s) has %d fires, the last at %d", f.Claim, f.Key.ID, f.ID, n, f.Seq)
+			c.fault(double, "claim %d of %s (%s) has %d fires, the last at %d", f.Claim, f.Key.ID, f.FireID, n, f.Seq)
 		}
-		if n := idFires[f.ID]; f.Route == natsRoute && n > 1 {
-			c.fault(double, "%s (%s) of a NATS route has %d fires, the last at %d", f.Key.ID, f.ID, n, f.Seq)
+		if n := idFires[f.FireID]; f.Route == natsRoute && n > 1 {
+			c.fault(double, "%s (%s) of a NATS route has %d fires, the last at %d", f.Key.ID, f.FireID, n, f.Seq)
 		}
 		if m.at < f.Trigger {
-			c.fault(early, "fire %d of %s (%s) at %d, trigger time %d", f.Seq, f.Key.ID, f.ID, m.at, f.Trigger)
+			c.fault(early, "fire %d of %s (%s) at %d, trigger time %d", f.Seq, f.Key.ID, f.FireID, m.at, f.Trigger)
 		}
-		if by, gone := c.disarmed[f.ID]; gone && f.Claim > by {
-			c.fault(untruth, "%s (%s) was disarmed by revision %d, fire %d is of claim %d", f.Key.ID, f.ID, by, f.Seq, f.Claim)
+		if by, gone := c.disarmed[f.FireID]; gone && f.Claim > by {
+			c.fault(untruth, "%s (%s) was disarmed by revision %d, fire %d is of claim %d", f.Key.ID, f.FireID, by, f.Seq, f.Claim)
 		}
 	}
 }
@@ -134,16 +134,16 @@ func (c *check) posts() {
 	for _, p := range c.w.posts {
 		f := p.fire
 		if !p.cut && !c.voided[f.Claim] && !c.w.fires.log[f.Seq-1].purged {
-			whole[try{f.ID, f.Attempt}]++
+			whole[try{f.FireID, f.Attempt}]++
 		}
-		if n := whole[try{f.ID, f.Attempt}]; n > 1 {
-			c.fault(double, "%s (%s) try %d was posted %d times by workers that lived", f.Key.ID, f.ID, f.Attempt, n)
+		if n := whole[try{f.FireID, f.Attempt}]; n > 1 {
+			c.fault(double, "%s (%s) try %d was posted %d times by workers that lived", f.Key.ID, f.FireID, f.Attempt, n)
 		}
-		if by, gone := c.disarmed[f.ID]; gone && p.behind >= by {
-			c.fault(untruth, "%s (%s) was disarmed by revision %d, and posted behind %d", f.Key.ID, f.ID, by, p.behind)
+		if by, gone := c.disarmed[f.FireID]; gone && p.behind >= by {
+			c.fault(untruth, "%s (%s) was disarmed by revision %d, and posted behind %d", f.Key.ID, f.FireID, by, p.behind)
 		}
 		if p.at < f.Trigger {
-			c.fault(early, "%s (%s) posted at %d, trigger time %d", f.Key.ID, f.ID, p.at, f.Trigger)
+			c.fault(early, "%s (%s) posted at %d, trigger time %d", f.Key.ID, f.FireID, p.at, f.Trigger)
 		}
 	}
 }

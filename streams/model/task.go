@@ -41,7 +41,7 @@ func (o *owner) putClaim(rec job.Record) func() (uint64, bool) {
 // publish puts the fire of t's claim into FIRES, behind the owner's fence.
 func (o *owner) publish(t *task) {
 	r, w := t.rec, o.w
-	f := job.Fire{Key: r.Key, Route: r.Route, Trigger: r.Trigger, ID: r.FireID, Attempt: r.Attempt, Claim: r.Revision}
+	f := r.Fire()
 	expected := o.fence
 	if w.rules.noFence {
 		expected = unconditional
@@ -53,7 +53,7 @@ func (o *owner) publish(t *task) {
 			w.handouts = append(w.handouts, &handout{fire: w.fires.log[seq-1].fire})
 		}
 		w.note("%s: publish %s attempt %d fire %s claim %d behind fence %d: sequence %d, applied %t",
-			o.name, f.Key.ID, f.Attempt, f.ID, f.Claim, expected, seq, ok)
+			o.name, f.Key.ID, f.Attempt, f.FireID, f.Claim, expected, seq, ok)
 		return seq, ok
 	})
 }

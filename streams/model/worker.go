@@ -71,7 +71,7 @@ func work(p *process, h *handout) bool {
 			return true
 		case job.Buried:
 			p.step()
-			p.w.dead[h.fire.ID] = true
+			p.w.dead[h.fire.FireID] = true
 			return true
 		}
 		overdue := r.Due <= p.w.clock+margin
@@ -123,7 +123,7 @@ func deliver(p *process, f job.Fire, r job.Record) job.Record {
 	w := p.w
 	post := &post{fire: f, holder: p, at: w.clock, behind: w.jobs.last(), success: w.rng.IntN(10) < 6, open: true}
 	w.posts = append(w.posts, post)
-	w.note("%s: post %s attempt %d fire %s claim %d: success %t", p.name, f.Key.ID, f.Attempt, f.ID, f.Claim, post.success)
+	w.note("%s: post %s attempt %d fire %s claim %d: success %t", p.name, f.Key.ID, f.Attempt, f.FireID, f.Claim, post.success)
 	res := job.Result{Status: job.Delivered}
 	switch {
 	case post.success:

@@ -1,0 +1,58 @@
+package api_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"belfry/api"
+)
+
+// A probe is answered in time although what it asks hangs and knows of no deadline.
+func TestProbeWhileAllHangs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cfg := config(newStore())
+		hangs, looks := make(chan struct{}), atomic.Int32{}
+		cfg.Ready = func(context.Context) error {
+			looks.Add(1)
+			<-hangs
+			return nil
+		}
+		handler := api.New(cfg)
+		probe := func() (int, string) {
+			began, rec := time.Now(), httptest.NewRecorder()
+			handler.ServeHTTP(rec, httptest.NewRequest("GET", "http://localhost/readyz", nil))
+			if took := time.Since(began); took > 2*time.Second {
+				t.Errorf("a probe took %v, want at most 2s", took)
+			}
+			return rec.Code, rec.Body.String()
+		}
+		for range 3 {
+			if code, body := probe(); code != http.StatusServiceUnavailable || !strings.Contains(body, `"code":"E304"`) || !strings.Contains(body, "more than 2s") {
+				t.Errorf("while all hangs a probe gets %d %s, want 503 and E304", code, body)
+			}
+		}
+		if n := looks.Load(); n != 1 {
+			t.Errorf("%d looks hang, want 1", n)
+		}
+		close(hangs)
+		synctest.Wait()
+		if code, body := probe(); code != http.StatusOK {
+			t.Errorf("afterwards a probe gets %d %s, want 200", code, body)
+		}
+	})
+}
+
+// A panic in what a probe asks ends nothing but the probe.
+func TestProbeThatPanics(t *testing.T) {
+	t.Parallel()
+	cfg := config(newStore())
+	cfg.Ready = func(context.Context) error { panic("so it is") }
+	expect(t, server(t, cfg), "GET", "/readyz", "", 500, `{"error":"internal error","code":"E301"}`)
+}
