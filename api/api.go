@@ -13,7 +13,7 @@
 //
 // While authentication is on, which is while an admin token is configured and
 // ever after the first token was made, each request needs a bearer token with
-// the role and the db that the access table says. A write that a browser sends
+// the role and the db that the table of endpoints says. A write that a browser sends
 // for a page of another origin is refused in any case.
 package api
 
@@ -168,48 +168,8 @@ func New(cfg Config) http.Handler {
 	a.mux.NotFound(a.notFound)
 	a.mux.MethodNotAllowed(a.methodNotAllowed)
 
-	ops := a.Operations
-	jobBody := int64(ops.MaxJobBody())
-	a.mux.Post("/job/{db}/{collection}", a.operation(ops.CreateJob, jobBody))
-	a.mux.Get("/job/{db}/{collection}/{id}", a.operation(ops.GetJob, noBody))
-	a.mux.Put("/job/{db}/{collection}/{id}", a.operation(ops.UpdateJob, jobBody))
-	a.mux.Delete("/job/{db}/{collection}/{id}", a.operation(ops.CancelJob, noBody))
-
-	a.mux.Post("/job/{db}/{collection}/{id}/fire", a.operation(ops.FireJob, noBody))
-	a.mux.Get("/job/{db}/{collection}/{id}/attempts", a.serve(a.jobAttempts, noBody))
-
-	a.mux.Post("/route/{db}", a.operation(ops.CreateRoute, MaxBody))
-	a.mux.Get("/route/{db}/{id}", a.operation(ops.GetRoute, noBody))
-	a.mux.Put("/route/{db}/{id}", a.operation(ops.ReplaceRoute, MaxBody))
-	a.mux.Delete("/route/{db}/{id}", a.operation(ops.DeleteRoute, noBody))
-	a.mux.Post("/route/{db}/{id}/rotate", a.serve(a.rotateSecret, MaxBody))
-	a.mux.Post("/route/{db}/{id}/pause", a.operation(ops.PauseRoute, MaxBody))
-	a.mux.Post("/route/{db}/{id}/resume", a.operation(ops.ResumeRoute, noBody))
-
-	// chi gives a last parameter no empty value.
-	for _, path := range []string{"/job/{db}/{collection}/", "/route/{db}/"} {
-		a.mux.Get(path, a.serve(emptyID, noBody))
-		a.mux.Put(path, a.serve(emptyID, noBody))
-		a.mux.Delete(path, a.serve(emptyID, noBody))
-	}
-
-	a.routeLists(a.mux)
-	a.mux.Post("/bulk/{db}/{collection}", a.createJobs)
-	a.routeDead(a.mux)
-	a.routeDocs(a.mux)
-
-	a.mux.Post("/token", a.serve(a.createToken, MaxBody))
-	a.mux.Get("/token", a.serve(a.listTokens, noBody))
-	a.mux.Delete("/token/{id}", a.serve(a.deleteToken, noBody))
-	a.mux.Delete("/token/", a.serve(emptyID, noBody))
-
-	a.mux.Get("/backup", a.makeBackup)
-	a.mux.Post("/restore", a.restoreBackup)
-
-	a.mux.Get("/healthz", a.serve(a.healthz, noBody))
-	a.mux.Get("/readyz", a.serve(a.readyz, noBody))
-	if cfg.Scrape != nil {
-		a.mux.Method(http.MethodGet, "/metrics", cfg.Scrape)
+	for _, e := range endpoints {
+		a.register(e)
 	}
 	return a.mux
 }

@@ -23,7 +23,7 @@ var (
 	errForbidden   = errors.New("the token may not do this")
 	errAuthOff     = errors.New("authentication is off")
 	errTooFast     = errors.New("too many requests")
-	errNoAccessRow = errors.New("the endpoint has no row in the access table")
+	errNoAccessRow = errors.New("the endpoint has no row in the table of endpoints")
 )
 
 // root is who has the configured admin token, which no bucket knows.
@@ -37,12 +37,12 @@ type auth struct {
 	requests *limiter
 }
 
-// authorize lets through what the access table allows. Which endpoint a request
+// authorize lets through what the table of endpoints allows. Which endpoint a request
 // is for is found as chi will find it after this.
 func (a *api) authorize(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		pattern, db := a.endpointOf(r)
-		need, ok := access[pattern]
+		need, ok := needs[pattern]
 		switch {
 		case pattern == "":
 			need = anyToken // to learn what there is and what is not

@@ -39,10 +39,8 @@ func (a *api) makeBackup(w http.ResponseWriter, r *http.Request) {
 	begun := time.Now()
 	file, err := backup.NewWriter(out, backup.Header{ID: rand.Text(), Made: begun.UnixMilli(), Belfry: a.Version})
 	if err == nil {
-		held := a.Memory.Ticket("")
-		defer held.Close()
 		// A client that has left is noticed in writing; it may have shut its side only.
-		err = a.Backups.Each(room.With(context.WithoutCancel(r.Context()), held), file.Write)
+		err = a.Backups.Each(context.WithoutCancel(r.Context()), file.Write)
 	}
 	if err == nil {
 		err = file.Close()
@@ -63,7 +61,6 @@ func (a *api) makeBackup(w http.ResponseWriter, r *http.Request) {
 
 // restoreBackup reads a backup and stores it as it comes.
 func (a *api) restoreBackup(w http.ResponseWriter, r *http.Request) {
-	r = untilWritten(r)
 	in := newUpload(r.Body, deadlinesOf(w))
 	defer in.end()
 	counts, err := a.restore(r, in)
@@ -87,10 +84,9 @@ func (a *api) restore(r *http.Request, in io.Reader) (job.EntryCounts, error) {
 	if err != nil {
 		return nil, bodyError(err)
 	}
-	held := a.Memory.Ticket("")
-	defer held.Close()
+	defer room.Of(r.Context()).Close() // what is left of the body may take a while
 	// A client that leaves is noticed in reading; it may shut its side at the end.
-	err = a.Backups.Restore(room.With(context.WithoutCancel(r.Context()), held), file.Header().ID, func() (job.Entry, error) {
+	err = a.Backups.Restore(context.WithoutCancel(r.Context()), file.Header().ID, func() (job.Entry, error) {
 		e, err := file.Next()
 		switch {
 		case err == io.EOF:

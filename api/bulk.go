@@ -60,20 +60,13 @@ type one struct {
 
 // createJobs creates the jobs of an array, or of NDJSON.
 func (a *api) createJobs(w http.ResponseWriter, r *http.Request) {
-	err := unescapePath(r)
-	if err == nil {
-		err = plainEncoding(r)
-	}
-	if err != nil {
+	if err := plainEncoding(r); err != nil {
 		a.refuse(w, r, err)
 		return
 	}
-	r = untilWritten(r)
-	b := &bulk{api: a, w: w, r: r, deadlines: deadlinesOf(w)}
+	b := &bulk{api: a, w: w, r: r, deadlines: deadlinesOf(w), held: room.Of(r.Context())}
 	defer b.end()
 	_ = b.conn.EnableFullDuplex() // HTTP/2 always is
-	b.held = a.Memory.Ticket(r.PathValue("db"))
-	defer b.held.Close()
 	in := contract.NewBulk(newUpload(r.Body, b.deadlines), a.Operations.MaxJobBody())
 	in.Grow = b.grow
 	if err := b.held.Add(r.Context(), bulkHolds); err != nil {

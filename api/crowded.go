@@ -13,7 +13,7 @@ import (
 const TurnPatience = 5 * time.Second
 
 // probes are the paths that are answered however crowded it is.
-var probes = []string{"/healthz", "/readyz"}
+var probes = pathsOf(probeKind)
 
 // admit lets a request wait for its turn. One that gets none is refused, and its
 // connection closed without a long good-bye: others wait for that, too. So is a

@@ -6,8 +6,6 @@ import (
 	"net/http"
 	"strconv"
 
-	"github.com/go-chi/chi/v5"
-
 	"belfry/internal/contract"
 	"belfry/internal/job"
 )
@@ -30,15 +28,6 @@ const (
 	redriven  = "redriven"
 	discarded = "discarded"
 )
-
-func (a *api) routeDead(mux *chi.Mux) {
-	mux.Get("/dead/{db}", a.serve(a.listDead, noBody))
-	mux.Post("/dead/{db}/redrive", a.serve(forEach(a.Letters.RedriveEach, redriven), MaxBody))
-	mux.Post("/dead/{db}/discard", a.serve(forEach(a.Letters.DiscardEach, discarded), MaxBody))
-	mux.Get("/dead/{db}/{sequence}", a.serve(a.showDead, noBody))
-	mux.Delete("/dead/{db}/{sequence}", a.serve(forOne(a.Letters.Discard, discarded), noBody))
-	mux.Post("/dead/{db}/{sequence}/redrive", a.serve(forOne(a.Letters.Redrive, redriven), noBody))
-}
 
 func (a *api) listDead(ctx context.Context, r *http.Request, _ []byte) ([]byte, error) {
 	q, err := contract.ParseLetterQuery(r.URL.RawQuery, r.PathValue("db"))
@@ -65,13 +54,13 @@ func (a *api) showDead(ctx context.Context, r *http.Request, _ []byte) ([]byte, 
 }
 
 // forOne is the endpoint that does something with the letter in the path.
-func forOne(do func(context.Context, string, uint64) (job.LetterRun, error), done string) endpoint {
-	return func(ctx context.Context, r *http.Request, _ []byte) ([]byte, error) {
+func forOne(do func(Letters, context.Context, string, uint64) (job.LetterRun, error), done string) plainAction {
+	return func(a *api, ctx context.Context, r *http.Request, _ []byte) ([]byte, error) {
 		number, err := letterNumber(r)
 		if err != nil {
 			return nil, err
 		}
-		run, err := do(ctx, r.PathValue("db"), number)
+		run, err := do(a.Letters, ctx, r.PathValue("db"), number)
 		if err != nil {
 			return nil, err
 		}
@@ -80,13 +69,13 @@ func forOne(do func(context.Context, string, uint64) (job.LetterRun, error), don
 }
 
 // forEach is the endpoint that does it with the letters that the body selects.
-func forEach(do func(context.Context, job.LetterQuery) (job.LetterRun, error), done string) endpoint {
-	return func(ctx context.Context, r *http.Request, body []byte) ([]byte, error) {
+func forEach(do func(Letters, context.Context, job.LetterQuery) (job.LetterRun, error), done string) plainAction {
+	return func(a *api, ctx context.Context, r *http.Request, body []byte) ([]byte, error) {
 		q, err := contract.ParseLetterRun(body, r.PathValue("db"))
 		if err != nil {
 			return nil, err
 		}
-		run, err := do(ctx, q)
+		run, err := do(a.Letters, ctx, q)
 		if err != nil {
 			return nil, err
 		}

@@ -7,33 +7,21 @@ import (
 	"html/template"
 	"maps"
 	"net/http"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
-
-	"github.com/go-chi/chi/v5"
 )
-
-// openapi is the description of this API; the tests hold the API to it.
-//
-//go:embed openapi.json
-var openapi []byte
 
 //go:embed docs.html
 var docsHTML string
 
-// OpenAPI returns the OpenAPI 3.1 description of the API, in JSON.
-func OpenAPI() []byte { return bytes.Clone(openapi) }
-
-func (a *api) routeDocs(mux *chi.Mux) {
-	mux.Get("/", a.about)
-	mux.Get("/openapi.json", func(w http.ResponseWriter, r *http.Request) {
-		reply(w, r, http.StatusOK, bytes.TrimSuffix(openapi, []byte("\n")))
-	})
-	mux.Get("/docs", func(w http.ResponseWriter, _ *http.Request) { replyHTML(w, docsPage()) })
+// describe serves the description, and docs the page made of it.
+func (a *api) describe(w http.ResponseWriter, r *http.Request) {
+	reply(w, r, http.StatusOK, bytes.TrimSuffix(openapi, []byte("\n")))
 }
+
+func (a *api) docs(w http.ResponseWriter, _ *http.Request) { replyHTML(w, docsPage()) }
 
 // links are where people go on from /.
 var links = []string{"docs", "openapi.json", "db", "healthz", "readyz"}
@@ -81,59 +69,9 @@ func replyHTML(w http.ResponseWriter, page []byte) {
 	w.Write(page) // fails when the client is gone, which is no one's loss
 }
 
-// What the page shows of the description.
-type (
-	description struct {
-		Info struct{ Title, Summary, Description string }
-		Tags []struct{ Name string }
-
-		Paths      map[string]map[string]operation
-		Components struct{ Schemas map[string]schema }
-	}
-	operation struct {
-		Summary, OperationID string
-		Tags                 []string
-		Parameters           []struct{ Name, In, Description string }
-		RequestBody          content
-		Responses            map[string]content
-		Security             []map[string][]string
-
-		Method, Path string
-	}
-	content struct {
-		Content map[string]struct{ Schema schema }
-	}
-	schema struct {
-		Ref         string `json:"$ref"`
-		Description string
-		Type        any
-		Enum        []string
-		Properties  map[string]schema
-		Required    []string
-		Items       *schema
-		OneOf       []struct{ Const, Title, Description string }
-	}
-	group struct {
-		Name       string
-		Operations []operation
-	}
-	namedSchema struct {
-		schema
-		Name   string
-		Fields []field
-	}
-	field struct {
-		Name, Type, Description string
-		Required                bool
-	}
-)
-
 // docsPage is the page at /docs, made once.
 var docsPage = sync.OnceValue(func() []byte {
-	var d description
-	if err := json.Unmarshal(openapi, &d); err != nil {
-		panic(err) // it is embedded
-	}
+	d := described()
 	var groups []group
 	for _, tag := range d.Tags {
 		g := group{Name: tag.Name}
@@ -147,88 +85,12 @@ var docsPage = sync.OnceValue(func() []byte {
 		}
 		groups = append(groups, g)
 	}
-	var schemas []namedSchema
-	for _, name := range slices.Sorted(maps.Keys(d.Components.Schemas)) {
-		s := namedSchema{schema: d.Components.Schemas[name], Name: name}
-		s.Fields = fieldsOf("", s.schema)
-		schemas = append(schemas, s)
-	}
 	var page bytes.Buffer
 	err := template.Must(template.New("").Parse(docsHTML)).Execute(&page, map[string]any{
-		"Info": d.Info, "Groups": groups, "Schemas": schemas, "Codes": d.Components.Schemas["Code"].OneOf,
+		"Info": d.Info, "Groups": groups, "Schemas": d.objects(), "Codes": d.Components.Schemas["Code"].OneOf,
 	})
 	if err != nil {
 		panic(err)
 	}
 	return page.Bytes()
 })
-
-// fieldsOf lists the fields of an object, and those of the objects in it.
-func fieldsOf(prefix string, s schema) (all []field) {
-	for _, name := range slices.Sorted(maps.Keys(s.Properties)) {
-		p := s.Properties[name]
-		all = append(all, field{prefix + name, p.kind(), p.Description, slices.Contains(s.Required, name)})
-		if p.Items != nil {
-			p = *p.Items
-		}
-		all = append(all, fieldsOf(prefix+name+".", p)...)
-	}
-	return all
-}
-
-func (s schema) kind() string {
-	switch t := s.Type.(type) {
-	case string:
-		if s.Items != nil {
-			return "array of " + s.Items.kind()
-		}
-		return t
-	case []any:
-		var all []string
-		for _, one := range t {
-			all = append(all, one.(string))
-		}
-		return strings.Join(all, " or ")
-	}
-	if s.Ref == "" {
-		return "any"
-	}
-	return path.Base(s.Ref)
-}
-
-// Query lists the parameters that stand in no path.
-func (o operation) Query() (all []field) {
-	for _, p := range o.Parameters {
-		if p.In == "query" {
-			all = append(all, field{Name: p.Name, Description: p.Description})
-		}
-	}
-	return all
-}
-
-// Body and Answer name the objects that the operation takes and gives.
-func (o operation) Body() []string   { return o.RequestBody.names() }
-func (o operation) Answer() []string { return o.Responses["200"].names() }
-
-// Role is the role of the token that the operation needs; empty for none.
-func (o operation) Role() string {
-	for _, scheme := range o.Security {
-		for _, role := range scheme["bearer"] {
-			return role
-		}
-	}
-	return ""
-}
-
-func (c content) names() (all []string) {
-	for _, media := range c.Content {
-		s := media.Schema
-		if s.Items != nil {
-			s = *s.Items
-		}
-		if name := path.Base(s.Ref); s.Ref != "" && !slices.Contains(all, name) {
-			all = append(all, name)
-		}
-	}
-	return all
-}

@@ -6,11 +6,31 @@ import (
 	"belfry/internal/job"
 )
 
-// Needs returns the role that an endpoint needs by the access table, or "" if it
-// is open to all.
+// Needs returns the role that an endpoint needs by the table, or "" if it is open
+// to all.
 func Needs(endpoint string) (role job.Role, ok bool) {
-	n, ok := access[endpoint]
+	n, ok := needs[endpoint]
 	return n.role, ok
+}
+
+// Row is an endpoint's row: MaxBody is how much of a body it reads, -1 is all.
+type Row struct {
+	Operation, Endpoint string
+	Role                job.Role
+	MaxBody             int64
+}
+
+// Rows returns the table of endpoints.
+func Rows(ops Operations) (rows []Row) {
+	a := &api{Config: Config{Operations: ops}}
+	for _, e := range endpoints {
+		row := Row{e.operation, e.asked, e.needs.role, a.bytes(e.body)}
+		if e.body == anyLength {
+			row.MaxBody = -1
+		}
+		rows = append(rows, row)
+	}
+	return rows
 }
 
 // Limiter is for its test.

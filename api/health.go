@@ -12,15 +12,13 @@ import (
 // healthz says that the process is alive.
 func (a *api) healthz(context.Context, *http.Request, []byte) ([]byte, error) { return ok, nil }
 
-// readyTime bounds a probe: those who send them give up soon, too.
-const readyTime = 2 * time.Second
+// probeTime bounds a probe: those who send them give up soon, too.
+const probeTime = 2 * time.Second
 
-// readyz says whether requests can be served. It answers within readyTime also when
-// what it asks hangs, as a lock does while a disk does not write. One look is under way
+// readyz says whether requests can be served. It answers when ctx ends also while what
+// it asks hangs, as a lock does while a disk does not write. One look is under way
 // at a time, however many probes come.
 func (a *api) readyz(ctx context.Context, _ *http.Request, _ []byte) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, readyTime)
-	defer cancel()
 	look := a.looks.DoChan("", func() (any, error) { return a.look(context.WithoutCancel(ctx)) })
 	select {
 	case found := <-look:
@@ -29,7 +27,7 @@ func (a *api) readyz(ctx context.Context, _ *http.Request, _ []byte) ([]byte, er
 		}
 		return contract.AppendReady(nil, found.Val.([]string)), nil
 	case <-ctx.Done():
-		return nil, fmt.Errorf("%w: looking for what is amiss takes more than %v, as when the disk or the NATS server hangs", errNotReady, readyTime)
+		return nil, fmt.Errorf("%w: looking for what is amiss takes more than %v, as when the disk or the NATS server hangs", errNotReady, probeTime)
 	}
 }
 
@@ -40,7 +38,7 @@ func (a *api) look(ctx context.Context) (warnings []string, err error) {
 			err = Panicked(v)
 		}
 	}()
-	ctx, cancel := context.WithTimeout(ctx, readyTime)
+	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
 	if err := a.Ready(ctx); err != nil {
 		return nil, fmt.Errorf("%w: %w", errNotReady, err)

@@ -4,23 +4,8 @@ import (
 	"context"
 	"net/http"
 
-	"github.com/go-chi/chi/v5"
-
 	"belfry/internal/contract"
 )
-
-// routeLists serves what there is, page by page, and what is done with all
-// jobs that a filter selects. Ids may be any text, so what is no id stands
-// first in these paths.
-func (a *api) routeLists(mux *chi.Mux) {
-	mux.Get("/job/{db}", a.operation(a.Operations.ListJobs, noBody))
-	mux.Get("/job/{db}/{collection}", a.operation(a.Operations.ListJobs, noBody))
-	mux.Get("/route/{db}", a.operation(a.Operations.ListRoutes, noBody))
-	mux.Get("/db", a.serve(a.listDBs, noBody))
-	mux.Get("/db/{db}", a.serve(a.listCollections, noBody))
-	mux.Post("/cancel/{db}", a.serve(a.cancelJobs, MaxBody))
-	mux.Post("/cancel/{db}/{collection}", a.serve(a.cancelJobs, MaxBody))
-}
 
 func (a *api) cancelJobs(ctx context.Context, r *http.Request, body []byte) ([]byte, error) {
 	q, dry, err := contract.ParseCancel(body, r.PathValue("db"), r.PathValue("collection"))

@@ -75,6 +75,6 @@ func (a *api) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
 }
 
 // emptyID answers a path that ends where the id should be.
-func emptyID(context.Context, *http.Request, []byte) ([]byte, error) {
+func emptyID(*api, context.Context, *http.Request, []byte) ([]byte, error) {
 	return nil, job.CheckID("id", "")
 }

@@ -5,21 +5,32 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"time"
 
 	"belfry/internal/contract"
 	"belfry/internal/room"
 )
 
-// An endpoint turns a request into the body of a 200, or an error. The path
-// values of r are ids, unescaped and checked. ctx ends after
-// [Config.Timeout], or when the client leaves.
-type endpoint func(ctx context.Context, r *http.Request, body []byte) ([]byte, error)
+// An action turns a request into the answer of a 200, or an error. The path values
+// of r are ids, unescaped and checked. ctx ends after the time that the endpoint
+// may take, or when the client leaves.
+type action func(a *api, ctx context.Context, r *http.Request, body []byte) (Answer, error)
 
-// noBody is the limit of endpoints that leave the body unread.
-const noBody = 0
+// bytes is the limit of a body that is read whole, in bytes; 0 is none read.
+func (a *api) bytes(l bodyLimit) int64 {
+	switch l {
+	case shortBody:
+		return MaxBody
+	case jobBody:
+		return int64(a.Operations.MaxJobBody())
+	}
+	return 0
+}
 
-// serve makes an endpoint a handler that reads up to limit bytes of body.
-func (a *api) serve(e endpoint, limit int64) http.HandlerFunc {
+// serve makes an action a handler that reads the endpoint's body, and takes up to
+// limit.
+func (a *api) serve(e endpoint, do action, limit time.Duration) http.HandlerFunc {
+	maxBody := a.bytes(e.body)
 	return func(w http.ResponseWriter, r *http.Request) {
 		if err := unescapePath(r); err != nil {
 			a.refuse(w, r, err)
@@ -28,26 +39,28 @@ func (a *api) serve(e endpoint, limit int64) http.HandlerFunc {
 		held := a.Memory.Ticket(r.PathValue("db"))
 		defer held.Close()
 		var body []byte
-		if limit != noBody {
+		if maxBody > 0 {
 			var err error
-			if body, err = readBody(r, limit, held); err != nil {
+			if body, err = readBody(r, maxBody, held); err != nil {
 				held.Close() // it may take a while to be rid of the rest
 				a.refuse(w, r, err)
 				return
 			}
 		}
-		ctx, cancel := context.WithTimeout(room.With(r.Context(), held), a.Timeout)
+		ctx, cancel := context.WithTimeout(room.With(r.Context(), held), limit)
 		defer cancel()
-		answer, err := e(ctx, r, body)
+		answer, err := do(a, ctx, r, body)
 		switch {
 		case err == nil:
 			body = nil
-			if err := holdAnswer(ctx, r, held, answer); err != nil {
-				w.Header().Del("ETag")
+			if err := holdAnswer(ctx, r, held, answer.Body); err != nil {
 				a.refuse(w, r, err)
 				return
 			}
-			reply(w, r, http.StatusOK, answer)
+			if answer.Revision != 0 {
+				w.Header().Set("ETag", ETag(answer.Revision))
+			}
+			reply(w, r, http.StatusOK, answer.Body)
 		case r.Context().Err() != nil:
 			// The client has left. Ending without an answer would be an
 			// empty 200 to whoever still listens.
@@ -74,28 +87,6 @@ func holdAnswer(ctx context.Context, r *http.Request, held *room.Ticket, answer 
 	}
 	held.Settle(size)
 	return nil
-}
-
-// operation is [api.serve] for what can also be asked in other ways.
-func (a *api) operation(do func(context.Context, Request) (Answer, error), limit int64) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		a.serve(func(ctx context.Context, r *http.Request, body []byte) ([]byte, error) {
-			answer, err := do(ctx, Request{
-				DB:          r.PathValue("db"),
-				Collection:  r.PathValue("collection"),
-				ID:          r.PathValue("id"),
-				Body:        body,
-				Query:       r.URL.RawQuery,
-				IfMatch:     r.Header.Values("If-Match"),
-				IfNoneMatch: r.Header.Values("If-None-Match"),
-				Trace:       traceOf(r),
-			})
-			if err == nil && answer.Revision != 0 {
-				w.Header().Set("ETag", ETag(answer.Revision))
-			}
-			return answer.Body, err
-		}, limit)(w, r)
-	}
 }
 
 // recoverPanic answers 500 for a handler that panicked: but for a bulk and a

@@ -24,8 +24,11 @@ func Starting(log *slog.Logger, doing func() string) http.Handler {
 	a := &api{Config: Config{Log: log, Timeout: DefaultTimeout}, mux: chi.NewRouter()}
 	a.Ready = func(context.Context) error { return fmt.Errorf("%w: %s", errStarting, doing()) }
 	a.mux.Use(untilAnswered, a.recoverPanic, func(next http.Handler) http.Handler { return a.onlyIf(next, checkOrigin) }, middleware.GetHead)
-	a.mux.Get("/healthz", a.serve(a.healthz, noBody))
-	a.mux.Get("/readyz", a.serve(a.readyz, noBody))
+	for _, e := range endpoints {
+		if e.served.kind == probeKind {
+			a.register(e)
+		}
+	}
 	refuse := func(w http.ResponseWriter, r *http.Request) {
 		refuseRest(r)
 		row, _ := ReasonOf(job.ErrUnavailable, false) // that is no trouble to log

@@ -43,4 +43,4 @@ func (a *api) watch(next http.Handler) http.Handler {
 }
 
 // aboutBelfry are the paths that machines ask all the time.
-var aboutBelfry = []string{"/healthz", "/readyz", "/metrics"}
+var aboutBelfry = pathsOf(probeKind, scrapeKind)

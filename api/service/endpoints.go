@@ -16,10 +16,8 @@ type endpoint struct {
 	// [Config.Unescape] reads them.
 	subject string
 
-	body  string // says in the documentation what a request has
-	like  string // the same over REST
-	write bool   // it may change something
-	large bool   // the body may have a meta
+	body string    // says in the documentation what a request has
+	like api.Terms // those of the same over REST
 
 	do func(api.Operations, context.Context, api.Request) (api.Answer, error)
 }
@@ -43,21 +41,21 @@ const (
 )
 
 var endpoints = []endpoint{
-	{"job-create", prefix + "job.create." + db + "." + collection, "the job", "POST /job/:db/:collection", true, true, api.Operations.CreateJob},
-	{"job-get", prefix + "job.get." + db + "." + collection, named, "GET /job/:db/:collection/:id", false, false, api.Operations.GetJob},
-	{"job-update", prefix + "job.update." + db + "." + collection, "the job", "PUT /job/:db/:collection/:id", true, true, api.Operations.UpdateJob},
-	{"job-delete", prefix + "job.delete." + db + "." + collection, named, "DELETE /job/:db/:collection/:id", true, false, api.Operations.CancelJob},
-	{"job-fire", prefix + "job.fire." + db + "." + collection, named, "POST /job/:db/:collection/:id/fire", true, false, api.Operations.FireJob},
-	{"job-list", prefix + "job.list." + db + "." + collection, filters, "GET /job/:db/:collection", false, false, api.Operations.FindJobs},
-	{"job-list-db", prefix + "job.list." + db, filters, "GET /job/:db", false, false, api.Operations.FindJobs},
+	{"job-create", prefix + "job.create." + db + "." + collection, "the job", api.TermsOf("createJob"), api.Operations.CreateJob},
+	{"job-get", prefix + "job.get." + db + "." + collection, named, api.TermsOf("getJob"), api.Operations.GetJob},
+	{"job-update", prefix + "job.update." + db + "." + collection, "the job", api.TermsOf("updateJob"), api.Operations.UpdateJob},
+	{"job-delete", prefix + "job.delete." + db + "." + collection, named, api.TermsOf("cancelJob"), api.Operations.CancelJob},
+	{"job-fire", prefix + "job.fire." + db + "." + collection, named, api.TermsOf("fireJob"), api.Operations.FireJob},
+	{"job-list", prefix + "job.list." + db + "." + collection, filters, api.TermsOf("listCollectionJobs"), api.Operations.FindJobs},
+	{"job-list-db", prefix + "job.list." + db, filters, api.TermsOf("listJobs"), api.Operations.FindJobs},
 
-	{"route-create", prefix + "route.create." + db, "the route", "POST /route/:db", true, false, api.Operations.CreateRoute},
-	{"route-get", prefix + "route.get." + db, named, "GET /route/:db/:id", false, false, api.Operations.GetRoute},
-	{"route-update", prefix + "route.update." + db, "the route", "PUT /route/:db/:id", true, false, api.Operations.ReplaceRoute},
-	{"route-delete", prefix + "route.delete." + db, named, "DELETE /route/:db/:id", true, false, api.Operations.DeleteRoute},
-	{"route-pause", prefix + "route.pause." + db, named + ", and `paused_until` if wanted", "POST /route/:db/:id/pause", true, false, api.Operations.PauseRoute},
-	{"route-resume", prefix + "route.resume." + db, named, "POST /route/:db/:id/resume", true, false, api.Operations.ResumeRoute},
-	{"route-list", prefix + "route.list." + db, "`limit` and `cursor`, or nothing", "GET /route/:db", false, false, api.Operations.FindRoutes},
+	{"route-create", prefix + "route.create." + db, "the route", api.TermsOf("createRoute"), api.Operations.CreateRoute},
+	{"route-get", prefix + "route.get." + db, named, api.TermsOf("getRoute"), api.Operations.GetRoute},
+	{"route-update", prefix + "route.update." + db, "the route", api.TermsOf("replaceRoute"), api.Operations.ReplaceRoute},
+	{"route-delete", prefix + "route.delete." + db, named, api.TermsOf("deleteRoute"), api.Operations.DeleteRoute},
+	{"route-pause", prefix + "route.pause." + db, named + ", and `paused_until` if wanted", api.TermsOf("pauseRoute"), api.Operations.PauseRoute},
+	{"route-resume", prefix + "route.resume." + db, named, api.TermsOf("resumeRoute"), api.Operations.ResumeRoute},
+	{"route-list", prefix + "route.list." + db, "`limit` and `cursor`, or nothing", api.TermsOf("listRoutes"), api.Operations.FindRoutes},
 }
 
 // pattern is the subject to listen on.
@@ -86,7 +84,7 @@ func Markdown() string {
 	var b strings.Builder
 	b.WriteString("| endpoint | subject | body | like |\n|---|---|---|---|\n")
 	for _, e := range endpoints {
-		fmt.Fprintf(&b, "| `%s` | `%s` | %s | `%s` |\n", e.name, e.subject, e.body, e.like)
+		fmt.Fprintf(&b, "| `%s` | `%s` | %s | `%s` |\n", e.name, e.subject, e.body, e.like.Endpoint)
 	}
 	return b.String()
 }

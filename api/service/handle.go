@@ -90,7 +90,7 @@ func (s *Service) do(e *endpoint, r micro.Request, trace string, held **room.Tic
 		}
 	}()
 	limit := api.MaxBody
-	if e.large {
+	if e.like.JobBody {
 		limit = s.cfg.Operations.MaxJobBody()
 	}
 	if len(r.Data()) > limit {
@@ -145,7 +145,7 @@ func (s *Service) reply(r micro.Request, a api.Answer) error {
 
 // refuse answers err by its row.
 func (s *Service) refuse(e *endpoint, r micro.Request, err error) api.ErrorRow {
-	row, reason := api.ReasonOf(err, e.write)
+	row, reason := api.ReasonOf(err, e.like.Write)
 	row.Log(s.cfg.Log, err, "subject", r.Subject())
 	m := &nats.Msg{Data: contract.AppendRefusal(nil, reason, row.Code), Header: nats.Header{
 		micro.ErrorHeader:     {reason},

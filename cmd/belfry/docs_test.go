@@ -27,6 +27,7 @@ import (
 // test writes them.
 func TestDocumentedTables(t *testing.T) {
 	for _, tt := range []struct{ file, mark, want string }{
+		{"../../README.md", "endpoints", api.EndpointsMarkdown()},
 		{"../../README.md", "errors", api.ErrorMarkdown()},
 		{"../../README.md", "route fields", routeFieldsMarkdown()},
 		{"../../docs/operations.md", "flags", flagsMarkdown()},
