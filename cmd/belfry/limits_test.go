@@ -15,7 +15,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"belfry/internal/client"
+	"belfry/api/client"
 	"belfry/internal/job"
 	"belfry/internal/waittest"
 	"belfry/streams"

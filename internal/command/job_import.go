@@ -9,7 +9,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"github.com/urfave/cli/v3"
 
-	"belfry/internal/client"
+	"belfry/api/client"
 )
 
 // created is what became of one job of an import.

@@ -9,7 +9,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
-	"belfry/internal/client"
+	"belfry/api/client"
 )
 
 // cancelJobs cancels the job that the arguments name, or the jobs that the

@@ -12,7 +12,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
-	"belfry/internal/client"
+	"belfry/api/client"
 	"belfry/internal/job"
 )
 

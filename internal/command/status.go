@@ -9,7 +9,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
-	"belfry/internal/client"
+	"belfry/api/client"
 )
 
 // about is what the server says of itself.

@@ -1,6 +1,4 @@
-// Package client calls Belfry's HTTP API, for the commands that talk to a
-// running service. It knows the form of requests, answers and refusals, not
-// the resources.
+// Package client calls Belfry's HTTP API.
 package client
 
 import (

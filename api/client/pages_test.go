@@ -15,7 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"belfry/internal/client"
+	"belfry/api/client"
 )
 
 func newClient(t *testing.T, handler http.HandlerFunc) *client.Client {
