@@ -1,0 +1,51 @@
+package client
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/url"
+)
+
+// Encode writes the body of a request as JSON; nil is no body. Unlike
+// [json.Marshal] it keeps each byte of a [json.RawMessage], and of the meta of a
+// [NewJob] or [JobChange].
+func Encode(body any) ([]byte, error) {
+	switch b := body.(type) {
+	case nil:
+		return nil, nil
+	case json.RawMessage:
+		return b, nil
+	case interface{ encode() ([]byte, error) }:
+		return b.encode()
+	}
+	return json.Marshal(body)
+}
+
+// Values is the query string of the query.
+func (q JobQuery) Values() url.Values { return values(q) }
+
+// Values is the query string of the query.
+func (q LetterQuery) Values() url.Values { return values(q) }
+
+// Values is the query string of the query.
+func (q PageQuery) Values() url.Values { return values(q) }
+
+// values has the fields of a query by their names in JSON.
+func values(query any) url.Values {
+	fields := map[string]any{}
+	data, err := json.Marshal(query)
+	if err == nil {
+		d := json.NewDecoder(bytes.NewReader(data))
+		d.UseNumber()
+		err = d.Decode(&fields)
+	}
+	if err != nil {
+		panic(err) // a query has texts and numbers only
+	}
+	all := url.Values{}
+	for name, value := range fields {
+		all.Set(name, fmt.Sprint(value))
+	}
+	return all
+}
