@@ -9,7 +9,7 @@ import (
 
 // Encode writes the body of a request as JSON; nil is no body. Unlike
 // [json.Marshal] it keeps each byte of a [json.RawMessage], and of the meta of a
-// [NewJob] or [JobChange].
+// [NewJob], a [JobChange] and a slice of [NewJob].
 func Encode(body any) ([]byte, error) {
 	switch b := body.(type) {
 	case nil:
@@ -18,8 +18,26 @@ func Encode(body any) ([]byte, error) {
 		return b, nil
 	case interface{ encode() ([]byte, error) }:
 		return b.encode()
+	case []NewJob:
+		return encodeAll(b)
 	}
 	return json.Marshal(body)
+}
+
+// encodeAll writes the array of a bulk.
+func encodeAll(jobs []NewJob) ([]byte, error) {
+	data := []byte{'['}
+	for i, j := range jobs {
+		one, err := j.encode()
+		if err != nil {
+			return nil, fmt.Errorf("job %d: %w", i, err)
+		}
+		if i > 0 {
+			data = append(data, ',')
+		}
+		data = append(data, one...)
+	}
+	return append(data, ']'), nil
 }
 
 // Values is the query string of the query.

@@ -1,8 +1,10 @@
 package client_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -33,6 +35,25 @@ func TestEncodeKeepsTheMeta(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" || err != nil {
 			t.Errorf("%s: the server reads %s as %v, (-want +got)\n%s", name, body, err, diff)
 		}
+	}
+	one := client.NewJob{ID: want.ID, TriggerTime: want.Trigger, Route: want.Route, Meta: json.RawMessage(meta)}
+	all, err := client.Encode([]client.NewJob{one, one})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bulk := contract.NewBulk(bytes.NewReader(all), 1000)
+	for range 2 {
+		object, _, _, err := bulk.Next()
+		if err != nil {
+			t.Fatalf("the server reads %s as %v", all, err)
+		}
+		got, err := contract.ParseJob(object, job.Key{DB: "db", Collection: "c"}, 1000)
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("a bulk: the server reads %s as %v, (-want +got)\n%s", object, err, diff)
+		}
+	}
+	if _, _, _, err := bulk.Next(); err != io.EOF {
+		t.Errorf("after the last of a bulk the server reads %v", err)
 	}
 	for _, bad := range []string{`{`, `1,"route":"other"`, `1}{`} {
 		if body, err := client.Encode(client.NewJob{ID: "x", Meta: json.RawMessage(bad)}); err == nil {
