@@ -16,27 +16,21 @@ const (
 
 // NewRoute is a route to create: the body of POST /route/{db}.
 type NewRoute struct {
-	ID         string    `json:"id"`
-	Type       RouteType `json:"type"`
-	WebhookURL string    `json:"webhook_url,omitempty"` // of a REST route
-	Policy
+	ID string `json:"id"`
+	RouteSettings
 }
 
 // RouteChange is what a route is replaced with: the body of PUT
 // /route/{db}/{id}. A field that is left out gets its default, except Secret.
 type RouteChange struct {
-	ID         string    `json:"id,omitempty"` // as in the path
-	Type       RouteType `json:"type"`         // which cannot change
-	WebhookURL string    `json:"webhook_url,omitempty"`
-	Policy
+	ID string `json:"id,omitempty"` // as in the path
+	RouteSettings
 }
 
 // Route is a route: the answer to GET /route/{db}/{id}.
 type Route struct {
-	ID         string    `json:"id"`
-	Type       RouteType `json:"type"`
-	WebhookURL string    `json:"webhook_url,omitempty"`
-	Policy
+	ID string `json:"id"`
+	RouteSettings
 
 	// Of a NATS route: where to subscribe.
 
@@ -55,9 +49,11 @@ type Routes struct {
 	Cursor string  `json:"cursor,omitempty"` // where to go on; empty at the end
 }
 
-// Policy is what a route says about its deliveries. A field that is left out has
-// the default that the documentation of routes names.
-type Policy struct {
+// RouteSettings are everything about a route but its id. A field that is left out
+// has the default that the documentation of routes names.
+type RouteSettings struct {
+	Type          RouteType `json:"type"`                  // which cannot change
+	WebhookURL    string    `json:"webhook_url,omitempty"` // of a REST route
 	RateLimit     RateLimit `json:"rate_limit,omitzero"`
 	MaxLatenessMS int64     `json:"max_lateness_ms,omitempty"` // jobs that would fire later expire
 	Paused        bool      `json:"paused,omitempty"`

@@ -86,7 +86,7 @@ func TestRouteIsReadAndSent(t *testing.T) {
 		if err := json.Unmarshal(answer, &read); err != nil {
 			t.Fatal(err)
 		}
-		body, err := client.Encode(client.RouteChange{Type: read.Type, WebhookURL: read.WebhookURL, Policy: read.Policy})
+		body, err := client.Encode(client.RouteChange{RouteSettings: read.RouteSettings})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -107,7 +107,7 @@ func TestSecretOfAChange(t *testing.T) {
 		new(client.Secret(text)):        text,
 		new(client.Secret("<&\u2028>")): "refused",
 	} {
-		body, err := client.Encode(client.RouteChange{Type: client.REST, WebhookURL: "h", Policy: client.Policy{Secret: secret}})
+		body, err := client.Encode(client.RouteChange{RouteSettings: client.RouteSettings{Type: client.REST, WebhookURL: "h", Secret: secret}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -29,9 +29,9 @@ func (n *node) createRoute(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	route := client.NewRoute{ID: benchRoute, Type: client.NATS}
+	route := client.NewRoute{ID: benchRoute, RouteSettings: client.RouteSettings{Type: client.NATS}}
 	if url != "" {
-		route = client.NewRoute{ID: benchRoute, Type: client.REST, WebhookURL: url}
+		route.Type, route.WebhookURL = client.REST, url
 	}
 	if _, err := c.Do(ctx, http.MethodPost, client.Path("route", benchDB), route); err != nil {
 		return fmt.Errorf("couldn't create the route: %w", err)

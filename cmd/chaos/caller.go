@@ -128,16 +128,17 @@ const db, collection = "chaos", "jobs"
 
 func jobPath(id string) string { return "/job/" + db + "/" + collection + "/" + id }
 
-// The policies of the routes. The rate is three times that of the workload, but
+// The settings of the routes. The rate is three times that of the workload, but
 // not of what comes due together; and no job dies of a webhook that fails for a
 // while. There is no max_lateness_ms: what expires cannot be told from what is
 // lost, without a notion of how late Belfry may be.
 var (
-	natsPolicy = client.Policy{RateLimit: client.RateLimit{PerSecond: 100, Burst: 20}}
-	restPolicy = client.Policy{
+	natsSettings = client.RouteSettings{Type: client.NATS, RateLimit: client.RateLimit{PerSecond: 100, Burst: 20}}
+	restSettings = client.RouteSettings{
+		Type:        client.REST,
 		Retry:       client.Retry{MaxAttempts: 100, MinBackoffMS: 200, MaxBackoffMS: 2000, Multiplier: 2, Jitter: new(0.5)},
 		Concurrency: 16,
-		RateLimit:   natsPolicy.RateLimit,
+		RateLimit:   natsSettings.RateLimit,
 	}
 )
 
@@ -152,9 +153,9 @@ func encode(body any) string {
 
 // createRoutes makes the two routes, and returns the consumer of the NATS one.
 func (c *caller) createRoutes(ctx context.Context, r *rand.Rand, in *receiver) (consumer string, err error) {
-	rest := client.NewRoute{ID: routeREST, Type: client.REST, WebhookURL: in.url(), Policy: restPolicy}
-	rest.Secret = new(client.Secret(in.secret))
-	for _, route := range []client.NewRoute{rest, {ID: routeNATS, Type: client.NATS, Policy: natsPolicy}} {
+	rest := client.NewRoute{ID: routeREST, RouteSettings: restSettings}
+	rest.WebhookURL, rest.Secret = in.url(), new(client.Secret(in.secret))
+	for _, route := range []client.NewRoute{rest, {ID: routeNATS, RouteSettings: natsSettings}} {
 		if a := c.do(ctx, r, patience, http.MethodPost, "/route/"+db, encode(route)); a.status != http.StatusOK {
 			return "", fmt.Errorf("couldn't create a route: %d %s", a.status, a.body)
 		}

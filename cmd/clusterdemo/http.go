@@ -63,7 +63,9 @@ func (r *receiver) next(ctx context.Context) (arrival, error) {
 }
 
 func createRoute(ctx context.Context, node *client.Client, url string) error {
-	_, err := node.Do(ctx, http.MethodPost, client.Path("route", db), client.NewRoute{ID: route, Type: client.REST, WebhookURL: url})
+	_, err := node.Do(ctx, http.MethodPost, client.Path("route", db), client.NewRoute{
+		ID: route, RouteSettings: client.RouteSettings{Type: client.REST, WebhookURL: url},
+	})
 	return err
 }
 

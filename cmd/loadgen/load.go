@@ -71,7 +71,9 @@ func newCaller(server string, l load) *caller {
 }
 
 func (c *caller) createRoute(ctx context.Context, url string) error {
-	return c.send(ctx, http.MethodPost, "/route/"+db, client.NewRoute{ID: c.run, Type: client.REST, WebhookURL: url})
+	return c.send(ctx, http.MethodPost, "/route/"+db, client.NewRoute{
+		ID: c.run, RouteSettings: client.RouteSettings{Type: client.REST, WebhookURL: url},
+	})
 }
 
 // deleteRoute does its best: what it leaves behind does no harm.
