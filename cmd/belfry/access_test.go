@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"belfry/api/client"
 	"belfry/internal/logtest"
 	"belfry/internal/waittest"
 )
@@ -24,7 +25,7 @@ func statusWith(t *testing.T, s *Server, token, db string) string {
 			req.Header.Set("Authorization", "Bearer "+token)
 		}
 	})
-	var refused struct{ Code string }
+	var refused client.Error
 	if err := json.Unmarshal([]byte(body), &refused); err != nil {
 		t.Fatalf("%s: %v", body, err)
 	}

@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"belfry/api/client"
 	"belfry/internal/backup"
-	"belfry/internal/client"
 	"belfry/internal/job"
 	"belfry/internal/waittest"
 )

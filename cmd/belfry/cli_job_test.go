@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"belfry/api/client"
 	"belfry/internal/command"
 	"belfry/internal/waittest"
 )
@@ -188,7 +189,7 @@ func TestManyJobs(t *testing.T) {
 		t.Errorf("%d lines with --limit 1001, want 1002", got)
 	}
 	s.prints(t, "would cancel 1111 jobs of db\n", "job", "rm", "db", "--prefix", "job-1", "--dry-run")
-	if got := sumOf(t, s.must(t, "job", "rm", "db", "--prefix", "job-1", "--dry-run", "--json"), "would_cancel"); got != 1111 {
+	if got := sumOf(t, s.must(t, "job", "rm", "db", "--prefix", "job-1", "--dry-run", "--json"), func(c client.Cancelled) int { return c.WouldCancel }); got != 1111 {
 		t.Errorf("%d jobs would be cancelled, want 1111", got)
 	}
 
@@ -206,22 +207,21 @@ func TestManyJobs(t *testing.T) {
 	s.prints(t, "cancelled 0 jobs of db\n", "job", "rm", "db", "--prefix", "none")
 	s.prints(t, `{"cancelled":0,"skipped":0}`+"\n", "job", "rm", "db", "--prefix", "none", "--json")
 	s.env.Terminal = false
-	if got := sumOf(t, s.must(t, "job", "rm", "db", "--all", "--force", "--json"), "cancelled"); got != 1389 {
+	if got := sumOf(t, s.must(t, "job", "rm", "db", "--all", "--force", "--json"), func(c client.Cancelled) int { return c.Cancelled }); got != 1389 {
 		t.Errorf("%d jobs are cancelled, want 1389", got)
 	}
 }
 
 // sumOf adds up a field of answers, of which a slow machine gives more.
-func sumOf(t *testing.T, lines, field string) int {
+func sumOf(t *testing.T, lines string, field func(client.Cancelled) int) int {
 	t.Helper()
 	sum := 0
 	for line := range strings.Lines(lines) {
-		var answer map[string]any
+		var answer client.Cancelled
 		if err := json.Unmarshal([]byte(line), &answer); err != nil {
 			t.Fatalf("%s: %v", line, err)
 		}
-		n, _ := answer[field].(float64)
-		sum += int(n)
+		sum += field(answer)
 	}
 	return sum
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"belfry/api/client"
 	"belfry/internal/job"
 	"belfry/internal/waittest"
 )
@@ -31,8 +32,9 @@ func (a answer) ok() bool { return a.status == http.StatusOK && a.body == `{"sta
 // tooLate reports whether the answer is the 400 of a change that came after
 // the job had begun to fire.
 func (a answer) tooLate() bool {
-	return a.status == http.StatusBadRequest &&
-		(strings.HasSuffix(a.body, `"code":"E103"}`) || strings.HasSuffix(a.body, `"code":"E104"}`))
+	var refused client.Error
+	return a.status == http.StatusBadRequest && json.Unmarshal([]byte(a.body), &refused) == nil &&
+		(refused.Code == "E103" || refused.Code == "E104")
 }
 
 var apiClient = &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: 256}}
@@ -83,22 +85,10 @@ func (p *running) must(t *testing.T, method, path, body string) string {
 	return a.body
 }
 
-// record is the answer to a GET of a job.
-type record struct {
-	ID          string          `json:"id"`
-	TriggerTime int64           `json:"trigger_time"`
-	Meta        json.RawMessage `json:"meta"`
-	Route       string          `json:"route"`
-	Status      job.Status      `json:"status"`
-	Attempt     int             `json:"attempt"`
-	Reason      job.Reason      `json:"reason"`
-	Detail      string          `json:"detail"`
-}
-
-func (p *running) get(t *testing.T, path string) record {
+func (p *running) get(t *testing.T, path string) client.Job {
 	t.Helper()
 	body := p.must(t, http.MethodGet, path, "")
-	var r record
+	var r client.Job
 	if err := json.Unmarshal([]byte(body), &r); err != nil {
 		t.Fatalf("GET %s: %s is not a job: %v", path, body, err)
 	}
@@ -106,11 +96,11 @@ func (p *running) get(t *testing.T, path string) record {
 }
 
 // becomes waits until the job has the status, and returns it.
-func (p *running) becomes(t *testing.T, path string, want job.Status) record {
+func (p *running) becomes(t *testing.T, path string, want job.Status) client.Job {
 	t.Helper()
-	var r record
+	var r client.Job
 	waittest.Eventually(t, func() string {
-		if r = p.get(t, path); r.Status != want {
+		if r = p.get(t, path); r.Status != client.Status(want) {
 			return fmt.Sprintf("GET %s: status is %q, want %q", path, r.Status, want)
 		}
 		return ""
@@ -175,10 +165,7 @@ func (p *running) at() map[string]string { return map[string]string{"BELFRY_SERV
 func (p *running) walk(t *testing.T, path string, visit func(page int, ids []string)) {
 	t.Helper()
 	for query, n := path, 0; ; n++ {
-		var page struct {
-			Jobs   []struct{ ID string }
-			Cursor string
-		}
+		var page client.Jobs
 		p.answer(t, http.MethodGet, query, "", &page)
 		var ids []string
 		for _, j := range page.Jobs {

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"belfry/api/client"
 )
 
 // Clients of one db that read much, or do not read at all, delay no other db: no
@@ -36,16 +38,11 @@ func TestReadersOfLargeJobsDelayNoOtherDB(t *testing.T) {
 	c.delaysNobody(t, func(context.Context) {
 		inParallel(readers*rounds, readers, func(int) {
 			a, _, err := c.insist(http.MethodGet, "/job/big?limit=1000", "")
-			var page struct {
-				Jobs []struct {
-					ID      string `json:"id"`
-					Trigger int64  `json:"trigger_time"`
-				} `json:"jobs"`
-			}
+			var page client.Jobs
 			if err == nil {
 				err = json.Unmarshal([]byte(a.body), &page)
 			}
-			if err != nil || a.status != http.StatusOK || len(page.Jobs) != jobs || page.Jobs[0].Trigger != farAway {
+			if err != nil || a.status != http.StatusOK || len(page.Jobs) != jobs || page.Jobs[0].TriggerTime != farAway {
 				t.Errorf("a list is answered %d with %d jobs, %v; want 200 with %d", a.status, len(page.Jobs), err, jobs)
 			}
 		})

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"belfry/api/client"
 	"belfry/internal/fault"
 )
 
@@ -44,7 +45,7 @@ func TestDamagedBlocks(t *testing.T) {
 					}
 				}
 				p := startProgram(t, data)
-				var said struct{ Warnings []string }
+				var said client.Ready
 				getFrom(t, p, "/readyz", http.StatusOK, &said)
 				if len(said.Warnings) == 0 || !strings.Contains(said.Warnings[0], fault.Damaged+": stream KV_jobs_0") {
 					t.Fatalf("/readyz says %q", said.Warnings)

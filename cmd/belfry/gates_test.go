@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"belfry/api/client"
 	"belfry/internal/waittest"
 )
 
@@ -198,13 +199,8 @@ func TestBreakerOutlivesKill(t *testing.T) {
 	r.route(t, p, "hook")
 	jobs := plannedJobs(200, time.Now(), time.Millisecond)
 	p.create(t, jobs, "hook")
-	breaker := func() (state string, until time.Time) {
-		var shown struct {
-			Breaker struct {
-				State string
-				Until int64
-			}
-		}
+	breaker := func() (state client.BreakerState, until time.Time) {
+		var shown client.Route
 		if a := p.must(t, "GET", "/route/db/hook", ""); json.Unmarshal([]byte(a), &shown) != nil {
 			t.Fatalf("the route shows %s", a)
 		}
@@ -212,7 +208,7 @@ func TestBreakerOutlivesKill(t *testing.T) {
 	}
 	// What was under way as it tripped is put back, or fails, and may trip it again.
 	waittest.Eventually(t, func() string {
-		if state, _ := breaker(); state != "open" {
+		if state, _ := breaker(); state != client.BreakerOpen {
 			return fmt.Sprintf("the breaker is %q, want it open", state)
 		}
 		return firing(t, p)
@@ -228,7 +224,7 @@ func TestBreakerOutlivesKill(t *testing.T) {
 	p.kill(t)
 	p = startProgram(t, data)
 	waittest.Eventually(t, func() string { // it is read beside the first requests
-		if state, again := breaker(); time.Now().Before(until) && (state != "open" || !again.Equal(until)) {
+		if state, again := breaker(); time.Now().Before(until) && (state != client.BreakerOpen || !again.Equal(until)) {
 			return fmt.Sprintf("after kill -9 the breaker is %q until %v, want it open until %v", state, again, until)
 		}
 		return ""

@@ -15,7 +15,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"belfry/internal/client"
+	"belfry/api/client"
 	"belfry/internal/job"
 	"belfry/internal/waittest"
 	"belfry/streams/wire"
@@ -249,7 +249,7 @@ func (l limits) longestRoute(t *testing.T, id, url string) string {
 
 func (l limits) consumer(t *testing.T, route string) string {
 	t.Helper()
-	var sub subscription
+	var sub client.Route
 	l.answer(t, http.MethodGet, l.path("route", l.db, route), "", &sub)
 	return sub.Consumer
 }
@@ -297,7 +297,7 @@ func (l limits) shows(t *testing.T, want map[string]string) {
 	}
 	ids := map[string]bool{}
 	for line := range strings.Lines(l.sh.must(t, "job", "ls", l.db, "--json")) {
-		var j struct{ ID string }
+		var j client.ListedJob
 		if err := json.Unmarshal([]byte(line), &j); err != nil {
 			t.Fatal(err)
 		}
@@ -311,12 +311,7 @@ func (l limits) shows(t *testing.T, want map[string]string) {
 	if got := asked(t, l.js.Conn(), "belfry.job.list."+wire.Escape(l.db), `{}`); strings.Contains(got, `"error"`) {
 		t.Errorf("the list over NATS: %.300s", got)
 	}
-	var letters struct {
-		Dead []struct {
-			Sequence uint64
-			ID       string
-		}
-	}
+	var letters client.Letters
 	l.answer(t, http.MethodGet, l.path("dead", l.db), "", &letters)
 	if len(letters.Dead) != len(l.waysIn()) {
 		t.Errorf("%d dead letters, want %d", len(letters.Dead), len(l.waysIn()))

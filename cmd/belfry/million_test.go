@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"belfry/api/client"
 )
 
 var residentBytes = regexp.MustCompile(`(?m)^process_resident_memory_bytes (\S+)$`)
@@ -98,17 +100,13 @@ func TestListingManyJobsUsesBoundedMemory(t *testing.T) {
 
 	began = time.Now()
 	cancelled := 0
-	for filter := fmt.Sprintf(`{"route":"r","limit":%d}`, most); ; {
-		var part struct {
-			Cancelled int
-			Cursor    string
-		}
-		p.answer(t, http.MethodPost, "/cancel/db", filter, &part)
+	for filter := (client.Cancel{JobQuery: client.JobQuery{Route: "r", Limit: most}}); ; {
+		var part client.Cancelled
+		p.answer(t, http.MethodPost, "/cancel/db", string(must(client.Encode(filter))), &part)
 		cancelled += part.Cancelled
-		if part.Cursor == "" {
+		if filter.Cursor = part.Cursor; filter.Cursor == "" {
 			break
 		}
-		filter = fmt.Sprintf(`{"route":"r","limit":%d,"cursor":%q}`, most, part.Cursor)
 	}
 	t.Logf("cancelled %d by their route in %v", cancelled, time.Since(began).Round(time.Millisecond))
 	if cancelled != jobs {

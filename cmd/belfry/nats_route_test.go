@@ -10,18 +10,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"belfry/api/client"
 	"belfry/internal/job"
 	"belfry/internal/waittest"
 )
-
-// subscription is what a GET of a NATS route says to its subscribers.
-type subscription struct {
-	ID       string `json:"id"`
-	Type     string `json:"type"`
-	Stream   string `json:"stream"`
-	Subject  string `json:"subject"`
-	Consumer string `json:"consumer"`
-}
 
 // A subscriber needs nothing but plain nats.go and the answer to a GET of its
 // route.
@@ -29,7 +21,7 @@ func TestNATSRoute(t *testing.T) {
 	t.Parallel()
 	p := startProgram(t, t.TempDir())
 	p.must(t, http.MethodPost, "/route/db", `{"id":"game server","type":"NATS"}`)
-	var sub subscription
+	var sub client.Route
 	if err := json.Unmarshal([]byte(p.must(t, http.MethodGet, "/route/db/game%20server", "")), &sub); err != nil {
 		t.Fatal(err)
 	}

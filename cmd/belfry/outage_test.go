@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"testing"
@@ -105,14 +104,12 @@ func TestRetryDueInThePastAfterRestart(t *testing.T) {
 	in.gated(t, p, "r", `"retry":{"schedule_ms":[1000]}`)
 	p.create(t, []plannedJob{{id: "one", due: time.Now(), meta: `1`}}, "r")
 	p.becomes(t, "/job/db/coll/one", job.Retrying)
-	var waiting struct {
-		NextAttempt int64 `json:"next_attempt_time"`
-	}
-	if err := json.Unmarshal([]byte(p.must(t, http.MethodGet, "/job/db/coll/one", "")), &waiting); err != nil || waiting.NextAttempt == 0 {
-		t.Fatalf("the next attempt is at %d (%v)", waiting.NextAttempt, err)
+	waiting := p.get(t, "/job/db/coll/one")
+	if waiting.NextAttemptTime == 0 {
+		t.Fatal("the retrying job shows no time of its next attempt")
 	}
 	p.kill(t)
-	time.Sleep(time.Until(time.UnixMilli(waiting.NextAttempt + 500))) // it is to be past when belfry starts
+	time.Sleep(time.Until(time.UnixMilli(waiting.NextAttemptTime + 500))) // it is to be past when belfry starts
 
 	p = startProgram(t, data)
 	if got := p.becomes(t, "/job/db/coll/one", job.Delivered); got.Attempt != 2 {

@@ -12,6 +12,7 @@ import (
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
+	"belfry/api/client"
 	"belfry/internal/job"
 )
 
@@ -44,7 +45,7 @@ func TestSecretRotation(t *testing.T) {
 	p := startProgram(t, t.TempDir())
 	in.route(t, p, "r")
 	rotate := func() string {
-		var made struct{ Secret string }
+		var made client.Rotated
 		body := p.must(t, http.MethodPost, "/route/db/r/rotate", "")
 		if err := json.Unmarshal([]byte(body), &made); err != nil || made.Secret == "" {
 			t.Fatalf("POST /route/db/r/rotate: %s has no secret (%v)", body, err)
@@ -99,7 +100,7 @@ func TestExpiredJob(t *testing.T) {
 	p.must(t, http.MethodPost, "/route/db", fmt.Sprintf(`{"id":"r","type":"REST","webhook_url":%q,"max_lateness_ms":60000}`, in.url))
 	p.create(t, []plannedJob{{id: "late", due: time.Now().Add(-2 * time.Minute), meta: `1`}, {id: "fine", due: time.Now(), meta: `2`}}, "r")
 	p.becomes(t, "/job/db/coll/fine", job.Delivered)
-	if got := p.becomes(t, "/job/db/coll/late", job.Expired); got.Reason != job.ReasonTooLate || !strings.Contains(got.Detail, "60000") {
+	if got := p.becomes(t, "/job/db/coll/late", job.Expired); got.Reason != string(job.ReasonTooLate) || !strings.Contains(got.Detail, "60000") {
 		t.Errorf("the late job has reason %q, %q; want %q and the limit", got.Reason, got.Detail, job.ReasonTooLate)
 	}
 	if posts := in.jobs()["late"]; len(posts) != 0 {

@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nats.go/micro"
 
+	"belfry/api/client"
 	"belfry/internal/fault"
 	"belfry/internal/job"
 	"belfry/internal/natstest"
@@ -30,7 +31,7 @@ type neighbour struct {
 	*running
 	names wire.Names
 	in    *receiver
-	sub   subscription
+	sub   client.Route
 }
 
 // work makes routes and jobs that every neighbour has under the same names, over REST
@@ -93,9 +94,7 @@ func (n *neighbour) has(t *testing.T, js jetstream.JetStream) {
 	if _, err := js.Consumer(t.Context(), n.sub.Stream, n.sub.Consumer); err != nil {
 		t.Errorf("%q: the consumer of its route: %v", n.names, err)
 	}
-	var dead struct {
-		Dead []struct{ ID string } `json:"dead"`
-	}
+	var dead client.Letters
 	n.answer(t, http.MethodGet, "/dead/db", "", &dead)
 	if len(dead.Dead) != 1 {
 		t.Errorf("%q: the dead letters are %v, want one", n.names, dead)
@@ -159,7 +158,7 @@ func TestPrefixesShareAnAccount(t *testing.T) {
 			if _, said, err := belfryCommand(t, third.at(), "restore", file); err != nil {
 				t.Fatalf("couldn't restore the backup of %q: %v %s", one.names, err, said)
 			}
-			if got := third.get(t, "/job/db/coll/later"); got.Status != job.Scheduled {
+			if got := third.get(t, "/job/db/coll/later"); got.Status != client.StatusScheduled {
 				t.Errorf("the job that was restored is %+v", got)
 			}
 			one.has(t, js)
@@ -225,17 +224,14 @@ func TestUsersWithAPrefix(t *testing.T) {
 	if got := asked(t, nc, "team1.belfry.route.create.games", `{"id":"turns","type":"NATS"}`); got != `{"status":"ok"}` {
 		t.Fatal(got)
 	}
-	var sub struct {
-		subscription
-		Prefix string `json:"js_api_prefix"`
-	}
+	var sub client.Route
 	if err := json.Unmarshal([]byte(p.must(t, http.MethodGet, "/route/games/turns", "")), &sub); err != nil {
 		t.Fatal(err)
 	}
-	if sub.Prefix != "team1.JS.belfry" || sub.Stream != "team1_FIRES" || sub.Subject != "team1.fires.games.turns" {
+	if sub.JSAPIPrefix != "team1.JS.belfry" || sub.Stream != "team1_FIRES" || sub.Subject != "team1.fires.games.turns" {
 		t.Errorf("the route shows %+v", sub)
 	}
-	js, err := jetstream.NewWithAPIPrefix(nc, sub.Prefix)
+	js, err := jetstream.NewWithAPIPrefix(nc, sub.JSAPIPrefix)
 	if err != nil {
 		t.Fatal(err)
 	}

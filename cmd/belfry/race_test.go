@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"belfry/api/client"
 	"belfry/internal/job"
 )
 
@@ -67,14 +68,14 @@ func (p *running) finish(t *testing.T, all []raced, want func(raced) job.Status)
 	inParallel(len(all), 32, func(i int) {
 		deadline := time.Now().Add(patience) // for each, as many take their time
 		var a answer
-		var r record
+		var r client.Job
 		var err error
-		for ; !r.Status.Final() && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		for ; !job.Status(r.Status).Final() && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 			if a, err = p.do(http.MethodGet, "/job/db/coll/"+all[i].id, ""); err == nil {
 				err = json.Unmarshal([]byte(a.body), &r)
 			}
 		}
-		if r.Status != want(all[i]) {
+		if r.Status != client.Status(want(all[i])) {
 			errorf("job %s, answered %v: GET says %v (%v), want status %q", all[i].id, all[i].answer, a, err, want(all[i]))
 		}
 	})

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"belfry/internal/client"
+	"belfry/api/client"
 )
 
 // A restore that is refused, for its token or since there is something already,

@@ -89,7 +89,7 @@ func TestRouteDeletedWithPendingJobs(t *testing.T) {
 	p.must(t, http.MethodDelete, "/route/db/r", "")
 
 	dead := p.becomes(t, "/job/db/coll/one", job.Dead)
-	if dead.Reason != job.ReasonNoRoute {
+	if dead.Reason != string(job.ReasonNoRoute) {
 		t.Errorf("the job died of %q, want %q", dead.Reason, job.ReasonNoRoute)
 	}
 	letters := messages(t, p.jetStream(t), "DEAD", "dead.db.r")

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"belfry/internal/client"
+	"belfry/api/client"
 	"belfry/internal/job"
 	"belfry/internal/waittest"
 )

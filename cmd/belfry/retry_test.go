@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"belfry/api/client"
 	"belfry/internal/job"
 	"belfry/internal/waittest"
 )
@@ -30,7 +31,7 @@ func TestRetryUntilDelivered(t *testing.T) {
 	p.create(t, []plannedJob{{id: "one", due: time.Now(), meta: `{"a":1}`}}, "r")
 
 	retrying := p.becomes(t, "/job/db/coll/one", job.Retrying)
-	if retrying.Reason != job.ReasonFailed || retrying.Detail != "status 500" {
+	if retrying.Reason != string(job.ReasonFailed) || retrying.Detail != "status 500" {
 		t.Errorf("while it is retrying the job has reason %q, %q, want %q, %q",
 			retrying.Reason, retrying.Detail, job.ReasonFailed, "status 500")
 	}
@@ -82,15 +83,15 @@ func TestDeadLetters(t *testing.T) {
 			t.Fatalf("POST /job/db/coll %s: %d %s, want 200", j.body(tt.route), status, body)
 		}
 
-		var got record
+		var got client.Job
 		waittest.Eventually(t, func() string {
 			_, body := call(t, s, http.MethodGet, "/job/db/coll/"+j.id, "")
-			if err := json.Unmarshal([]byte(body), &got); err != nil || got.Status != job.Dead {
+			if err := json.Unmarshal([]byte(body), &got); err != nil || got.Status != client.StatusDead {
 				return fmt.Sprintf("GET of the job to %q: %s, want status dead", tt.route, body)
 			}
 			return ""
 		})
-		if got.Reason != tt.reason || got.Detail != tt.details || got.Attempt != tt.tries {
+		if got.Reason != string(tt.reason) || got.Detail != tt.details || got.Attempt != tt.tries {
 			t.Errorf("the job to %q died of %q, %q on attempt %d; want %q, %q on %d",
 				tt.route, got.Reason, got.Detail, got.Attempt, tt.reason, tt.details, tt.tries)
 		}

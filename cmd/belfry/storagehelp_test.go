@@ -20,6 +20,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sys/unix"
 
+	"belfry/api/client"
 	"belfry/internal/natstest"
 	"belfry/internal/waittest"
 )
@@ -53,7 +54,7 @@ func (a answers) post(t *testing.T, p *running, id string, due time.Time) (code 
 		t.Fatal(err)
 	}
 	defer rsp.Body.Close()
-	var answer struct{ Code string }
+	var answer client.Error
 	if err := json.NewDecoder(rsp.Body).Decode(&answer); err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +72,7 @@ func (a answers) post(t *testing.T, p *running, id string, due time.Time) (code 
 // allows, and is there then. It returns the ids that are there.
 func (a answers) kept(t *testing.T, p *running, due time.Time) (ids []string) {
 	t.Helper()
-	var list struct{ Jobs []struct{ ID string } }
+	var list client.Jobs
 	getFrom(t, p, "/job/games?limit=1000", http.StatusOK, &list)
 	there := map[string]bool{}
 	for _, j := range list.Jobs { // one that fires meanwhile is listed twice
@@ -107,8 +108,8 @@ func allFire(t *testing.T, p *running, ids []string) {
 	t.Helper()
 	for _, id := range ids {
 		waittest.Eventually(t, func() string {
-			var j struct{ Status string }
-			if getFrom(t, p, "/job/games/c/"+id, http.StatusOK, &j); j.Status != "published" {
+			var j client.Job
+			if getFrom(t, p, "/job/games/c/"+id, http.StatusOK, &j); j.Status != client.StatusPublished {
 				return fmt.Sprintf("job %s is %s", id, j.Status)
 			}
 			return ""

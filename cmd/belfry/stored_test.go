@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"belfry/api/client"
 	"belfry/internal/storefolder"
 	"belfry/internal/waittest"
 	"belfry/streams"
@@ -85,7 +86,7 @@ func waitKnown(t *testing.T, data, stream string, last uint64) {
 // may be listed twice.
 func countJobs(t *testing.T, p *running) int {
 	t.Helper()
-	var got struct{ Jobs []struct{ ID string } }
+	var got client.Jobs
 	getFrom(t, p, "/job/games?limit=1000", http.StatusOK, &got)
 	ids := map[string]bool{}
 	for _, j := range got.Jobs {

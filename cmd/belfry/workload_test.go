@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -10,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"belfry/api/client"
 )
 
 // plannedJob is a job as the tests plan it.
@@ -30,9 +31,7 @@ func plannedJobs(n int, start time.Time, span time.Duration) []plannedJob {
 }
 
 func (j plannedJob) body(route string) string {
-	id, _ := json.Marshal(j.id) // a string always has a form
-	to, _ := json.Marshal(route)
-	return fmt.Sprintf(`{"id":%s,"trigger_time":%d,"meta":%s,"route":%s}`, id, j.due.UnixMilli(), j.meta, to)
+	return string(must(client.Encode(client.NewJob{ID: j.id, TriggerTime: j.due.UnixMilli(), Meta: []byte(j.meta), Route: route})))
 }
 
 // create creates jobs in /job/db/coll, many at once, all of which must be

@@ -3,16 +3,15 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
+	"belfry/api/client"
 	"belfry/internal/job"
 	"belfry/streams"
 )
@@ -26,21 +25,16 @@ const (
 // createRoute makes the route over REST: to the URL, or for subscribers when
 // it is empty.
 func (n *node) createRoute(ctx context.Context, url string) error {
-	body := fmt.Sprintf(`{"id":%q,"type":"NATS"}`, benchRoute)
+	c, err := client.New("http://"+n.api, "")
+	if err != nil {
+		return err
+	}
+	route := client.NewRoute{ID: benchRoute, RouteSettings: client.RouteSettings{Type: client.NATS}}
 	if url != "" {
-		body = fmt.Sprintf(`{"id":%q,"type":"REST","webhook_url":%q}`, benchRoute, url)
+		route.Type, route.WebhookURL = client.REST, url
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+n.api+"/route/"+benchDB, strings.NewReader(body))
-	if err != nil {
-		return err
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	if answer, _ := io.ReadAll(res.Body); res.StatusCode != http.StatusOK {
-		return fmt.Errorf("couldn't create the route: status %d: %s", res.StatusCode, answer)
+	if _, err := c.Do(ctx, http.MethodPost, client.Path("route", benchDB), route); err != nil {
+		return fmt.Errorf("couldn't create the route: %w", err)
 	}
 	return nil
 }

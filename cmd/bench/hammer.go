@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"belfry/api/client"
 )
 
 // hammer has clients do something over and over for a while, one after another
@@ -64,7 +66,10 @@ func (n *node) restClient(due time.Time) (func(i int) error, error) {
 	}
 	in := bufio.NewReader(c)
 	return func(i int) error {
-		body := fmt.Appendf(nil, `{"id":%q,"trigger_time":%d,"meta":%s,"route":%q}`, jobID(i), due.UnixMilli(), meta(i, due), benchRoute)
+		body, err := client.Encode(client.NewJob{ID: jobID(i), TriggerTime: due.UnixMilli(), Meta: meta(i, due), Route: benchRoute})
+		if err != nil {
+			return err
+		}
 		req := fmt.Appendf(nil, "POST /job/%s/c HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", benchDB, n.api, len(body), body)
 		if _, err := c.Write(req); err != nil {
 			return err

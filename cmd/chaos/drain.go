@@ -14,7 +14,7 @@ const drainWithin = time.Minute
 
 // drain waits until the checker is content, at most [drainWithin], and fills in
 // what came of the jobs. A last moment is left for repeats.
-func drain(ctx context.Context, c *client, r *rand.Rand, in *receiver, h *history) error {
+func drain(ctx context.Context, c *caller, r *rand.Rand, in *receiver, h *history) error {
 	deadline := time.Now().Add(drainWithin)
 	quiet := false
 	for {
@@ -38,7 +38,7 @@ func drain(ctx context.Context, c *client, r *rand.Rand, in *receiver, h *histor
 }
 
 // statuses asks for the status of each job, but for those that are over.
-func (c *client) statuses(ctx context.Context, r *rand.Rand, jobs []told) []string {
+func (c *caller) statuses(ctx context.Context, r *rand.Rand, jobs []told) []string {
 	const atOnce = 16
 	all := make([]string, len(jobs))
 	next := make(chan int)

@@ -20,7 +20,7 @@ type window struct {
 // faulter brings the faults about, one at a time.
 type faulter struct {
 	*site
-	client   *client
+	caller   *caller
 	receiver *receiver
 	start    time.Time
 	say      func(format string, args ...any)
@@ -80,8 +80,8 @@ func (f *faulter) apply(ctx context.Context, one fault) error {
 	begin := time.Now()
 	switch one.kind {
 	case pauseRoutes:
-		err := f.client.eachRoute(ctx, "pause")
-		return errors.Join(err, f.lastWith(ctx, one, begin), f.client.eachRoute(ctx, "resume"))
+		err := f.caller.eachRoute(ctx, "pause")
+		return errors.Join(err, f.lastWith(ctx, one, begin), f.caller.eachRoute(ctx, "resume"))
 	case failHook:
 		f.receiver.failing.Store(true)
 		defer f.receiver.failing.Store(false)
@@ -101,7 +101,7 @@ func (f *faulter) apply(ctx context.Context, one fault) error {
 func (f *faulter) lastWith(ctx context.Context, one fault, begin time.Time) error {
 	if one.within != nil {
 		err := wait(ctx, one.within.at-one.at)
-		for err == nil && one.kind == failHook && time.Since(begin) < one.lasts && !f.client.tripped(ctx) {
+		for err == nil && one.kind == failHook && time.Since(begin) < one.lasts && !f.caller.tripped(ctx) {
 			err = wait(ctx, 50*time.Millisecond)
 		}
 		if err := errors.Join(err, f.apply(ctx, *one.within)); err != nil {

@@ -138,7 +138,7 @@ func perform(ctx context.Context, o options, dir string, stdout io.Writer) (h hi
 		return h, nil, err
 	}
 	defer in.close()
-	c := newClient(s.apis)
+	c := newCaller(s.apis)
 	r := rand.New(rand.NewPCG(o.seed, 1))
 	consumer, err := c.createRoutes(ctx, r, in)
 	if err != nil {
@@ -150,11 +150,11 @@ func perform(ctx context.Context, o options, dir string, stdout io.Writer) (h hi
 
 	p := newPlan(o.seed, o.setting, o.duration)
 	start := time.Now()
-	f := &faulter{site: s, client: c, receiver: in, start: start, say: func(format string, args ...any) { fmt.Fprintf(stdout, format+"\n", args...) }}
+	f := &faulter{site: s, caller: c, receiver: in, start: start, say: func(format string, args ...any) { fmt.Fprintf(stdout, format+"\n", args...) }}
 	working, stopWorking := context.WithCancel(ctx)
 	defer stopWorking()
 	done := make(chan []told, 1)
-	go func() { done <- (&workload{client: c, seed: o.seed, start: start}).run(working, p.stories) }()
+	go func() { done <- (&workload{caller: c, seed: o.seed, start: start}).run(working, p.stories) }()
 	for _, one := range p.faults {
 		h.putBack = h.putBack || one.kind.gates()
 		h.purged = h.purged || one.kind == purgeFires || one.within != nil && one.within.kind == purgeFires

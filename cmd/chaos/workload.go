@@ -9,11 +9,13 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"belfry/api/client"
 )
 
 // workload tells the stories of a plan to the nodes.
 type workload struct {
-	*client
+	*caller
 	seed  uint64
 	start time.Time
 }
@@ -68,9 +70,10 @@ func (w *workload) ask(ctx context.Context, r *rand.Rand, limit time.Duration, s
 		return w.do(ctx, r, limit, http.MethodDelete, jobPath(s.id), "")
 	}
 	meta, _ := json.Marshal(content{s.id, a.content, s.refuse}) // it always has a form
-	body := fmt.Sprintf(`{"id":%q,"trigger_time":%d,"meta":%s,"route":%q}`, s.id, a.due.UnixMilli(), meta, s.route)
 	if a.op == opCreate {
-		return w.do(ctx, r, limit, http.MethodPost, "/job/"+db+"/"+collection, body)
+		body := client.NewJob{ID: s.id, TriggerTime: a.due.UnixMilli(), Meta: meta, Route: s.route}
+		return w.do(ctx, r, limit, http.MethodPost, "/job/"+db+"/"+collection, encode(body))
 	}
-	return w.do(ctx, r, limit, http.MethodPut, jobPath(s.id), body)
+	body := client.JobChange{TriggerTime: a.due.UnixMilli(), Meta: meta, Route: s.route}
+	return w.do(ctx, r, limit, http.MethodPut, jobPath(s.id), encode(body))
 }

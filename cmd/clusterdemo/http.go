@@ -2,15 +2,18 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
+
+	"belfry/api/client"
 )
+
+const db, collection, route = "demo", "timers", "web"
 
 // arrival is one POST of a fire.
 type arrival struct {
@@ -59,33 +62,34 @@ func (r *receiver) next(ctx context.Context) (arrival, error) {
 	}
 }
 
-func create(ctx context.Context, api, id string, due time.Time) error {
-	return post(ctx, api+"/job/demo/timers", fmt.Sprintf(`{"id":%q,"trigger_time":%d,"meta":{"n":%q},"route":"web"}`, id, due.UnixMilli(), id))
-}
-
-func post(ctx context.Context, url, body string) error {
-	_, err := do(ctx, http.MethodPost, url, body)
+func createRoute(ctx context.Context, node *client.Client, url string) error {
+	_, err := node.Do(ctx, http.MethodPost, client.Path("route", db), client.NewRoute{
+		ID: route, RouteSettings: client.RouteSettings{Type: client.REST, WebhookURL: url},
+	})
 	return err
 }
 
-func get(ctx context.Context, url string) (string, error) { return do(ctx, http.MethodGet, url, "") }
+func create(ctx context.Context, node *client.Client, id string, due time.Time) error {
+	_, err := node.Do(ctx, http.MethodPost, client.Path("job", db, collection), client.NewJob{
+		ID: id, TriggerTime: due.UnixMilli(), Meta: fmt.Appendf(nil, `{"n":%q}`, id), Route: route,
+	})
+	return err
+}
 
-func do(ctx context.Context, method, url, body string) (string, error) {
-	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
-	if err != nil {
-		return "", err
+// delivered returns the job, as the node shows it, when it says that it is
+// delivered, which is a moment after the webhook got it.
+func delivered(ctx context.Context, node *client.Client, id string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for {
+		answer, err := node.Do(ctx, http.MethodGet, client.Path("job", db, collection, id), nil)
+		if err != nil {
+			return "", err
+		}
+		var j client.Job
+		if err := json.Unmarshal(answer, &j); err != nil || j.Status == client.StatusDelivered {
+			return string(answer), err
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
-	rsp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return "", err
-	}
-	defer rsp.Body.Close()
-	text, err := io.ReadAll(rsp.Body)
-	if err != nil {
-		return "", err
-	}
-	if rsp.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("%s %s: status %d: %s", method, url, rsp.StatusCode, text)
-	}
-	return string(text), nil
 }

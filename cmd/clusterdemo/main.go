@@ -13,9 +13,10 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
+
+	"belfry/api/client"
 )
 
 func main() {
@@ -62,12 +63,16 @@ func run(ctx context.Context, belfry, natsServer string, out io.Writer) (err err
 		return err
 	}
 	defer in.close()
-
-	fmt.Fprintln(out, "\nthrough node 1: a route, and a job due in 2 s")
-	if err := post(ctx, c.apis[0]+"/route/demo", fmt.Sprintf(`{"id":"web","type":"REST","webhook_url":%q}`, in.url())); err != nil {
+	node1, err := client.New(c.apis[0], "")
+	if err != nil {
 		return err
 	}
-	if err := create(ctx, c.apis[0], "first", time.Now().Add(ahead)); err != nil {
+
+	fmt.Fprintln(out, "\nthrough node 1: a route, and a job due in 2 s")
+	if err := createRoute(ctx, node1, in.url()); err != nil {
+		return err
+	}
+	if err := create(ctx, node1, "first", time.Now().Add(ahead)); err != nil {
 		return err
 	}
 	a, err := in.next(ctx)
@@ -79,7 +84,7 @@ func run(ctx context.Context, belfry, natsServer string, out io.Writer) (err err
 	fmt.Fprintf(out, "\nthrough node 1: %d jobs, due one every %v\n", jobs, apart)
 	start := time.Now().Add(ahead)
 	for i := range jobs {
-		if err := create(ctx, c.apis[0], fmt.Sprint(i+1), start.Add(time.Duration(i)*apart)); err != nil {
+		if err := create(ctx, node1, fmt.Sprint(i+1), start.Add(time.Duration(i)*apart)); err != nil {
 			return err
 		}
 	}
@@ -111,26 +116,16 @@ func watch(ctx context.Context, c *cluster, in *receiver, out io.Writer) error {
 		}
 	}
 	fmt.Fprintf(out, "\nall %d jobs arrived, the latest %v late; node 2 says of the last one:\n", jobs, latest)
-	text, err := delivered(ctx, fmt.Sprintf("%s/job/demo/timers/%d", c.apis[1], jobs))
+	node2, err := client.New(c.apis[1], "")
+	if err != nil {
+		return err
+	}
+	text, err := delivered(ctx, node2, fmt.Sprint(jobs))
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "  %s\n\n", text)
 	return nil
-}
-
-// delivered returns the job when it says so, which is a moment after the
-// webhook got it.
-func delivered(ctx context.Context, url string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	for {
-		text, err := get(ctx, url)
-		if err != nil || strings.Contains(text, `"delivered"`) {
-			return strings.TrimSpace(text), err
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
 }
 
 // clock is how times are told.

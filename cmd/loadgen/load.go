@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"belfry/api/client"
 )
 
 // load says what to create.
@@ -46,9 +47,9 @@ type creation struct {
 	err      error
 }
 
-// client talks to one Belfry. Its jobs and its route have names that no other
+// caller talks to one Belfry. Its jobs and its route have names that no other
 // run uses.
-type client struct {
+type caller struct {
 	load
 	server string
 	run    string
@@ -57,8 +58,8 @@ type client struct {
 
 const db = "loadgen"
 
-func newClient(server string, l load) *client {
-	return &client{
+func newCaller(server string, l load) *caller {
+	return &caller{
 		load:   l,
 		server: strings.TrimRight(server, "/"),
 		run:    strings.ToLower(rand.Text()),
@@ -69,19 +70,19 @@ func newClient(server string, l load) *client {
 	}
 }
 
-func (c *client) createRoute(ctx context.Context, url string) error {
-	return c.send(ctx, http.MethodPost, "/route/"+db, map[string]any{
-		"id": c.run, "type": "REST", "webhook_url": url,
+func (c *caller) createRoute(ctx context.Context, url string) error {
+	return c.send(ctx, http.MethodPost, "/route/"+db, client.NewRoute{
+		ID: c.run, RouteSettings: client.RouteSettings{Type: client.REST, WebhookURL: url},
 	})
 }
 
 // deleteRoute does its best: what it leaves behind does no harm.
-func (c *client) deleteRoute(ctx context.Context) {
+func (c *caller) deleteRoute(ctx context.Context) {
 	_ = c.send(ctx, http.MethodDelete, "/route/"+db+"/"+c.run, nil)
 }
 
 // createJobs creates the jobs in the order of their due times, until ctx ends.
-func (c *client) createJobs(ctx context.Context, jobs []plannedJob) []creation {
+func (c *caller) createJobs(ctx context.Context, jobs []plannedJob) []creation {
 	results := make([]creation, len(jobs))
 	next := make(chan int)
 	var working sync.WaitGroup
@@ -100,25 +101,21 @@ func (c *client) createJobs(ctx context.Context, jobs []plannedJob) []creation {
 	return results
 }
 
-func (c *client) createJob(ctx context.Context, j plannedJob) creation {
+func (c *caller) createJob(ctx context.Context, j plannedJob) creation {
 	sent := time.Now()
-	err := c.send(ctx, http.MethodPost, "/job/"+db+"/"+c.run, map[string]any{
-		"id": j.id, "trigger_time": j.due.UnixMilli(), "meta": map[string]any{"job": j.id}, "route": c.run,
+	err := c.send(ctx, http.MethodPost, "/job/"+db+"/"+c.run, client.NewJob{
+		ID: j.id, TriggerTime: j.due.UnixMilli(), Meta: fmt.Appendf(nil, `{"job":%q}`, j.id), Route: c.run,
 	})
 	return creation{plannedJob: j, sent: sent, answered: time.Now(), err: err}
 }
 
 // send returns nil for an answer of 200.
-func (c *client) send(ctx context.Context, method, path string, body map[string]any) error {
-	var payload io.Reader
-	if body != nil {
-		text, err := json.Marshal(body)
-		if err != nil {
-			return err
-		}
-		payload = bytes.NewReader(text)
+func (c *caller) send(ctx context.Context, method, path string, body any) error {
+	text, err := client.Encode(body)
+	if err != nil {
+		return err
 	}
-	req, err := http.NewRequestWithContext(ctx, method, c.server+path, payload)
+	req, err := http.NewRequestWithContext(ctx, method, c.server+path, bytes.NewReader(text))
 	if err != nil {
 		return err
 	}

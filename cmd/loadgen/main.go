@@ -106,7 +106,7 @@ func measure(ctx context.Context, o options) (report, error) {
 		return report{}, err
 	}
 	defer in.close()
-	c := newClient(o.server, o.load)
+	c := newCaller(o.server, o.load)
 	if err := c.createRoute(ctx, in.url()); err != nil {
 		return report{}, fmt.Errorf("couldn't create the route: %w", err)
 	}

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"belfry/api/client"
 )
 
 // asBelfry makes the test binary behave as a belfry that serves nothing.
@@ -89,21 +91,23 @@ type fake struct {
 func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var body struct {
-		ID          string
-		TriggerTime int64  `json:"trigger_time"`
-		WebhookURL  string `json:"webhook_url"`
+	ofRoute := strings.HasPrefix(r.URL.Path, "/route/")
+	var route client.NewRoute
+	var body client.NewJob
+	read := any(&body)
+	if ofRoute {
+		read = &route
 	}
-	if r.Method == http.MethodPost && json.NewDecoder(r.Body).Decode(&body) != nil {
+	if r.Method == http.MethodPost && json.NewDecoder(r.Body).Decode(read) != nil {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
 	switch {
 	case r.Method == http.MethodDelete:
 		f.routes--
-	case strings.HasPrefix(r.URL.Path, "/route/"):
+	case ofRoute:
 		f.routes++
-		f.target = body.WebhookURL
+		f.target = route.WebhookURL
 	case body.ID == "3" && f.fault == "refused":
 		http.Error(w, `{"code":"E302"}`, http.StatusServiceUnavailable)
 	case body.ID == "3":

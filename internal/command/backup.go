@@ -13,8 +13,8 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"github.com/urfave/cli/v3"
 
+	"belfry/api/client"
 	"belfry/internal/backup"
-	"belfry/internal/client"
 	"belfry/internal/job"
 )
 

@@ -2,30 +2,14 @@ package command
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"strconv"
 
 	"github.com/urfave/cli/v3"
 
-	"belfry/internal/client"
+	"belfry/api/client"
 	"belfry/internal/job"
 )
-
-// letter is a dead letter as the API shows it; a list leaves out the meta.
-type letter struct {
-	Sequence   uint64          `json:"sequence"`
-	DB         string          `json:"db"`
-	Collection string          `json:"collection"`
-	ID         string          `json:"id"`
-	Route      string          `json:"route"`
-	Reason     job.Reason      `json:"reason"`
-	Detail     string          `json:"detail"`
-	Trigger    int64           `json:"trigger_time"`
-	Died       int64           `json:"died_at"`
-	Attempts   int             `json:"attempts"`
-	Meta       json.RawMessage `json:"meta"`
-}
 
 // deadCommand has the commands about dead letters.
 func deadCommand(r remote) *cli.Command {
@@ -46,19 +30,26 @@ func deadCommand(r remote) *cli.Command {
 			r.command("ls", "list the dead letters of a db, oldest first", []string{"DB"}, append(filters[:len(filters):len(filters)], limitFlag()), r.listLetters),
 			r.command("show", "show a dead letter", []string{"DB", "SEQUENCE"}, nil, r.showLetter),
 			r.command("redrive", "arm the job of a letter again, due now, or of those that a filter selects", []string{"DB", "[SEQUENCE]"}, many[:len(many):len(many)],
-				r.onLetters(letterWork{verb: "redrive", done: "redriven", doing: "redriving", method: http.MethodPost, under: []string{"redrive"}})),
+				r.onLetters(letterWork{verb: "redrive", done: "redriven", doing: "redriving", method: http.MethodPost, under: []string{"redrive"}, read: readRedriven})),
 			r.command("discard", "remove a letter, or those that a filter selects", []string{"DB", "[SEQUENCE]"}, append(many[:len(many):len(many)], yes("force", forceUsage)),
-				r.onLetters(letterWork{verb: "discard", done: "discarded", doing: "discarding", method: http.MethodDelete, asks: true})),
+				r.onLetters(letterWork{verb: "discard", done: "discarded", doing: "discarding", method: http.MethodDelete, asks: true, read: readDiscarded})),
 		},
 	}
 }
 
-func (r remote) letterFilters(cmd *cli.Command) (map[string]any, error) {
-	return r.filters(cmd, []string{"route", "reason"}, []string{"after", "before"})
+func (r remote) letterFilters(cmd *cli.Command) (client.LetterQuery, error) {
+	var q client.LetterQuery
+	err := r.filters(cmd,
+		filterFlag{name: "route", text: &q.Route},
+		filterFlag{name: "reason", text: &q.Reason},
+		filterFlag{name: "after", moment: &q.After},
+		filterFlag{name: "before", moment: &q.Before},
+	)
+	return q, err
 }
 
 func (r remote) listLetters(ctx context.Context, cmd *cli.Command, c *client.Client) error {
-	filters, err := r.letterFilters(cmd)
+	q, err := r.letterFilters(cmd)
 	if err != nil {
 		return err
 	}
@@ -66,13 +57,14 @@ func (r remote) listLetters(ctx context.Context, cmd *cli.Command, c *client.Cli
 	if err != nil {
 		return err
 	}
-	return list(ctx, r, cmd, c, listing[letter]{
-		path: deadPath(cmd), query: query(filters, most), field: "dead", what: "dead letters",
+	q.Limit = pageSize(most)
+	return list(ctx, r, cmd, c, listing[client.ListedLetter]{
+		path: deadPath(cmd), query: q.Values(), field: "dead", what: "dead letters",
 		header: []string{"SEQUENCE", "DIED", "", "COLLECTION", "ID", "ROUTE", "TRIES", "REASON", "DETAIL"},
-		row: func(l letter) []string {
+		row: func(l client.ListedLetter) []string {
 			now := r.now()
-			return []string{strconv.FormatUint(l.Sequence, 10), moment(l.Died, now), distance(l.Died, now), l.Collection, l.ID, l.Route,
-				strconv.Itoa(l.Attempts), string(l.Reason), excerpt(l.Detail)}
+			return []string{strconv.FormatUint(l.Sequence, 10), moment(l.DiedAt, now), distance(l.DiedAt, now), l.Collection, l.ID, l.Route,
+				strconv.Itoa(l.Attempts), l.Reason, excerpt(l.Detail)}
 		},
 	}, most)
 }
@@ -82,7 +74,7 @@ func (r remote) showLetter(ctx context.Context, cmd *cli.Command, c *client.Clie
 	if err != nil {
 		return err
 	}
-	var l letter
+	var l client.Letter
 	return r.show(cmd, answer, &l, func() error {
 		now := r.now()
 		return r.facts([][]string{
@@ -91,11 +83,11 @@ func (r remote) showLetter(ctx context.Context, cmd *cli.Command, c *client.Clie
 			{"Collection", l.Collection},
 			{"ID", l.ID},
 			{"Route", l.Route},
-			{"Died", momentAndDistance(l.Died, now)},
-			{"Reason", string(l.Reason)},
+			{"Died", momentAndDistance(l.DiedAt, now)},
+			{"Reason", l.Reason},
 			{"Detail", l.Detail},
 			{"Tries begun", strconv.Itoa(l.Attempts)},
-			{"Due", momentAndDistance(l.Trigger, now)},
+			{"Due", momentAndDistance(l.TriggerTime, now)},
 			{"Data", string(harmless(l.Meta))},
 		})
 	})

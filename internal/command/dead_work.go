@@ -7,8 +7,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
-	"belfry/internal/client"
-	"belfry/internal/job"
+	"belfry/api/client"
 )
 
 // letterWork is something to do with letters, one or many.
@@ -17,38 +16,42 @@ type letterWork struct {
 	method            string   // with one letter
 	under             []string // its path
 	asks              bool     // before it is done with many
+
+	// read reads the answer to it, and returns how many letters were done.
+	read func(answer []byte) (done int, run client.LetterRun, err error)
 }
 
-// letterRun is the answer to a request to redrive or discard letters.
-type letterRun struct {
-	Redriven  int `json:"redriven"`
-	Discarded int `json:"discarded"`
-	Skipped   int `json:"skipped"`
-	Skips     []struct {
-		letter
-		Why job.Skip `json:"why"`
-	} `json:"skips"`
+func readRedriven(answer []byte) (int, client.LetterRun, error) {
+	var a client.Redriven
+	err := json.Unmarshal(answer, &a)
+	return a.Redriven, a.LetterRun, err
+}
+
+func readDiscarded(answer []byte) (int, client.LetterRun, error) {
+	var a client.Discarded
+	err := json.Unmarshal(answer, &a)
+	return a.Discarded, a.LetterRun, err
 }
 
 func (r remote) onLetters(w letterWork) run {
 	return func(ctx context.Context, cmd *cli.Command, c *client.Client) error {
-		filters, err := r.letterFilters(cmd)
+		q, err := r.letterFilters(cmd)
 		if err != nil {
 			return err
 		}
-		many, err := selection(cmd, filters, cmd.Args().Len() == 2, "SEQUENCE")
+		many, err := selection(cmd, q != client.LetterQuery{}, cmd.Args().Len() == 2, "SEQUENCE")
 		switch {
 		case err != nil:
 			return err
 		case many:
-			return r.onEachLetter(ctx, cmd, c, w, filters)
+			return r.onEachLetter(ctx, cmd, c, w, client.LetterFilter{LetterQuery: q, All: cmd.Bool("all")})
 		}
 		answer, err := c.Do(ctx, w.method, deadPath(cmd, w.under...), nil)
 		if err != nil {
 			return err
 		}
-		var run letterRun
-		if err := json.Unmarshal(answer, &run); err != nil {
+		_, run, err := w.read(answer)
+		if err != nil {
 			return unreadable(err)
 		}
 		number := cmd.Args().Get(1)
@@ -65,7 +68,7 @@ func (r remote) onLetters(w letterWork) run {
 }
 
 // onEachLetter does the work with the letters that a filter selects.
-func (r remote) onEachLetter(ctx context.Context, cmd *cli.Command, c *client.Client, w letterWork, filters map[string]any) error {
+func (r remote) onEachLetter(ctx context.Context, cmd *cli.Command, c *client.Client, w letterWork, filter client.LetterFilter) error {
 	db := cmd.Args().First()
 	if w.asks && !cmd.Bool("dry-run") {
 		if err := r.needsForce(cmd); err != nil {
@@ -75,7 +78,7 @@ func (r remote) onEachLetter(ctx context.Context, cmd *cli.Command, c *client.Cl
 	selected := -1
 	if cmd.Bool("dry-run") || w.asks && !cmd.Bool("force") {
 		var err error
-		if selected, err = r.countLetters(ctx, cmd, c, filters); err != nil {
+		if selected, err = r.countLetters(ctx, cmd, c, filter.LetterQuery); err != nil {
 			return err
 		}
 		switch {
@@ -94,16 +97,16 @@ func (r remote) onEachLetter(ctx context.Context, cmd *cli.Command, c *client.Cl
 	bar := r.progress(w.doing, int64(selected))
 	defer bar.end()
 	done, skipped := 0, 0
-	for answer, err := range c.Repeat(ctx, deadPath(cmd, w.verb), filters) {
+	for answer, err := range c.Repeat(ctx, deadPath(cmd, w.verb), filter) {
 		if err != nil {
 			return partly(err, w.done, done)
 		}
-		var part letterRun
-		if err := json.Unmarshal(answer, &part); err != nil {
+		n, part, err := w.read(answer)
+		if err != nil {
 			return unreadable(err)
 		}
-		done, skipped = done+part.Redriven+part.Discarded, skipped+part.Skipped
-		bar.add(part.Redriven + part.Discarded)
+		done, skipped = done+n, skipped+part.Skipped
+		bar.add(n)
 		if cmd.Bool("json") {
 			if err := r.raw(answer); err != nil {
 				return err
@@ -129,17 +132,16 @@ func (r remote) onEachLetter(ctx context.Context, cmd *cli.Command, c *client.Cl
 
 // countLetters counts the letters that a filter selects, as the server has no
 // dry run of them.
-func (r remote) countLetters(ctx context.Context, cmd *cli.Command, c *client.Client, filters map[string]any) (int, error) {
+func (r remote) countLetters(ctx context.Context, cmd *cli.Command, c *client.Client, q client.LetterQuery) (int, error) {
 	bar := r.progress("counting", -1)
 	defer bar.end()
-	q := query(filters, 0)
-	q.Del("all")
+	q.Limit = pageSize(0)
 	n := 0
-	for page, err := range c.Pages(ctx, client.Path("dead", cmd.Args().First()), q) {
+	for page, err := range c.Pages(ctx, client.Path("dead", cmd.Args().First()), q.Values()) {
 		if err != nil {
 			return 0, err
 		}
-		var answer struct{ Dead []struct{} }
+		var answer client.Letters
 		if err := json.Unmarshal(page, &answer); err != nil {
 			return 0, unreadable(err)
 		}

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"belfry/internal/client"
+	"belfry/api/client"
 )
 
 // The exit codes of the program.

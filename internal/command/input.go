@@ -143,30 +143,31 @@ func (r remote) moment(cmd *cli.Command, name string) (int64, error) {
 	return ms, nil
 }
 
-// filters returns the fields of a filter by the flags that are given: those of
-// moments as unix milliseconds, the others as text.
-func (r remote) filters(cmd *cli.Command, texts, moments []string) (map[string]any, error) {
-	given := map[string]any{}
-	for _, name := range texts {
-		if !cmd.IsSet(name) {
-			continue
+// filterFlag is a flag that selects, and the field of the request that it sets.
+type filterFlag struct {
+	name   string
+	text   *string
+	moment **int64 // in the place of text
+}
+
+// filters sets the fields whose flags are given.
+func (r remote) filters(cmd *cli.Command, all ...filterFlag) error {
+	for _, f := range all {
+		switch given := cmd.String(f.name); {
+		case !cmd.IsSet(f.name):
+		case f.moment != nil:
+			ms, err := r.moment(cmd, f.name)
+			if err != nil {
+				return err
+			}
+			*f.moment = &ms
+		case given == "":
+			return usagef("--%s is empty; leave it out to select all", f.name)
+		default:
+			*f.text = given
 		}
-		if cmd.String(name) == "" {
-			return nil, usagef("--%s is empty; leave it out to select all", name)
-		}
-		given[name] = cmd.String(name)
 	}
-	for _, name := range moments {
-		if !cmd.IsSet(name) {
-			continue
-		}
-		ms, err := r.moment(cmd, name)
-		if err != nil {
-			return nil, err
-		}
-		given[strings.ReplaceAll(name, "-", "_")] = ms
-	}
-	return given, nil
+	return nil
 }
 
 // limit is the number of --limit; 0 is all.

@@ -9,26 +9,9 @@ import (
 
 	"github.com/urfave/cli/v3"
 
-	"belfry/internal/client"
-	"belfry/internal/contract"
+	"belfry/api/client"
 	"belfry/internal/job"
 )
-
-// shownJob is a job as the API shows it; a list leaves out the meta.
-type shownJob struct {
-	ID          string          `json:"id"`
-	Trigger     int64           `json:"trigger_time"`
-	Meta        json.RawMessage `json:"meta"`
-	Route       string          `json:"route"`
-	DB          string          `json:"db"`
-	Collection  string          `json:"collection"`
-	Status      job.Status      `json:"status"`
-	Attempt     int             `json:"attempt"`
-	NextAttempt int64           `json:"next_attempt_time"`
-	Reason      job.Reason      `json:"reason"`
-	Detail      string          `json:"detail"`
-	Finished    int64           `json:"finished_time"`
-}
 
 // aJob are the arguments that name one.
 var aJob = []string{"DB", "COLLECTION", "ID"}
@@ -69,7 +52,7 @@ func jobPath(cmd *cli.Command, more ...string) string {
 }
 
 func (r remote) addJob(ctx context.Context, cmd *cli.Command, c *client.Client) error {
-	j := job.Job{Key: job.Key{ID: cmd.Args().Get(2)}, Route: cmd.String("route"), Meta: []byte("null")}
+	j := client.NewJob{ID: cmd.Args().Get(2), Route: cmd.String("route")}
 	madeUp := j.ID == ""
 	if madeUp {
 		j.ID = rand.Text()
@@ -87,14 +70,12 @@ func (r remote) addJob(ctx context.Context, cmd *cli.Command, c *client.Client) 
 	if err := checkIDs("ID", j.ID, "--route", j.Route); err != nil {
 		return err
 	}
-	j.Trigger = due
-	if meta, given, err := r.meta(ctx, cmd); err != nil {
+	j.TriggerTime = due
+	if j.Meta, _, err = r.meta(ctx, cmd); err != nil {
 		return err
-	} else if given {
-		j.Meta = meta
 	}
 	path := client.Path("job", cmd.Args().Get(0), cmd.Args().Get(1))
-	_, err = c.Do(ctx, http.MethodPost, path, json.RawMessage(contract.AppendJob(nil, j)))
+	_, err = c.Do(ctx, http.MethodPost, path, j)
 	switch {
 	case err != nil && madeUp:
 		return advise(err, "repeat with ID %s, or there may be two jobs", j.ID)
@@ -128,7 +109,7 @@ func (r remote) getJob(ctx context.Context, cmd *cli.Command, c *client.Client) 
 	if err != nil {
 		return err
 	}
-	var j shownJob
+	var j client.Job
 	return r.show(cmd, answer, &j, func() error {
 		now := r.now()
 		return r.facts([][]string{
@@ -137,12 +118,12 @@ func (r remote) getJob(ctx context.Context, cmd *cli.Command, c *client.Client) 
 			{"ID", j.ID},
 			{"Status", string(j.Status)},
 			{"Route", j.Route},
-			{"Due", momentAndDistance(j.Trigger, now)},
+			{"Due", momentAndDistance(j.TriggerTime, now)},
 			{"Tries begun", strconv.Itoa(j.Attempt)},
-			{"Next try", momentAndDistance(j.NextAttempt, now)},
-			{"Reason", string(j.Reason)},
+			{"Next try", momentAndDistance(j.NextAttemptTime, now)},
+			{"Reason", j.Reason},
 			{"Detail", j.Detail},
-			{"Finished", momentAndDistance(j.Finished, now)},
+			{"Finished", momentAndDistance(j.FinishedTime, now)},
 			{"Data", string(harmless(j.Meta))},
 		})
 	})
@@ -173,13 +154,13 @@ func (r remote) editJob(ctx context.Context, cmd *cli.Command, c *client.Client)
 	if err != nil {
 		return err
 	}
-	var was shownJob
+	var was client.Job
 	if err := json.Unmarshal(answer, &was); err != nil {
 		return unreadable(err)
 	}
-	j := job.Job{Key: job.Key{ID: was.ID}, Trigger: was.Trigger, Meta: was.Meta, Route: was.Route}
+	j := client.JobChange{ID: was.ID, TriggerTime: was.TriggerTime, Meta: was.Meta, Route: was.Route}
 	if newDue {
-		j.Trigger = due
+		j.TriggerTime = due
 	}
 	if newMeta {
 		j.Meta = meta
@@ -187,11 +168,11 @@ func (r remote) editJob(ctx context.Context, cmd *cli.Command, c *client.Client)
 	if cmd.IsSet("route") {
 		j.Route = cmd.String("route")
 	}
-	answer, err = c.Change(ctx, http.MethodPut, jobPath(cmd), etag, json.RawMessage(contract.AppendJob(nil, j)))
+	answer, err = c.Change(ctx, http.MethodPut, jobPath(cmd), etag, j)
 	if err != nil {
 		return err
 	}
-	return r.done(cmd, answer, "changed %s: due %s, to %s", j.ID, momentAndDistance(j.Trigger, now), j.Route)
+	return r.done(cmd, answer, "changed %s: due %s, to %s", j.ID, momentAndDistance(j.TriggerTime, now), j.Route)
 }
 
 func (r remote) fireJob(ctx context.Context, cmd *cli.Command, c *client.Client) error {

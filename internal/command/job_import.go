@@ -9,16 +9,8 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"github.com/urfave/cli/v3"
 
-	"belfry/internal/client"
+	"belfry/api/client"
 )
-
-// created is what became of one job of an import.
-type created struct {
-	Line  int    `json:"line"`
-	ID    string `json:"id"`
-	Error string `json:"error"`
-	Code  string `json:"code"`
-}
 
 // partly says of work that broke off how much of it was done.
 func partly(err error, done string, n int) error {
@@ -46,7 +38,7 @@ func (r remote) importJobs(ctx context.Context, cmd *cli.Command, c *client.Clie
 			return partly(err, "created", done)
 		}
 		bar.reach(in.n.Load())
-		var one created
+		var one client.BulkLine
 		if err := json.Unmarshal(answer, &one); err != nil {
 			return unreadable(err)
 		}
@@ -56,7 +48,7 @@ func (r remote) importJobs(ctx context.Context, cmd *cli.Command, c *client.Clie
 		default:
 			failed++
 			if !cmd.Bool("quiet") {
-				bar.aside(func() { r.note("%s", one) })
+				bar.aside(func() { r.note("%s", failure(one)) })
 			}
 		}
 		if cmd.Bool("json") {
@@ -77,13 +69,13 @@ func (r remote) importJobs(ctx context.Context, cmd *cli.Command, c *client.Clie
 	return nil
 }
 
-// String is the line for people about a job that failed.
-func (c created) String() string {
+// failure is the line for people about a job that failed.
+func failure(l client.BulkLine) string {
 	id := ""
-	if c.ID != "" {
-		id = fmt.Sprintf(" (%q)", c.ID)
+	if l.ID != "" {
+		id = fmt.Sprintf(" (%q)", l.ID)
 	}
-	return fmt.Sprintf("line %d%s: %s (%s)", c.Line, id, c.Error, c.Code)
+	return fmt.Sprintf("line %d%s: %s (%s)", l.Line, id, l.Error, l.Code)
 }
 
 // size is how long a file is, -1 if that is unknown, as of a pipe.

@@ -5,12 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strconv"
 
 	"github.com/urfave/cli/v3"
 
-	"belfry/internal/client"
+	"belfry/api/client"
 	"belfry/internal/job"
 )
 
@@ -25,27 +24,32 @@ func jobFilterFlags() []cli.Flag {
 	}
 }
 
-func (r remote) jobFilters(cmd *cli.Command) (map[string]any, error) {
-	return r.filters(cmd, []string{"status", "route", "prefix"}, []string{"due-after", "due-before"})
+func (r remote) jobFilters(cmd *cli.Command) (client.JobQuery, error) {
+	var q client.JobQuery
+	err := r.filters(cmd,
+		filterFlag{name: "status", text: (*string)(&q.Status)},
+		filterFlag{name: "route", text: &q.Route},
+		filterFlag{name: "prefix", text: &q.Prefix},
+		filterFlag{name: "due-after", moment: &q.DueAfter},
+		filterFlag{name: "due-before", moment: &q.DueBefore},
+	)
+	return q, err
 }
 
 // perPage is the most that the server gives at once.
 const perPage = job.MaxJobs
 
-// query is a filter as a list takes it, for up to limit elements; 0 is all.
-func query(filters map[string]any, limit int) url.Values {
-	q := url.Values{"limit": {strconv.Itoa(perPage)}}
+// pageSize is how many elements to ask for at once, if up to limit are wanted; 0 is
+// all.
+func pageSize(limit int) int {
 	if limit > 0 {
-		q.Set("limit", strconv.Itoa(min(limit, perPage)))
+		return min(limit, perPage)
 	}
-	for name, value := range filters {
-		q.Set(name, fmt.Sprint(value))
-	}
-	return q
+	return perPage
 }
 
 func (r remote) listJobs(ctx context.Context, cmd *cli.Command, c *client.Client) error {
-	filters, err := r.jobFilters(cmd)
+	q, err := r.jobFilters(cmd)
 	if err != nil {
 		return err
 	}
@@ -53,36 +57,25 @@ func (r remote) listJobs(ctx context.Context, cmd *cli.Command, c *client.Client
 	if err != nil {
 		return err
 	}
-	l := listing[shownJob]{
-		path: jobPath(cmd), query: query(filters, most), field: "jobs", what: "jobs",
+	q.Limit = pageSize(most)
+	l := listing[client.ListedJob]{
+		path: jobPath(cmd), query: q.Values(), field: "jobs", what: "jobs",
 		header: []string{"ID", "STATUS", "ROUTE", "DUE", "", "TRIES", "REASON"},
-		row: func(j shownJob) []string {
+		row: func(j client.ListedJob) []string {
 			now := r.now()
-			due := j.Trigger
-			if j.NextAttempt != 0 {
-				due = j.NextAttempt
+			due := j.TriggerTime
+			if j.NextAttemptTime != 0 {
+				due = j.NextAttemptTime
 			}
-			return []string{j.ID, string(j.Status), j.Route, moment(due, now), distance(due, now), strconv.Itoa(j.Attempt), string(j.Reason)}
+			return []string{j.ID, string(j.Status), j.Route, moment(due, now), distance(due, now), strconv.Itoa(j.Attempt), j.Reason}
 		},
 	}
 	if cmd.Args().Len() == 1 {
 		row := l.row
 		l.header = append([]string{"COLLECTION"}, l.header...)
-		l.row = func(j shownJob) []string { return append([]string{j.Collection}, row(j)...) }
+		l.row = func(j client.ListedJob) []string { return append([]string{j.Collection}, row(j)...) }
 	}
 	return list(ctx, r, cmd, c, l, most)
-}
-
-// attempt is a try as the API shows it.
-type attempt struct {
-	Attempt  int     `json:"attempt"`
-	ID       string  `json:"webhook_id"`
-	Started  int64   `json:"started_time"`
-	Duration float64 `json:"duration_ms"`
-	Lateness float64 `json:"lateness_ms"`
-	Status   int     `json:"status"`
-	Error    string  `json:"error"`
-	Response string  `json:"response"`
 }
 
 func (r remote) listAttempts(ctx context.Context, cmd *cli.Command, c *client.Client) error {
@@ -97,14 +90,14 @@ func (r remote) listAttempts(ctx context.Context, cmd *cli.Command, c *client.Cl
 	if len(all.Attempts) == 0 && !cmd.Bool("json") {
 		r.note("no attempts")
 	}
-	l := listing[attempt]{
+	l := listing[client.Attempt]{
 		header: []string{"TRY", "STARTED", "LATE", "TOOK", "STATUS", "ERROR", "RESPONSE"},
-		row: func(a attempt) []string {
+		row: func(a client.Attempt) []string {
 			status := ""
 			if a.Status != 0 {
 				status = strconv.Itoa(a.Status)
 			}
-			return []string{strconv.Itoa(a.Attempt), moment(a.Started, r.now()), millis(a.Lateness), millis(a.Duration), status, a.Error, excerpt(a.Response)}
+			return []string{strconv.Itoa(a.Attempt), moment(a.StartedTime, r.now()), millis(a.LatenessMS), millis(a.DurationMS), status, a.Error, excerpt(a.Response)}
 		},
 	}
 	return printPage(r, cmd, &table{w: r.Stdout}, l, all.Attempts)

@@ -9,22 +9,22 @@ import (
 
 	"github.com/urfave/cli/v3"
 
-	"belfry/internal/client"
+	"belfry/api/client"
 )
 
 // cancelJobs cancels the job that the arguments name, or the jobs that the
 // flags select.
 func (r remote) cancelJobs(ctx context.Context, cmd *cli.Command, c *client.Client) error {
-	filters, err := r.jobFilters(cmd)
+	q, err := r.jobFilters(cmd)
 	if err != nil {
 		return err
 	}
-	many, err := selection(cmd, filters, cmd.Args().Len() == 3, "ID")
+	many, err := selection(cmd, q != client.JobQuery{}, cmd.Args().Len() == 3, "ID")
 	if err != nil {
 		return err
 	}
 	if many {
-		return r.cancelEach(ctx, cmd, c, filters)
+		return r.cancelEach(ctx, cmd, c, client.Cancel{JobQuery: q, All: cmd.Bool("all")})
 	}
 	answer, err := c.Do(ctx, http.MethodDelete, jobPath(cmd), nil)
 	if err != nil {
@@ -34,9 +34,9 @@ func (r remote) cancelJobs(ctx context.Context, cmd *cli.Command, c *client.Clie
 }
 
 // selection reports whether many things are meant, by a filter or with --all,
-// and not one that is named. What is to be is said in filters.
-func selection(cmd *cli.Command, filters map[string]any, named bool, name string) (many bool, err error) {
-	all, filtered := cmd.Bool("all"), len(filters) > 0
+// and not one that is named.
+func selection(cmd *cli.Command, filtered, named bool, name string) (many bool, err error) {
+	all := cmd.Bool("all")
 	switch {
 	case named && (all || filtered || cmd.Bool("dry-run")):
 		return false, usagef("%s stands beside a filter, --all or --dry-run, which are for many; one of the two is accepted", name)
@@ -45,14 +45,11 @@ func selection(cmd *cli.Command, filters map[string]any, named bool, name string
 	case !named && !all && !filtered:
 		return false, usagef("%s is missing, or a filter, or --all; see \"%s --help\"", name, cmd.FullName())
 	}
-	if all {
-		filters["all"] = true
-	}
 	return !named, nil
 }
 
 // cancelEach cancels the jobs that a filter selects, after it has asked.
-func (r remote) cancelEach(ctx context.Context, cmd *cli.Command, c *client.Client, filters map[string]any) error {
+func (r remote) cancelEach(ctx context.Context, cmd *cli.Command, c *client.Client, selected client.Cancel) error {
 	place := strings.Join(cmd.Args().Slice(), "/")
 	dry := cmd.Bool("dry-run")
 	if !dry {
@@ -60,60 +57,57 @@ func (r remote) cancelEach(ctx context.Context, cmd *cli.Command, c *client.Clie
 			return err
 		}
 	}
-	selected := -1
+	total := -1
 	if dry || !cmd.Bool("force") {
-		filters["dry_run"] = true
-		count, err := r.runCancel(ctx, cmd, c, filters, r.progress("counting", -1), dry && cmd.Bool("json"))
+		selected.DryRun = true
+		count, err := r.runCancel(ctx, cmd, c, selected, r.progress("counting", -1), dry && cmd.Bool("json"))
 		switch {
 		case err != nil || dry && cmd.Bool("json"):
 			return err
 		case dry:
-			return r.line("would cancel %s of %s%s", counted(count.WouldCancel, "job"), place, count.skipped())
+			return r.line("would cancel %s of %s%s", counted(count.WouldCancel, "job"), place, skipped(count))
 		case count.WouldCancel == 0:
 			answer := fmt.Appendf(nil, `{"cancelled":0,"skipped":%d}`, count.Skipped)
-			return r.done(cmd, answer, "cancelled 0 jobs of %s%s", place, count.skipped())
+			return r.done(cmd, answer, "cancelled 0 jobs of %s%s", place, skipped(count))
 		}
-		delete(filters, "dry_run")
-		selected = count.WouldCancel
-		if err := r.confirm(ctx, cmd, "Cancel %s of %s?", counted(selected, "job"), place); err != nil {
+		selected.DryRun = false
+		total = count.WouldCancel
+		if err := r.confirm(ctx, cmd, "Cancel %s of %s?", counted(total, "job"), place); err != nil {
 			return err
 		}
 	}
-	sum, err := r.runCancel(ctx, cmd, c, filters, r.progress("cancelling", int64(selected)), cmd.Bool("json"))
+	sum, err := r.runCancel(ctx, cmd, c, selected, r.progress("cancelling", int64(total)), cmd.Bool("json"))
 	if err != nil || cmd.Bool("json") {
 		return err
 	}
-	return r.line("cancelled %s of %s%s", counted(sum.Cancelled, "job"), place, sum.skipped())
+	return r.line("cancelled %s of %s%s", counted(sum.Cancelled, "job"), place, skipped(sum))
 }
 
-// cancelRun is the answer to a request to cancel jobs, or the sum of many.
-type cancelRun struct {
-	Cancelled   int `json:"cancelled"`
-	WouldCancel int `json:"would_cancel"`
-	Skipped     int `json:"skipped"`
-}
-
-func (c cancelRun) skipped() string {
+// skipped says how many jobs were skipped, if any were.
+func skipped(c client.Cancelled) string {
 	if c.Skipped == 0 {
 		return ""
 	}
 	return ", and skipped " + counted(c.Skipped, "job") + " that had begun to fire"
 }
 
-// runCancel repeats the request to the end. With asJSON each answer is printed.
-func (r remote) runCancel(ctx context.Context, cmd *cli.Command, c *client.Client, body map[string]any, bar *progress, asJSON bool) (cancelRun, error) {
+// runCancel repeats the request to the end, and returns the sum of the answers.
+// With asJSON each answer is printed.
+func (r remote) runCancel(ctx context.Context, cmd *cli.Command, c *client.Client, body client.Cancel, bar *progress, asJSON bool) (client.Cancelled, error) {
 	defer bar.end()
-	var sum cancelRun
+	var sum client.Cancelled
 	path := client.Path(append([]string{"cancel"}, cmd.Args().Slice()...)...)
 	for answer, err := range c.Repeat(ctx, path, body) {
 		if err != nil {
 			return sum, partly(err, "cancelled", sum.Cancelled)
 		}
-		var part cancelRun
+		var part client.Cancelled
 		if err := json.Unmarshal(answer, &part); err != nil {
 			return sum, unreadable(err)
 		}
-		sum = cancelRun{sum.Cancelled + part.Cancelled, sum.WouldCancel + part.WouldCancel, sum.Skipped + part.Skipped}
+		sum.Cancelled += part.Cancelled
+		sum.WouldCancel += part.WouldCancel
+		sum.Skipped += part.Skipped
 		bar.add(part.Cancelled + part.WouldCancel)
 		if asJSON {
 			if err := r.raw(answer); err != nil {

@@ -9,7 +9,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
-	"belfry/internal/client"
+	"belfry/api/client"
 	"belfry/internal/contract"
 	"belfry/internal/job"
 )
@@ -143,7 +143,7 @@ func (r remote) deleteRoute(ctx context.Context, cmd *cli.Command, c *client.Cli
 }
 
 func (r remote) pauseRoute(ctx context.Context, cmd *cli.Command, c *client.Client) error {
-	now, until, body := r.now(), int64(0), map[string]any{}
+	now, until := r.now(), int64(0)
 	var err error
 	switch {
 	case cmd.IsSet("for") && cmd.IsSet("until"):
@@ -161,10 +161,9 @@ func (r remote) pauseRoute(ctx context.Context, cmd *cli.Command, c *client.Clie
 	}
 	how := "until it is resumed"
 	if until != 0 {
-		body["paused_until"] = until
 		how = "until " + momentAndDistance(until, now)
 	}
-	answer, err := c.Do(ctx, http.MethodPost, routePath(cmd, "pause"), body)
+	answer, err := c.Do(ctx, http.MethodPost, routePath(cmd, "pause"), client.Pause{PausedUntil: until})
 	if err != nil {
 		return err
 	}

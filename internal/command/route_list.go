@@ -12,35 +12,20 @@ import (
 
 	"github.com/urfave/cli/v3"
 
-	"belfry/internal/client"
-	"belfry/internal/job"
+	"belfry/api/client"
 )
 
-// shownRoute is what a list shows of a route.
-type shownRoute struct {
-	ID          string        `json:"id"`
-	Type        job.RouteType `json:"type"`
-	URL         string        `json:"webhook_url"`
-	Subject     string        `json:"subject"`
-	Paused      bool          `json:"paused"`
-	PausedUntil int64         `json:"paused_until"`
-	Breaker     struct {
-		State string `json:"state"`
-		Until int64  `json:"until"`
-	} `json:"breaker"`
-}
-
-// state says whether its jobs fire.
-func (s shownRoute) state(now time.Time) string {
+// state says whether the jobs of a route fire.
+func state(s client.Route, now time.Time) string {
 	switch {
 	case s.Paused:
 		return "paused"
 	case s.PausedUntil > now.UnixMilli():
 		return "paused, ends " + distance(s.PausedUntil, now)
 	case s.Breaker.State != "" && s.Breaker.Until > now.UnixMilli():
-		return "breaker " + s.Breaker.State + ", tries again " + distance(s.Breaker.Until, now)
+		return "breaker " + string(s.Breaker.State) + ", tries again " + distance(s.Breaker.Until, now)
 	case s.Breaker.State != "":
-		return "breaker " + s.Breaker.State
+		return "breaker " + string(s.Breaker.State)
 	}
 	return "fires"
 }
@@ -50,11 +35,11 @@ func (r remote) listRoutes(ctx context.Context, cmd *cli.Command, c *client.Clie
 	if err != nil {
 		return err
 	}
-	return list(ctx, r, cmd, c, listing[shownRoute]{
-		path: routePath(cmd), query: query(nil, most), field: "routes", what: "routes",
+	return list(ctx, r, cmd, c, listing[client.Route]{
+		path: routePath(cmd), query: client.PageQuery{Limit: pageSize(most)}.Values(), field: "routes", what: "routes",
 		header: []string{"ID", "TYPE", "STATE", "TARGET"},
-		row: func(s shownRoute) []string {
-			return []string{s.ID, string(s.Type), s.state(r.now()), s.URL + s.Subject}
+		row: func(s client.Route) []string {
+			return []string{s.ID, string(s.Type), state(s, r.now()), s.WebhookURL + s.Subject}
 		},
 	}, most)
 }
@@ -64,13 +49,13 @@ func (r remote) getRoute(ctx context.Context, cmd *cli.Command, c *client.Client
 	if err != nil {
 		return err
 	}
-	var s shownRoute
+	var s client.Route
 	return r.show(cmd, answer, &s, func() error {
 		o, err := object(answer)
 		if err != nil {
 			return unreadable(err)
 		}
-		rows := [][]string{{"state", s.state(r.now())}}
+		rows := [][]string{{"state", state(s, r.now())}}
 		return r.facts(append(r.fields("", o), rows...))
 	})
 }

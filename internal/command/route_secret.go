@@ -7,26 +7,23 @@ import (
 
 	"github.com/urfave/cli/v3"
 
-	"belfry/internal/client"
+	"belfry/api/client"
 	"belfry/internal/job"
 )
 
 // rotateSecret prints a secret that was made up, and never one that was given.
 func (r remote) rotateSecret(ctx context.Context, cmd *cli.Command, c *client.Client) error {
-	body := map[string]any{}
 	secret, err := r.Secret(ctx, cmd)
 	if err != nil {
 		return err
 	}
-	if secret != "" {
-		body["secret"] = secret
-	}
+	body := client.Rotation{Secret: secret}
 	if cmd.IsSet("grace") {
 		d, ok := parseDuration(cmd.String("grace"))
 		if !ok {
 			return usagef("--grace %q: %s", cmd.String("grace"), durationAccepts)
 		}
-		body["grace_ms"] = d.Milliseconds()
+		body.GraceMS = new(d.Milliseconds())
 	}
 	answer, err := c.Do(ctx, http.MethodPost, routePath(cmd, "rotate"), body)
 	switch {
@@ -40,14 +37,10 @@ func (r remote) rotateSecret(ctx context.Context, cmd *cli.Command, c *client.Cl
 			return err
 		}
 	}
-	var rotated struct {
-		Secret    string `json:"secret"`
-		PublicKey string `json:"public_key"`
-		OldUntil  int64  `json:"old_secrets_until"`
-	}
+	var rotated client.Rotated
 	return r.show(cmd, answer, &rotated, func() error {
-		if rotated.OldUntil != 0 {
-			r.note("the old secret signs, too, until %s", momentAndDistance(rotated.OldUntil, r.now()))
+		if rotated.OldSecretsUntil != 0 {
+			r.note("the old secret signs, too, until %s", momentAndDistance(rotated.OldSecretsUntil, r.now()))
 		}
 		if rotated.PublicKey != "" {
 			r.note("receivers verify with the public key %s", rotated.PublicKey)

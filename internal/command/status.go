@@ -9,22 +9,8 @@ import (
 
 	"github.com/urfave/cli/v3"
 
-	"belfry/internal/client"
+	"belfry/api/client"
 )
-
-// about is what the server says of itself.
-type about struct {
-	Name    string `json:"name"`
-	Version string `json:"version"`
-}
-
-// place is a db or a collection, with how much is in it.
-type place struct {
-	DB         string `json:"db"`
-	Collection string `json:"collection"`
-	Jobs       uint64 `json:"jobs"`
-	Routes     int    `json:"routes"`
-}
 
 func statusCommand(r remote) *cli.Command {
 	return r.command("status", "show the server, whether it can store and fire, and how much is in its dbs, or in the collections of one",
@@ -47,13 +33,11 @@ func (r remote) status(ctx context.Context, cmd *cli.Command, c *client.Client) 
 	if err != nil {
 		return err
 	}
-	var server about
+	var server client.About
 	if err := json.Unmarshal(answer, &server); err != nil {
 		return unreadable(err)
 	}
-	var health struct {
-		Warnings []string `json:"warnings"`
-	}
+	var health client.Ready
 	answer, notReady := c.Do(ctx, http.MethodGet, client.Path("readyz"), nil)
 	if notReady == nil {
 		if err := json.Unmarshal(answer, &health); err != nil {
@@ -102,22 +86,24 @@ func (r remote) status(ctx context.Context, cmd *cli.Command, c *client.Client) 
 
 // listPlaces lists the dbs, or the collections of the db that is named.
 func (r remote) listPlaces(ctx context.Context, cmd *cli.Command, c *client.Client) error {
-	l := listing[place]{
-		path: client.Path("db"), query: query(nil, 0), field: "dbs", what: "dbs",
-		header: []string{"DB", "JOBS", "ROUTES"},
-		row: func(p place) []string {
-			return []string{p.DB, strconv.FormatUint(p.Jobs, 10), strconv.Itoa(p.Routes)}
-		},
-	}
-	if db := cmd.Args().First(); db != "" {
-		l.path, l.field, l.what = client.Path("db", db), "collections", "collections"
-		l.header = []string{"COLLECTION", "JOBS"}
-		l.row = func(p place) []string { return []string{p.Collection, strconv.FormatUint(p.Jobs, 10)} }
-	}
 	if !cmd.Bool("json") {
 		if err := r.line(""); err != nil {
 			return err
 		}
 	}
-	return list(ctx, r, cmd, c, l, 0)
+	q := client.PageQuery{Limit: pageSize(0)}.Values()
+	if db := cmd.Args().First(); db != "" {
+		return list(ctx, r, cmd, c, listing[client.Collection]{
+			path: client.Path("db", db), query: q, field: "collections", what: "collections",
+			header: []string{"COLLECTION", "JOBS"},
+			row:    func(p client.Collection) []string { return []string{p.Collection, strconv.FormatUint(p.Jobs, 10)} },
+		}, 0)
+	}
+	return list(ctx, r, cmd, c, listing[client.DB]{
+		path: client.Path("db"), query: q, field: "dbs", what: "dbs",
+		header: []string{"DB", "JOBS", "ROUTES"},
+		row: func(p client.DB) []string {
+			return []string{p.DB, strconv.FormatUint(p.Jobs, 10), strconv.Itoa(p.Routes)}
+		},
+	}, 0)
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/rivo/uniseg"
 	"github.com/urfave/cli/v3"
 
-	"belfry/internal/client"
+	"belfry/api/client"
 )
 
 // listing is a list of the server, and how it is shown.

@@ -7,24 +7,11 @@ import (
 
 	"github.com/urfave/cli/v3"
 
-	"belfry/internal/client"
-	"belfry/internal/job"
+	"belfry/api/client"
 )
 
-// listedToken is a token as the API shows it.
-type listedToken struct {
-	Token       string   `json:"token"` // of a new one only
-	ID          string   `json:"id"`
-	Role        job.Role `json:"role"`
-	AllDBs      bool     `json:"all_dbs"`
-	DBs         []string `json:"dbs"`
-	Description string   `json:"description"`
-	Created     int64    `json:"created_time"`
-	Expires     int64    `json:"expires_time"`
-	EndsWith    string   `json:"ends_with"`
-}
-
-func (t listedToken) dbs() string {
+// dbsOf are the dbs of a token.
+func dbsOf(t client.ListedToken) string {
 	if t.AllDBs {
 		return "(all)"
 	}
@@ -51,42 +38,35 @@ func tokenCommand(r remote) *cli.Command {
 }
 
 func (r remote) createToken(ctx context.Context, cmd *cli.Command, c *client.Client) error {
-	asked := map[string]any{"role": cmd.String("role")}
-	if dbs := cmd.StringSlice("db"); len(dbs) > 0 {
-		asked["dbs"] = dbs
-	}
-	if cmd.Bool("all-dbs") {
-		asked["all_dbs"] = true
-	}
-	if text := cmd.String("description"); text != "" {
-		asked["description"] = text
+	asked := client.NewToken{
+		Role: client.Role(cmd.String("role")), DBs: cmd.StringSlice("db"), AllDBs: cmd.Bool("all-dbs"), Description: cmd.String("description"),
 	}
 	if text := cmd.String("expires"); text != "" {
 		d, ok := parseDuration(text)
 		if !ok || d <= 0 {
 			return usagef("--expires %q: a duration above zero is accepted, as in 720h or 30d", text)
 		}
-		asked["expires_time"] = r.now().Add(d).UnixMilli()
+		asked.ExpiresTime = r.now().Add(d).UnixMilli()
 	}
 	answer, err := c.Do(ctx, http.MethodPost, client.Path("token"), asked)
 	if err != nil {
 		return advise(err, `there may be a token now that nobody has seen: "belfry token ls" shows it, and "belfry token rm" revokes it`)
 	}
-	var t listedToken
+	var t client.IssuedToken
 	return r.show(cmd, answer, &t, func() error {
 		// Apart from the token, so that a script can take that alone.
-		r.note("token %s: %s of %s; it is not shown again", t.ID, t.Role, t.dbs())
+		r.note("token %s: %s of %s; it is not shown again", t.ID, t.Role, dbsOf(t.ListedToken))
 		return r.line("%s", t.Token)
 	})
 }
 
 func (r remote) listTokens(ctx context.Context, cmd *cli.Command, c *client.Client) error {
 	now := r.now()
-	return list(ctx, r, cmd, c, listing[listedToken]{
+	return list(ctx, r, cmd, c, listing[client.ListedToken]{
 		path: client.Path("token"), field: "tokens", what: "tokens",
 		header: []string{"ID", "ROLE", "DBS", "ENDS WITH", "CREATED", "EXPIRES", "DESCRIPTION"},
-		row: func(t listedToken) []string {
-			return []string{t.ID, string(t.Role), t.dbs(), t.EndsWith, moment(t.Created, now), moment(t.Expires, now), t.Description}
+		row: func(t client.ListedToken) []string {
+			return []string{t.ID, string(t.Role), dbsOf(t), t.EndsWith, moment(t.CreatedTime, now), moment(t.ExpiresTime, now), t.Description}
 		},
 	}, 0)
 }

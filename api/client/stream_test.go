@@ -11,7 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"belfry/internal/client"
+	"belfry/api/client"
 )
 
 // pipes is a network of [net.Pipe], for tests with a clock of their own.

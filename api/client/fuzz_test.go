@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"belfry/internal/client"
+	"belfry/api/client"
 )
 
 // Something else than Belfry may listen at the server's URL. Whatever it answers,

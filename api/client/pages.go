@@ -31,16 +31,21 @@ func (c *Client) Pages(ctx context.Context, path string, query url.Values) iter.
 	})
 }
 
+// Selection selects what a request works on, part by part: a [Cancel] or a
+// [LetterFilter].
+type Selection interface {
+	from(cursor string) any // the same, from there on
+}
+
 // Repeat yields the answers to a POST that is repeated with the cursor of the
 // last answer in its body, until one has none, or with an error, which is the
 // last.
-func (c *Client) Repeat(ctx context.Context, path string, body map[string]any) iter.Seq2[json.RawMessage, error] {
+func (c *Client) Repeat(ctx context.Context, path string, body Selection) iter.Seq2[json.RawMessage, error] {
 	return walk(func(cursor string) (json.RawMessage, error) {
-		b := maps.Clone(body)
-		if cursor != "" {
-			b["cursor"] = cursor
+		if cursor == "" {
+			return c.Do(ctx, http.MethodPost, path, body)
 		}
-		return c.Do(ctx, http.MethodPost, path, b)
+		return c.Do(ctx, http.MethodPost, path, body.from(cursor))
 	})
 }
 

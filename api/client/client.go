@@ -1,6 +1,5 @@
-// Package client calls Belfry's HTTP API, for the commands that talk to a
-// running service. It knows the form of requests, answers and refusals, not
-// the resources.
+// Package client calls Belfry's HTTP API, with its requests and answers as Go
+// types whose times are unix milliseconds.
 package client
 
 import (
@@ -31,9 +30,9 @@ var ErrUnreachable = errors.New("couldn't reach the server")
 
 // Error is an answer that is no success.
 type Error struct {
-	Status int
-	Code   string // of Belfry's table; empty if somebody else answered
-	Reason string
+	Status int    `json:"-"`     // of HTTP
+	Code   string `json:"code"`  // of Belfry's table; empty if somebody else answered
+	Reason string `json:"error"` // for humans
 }
 
 func (e *Error) Error() string {
@@ -78,9 +77,8 @@ func Path(segments ...string) string {
 	return b.String()
 }
 
-// Do sends a request, with body as JSON unless it is nil, and returns the JSON
-// of a 200. Every other answer is an [*Error]. A [json.RawMessage] is sent byte
-// for byte.
+// Do sends a request, with body as [Encode] writes it, and returns the JSON of a
+// 200. Every other answer is an [*Error].
 func (c *Client) Do(ctx context.Context, method, path string, body any) (json.RawMessage, error) {
 	return c.Change(ctx, method, path, "", body)
 }
@@ -101,7 +99,7 @@ func (c *Client) Get(ctx context.Context, path string) (answer json.RawMessage, 
 // exchange sends a request, again when the server says that there are too many
 // of them: then it has done nothing.
 func (c *Client) exchange(ctx context.Context, method, path, etag string, body any) (json.RawMessage, http.Header, error) {
-	data, err := encode(body)
+	data, err := Encode(body)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -129,13 +127,6 @@ func (c *Client) exchange(ctx context.Context, method, path, etag string, body a
 			return nil, nil, ctx.Err()
 		}
 	}
-}
-
-func encode(body any) ([]byte, error) {
-	if raw, ok := body.(json.RawMessage); ok || body == nil {
-		return raw, nil
-	}
-	return json.Marshal(body)
 }
 
 // retryAfter is how long the answer asks to wait, 0 if it does not or if that
@@ -184,9 +175,9 @@ func read(rsp *http.Response) (json.RawMessage, error) {
 	if rsp.StatusCode == http.StatusOK && json.Valid(answer) {
 		return bytes.TrimSpace(answer), nil
 	}
-	refused := struct{ Error, Code string }{}
-	if err := json.Unmarshal(answer, &refused); err != nil || refused.Code == "" {
+	refused := &Error{Status: rsp.StatusCode}
+	if err := json.Unmarshal(answer, refused); err != nil || refused.Code == "" {
 		return nil, &Error{Status: rsp.StatusCode, Reason: fmt.Sprintf("the server answered %s, and not as Belfry does", rsp.Status)}
 	}
-	return nil, &Error{Status: rsp.StatusCode, Code: refused.Code, Reason: refused.Error}
+	return nil, refused
 }

@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"belfry/internal/client"
+	"belfry/api/client"
 )
 
 func TestDo(t *testing.T) {

@@ -12,11 +12,13 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"belfry/api/client"
 )
 
-// client sends requests to any of the nodes, again and again until one is
+// caller sends requests to any of the nodes, again and again until one is
 // answered for good.
-type client struct {
+type caller struct {
 	apis []string
 	http *http.Client
 }
@@ -30,8 +32,8 @@ const (
 	impatience = 2 * time.Second
 )
 
-func newClient(apis []string) *client {
-	return &client{apis: apis, http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256}}}
+func newCaller(apis []string) *caller {
+	return &caller{apis: apis, http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256}}}
 }
 
 // answer is what came back for one request in all.
@@ -47,7 +49,7 @@ type answer struct {
 
 // do sends a request until it is answered with anything but a 503, each time
 // to a node drawn from r, with a limit for each answer.
-func (c *client) do(ctx context.Context, r *rand.Rand, limit time.Duration, method, path, body string) answer {
+func (c *caller) do(ctx context.Context, r *rand.Rand, limit time.Duration, method, path, body string) answer {
 	ctx, cancel := context.WithTimeout(ctx, giveUp)
 	defer cancel()
 	var a answer
@@ -62,7 +64,7 @@ func (c *client) do(ctx context.Context, r *rand.Rand, limit time.Duration, meth
 		case status == http.StatusServiceUnavailable:
 			// E302 says that nothing was changed, all else that nobody knows.
 			a.status, a.body = status, text
-			a.doubt = a.doubt || !strings.Contains(text, `"E302"`)
+			a.doubt = a.doubt || a.code() != "E302"
 		default:
 			a.status, a.body = status, text
 			return a
@@ -74,7 +76,7 @@ func (c *client) do(ctx context.Context, r *rand.Rand, limit time.Duration, meth
 	return a
 }
 
-func (c *client) send(ctx context.Context, limit time.Duration, method, url, body string) (status int, text string, err error) {
+func (c *caller) send(ctx context.Context, limit time.Duration, method, url, body string) (status int, text string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
@@ -96,25 +98,27 @@ func refused(err error) bool {
 	return errors.As(err, &op) && op.Op == "dial"
 }
 
+// code is the error code of an answer that is no success.
+func (a answer) code() string {
+	var refused client.Error
+	if a.status == http.StatusOK || json.Unmarshal([]byte(a.body), &refused) != nil {
+		return ""
+	}
+	return refused.Code
+}
+
 // outcome is what the answer tells its client.
 func (a answer) outcome() outcome {
-	code := func(codes ...string) bool {
-		for _, c := range codes {
-			if a.status == http.StatusBadRequest && strings.Contains(a.body, `"`+c+`"`) {
-				return true
-			}
-		}
-		return false
-	}
+	late := a.status == http.StatusBadRequest && (a.code() == "E103" || a.code() == "E104")
 	switch {
 	case a.status == http.StatusOK:
 		return acked
 	// A send in doubt may be the reason for these.
-	case a.doubt && (a.status == 0 || a.status == http.StatusServiceUnavailable || code("E103", "E104")):
+	case a.doubt && (a.status == 0 || a.status == http.StatusServiceUnavailable || late):
 		return unknown
 	case a.status == 0 || a.status == http.StatusServiceUnavailable:
 		return notDone
-	case code("E103", "E104"):
+	case late:
 		return tooLate
 	}
 	return wrong
@@ -124,27 +128,40 @@ const db, collection = "chaos", "jobs"
 
 func jobPath(id string) string { return "/job/" + db + "/" + collection + "/" + id }
 
-// The policies of the routes. The rate is three times that of the workload, but
+// The settings of the routes. The rate is three times that of the workload, but
 // not of what comes due together; and no job dies of a webhook that fails for a
 // while. There is no max_lateness_ms: what expires cannot be told from what is
 // lost, without a notion of how late Belfry may be.
-const (
-	rateLimit  = `"rate_limit":{"per_second":100,"burst":20}`
-	restPolicy = `"retry":{"max_attempts":100,"min_backoff_ms":200,"max_backoff_ms":2000,"multiplier":2,"jitter":0.5},"concurrency":16,` + rateLimit
+var (
+	natsSettings = client.RouteSettings{Type: client.NATS, RateLimit: client.RateLimit{PerSecond: 100, Burst: 20}}
+	restSettings = client.RouteSettings{
+		Type:        client.REST,
+		Retry:       client.Retry{MaxAttempts: 100, MinBackoffMS: 200, MaxBackoffMS: 2000, Multiplier: 2, Jitter: new(0.5)},
+		Concurrency: 16,
+		RateLimit:   natsSettings.RateLimit,
+	}
 )
 
+// encode writes a body; those of this program always have a form.
+func encode(body any) string {
+	data, err := client.Encode(body)
+	if err != nil {
+		panic(err)
+	}
+	return string(data)
+}
+
 // createRoutes makes the two routes, and returns the consumer of the NATS one.
-func (c *client) createRoutes(ctx context.Context, r *rand.Rand, in *receiver) (consumer string, err error) {
-	for _, body := range []string{
-		fmt.Sprintf(`{"id":%q,"type":"REST","webhook_url":%q,"secret":%q,%s}`, routeREST, in.url(), in.secret, restPolicy),
-		fmt.Sprintf(`{"id":%q,"type":"NATS",%s}`, routeNATS, rateLimit),
-	} {
-		if a := c.do(ctx, r, patience, http.MethodPost, "/route/"+db, body); a.status != http.StatusOK {
+func (c *caller) createRoutes(ctx context.Context, r *rand.Rand, in *receiver) (consumer string, err error) {
+	rest := client.NewRoute{ID: routeREST, RouteSettings: restSettings}
+	rest.WebhookURL, rest.Secret = in.url(), new(client.Secret(in.secret))
+	for _, route := range []client.NewRoute{rest, {ID: routeNATS, RouteSettings: natsSettings}} {
+		if a := c.do(ctx, r, patience, http.MethodPost, "/route/"+db, encode(route)); a.status != http.StatusOK {
 			return "", fmt.Errorf("couldn't create a route: %d %s", a.status, a.body)
 		}
 	}
 	a := c.do(ctx, r, patience, http.MethodGet, "/route/"+db+"/"+routeNATS, "")
-	var route struct{ Consumer string }
+	var route client.Route
 	if err := json.Unmarshal([]byte(a.body), &route); err != nil || route.Consumer == "" {
 		return "", fmt.Errorf("the route of type NATS shows no consumer: %d %s", a.status, a.body)
 	}
@@ -152,7 +169,7 @@ func (c *client) createRoutes(ctx context.Context, r *rand.Rand, in *receiver) (
 }
 
 // eachRoute sends a request about each of the routes.
-func (c *client) eachRoute(ctx context.Context, what string) error {
+func (c *caller) eachRoute(ctx context.Context, what string) error {
 	r := rand.New(rand.NewPCG(0, 0))
 	for _, id := range []string{routeREST, routeNATS} {
 		if a := c.do(ctx, r, patience, http.MethodPost, "/route/"+db+"/"+id+"/"+what, ""); a.status != http.StatusOK {
@@ -163,20 +180,21 @@ func (c *client) eachRoute(ctx context.Context, what string) error {
 }
 
 // tripped reports whether the breaker of the REST route is shown as open.
-func (c *client) tripped(ctx context.Context) bool {
+func (c *caller) tripped(ctx context.Context) bool {
 	a := c.do(ctx, rand.New(rand.NewPCG(0, 0)), patience, http.MethodGet, "/route/"+db+"/"+routeREST, "")
-	return a.status == http.StatusOK && strings.Contains(a.body, `"breaker":{"state":"open"`)
+	var route client.Route
+	return a.status == http.StatusOK && json.Unmarshal([]byte(a.body), &route) == nil && route.Breaker.State == client.BreakerOpen
 }
 
 // status returns the status that the API shows of a job.
-func (c *client) status(ctx context.Context, r *rand.Rand, id string) string {
+func (c *caller) status(ctx context.Context, r *rand.Rand, id string) string {
 	a := c.do(ctx, r, patience, http.MethodGet, jobPath(id), "")
-	var shown struct{ Status string }
+	var shown client.Job
 	switch {
-	case a.status == http.StatusBadRequest && strings.Contains(a.body, `"E101"`):
+	case a.status == http.StatusBadRequest && a.code() == "E101":
 		return notFound
 	case a.status == http.StatusOK && json.Unmarshal([]byte(a.body), &shown) == nil:
-		return shown.Status
+		return string(shown.Status)
 	}
 	return fmt.Sprintf("%d %s", a.status, a.body)
 }

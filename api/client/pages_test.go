@@ -15,7 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"belfry/internal/client"
+	"belfry/api/client"
 )
 
 func newClient(t *testing.T, handler http.HandlerFunc) *client.Client {
@@ -60,14 +60,14 @@ func TestPagesFollowTheCursor(t *testing.T) {
 		t.Errorf("the pages are %q, %v, want %q", got, err, want)
 	}
 	asked = asked[:0]
-	if got, err := collect(c.Repeat(t.Context(), "/y", map[string]any{"all": true})); err != nil || !slices.Equal(got, want) {
+	if got, err := collect(c.Repeat(t.Context(), "/y", client.Cancel{All: true})); err != nil || !slices.Equal(got, want) {
 		t.Errorf("the answers are %q, %v, want %q", got, err, want)
 	}
 	var refused *client.Error
 	if got, err := collect(c.Pages(t.Context(), "/z", nil)); len(got) != 0 || !errors.As(err, &refused) {
 		t.Errorf("the pages of a refusal are %q, %v", got, err)
 	}
-	if diff := cmp.Diff([]string{`POST /y {"all":true}`, `POST /y {"all":true,"cursor":"a b"}`, "GET /z "}, asked); diff != "" {
+	if diff := cmp.Diff([]string{`POST /y {"all":true}`, `POST /y {"cursor":"a b","all":true}`, "GET /z "}, asked); diff != "" {
 		t.Error(diff)
 	}
 	for range c.Pages(t.Context(), "/z", nil) {
