@@ -72,7 +72,7 @@ func (s *Store) auditRestoreMark(ctx context.Context) error {
 	if found && !wire.IsMarker(m.Header) {
 		if _, err := parseRestoreMark(s.cfg.Names, m.Data); err == nil {
 			if !bytes.Equal(m.Data, twin.Data) {
-				s.own.w.copyRestoreMark(ctx, m.Data)
+				copyRestoreMark(ctx, s.own.w, m.Data)
 			}
 			s.report(wire.RestoreKey, "")
 			return nil

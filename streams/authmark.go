@@ -38,7 +38,7 @@ func authMarks(n wire.Names) []markPlace {
 
 // authWas returns what the marks say, "" if there is none, and where that is
 // missing. It fails if a place cannot be read and the other has no mark.
-func (w *writer) authWas(ctx context.Context) (mark string, missing []markPlace, err error) {
+func authWas(ctx context.Context, w *writer) (mark string, missing []markPlace, err error) {
 	said := map[markPlace]string{}
 	for _, at := range authMarks(w.names) {
 		m, found, failed := w.lastOnLeader(ctx, at.stream, at.subject)
@@ -68,8 +68,8 @@ func (w *writer) authWas(ctx context.Context) (mark string, missing []markPlace,
 
 // markAuth writes the mark wherever it is missing. When it returns nil, no loss of
 // one bucket turns authentication off.
-func (w *writer) markAuth(ctx context.Context, mark string) error {
-	was, missing, err := w.authWas(ctx)
+func markAuth(ctx context.Context, w *writer, mark string) error {
+	was, missing, err := authWas(ctx, w)
 	if err != nil {
 		return err
 	}
@@ -166,7 +166,7 @@ func (s *Tokens) beginAnew() {
 func (s *Tokens) remember(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, answerWait)
 	defer cancel()
-	mark, missing, err := s.w.authWas(ctx)
+	mark, missing, err := authWas(ctx, s.w)
 	if err != nil {
 		return err
 	}
@@ -188,7 +188,7 @@ func (s *Tokens) remember(ctx context.Context) error {
 	if want == "" || want == mark && len(missing) == 0 {
 		return nil
 	}
-	return s.w.markAuth(ctx, want)
+	return markAuth(ctx, s.w, want)
 }
 
 // warnOfLoss says that authentication is on though there is nothing that lets

@@ -124,7 +124,7 @@ func (b *Breakers) wait(ctx context.Context) error {
 
 // follow takes in what other nodes say, until ctx ends.
 func (b *Breakers) follow(ctx context.Context) {
-	watchKeys(ctx, b.js, b.cfg, b.cfg.Names.GatesBucket(), wire.BreakerPrefix+">", b.take)
+	watchKeys(ctx, b.js, b.cfg.Log, b.cfg.Metrics.Panicked, b.cfg.Names.GatesBucket(), wire.BreakerPrefix+">", b.take)
 }
 
 func (b *Breakers) take(e jetstream.KeyValueEntry) {

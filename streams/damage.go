@@ -251,3 +251,7 @@ func (s *Store) CountJobs(ctx context.Context) (uint64, error) {
 	}
 	return n, nil
 }
+
+// idleEvery is how often it is written down how far the streams are while nothing but
+// probes is written to them: a process without work is to leave the disk alone.
+const idleEvery = 10 * time.Minute

@@ -56,7 +56,7 @@ func (s *Store) refuseForeign(ctx context.Context) error {
 			return fmt.Errorf("couldn't look for streams of others: %w", err)
 		}
 		if is {
-			inTheWay = append(inTheWay, fmt.Sprintf("the stream %s%s", want.Name, bucketOf(want.Name)))
+			inTheWay = append(inTheWay, fmt.Sprintf("the stream %s%s", want.Name, wire.BucketOf(want.Name)))
 		}
 		for _, subject := range want.Subjects {
 			list := s.js.StreamNames(ctx, jetstream.WithStreamListSubject(subject))
@@ -77,13 +77,4 @@ func (s *Store) refuseForeign(ctx context.Context) error {
 	return fmt.Errorf("%w: %s. Nothing was changed. Remove them, or give Belfry a NATS account of its own. "+
 		"If Belfry made one of them and its description was changed, say so: nats stream edit <stream> --metadata %s=<stream>",
 		ErrForeign, strings.Join(slices.Compact(inTheWay), "; "), wire.MetadataAsset)
-}
-
-// bucketOf names the bucket of a stream for people, if it is one's.
-func bucketOf(stream string) string {
-	bucket, ok := strings.CutPrefix(stream, "KV_")
-	if !ok {
-		return ""
-	}
-	return " (the bucket " + bucket + ")"
 }

@@ -77,11 +77,12 @@ const (
 	passing = 6 * time.Second
 )
 
-func newHealth(cfg Config, streams []string) *health {
-	h := &health{now: time.Now, log: cfg.Log, metrics: cfg.Metrics, reason: func(string) string { return "" }, probeAfter: probeAfter, all: map[string]*streamHealth{}}
-	if cfg.Disk != nil {
-		h.reason = cfg.Disk.Reason
+// newHealth looks after streams. reason may be nil.
+func newHealth(streams []string, log *slog.Logger, m *metrics.Streams, reason func(stream string) string) *health {
+	if reason == nil {
+		reason = func(string) string { return "" }
 	}
+	h := &health{now: time.Now, log: log, metrics: m, reason: reason, probeAfter: probeAfter, all: map[string]*streamHealth{}}
 	for _, name := range streams {
 		h.all[name] = &streamHealth{stored: h.now()}
 		h.metrics.Writable(name, true)
@@ -363,3 +364,31 @@ func (h *health) told(stream string, err error) error {
 type toldError struct{ error }
 
 func (e toldError) Unwrap() error { return e.error }
+
+// refuses reports whether a stream is known to refuse writes, or to have nobody who
+// takes them. One that refuses a message for its size takes others.
+func (h *health) refuses(stream string) bool {
+	if h == nil {
+		return false
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := h.all[stream]
+	return s != nil && s.down && !tooLarge(s.failed)
+}
+
+// judge has a stream count as one that fails with err until somebody judges it again,
+// and as one that works with nil. Only tests of what goes on meanwhile judge.
+func (h *health) judge(stream string, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := h.all[stream]
+	defer h.tellBetter(s, s.silent, s.down)
+	if err == nil {
+		s.stored, s.tried = h.now(), time.Time{}
+		h.works(stream, s)
+		return
+	}
+	s.failed, s.since, s.tried = err, h.now(), h.now().Add(time.Hour)
+	h.goesDown(stream, s, answerKind(err))
+}

@@ -59,7 +59,7 @@ func (t *timer) holdFor(run string) {
 	}
 	t.start(func(ctx context.Context) {
 		for told := false; ; {
-			through, err := t.w.restored(ctx, run)
+			through, err := restored(ctx, t.w, run)
 			if through {
 				select {
 				case t.freed <- run:

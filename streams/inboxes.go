@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -288,11 +287,4 @@ func (in *Inboxes) limitPulls(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-func unavailable(doing string, err error) error {
-	if limit := limited(doing, err); limit != nil {
-		return limit
-	}
-	return fmt.Errorf("%w: %s: %w", job.ErrUnavailable, doing, err)
 }

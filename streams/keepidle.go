@@ -1,13 +1,6 @@
 package streams
 
-import (
-	"sync"
-	"time"
-)
-
-// idleEvery is how often it is written down how far the streams are while nothing but
-// probes is written to them: a process without work is to leave the disk alone.
-const idleEvery = 10 * time.Minute
+import "sync"
 
 // ownProbes are the sequences of the probes that this process has written, by stream,
 // since it was written down how far the streams are. Those of other nodes are not
@@ -27,7 +20,7 @@ func (o *ownProbes) note(stream string, seq uint64) {
 	if o.seqs == nil {
 		o.seqs = map[string][]uint64{}
 	}
-	const most = 1000 // many more than there are in idleEvery
+	const most = 1000 // many more than there are between two notes
 	if o.seqs[stream] = append(o.seqs[stream], seq); len(o.seqs[stream]) > most {
 		o.seqs[stream] = o.seqs[stream][1:]
 	}

@@ -67,3 +67,10 @@ func limited(doing string, err error) error {
 	}
 	return nil
 }
+
+func unavailable(doing string, err error) error {
+	if limit := limited(doing, err); limit != nil {
+		return limit
+	}
+	return fmt.Errorf("%w: %s: %w", job.ErrUnavailable, doing, err)
+}

@@ -2,6 +2,8 @@ package streams
 
 import (
 	"context"
+	"log/slog"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -13,15 +15,27 @@ import (
 // bucket a fifth faster with it than with the 500 of nats.go.
 const readAtOnce = 5000
 
-// readOrdered hands the messages of a stream to visit, headers only, from the
+// tailHeartbeat is how often the server says that it is there; the tail is
+// made anew when two are missed.
+const tailHeartbeat = 500 * time.Millisecond
+
+// ordered reads streams in order, headers only.
+type ordered struct {
+	js       jetstream.JetStream
+	w        *writer
+	log      *slog.Logger
+	panicked func() // counts a visit that panicked
+}
+
+// read hands the messages of a stream to visit, headers only, from the
 // sequence from on and in order, until visit wants no more, which is no error.
 // One that ends otherwise has to be begun again behind what was visited.
-func (t *timer) readOrdered(ctx context.Context, stream string, from uint64, visit func(m jetstream.Msg, at *jetstream.MsgMetadata) (more bool)) error {
-	from, more := t.pastStatuses(ctx, stream, max(from, 1), visit)
+func (o ordered) read(ctx context.Context, stream string, from uint64, visit func(m jetstream.Msg, at *jetstream.MsgMetadata) (more bool)) error {
+	from, more := o.pastStatuses(ctx, stream, max(from, 1), visit)
 	if !more {
 		return ctx.Err()
 	}
-	c, err := t.js.OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{
+	c, err := o.js.OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{
 		HeadersOnly:   true,
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
 		OptStartSeq:   from,
@@ -39,7 +53,7 @@ func (t *timer) readOrdered(ctx context.Context, stream string, from uint64, vis
 		if err != nil {
 			return err
 		}
-		if !t.visited(visit, m, at) {
+		if !o.visited(visit, m, at) {
 			break
 		}
 	}
@@ -50,14 +64,14 @@ func (t *timer) readOrdered(ctx context.Context, stream string, from uint64, vis
 // what comes behind them. Without its data nats.go takes such a message for the
 // server's own word about the consumer, drops it or makes the consumer anew, and
 // would never get past it.
-func (t *timer) pastStatuses(ctx context.Context, stream string, from uint64, visit func(jetstream.Msg, *jetstream.MsgMetadata) bool) (next uint64, more bool) {
+func (o ordered) pastStatuses(ctx context.Context, stream string, from uint64, visit func(jetstream.Msg, *jetstream.MsgMetadata) bool) (next uint64, more bool) {
 	for ctx.Err() == nil {
-		m, found, err := t.w.nextOnLeader(ctx, stream, ">", from)
+		m, found, err := o.w.nextOnLeader(ctx, stream, ">", from)
 		if err != nil || !found || m.Header.Get("Status") == "" {
 			break // what is wrong with the stream shows when it is read
 		}
 		at := &jetstream.MsgMetadata{Stream: stream, Timestamp: m.Time, NumPending: 1, Sequence: jetstream.SequencePair{Stream: m.Seq}}
-		if !t.visited(visit, asked{m: m}, at) {
+		if !o.visited(visit, asked{m: m}, at) {
 			return from, false
 		}
 		from = m.Seq + 1
@@ -76,8 +90,8 @@ func (a asked) Headers() nats.Header { return a.m.Header }
 func (a asked) Data() []byte         { return nil } // as of all that are read here
 
 // visited visits one message. Reading goes on behind one that cannot be visited.
-func (t *timer) visited(visit func(jetstream.Msg, *jetstream.MsgMetadata) bool, m jetstream.Msg, at *jetstream.MsgMetadata) (more bool) {
+func (o ordered) visited(visit func(jetstream.Msg, *jetstream.MsgMetadata) bool, m jetstream.Msg, at *jetstream.MsgMetadata) (more bool) {
 	more = true
-	defer panics.Recover(t.log, "a message of a stream that is read", t.cfg.Metrics.Panicked)
+	defer panics.Recover(o.log, "a message of a stream that is read", o.panicked)
 	return visit(m, at)
 }

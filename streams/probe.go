@@ -117,7 +117,7 @@ func (p *prober) ended(due dueProbe, err error) {
 	}
 	p.h.probeEnded(due.stream, due.size, err)
 	refused := due.stream == p.w.names.TokensStream() && !p.tokens()
-	if err == nil && due.size > 0 && bucketOf(due.stream) != "" && !refused {
+	if err == nil && due.size > 0 && wire.BucketOf(due.stream) != "" && !refused {
 		p.probe(dueProbe{stream: due.stream, shrinks: true})
 	}
 }

@@ -165,7 +165,7 @@ func (t *timer) scanFires(ctx context.Context, from, to uint64, published map[ui
 }
 
 func (t *timer) scanFiresOnce(ctx context.Context, from, to uint64, published map[uint64]uint64) error {
-	return t.readOrdered(ctx, t.cfg.Names.FiresStream(), from, func(m jetstream.Msg, at *jetstream.MsgMetadata) bool {
+	return t.inOrder().read(ctx, t.cfg.Names.FiresStream(), from, func(m jetstream.Msg, at *jetstream.MsgMetadata) bool {
 		// Revisions of different partitions are different things, and so are
 		// those of the server that a restored fire is from.
 		f, err := wire.DecodeFire(m.Headers(), nil, at.Sequence.Stream, at.Timestamp)

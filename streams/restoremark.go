@@ -26,7 +26,7 @@ type restoreMark struct {
 
 // readRestoreMark returns the mark as the leader has it, and its revision, 0 if
 // there never was one.
-func (w *writer) readRestoreMark(ctx context.Context) (mark restoreMark, revision uint64, err error) {
+func readRestoreMark(ctx context.Context, w *writer) (mark restoreMark, revision uint64, err error) {
 	m, found, err := w.lastOnLeader(ctx, w.names.BelfryStream(), w.names.BelfrySubject(wire.RestoreKey))
 	if err != nil || !found || wire.IsMarker(m.Header) {
 		return mark, m.Seq, err
@@ -50,7 +50,7 @@ func parseRestoreMark(n wire.Names, data []byte) (restoreMark, error) {
 	return mark, nil
 }
 
-func (w *writer) writeRestoreMark(ctx context.Context, mark restoreMark, expect uint64) error {
+func writeRestoreMark(ctx context.Context, w *writer, mark restoreMark, expect uint64) error {
 	data, err := json.Marshal(mark)
 	if err != nil {
 		return err
@@ -61,22 +61,22 @@ func (w *writer) writeRestoreMark(ctx context.Context, mark restoreMark, expect 
 		return fmt.Errorf("%w: %v", job.ErrUnknownOutcome, err)
 	}
 	if err == nil {
-		w.copyRestoreMark(ctx, data)
+		copyRestoreMark(ctx, w, data)
 	}
 	return err
 }
 
 // copyRestoreMark keeps the mark once more. Should that fail, the audit does it.
-func (w *writer) copyRestoreMark(ctx context.Context, mark []byte) {
+func copyRestoreMark(ctx context.Context, w *writer, mark []byte) {
 	_, _ = w.send(ctx, &nats.Msg{Subject: w.names.BelfrySubject(wire.RestoreCopy), Header: nats.Header{}, Data: mark})
 }
 
 // restored reports whether a restore is through. That there is no mark is not
 // believed: it was written before all else.
-func (w *writer) restored(ctx context.Context, run string) (bool, error) {
+func restored(ctx context.Context, w *writer, run string) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerWait)
 	defer cancel()
-	mark, _, err := w.readRestoreMark(ctx)
+	mark, _, err := readRestoreMark(ctx, w)
 	if err != nil || mark.Run == "" {
 		return false, err
 	}
@@ -88,7 +88,7 @@ func (w *writer) restored(ctx context.Context, run string) (bool, error) {
 func (b *Backups) beginRestore(ctx context.Context, backup string) (run string, again bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, answerWait)
 	defer cancel()
-	mark, revision, err := b.w.readRestoreMark(ctx)
+	mark, revision, err := readRestoreMark(ctx, b.w)
 	switch {
 	case err != nil && !errors.Is(err, errNoMark): // else there may be a restore, if there is anything
 		return "", false, err
@@ -105,10 +105,10 @@ func (b *Backups) beginRestore(ctx context.Context, backup string) (run string, 
 	}
 	begun := restoreMark{Backup: backup, Run: rand.Text(), Begun: b.s.cfg.Now().UnixMilli()}
 	return begun.Run, false, until(ctx, func(ctx context.Context) (bool, error) {
-		if err := b.w.writeRestoreMark(ctx, begun, revision); !errors.Is(err, job.ErrUnknownOutcome) {
+		if err := writeRestoreMark(ctx, b.w, begun, revision); !errors.Is(err, job.ErrUnknownOutcome) {
 			return err == nil, err
 		}
-		now, at, err := b.w.readRestoreMark(ctx)
+		now, at, err := readRestoreMark(ctx, b.w)
 		if err == nil && at != revision && now.Run != begun.Run {
 			err = fmt.Errorf("%w: another restore has begun", job.ErrNotEmpty)
 		}
@@ -119,7 +119,7 @@ func (b *Backups) beginRestore(ctx context.Context, backup string) (run string, 
 // endRestore lets the timers fire.
 func (b *Backups) endRestore(ctx context.Context, run string) error {
 	return until(ctx, func(ctx context.Context) (bool, error) {
-		mark, revision, err := b.w.readRestoreMark(ctx)
+		mark, revision, err := readRestoreMark(ctx, b.w)
 		switch {
 		case err != nil:
 			return false, err
@@ -129,7 +129,7 @@ func (b *Backups) endRestore(ctx context.Context, run string) error {
 			return true, nil
 		}
 		mark.Ended = b.s.cfg.Now().UnixMilli()
-		err = b.w.writeRestoreMark(ctx, mark, revision)
+		err = writeRestoreMark(ctx, b.w, mark, revision)
 		return err == nil, err
 	})
 }

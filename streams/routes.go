@@ -300,7 +300,7 @@ func (s *Routes) exclusively(ctx context.Context, do func() error) error {
 // [job.ErrRouteNotFound] for a deleted route, and [job.ErrNotARoute] for what is
 // none. When the watch breaks it begins again from the start.
 func (s *Routes) watch(ctx context.Context, visit func(r *job.Route, found error)) {
-	watchKeys(ctx, s.js, s.cfg, s.cfg.Names.RoutesBucket(), ">", func(e jetstream.KeyValueEntry) { s.see(e, visit) })
+	watchKeys(ctx, s.js, s.cfg.Log, s.cfg.Metrics.Panicked, s.cfg.Names.RoutesBucket(), ">", func(e jetstream.KeyValueEntry) { s.see(e, visit) })
 }
 
 // see hands one entry of the watch to visit, if its key is a route's.

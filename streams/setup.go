@@ -22,12 +22,8 @@ const (
 	setupTry      = 3 * time.Second
 )
 
-// JetStream errors that pass by themselves have codeUnavailable, or are that one: a
-// server that has just joined may not count as a peer yet.
-const (
-	codeUnavailable = 503
-	errCodeNoPeers  = 10005
-)
+// JetStream errors that pass by themselves have codeUnavailable, or are errCodeNoPeers.
+const codeUnavailable = 503
 
 // setup refuses streams of others that are in the way, compares what is there with
 // what Belfry has made, makes the streams and buckets that are missing in a first
@@ -152,7 +148,7 @@ func (s *Store) ensureAsset(ctx context.Context, want jetstream.StreamConfig) er
 		err = s.mendAsset(ctx, is, want, stream.CachedInfo().State.Bytes)
 	}
 	if err != nil {
-		return fmt.Errorf("couldn't set up stream %s%s: %w", want.Name, bucketOf(want.Name), err)
+		return fmt.Errorf("couldn't set up stream %s%s: %w", want.Name, wire.BucketOf(want.Name), err)
 	}
 	return nil
 }

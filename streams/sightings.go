@@ -93,7 +93,7 @@ func (l *leases) saw(key string, s sighting) {
 
 // watch notes what is written to the bucket belfry, until ctx ends.
 func (l *leases) watch(ctx context.Context) {
-	watchKeys(ctx, l.s.js, l.s.cfg, l.s.cfg.Names.BelfryBucket(), ">", func(e jetstream.KeyValueEntry) {
+	watchKeys(ctx, l.s.js, l.s.cfg.Log, l.s.cfg.Metrics.Panicked, l.s.cfg.Names.BelfryBucket(), ">", func(e jetstream.KeyValueEntry) {
 		if e != nil && l.watchClock(e) {
 			return
 		}

@@ -19,18 +19,6 @@ func (t *timer) stalled() bool {
 	return t.health.refused(t.cfg.Names.JobsStream(t.partition)) != nil
 }
 
-// refuses reports whether a stream is known to refuse writes, or to have nobody who
-// takes them. One that refuses a message for its size takes others.
-func (h *health) refuses(stream string) bool {
-	if h == nil {
-		return false
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	s := h.all[stream]
-	return s != nil && s.down && !tooLarge(s.failed)
-}
-
 // room is how many more fires may begin. few says that this is for a second.
 func (t *timer) room() (n int, few bool) {
 	n = maxFiring - int(t.firing.Load())

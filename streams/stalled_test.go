@@ -3,7 +3,6 @@ package streams_test
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -110,33 +109,6 @@ func TestRefusingJobsStreamIsTriedSeldom(t *testing.T) {
 	works.Store(true)
 	f.Answered("KV_jobs_0")
 	f.firedOnce(jobs)
-}
-
-// Those that wait for a silent stream are told of the first answer, also of a refusal.
-func TestAnswersOfASilentStreamAreTold(t *testing.T) {
-	for _, answer := range []error{nil, streamIsFull} {
-		h, told := streams.NewHealth(streams.Config{Log: slog.New(slog.DiscardHandler)}), 0
-		h.OnBetter(func() { told++ })
-		ended, err := h.Began()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for range 10 { // no write is answered, nor are the probes
-			h.Pass(time.Second)
-			h.Look(true)
-		}
-		if _, err := h.Began(); err == nil || told != 0 {
-			t.Fatalf("the stream is not silent, and that was told %d times", told)
-		}
-		ended(answer)
-		again, err := h.Began()
-		if err == nil {
-			again(answer)
-		}
-		if err != nil || told != 1 {
-			t.Errorf("after the answer %v a write is refused with %v, and it was told %d times, want once", answer, err, told)
-		}
-	}
 }
 
 var streamIsFull = &jetstream.APIError{Code: 503, ErrorCode: 10077}

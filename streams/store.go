@@ -89,7 +89,11 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	if err := s.setup(ctx); err != nil {
 		return nil, err
 	}
-	s.health = newHealth(s.cfg, s.writtenStreams())
+	var said func(stream string) string
+	if s.cfg.Disk != nil {
+		said = s.cfg.Disk.Reason
+	}
+	s.health = newHealth(s.writtenStreams(), s.cfg.Log, s.cfg.Metrics, said)
 	own, err := s.access()
 	if err != nil {
 		return nil, err
@@ -307,4 +311,13 @@ func (s *Store) Ready(ctx context.Context) error {
 		}
 	}
 	return s.leases.ready()
+}
+
+// firesSoon reports whether a job of this node fires now, or is due within turnGap.
+func (s *Store) firesSoon() bool {
+	before := s.cfg.Now().Add(turnGap).UnixMilli()
+	return slices.ContainsFunc(s.timers, func(t *timer) bool {
+		next := t.nextDue.Load()
+		return t.firing.Load() > 0 || next > 0 && next <= before
+	})
 }

@@ -35,10 +35,6 @@ const (
 	isUnknown                 // one without its headers, as a plain KV put leaves it
 )
 
-// tailHeartbeat is how often the server says that it is there; the tail is
-// made anew when two are missed.
-const tailHeartbeat = 500 * time.Millisecond
-
 // tail reads the jobs bucket behind the sequence last, headers only, and hands
 // each message to out, until ctx ends. Whatever goes wrong, it goes on behind
 // the last message it handed over.
@@ -59,7 +55,7 @@ func (t *timer) tail(ctx context.Context, last uint64, out chan<- tailed) {
 }
 
 func (t *timer) tailOnce(ctx context.Context, last *uint64, out chan<- tailed) error {
-	return t.readOrdered(ctx, t.cfg.Names.JobsStream(t.partition), *last+1, func(m jetstream.Msg, at *jetstream.MsgMetadata) bool {
+	return t.inOrder().read(ctx, t.cfg.Names.JobsStream(t.partition), *last+1, func(m jetstream.Msg, at *jetstream.MsgMetadata) bool {
 		select {
 		case out <- t.glimpse(m, at.Sequence.Stream):
 			*last = at.Sequence.Stream
@@ -105,4 +101,9 @@ func (t *timer) glimpse(m jetstream.Msg, seq uint64) tailed {
 func (t *timer) leaveAlone(k job.Key, err error) {
 	t.log.Warn("record in the jobs bucket is no job; it is left alone",
 		"db", k.DB, "collection", k.Collection, "job", k.ID, "error", err)
+}
+
+// inOrder reads streams for the timer.
+func (t *timer) inOrder() ordered {
+	return ordered{js: t.js, w: t.w, log: t.log, panicked: t.cfg.Metrics.Panicked}
 }

@@ -108,7 +108,7 @@ func (s *Tokens) List() ([]job.Token, error) {
 // Create stores a token that was issued. It is good on this node when Create
 // returns. Without an answer it may exist, but nobody knows its text.
 func (s *Tokens) Create(ctx context.Context, t job.Token) error {
-	if err := s.w.markAuth(ctx, markedByToken); err != nil {
+	if err := markAuth(ctx, s.w, markedByToken); err != nil {
 		return err
 	}
 	m := &nats.Msg{Subject: s.cfg.Names.TokenSubject(t.ID), Header: nats.Header{}, Data: contract.AppendToken(nil, t)}

@@ -3,7 +3,6 @@ package streams
 import (
 	"context"
 	"runtime"
-	"slices"
 	"sync"
 	"time"
 
@@ -98,13 +97,4 @@ func (t *turns) rest(least, most time.Duration, give func()) {
 		time.AfterFunc(turnLook, look)
 	}
 	time.AfterFunc(least, look)
-}
-
-// firesSoon reports whether a job of this node fires now, or is due within turnGap.
-func (s *Store) firesSoon() bool {
-	before := s.cfg.Now().Add(turnGap).UnixMilli()
-	return slices.ContainsFunc(s.timers, func(t *timer) bool {
-		next := t.nextDue.Load()
-		return t.firing.Load() > 0 || next > 0 && next <= before
-	})
 }

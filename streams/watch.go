@@ -3,6 +3,7 @@ package streams
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -13,15 +14,15 @@ import (
 
 // watchKeys hands the entries of a bucket whose keys match to visit, the present
 // ones first, then nil, then each change, until ctx ends. After trouble it begins
-// anew.
-func watchKeys(ctx context.Context, js jetstream.JetStream, cfg Config, bucket, keys string, visit func(jetstream.KeyValueEntry)) {
+// anew. panicked counts a visit that panicked.
+func watchKeys(ctx context.Context, js jetstream.JetStream, log *slog.Logger, panicked func(), bucket, keys string, visit func(jetstream.KeyValueEntry)) {
 	keepAt(ctx, 50*time.Millisecond, 2*time.Second, func(ctx context.Context) error {
 		return watchKeysOnce(ctx, js, bucket, keys, func(e jetstream.KeyValueEntry) {
-			defer panics.Recover(cfg.Log, "an entry of the bucket "+bucket, cfg.Metrics.Panicked)
+			defer panics.Recover(log, "an entry of the bucket "+bucket, panicked)
 			visit(e)
 		})
 	}, func(err error) {
-		loglimit.Warn(cfg.Log, "the watch of a bucket broke", "bucket", bucket, "error", err)
+		loglimit.Warn(log, "the watch of a bucket broke", "bucket", bucket, "error", err)
 	})
 }
 

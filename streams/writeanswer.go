@@ -79,3 +79,7 @@ func isShort(err error) bool {
 	var refused *jetstream.APIError
 	return errors.As(err, &refused) && (refused.ErrorCode == 10023 || refused.ErrorCode == 10047)
 }
+
+// errCodeNoPeers passes by itself: a server that has just joined may not count as a
+// peer yet.
+const errCodeNoPeers = 10005

@@ -390,3 +390,12 @@ func InboxConsumer(k job.RouteKey) string {
 	sum := sha256.Sum256([]byte(name))
 	return name[:100] + "=-" + hex.EncodeToString(sum[:16])
 }
+
+// BucketOf names the bucket of a stream for people, if it is one's.
+func BucketOf(stream string) string {
+	bucket, ok := strings.CutPrefix(stream, "KV_")
+	if !ok {
+		return ""
+	}
+	return " (the bucket " + bucket + ")"
+}
