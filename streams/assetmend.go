@@ -89,7 +89,7 @@ func fitting(cfg jetstream.StreamConfig) jetstream.StreamConfig {
 // mended tells what was brought back. A maximum age that a flag says is no news:
 // the flag has changed.
 func (s *Store) mended(is, want jetstream.StreamConfig, fields []assetField) {
-	s.health.changed(want.Name)
+	s.health.Changed(want.Name)
 	for _, f := range fields {
 		s.cfg.Metrics.Mended("stream")
 		s.cfg.Log.Warn("a setting of a stream was not as it should be; it is again", "stream", want.Name,

@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"belfry/streams/journal"
 	"belfry/streams/wire"
 	"slices"
 	"time"
@@ -106,7 +107,7 @@ func (s *Store) streamAssets() []jetstream.StreamConfig {
 			Subjects:           []string{s.cfg.Names.FiresSubjects(), s.cfg.Names.FenceSubjects()},
 			MaxAge:             s.cfg.FiresMaxAge,
 			Duplicates:         noDuplicates,
-			MaxConsumers:       MaxRoutes,
+			MaxConsumers:       journal.MaxRoutes,
 			AllowRollup:        true,
 			AllowDirect:        true,
 			AllowMsgTTL:        true,

@@ -18,6 +18,7 @@ import (
 	"belfry/internal/loglimit"
 	"belfry/internal/metrics"
 	"belfry/internal/room"
+	"belfry/streams/journal"
 )
 
 // Attempts keep what became of the tries of jobs, for people who ask. They are
@@ -27,13 +28,13 @@ import (
 // use.
 type Attempts struct {
 	js    jetstream.JetStream
-	w     *writer
+	w     *journal.Writer
 	reads access // for requests
 	batch bool   // a group is worth an atomic batch
 	log   *slog.Logger
 
 	metrics *metrics.Streams
-	health  *health
+	health  *journal.Health
 
 	queue   chan *nats.Msg
 	dropped atomic.Uint64
@@ -64,7 +65,7 @@ func newAttempts(by, reads access, batch bool, cfg Config) *Attempts {
 // Keep takes a note of one try of a fire, to be written soon. It never blocks:
 // when too many wait, the try is dropped and counted.
 func (s *Attempts) Keep(f job.Fire, a job.Attempt) {
-	m := &nats.Msg{Subject: s.w.names.AttemptSubject(f.Key), Data: contract.AppendAttempt(nil, a)}
+	m := &nats.Msg{Subject: s.w.Names.AttemptSubject(f.Key), Data: contract.AppendAttempt(nil, a)}
 	select {
 	case s.queue <- m:
 	default:
@@ -135,7 +136,7 @@ func (s *Attempts) gather(ctx context.Context) (group []*nats.Msg) {
 // write writes a group, again and again until it is written or ctx ends. A
 // group that is written twice shows once.
 func (s *Attempts) write(ctx context.Context, group []*nats.Msg) {
-	pause := newBackOff(50*time.Millisecond, time.Second)
+	pause := journal.NewBackOff(50*time.Millisecond, time.Second)
 	for told := false; ; told = true {
 		err := s.writeOnce(ctx, group)
 		if err == nil {
@@ -144,7 +145,7 @@ func (s *Attempts) write(ctx context.Context, group []*nats.Msg) {
 		if !told {
 			loglimit.Warn(s.log, "couldn't write attempts yet", "attempts", len(group), "error", err)
 		}
-		if !sleep(ctx, pause.NextBackOff()) {
+		if !journal.Sleep(ctx, pause.NextBackOff()) {
 			s.drop(len(group))
 			return
 		}
@@ -152,7 +153,7 @@ func (s *Attempts) write(ctx context.Context, group []*nats.Msg) {
 }
 
 func (s *Attempts) writeOnce(ctx context.Context, group []*nats.Msg) error {
-	ctx, cancel := context.WithTimeout(ctx, answerWait)
+	ctx, cancel := context.WithTimeout(ctx, journal.AnswerWait)
 	defer cancel()
 	if s.batch && len(group) > 1 {
 		// Copies, since a batch leaves its marks in a message.
@@ -160,7 +161,7 @@ func (s *Attempts) writeOnce(ctx context.Context, group []*nats.Msg) error {
 		for i, m := range group {
 			msgs[i] = &nats.Msg{Subject: m.Subject, Header: nats.Header{}, Data: m.Data}
 		}
-		ended, err := s.health.began(s.w.names.AttemptsStream(), msgs[0].Size())
+		ended, err := s.health.Began(s.w.Names.AttemptsStream(), msgs[0].Size())
 		if err != nil {
 			return err
 		}
@@ -170,7 +171,7 @@ func (s *Attempts) writeOnce(ctx context.Context, group []*nats.Msg) error {
 	}
 	answers := make(chan error, len(group))
 	for _, m := range group {
-		s.w.trySend(m, func(_ uint64, err error) { answers <- err })
+		s.w.TrySend(m, func(_ uint64, err error) { answers <- err })
 	}
 	for range group {
 		select {
@@ -189,16 +190,16 @@ func (s *Attempts) writeOnce(ctx context.Context, group []*nats.Msg) error {
 // earlier fire ids included. The error wraps [job.ErrUnavailable].
 func (s *Attempts) Of(ctx context.Context, k job.Key) ([]job.Attempt, error) {
 	if err := room.Of(ctx).Add(ctx, attemptsPerJob*attemptBytes); err != nil {
-		return nil, full(err)
+		return nil, journal.NoRoom(err)
 	}
-	done, err := s.reads.w.takeReads(ctx, attemptsPerJob*attemptBytes)
+	done, err := s.reads.w.TakeReads(ctx, attemptsPerJob*attemptBytes)
 	if err != nil {
-		return nil, unavailable("couldn't read attempts", err)
+		return nil, journal.Unavailable("couldn't read attempts", err)
 	}
 	defer done()
-	messages, err := jetstreamext.GetBatch(ctx, s.reads.js, s.w.names.AttemptsStream(), attemptsPerJob, jetstreamext.GetBatchSubject(s.w.names.AttemptSubject(k)))
+	messages, err := jetstreamext.GetBatch(ctx, s.reads.js, s.w.Names.AttemptsStream(), attemptsPerJob, jetstreamext.GetBatchSubject(s.w.Names.AttemptSubject(k)))
 	if err != nil {
-		return nil, unavailable("couldn't read attempts", err)
+		return nil, journal.Unavailable("couldn't read attempts", err)
 	}
 	var all []job.Attempt
 	for m, err := range messages {
@@ -206,7 +207,7 @@ func (s *Attempts) Of(ctx context.Context, k job.Key) ([]job.Attempt, error) {
 			break
 		}
 		if err != nil {
-			return nil, unavailable("couldn't read attempts", err)
+			return nil, journal.Unavailable("couldn't read attempts", err)
 		}
 		a, err := contract.ParseAttempt(m.Data)
 		if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/loglimit"
+	"belfry/streams/journal"
 	"belfry/streams/wire"
 )
 
@@ -92,7 +93,7 @@ func (s *Store) runAudit(ctx context.Context) {
 			named = time.Now()
 			s.tellTrouble(ctx, "the consumers of routes", s.auditNames(ctx))
 		}
-		if !sleep(ctx, tick) {
+		if !journal.Sleep(ctx, tick) {
 			return
 		}
 	}
@@ -112,7 +113,7 @@ func (s *Store) auditOnce(ctx context.Context) {
 // tellTrouble says that something could not be looked at. It is the next time. That
 // a stream takes no writes the log has been told.
 func (s *Store) tellTrouble(ctx context.Context, what string, err error) {
-	if err != nil && ctx.Err() == nil && !isTold(err) {
+	if err != nil && ctx.Err() == nil && !journal.IsLogged(err) {
 		loglimit.Warn(s.cfg.Log, "couldn't compare an asset with what it should be", "asset", what, "error", err)
 	}
 }
@@ -139,7 +140,7 @@ func (s *Store) auditAsset(ctx context.Context, want jetstream.StreamConfig) err
 		return nil
 	}
 	s.sawMade(want.Name, info.Created)
-	if info.Config.Replicas > 1 && !s.own.w.replicated {
+	if info.Config.Replicas > 1 && !s.own.w.Replicated {
 		s.audit.grew.Do(func() {
 			s.cfg.Log.Warn("streams have more than one replica, which they had not when Belfry started; start it again, so that it trusts no single server", "stream", want.Name)
 		})

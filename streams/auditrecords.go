@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"belfry/streams/journal"
 	"belfry/streams/wire"
 	"context"
 	"errors"
@@ -47,7 +48,7 @@ func (s *Store) writeBack(ctx context.Context, stream string, records map[string
 	}
 	state := is.CachedInfo().State
 	present := state.Msgs
-	if _, probed, err := s.own.w.lastOnLeader(ctx, stream, s.cfg.Names.ProbeSubject(stream)); err != nil {
+	if _, probed, err := s.own.w.LastOnLeader(ctx, stream, s.cfg.Names.ProbeSubject(stream)); err != nil {
 		return err
 	} else if probed {
 		present--
@@ -58,9 +59,9 @@ func (s *Store) writeBack(ctx context.Context, stream string, records map[string
 		if !all && (r.revision == 0 || r.revision >= state.FirstSeq) {
 			continue
 		}
-		_, found, err := s.own.w.lastOnLeader(ctx, stream, subject)
+		_, found, err := s.own.w.LastOnLeader(ctx, stream, subject)
 		if err == nil && !found {
-			err = quorate(ctx, s.js, stream)
+			err = journal.ConfirmLeader(ctx, s.js, stream)
 		}
 		if err != nil {
 			return err
@@ -68,8 +69,8 @@ func (s *Store) writeBack(ctx context.Context, stream string, records map[string
 		if found {
 			continue
 		}
-		_, err = s.own.w.send(ctx, &nats.Msg{Subject: subject, Header: nats.Header{wire.HeaderExpectSubjectSeq: {"0"}}, Data: r.data})
-		if err != nil && !errors.Is(err, errConflict) {
+		_, err = s.own.w.Send(ctx, &nats.Msg{Subject: subject, Header: nats.Header{wire.HeaderExpectSubjectSeq: {"0"}}, Data: r.data})
+		if err != nil && !errors.Is(err, journal.ErrConflict) {
 			return err
 		}
 		if err == nil {

@@ -11,6 +11,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/internal/loglimit"
+	"belfry/streams/journal"
 	"belfry/streams/wire"
 )
 
@@ -38,10 +39,10 @@ func authMarks(n wire.Names) []markPlace {
 
 // authWas returns what the marks say, "" if there is none, and where that is
 // missing. It fails if a place cannot be read and the other has no mark.
-func authWas(ctx context.Context, w *writer) (mark string, missing []markPlace, err error) {
+func authWas(ctx context.Context, w *journal.Writer) (mark string, missing []markPlace, err error) {
 	said := map[markPlace]string{}
-	for _, at := range authMarks(w.names) {
-		m, found, failed := w.lastOnLeader(ctx, at.stream, at.subject)
+	for _, at := range authMarks(w.Names) {
+		m, found, failed := w.LastOnLeader(ctx, at.stream, at.subject)
 		switch {
 		case failed != nil:
 			err = failed
@@ -58,7 +59,7 @@ func authWas(ctx context.Context, w *writer) (mark string, missing []markPlace, 
 	if mark == "" && err != nil {
 		return "", nil, err
 	}
-	for _, at := range authMarks(w.names) {
+	for _, at := range authMarks(w.Names) {
 		if was, there := said[at]; !there || was != mark {
 			missing = append(missing, at)
 		}
@@ -68,20 +69,20 @@ func authWas(ctx context.Context, w *writer) (mark string, missing []markPlace, 
 
 // markAuth writes the mark wherever it is missing. When it returns nil, no loss of
 // one bucket turns authentication off.
-func markAuth(ctx context.Context, w *writer, mark string) error {
+func markAuth(ctx context.Context, w *journal.Writer, mark string) error {
 	was, missing, err := authWas(ctx, w)
 	if err != nil {
 		return err
 	}
 	if mark == markedByToken && was != mark {
-		missing = authMarks(w.names)
+		missing = authMarks(w.Names)
 	}
 	for _, at := range missing {
 		m := &nats.Msg{Subject: at.subject, Header: nats.Header{}, Data: []byte(mark)}
 		if was == markedByToken {
 			m.Data = []byte(was)
 		}
-		if _, err := w.send(ctx, m); err != nil {
+		if _, err := w.Send(ctx, m); err != nil {
 			return fmt.Errorf("%w: couldn't write down that authentication is on: %v", job.ErrUnavailable, err)
 		}
 	}
@@ -94,18 +95,18 @@ func markAuth(ctx context.Context, w *writer, mark string) error {
 func (s *Tokens) TurnOff(ctx context.Context) error {
 	stream, err := s.js.Stream(ctx, s.cfg.Names.TokensStream())
 	if err != nil {
-		return unavailable("couldn't look at the tokens", err)
+		return journal.Unavailable("couldn't look at the tokens", err)
 	}
 	if err := stream.Purge(ctx); err != nil {
-		return unavailable("couldn't remove the tokens", err)
+		return journal.Unavailable("couldn't remove the tokens", err)
 	}
 	for _, at := range authMarks(s.cfg.Names) {
-		if _, found, err := s.w.lastOnLeader(ctx, at.stream, at.subject); err != nil {
+		if _, found, err := s.w.LastOnLeader(ctx, at.stream, at.subject); err != nil {
 			return err
 		} else if !found {
 			continue
 		}
-		if _, err := s.w.send(ctx, wire.PurgeMarker(at.subject, 0)); err != nil {
+		if _, err := s.w.Send(ctx, wire.PurgeMarker(at.subject, 0)); err != nil {
 			return fmt.Errorf("%w: couldn't remove the mark of authentication: %v", job.ErrUnavailable, err)
 		}
 	}
@@ -121,14 +122,14 @@ const tokensLook = 2 * time.Second
 // or was written by another node.
 func (s *Tokens) look(ctx context.Context) {
 	gone := 0
-	for sleep(ctx, tokensLook) {
-		if !s.w.nc.IsConnected() {
+	for journal.Sleep(ctx, tokensLook) {
+		if !s.w.NC.IsConnected() {
 			continue
 		}
 		if err := s.remember(ctx); err != nil && ctx.Err() == nil {
 			loglimit.Warn(s.cfg.Log, "couldn't look at the mark of authentication", "error", err)
 		}
-		ask, cancel := context.WithTimeout(ctx, answerWait)
+		ask, cancel := context.WithTimeout(ctx, journal.AnswerWait)
 		stream, err := s.js.Stream(ask, s.cfg.Names.TokensStream())
 		cancel()
 		switch {
@@ -164,7 +165,7 @@ func (s *Tokens) beginAnew() {
 
 // remember brings what is known and the marks in line: each turns the other on.
 func (s *Tokens) remember(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, answerWait)
+	ctx, cancel := context.WithTimeout(ctx, journal.AnswerWait)
 	defer cancel()
 	mark, missing, err := authWas(ctx, s.w)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"belfry/internal/contract"
 	"belfry/internal/job"
 	"belfry/internal/room"
+	"belfry/streams/journal"
 	"belfry/streams/wire"
 )
 
@@ -21,7 +22,7 @@ import (
 type Backups struct {
 	s  *Store
 	js jetstream.JetStream
-	w  *writer
+	w  *journal.Writer
 
 	restoring chan struct{} // holds a token while this node restores
 }
@@ -39,12 +40,12 @@ func newBackups(s *Store) *Backups {
 // its fire, which are left out in restoring if the job waits.
 func (b *Backups) Each(ctx context.Context, visit func(job.Entry) error) error {
 	if err := room.Of(ctx).Add(ctx, 2*readBytes); err != nil { // what is read ahead, and what is visited
-		return full(err)
+		return journal.NoRoom(err)
 	}
 	// Its other reads need more beside it.
-	done, err := b.w.takeReadsFor(ctx, " backup", readBytes)
+	done, err := b.w.TakeReadsFor(ctx, " backup", readBytes)
 	if err != nil {
-		return full(err)
+		return journal.NoRoom(err)
 	}
 	defer done()
 	if err := b.eachToken(ctx, visit); err != nil {
@@ -129,10 +130,10 @@ func (b *Backups) routes(ctx context.Context) (all []job.Route, err error) {
 
 // lastOfEach returns the last message on each subject of a bucket that is held
 // in memory anyway.
-func (b *Backups) lastOfEach(ctx context.Context, stream, subject string) ([]stored, error) {
-	var all []stored
+func (b *Backups) lastOfEach(ctx context.Context, stream, subject string) ([]journal.Stored, error) {
+	var all []journal.Stored
 	place := map[string]int{}
-	err := b.readToEnd(ctx, stream, subject, 1, math.MaxUint64, func(m stored) error {
+	err := b.readToEnd(ctx, stream, subject, 1, math.MaxUint64, func(m journal.Stored) error {
 		if i, again := place[m.Subject]; again {
 			all[i] = m
 			return nil
@@ -147,7 +148,7 @@ func (b *Backups) lastOfEach(ctx context.Context, stream, subject string) ([]sto
 // eachJob walks one partition, in the order of its sequences. A record that
 // changes gets a higher one, so what is there all the time is met.
 func (b *Backups) eachJob(ctx context.Context, partition int, visit func(job.Entry) error) error {
-	return b.readToEnd(ctx, b.s.cfg.Names.JobsStream(partition), b.s.cfg.Names.AllJobs(partition), 1, math.MaxUint64, func(m stored) error {
+	return b.readToEnd(ctx, b.s.cfg.Names.JobsStream(partition), b.s.cfg.Names.AllJobs(partition), 1, math.MaxUint64, func(m journal.Stored) error {
 		k, err := b.s.cfg.Names.ParseJobSubject(partition, m.Subject)
 		if err != nil || wire.PartitionOf(k, b.s.partitions) != partition {
 			return nil // as the timer leaves it alone
@@ -178,7 +179,7 @@ func (b *Backups) eachLetter(ctx context.Context, visit func(job.Entry) error) e
 	if err != nil {
 		return err
 	}
-	return b.readToEnd(ctx, b.s.cfg.Names.DeadStream(), b.s.cfg.Names.DeadSubjects(), 1, last, func(m stored) error {
+	return b.readToEnd(ctx, b.s.cfg.Names.DeadStream(), b.s.cfg.Names.DeadSubjects(), 1, last, func(m journal.Stored) error {
 		if m.Subject == b.s.cfg.Names.ProbeSubject(b.s.cfg.Names.DeadStream()) {
 			return nil
 		}
@@ -196,7 +197,7 @@ func (b *Backups) eachAttempt(ctx context.Context, visit func(job.Entry) error) 
 	if err != nil {
 		return err
 	}
-	return b.readToEnd(ctx, b.s.cfg.Names.AttemptsStream(), b.s.cfg.Names.AttemptsSubjects(), 1, last, func(m stored) error {
+	return b.readToEnd(ctx, b.s.cfg.Names.AttemptsStream(), b.s.cfg.Names.AttemptsSubjects(), 1, last, func(m journal.Stored) error {
 		if m.Subject == b.s.cfg.Names.ProbeSubject(b.s.cfg.Names.AttemptsStream()) {
 			return nil
 		}
@@ -223,7 +224,7 @@ func (b *Backups) eachFire(ctx context.Context, k job.RouteKey, visit func(job.E
 		return nil
 	}
 	if err != nil {
-		return unavailable("couldn't look into the inbox of a route", err)
+		return journal.Unavailable("couldn't look into the inbox of a route", err)
 	}
 	last, err := b.lastOf(ctx, b.s.cfg.Names.FiresStream())
 	if err != nil {
@@ -233,7 +234,7 @@ func (b *Backups) eachFire(ctx context.Context, k job.RouteKey, visit func(job.E
 	if info.NumPending == 0 && info.NumAckPending == 0 {
 		return nil
 	}
-	return b.readToEnd(ctx, b.s.cfg.Names.FiresStream(), b.s.cfg.Names.FireSubject(k), info.AckFloor.Stream+1, last, func(m stored) error {
+	return b.readToEnd(ctx, b.s.cfg.Names.FiresStream(), b.s.cfg.Names.FireSubject(k), info.AckFloor.Stream+1, last, func(m journal.Stored) error {
 		f, err := wire.DecodeFire(m.Header, m.Data, m.Seq, m.Time)
 		if err != nil {
 			b.leaveOut(b.s.cfg.Names.FiresStream(), err)

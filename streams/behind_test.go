@@ -15,6 +15,7 @@ import (
 	"belfry/internal/job"
 	"belfry/internal/logtest"
 	"belfry/streams"
+	"belfry/streams/journal"
 )
 
 // A leader that was cut off has not seen the last writes: it refuses a claim, and
@@ -163,7 +164,7 @@ func TestMostInTouch(t *testing.T) {
 		{"both others offline", &jetstream.ClusterInfo{Replicas: []*jetstream.PeerInfo{peer(0, true), peer(0, true)}}, false},
 		{"half of four", &jetstream.ClusterInfo{Replicas: []*jetstream.PeerInfo{peer(0, false), peer(time.Minute, false), peer(time.Minute, false)}}, false},
 	} {
-		if got := streams.MostInTouch(c.group); got != c.want {
+		if got := journal.HasQuorum(c.group); got != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
 	}

@@ -11,13 +11,14 @@ import (
 	limits "golang.org/x/time/rate"
 
 	"belfry/internal/job"
+	"belfry/streams/journal"
 	"belfry/streams/wire"
 )
 
 // Breakers knows of the endpoints that are down: a breaker that tripped on one
 // node shuts the gates of its route on all. It is safe for concurrent use.
 type Breakers struct {
-	w       *writer
+	w       *journal.Writer
 	js      jetstream.JetStream
 	cfg     Config
 	changed func() // tells the timers
@@ -36,7 +37,7 @@ type trippedBreaker struct {
 	revision uint64
 }
 
-func newBreakers(w *writer, js jetstream.JetStream, cfg Config, changed func()) *Breakers {
+func newBreakers(w *journal.Writer, js jetstream.JetStream, cfg Config, changed func()) *Breakers {
 	return &Breakers{w: w, js: js, cfg: cfg, changed: changed, loaded: make(chan struct{}), clocks: newClockTrouble(), tripped: map[job.RouteKey]trippedBreaker{}}
 }
 
@@ -77,7 +78,7 @@ func (b *Breakers) state(k job.RouteKey) job.Breaker {
 // can know; if it fails, only this one does.
 func (b *Breakers) Trip(ctx context.Context, k job.RouteKey, until time.Time) error {
 	b.see(k, trippedBreaker{until: until})
-	seq, err := b.w.send(ctx, &nats.Msg{
+	seq, err := b.w.Send(ctx, &nats.Msg{
 		Subject: b.cfg.Names.GatesSubject(wire.BreakerKey(k)), Data: strconv.AppendInt(nil, until.UnixMilli(), 10),
 	})
 	if err != nil {
@@ -90,7 +91,7 @@ func (b *Breakers) Trip(ctx context.Context, k job.RouteKey, until time.Time) er
 // Reset opens the gates of the route, as Trip shuts them.
 func (b *Breakers) Reset(ctx context.Context, k job.RouteKey) error {
 	b.forget(k)
-	_, err := b.w.send(ctx, wire.PurgeMarker(b.cfg.Names.GatesSubject(wire.BreakerKey(k)), 0))
+	_, err := b.w.Send(ctx, wire.PurgeMarker(b.cfg.Names.GatesSubject(wire.BreakerKey(k)), 0))
 	return err
 }
 
@@ -124,7 +125,7 @@ func (b *Breakers) wait(ctx context.Context) error {
 
 // follow takes in what other nodes say, until ctx ends.
 func (b *Breakers) follow(ctx context.Context) {
-	watchKeys(ctx, b.js, b.cfg.Log, b.cfg.Metrics.Panicked, b.cfg.Names.GatesBucket(), wire.BreakerPrefix+">", b.take)
+	journal.WatchKeys(ctx, b.js, b.cfg.Log, b.cfg.Metrics.Panicked, b.cfg.Names.GatesBucket(), wire.BreakerPrefix+">", b.take)
 }
 
 func (b *Breakers) take(e jetstream.KeyValueEntry) {

@@ -13,6 +13,7 @@ import (
 	"belfry/internal/job"
 	"belfry/internal/loglimit"
 	"belfry/internal/panics"
+	"belfry/streams/journal"
 	"belfry/streams/wire"
 )
 
@@ -20,7 +21,7 @@ import (
 // too often or refused, until ctx ends. JetStream only says so in passing; the
 // stream ADVISORIES keeps what it said, to be acted on once somebody can.
 func (s *Store) buryAdvised(ctx context.Context) {
-	keepAt(ctx, 100*time.Millisecond, 5*time.Second, s.readAdvisories, func(err error) {
+	journal.RetryForever(ctx, 100*time.Millisecond, 5*time.Second, s.readAdvisories, func(err error) {
 		loglimit.Warn(s.cfg.Log, "couldn't read advisories", "error", err)
 	})
 }
@@ -30,7 +31,7 @@ func (s *Store) readAdvisories(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for m, err := range messagesOf(ctx, c, jetstream.PullMaxMessages(64)) {
+	for m, err := range journal.MessagesOf(ctx, c, jetstream.PullMaxMessages(64)) {
 		if err != nil {
 			return err
 		}
@@ -96,7 +97,7 @@ func (s *Store) actOn(ctx context.Context, data []byte) error {
 		s.cfg.Log.Warn("advisory dropped", "error", err)
 		return nil
 	}
-	m, found, err := s.own.w.seqOnLeader(ctx, s.cfg.Names.FiresStream(), a.StreamSeq)
+	m, found, err := s.own.w.SeqOnLeader(ctx, s.cfg.Names.FiresStream(), a.StreamSeq)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"belfry/internal/job"
 	"belfry/internal/panics"
 	"belfry/internal/room"
+	"belfry/streams/journal"
 )
 
 // cancelsBeside is how many jobs are cancelled side by side, so that their
@@ -34,8 +35,8 @@ const largeBeside = 4
 // error some may be cancelled; repeating it does the rest.
 func (s *Jobs) CancelEach(ctx context.Context, q job.Query, dry bool) (job.CancelRun, error) {
 	q.Limit = cmp.Or(q.Limit, job.MaxCancels)
-	if err := room.Of(ctx).Add(ctx, s.w.holds()+cancelsBeside*cancelMeta); err != nil {
-		return job.CancelRun{}, full(err)
+	if err := room.Of(ctx).Add(ctx, s.w.Holds()+cancelsBeside*cancelMeta); err != nil {
+		return job.CancelRun{}, journal.NoRoom(err)
 	}
 	var cancelled, skipped atomic.Int64
 	chosen := 0

@@ -13,6 +13,7 @@ import (
 
 	"belfry/internal/fault"
 	"belfry/internal/loglimit"
+	"belfry/streams/journal"
 	"belfry/streams/wire"
 )
 
@@ -64,7 +65,7 @@ func (s *Store) note(ctx context.Context) error {
 	if s.cfg.Disk != nil {
 		news = s.cfg.Disk.Damage()
 	}
-	idle := s.prober.wrote.all
+	idle := s.prober.Wrote.All
 	if s.cfg.Now().Sub(s.noted) >= idleEvery {
 		idle = nil
 	}
@@ -168,7 +169,7 @@ func (s *Store) caughtUp(ctx context.Context) (map[string]known, error) {
 			is, ok := now[name]
 			behind = behind || ok && is.Created.Equal(was.Created) && is.Last < was.Last
 		}
-		if !behind || !sleep(ctx, 250*time.Millisecond) {
+		if !behind || !journal.Sleep(ctx, 250*time.Millisecond) {
 			return now, ctx.Err()
 		}
 	}

@@ -8,11 +8,12 @@ import (
 
 	"belfry/internal/job"
 	"belfry/internal/metrics"
+	"belfry/streams/journal"
 )
 
 // deadLetters writes the stream DEAD.
 type deadLetters struct {
-	w   *writer
+	w   *journal.Writer
 	now func() time.Time
 	log *slog.Logger
 
@@ -25,7 +26,7 @@ const deadRepeats = 2 * time.Minute
 // bury copies a fire into DEAD, with the reason. Burying it again adds nothing
 // within [deadRepeats], and a second copy after that.
 func (d *deadLetters) bury(ctx context.Context, f job.Fire, reason job.Reason, detail string) error {
-	if _, err := d.w.send(ctx, d.w.names.EncodeDead(f, reason, detail, d.now())); err != nil {
+	if _, err := d.w.Send(ctx, d.w.Names.EncodeDead(f, reason, detail, d.now())); err != nil {
 		return fmt.Errorf("%w: couldn't write the dead letter: %v", job.ErrUnavailable, err)
 	}
 	d.metrics.Buried(reason)

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
+	"belfry/streams/journal"
 	"belfry/streams/wire"
 )
 
@@ -57,7 +58,7 @@ func (in *Inboxes) checkFolder(ctx context.Context, k job.RouteKey) error {
 	}
 	stream, err := in.js.Stream(ctx, in.cfg.Names.FiresStream())
 	if err != nil {
-		return unavailable("couldn't look at the inboxes", err)
+		return journal.Unavailable("couldn't look at the inboxes", err)
 	}
 	mine := wire.InboxConsumer(k)
 	others := stream.ConsumerNames(ctx)
@@ -68,7 +69,7 @@ func (in *Inboxes) checkFolder(ctx context.Context, k job.RouteKey) error {
 		}
 	}
 	if err := others.Err(); err != nil {
-		return unavailable("couldn't look at the inboxes", err)
+		return journal.Unavailable("couldn't look at the inboxes", err)
 	}
 	if taken == "" {
 		return nil
@@ -85,11 +86,11 @@ func (s *Store) tellCollisions(ctx context.Context) error {
 	}
 	kv, err := s.js.KeyValue(ctx, s.cfg.Names.RoutesBucket())
 	if err != nil {
-		return unavailable("couldn't look at the routes", err)
+		return journal.Unavailable("couldn't look at the routes", err)
 	}
 	keys, err := kv.ListKeys(ctx)
 	if err != nil {
-		return unavailable("couldn't look at the routes", err)
+		return journal.Unavailable("couldn't look at the routes", err)
 	}
 	first := map[string]job.RouteKey{}
 	for key := range keys.Keys() {

@@ -9,20 +9,16 @@
 // leaves those of NATS routes to their subscribers.
 //
 // The packages below are its lower floors, in this order: wire (names, and what is
-// stored), and then this one. Each file here is in one room:
+// stored), journal (writes and reads), and then this one. Each file here is in one room:
 //
 //   - the store: store.go, config.go, setup.go, beside.go, assets.go, maxbytes.go,
-//     makeroom.go, spare.go, notready.go, pause.go
+//     makeroom.go, spare.go, notready.go
 //   - what was made: manifest.go, ledger.go, book.go, survey.go, refusal.go,
-//     damage.go, keepidle.go, replicas.go
+//     damage.go, replicas.go
 //   - other hands: foreign.go, audit.go, assetfields.go, assetmend.go,
 //     history.go, assetdocs.go, auditkeys.go, auditrecords.go, inboxfields.go,
 //     inboxmend.go, inboxaudit.go, floors.go, removed.go, refire.go,
 //     overwrite.go
-//   - writing: writer.go, writeanswer.go, put.go, asker.go, committer.go, committers.go,
-//     health.go, probe.go
-//   - reading: get.go, limit.go, reads.go, turns.go, reader.go, readbare.go,
-//     messages.go, ordered.go, watch.go, quorum.go
 //   - jobs: jobs.go, cancel.go, list.go, places.go, attempts.go
 //   - the timer: timer.go, loop.go, tail.go, watchtail.go, agenda.go, due.go,
 //     heavy.go, inflight.go, load.go, stalled.go, claimbook.go,
@@ -32,7 +28,7 @@
 //   - ownership: leases.go, sightings.go, clocks.go, balance.go, fence.go, tenure.go,
 //     doubt.go, idle.go, recover.go
 //   - fires: fire.go, finisher.go, expire.go, inboxes.go, inboxfollow.go, disk.go,
-//     inboxroom.go, puller.go, stir.go, standing.go
+//     inboxroom.go, stir.go, standing.go
 //   - dead letters: dead.go, bury.go, unread.go, letters.go, redrive.go
 //   - routes: routes.go, routecache.go
 //   - tokens: tokens.go, authmark.go

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"belfry/internal/loglimit"
+	"belfry/streams/journal"
 	"belfry/streams/wire"
 )
 
@@ -23,7 +24,7 @@ func (t *timer) take(ctx context.Context, after time.Duration) {
 	t.stopTake()
 	ctx, t.stopTake = context.WithCancel(ctx)
 	t.start(func(context.Context) {
-		if !sleep(ctx, after) {
+		if !journal.Sleep(ctx, after) {
 			return
 		}
 		if ten, ok := t.own(ctx); ok {

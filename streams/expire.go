@@ -25,7 +25,7 @@ func (t *timer) tooLate(r job.Record) (job.Result, bool) {
 func (t *timer) expire(r job.Record, res job.Result) {
 	t.firing.Add(1)
 	p := t.jobs.newPut(r.Expire(res, t.now()), r.Revision)
-	t.w.trySend(p.msg, func(seq uint64, err error) {
+	t.w.TrySend(p.Msg, func(seq uint64, err error) {
 		if err == nil || t.work.Err() != nil {
 			t.fireEnded(r)
 			return
@@ -33,7 +33,7 @@ func (t *timer) expire(r job.Record, res job.Result) {
 		t.carryOn(r, func(ctx context.Context) {
 			tryCtx, cancel := context.WithTimeout(ctx, claimPatience)
 			defer cancel()
-			if _, err := p.conclude(tryCtx, seq, err); err != nil {
+			if _, err := p.Conclude(tryCtx, seq, err); err != nil {
 				// What was not written is due again; what was, is found gone.
 				t.report(ctx, claimResult{seq: r.Revision, moved: errors.Is(err, job.ErrMoved)})
 			}

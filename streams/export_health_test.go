@@ -11,7 +11,7 @@ import (
 
 // ProbeAfter has streams tried after such a time without a write; call it before
 // Run.
-func (s *Store) ProbeAfter(d time.Duration) { s.health.probeAfter = d }
+func (s *Store) ProbeAfter(d time.Duration) { s.health.ProbeAfter = d }
 
 // WrittenStreams names the streams whose writes are looked after, ProbeSubject
 // where one is tried.
@@ -24,13 +24,13 @@ func (s *Store) CheckEmpty(ctx context.Context) error { return s.backups.checkEm
 
 // Silence has the store take a stream for silent until [Store.Answered]. No probe of it
 // is sent any more. Call it while no write to the stream is under way.
-func (s *Store) Silence(stream string) { s.health.judge(stream, nats.ErrTimeout) }
+func (s *Store) Silence(stream string) { s.health.Judge(stream, nats.ErrTimeout) }
 
 // Refuse is Silence for a stream that refuses writes.
-func (s *Store) Refuse(stream string, err error) { s.health.judge(stream, err) }
+func (s *Store) Refuse(stream string, err error) { s.health.Judge(stream, err) }
 
 // Answered has it hear of a stored write to that stream.
-func (s *Store) Answered(stream string) { s.health.judge(stream, nil) }
+func (s *Store) Answered(stream string) { s.health.Judge(stream, nil) }
 
 // FewClaims is how many claims a second are tried on a stream that refuses them.
 const FewClaims = fewClaims

@@ -8,6 +8,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/internal/room"
+	"belfry/streams/journal"
 )
 
 // LoadingLoop is a timer's loop as far as it loads jobs, on no server.
@@ -18,7 +19,7 @@ type LoadingLoop struct {
 
 // NewLoadingLoop makes one whose large jobs take room, the only one of its node.
 func NewLoadingLoop(pool *room.Pool) LoadingLoop {
-	t := &timer{w: &writer{}, ended: make(chan struct{}, 1), inFlight: inFlight{pool, 1}, wanted: true, stopTake: func() {}}
+	t := &timer{w: &journal.Writer{}, ended: make(chan struct{}, 1), inFlight: inFlight{pool, 1}, wanted: true, stopTake: func() {}}
 	t.agenda = newAgenda(func(job.RouteKey) opening { return opening{out: unlimited} })
 	t.agenda.heavies.room = t.inFlight
 	pool.OnFreed((&Store{timers: []*timer{t}}).roomFreed)
@@ -29,7 +30,7 @@ func NewLoadingLoop(pool *room.Pool) LoadingLoop {
 // how many there are.
 func (l LoadingLoop) LoadSome(now time.Time, do func()) (n int) {
 	l.t.now = func() time.Time { return now }
-	l.t.w.ask = func(*nats.Msg, func(*nats.Msg, error)) { n++; do() }
+	l.t.w.Ask = func(*nats.Msg, func(*nats.Msg, error)) { n++; do() }
 	l.t.loadSome()
 	return n
 }

@@ -10,6 +10,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/internal/metrics"
+	"belfry/streams/journal"
 	"belfry/streams/wire"
 )
 
@@ -18,7 +19,6 @@ var (
 	EncodeFire = encodeFire
 
 	Balance = balance
-	KeepAt  = keepAt
 )
 
 // Advisory reads an advisory, and why its fire is buried.
@@ -37,7 +37,7 @@ type PublishFunc func(context.Context, *nats.Msg, ...jetstream.PublishOpt) (*jet
 // Intercept puts f between the store and JetStream, for all writes from now
 // on; call it before Run.
 func (s *Store) Intercept(f func(ctx context.Context, m *nats.Msg, send PublishFunc) (*jetstream.PubAck, error)) {
-	submit := s.jobs.w.submit
+	submit := s.jobs.w.Submit
 	send := func(ctx context.Context, m *nats.Msg, _ ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
 		type answer struct {
 			seq uint64
@@ -48,7 +48,7 @@ func (s *Store) Intercept(f func(ctx context.Context, m *nats.Msg, send PublishF
 		a := <-answers
 		return &jetstream.PubAck{Sequence: a.seq}, a.err
 	}
-	s.jobs.w.submit = func(m *nats.Msg, done func(uint64, error)) func() bool {
+	s.jobs.w.Submit = func(m *nats.Msg, done func(uint64, error)) func() bool {
 		go func() {
 			ack, err := f(context.Background(), m, send)
 			if err != nil {
@@ -63,8 +63,8 @@ func (s *Store) Intercept(f func(ctx context.Context, m *nats.Msg, send PublishF
 // InterceptReads has f answer the reads, where it has an answer; call it before
 // Run.
 func (s *Store) InterceptReads(f func(*nats.Msg) *nats.Msg) {
-	ask := s.jobs.w.ask
-	s.jobs.w.ask = func(m *nats.Msg, done func(*nats.Msg, error)) {
+	ask := s.jobs.w.Ask
+	s.jobs.w.Ask = func(m *nats.Msg, done func(*nats.Msg, error)) {
 		if answer := f(m); answer != nil {
 			go done(answer, nil)
 			return
@@ -76,20 +76,20 @@ func (s *Store) InterceptReads(f func(*nats.Msg) *nats.Msg) {
 // AsReplicated has the timers believe of the server what they may believe of one
 // of several; call it before Run.
 func (s *Store) AsReplicated() {
-	s.jobs.w.replicated = true
+	s.jobs.w.Replicated = true
 }
 
 // Committer is the committer of a lane for tests outside the package.
-type Committer struct{ c *committer }
+type Committer struct{ c *journal.Committer }
 
 // NewReplicatedCommitter makes one that believes of the server what it may believe
 // of one of several.
 func NewReplicatedCommitter(nc *nats.Conn, js jetstream.JetStream) (Committer, error) {
-	a, err := newAsker(nc, slog.New(slog.DiscardHandler), nil)
-	return Committer{newCommitter(js, a, nil, true)}, err
+	a, err := journal.NewRequester(nc, slog.New(slog.DiscardHandler), nil)
+	return Committer{journal.NewCommitter(js, a, nil, true)}, err
 }
 
-func (c Committer) Submit(m *nats.Msg, done func(seq uint64, err error)) { c.c.submit(m, done) }
+func (c Committer) Submit(m *nats.Msg, done func(seq uint64, err error)) { c.c.Submit(m, done) }
 
 // Crash ends all that Run has begun where it stands.
 func (s *Store) Crash() {
@@ -100,7 +100,7 @@ func (s *Store) Crash() {
 
 // Doubt makes the timer doubt its last fires.
 func (s *Store) Doubt() {
-	fence, _, err := s.jobs.w.lastOnLeader(context.Background(), FiresStream, fenceSubject(0))
+	fence, _, err := s.jobs.w.LastOnLeader(context.Background(), FiresStream, fenceSubject(0))
 	if err != nil {
 		panic(err)
 	}
@@ -277,22 +277,6 @@ func (f *Finisher) Idle() bool                      { return f.f.idle() }
 // Take returns how many are to be finished.
 func (f *Finisher) Take(now time.Time, busy, hurry bool) int { return len(f.f.take(now, busy, hurry)) }
 
-// Ask sends m and waits for the answer to be handed to its callback.
-func Ask(nc *nats.Conn, m *nats.Msg) (*nats.Msg, error) {
-	a, err := newAsker(nc, slog.New(slog.DiscardHandler), nil)
-	if err != nil {
-		return nil, err
-	}
-	w := &writer{nc: nc, ask: a.ask}
-	return w.request(context.Background(), m)
-}
-
-// ReadAck is readAck.
-var ReadAck = readAck
-
-// MostInTouch is mostInTouch.
-var MostInTouch = mostInTouch
-
 // ScanLettersFor sets how long one request reads dead letters.
 func (s *Store) ScanLettersFor(d time.Duration) { s.letters.scanTime = d }
 
@@ -329,16 +313,16 @@ var ()
 
 // ReadAnswer reads a message in each way that an answer of JetStream is read.
 func ReadAnswer(m *nats.Msg) {
-	if s, found, err := replicaAnswer(m); err == nil && found {
+	if s, found, err := journal.ReplicaAnswer(m); err == nil && found {
 		_, _, _ = wire.DecodeHeaders(job.Key{}, s.Seq, s.Header)
 		_, _ = wire.ParseRestoreTag(s.Header)
 		_ = wire.IsMarker(s.Header)
 	}
-	_, _ = pullStatus(m)
+	_, _ = journal.PullStatus(m)
 	_, _ = handover(m)
-	_, _ = readAck(m.Data)
+	_, _ = journal.ReadAck(m.Data)
 	_, _ = readAdvisory(m.Data)
-	_, _ = leaderAnswer("S", m.Data)
+	_, _ = journal.LeaderAnswer("S", m.Data)
 }
 
 // Clocks is what measures clocks.

@@ -9,13 +9,14 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"belfry/internal/loglimit"
+	"belfry/streams/journal"
 	"belfry/streams/wire"
 )
 
 // own takes the partition: first the fence, then the mark. It goes on until it
 // has both, or ctx ends.
 func (t *timer) own(ctx context.Context) (tenure, bool) {
-	pause := newBackOff(50*time.Millisecond, 2*time.Second)
+	pause := journal.NewBackOff(50*time.Millisecond, 2*time.Second)
 	for ctx.Err() == nil {
 		ten, err := t.tryOwn(ctx)
 		if err == nil {
@@ -25,10 +26,10 @@ func (t *timer) own(ctx context.Context) (tenure, bool) {
 		if ctx.Err() == nil {
 			t.idle.noFence(err)
 		}
-		if !isTold(err) {
+		if !journal.IsLogged(err) {
 			loglimit.Warn(t.log, "couldn't take the partition yet", "partition", t.partition, "error", err)
 		}
-		sleep(ctx, pause.NextBackOff())
+		journal.Sleep(ctx, pause.NextBackOff())
 	}
 	return tenure{}, false
 }
@@ -38,7 +39,7 @@ func (t *timer) tryOwn(ctx context.Context) (ten tenure, err error) {
 		return ten, err
 	}
 	// A second mark after a lost answer does no harm: the last one counts.
-	ten.mark, err = t.w.send(ctx, &nats.Msg{
+	ten.mark, err = t.w.Send(ctx, &nats.Msg{
 		Subject: t.cfg.Names.MarkSubject(t.partition),
 		Header:  nats.Header{wire.HeaderEpoch: {wire.FormatUint(ten.fence)}},
 	})
@@ -47,11 +48,11 @@ func (t *timer) tryOwn(ctx context.Context) (ten tenure, err error) {
 
 func (t *timer) takeFence(ctx context.Context) (uint64, error) {
 	op := rand.Text()
-	last, _, err := t.w.lastOnLeader(ctx, t.cfg.Names.FiresStream(), t.cfg.Names.FenceSubject(t.partition))
+	last, _, err := t.w.LastOnLeader(ctx, t.cfg.Names.FiresStream(), t.cfg.Names.FenceSubject(t.partition))
 	if err != nil {
 		return 0, err
 	}
-	seq, err := t.w.send(ctx, &nats.Msg{
+	seq, err := t.w.Send(ctx, &nats.Msg{
 		Subject: t.cfg.Names.FenceSubject(t.partition),
 		Header: nats.Header{
 			wire.HeaderOp:               {op},
@@ -63,11 +64,11 @@ func (t *timer) takeFence(ctx context.Context) (uint64, error) {
 	if err == nil {
 		t.fences.note(seq)
 	}
-	if !errors.Is(err, errNoAnswer) {
+	if !errors.Is(err, journal.ErrNoAnswer) {
 		return seq, err
 	}
 	t.fences.noAnswer()
-	last, found, readErr := t.w.lastOnLeader(ctx, t.cfg.Names.FiresStream(), t.cfg.Names.FenceSubject(t.partition))
+	last, found, readErr := t.w.LastOnLeader(ctx, t.cfg.Names.FiresStream(), t.cfg.Names.FenceSubject(t.partition))
 	if readErr == nil && found && last.Header.Get(wire.HeaderOp) == op {
 		t.fences.note(last.Seq)
 		return last.Seq, nil
@@ -98,13 +99,13 @@ const (
 // once, by what it last knew, while the new one is about to store it. So only
 // a newer fence is a reason that can be believed.
 func (t *timer) whyRefused(ctx context.Context, fence uint64) refusal {
-	last, found, err := t.w.lastOnLeader(ctx, t.cfg.Names.FiresStream(), t.cfg.Names.FenceSubject(t.partition))
+	last, found, err := t.w.LastOnLeader(ctx, t.cfg.Names.FiresStream(), t.cfg.Names.FenceSubject(t.partition))
 	switch {
 	case err != nil || !found:
 		return forUnknown
 	case last.Seq > fence:
 		return forFence
-	case t.w.replicated:
+	case t.w.Replicated:
 		return forUnknown
 	}
 	return forNothing

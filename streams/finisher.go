@@ -120,14 +120,14 @@ func (t *timer) finishPublished(claim job.Record) {
 		t.poke()
 	}
 	p := t.jobs.newPut(claim.Finish(job.Result{Status: job.Published}, t.now()), claim.Revision)
-	t.w.trySend(p.msg, func(seq uint64, err error) {
+	t.w.TrySend(p.Msg, func(seq uint64, err error) {
 		if err == nil || t.work.Err() != nil {
 			end()
 			return
 		}
 		t.start(func(ctx context.Context) {
 			defer end()
-			if _, err := p.conclude(ctx, seq, err); err != nil && !errors.Is(err, job.ErrMoved) {
+			if _, err := p.Conclude(ctx, seq, err); err != nil && !errors.Is(err, job.ErrMoved) {
 				t.finish(ctx, claim, job.Result{Status: job.Published})
 			}
 		})

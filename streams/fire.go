@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"belfry/internal/job"
+	"belfry/streams/journal"
 	"belfry/streams/wire"
 )
 
@@ -26,7 +27,7 @@ func (t *timer) fire(r job.Record, ten tenure) {
 	t.firing.Add(1) // until fireEnded
 	claim := r.Claim(t.now(), ten.fence, t.firesSeen.Load(), t.cfg.FiresMaxAge/2, rand.Text())
 	p := t.jobs.newPut(claim, r.Revision)
-	t.w.trySend(p.msg, func(revision uint64, err error) {
+	t.w.TrySend(p.Msg, func(revision uint64, err error) {
 		switch {
 		case t.work.Err() != nil: // stopped
 		case err == nil:
@@ -69,11 +70,11 @@ func (t *timer) poke() {
 }
 
 // concludeClaim goes on with a claim that was not simply made.
-func (t *timer) concludeClaim(ctx context.Context, p *put, ten tenure, revision uint64, err error) {
+func (t *timer) concludeClaim(ctx context.Context, p *journal.Write, ten tenure, revision uint64, err error) {
 	tryCtx, cancel := context.WithTimeout(ctx, claimPatience)
 	defer cancel()
-	claim := p.r
-	revision, err = p.conclude(tryCtx, revision, err)
+	claim := p.Record
+	revision, err = p.Conclude(tryCtx, revision, err)
 	switch {
 	case err == nil:
 		claim.Revision = revision
@@ -81,10 +82,10 @@ func (t *timer) concludeClaim(ctx context.Context, p *put, ten tenure, revision 
 		t.publish(ctx, claim, ten)
 	case errors.Is(err, job.ErrMoved):
 		t.meter.ClaimLost()
-		t.report(ctx, claimResult{seq: p.expect, moved: true})
+		t.report(ctx, claimResult{seq: p.Expect, moved: true})
 	default:
 		t.complain("couldn't claim a due job", "db", claim.DB, "collection", claim.Collection, "job", claim.ID, "error", err)
-		t.report(ctx, claimResult{seq: p.expect})
+		t.report(ctx, claimResult{seq: p.Expect})
 		if errors.Is(err, job.ErrUnknownOutcome) {
 			t.inDoubt("a claim was not answered", ten)
 		}
@@ -100,7 +101,7 @@ func (t *timer) claimed(claim job.Record, ten tenure) {
 	}
 	began := t.now()
 	t.inboxes.stirred(claim.RouteKey())
-	t.w.trySend(t.fireMessage(claim, ten), func(seq uint64, err error) {
+	t.w.TrySend(t.fireMessage(claim, ten), func(seq uint64, err error) {
 		switch {
 		case t.work.Err() != nil: // stopped
 		case err == nil:
@@ -126,7 +127,7 @@ func (t *timer) claimed(claim job.Record, ten tenure) {
 // publish asks for the try of a claimed record, once per claim, and waits until
 // that is through. A job whose route is gone dies instead.
 func (t *timer) publish(ctx context.Context, claim job.Record, ten tenure) {
-	pause, began := newBackOff(50*time.Millisecond, 5*time.Second), t.now()
+	pause, began := journal.NewBackOff(50*time.Millisecond, 5*time.Second), t.now()
 	for {
 		route, err := t.routes.Get(ctx, claim.RouteKey())
 		if errors.Is(err, job.ErrRouteNotFound) {
@@ -136,7 +137,7 @@ func (t *timer) publish(ctx context.Context, claim job.Record, ten tenure) {
 		if err == nil {
 			t.inboxes.stirred(claim.RouteKey())
 			var seq uint64
-			if seq, err = t.w.send(ctx, t.fireMessage(claim, ten)); err == nil {
+			if seq, err = t.w.Send(ctx, t.fireMessage(claim, ten)); err == nil {
 				t.saw(seq)
 				t.meter.Published(route.Type, t.now().Sub(began))
 				if route.Type == job.REST {
@@ -149,7 +150,7 @@ func (t *timer) publish(ctx context.Context, claim job.Record, ten tenure) {
 		}
 		// Nothing was published; the claim is ours, so try again.
 		t.complain("couldn't publish a fire yet", "db", claim.DB, "collection", claim.Collection, "job", claim.ID, "error", err)
-		if !sleep(ctx, pause.NextBackOff()) {
+		if !journal.Sleep(ctx, pause.NextBackOff()) {
 			return
 		}
 	}
@@ -164,9 +165,9 @@ func (t *timer) published(ctx context.Context, claim job.Record, ten tenure, rou
 			t.finish(ctx, claim, job.Result{Status: job.Published})
 		}
 		return true
-	case errors.Is(err, errConflict), t.w.replicated && mayBeStored(err):
+	case errors.Is(err, journal.ErrConflict), t.w.Replicated && journal.MayBeStored(err):
 		return t.refused(ctx, ten)
-	case errors.Is(err, errNoAnswer):
+	case errors.Is(err, journal.ErrNoAnswer):
 		t.inDoubt("a fire was not answered", ten)
 		return true
 	}
@@ -198,14 +199,14 @@ func (t *timer) saw(seq uint64) {
 func (t *timer) buryUnrouted(ctx context.Context, claim job.Record) {
 	f := claim.Fire()
 	const detail = "there was no such route when the job came due"
-	pause := newBackOff(50*time.Millisecond, 5*time.Second)
+	pause := journal.NewBackOff(50*time.Millisecond, 5*time.Second)
 	for {
 		err := t.dead.bury(ctx, f, job.ReasonNoRoute, detail)
 		if err == nil {
 			break
 		}
 		t.complain("couldn't write a dead letter yet", "db", f.DB, "collection", f.Collection, "job", f.Key.ID, "error", err)
-		if !sleep(ctx, pause.NextBackOff()) {
+		if !journal.Sleep(ctx, pause.NextBackOff()) {
 			return
 		}
 	}
@@ -214,14 +215,14 @@ func (t *timer) buryUnrouted(ctx context.Context, claim job.Record) {
 
 // finish writes the end of a claim, until it is written or somebody else has.
 func (t *timer) finish(ctx context.Context, claim job.Record, res job.Result) {
-	pause := newBackOff(50*time.Millisecond, 5*time.Second)
+	pause := journal.NewBackOff(50*time.Millisecond, 5*time.Second)
 	for {
 		_, err := t.jobs.write(ctx, claim.Finish(res, t.now()), claim.Revision)
 		if err == nil || errors.Is(err, job.ErrMoved) {
 			return
 		}
 		t.complain("couldn't finish a fire yet", "db", claim.DB, "collection", claim.Collection, "job", claim.ID, "error", err)
-		if !sleep(ctx, pause.NextBackOff()) {
+		if !journal.Sleep(ctx, pause.NextBackOff()) {
 			return
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
+	"belfry/streams/journal"
 	"belfry/streams/wire"
 )
 
@@ -21,7 +22,7 @@ import (
 // for a consumer that is removed while Belfry is away. One that is too old does no
 // harm: its consumer hands out more fires once more. It is safe for concurrent use.
 type floors struct {
-	w *writer
+	w *journal.Writer
 
 	mu    sync.Mutex // guards what follows
 	fires time.Time  // when the FIRES of all of this was made
@@ -130,7 +131,7 @@ func (f *floors) keepOnly(there map[string]*jetstream.ConsumerInfo, routes []job
 
 // read returns what a key holds; a value that is none is nothing.
 func (f *floors) read(ctx context.Context, key int) (savedFloors, error) {
-	m, found, err := f.w.lastOnLeader(ctx, f.w.names.BelfryStream(), f.w.names.BelfrySubject(wire.FloorKey(key)))
+	m, found, err := f.w.LastOnLeader(ctx, f.w.Names.BelfryStream(), f.w.Names.BelfrySubject(wire.FloorKey(key)))
 	if err != nil || !found || wire.IsMarker(m.Header) {
 		return savedFloors{}, err
 	}
@@ -157,7 +158,7 @@ func (f *floors) save(ctx context.Context) error {
 		if same {
 			continue
 		}
-		if _, err := f.w.send(ctx, &nats.Msg{Subject: f.w.names.BelfrySubject(wire.FloorKey(key)), Header: nats.Header{}, Data: data}); err != nil {
+		if _, err := f.w.Send(ctx, &nats.Msg{Subject: f.w.Names.BelfrySubject(wire.FloorKey(key)), Header: nats.Header{}, Data: data}); err != nil {
 			return err
 		}
 		f.mu.Lock()

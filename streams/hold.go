@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"belfry/internal/job"
+	"belfry/streams/journal"
 )
 
 // holds are the restores that a timer waits for: it fires nothing while there is
@@ -71,7 +72,7 @@ func (t *timer) holdFor(run string) {
 				t.log.Info("nothing fires until the backup is restored", "partition", t.partition)
 				told = true
 			}
-			if !sleep(ctx, holdPoll) {
+			if !journal.Sleep(ctx, holdPoll) {
 				return
 			}
 		}

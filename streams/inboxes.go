@@ -13,6 +13,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/internal/panics"
+	"belfry/streams/journal"
 	"belfry/streams/wire"
 )
 
@@ -39,8 +40,8 @@ type Inboxes struct {
 	room  inFlight
 	large sync.Map // job.RouteKey to pullSize, where it is not smallPulls; of no deleted route
 
-	mu      sync.Mutex // guards pullers
-	pullers []*puller  // those without a pull under way, at most idlePullers
+	mu      sync.Mutex        // guards pullers
+	pullers []*journal.Puller // those without a pull under way, at most idlePullers
 }
 
 // idlePullers is how many pullers are kept for the next fetches. Each has room for
@@ -97,13 +98,13 @@ func (in *Inboxes) Fetch(ctx context.Context, k job.RouteKey, max int, wait time
 	return in.fetchInRoom(ctx, k, max, wait, take)
 }
 
-// fetch pulls once. It returns errMaxBytes when the next fire does not fit.
+// fetch pulls once. It returns journal.ErrMaxBytes when the next fire does not fit.
 func (in *Inboxes) fetch(ctx context.Context, k job.RouteKey, max, bytes int, wait time.Duration, take func(job.Handover)) error {
 	p, err := in.puller()
 	if err != nil {
-		return unavailable("couldn't fetch from the inbox of the route", err)
+		return journal.Unavailable("couldn't fetch from the inbox of the route", err)
 	}
-	err = p.pull(ctx, in.cfg.Names.FiresStream(), wire.InboxConsumer(k), max, bytes, wait, func(m *nats.Msg) {
+	err = p.Pull(ctx, in.cfg.Names.FiresStream(), wire.InboxConsumer(k), max, bytes, wait, func(m *nats.Msg) {
 		defer panics.Recover(in.cfg.Log, "a message of an inbox", in.cfg.Metrics.Panicked)
 		h, err := handover(m)
 		if err != nil {
@@ -114,12 +115,12 @@ func (in *Inboxes) fetch(ctx context.Context, k job.RouteKey, max, bytes int, wa
 		take(h)
 	})
 	switch {
-	case err == nil, errors.Is(err, errMaxBytes):
+	case err == nil, errors.Is(err, journal.ErrMaxBytes):
 		in.idle(p)
 		return err
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return nil
-	case errors.Is(err, errNoConsumer):
+	case errors.Is(err, journal.ErrNoConsumer):
 		// Perhaps removed by another process while the route was made again.
 		if r, lost := in.routes.cache.Get(ctx, k); lost == nil {
 			if err := in.ensure(ctx, r, hadInbox); err != nil {
@@ -127,11 +128,11 @@ func (in *Inboxes) fetch(ctx context.Context, k job.RouteKey, max, bytes int, wa
 			}
 		}
 	}
-	return unavailable("couldn't fetch from the inbox of the route", err)
+	return journal.Unavailable("couldn't fetch from the inbox of the route", err)
 }
 
 // puller returns an idle puller, or a new one.
-func (in *Inboxes) puller() (*puller, error) {
+func (in *Inboxes) puller() (*journal.Puller, error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if n := len(in.pullers); n > 0 {
@@ -139,17 +140,17 @@ func (in *Inboxes) puller() (*puller, error) {
 		in.pullers = in.pullers[:n-1]
 		return p, nil
 	}
-	return newPuller(in.nc)
+	return journal.NewPuller(in.nc)
 }
 
-func (in *Inboxes) idle(p *puller) {
+func (in *Inboxes) idle(p *journal.Puller) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if len(in.pullers) < idlePullers {
 		in.pullers = append(in.pullers, p)
 		return
 	}
-	p.close()
+	p.Close()
 }
 
 func handover(m *nats.Msg) (job.Handover, error) {
@@ -174,7 +175,7 @@ func (in *Inboxes) Settled(ctx context.Context, k job.RouteKey) (bool, error) {
 		return true, nil
 	}
 	if err != nil {
-		return false, unavailable("couldn't look into the inbox of the route", err)
+		return false, journal.Unavailable("couldn't look into the inbox of the route", err)
 	}
 	info := c.CachedInfo()
 	return info.NumPending == 0 && info.NumAckPending == 0, nil
@@ -201,7 +202,7 @@ func (in *Inboxes) Remove(ctx context.Context, k job.RouteKey) error {
 			err = in.js.DeleteConsumer(ctx, in.cfg.Names.FiresStream(), wire.InboxConsumer(k))
 		}
 		if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
-			return unavailable("couldn't delete the inbox of the route", err)
+			return journal.Unavailable("couldn't delete the inbox of the route", err)
 		}
 		switch r, err := in.routes.Get(ctx, k); {
 		case err == nil:
@@ -225,7 +226,7 @@ type foundInbox struct {
 func (in *Inboxes) list(ctx context.Context) ([]foundInbox, error) {
 	stream, err := in.js.Stream(ctx, in.cfg.Names.FiresStream())
 	if err != nil {
-		return nil, unavailable("couldn't list the inboxes", err)
+		return nil, journal.Unavailable("couldn't list the inboxes", err)
 	}
 	var all []foundInbox
 	names := stream.ListConsumers(ctx)
@@ -240,7 +241,7 @@ func (in *Inboxes) list(ctx context.Context) ([]foundInbox, error) {
 		all = append(all, foundInbox{box, info.Config, unacked})
 	}
 	if err := names.Err(); err != nil {
-		return nil, unavailable("couldn't list the inboxes", err)
+		return nil, journal.Unavailable("couldn't list the inboxes", err)
 	}
 	return all, nil
 }
@@ -258,7 +259,7 @@ func (in *Inboxes) handOutAgain(ctx context.Context) error {
 			continue
 		}
 		if _, err := in.js.ResetConsumer(ctx, in.cfg.Names.FiresStream(), wire.InboxConsumer(box.RouteKey)); err != nil {
-			return unavailable("couldn't reset the inbox of a route", err)
+			return journal.Unavailable("couldn't reset the inbox of a route", err)
 		}
 	}
 	return nil
@@ -268,7 +269,7 @@ func (in *Inboxes) handOutAgain(ctx context.Context) error {
 func (in *Inboxes) limitPulls(ctx context.Context) error {
 	stream, err := in.js.Stream(ctx, in.cfg.Names.FiresStream())
 	if err != nil {
-		return unavailable("couldn't list the inboxes", err)
+		return journal.Unavailable("couldn't list the inboxes", err)
 	}
 	var behind []jetstream.ConsumerConfig
 	consumers := stream.ListConsumers(ctx)
@@ -278,12 +279,12 @@ func (in *Inboxes) limitPulls(ctx context.Context) error {
 		}
 	}
 	if err := consumers.Err(); err != nil {
-		return unavailable("couldn't list the inboxes", err)
+		return journal.Unavailable("couldn't list the inboxes", err)
 	}
 	for _, cfg := range behind {
 		cfg.MaxRequestExpires = in.cfg.MaxPullWait
 		if _, err := in.js.UpdateConsumer(ctx, in.cfg.Names.FiresStream(), cfg); err != nil {
-			return unavailable("couldn't limit the pulls of an inbox", err)
+			return journal.Unavailable("couldn't limit the pulls of an inbox", err)
 		}
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/internal/loglimit"
+	"belfry/streams/journal"
 	"belfry/streams/wire"
 )
 
@@ -72,7 +73,7 @@ func (in *Inboxes) leftBehind(ctx context.Context) (map[job.RouteKey]foundInbox,
 func (in *Inboxes) find(ctx context.Context, k job.RouteKey) (job.Inbox, error) {
 	c, err := in.js.Consumer(ctx, in.cfg.Names.FiresStream(), wire.InboxConsumer(k))
 	if err != nil {
-		return job.Inbox{}, unavailable("couldn't find the inbox of the route", err)
+		return job.Inbox{}, journal.Unavailable("couldn't find the inbox of the route", err)
 	}
 	return job.Inbox{RouteKey: k, Type: job.RouteType(c.CachedInfo().Config.Metadata[wire.MetadataType])}, nil
 }

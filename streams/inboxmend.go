@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
+	"belfry/streams/journal"
 	"belfry/streams/wire"
 )
 
@@ -38,14 +39,14 @@ func (in *Inboxes) mend(ctx context.Context, r job.Route, isNew bool, level slog
 			return err
 		}
 		if c, err = in.js.CreateConsumer(ctx, in.cfg.Names.FiresStream(), want); err != nil {
-			return unavailable("couldn't make the inbox of the route", err)
+			return journal.Unavailable("couldn't make the inbox of the route", err)
 		}
 		in.saw(c.CachedInfo())
 		return nil
 	case errors.Is(err, jetstream.ErrConsumerNotFound):
 		return in.makeAgain(ctx, r, want, isNew, "it was removed")
 	case err != nil:
-		return unavailable("couldn't make the inbox of the route", err)
+		return journal.Unavailable("couldn't make the inbox of the route", err)
 	}
 	is := c.CachedInfo()
 	typ, said := job.RouteType(is.Config.Metadata[wire.MetadataType]), is.Config.Metadata[wire.MetadataType] != ""
@@ -67,11 +68,11 @@ func (in *Inboxes) mend(ctx context.Context, r job.Route, isNew bool, level slog
 		f.set(&next, &want)
 	}
 	if _, err := in.js.UpdateConsumer(ctx, in.cfg.Names.FiresStream(), next); err != nil {
-		return unavailable("couldn't change the inbox of the route", err)
+		return journal.Unavailable("couldn't change the inbox of the route", err)
 	}
 	if is.Config.PauseUntil != nil { // an update leaves a pause alone
 		if _, err := in.js.ResumeConsumer(ctx, in.cfg.Names.FiresStream(), want.Durable); err != nil {
-			return unavailable("couldn't resume the inbox of the route", err)
+			return journal.Unavailable("couldn't resume the inbox of the route", err)
 		}
 	}
 	in.cfg.Log.Log(ctx, level, "the consumer of a route was not as it should be; it is again",
@@ -91,7 +92,7 @@ func (in *Inboxes) makeAgain(ctx context.Context, r job.Route, want jetstream.Co
 	}
 	stream, err := in.js.Stream(ctx, in.cfg.Names.FiresStream())
 	if err != nil {
-		return unavailable("couldn't make the inbox of the route again", err)
+		return journal.Unavailable("couldn't make the inbox of the route again", err)
 	}
 	info := stream.CachedInfo()
 	in.floors.begin(info.Created)
@@ -106,14 +107,14 @@ func (in *Inboxes) makeAgain(ctx context.Context, r job.Route, want jetstream.Co
 	}
 	err = stream.DeleteConsumer(ctx, want.Durable)
 	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
-		return unavailable("couldn't make the inbox of the route again", err)
+		return journal.Unavailable("couldn't make the inbox of the route again", err)
 	}
 	c, err := stream.CreateConsumer(ctx, want)
 	if errors.Is(err, jetstream.ErrConsumerExists) {
 		return nil // another node was faster
 	}
 	if err != nil {
-		return unavailable("couldn't make the inbox of the route again", err)
+		return journal.Unavailable("couldn't make the inbox of the route again", err)
 	}
 	made := c.CachedInfo()
 	in.saw(made)

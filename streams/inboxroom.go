@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"belfry/internal/job"
+	"belfry/streams/journal"
 )
 
 // A worker does not know how large the next fires are until they are here. So a pull
@@ -57,7 +58,7 @@ func (in *Inboxes) fetchInRoom(ctx context.Context, k job.RouteKey, max int, wai
 			take(h)
 		})
 		f.end()
-		if err == nil || !errors.Is(err, errMaxBytes) {
+		if err == nil || !errors.Is(err, journal.ErrMaxBytes) {
 			in.expect(k, f.next())
 			if err == nil && f.size != smallPulls && taken == 0 && time.Now().Before(until) {
 				continue // nothing large came; go on as usual
@@ -105,7 +106,7 @@ func (f *roomyFetch) reserve(ctx context.Context, max int) (n, bytes int, ok boo
 	if pool == nil {
 		return max, 0, true
 	}
-	largest := f.in.cfg.MaxMeta + besideMeta
+	largest := f.in.cfg.MaxMeta + journal.BesideMeta
 	switch f.size {
 	case smallPulls:
 		if pool.HeldBy(f.owner) >= heldFreely {

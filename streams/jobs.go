@@ -13,6 +13,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/internal/room"
+	"belfry/streams/journal"
 	"belfry/streams/wire"
 )
 
@@ -22,7 +23,7 @@ import (
 // for concurrent use.
 type Jobs struct {
 	js     jetstream.JetStream
-	w      *writer
+	w      *journal.Writer
 	routes *Routes
 	dead   *deadLetters
 	cfg    Config
@@ -36,13 +37,13 @@ type Jobs struct {
 // read returns the job's record as the leader has it. A deleted key is not
 // found, but its revision is returned, to write over.
 func (s *Jobs) read(ctx context.Context, k job.Key) (r job.Record, found bool, err error) {
-	return s.readBy(ctx, s.w.lastOnLeader, k)
+	return s.readBy(ctx, s.w.LastOnLeader, k)
 }
 
 // readBy is read with a way to ask for the newest message on a subject.
-func (s *Jobs) readBy(ctx context.Context, last func(ctx context.Context, stream, subject string) (stored, bool, error), k job.Key) (r job.Record, found bool, err error) {
+func (s *Jobs) readBy(ctx context.Context, last func(ctx context.Context, stream, subject string) (journal.Stored, bool, error), k job.Key) (r job.Record, found bool, err error) {
 	p := wire.PartitionOf(k, s.partitions)
-	shrink, err := s.w.hold(ctx)
+	shrink, err := s.w.Hold(ctx)
 	if err != nil {
 		return job.Record{}, false, err
 	}
@@ -63,12 +64,12 @@ func (s *Jobs) readBy(ctx context.Context, last func(ctx context.Context, stream
 
 // write puts r over the revision expect and returns the new one.
 func (s *Jobs) write(ctx context.Context, r job.Record, expect uint64) (uint64, error) {
-	return s.w.put(ctx, wire.PartitionOf(r.Key, s.partitions), r, expect, s.cfg.HistoryTTL)
+	return s.w.Write(ctx, wire.PartitionOf(r.Key, s.partitions), r, expect, s.cfg.HistoryTTL)
 }
 
-// newPut is the same write, not sent yet.
-func (s *Jobs) newPut(r job.Record, expect uint64) *put {
-	return s.w.newPut(wire.PartitionOf(r.Key, s.partitions), r, expect, s.cfg.HistoryTTL)
+// NewWrite is the same write, not sent yet.
+func (s *Jobs) newPut(r job.Record, expect uint64) *journal.Write {
+	return s.w.NewWrite(wire.PartitionOf(r.Key, s.partitions), r, expect, s.cfg.HistoryTTL)
 }
 
 // Get returns the job as it stands now. That there is none is believed when it is
@@ -76,14 +77,14 @@ func (s *Jobs) newPut(r job.Record, expect uint64) *put {
 // answers at first may have been the leader before it slept.
 func (s *Jobs) Get(ctx context.Context, k job.Key) (job.Record, error) {
 	for again := false; ; again = true {
-		r, found, err := s.readBy(ctx, s.w.last, k)
+		r, found, err := s.readBy(ctx, s.w.Last, k)
 		switch {
 		case err != nil || found:
 			return r, err
 		case again:
 			return r, notFound(k)
 		}
-		if err := quorate(ctx, s.js, s.cfg.Names.JobsStream(wire.PartitionOf(k, s.partitions))); err != nil {
+		if err := journal.ConfirmLeader(ctx, s.js, s.cfg.Names.JobsStream(wire.PartitionOf(k, s.partitions))); err != nil {
 			return r, err
 		}
 	}
@@ -197,7 +198,7 @@ func (s *Jobs) Cancel(ctx context.Context, k job.Key, expect uint64) error {
 		return s.overwrite(ctx, k, expect, func(revision uint64) error {
 			m := wire.PurgeMarker(s.cfg.Names.JobSubject(wire.PartitionOf(k, s.partitions), k), s.cfg.HistoryTTL)
 			m.Header[wire.HeaderExpectSubjectSeq] = []string{wire.FormatUint(revision)}
-			_, err := s.w.send(ctx, m)
+			_, err := s.w.Send(ctx, m)
 			return err
 		})
 	}
@@ -236,7 +237,7 @@ var errUnchanged = errors.New("nothing to change")
 // change writes what next makes of the record over it, until no other write
 // comes between.
 func (s *Jobs) change(ctx context.Context, k job.Key, next func(job.Record) (job.Record, error)) error {
-	pause := newBackOff(time.Millisecond, 100*time.Millisecond)
+	pause := journal.NewBackOff(time.Millisecond, 100*time.Millisecond)
 	held := room.Of(ctx).Held()
 	for {
 		room.Of(ctx).Keep(held)
@@ -255,7 +256,7 @@ func (s *Jobs) change(ctx context.Context, k job.Key, next func(job.Record) (job
 			return err
 		}
 		// Many that race for one job wear each other out less with a pause.
-		if !sleep(ctx, pause.NextBackOff()) {
+		if !journal.Sleep(ctx, pause.NextBackOff()) {
 			return fmt.Errorf("%w: too many others change the job", job.ErrUnavailable)
 		}
 	}

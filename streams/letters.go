@@ -10,6 +10,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/internal/room"
+	"belfry/streams/journal"
 	"belfry/streams/wire"
 )
 
@@ -17,7 +18,7 @@ import (
 // of the job package. It is safe for concurrent use.
 type Letters struct {
 	js   jetstream.JetStream
-	w    *writer
+	w    *journal.Writer
 	jobs *Jobs
 	cfg  Config
 
@@ -48,7 +49,7 @@ func (s *Letters) List(ctx context.Context, q job.LetterQuery) (job.Letters, err
 		return job.Letters{}, err
 	}
 	if err := room.Of(ctx).Add(ctx, int64(q.Limit)*letterBytes); err != nil {
-		return job.Letters{}, full(err)
+		return job.Letters{}, journal.NoRoom(err)
 	}
 	return s.list(ctx, stream, q)
 }
@@ -57,7 +58,7 @@ func (s *Letters) List(ctx context.Context, q job.LetterQuery) (job.Letters, err
 func (s *Letters) begin(ctx context.Context, q *job.LetterQuery) (jetstream.Stream, error) {
 	stream, err := s.js.Stream(ctx, s.cfg.Names.DeadStream())
 	if err != nil {
-		return nil, unavailable("couldn't look at the dead letters", err)
+		return nil, journal.Unavailable("couldn't look at the dead letters", err)
 	}
 	q.Limit = cmp.Or(q.Limit, job.DefaultLetters)
 	q.Cursor.Last = cmp.Or(q.Cursor.Last, stream.CachedInfo().State.LastSeq)
@@ -103,7 +104,7 @@ func (s *Letters) scan(ctx context.Context, stream jetstream.Stream, q job.Lette
 	}
 	c, err := stream.OrderedConsumer(ctx, cfg)
 	if err != nil {
-		return false, unavailable("couldn't read the dead letters", err)
+		return false, journal.Unavailable("couldn't read the dead letters", err)
 	}
 	// Whoever lists often would come up against the limit of consumers; one
 	// that cannot be deleted now ends by itself.
@@ -111,17 +112,17 @@ func (s *Letters) scan(ctx context.Context, stream jetstream.Stream, q job.Lette
 	if c.CachedInfo().NumPending == 0 {
 		return false, nil
 	}
-	done, err := s.w.takeReads(ctx, lettersAtOnce*letterBytes)
+	done, err := s.w.TakeReads(ctx, lettersAtOnce*letterBytes)
 	if err != nil {
-		return false, unavailable("couldn't read the dead letters", err)
+		return false, journal.Unavailable("couldn't read the dead letters", err)
 	}
 	defer done()
 	messages, err := c.Messages(jetstream.PullMaxMessages(lettersAtOnce))
 	if err != nil {
-		return false, unavailable("couldn't read the dead letters", err)
+		return false, journal.Unavailable("couldn't read the dead letters", err)
 	}
 	defer messages.Stop()
-	over, err := s.w.turns.take(ctx, walkRest)
+	over, err := s.w.Turns.Take(ctx, journal.WalkRest)
 	if err != nil {
 		return false, err
 	}
@@ -129,7 +130,7 @@ func (s *Letters) scan(ctx context.Context, stream jetstream.Stream, q job.Lette
 	for n, begun := 1, time.Now(); ; n++ {
 		if n%lettersPerTurn == 0 {
 			over()
-			if over, err = s.w.turns.take(ctx, walkRest); err != nil {
+			if over, err = s.w.Turns.Take(ctx, journal.WalkRest); err != nil {
 				over = func() {}
 				return false, err
 			}
@@ -143,7 +144,7 @@ func (s *Letters) scan(ctx context.Context, stream jetstream.Stream, q job.Lette
 		case err != nil && late && ctx.Err() == nil:
 			return true, nil // discarded meanwhile, or slow: the next request will see
 		case err != nil:
-			return false, unavailable("couldn't read the dead letters", err)
+			return false, journal.Unavailable("couldn't read the dead letters", err)
 		}
 		at, err := m.Metadata()
 		if err != nil {
@@ -167,11 +168,11 @@ func (s *Letters) scan(ctx context.Context, stream jetstream.Stream, q job.Lette
 
 // Get returns one letter of a db, with its meta.
 func (s *Letters) Get(ctx context.Context, db string, number uint64) (job.Letter, error) {
-	shrink, err := s.w.hold(ctx)
+	shrink, err := s.w.Hold(ctx)
 	if err != nil {
 		return job.Letter{}, err
 	}
-	m, found, err := s.w.seqOnLeader(ctx, s.cfg.Names.DeadStream(), number)
+	m, found, err := s.w.SeqOnLeader(ctx, s.cfg.Names.DeadStream(), number)
 	shrink(len(m.Data))
 	if err != nil {
 		return job.Letter{}, err

@@ -15,6 +15,7 @@ import (
 	"belfry/internal/job"
 	"belfry/internal/natstest"
 	"belfry/streams"
+	"belfry/streams/journal"
 )
 
 // change changes the configuration of a stream, as an operator does.
@@ -78,8 +79,8 @@ func TestAnOlderStreamGetsTheLimit(t *testing.T) {
 	f := open(t, streams.Config{})
 	f.change("FIRES", func(c *jetstream.StreamConfig) { c.MaxConsumers = -1 })
 	f.reopen(streams.Config{FiresMaxAge: 2 * time.Hour})
-	if c := f.config("FIRES"); c.MaxConsumers != streams.MaxRoutes || c.MaxAge != 2*time.Hour {
-		t.Errorf("FIRES has %d consumers at most and an age of %v, want %d and 2h", c.MaxConsumers, c.MaxAge, streams.MaxRoutes)
+	if c := f.config("FIRES"); c.MaxConsumers != journal.MaxRoutes || c.MaxAge != 2*time.Hour {
+		t.Errorf("FIRES has %d consumers at most and an age of %v, want %d and 2h", c.MaxConsumers, c.MaxAge, journal.MaxRoutes)
 	}
 	f.change("FIRES", func(c *jetstream.StreamConfig) { c.MaxConsumers = 5000 })
 	f.reopen(streams.Config{})

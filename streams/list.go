@@ -8,6 +8,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/internal/room"
+	"belfry/streams/journal"
 	"belfry/streams/wire"
 )
 
@@ -29,8 +30,8 @@ func keyBytes(k job.Key) int { return 2 * (len(k.DB) + len(k.Collection) + len(k
 // when it was met last.
 func (s *Jobs) List(ctx context.Context, q job.Query) (job.Page, error) {
 	q.Limit = cmp.Or(q.Limit, job.DefaultJobs)
-	if err := room.Of(ctx).Add(ctx, s.w.holds()+int64(q.Limit)*listedBytes); err != nil {
-		return job.Page{}, full(err)
+	if err := room.Of(ctx).Add(ctx, s.w.Holds()+int64(q.Limit)*listedBytes); err != nil {
+		return job.Page{}, journal.NoRoom(err)
 	}
 	var page job.Page
 	left := q.Limit * listedBytes
@@ -61,20 +62,20 @@ func (s *Jobs) walk(ctx context.Context, q job.Query, visit func(job.Record) (mo
 	until := time.Now().Add(s.readTime)
 	at, more := q.Cursor, true
 	for ; more && at.Part < s.partitions; at = (job.Cursor{Part: at.Part + 1}) {
-		r := &reader{js: s.js, w: s.w, stream: s.cfg.Names.JobsStream(at.Part), subject: s.cfg.Names.JobSubjectsOf(at.Part, q.DB, q.Collection)}
+		r := &journal.Scan{JS: s.js, W: s.w, Stream: s.cfg.Names.JobsStream(at.Part), Subject: s.cfg.Names.JobSubjectsOf(at.Part, q.DB, q.Collection)}
 		if at.Next == 0 {
-			_, count, err := s.w.first(ctx, r.stream, r.subject)
+			_, count, err := s.w.First(ctx, r.Stream, r.Subject)
 			if err != nil {
 				return at, err
 			}
 			if count == 0 {
 				continue
 			}
-			at.Narrow = count < crowd
+			at.Narrow = count < journal.Crowd
 		}
-		r.narrow = at.Narrow
+		r.Narrow = at.Narrow
 		var failed error
-		next, ended, err := r.read(ctx, at.Next, until, func(m stored) bool {
+		next, ended, err := r.Read(ctx, at.Next, until, func(m journal.Stored) bool {
 			rec, ok, err := s.jobOf(ctx, at.Part, q, m)
 			switch {
 			case err != nil:
@@ -100,7 +101,7 @@ func (s *Jobs) walk(ctx context.Context, q job.Query, visit func(job.Record) (mo
 
 // jobOf reads a job whose key the query selects. What else there is in the
 // bucket is passed over, as the timer leaves it alone.
-func (s *Jobs) jobOf(ctx context.Context, partition int, q job.Query, m stored) (r job.Record, ok bool, err error) {
+func (s *Jobs) jobOf(ctx context.Context, partition int, q job.Query, m journal.Stored) (r job.Record, ok bool, err error) {
 	k, err := s.cfg.Names.ParseJobSubject(partition, m.Subject)
 	if err != nil || !q.MatchesKey(k) || wire.PartitionOf(k, s.partitions) != partition {
 		return job.Record{}, false, nil
@@ -111,7 +112,7 @@ func (s *Jobs) jobOf(ctx context.Context, partition int, q job.Query, m stored) 
 			return r, whole, nil
 		}
 		var found bool
-		m, found, err = s.w.seqOnReplica(ctx, s.cfg.Names.JobsStream(partition), m.Seq)
+		m, found, err = s.w.SeqOnReplica(ctx, s.cfg.Names.JobsStream(partition), m.Seq)
 		if err != nil || !found { // it has a higher sequence now, if any
 			return r, false, err
 		}

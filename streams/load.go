@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"belfry/internal/job"
+	"belfry/streams/journal"
 	"belfry/streams/wire"
 )
 
@@ -23,12 +24,12 @@ type loaded struct {
 // beginLoad reads the record at seq from any replica, and tells the loop. What that
 // does not settle, a goroutine asks again.
 func (t *timer) beginLoad(seq uint64) {
-	t.w.ask(askSeq(t.cfg.Names.JobsStream(t.partition), seq), func(answer *nats.Msg, err error) {
+	t.w.Ask(journal.AskSeq(t.cfg.Names.JobsStream(t.partition), seq), func(answer *nats.Msg, err error) {
 		if t.work.Err() != nil {
 			return
 		}
 		if err == nil {
-			if m, found, err := replicaAnswer(answer); err == nil && found {
+			if m, found, err := journal.ReplicaAnswer(answer); err == nil && found {
 				select { // has room for nearly all that can be under way
 				case t.loads <- t.loadedFrom(m):
 				case <-t.work.Done():
@@ -58,9 +59,9 @@ func (t *timer) unloadIdle() {
 // only if it has a later one: one that was cut off may not have seen it yet.
 func (t *timer) load(ctx context.Context, seq uint64) loaded {
 	stream := t.cfg.Names.JobsStream(t.partition)
-	m, found, err := t.w.seqOnReplica(ctx, stream, seq)
+	m, found, err := t.w.SeqOnReplica(ctx, stream, seq)
 	if err != nil || !found {
-		m, found, err = t.w.nextOnLeader(ctx, stream, ">", seq)
+		m, found, err = t.w.NextOnLeader(ctx, stream, ">", seq)
 	}
 	switch {
 	case err != nil:
@@ -74,7 +75,7 @@ func (t *timer) load(ctx context.Context, seq uint64) loaded {
 }
 
 // loadedFrom reads a stored record; what is none counts as gone.
-func (t *timer) loadedFrom(m stored) loaded {
+func (t *timer) loadedFrom(m journal.Stored) loaded {
 	k, err := t.cfg.Names.ParseJobSubject(t.partition, m.Subject)
 	if err != nil {
 		return loaded{seq: m.Seq, gone: true}

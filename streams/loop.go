@@ -27,8 +27,8 @@ func (t *timer) run(ctx context.Context) {
 	defer stop()
 	t.follow(following)
 	t.start(func(context.Context) { t.askState(following) })
-	reconnects := t.w.nc.StatusChanged(nats.CONNECTED)
-	defer t.w.nc.RemoveStatusListener(reconnects)
+	reconnects := t.w.NC.StatusChanged(nats.CONNECTED)
+	defer t.w.NC.RemoveStatusListener(reconnects)
 
 	wake := time.NewTimer(0)
 	defer wake.Stop()
@@ -149,7 +149,7 @@ func (t *timer) finishSome(hurry bool) {
 // active reports whether there is anything to be done for jobs: not on standby, nor
 // while nobody is there to ask or no claim can be written. A reconnect wakes the loop,
 // and so does an answer to a write.
-func (t *timer) active() bool { return t.wanted && t.w.nc.IsConnected() && !t.stalled() }
+func (t *timer) active() bool { return t.wanted && t.w.NC.IsConnected() && !t.stalled() }
 
 // mayFire reports whether claims may be made.
 func (t *timer) mayFire() bool { return t.tenure.fence > 0 && !t.holds.any() }

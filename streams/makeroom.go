@@ -13,6 +13,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/internal/loglimit"
+	"belfry/streams/journal"
 	"belfry/streams/wire"
 )
 
@@ -66,11 +67,11 @@ func nearlyFull(maxBytes int64, bytes uint64, percent int64) bool {
 
 // run makes room again and again, until ctx ends.
 func (r *roomMaker) run(ctx context.Context) {
-	for sleep(ctx, min(firesEvery, r.s.cfg.AuditEvery)) {
+	for journal.Sleep(ctx, min(firesEvery, r.s.cfg.AuditEvery)) {
 		if !r.s.nc.IsConnected() {
 			continue
 		}
-		if err := r.look(ctx); err != nil && ctx.Err() == nil && !isTold(err) {
+		if err := r.look(ctx); err != nil && ctx.Err() == nil && !journal.IsLogged(err) {
 			r.told.Do(func() { loglimit.Warn(r.s.cfg.Log, "couldn't make room in FIRES", "error", err) })
 		}
 	}
@@ -90,7 +91,7 @@ func (r *roomMaker) look(ctx context.Context) error {
 		return nil
 	}
 	floors, err := r.floors(ctx, stream)
-	if err != nil || !sleep(ctx, adviceWait) {
+	if err != nil || !journal.Sleep(ctx, adviceWait) {
 		return err
 	}
 	if advised, err := r.advised(ctx); err != nil || advised {
@@ -197,11 +198,11 @@ func (r *roomMaker) purge(ctx context.Context, subject string, upTo uint64) (uin
 	if err != nil {
 		return 0, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, answerWait)
+	ctx, cancel := context.WithTimeout(ctx, journal.AnswerWait)
 	defer cancel()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	m, err := r.s.own.w.request(ctx, &nats.Msg{Subject: wire.PurgeOf(r.s.cfg.Names.FiresStream()), Data: question})
+	m, err := r.s.own.w.Request(ctx, &nats.Msg{Subject: wire.PurgeOf(r.s.cfg.Names.FiresStream()), Data: question})
 	var answer struct {
 		Purged uint64              `json:"purged"`
 		Error  *jetstream.APIError `json:"error"`

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"belfry/internal/job"
+	"belfry/streams/journal"
 )
 
 // overwrite has write put something over what is stored under a job's key and is
@@ -14,7 +15,7 @@ import (
 // there is a job meanwhile, or nothing, the request has lost the race and is to be
 // repeated.
 func (s *Jobs) overwrite(ctx context.Context, k job.Key, expect uint64, write func(revision uint64) error) error {
-	pause := newBackOff(time.Millisecond, 100*time.Millisecond)
+	pause := journal.NewBackOff(time.Millisecond, 100*time.Millisecond)
 	for {
 		r, _, err := s.read(ctx, k)
 		if err == nil {
@@ -27,11 +28,11 @@ func (s *Jobs) overwrite(ctx context.Context, k job.Key, expect uint64, write fu
 			return job.OtherRevision(r.Revision, expect)
 		}
 		switch err := write(r.Revision); {
-		case errors.Is(err, errConflict), errors.Is(err, job.ErrMoved):
-			if !sleep(ctx, pause.NextBackOff()) {
+		case errors.Is(err, journal.ErrConflict), errors.Is(err, job.ErrMoved):
+			if !journal.Sleep(ctx, pause.NextBackOff()) {
 				return fmt.Errorf("%w: too many others change the job", job.ErrUnavailable)
 			}
-		case errors.Is(err, errNoAnswer):
+		case errors.Is(err, journal.ErrNoAnswer):
 			return fmt.Errorf("%w: %v", job.ErrUnknownOutcome, err)
 		default:
 			return err

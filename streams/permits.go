@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"belfry/internal/job"
+	"belfry/streams/journal"
 )
 
 // permitsAhead is for how long permits are asked for at once: long enough that
@@ -88,7 +89,7 @@ func (t *timer) askPermits() {
 				var err error
 				if answer.permits, err = t.rates.reserve(ctx, ask.route, r.RateLimit, ask.n); err != nil {
 					t.complain("no permits for a route with a rate limit yet", "db", r.DB, "route", r.ID, "error", err)
-					sleep(ctx, answerWait/10)
+					journal.Sleep(ctx, journal.AnswerWait/10)
 				}
 			}
 			select {

@@ -8,6 +8,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/internal/room"
+	"belfry/streams/journal"
 )
 
 // Places returns the dbs that have jobs or routes, or the collections of one
@@ -19,11 +20,11 @@ import (
 func (s *Jobs) Places(ctx context.Context, q job.PlaceQuery) (job.Places, error) {
 	t := &tour{Jobs: s, q: q, seen: map[string]bool{}, until: time.Now().Add(s.readTime)}
 	t.q.Limit = cmp.Or(q.Limit, job.DefaultJobs)
-	if err := room.Of(ctx).Add(ctx, s.w.holds()+int64(t.q.Limit)*listedBytes); err != nil {
-		return t.page, full(err)
+	if err := room.Of(ctx).Add(ctx, s.w.Holds()+int64(t.q.Limit)*listedBytes); err != nil {
+		return t.page, journal.NoRoom(err)
 	}
 	if err := s.routes.cache.wait(ctx); err != nil {
-		return t.page, unavailable("couldn't look at the routes", err)
+		return t.page, journal.Unavailable("couldn't look at the routes", err)
 	}
 	t.census = s.routes.cache.census()
 	at := q.Cursor
@@ -82,7 +83,7 @@ func (t *tour) within(part int) string {
 // all counts the jobs in all places.
 func (t *tour) all(ctx context.Context) (total uint64, err error) {
 	for p := range t.partitions {
-		_, n, err := t.w.first(ctx, t.cfg.Names.JobsStream(p), t.within(p))
+		_, n, err := t.w.First(ctx, t.cfg.Names.JobsStream(p), t.within(p))
 		if err != nil {
 			return 0, err
 		}
@@ -95,7 +96,7 @@ func (t *tour) all(ctx context.Context) (total uint64, err error) {
 // count returns how many jobs are in the named place, and where the first is.
 func (t *tour) count(ctx context.Context, name string) (n uint64, at job.Cursor, err error) {
 	for p := range t.partitions {
-		seq, some, err := t.w.first(ctx, t.cfg.Names.JobsStream(p), t.subjects(p, name))
+		seq, some, err := t.w.First(ctx, t.cfg.Names.JobsStream(p), t.subjects(p, name))
 		if err != nil {
 			return 0, at, err
 		}
@@ -108,17 +109,17 @@ func (t *tour) count(ctx context.Context, name string) (n uint64, at job.Cursor,
 }
 
 func (t *tour) visitPart(ctx context.Context, at job.Cursor) (job.Cursor, bool, error) {
-	r := &reader{js: t.js, w: t.w, stream: t.cfg.Names.JobsStream(at.Part), subject: t.within(at.Part)}
+	r := &journal.Scan{JS: t.js, W: t.w, Stream: t.cfg.Names.JobsStream(at.Part), Subject: t.within(at.Part)}
 	if at.Next == 0 && t.q.DB != "" {
-		_, n, err := t.w.first(ctx, r.stream, r.subject)
+		_, n, err := t.w.First(ctx, r.Stream, r.Subject)
 		if err != nil || n == 0 {
 			return at, n == 0, err
 		}
-		at.Narrow = n < crowd
+		at.Narrow = n < journal.Crowd
 	}
-	r.narrow = at.Narrow
+	r.Narrow = at.Narrow
 	var failed error
-	next, ended, err := r.read(ctx, at.Next, t.until, func(m stored) bool {
+	next, ended, err := r.Read(ctx, at.Next, t.until, func(m journal.Stored) bool {
 		failed = t.meet(ctx, at.Part, m)
 		return failed == nil && !t.done && len(t.page.Places) < t.q.Limit
 	})
@@ -126,7 +127,7 @@ func (t *tour) visitPart(ctx context.Context, at job.Cursor) (job.Cursor, bool, 
 }
 
 // meet takes in the place of a message, if it is a new one.
-func (t *tour) meet(ctx context.Context, part int, m stored) error {
+func (t *tour) meet(ctx context.Context, part int, m journal.Stored) error {
 	k, err := t.cfg.Names.ParseJobSubject(part, m.Subject)
 	if err != nil || t.q.DB != "" && k.DB != t.q.DB {
 		return nil

@@ -11,6 +11,7 @@ import (
 	limits "golang.org/x/time/rate"
 
 	"belfry/internal/job"
+	"belfry/streams/journal"
 	"belfry/streams/wire"
 )
 
@@ -18,7 +19,7 @@ import (
 // keeps it over all nodes: when the next permit of a route is for is one key in
 // the gates bucket, moved on by compare-and-set. It is safe for concurrent use.
 type rates struct {
-	w          *writer
+	w          *journal.Writer
 	cfg        Config
 	partitions int
 	clocks     *limits.Sometimes // bounds what is logged of moments too far ahead
@@ -34,7 +35,7 @@ type rate struct {
 	next     time.Time // when the next permit is for
 }
 
-func newRates(w *writer, cfg Config, partitions int) *rates {
+func newRates(w *journal.Writer, cfg Config, partitions int) *rates {
 	return &rates{w: w, cfg: cfg, partitions: partitions, clocks: newClockTrouble(), known: map[job.RouteKey]*rate{}}
 }
 
@@ -44,11 +45,11 @@ func (s *rates) reserve(ctx context.Context, k job.RouteKey, limit job.RateLimit
 	r := s.rate(k)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	pause := newBackOff(2*time.Millisecond, 100*time.Millisecond)
+	pause := journal.NewBackOff(2*time.Millisecond, 100*time.Millisecond)
 	for {
 		now := s.cfg.Now()
 		permits, next := permitsFrom(s.honest(k, r.next, now, limit), now, limit, n)
-		seq, err := s.w.send(ctx, &nats.Msg{
+		seq, err := s.w.Send(ctx, &nats.Msg{
 			Subject: s.cfg.Names.GatesSubject(wire.RateKey(k)),
 			Header:  nats.Header{wire.HeaderExpectSubjectSeq: {wire.FormatUint(r.revision)}},
 			Data:    strconv.AppendInt(nil, next.UnixNano(), 10),
@@ -57,7 +58,7 @@ func (s *rates) reserve(ctx context.Context, k job.RouteKey, limit job.RateLimit
 			r.revision, r.next = seq, next
 			return permits, nil
 		}
-		if !errors.Is(err, errConflict) {
+		if !errors.Is(err, journal.ErrConflict) {
 			// Should it have been written, the permits are lost.
 			r.revision = 0
 			return nil, err
@@ -65,7 +66,7 @@ func (s *rates) reserve(ctx context.Context, k job.RouteKey, limit job.RateLimit
 		if err := s.read(ctx, k, r); err != nil {
 			return nil, err
 		}
-		if !sleep(ctx, pause.NextBackOff()) {
+		if !journal.Sleep(ctx, pause.NextBackOff()) {
 			return nil, ctx.Err()
 		}
 	}
@@ -89,7 +90,7 @@ func (s *rates) forget(k job.RouteKey) {
 
 // read takes in what another node wrote.
 func (s *rates) read(ctx context.Context, k job.RouteKey, r *rate) error {
-	m, found, err := s.w.lastOnLeader(ctx, s.cfg.Names.GatesStream(), s.cfg.Names.GatesSubject(wire.RateKey(k)))
+	m, found, err := s.w.LastOnLeader(ctx, s.cfg.Names.GatesStream(), s.cfg.Names.GatesSubject(wire.RateKey(k)))
 	if err != nil {
 		return err
 	}

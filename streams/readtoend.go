@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"belfry/streams/journal"
 	"context"
 	"time"
 
@@ -23,7 +24,7 @@ const (
 func (b *Backups) lastOf(ctx context.Context, stream string) (uint64, error) {
 	s, err := b.js.Stream(ctx, stream)
 	if err != nil {
-		return 0, unavailable("couldn't look at the stream "+stream, err)
+		return 0, journal.Unavailable("couldn't look at the stream "+stream, err)
 	}
 	return s.CachedInfo().State.LastSeq, nil
 }
@@ -32,9 +33,9 @@ func (b *Backups) lastOf(ctx context.Context, stream string) (uint64, error) {
 // sequences, from one up to another, or until the leader has no more. Where more
 // comes all the time it goes after that for so many times: what is missed then is
 // what has changed in between each time.
-func (b *Backups) readToEnd(ctx context.Context, stream, subject string, from, until uint64, visit func(stored) error) error {
+func (b *Backups) readToEnd(ctx context.Context, stream, subject string, from, until uint64, visit func(journal.Stored) error) error {
 	next := max(from, 1)
-	pause := newBackOff(50*time.Millisecond, time.Second)
+	pause := journal.NewBackOff(50*time.Millisecond, time.Second)
 	for rounds, failures := 0, 0; next <= until; {
 		before := next
 		failed, err := b.readSome(ctx, stream, subject, &next, until, visit)
@@ -45,7 +46,7 @@ func (b *Backups) readToEnd(ctx context.Context, stream, subject string, from, u
 			failures = 0
 			pause.Reset()
 		}
-		_, found, unasked := b.w.nextOnLeader(ctx, stream, subject, next)
+		_, found, unasked := b.w.NextOnLeader(ctx, stream, subject, next)
 		if unasked == nil && !found {
 			return nil
 		}
@@ -57,8 +58,8 @@ func (b *Backups) readToEnd(ctx context.Context, stream, subject string, from, u
 		}
 		if failed != nil {
 			const most = 10
-			if failures++; failures > most || !sleep(ctx, pause.NextBackOff()) {
-				return unavailable("couldn't read "+stream, failed)
+			if failures++; failures > most || !journal.Sleep(ctx, pause.NextBackOff()) {
+				return journal.Unavailable("couldn't read "+stream, failed)
 			}
 		}
 	}
@@ -67,7 +68,7 @@ func (b *Backups) readToEnd(ctx context.Context, stream, subject string, from, u
 
 // readSome reads until it is told that there is no more, and moves next on. A
 // failure is one of reading, err that of visit.
-func (b *Backups) readSome(ctx context.Context, stream, subject string, next *uint64, until uint64, visit func(stored) error) (failed, err error) {
+func (b *Backups) readSome(ctx context.Context, stream, subject string, next *uint64, until uint64, visit func(journal.Stored) error) (failed, err error) {
 	c, err := b.js.OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{
 		FilterSubjects:   []string{subject},
 		DeliverPolicy:    jetstream.DeliverByStartSequencePolicy,
@@ -81,7 +82,7 @@ func (b *Backups) readSome(ctx context.Context, stream, subject string, next *ui
 	if c.CachedInfo().NumPending == 0 {
 		return nil, nil
 	}
-	messages, err := c.Messages(jetstream.PullHeartbeat(tailHeartbeat), jetstream.PullMaxMessagesWithBytesLimit(readAtOnce, readBytes))
+	messages, err := c.Messages(jetstream.PullHeartbeat(journal.TailHeartbeat), jetstream.PullMaxMessagesWithBytesLimit(journal.ReadAtOnce, readBytes))
 	if err != nil {
 		return err, nil
 	}
@@ -103,7 +104,7 @@ func (b *Backups) readSome(ctx context.Context, stream, subject string, next *ui
 			*next = at.Sequence.Stream
 			return nil, nil
 		}
-		if err := visit(stored{Subject: m.Subject(), Seq: at.Sequence.Stream, Header: m.Headers(), Data: m.Data(), Time: at.Timestamp}); err != nil {
+		if err := visit(journal.Stored{Subject: m.Subject(), Seq: at.Sequence.Stream, Header: m.Headers(), Data: m.Data(), Time: at.Timestamp}); err != nil {
 			return nil, err
 		}
 		*next = at.Sequence.Stream + 1

@@ -10,6 +10,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/internal/loglimit"
+	"belfry/streams/journal"
 	"belfry/streams/wire"
 )
 
@@ -99,7 +100,7 @@ func (t *timer) settle(ctx context.Context, c doubtful, ten tenure, fire uint64)
 		t.fireSeqs.note(c.seq, fire)
 		return
 	}
-	if !published && c.due <= t.now().Add(answerWait).UnixMilli() {
+	if !published && c.due <= t.now().Add(journal.AnswerWait).UnixMilli() {
 		return
 	}
 	giveBack, ok := t.inFlight.wait(ctx, c.route, c.bytes)
@@ -107,7 +108,7 @@ func (t *timer) settle(ctx context.Context, c doubtful, ten tenure, fire uint64)
 		return
 	}
 	defer giveBack()
-	pause := newBackOff(50*time.Millisecond, 2*time.Second)
+	pause := journal.NewBackOff(50*time.Millisecond, 2*time.Second)
 	for {
 		l := t.load(ctx, c.seq)
 		switch {
@@ -120,7 +121,7 @@ func (t *timer) settle(ctx context.Context, c doubtful, ten tenure, fire uint64)
 			t.publish(ctx, l.rec, ten)
 			return
 		}
-		if !sleep(ctx, pause.NextBackOff()) {
+		if !journal.Sleep(ctx, pause.NextBackOff()) {
 			return
 		}
 	}
@@ -129,7 +130,7 @@ func (t *timer) settle(ctx context.Context, c doubtful, ten tenure, fire uint64)
 // native reports whether a published fire of the route is for subscribers. Of a
 // route that is gone its inbox still tells.
 func (t *timer) native(ctx context.Context, k job.RouteKey) bool {
-	pause := newBackOff(50*time.Millisecond, 2*time.Second)
+	pause := journal.NewBackOff(50*time.Millisecond, 2*time.Second)
 	for {
 		r, err := t.routes.Get(ctx, k)
 		switch {
@@ -141,7 +142,7 @@ func (t *timer) native(ctx context.Context, k job.RouteKey) bool {
 				return box.Type == job.NATS
 			}
 		}
-		if !sleep(ctx, pause.NextBackOff()) {
+		if !journal.Sleep(ctx, pause.NextBackOff()) {
 			return false
 		}
 	}
@@ -150,7 +151,7 @@ func (t *timer) native(ctx context.Context, k job.RouteKey) bool {
 // scanFires notes which of the claims in published have a fire from one sequence up
 // to another. It goes on until it has read them all, or ctx ends.
 func (t *timer) scanFires(ctx context.Context, from, to uint64, published map[uint64]uint64) bool {
-	pause := newBackOff(50*time.Millisecond, 2*time.Second)
+	pause := journal.NewBackOff(50*time.Millisecond, 2*time.Second)
 	for {
 		err := t.scanFiresOnce(ctx, from, to, published)
 		if err == nil {
@@ -160,12 +161,12 @@ func (t *timer) scanFires(ctx context.Context, from, to uint64, published map[ui
 			return false
 		}
 		loglimit.Warn(t.log, "couldn't read the last fires yet", "error", err)
-		sleep(ctx, pause.NextBackOff())
+		journal.Sleep(ctx, pause.NextBackOff())
 	}
 }
 
 func (t *timer) scanFiresOnce(ctx context.Context, from, to uint64, published map[uint64]uint64) error {
-	return t.inOrder().read(ctx, t.cfg.Names.FiresStream(), from, func(m jetstream.Msg, at *jetstream.MsgMetadata) bool {
+	return t.inOrder().Read(ctx, t.cfg.Names.FiresStream(), from, func(m jetstream.Msg, at *jetstream.MsgMetadata) bool {
 		// Revisions of different partitions are different things, and so are
 		// those of the server that a restored fire is from.
 		f, err := wire.DecodeFire(m.Headers(), nil, at.Sequence.Stream, at.Timestamp)

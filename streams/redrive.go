@@ -15,6 +15,7 @@ import (
 	"belfry/internal/job"
 	"belfry/internal/panics"
 	"belfry/internal/room"
+	"belfry/streams/journal"
 )
 
 const (
@@ -64,7 +65,7 @@ func (s *Letters) one(ctx context.Context, db string, number uint64, do deed) (j
 	}
 	stream, err := s.js.Stream(ctx, s.cfg.Names.DeadStream())
 	if err != nil {
-		return run, unavailable("couldn't look at the dead letters", err)
+		return run, journal.Unavailable("couldn't look at the dead letters", err)
 	}
 	why, err := do(ctx, stream, l)
 	if err != nil {
@@ -81,7 +82,7 @@ func (s *Letters) each(ctx context.Context, q job.LetterQuery, message string, d
 		return run, err
 	}
 	if err := room.Of(ctx).Add(ctx, int64(q.Limit)*letterBytes); err != nil {
-		return run, full(err)
+		return run, journal.NoRoom(err)
 	}
 	page, err := s.list(ctx, stream, q)
 	if err != nil {
@@ -186,7 +187,7 @@ func (s *Letters) remove(ctx context.Context, stream jetstream.Stream, number ui
 	if err == nil {
 		return nil
 	}
-	if _, found, lost := s.w.seqOnLeader(ctx, s.cfg.Names.DeadStream(), number); lost == nil && !found {
+	if _, found, lost := s.w.SeqOnLeader(ctx, s.cfg.Names.DeadStream(), number); lost == nil && !found {
 		return nil
 	}
 	return fmt.Errorf("%w: couldn't remove a dead letter: %v", job.ErrUnknownOutcome, err)

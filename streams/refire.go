@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"belfry/streams/journal"
 	"context"
 	"sync"
 )
@@ -93,14 +94,14 @@ func (t *timer) lookForFires(ctx context.Context, g firesGone) {
 // stands reports whether a message is in FIRES. That it is not only the leader can
 // say, and only while it has a later one or our fence before it.
 func (t *timer) stands(ctx context.Context, seq uint64) (bool, error) {
-	if _, found, err := t.w.seqOnReplica(ctx, t.cfg.Names.FiresStream(), seq); err == nil && found {
+	if _, found, err := t.w.SeqOnReplica(ctx, t.cfg.Names.FiresStream(), seq); err == nil && found {
 		return true, nil
 	}
-	_, found, err := t.w.seqOnLeader(ctx, t.cfg.Names.FiresStream(), seq)
+	_, found, err := t.w.SeqOnLeader(ctx, t.cfg.Names.FiresStream(), seq)
 	if err != nil || found {
 		return found, err
 	}
-	return false, quorate(ctx, t.js, t.cfg.Names.FiresStream())
+	return false, journal.ConfirmLeader(ctx, t.js, t.cfg.Names.FiresStream())
 }
 
 // tookMissing takes in what was found, in the loop.

@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"belfry/streams/journal"
 	"belfry/streams/wire"
 	"context"
 	"errors"
@@ -51,7 +52,7 @@ func (s *Store) watchFires(ctx context.Context) {
 	var looked time.Time // when look was last set
 	pending := false     // messages are gone since
 	owned := false       // we owned the first partition then: another node may have made room
-	for pause := time.Duration(0); sleep(ctx, pause); pause = min(firesEvery, s.cfg.AuditEvery) {
+	for pause := time.Duration(0); journal.Sleep(ctx, pause); pause = min(firesEvery, s.cfg.AuditEvery) {
 		if !s.nc.IsConnected() {
 			continue
 		}
@@ -101,14 +102,14 @@ func (s *Store) watchFires(ctx context.Context) {
 }
 
 func (s *Store) firesState(ctx context.Context, before firesState) (firesState, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerWait)
+	ctx, cancel := context.WithTimeout(ctx, journal.AnswerWait)
 	defer cancel()
 	stream, err := s.js.Stream(ctx, s.cfg.Names.FiresStream())
 	if err != nil {
 		return firesState{}, err
 	}
 	info := stream.CachedInfo()
-	if !mostInTouch(info.Cluster) {
+	if !journal.HasQuorum(info.Cluster) {
 		return firesState{}, errors.New("its leader is not in touch with the others")
 	}
 	now := stateOf(info)
@@ -159,8 +160,8 @@ func stateOf(info *jetstream.StreamInfo) firesState {
 }
 
 // standsInFires returns the last message on a subject, which the state counts.
-func (s *Store) standsInFires(ctx context.Context, state firesState, subject string) (stored, error) {
-	m, _, err := s.own.w.lastOnLeader(ctx, s.cfg.Names.FiresStream(), subject)
+func (s *Store) standsInFires(ctx context.Context, state firesState, subject string) (journal.Stored, error) {
+	m, _, err := s.own.w.LastOnLeader(ctx, s.cfg.Names.FiresStream(), subject)
 	if err == nil && m.Seq > state.last {
 		err = errFiresChange
 	}

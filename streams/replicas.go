@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/fault"
+	"belfry/streams/journal"
 )
 
 // clusterCopies is how many copies a cluster is asked for.
@@ -58,7 +59,7 @@ func (s *Store) create(make func(replicas int) error) error {
 			return err
 		case api.ErrorCode == errCodeAlone && !s.copies.explicit:
 			s.copies.want, s.copies.most = 1, 1
-		case api.ErrorCode == errCodeNoPeers && time.Now().After(s.copies.deadline):
+		case api.ErrorCode == journal.ErrCodeNoPeers && time.Now().After(s.copies.deadline):
 			if s.copies.want == 0 {
 				s.copies.want = s.copies.most
 			}

@@ -15,6 +15,7 @@ import (
 	"belfry/internal/contract"
 	"belfry/internal/job"
 	"belfry/internal/room"
+	"belfry/streams/journal"
 	"belfry/streams/wire"
 )
 
@@ -43,7 +44,7 @@ func (b *Backups) Restore(ctx context.Context, backup string, next func() (job.E
 		return fmt.Errorf("%w: a restore is under way", job.ErrNotEmpty)
 	}
 	if err := room.Of(ctx).Add(ctx, 2*restoreBytes); err != nil { // the jobs, and their messages
-		return full(err)
+		return journal.NoRoom(err)
 	}
 	run, again, err := b.beginRestore(ctx, backup)
 	if err != nil {
@@ -179,9 +180,9 @@ func (r *restoration) token(id string, m *nats.Msg) error {
 	m.Subject = r.s.cfg.Names.TokenSubject(id)
 	m.Header[wire.HeaderExpectSubjectSeq] = []string{"0"}
 	return until(r.ctx, func(ctx context.Context) (bool, error) {
-		_, err := r.w.send(ctx, m)
-		if errors.Is(err, errConflict) {
-			_, found, err := r.w.lastOnLeader(ctx, r.s.cfg.Names.TokensStream(), m.Subject)
+		_, err := r.w.Send(ctx, m)
+		if errors.Is(err, journal.ErrConflict) {
+			_, found, err := r.w.LastOnLeader(ctx, r.s.cfg.Names.TokensStream(), m.Subject)
 			return found, err
 		}
 		return err == nil, err
@@ -226,7 +227,7 @@ func (r *restoration) writeTries() error {
 func until(ctx context.Context, do func(context.Context) (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, restorePatience)
 	defer cancel()
-	pause := newBackOff(10*time.Millisecond, time.Second)
+	pause := journal.NewBackOff(10*time.Millisecond, time.Second)
 	for {
 		done, err := do(ctx)
 		switch {
@@ -235,9 +236,9 @@ func until(ctx context.Context, do func(context.Context) (bool, error)) error {
 		case errors.Is(err, job.ErrLimit):
 			return err
 		case err != nil && !errors.Is(err, job.ErrUnavailable) && !errors.Is(err, job.ErrUnknownOutcome) &&
-			!errors.Is(err, errConflict) && !errors.Is(err, errNoAnswer):
+			!errors.Is(err, journal.ErrConflict) && !errors.Is(err, journal.ErrNoAnswer):
 			return err
-		case !sleep(ctx, pause.NextBackOff()):
+		case !journal.Sleep(ctx, pause.NextBackOff()):
 			return fmt.Errorf("%w: the store did not answer in time; the restore can be repeated: %v", job.ErrUnknownOutcome, err)
 		}
 	}

@@ -53,7 +53,7 @@ func (r *restoration) job(ctx context.Context, rec job.Record) error {
 	look := r.again     // most of it is there
 	return until(ctx, func(ctx context.Context) (bool, error) {
 		if look {
-			m, found, err := r.w.lastOnLeader(ctx, r.s.cfg.Names.JobsStream(p), r.s.cfg.Names.JobSubject(p, rec.Key))
+			m, found, err := r.w.LastOnLeader(ctx, r.s.cfg.Names.JobsStream(p), r.s.cfg.Names.JobSubject(p, rec.Key))
 			if err != nil {
 				return false, err
 			}
@@ -70,9 +70,9 @@ func (r *restoration) job(ctx context.Context, rec job.Record) error {
 		if over.Revision > 0 {
 			rec.Replaces = over.Position()
 		}
-		m := r.s.jobs.newPut(rec, over.Revision).msg
+		m := r.s.jobs.newPut(rec, over.Revision).Msg
 		m.Header[wire.HeaderRestore] = []string{wire.RestoreTag(r.run, order)}
-		_, err := r.w.send(ctx, m)
+		_, err := r.w.Send(ctx, m)
 		return err == nil, err
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"belfry/internal/job"
+	"belfry/streams/journal"
 	"belfry/streams/wire"
 )
 
@@ -26,12 +27,12 @@ type restoreMark struct {
 
 // readRestoreMark returns the mark as the leader has it, and its revision, 0 if
 // there never was one.
-func readRestoreMark(ctx context.Context, w *writer) (mark restoreMark, revision uint64, err error) {
-	m, found, err := w.lastOnLeader(ctx, w.names.BelfryStream(), w.names.BelfrySubject(wire.RestoreKey))
+func readRestoreMark(ctx context.Context, w *journal.Writer) (mark restoreMark, revision uint64, err error) {
+	m, found, err := w.LastOnLeader(ctx, w.Names.BelfryStream(), w.Names.BelfrySubject(wire.RestoreKey))
 	if err != nil || !found || wire.IsMarker(m.Header) {
 		return mark, m.Seq, err
 	}
-	mark, err = parseRestoreMark(w.names, m.Data)
+	mark, err = parseRestoreMark(w.Names, m.Data)
 	return mark, m.Seq, err
 }
 
@@ -50,14 +51,14 @@ func parseRestoreMark(n wire.Names, data []byte) (restoreMark, error) {
 	return mark, nil
 }
 
-func writeRestoreMark(ctx context.Context, w *writer, mark restoreMark, expect uint64) error {
+func writeRestoreMark(ctx context.Context, w *journal.Writer, mark restoreMark, expect uint64) error {
 	data, err := json.Marshal(mark)
 	if err != nil {
 		return err
 	}
-	m := &nats.Msg{Subject: w.names.BelfrySubject(wire.RestoreKey), Header: nats.Header{wire.HeaderExpectSubjectSeq: {wire.FormatUint(expect)}}, Data: data}
-	_, err = w.send(ctx, m)
-	if errors.Is(err, errConflict) || errors.Is(err, errNoAnswer) {
+	m := &nats.Msg{Subject: w.Names.BelfrySubject(wire.RestoreKey), Header: nats.Header{wire.HeaderExpectSubjectSeq: {wire.FormatUint(expect)}}, Data: data}
+	_, err = w.Send(ctx, m)
+	if errors.Is(err, journal.ErrConflict) || errors.Is(err, journal.ErrNoAnswer) {
 		return fmt.Errorf("%w: %v", job.ErrUnknownOutcome, err)
 	}
 	if err == nil {
@@ -67,14 +68,14 @@ func writeRestoreMark(ctx context.Context, w *writer, mark restoreMark, expect u
 }
 
 // copyRestoreMark keeps the mark once more. Should that fail, the audit does it.
-func copyRestoreMark(ctx context.Context, w *writer, mark []byte) {
-	_, _ = w.send(ctx, &nats.Msg{Subject: w.names.BelfrySubject(wire.RestoreCopy), Header: nats.Header{}, Data: mark})
+func copyRestoreMark(ctx context.Context, w *journal.Writer, mark []byte) {
+	_, _ = w.Send(ctx, &nats.Msg{Subject: w.Names.BelfrySubject(wire.RestoreCopy), Header: nats.Header{}, Data: mark})
 }
 
 // restored reports whether a restore is through. That there is no mark is not
 // believed: it was written before all else.
-func restored(ctx context.Context, w *writer, run string) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerWait)
+func restored(ctx context.Context, w *journal.Writer, run string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, journal.AnswerWait)
 	defer cancel()
 	mark, _, err := readRestoreMark(ctx, w)
 	if err != nil || mark.Run == "" {
@@ -86,7 +87,7 @@ func restored(ctx context.Context, w *writer, run string) (bool, error) {
 // beginRestore makes sure that this backup may be restored here: that there is
 // nothing yet, or only what an earlier restore of it has left, as again says.
 func (b *Backups) beginRestore(ctx context.Context, backup string) (run string, again bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, answerWait)
+	ctx, cancel := context.WithTimeout(ctx, journal.AnswerWait)
 	defer cancel()
 	mark, revision, err := readRestoreMark(ctx, b.w)
 	switch {
@@ -149,7 +150,7 @@ func (b *Backups) checkEmpty(ctx context.Context) error {
 	}
 	for _, p := range places {
 		for next := uint64(1); ; {
-			m, found, err := b.w.nextOnLeader(ctx, p.stream, p.subject, next)
+			m, found, err := b.w.NextOnLeader(ctx, p.stream, p.subject, next)
 			if err != nil {
 				return err
 			}

@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"belfry/internal/job"
+	"belfry/streams/journal"
 	"belfry/streams/wire"
 )
 
@@ -69,7 +70,7 @@ func (s *series) put(f job.Fire, m *nats.Msg) error {
 func (s *series) send(ctx context.Context, m *nats.Msg) (uint64, error) {
 	top, known := s.tops[m.Subject]
 	if !known {
-		last, _, err := s.w.lastOnLeader(ctx, s.stream, m.Subject)
+		last, _, err := s.w.LastOnLeader(ctx, s.stream, m.Subject)
 		if err != nil {
 			return 0, err
 		}
@@ -77,11 +78,11 @@ func (s *series) send(ctx context.Context, m *nats.Msg) (uint64, error) {
 	}
 	m.Header[wire.HeaderExpectSubjectSeq] = []string{wire.FormatUint(top)}
 	s.tops[m.Subject] = top // also for a repeat, which loses against a late first copy
-	seq, err := s.w.send(ctx, m)
+	seq, err := s.w.Send(ctx, m)
 	switch {
 	case err == nil:
 		s.tops[m.Subject] = seq
-	case errors.Is(err, errConflict):
+	case errors.Is(err, journal.ErrConflict):
 		delete(s.tops, m.Subject)
 	}
 	return seq, err
@@ -89,7 +90,7 @@ func (s *series) send(ctx context.Context, m *nats.Msg) (uint64, error) {
 
 // look finds the highest number that is stored.
 func (s *series) look(ctx context.Context) error {
-	return s.readToEnd(ctx, s.stream, s.subject, s.last+1, math.MaxUint64, func(m stored) error {
+	return s.readToEnd(ctx, s.stream, s.subject, s.last+1, math.MaxUint64, func(m journal.Stored) error {
 		if run, number := wire.ParseRestoreTag(m.Header); run == s.run {
 			s.there = max(s.there, number)
 		}

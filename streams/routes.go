@@ -12,6 +12,7 @@ import (
 
 	"belfry/internal/contract"
 	"belfry/internal/job"
+	"belfry/streams/journal"
 	"belfry/streams/wire"
 )
 
@@ -19,7 +20,7 @@ import (
 // change is one compare-and-set, and an inbox is made before its route. Errors
 // are those of the job package. It is safe for concurrent use.
 type Routes struct {
-	w       *writer
+	w       *journal.Writer
 	js      jetstream.JetStream
 	inboxes *Inboxes
 	cfg     Config
@@ -37,7 +38,7 @@ type Routes struct {
 // that were away.
 const deletedFor = 24 * time.Hour
 
-func newRoutes(w *writer, js jetstream.JetStream, in *Inboxes, cfg Config) *Routes {
+func newRoutes(w *journal.Writer, js jetstream.JetStream, in *Inboxes, cfg Config) *Routes {
 	r := &Routes{w: w, js: js, inboxes: in, cfg: cfg, changing: make(chan struct{}, 1)}
 	r.cache = newRouteCache(r)
 	return r
@@ -63,7 +64,7 @@ func (s *Routes) Get(ctx context.Context, k job.RouteKey) (job.Route, error) {
 		if again || !errors.Is(err, job.ErrRouteNotFound) {
 			return r, err
 		}
-		if err := quorate(ctx, s.js, s.cfg.Names.RoutesStream()); err != nil {
+		if err := journal.ConfirmLeader(ctx, s.js, s.cfg.Names.RoutesStream()); err != nil {
 			return job.Route{}, err
 		}
 	}
@@ -73,7 +74,7 @@ func (s *Routes) Get(ctx context.Context, k job.RouteKey) (job.Route, error) {
 // or something that is none ([job.ErrNotARoute]), its revision is what to write
 // over.
 func (s *Routes) read(ctx context.Context, k job.RouteKey) (job.Route, error) {
-	m, found, err := s.w.lastOnLeader(ctx, s.cfg.Names.RoutesStream(), s.cfg.Names.RouteSubject(k))
+	m, found, err := s.w.LastOnLeader(ctx, s.cfg.Names.RoutesStream(), s.cfg.Names.RouteSubject(k))
 	if err != nil {
 		return job.Route{}, err
 	}
@@ -92,7 +93,7 @@ func (s *Routes) read(ctx context.Context, k job.RouteKey) (job.Route, error) {
 // other processes.
 func (s *Routes) List(ctx context.Context, q job.RouteQuery) (job.RoutePage, error) {
 	if err := s.cache.wait(ctx); err != nil {
-		return job.RoutePage{}, unavailable("couldn't look at the routes", err)
+		return job.RoutePage{}, journal.Unavailable("couldn't look at the routes", err)
 	}
 	limit := cmp.Or(q.Limit, job.DefaultJobs)
 	all := s.cache.list(q.DB, q.After, limit)
@@ -239,7 +240,7 @@ func (s *Routes) change(ctx context.Context, k job.RouteKey, next func(old job.R
 }
 
 func (s *Routes) tryChange(ctx context.Context, k job.RouteKey, next func(old job.Route, found error) (*nats.Msg, error), sent *bool) error {
-	pause := newBackOff(10*time.Millisecond, time.Second)
+	pause := journal.NewBackOff(10*time.Millisecond, time.Second)
 	sure := false // whether there is no such route; a create over one is refused
 	for {
 		old, found := s.read(ctx, k)
@@ -249,7 +250,7 @@ func (s *Routes) tryChange(ctx context.Context, k job.RouteKey, next func(old jo
 		}
 		m, err := next(old, found)
 		if errors.Is(err, job.ErrRouteNotFound) && !sure {
-			if err := quorate(ctx, s.js, s.cfg.Names.RoutesStream()); err != nil {
+			if err := journal.ConfirmLeader(ctx, s.js, s.cfg.Names.RoutesStream()); err != nil {
 				return err
 			}
 			sure = true
@@ -262,7 +263,7 @@ func (s *Routes) tryChange(ctx context.Context, k job.RouteKey, next func(old jo
 			return err
 		}
 		m.Header[wire.HeaderExpectSubjectSeq] = []string{wire.FormatUint(old.Revision)}
-		seq, err := s.w.send(ctx, m)
+		seq, err := s.w.Send(ctx, m)
 		switch {
 		case err == nil && wire.IsMarker(m.Header):
 			s.cache.drop(k, seq)
@@ -271,11 +272,11 @@ func (s *Routes) tryChange(ctx context.Context, k job.RouteKey, next func(old jo
 			r, err := s.decode(k, seq, m.Data)
 			s.cache.set(r)
 			return err
-		case errors.Is(err, errNoAnswer), errors.Is(err, errConflict):
+		case errors.Is(err, journal.ErrNoAnswer), errors.Is(err, journal.ErrConflict):
 			// Also refused it may be written: a leader that was cut off refuses
 			// what the new one takes.
 			*sent = true
-			if !sleep(ctx, pause.NextBackOff()) {
+			if !journal.Sleep(ctx, pause.NextBackOff()) {
 				return fmt.Errorf("%w: the store did not answer in time", job.ErrUnknownOutcome)
 			}
 		default:
@@ -300,7 +301,7 @@ func (s *Routes) exclusively(ctx context.Context, do func() error) error {
 // [job.ErrRouteNotFound] for a deleted route, and [job.ErrNotARoute] for what is
 // none. When the watch breaks it begins again from the start.
 func (s *Routes) watch(ctx context.Context, visit func(r *job.Route, found error)) {
-	watchKeys(ctx, s.js, s.cfg.Log, s.cfg.Metrics.Panicked, s.cfg.Names.RoutesBucket(), ">", func(e jetstream.KeyValueEntry) { s.see(e, visit) })
+	journal.WatchKeys(ctx, s.js, s.cfg.Log, s.cfg.Metrics.Panicked, s.cfg.Names.RoutesBucket(), ">", func(e jetstream.KeyValueEntry) { s.see(e, visit) })
 }
 
 // see hands one entry of the watch to visit, if its key is a route's.

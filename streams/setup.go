@@ -12,6 +12,7 @@ import (
 
 	"belfry/internal/fault"
 	"belfry/internal/job"
+	"belfry/streams/journal"
 	"belfry/streams/wire"
 )
 
@@ -22,7 +23,7 @@ const (
 	setupTry      = 3 * time.Second
 )
 
-// JetStream errors that pass by themselves have codeUnavailable, or are errCodeNoPeers.
+// JetStream errors that pass by themselves have codeUnavailable, or are journal.ErrCodeNoPeers.
 const codeUnavailable = 503
 
 // setup refuses streams of others that are in the way, compares what is there with
@@ -70,11 +71,11 @@ func (s *Store) setup(ctx context.Context) error {
 
 // untilReady repeats a step of the setup while JetStream is not ready.
 func (s *Store) untilReady(ctx context.Context, step func() error) error {
-	pause := newBackOff(100*time.Millisecond, 2*time.Second)
+	pause := journal.NewBackOff(100*time.Millisecond, 2*time.Second)
 	for {
 		failed := step()
 		err := whyNotReady(failed)
-		if err == nil || !waiting(failed) || !sleep(ctx, pause.NextBackOff()) {
+		if err == nil || !waiting(failed) || !journal.Sleep(ctx, pause.NextBackOff()) {
 			return err
 		}
 		s.cfg.Log.Warn("JetStream isn't ready yet", "error", err)
@@ -92,7 +93,7 @@ func waiting(err error) bool {
 		// Those of a server that has not heard yet of what was just made.
 		errors.Is(err, jetstream.ErrKeyNotFound) || errors.Is(err, jetstream.ErrBucketNotFound) ||
 		errors.Is(err, jetstream.ErrStreamNotFound) ||
-		errors.As(err, &api) && (api.Code == codeUnavailable || api.ErrorCode == errCodeNoPeers)
+		errors.As(err, &api) && (api.Code == codeUnavailable || api.ErrorCode == journal.ErrCodeNoPeers)
 }
 
 func (s *Store) setupOnce(ctx context.Context, recreated []string) error {
@@ -158,7 +159,7 @@ func (s *Store) ensureAsset(ctx context.Context, want jetstream.StreamConfig) er
 func (s *Store) makeStream(ctx context.Context, cfg jetstream.StreamConfig) error {
 	cfg = s.bounded(cfg)
 	_, err := s.js.CreateStream(ctx, cfg)
-	if cfg.MaxConsumers > 0 && errors.Is(limited("", err), job.ErrLimit) {
+	if cfg.MaxConsumers > 0 && errors.Is(journal.Limited("", err), job.ErrLimit) {
 		cfg.MaxConsumers = 0
 		_, err = s.js.CreateStream(ctx, cfg)
 	}

@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"belfry/streams/journal"
 	"belfry/streams/wire"
 	"context"
 	"errors"
@@ -33,9 +34,9 @@ func (l *leases) write(ctx context.Context, key string, expect *uint64) bool {
 	if expect != nil {
 		m.Header[wire.HeaderExpectSubjectSeq] = []string{wire.FormatUint(*expect)}
 	}
-	seq, err := l.s.own.w.send(ctx, m)
+	seq, err := l.s.own.w.Send(ctx, m)
 	l.tried(key, err)
-	if errors.Is(err, errConflict) && expect != nil {
+	if errors.Is(err, journal.ErrConflict) && expect != nil {
 		l.lookAgain(ctx, key, *expect)
 	}
 	if err != nil {
@@ -48,7 +49,7 @@ func (l *leases) write(ctx context.Context, key string, expect *uint64) bool {
 // lookAgain finds out why a key is not as it was when it was last seen. Its mark
 // expires too, and of that no watch tells one that was cut off meanwhile.
 func (l *leases) lookAgain(ctx context.Context, key string, revision uint64) {
-	m, found, err := l.s.own.w.lastOnLeader(ctx, l.s.cfg.Names.BelfryStream(), l.s.cfg.Names.BelfrySubject(key))
+	m, found, err := l.s.own.w.LastOnLeader(ctx, l.s.cfg.Names.BelfryStream(), l.s.cfg.Names.BelfrySubject(key))
 	switch {
 	case err != nil:
 	case !found:
@@ -66,11 +67,11 @@ func (l *leases) lookAgain(ctx context.Context, key string, revision uint64) {
 
 // erase deletes a key that has our name. At worst it expires.
 func (l *leases) erase(ctx context.Context, key string) {
-	if err := l.eraseAt(ctx, key, *l.revision(key)); !errors.Is(err, errConflict) {
+	if err := l.eraseAt(ctx, key, *l.revision(key)); !errors.Is(err, journal.ErrConflict) {
 		return
 	}
 	// Perhaps by a last beat of ours, whose answer nobody waited for.
-	m, found, err := l.s.own.w.lastOnLeader(ctx, l.s.cfg.Names.BelfryStream(), l.s.cfg.Names.BelfrySubject(key))
+	m, found, err := l.s.own.w.LastOnLeader(ctx, l.s.cfg.Names.BelfryStream(), l.s.cfg.Names.BelfrySubject(key))
 	if err == nil && found && string(m.Data) == l.node {
 		_ = l.eraseAt(ctx, key, m.Seq)
 	}
@@ -79,7 +80,7 @@ func (l *leases) erase(ctx context.Context, key string) {
 func (l *leases) eraseAt(ctx context.Context, key string, revision uint64) error {
 	m := wire.PurgeMarker(l.s.cfg.Names.BelfrySubject(key), presenceTTL)
 	m.Header[wire.HeaderExpectSubjectSeq] = []string{wire.FormatUint(revision)}
-	_, err := l.s.own.w.send(ctx, m)
+	_, err := l.s.own.w.Send(ctx, m)
 	return err
 }
 
@@ -93,7 +94,7 @@ func (l *leases) saw(key string, s sighting) {
 
 // watch notes what is written to the bucket belfry, until ctx ends.
 func (l *leases) watch(ctx context.Context) {
-	watchKeys(ctx, l.s.js, l.s.cfg.Log, l.s.cfg.Metrics.Panicked, l.s.cfg.Names.BelfryBucket(), ">", func(e jetstream.KeyValueEntry) {
+	journal.WatchKeys(ctx, l.s.js, l.s.cfg.Log, l.s.cfg.Metrics.Panicked, l.s.cfg.Names.BelfryBucket(), ">", func(e jetstream.KeyValueEntry) {
 		if e != nil && l.watchClock(e) {
 			return
 		}

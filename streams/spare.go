@@ -9,6 +9,7 @@ import (
 	limits "golang.org/x/time/rate"
 
 	"belfry/internal/job"
+	"belfry/streams/journal"
 	"belfry/streams/wire"
 )
 
@@ -44,7 +45,7 @@ func (s *spare) look(t *timer, info *jetstream.StreamInfo, added int64) {
 		s.told.Interval = 10 * time.Minute
 		s.told.Do(func() {
 			t.log.Error("a jobs bucket is nearly full; new jobs are refused, and those in it fire", "bucket", t.cfg.Names.JobsBucket(t.partition),
-				"bytes", info.State.Bytes, "max_bytes", info.Config.MaxBytes, "do", adviceFor(isRefused, &jetstream.APIError{ErrorCode: errCodeStoreFailed}))
+				"bytes", info.State.Bytes, "max_bytes", info.Config.MaxBytes, "do", journal.AdviceFor(journal.IsRefused, &jetstream.APIError{ErrorCode: journal.ErrCodeStoreFailed}))
 		})
 	}
 }
@@ -62,7 +63,7 @@ func (s *Jobs) admit(j job.Job) error {
 	room := &s.timers[p].spare
 	size := int64(len(j.Meta) + recordSize + recordGrowth)
 	if !room.fits(size) {
-		return unwritable([]string{s.cfg.Names.JobsStream(p)}, "it is nearly full, and the room that is left is for the jobs in it (max_bytes)")
+		return journal.Unwritable([]string{s.cfg.Names.JobsStream(p)}, "it is nearly full, and the room that is left is for the jobs in it (max_bytes)")
 	}
 	room.added.Add(size)
 	return nil

@@ -16,13 +16,13 @@ const fewClaims = 16
 
 // stalled reports whether no claim of the partition can be written.
 func (t *timer) stalled() bool {
-	return t.health.refused(t.cfg.Names.JobsStream(t.partition)) != nil
+	return t.health.Refused(t.cfg.Names.JobsStream(t.partition)) != nil
 }
 
 // room is how many more fires may begin. few says that this is for a second.
 func (t *timer) room() (n int, few bool) {
 	n = maxFiring - int(t.firing.Load())
-	if !t.health.refuses(t.cfg.Names.JobsStream(t.partition)) {
+	if !t.health.Refuses(t.cfg.Names.JobsStream(t.partition)) {
 		return n, false
 	}
 	if since := t.now().Sub(t.triedFew); since >= 0 && since < time.Second {

@@ -14,6 +14,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/internal/room"
+	"belfry/streams/journal"
 )
 
 // Store is Belfry's state on one JetStream. It is safe for concurrent use.
@@ -43,9 +44,9 @@ type Store struct {
 	timers   []*timer // by partition
 	leases   *leases
 	book     *book
-	health   *health
+	health   *journal.Health
 	noted    time.Time // when it was last written down how far the streams are; of Keep alone
-	prober   *prober
+	prober   *journal.Prober
 	fires    *roomMaker
 
 	audit audit
@@ -67,9 +68,9 @@ type Store struct {
 type access struct {
 	nc *nats.Conn
 	js jetstream.JetStream
-	w  *writer
+	w  *journal.Writer
 
-	// publish is [asker.publish], past what else waits to be written.
+	// publish is [journal.Requester.Publish], past what else waits to be written.
 	publish func(m *nats.Msg, done func(seq uint64, err error))
 }
 
@@ -93,7 +94,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	if s.cfg.Disk != nil {
 		said = s.cfg.Disk.Reason
 	}
-	s.health = newHealth(s.writtenStreams(), s.cfg.Log, s.cfg.Metrics, said)
+	s.health = journal.NewHealth(s.writtenStreams(), s.cfg.Log, s.cfg.Metrics, said)
 	own, err := s.access()
 	if err != nil {
 		return nil, err
@@ -115,13 +116,13 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 		s.timers = append(s.timers, newTimer(s, p))
 	}
 	s.cfg.InFlight.OnFreed(s.roomFreed)
-	s.health.better = s.writesWork
+	s.health.OnBetter = s.writesWork
 	s.own.timers, s.workJobs.timers, s.jobs.timers = s.timers, s.timers, s.timers
 	s.letters = &Letters{js: s.requests.js, w: s.requests.w, jobs: s.jobs, cfg: s.cfg, scanTime: scanTime}
 	s.attempts = newAttempts(s.tries, s.requests, s.cfg.SyncAlways && s.replicas == 1, s.cfg)
 	s.attempts.health = s.health
 	s.tokens = newTokens(w, js, s.cfg, s.ensureTokens)
-	s.prober = &prober{h: s.health, w: own.w, send: own.publish, tokens: s.tokens.hadAny}
+	s.prober = &journal.Prober{H: s.health, W: own.w, Send: own.publish, Tokens: s.tokens.hadAny}
 	s.fires = newRoomMaker(s)
 	s.inboxes.timers = s.timers
 	s.backups = newBackups(s)
@@ -153,14 +154,14 @@ func (s *Store) access() (own access, err error) {
 		}
 		// Final states share the syncs of the claims.
 		w := *s.tries.w
-		w.submit = own.w.submit
+		w.Submit = own.w.Submit
 		s.work = access{nc, s.tries.js, &w, s.tries.publish}
 	}
 	if nc := s.cfg.Conns.Requests; nc != nil {
 		if s.requests, err = s.open(nc, s.cfg.Reads, requestBatchBytes); err != nil {
 			return own, err
 		}
-		s.requests.w.turns = newTurns(s.firesSoon)
+		s.requests.w.Turns = journal.NewTurns(s.firesSoon)
 	}
 	return own, nil
 }
@@ -175,17 +176,17 @@ func (s *Store) open(nc *nats.Conn, reads *room.Pool, batchBytes int) (access, e
 	if err != nil {
 		return access{}, fmt.Errorf("couldn't use JetStream: %w", err)
 	}
-	a, err := newAsker(nc, s.cfg.Log, s.cfg.Metrics)
+	a, err := journal.NewRequester(nc, s.cfg.Log, s.cfg.Metrics)
 	if err != nil {
 		return access{}, fmt.Errorf("couldn't subscribe to answers: %w", err)
 	}
-	a.names = s.cfg.Names
-	w := newWriter(nc, a, &committers{
-		js: js, asker: a, sync: s.cfg.SyncAlways, replicated: s.replicas > 1, batchBytes: batchBytes,
-		metrics: s.cfg.Metrics, health: s.health,
+	a.Names = s.cfg.Names
+	w := journal.NewWriter(nc, a, &journal.Lanes{
+		JS: js, Requester: a, Sync: s.cfg.SyncAlways, Replicated: s.replicas > 1, BatchBytes: batchBytes,
+		Metrics: s.cfg.Metrics, Health: s.health,
 	})
-	w.reads, w.largest = reads, int64(s.cfg.MaxMeta)+besideMeta
-	return access{nc, js, w, a.publish}, nil
+	w.Reads, w.Largest = reads, int64(s.cfg.MaxMeta)+journal.BesideMeta
+	return access{nc, js, w, a.Publish}, nil
 }
 
 // jobsOn returns the jobs as they are worked on in this way.
@@ -257,7 +258,7 @@ func (s *Store) Run(ctx context.Context) error {
 	g.Go(func() { s.runAudit(ctx) })
 	g.Go(func() { s.watchFires(ctx) })
 	g.Go(func() { s.fires.run(ctx) })
-	g.Go(func() { s.prober.run(ctx) })
+	g.Go(func() { s.prober.Run(ctx) })
 	g.Wait()
 	return nil
 }
@@ -267,21 +268,21 @@ func (s *Store) Run(ctx context.Context) error {
 // or if other hands are to blame: the audit mends that, or tells it. A stream that was
 // changed is judged anew from when it is as it should be.
 func (s *Store) Stuck(ctx context.Context) (since time.Time, why string) {
-	for _, stuck := range s.health.stuck() {
-		if !s.wasChanged(ctx, stuck.name) {
-			return stuck.since, stuck.why
+	for _, stuck := range s.health.Stuck() {
+		if !s.wasChanged(ctx, stuck.Name) {
+			return stuck.Since, stuck.Why
 		}
-		s.health.changed(stuck.name)
+		s.health.Changed(stuck.Name)
 	}
 	return time.Time{}, ""
 }
 
 // TryNow has the streams tried at once that take no writes: their cause may be gone.
-func (s *Store) TryNow() { s.health.hurry() }
+func (s *Store) TryNow() { s.health.Hurry() }
 
 // Short returns since when a stream refuses writes because the server has no storage
 // left for any, and why. The reason is "" if there is none.
-func (s *Store) Short() (since time.Time, why string) { return s.health.short() }
+func (s *Store) Short() (since time.Time, why string) { return s.health.Short() }
 
 // writtenStreams names the streams that Belfry writes to. The others are the
 // server's own.
@@ -292,12 +293,12 @@ func (s *Store) writtenStreams() []string {
 // Ready reports whether JetStream answers, all streams are as they should be and
 // take writes, and the timer is at work. The error wraps [job.ErrUnavailable].
 func (s *Store) Ready(ctx context.Context) error {
-	if amiss := slices.Concat(s.health.amiss(), s.audit.amiss(), s.withoutSpare()); len(amiss) > 0 {
+	if amiss := slices.Concat(s.health.Amiss(), s.audit.amiss(), s.withoutSpare()); len(amiss) > 0 {
 		return fmt.Errorf("%w: %s", job.ErrUnavailable, strings.Join(amiss, "; "))
 	}
 	for _, nc := range []*nats.Conn{s.nc, s.work.nc, s.requests.nc} {
 		if !nc.IsConnected() {
-			return fmt.Errorf("%w: %w; Belfry goes on by itself when a server answers", job.ErrUnavailable, errNotConnected)
+			return fmt.Errorf("%w: %w; Belfry goes on by itself when a server answers", job.ErrUnavailable, journal.ErrNotConnected)
 		}
 	}
 	for _, stream := range []string{s.cfg.Names.JobsStream(0), s.cfg.Names.FiresStream()} {
@@ -313,9 +314,9 @@ func (s *Store) Ready(ctx context.Context) error {
 	return s.leases.ready()
 }
 
-// firesSoon reports whether a job of this node fires now, or is due within turnGap.
+// firesSoon reports whether a job of this node fires now, or is due within journal.TurnGap.
 func (s *Store) firesSoon() bool {
-	before := s.cfg.Now().Add(turnGap).UnixMilli()
+	before := s.cfg.Now().Add(journal.TurnGap).UnixMilli()
 	return slices.ContainsFunc(s.timers, func(t *timer) bool {
 		next := t.nextDue.Load()
 		return t.firing.Load() > 0 || next > 0 && next <= before

@@ -12,6 +12,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/internal/loglimit"
+	"belfry/streams/journal"
 	"belfry/streams/wire"
 )
 
@@ -39,7 +40,7 @@ const (
 // each message to out, until ctx ends. Whatever goes wrong, it goes on behind
 // the last message it handed over.
 func (t *timer) tail(ctx context.Context, last uint64, out chan<- tailed) {
-	pause := newBackOff(50*time.Millisecond, 2*time.Second)
+	pause := journal.NewBackOff(50*time.Millisecond, 2*time.Second)
 	for ctx.Err() == nil {
 		before := last
 		err := t.tailOnce(ctx, &last, out)
@@ -50,12 +51,12 @@ func (t *timer) tail(ctx context.Context, last uint64, out chan<- tailed) {
 			pause.Reset()
 		}
 		loglimit.Warn(t.log, "the tail of the jobs bucket is made anew", "partition", t.partition, "at", last, "error", err)
-		sleep(ctx, pause.NextBackOff())
+		journal.Sleep(ctx, pause.NextBackOff())
 	}
 }
 
 func (t *timer) tailOnce(ctx context.Context, last *uint64, out chan<- tailed) error {
-	return t.inOrder().read(ctx, t.cfg.Names.JobsStream(t.partition), *last+1, func(m jetstream.Msg, at *jetstream.MsgMetadata) bool {
+	return t.inOrder().Read(ctx, t.cfg.Names.JobsStream(t.partition), *last+1, func(m jetstream.Msg, at *jetstream.MsgMetadata) bool {
 		select {
 		case out <- t.glimpse(m, at.Sequence.Stream):
 			*last = at.Sequence.Stream
@@ -104,6 +105,6 @@ func (t *timer) leaveAlone(k job.Key, err error) {
 }
 
 // inOrder reads streams for the timer.
-func (t *timer) inOrder() ordered {
-	return ordered{js: t.js, w: t.w, log: t.log, panicked: t.cfg.Metrics.Panicked}
+func (t *timer) inOrder() journal.Ordered {
+	return journal.Ordered{JS: t.js, W: t.w, Log: t.log, Panicked: t.cfg.Metrics.Panicked}
 }

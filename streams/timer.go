@@ -15,6 +15,7 @@ import (
 
 	"belfry/internal/loglimit"
 	"belfry/internal/panics"
+	"belfry/streams/journal"
 )
 
 // timer owns a partition and fires its jobs: it follows the jobs bucket, keeps
@@ -26,14 +27,14 @@ type timer struct {
 	log    *slog.Logger
 	now    func() time.Time
 	js     jetstream.JetStream
-	w      *writer
+	w      *journal.Writer
 	jobs   *Jobs
 	routes *RouteCache
 	dead   *deadLetters
 
 	inboxes *Inboxes
 	meter   meter
-	health  *health
+	health  *journal.Health
 
 	breakers *Breakers
 	rates    *rates
@@ -115,7 +116,7 @@ type claimResult struct {
 func (t *timer) complain(why string, args ...any) {
 	if slices.ContainsFunc(args, func(arg any) bool {
 		err, is := arg.(error)
-		return is && isTold(err)
+		return is && journal.IsLogged(err)
 	}) {
 		return
 	}
@@ -145,7 +146,7 @@ func newTimer(s *Store, partition int) *timer {
 		ended:   make(chan struct{}, 1),
 		orders:  make(chan order),
 		states:  make(chan leaderState),
-		pace:    newBackOff(10*time.Millisecond, 2*time.Second),
+		pace:    journal.NewBackOff(10*time.Millisecond, 2*time.Second),
 
 		stopTake: func() {},
 		freed:    make(chan string),

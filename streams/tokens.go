@@ -17,6 +17,7 @@ import (
 	"belfry/internal/job"
 	"belfry/internal/loglimit"
 	"belfry/internal/panics"
+	"belfry/streams/journal"
 	"belfry/streams/wire"
 )
 
@@ -30,7 +31,7 @@ import (
 // away learns of a deletion, and how a bucket without tokens tells that it has
 // had some; see [Tokens.InUse]. Should the bucket be lost, authmark.go remembers.
 type Tokens struct {
-	w   *writer
+	w   *journal.Writer
 	js  jetstream.JetStream
 	cfg Config
 
@@ -50,7 +51,7 @@ type Tokens struct {
 	readAnew  func()          // ends the following of the bucket that is under way
 }
 
-func newTokens(w *writer, js jetstream.JetStream, cfg Config, makeBucket func(context.Context) error) *Tokens {
+func newTokens(w *journal.Writer, js jetstream.JetStream, cfg Config, makeBucket func(context.Context) error) *Tokens {
 	return &Tokens{w: w, js: js, cfg: cfg, makeBucket: makeBucket, known: map[string]job.Token{}, broken: map[string]bool{}, changed: make(chan struct{})}
 }
 
@@ -140,8 +141,8 @@ func (s *Tokens) isBroken(id string) bool {
 }
 
 func (s *Tokens) send(ctx context.Context, m *nats.Msg) (revision uint64, err error) {
-	revision, err = s.w.send(ctx, m)
-	if errors.Is(err, errNoAnswer) || errors.Is(err, errConflict) { // our own first send
+	revision, err = s.w.Send(ctx, m)
+	if errors.Is(err, journal.ErrNoAnswer) || errors.Is(err, journal.ErrConflict) { // our own first send
 		err = fmt.Errorf("%w: %v", job.ErrUnknownOutcome, err)
 	}
 	return revision, err
@@ -175,7 +176,7 @@ func (s *Tokens) Run(ctx context.Context) error {
 	var looking sync.WaitGroup
 	defer looking.Wait()
 	looking.Go(func() { s.look(ctx) })
-	keepAt(ctx, 50*time.Millisecond, 2*time.Second, s.follow, func(err error) {
+	journal.RetryForever(ctx, 50*time.Millisecond, 2*time.Second, s.follow, func(err error) {
 		loglimit.Warn(s.cfg.Log, "the bucket of the tokens is read anew", "error", err)
 	})
 	return ctx.Err()
@@ -227,7 +228,7 @@ func (s *Tokens) followBucket(ctx context.Context) error {
 	if c.CachedInfo().NumPending == 0 {
 		first(0)
 	}
-	for m, err := range messagesOf(ctx, c, jetstream.PullHeartbeat(tailHeartbeat)) {
+	for m, err := range journal.MessagesOf(ctx, c, jetstream.PullHeartbeat(journal.TailHeartbeat)) {
 		if err != nil {
 			return err
 		}

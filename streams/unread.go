@@ -11,6 +11,7 @@ import (
 	"belfry/internal/job"
 	"belfry/internal/loglimit"
 	"belfry/internal/panics"
+	"belfry/streams/journal"
 	"belfry/streams/wire"
 )
 
@@ -47,7 +48,7 @@ func newUnread(s *Store) *unread {
 // owns the first partition. That another one may do so too for a moment is no
 // harm: a fire is handed to one of them.
 func (u *unread) run(ctx context.Context) {
-	for pause := u.every; sleep(ctx, pause); {
+	for pause := u.every; journal.Sleep(ctx, pause); {
 		if !u.s.timers[0].owns() {
 			continue
 		}
@@ -133,7 +134,7 @@ const nudgeWait = 100 * time.Millisecond
 // isOld reports whether the first fire of the inbox behind a sequence is too
 // old to wait.
 func (u *unread) isOld(ctx context.Context, info *jetstream.ConsumerInfo, behind uint64) (bool, error) {
-	m, found, err := u.s.own.w.nextOnLeader(ctx, u.s.cfg.Names.FiresStream(), info.Config.FilterSubject, behind+1)
+	m, found, err := u.s.own.w.NextOnLeader(ctx, u.s.cfg.Names.FiresStream(), info.Config.FilterSubject, behind+1)
 	return found && u.tooOld(m.Time), err
 }
 

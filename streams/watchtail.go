@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"belfry/internal/loglimit"
+	"belfry/streams/journal"
 )
 
 // leaderState is what the leader of the jobs bucket says of it.
@@ -21,23 +22,23 @@ const checkEvery = time.Second
 // askState asks the leader for the state of the jobs bucket, again and again,
 // until ctx ends. What cannot be asked now is asked a moment later.
 func (t *timer) askState(ctx context.Context) {
-	for sleep(ctx, checkEvery) {
-		if !t.w.nc.IsConnected() {
+	for journal.Sleep(ctx, checkEvery) {
+		if !t.w.NC.IsConnected() {
 			continue
 		}
 		added := t.spare.added.Load()
-		ask, cancel := context.WithTimeout(ctx, answerWait)
+		ask, cancel := context.WithTimeout(ctx, journal.AnswerWait)
 		stream, err := t.js.Stream(ask, t.cfg.Names.JobsStream(t.partition))
 		cancel()
 		if err != nil {
 			continue
 		}
-		present, _, err := t.w.lastOnLeader(ctx, t.cfg.Names.JobsStream(t.partition), ">")
+		present, _, err := t.w.LastOnLeader(ctx, t.cfg.Names.JobsStream(t.partition), ">")
 		if err != nil {
 			continue
 		}
 		info := stream.CachedInfo()
-		if !mostInTouch(info.Cluster) {
+		if !journal.HasQuorum(info.Cluster) {
 			continue
 		}
 		t.spare.look(t, info, added)

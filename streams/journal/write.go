@@ -1,4 +1,4 @@
-package streams
+package journal
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 	"belfry/streams/wire"
 )
 
-// put writes r over the record at the revision expect, 0 being none, and
+// Write writes r over the record at the revision expect, 0 being none, and
 // returns its revision. It repeats and reads until it knows the outcome or ctx
 // ends:
 //
@@ -22,37 +22,37 @@ import (
 //     or it is gone, as a final state is in time, perhaps this very one.
 //   - [job.ErrUnavailable]: nothing was written.
 //   - [job.ErrUnknownOutcome]: it may have been written, or may yet be.
-func (w *writer) put(ctx context.Context, partition int, r job.Record, expect uint64, finalTTL time.Duration) (uint64, error) {
-	p := w.newPut(partition, r, expect, finalTTL)
-	seq, err := w.send(ctx, p.msg)
-	return p.conclude(ctx, seq, err)
+func (w *Writer) Write(ctx context.Context, partition int, r job.Record, expect uint64, finalTTL time.Duration) (uint64, error) {
+	p := w.NewWrite(partition, r, expect, finalTTL)
+	seq, err := w.Send(ctx, p.Msg)
+	return p.Conclude(ctx, seq, err)
 }
 
-// put is one write of a record until its outcome is known.
-type put struct {
-	w      *writer
-	r      job.Record
-	expect uint64
+// Write is one write of a record until its outcome is known.
+type Write struct {
+	w      *Writer
+	Record job.Record
+	Expect uint64
 	stream string
-	msg    *nats.Msg
+	Msg    *nats.Msg
 }
 
-func (w *writer) newPut(partition int, r job.Record, expect uint64, finalTTL time.Duration) *put {
+func (w *Writer) NewWrite(partition int, r job.Record, expect uint64, finalTTL time.Duration) *Write {
 	r.Op = rand.Text()
-	m := wire.EncodeRecord(w.names.JobSubject(partition, r.Key), r, finalTTL)
+	m := wire.EncodeRecord(w.Names.JobSubject(partition, r.Key), r, finalTTL)
 	m.Header[wire.HeaderExpectSubjectSeq] = []string{wire.FormatUint(expect)}
-	return &put{w: w, r: r, expect: expect, stream: w.names.JobsStream(partition), msg: m}
+	return &Write{w: w, Record: r, Expect: expect, stream: w.Names.JobsStream(partition), Msg: m}
 }
 
-// conclude goes on from the answer to the first send; see [writer.put].
-func (p *put) conclude(ctx context.Context, seq uint64, err error) (uint64, error) {
+// Conclude goes on from the answer to the first send; see [Writer.Write].
+func (p *Write) Conclude(ctx context.Context, seq uint64, err error) (uint64, error) {
 	asked := false // a send without an answer lies behind us
-	pause := newBackOff(10*time.Millisecond, time.Second)
+	pause := NewBackOff(10*time.Millisecond, time.Second)
 	for {
 		switch {
 		case err == nil:
 			return seq, nil
-		case errors.Is(err, errConflict) && !asked:
+		case errors.Is(err, ErrConflict) && !asked:
 			// The server says so too when it could not read, and on replicas
 			// while another write is under way that may yet fail.
 			seq, err := p.refused(ctx)
@@ -61,9 +61,9 @@ func (p *put) conclude(ctx context.Context, seq uint64, err error) (uint64, erro
 			}
 			// A leader that was cut off refuses what the new one stores: who
 			// cannot be asked may have it.
-			asked = err != nil || !sleep(ctx, pause.NextBackOff())
+			asked = err != nil || !Sleep(ctx, pause.NextBackOff())
 		case errors.Is(err, job.ErrUnavailable) && !asked:
-			if p.w.replicated && mayBeStored(err) {
+			if p.w.Replicated && MayBeStored(err) {
 				return 0, fmt.Errorf("%w: %w", job.ErrUnknownOutcome, err)
 			}
 			return 0, err
@@ -76,13 +76,13 @@ func (p *put) conclude(ctx context.Context, seq uint64, err error) (uint64, erro
 				return seq, err
 			}
 		}
-		seq, err = p.w.send(ctx, p.msg)
+		seq, err = p.w.Send(ctx, p.Msg)
 	}
 }
 
 // whatBecame settles a write whose answer is missing, however long that takes
 // while ctx lasts. again says that it is to be sent again.
-func (p *put) whatBecame(ctx context.Context, pause backoff.BackOff) (seq uint64, again bool, err error) {
+func (p *Write) whatBecame(ctx context.Context, pause backoff.BackOff) (seq uint64, again bool, err error) {
 	for {
 		seq, again, err := p.settle(ctx)
 		switch {
@@ -90,7 +90,7 @@ func (p *put) whatBecame(ctx context.Context, pause backoff.BackOff) (seq uint64
 			return seq, false, nil
 		case err != nil && !errors.Is(err, job.ErrUnavailable):
 			return 0, false, err
-		case !sleep(ctx, pause.NextBackOff()):
+		case !Sleep(ctx, pause.NextBackOff()):
 			return 0, false, fmt.Errorf("%w: the store did not answer in time", job.ErrUnknownOutcome)
 		case err == nil:
 			return 0, true, nil
@@ -103,30 +103,30 @@ func (p *put) whatBecame(ctx context.Context, pause backoff.BackOff) (seq uint64
 // off answers, and refuses, by what it last knew. seq is that of the write itself,
 // when it is there in spite of the refusal; in an election a refusal can come
 // after the write. Without either, the write can be sent again.
-func (p *put) refused(ctx context.Context) (seq uint64, err error) {
+func (p *Write) refused(ctx context.Context) (seq uint64, err error) {
 	m, _, err := p.read(ctx)
-	if err != nil || m.Seq <= p.expect {
+	if err != nil || m.Seq <= p.Expect {
 		return 0, err
 	}
-	if now, _, err := wire.DecodeHeaders(p.r.Key, m.Seq, m.Header); err == nil && isOurs(now, p.r) {
+	if now, _, err := wire.DecodeHeaders(p.Record.Key, m.Seq, m.Header); err == nil && isOurs(now, p.Record) {
 		return m.Seq, nil
 	}
-	return 0, fmt.Errorf("%w: its revision is %d, not %d", job.ErrMoved, m.Seq, p.expect)
+	return 0, fmt.Errorf("%w: its revision is %d, not %d", job.ErrMoved, m.Seq, p.Expect)
 }
 
 // read returns the record as the leader has it. That there is none any more is
 // [job.ErrMoved] if it is said again after the leader was found to be in touch with
 // the others. Of a claim it is not believed, so that no job is forgotten for it.
-func (p *put) read(ctx context.Context) (m stored, found bool, err error) {
+func (p *Write) read(ctx context.Context) (m Stored, found bool, err error) {
 	for again := false; ; again = true {
-		m, found, err = p.w.lastOnLeader(ctx, p.stream, p.msg.Subject)
+		m, found, err = p.w.LastOnLeader(ctx, p.stream, p.Msg.Subject)
 		switch {
-		case err != nil || found || p.expect == 0 || p.r.Status == job.Firing:
+		case err != nil || found || p.Expect == 0 || p.Record.Status == job.Firing:
 			return m, found, err
 		case again:
 			return m, false, fmt.Errorf("%w: the record is gone", job.ErrMoved)
 		}
-		if err := quorate(ctx, p.w.js, p.stream); err != nil {
+		if err := ConfirmLeader(ctx, p.w.js, p.stream); err != nil {
 			return m, false, err
 		}
 	}
@@ -141,27 +141,27 @@ func isOurs(now, r job.Record) bool {
 // settle finds out from the leader what became of the write, whose answer is
 // missing. again says that the record is still as it was, so that the write can be
 // sent again: should both arrive, the comparison lets one through.
-func (p *put) settle(ctx context.Context) (seq uint64, again bool, err error) {
+func (p *Write) settle(ctx context.Context) (seq uint64, again bool, err error) {
 	m, found, err := p.read(ctx)
 	switch {
 	case err != nil:
 		return 0, false, err
-	case !found && p.expect == 0:
+	case !found && p.Expect == 0:
 		return 0, true, nil
-	case m.Seq < p.expect:
+	case m.Seq < p.Expect:
 		return 0, false, fmt.Errorf("%w: the leader of %s is behind, or the record is gone", job.ErrUnavailable, p.stream)
 	}
-	now, written, err := wire.DecodeHeaders(p.r.Key, m.Seq, m.Header)
+	now, written, err := wire.DecodeHeaders(p.Record.Key, m.Seq, m.Header)
 	switch {
 	case err != nil:
 		return 0, false, fmt.Errorf("%w: the record was overwritten from outside", job.ErrUnknownOutcome)
-	case now.Op == p.r.Op:
+	case now.Op == p.Record.Op:
 		return m.Seq, false, nil
-	case m.Seq == p.expect:
+	case m.Seq == p.Expect:
 		return 0, true, nil
-	case written && now.Replaces.Seq == p.expect:
+	case written && now.Replaces.Seq == p.Expect:
 		return 0, false, fmt.Errorf("%w: another write came first", job.ErrMoved)
-	case isOurs(now, p.r):
+	case isOurs(now, p.Record):
 		return m.Seq, false, nil
 	}
 	return 0, false, fmt.Errorf("%w: the record has changed more than once", job.ErrUnknownOutcome)

@@ -1,4 +1,4 @@
-package streams
+package journal
 
 import (
 	"context"
@@ -10,23 +10,23 @@ import (
 	"belfry/internal/job"
 )
 
-// quorate makes sure that the leader of a stream that just answered may still be it:
+// ConfirmLeader makes sure that the leader of a stream that just answered may still be it:
 // one that was cut off goes on to answer from what it knew. It is the leader as
 // long as most of the group has been in touch with it lately, since the others
 // wait longer than that before they elect another. It may be another one than has
 // answered before: ask that again.
-func quorate(ctx context.Context, js jetstream.JetStream, name string) error {
-	ctx, cancel := context.WithTimeout(ctx, answerWait)
+func ConfirmLeader(ctx context.Context, js jetstream.JetStream, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, AnswerWait)
 	defer cancel()
 	stream, err := js.Stream(ctx, name)
 	if err != nil {
 		return fmt.Errorf("%w: couldn't look at the group of %s: %v", job.ErrUnavailable, name, err)
 	}
 	group := stream.CachedInfo().Cluster
-	if !mostInTouch(group) {
+	if !HasQuorum(group) {
 		return fmt.Errorf("%w: the leader of %s is cut off from the others", job.ErrUnavailable, name)
 	}
-	if group != nil && len(group.Replicas) > 0 && !sleep(ctx, wakingUp) {
+	if group != nil && len(group.Replicas) > 0 && !Sleep(ctx, wakingUp) {
 		return fmt.Errorf("%w: %v", job.ErrUnavailable, ctx.Err())
 	}
 	return nil
@@ -40,7 +40,7 @@ const wakingUp = 100 * time.Millisecond
 // speaks once a second; it waits for four before it wants to lead.
 const inTouch = 2 * time.Second
 
-func mostInTouch(group *jetstream.ClusterInfo) bool {
+func HasQuorum(group *jetstream.ClusterInfo) bool {
 	if group == nil || len(group.Replicas) == 0 {
 		return true // the only one
 	}

@@ -1,4 +1,4 @@
-package streams
+package journal
 
 import (
 	"context"
@@ -21,15 +21,15 @@ const pullHeartbeat = 2 * time.Second
 
 // Why a pull ends before its time.
 var (
-	errNoConsumer = errors.New("the consumer does not answer")
+	ErrNoConsumer = errors.New("the consumer does not answer")
 	errSilence    = errors.New("the server is silent")
 	errReconnect  = errors.New("the connection was lost")
-	errMaxBytes   = errors.New("the next message is larger than what is left of the pull")
+	ErrMaxBytes   = errors.New("the next message is larger than what is left of the pull")
 )
 
-// puller pulls messages from consumers, one pull after the other, on a
+// Puller pulls messages from consumers, one pull after the other, on a
 // subscription that it keeps. It is for one goroutine.
-type puller struct {
+type Puller struct {
 	nc         *nats.Conn
 	sub        *nats.Subscription
 	reconnects chan nats.Status
@@ -41,8 +41,8 @@ type puller struct {
 // maxPull is how many messages one pull may ask for.
 const maxPull = job.MaxConcurrency
 
-func newPuller(nc *nats.Conn) (*puller, error) {
-	p := &puller{nc: nc, inbox: nc.NewInbox() + ".", messages: make(chan *nats.Msg, 2*maxPull)}
+func NewPuller(nc *nats.Conn) (*Puller, error) {
+	p := &Puller{nc: nc, inbox: nc.NewInbox() + ".", messages: make(chan *nats.Msg, 2*maxPull)}
 	var err error
 	if p.sub, err = nc.ChanSubscribe(p.inbox+"*", p.messages); err != nil {
 		return nil, err
@@ -51,28 +51,28 @@ func newPuller(nc *nats.Conn) (*puller, error) {
 	return p, nil
 }
 
-// close ends the interest in what was pulled and has not come yet, so that the
+// Close ends the interest in what was pulled and has not come yet, so that the
 // server gives it to others.
-func (p *puller) close() {
+func (p *Puller) Close() {
 	_ = p.sub.Unsubscribe() // fails only without a connection
 	p.nc.RemoveStatusListener(p.reconnects)
 }
 
-// pull hands at most max messages of the consumer to take, which have at most bytes
+// Pull hands at most max messages of the consumer to take, which have at most bytes
 // together; 0 is any number. It returns nil when max were handed out or wait is
-// over, and errMaxBytes when the next message does not fit. After another error the
+// over, and ErrMaxBytes when the next message does not fit. After another error the
 // puller is closed; what had come by then was handed out.
-func (p *puller) pull(ctx context.Context, stream, consumer string, max, bytes int, wait time.Duration, take func(*nats.Msg)) error {
+func (p *Puller) Pull(ctx context.Context, stream, consumer string, max, bytes int, wait time.Duration, take func(*nats.Msg)) error {
 	p.forgetReconnects()
 	max = min(max, maxPull)
 	reply, err := p.request(stream, consumer, max, bytes, wait)
 	if err == nil {
 		err = p.receive(ctx, reply, max, wait, take)
 	}
-	if err == nil || errors.Is(err, errMaxBytes) {
+	if err == nil || errors.Is(err, ErrMaxBytes) {
 		return err
 	}
-	p.close()
+	p.Close()
 	for {
 		select {
 		case m := <-p.messages:
@@ -87,7 +87,7 @@ func (p *puller) pull(ctx context.Context, stream, consumer string, max, bytes i
 }
 
 // forgetReconnects lets go of what happened to the connection before a pull.
-func (p *puller) forgetReconnects() {
+func (p *Puller) forgetReconnects() {
 	for len(p.reconnects) > 0 {
 		<-p.reconnects
 	}
@@ -95,7 +95,7 @@ func (p *puller) forgetReconnects() {
 
 // request asks for messages, and returns the subject that tells of the request
 // itself.
-func (p *puller) request(stream, consumer string, max, bytes int, wait time.Duration) (reply string, err error) {
+func (p *Puller) request(stream, consumer string, max, bytes int, wait time.Duration) (reply string, err error) {
 	body, err := json.Marshal(struct {
 		Batch     int   `json:"batch"`
 		MaxBytes  int   `json:"max_bytes,omitzero"`
@@ -118,7 +118,7 @@ func heartbeat(wait time.Duration) time.Duration {
 	return pullHeartbeat
 }
 
-func (p *puller) receive(ctx context.Context, reply string, max int, wait time.Duration, take func(*nats.Msg)) error {
+func (p *Puller) receive(ctx context.Context, reply string, max int, wait time.Duration, take func(*nats.Msg)) error {
 	patience := 2 * pullHeartbeat
 	if heartbeat(wait) == 0 {
 		patience += wait
@@ -137,7 +137,7 @@ func (p *puller) receive(ctx context.Context, reply string, max int, wait time.D
 			if m.Subject != reply {
 				continue // of a pull that is over
 			}
-			if over, err := pullStatus(m); over {
+			if over, err := PullStatus(m); over {
 				return err
 			}
 		case <-p.reconnects:
@@ -151,20 +151,20 @@ func (p *puller) receive(ctx context.Context, reply string, max int, wait time.D
 	return nil
 }
 
-// pullStatus reads what the server says of a pull; over is that it gives no
+// PullStatus reads what the server says of a pull; over is that it gives no
 // more for it.
-func pullStatus(m *nats.Msg) (over bool, err error) {
+func PullStatus(m *nats.Msg) (over bool, err error) {
 	switch status := m.Header.Get("Status"); status {
 	case "100": // the heartbeat
 		return false, nil
 	case "404", "408":
 		return true, nil
 	case "503":
-		return true, errNoConsumer
+		return true, ErrNoConsumer
 	case "409":
 		switch strings.ToLower(m.Header.Get("Description")) {
 		case "message size exceeds maxbytes":
-			return true, errMaxBytes
+			return true, ErrMaxBytes
 		case "batch completed":
 			// All that was asked for is sent. A server with replicas sends this one
 			// sooner, since the messages wait until the others know of them.

@@ -1,4 +1,4 @@
-package streams
+package journal
 
 import "sync"
 
@@ -26,9 +26,9 @@ func (o *ownProbes) note(stream string, seq uint64) {
 	}
 }
 
-// all reports whether nothing but these probes came behind one sequence of a stream up
+// All reports whether nothing but these probes came behind one sequence of a stream up
 // to another.
-func (o *ownProbes) all(stream string, behind, to uint64) bool {
+func (o *ownProbes) All(stream string, behind, to uint64) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	n := uint64(0)

@@ -1,4 +1,4 @@
-package streams
+package journal
 
 import (
 	"context"
@@ -18,7 +18,7 @@ import (
 	"belfry/internal/metrics"
 )
 
-// health knows of each stream that Belfry writes to whether writes work. It learns
+// Health knows of each stream that Belfry writes to whether writes work. It learns
 // that from the answers to all writes, and from writes of its own (probe.go) to
 // streams that were not written to for a while. It is safe for concurrent use.
 //
@@ -26,7 +26,7 @@ import (
 // message at all, as on a full disk, does not answer: then each write would wait
 // for its time to be over. So while a stream is silent, writes to it are refused
 // here, and only probes go out.
-type health struct {
+type Health struct {
 	now     func() time.Time
 	log     *slog.Logger
 	metrics *metrics.Streams
@@ -34,9 +34,9 @@ type health struct {
 	// reason is what the server said of a stream, "" for nothing.
 	reason func(stream string) string
 
-	probeAfter time.Duration
+	ProbeAfter time.Duration
 
-	better func() // called when a stream is silent or down no more; must not block
+	OnBetter func() // called when a stream is silent or down no more; must not block
 
 	mu  sync.Mutex // guards what follows
 	all map[string]*streamHealth
@@ -52,7 +52,7 @@ type streamHealth struct {
 	probed time.Time // when the first of those was sent
 	failed error     // of the last failed write since the last successful one
 	since  time.Time // when failed was first set
-	judged time.Time // when failed was first set, or the stream was last found changed; see [health.changed]
+	judged time.Time // when failed was first set, or the stream was last found changed; see [Health.Changed]
 	size   int       // of a message that there was no room for, for the next probe
 	larger bool      // the last probe of a stream that works was the larger one
 	down   bool      // it is known that writes do not work
@@ -61,7 +61,7 @@ type streamHealth struct {
 }
 
 const (
-	// probeAfter is how long a stream may go without a successful write before it
+	// ProbeAfter is how long a stream may go without a successful write before it
 	// is tried, and probeAgain how long between two tries of one that fails.
 	probeAfter = 10 * time.Second
 	probeAgain = time.Second
@@ -70,19 +70,19 @@ const (
 	failsLong   = 30 * time.Second
 	// silentAfter is how long no write may be answered until a stream counts as
 	// silent, and doubtAfter until it is tried.
-	silentAfter = answerWait
+	silentAfter = AnswerWait
 	doubtAfter  = time.Second
 	// passing is how long failures count as an election, which passes. The others of a
 	// group wait four seconds for a leader that died, and vote then; see [inTouch].
 	passing = 6 * time.Second
 )
 
-// newHealth looks after streams. reason may be nil.
-func newHealth(streams []string, log *slog.Logger, m *metrics.Streams, reason func(stream string) string) *health {
+// NewHealth looks after streams. reason may be nil.
+func NewHealth(streams []string, log *slog.Logger, m *metrics.Streams, reason func(stream string) string) *Health {
 	if reason == nil {
 		reason = func(string) string { return "" }
 	}
-	h := &health{now: time.Now, log: log, metrics: m, reason: reason, probeAfter: probeAfter, all: map[string]*streamHealth{}}
+	h := &Health{now: time.Now, log: log, metrics: m, reason: reason, ProbeAfter: probeAfter, all: map[string]*streamHealth{}}
 	for _, name := range streams {
 		h.all[name] = &streamHealth{stored: h.now()}
 		h.metrics.Writable(name, true)
@@ -90,9 +90,9 @@ func newHealth(streams []string, log *slog.Logger, m *metrics.Streams, reason fu
 	return h
 }
 
-// began takes in that a write is sent, and returns what takes in its answer. The
+// Began takes in that a write is sent, and returns what takes in its answer. The
 // error refuses it: the stream is silent.
-func (h *health) began(stream string, size int) (ended func(error), err error) {
+func (h *Health) Began(stream string, size int) (ended func(error), err error) {
 	if h == nil {
 		return func(error) {}, nil
 	}
@@ -103,7 +103,7 @@ func (h *health) began(stream string, size int) (ended func(error), err error) {
 	case s == nil:
 		return func(error) {}, nil
 	case s.silent:
-		return nil, unwritable([]string{stream}, s.why)
+		return nil, Unwritable([]string{stream}, s.why)
 	}
 	h.ask(s)
 	return func(err error) { h.ended(stream, size, err) }, nil
@@ -111,26 +111,26 @@ func (h *health) began(stream string, size int) (ended func(error), err error) {
 
 // ask counts a write; h.mu is held. The answers to the writes of a stream that fails
 // are missing since the first of them.
-func (h *health) ask(s *streamHealth) {
+func (h *Health) ask(s *streamHealth) {
 	if s.asked++; s.asked == 1 && s.failed == nil {
 		s.heard = h.now()
 	}
 }
 
-// refused is the error for a write to a stream that is silent, nil for others.
-func (h *health) refused(stream string) error {
+// Refused is the error for a write to a stream that is silent, nil for others.
+func (h *Health) Refused(stream string) error {
 	if h == nil {
 		return nil
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if s := h.all[stream]; s != nil && s.silent {
-		return unwritable([]string{stream}, s.why)
+		return Unwritable([]string{stream}, s.why)
 	}
 	return nil
 }
 
-func unwritable(streams []string, why string) error {
+func Unwritable(streams []string, why string) error {
 	return unwritableError{unwritableText(streams, why)}
 }
 
@@ -140,8 +140,8 @@ type unwritableError struct{ text string }
 func (e unwritableError) Error() string { return fmt.Sprintf("%v: %s", job.ErrUnavailable, e.text) }
 func (e unwritableError) Unwrap() error { return job.ErrUnavailable }
 
-// isTold reports whether an error is one that the log has already.
-func isTold(err error) bool {
+// IsLogged reports whether an error is one that the log has already.
+func IsLogged(err error) bool {
 	var refused unwritableError
 	var told toldError
 	return errors.As(err, &refused) || errors.As(err, &told)
@@ -155,7 +155,7 @@ func unwritableText(streams []string, why string) string {
 var errNotSent = errors.New("the write was not sent")
 
 // ended takes in the answer to a write.
-func (h *health) ended(stream string, size int, err error) {
+func (h *Health) ended(stream string, size int, err error) {
 	kind := answerKind(err)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -182,14 +182,14 @@ func (h *health) ended(stream string, size int, err error) {
 }
 
 // tellBetter tells that a stream is silent or down no more, if it was; h.mu is held.
-func (h *health) tellBetter(s *streamHealth, wasSilent, wasDown bool) {
-	if h.better != nil && (wasSilent && !s.silent || wasDown && !s.down) {
-		h.better()
+func (h *Health) tellBetter(s *streamHealth, wasSilent, wasDown bool) {
+	if h.OnBetter != nil && (wasSilent && !s.silent || wasDown && !s.down) {
+		h.OnBetter()
 	}
 }
 
 // fails takes in a failed write; h.mu is held.
-func (h *health) fails(stream string, s *streamHealth, size int, err error, kind writeAnswer, now time.Time) {
+func (h *Health) fails(stream string, s *streamHealth, size int, err error, kind writeAnswer, now time.Time) {
 	if s.failed == nil {
 		s.since, s.judged = now, now
 	}
@@ -197,13 +197,13 @@ func (h *health) fails(stream string, s *streamHealth, size int, err error, kind
 	if tooLarge(err) || isFull(err) {
 		s.size = max(s.size, size)
 	}
-	if kind == isRefused || now.Sub(s.since) >= passing && kind == noLeader {
+	if kind == IsRefused || now.Sub(s.since) >= passing && kind == noLeader {
 		h.goesDown(stream, s, kind)
 	}
 }
 
 // goesDown takes in that writes to a stream do not work; h.mu is held.
-func (h *health) goesDown(stream string, s *streamHealth, kind writeAnswer) {
+func (h *Health) goesDown(stream string, s *streamHealth, kind writeAnswer) {
 	s.silent = kind == noAnswer
 	s.why = h.words(stream, s.failed, kind)
 	if s.down {
@@ -214,11 +214,11 @@ func (h *health) goesDown(stream string, s *streamHealth, kind writeAnswer) {
 	// One reason commonly holds for all streams, and /readyz and a metric name each.
 	why, _, _ := strings.Cut(s.why, theServerSays)
 	ctx := loglimit.Cause(loglimit.Named(context.Background(), "writes to a stream do not work: "+why))
-	h.log.ErrorContext(ctx, "writes to a stream do not work; Belfry goes on by itself when they do", "stream", stream, "reason", s.why, "do", adviceFor(kind, s.failed))
+	h.log.ErrorContext(ctx, "writes to a stream do not work; Belfry goes on by itself when they do", "stream", stream, "reason", s.why, "do", AdviceFor(kind, s.failed))
 }
 
 // works takes in a successful write; h.mu is held.
-func (h *health) works(stream string, s *streamHealth) {
+func (h *Health) works(stream string, s *streamHealth) {
 	if s.down {
 		h.metrics.Writable(stream, true)
 		loglimit.Info(h.log, "writes to the stream work again", "stream", stream, "after", h.now().Sub(s.since).Round(time.Millisecond))
@@ -226,10 +226,10 @@ func (h *health) works(stream string, s *streamHealth) {
 	s.failed, s.since, s.judged, s.size, s.down, s.silent, s.why = nil, time.Time{}, time.Time{}, 0, false, false, ""
 }
 
-// changed takes in that other hands have changed a stream, or that it was mended. What
+// Changed takes in that other hands have changed a stream, or that it was mended. What
 // failed until now says nothing of the stream as it is, so it is judged anew: it is
 // tried at once, and counts as stuck only from now on.
-func (h *health) changed(stream string) {
+func (h *Health) Changed(stream string) {
 	if h == nil { // before the streams are there
 		return
 	}
@@ -240,8 +240,8 @@ func (h *health) changed(stream string) {
 	}
 }
 
-// hurry has the streams tried at once that do not work.
-func (h *health) hurry() {
+// Hurry has the streams tried at once that do not work.
+func (h *Health) Hurry() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, s := range h.all {
@@ -255,12 +255,12 @@ func (h *health) hurry() {
 const theServerSays = "; the server says: "
 
 // words are the server's own of why a write fails, as far as it has any.
-func (h *health) words(stream string, err error, kind writeAnswer) string {
+func (h *Health) words(stream string, err error, kind writeAnswer) string {
 	var refused *jetstream.APIError
 	switch {
 	case errors.As(err, &refused):
 		return fmt.Sprintf("%s (%d)", refused.Description, refused.ErrorCode)
-	case kind == isRefused:
+	case kind == IsRefused:
 		return err.Error()
 	}
 	why := "nobody takes them: JetStream is off, or the stream is gone or has no leader"
@@ -274,8 +274,8 @@ func (h *health) words(stream string, err error, kind writeAnswer) string {
 	return why
 }
 
-// adviceFor is what people can do.
-func adviceFor(kind writeAnswer, err error) string {
+// AdviceFor is what people can do.
+func AdviceFor(kind writeAnswer, err error) string {
 	switch {
 	case tooLarge(err):
 		return "raise max_msg_size of the stream, or take it away"
@@ -283,14 +283,14 @@ func adviceFor(kind writeAnswer, err error) string {
 		return "raise max_bytes of the stream, or take it away, or wait until some of what it holds is old"
 	case isShort(err):
 		return "free storage, or raise max_file_store of the NATS server, which is three quarters of the space at its start by default"
-	case kind == isRefused:
+	case kind == IsRefused:
 		return "look at the limits of the stream, of the account and of the server, or whether another stream has taken its place"
 	}
 	return "look at the disk and the limits of the NATS server (space, open files), and at its log"
 }
 
-// amiss says in words which streams cannot be written.
-func (h *health) amiss() (all []string) {
+// Amiss says in words which streams cannot be written.
+func (h *Health) Amiss() (all []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var causes []string
@@ -314,14 +314,14 @@ func (h *health) amiss() (all []string) {
 
 // stuckStream is one that has not been able to take any write since.
 type stuckStream struct {
-	name  string
-	since time.Time
-	why   string
+	Name  string
+	Since time.Time
+	Why   string
 }
 
-// stuck returns the streams that cannot take any write, the first that could not
+// Stuck returns the streams that cannot take any write, the first that could not
 // first. A refusal is no such state: it passes when its cause does.
-func (h *health) stuck() (all []stuckStream) {
+func (h *Health) Stuck() (all []stuckStream) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for name, s := range h.all {
@@ -330,12 +330,12 @@ func (h *health) stuck() (all []stuckStream) {
 			all = append(all, stuckStream{name, s.judged, unwritableText([]string{name}, s.why)})
 		}
 	}
-	slices.SortFunc(all, func(a, b stuckStream) int { return a.since.Compare(b.since) })
+	slices.SortFunc(all, func(a, b stuckStream) int { return a.Since.Compare(b.Since) })
 	return all
 }
 
-// short returns since when a stream refuses writes for want of storage, and why.
-func (h *health) short() (since time.Time, why string) {
+// Short returns since when a stream refuses writes for want of storage, and why.
+func (h *Health) Short() (since time.Time, why string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for name, s := range h.all {
@@ -348,7 +348,7 @@ func (h *health) short() (since time.Time, why string) {
 
 // told is the error of a write as its caller gets it. About a stream that is down the
 // log has been told.
-func (h *health) told(stream string, err error) error {
+func (h *Health) told(stream string, err error) error {
 	if h == nil || err == nil {
 		return err
 	}
@@ -365,9 +365,9 @@ type toldError struct{ error }
 
 func (e toldError) Unwrap() error { return e.error }
 
-// refuses reports whether a stream is known to refuse writes, or to have nobody who
+// Refuses reports whether a stream is known to refuse writes, or to have nobody who
 // takes them. One that refuses a message for its size takes others.
-func (h *health) refuses(stream string) bool {
+func (h *Health) Refuses(stream string) bool {
 	if h == nil {
 		return false
 	}
@@ -377,9 +377,9 @@ func (h *health) refuses(stream string) bool {
 	return s != nil && s.down && !tooLarge(s.failed)
 }
 
-// judge has a stream count as one that fails with err until somebody judges it again,
+// Judge has a stream count as one that fails with err until somebody judges it again,
 // and as one that works with nil. Only tests of what goes on meanwhile judge.
-func (h *health) judge(stream string, err error) {
+func (h *Health) Judge(stream string, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s := h.all[stream]

@@ -1,4 +1,4 @@
-package streams_test
+package journal_test
 
 import (
 	"errors"
@@ -10,14 +10,14 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
-	"belfry/streams"
+	"belfry/streams/journal"
 )
 
 // A stream that does not answer is known for it after five seconds. Then writes are
 // refused at once, until a probe is answered.
 func TestSilentStream(t *testing.T) {
 	t.Parallel()
-	h := streams.NewTestHealth()
+	h := journal.NewTestHealth()
 	ended, err := h.Began()
 	if err != nil {
 		t.Fatal(err)
@@ -64,7 +64,7 @@ func TestSilentStream(t *testing.T) {
 // blamed.
 func TestWhatIsNoFaultOfAStream(t *testing.T) {
 	t.Parallel()
-	h := streams.NewTestHealth()
+	h := journal.NewTestHealth()
 	write := func(err error) {
 		t.Helper()
 		ended, refused := h.Began()
@@ -113,7 +113,7 @@ func TestWhatIsNoFaultOfAStream(t *testing.T) {
 // tried at once. Earlier failures do not make it stuck.
 func TestSilentStreamThatIsMended(t *testing.T) {
 	t.Parallel()
-	h := streams.NewTestHealth()
+	h := journal.NewTestHealth()
 	if _, err := h.Began(); err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +149,7 @@ func TestSilentStreamThatIsMended(t *testing.T) {
 // Those that wait for a silent stream are told of the first answer, also of a refusal.
 func TestAnswersOfASilentStreamAreTold(t *testing.T) {
 	for _, answer := range []error{nil, &jetstream.APIError{Code: 503, ErrorCode: 10077}} {
-		h, told := streams.NewTestHealth(), 0
+		h, told := journal.NewTestHealth(), 0
 		h.OnBetter(func() { told++ })
 		ended, err := h.Began()
 		if err != nil {

@@ -1,4 +1,4 @@
-package streams
+package journal
 
 import (
 	"context"
@@ -12,11 +12,11 @@ import (
 	"belfry/internal/panics"
 )
 
-// watchKeys hands the entries of a bucket whose keys match to visit, the present
+// WatchKeys hands the entries of a bucket whose keys match to visit, the present
 // ones first, then nil, then each change, until ctx ends. After trouble it begins
 // anew. panicked counts a visit that panicked.
-func watchKeys(ctx context.Context, js jetstream.JetStream, log *slog.Logger, panicked func(), bucket, keys string, visit func(jetstream.KeyValueEntry)) {
-	keepAt(ctx, 50*time.Millisecond, 2*time.Second, func(ctx context.Context) error {
+func WatchKeys(ctx context.Context, js jetstream.JetStream, log *slog.Logger, panicked func(), bucket, keys string, visit func(jetstream.KeyValueEntry)) {
+	RetryForever(ctx, 50*time.Millisecond, 2*time.Second, func(ctx context.Context) error {
 		return watchKeysOnce(ctx, js, bucket, keys, func(e jetstream.KeyValueEntry) {
 			defer panics.Recover(log, "an entry of the bucket "+bucket, panicked)
 			visit(e)

@@ -1,4 +1,4 @@
-package streams
+package journal
 
 import (
 	"errors"
@@ -20,11 +20,11 @@ func TestPullStatus(t *testing.T) {
 		{"404", "No Messages", true, nil},
 		{"408", "Request Timeout", true, nil},
 		{"409", "Batch Completed", false, nil},
-		{"409", "Message Size Exceeds MaxBytes", true, errMaxBytes},
+		{"409", "Message Size Exceeds MaxBytes", true, ErrMaxBytes},
 		{"409", "Consumer Deleted", true, nil},
-		{"503", "", true, errNoConsumer},
+		{"503", "", true, ErrNoConsumer},
 	} {
-		over, err := pullStatus(&nats.Msg{Header: nats.Header{"Status": {tt.status}, "Description": {tt.words}}})
+		over, err := PullStatus(&nats.Msg{Header: nats.Header{"Status": {tt.status}, "Description": {tt.words}}})
 		if over != tt.over || tt.err != nil && !errors.Is(err, tt.err) || !over && err != nil {
 			t.Errorf("%s %s: over %v, %v; want %v, %v", tt.status, tt.words, over, err, tt.over, tt.err)
 		}

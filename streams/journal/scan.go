@@ -1,4 +1,4 @@
-package streams
+package journal
 
 import (
 	"context"
@@ -16,7 +16,7 @@ import (
 	"belfry/streams/wire"
 )
 
-// reader reads the messages of a jobs bucket that are on its subject, in the
+// Scan reads the messages of a jobs bucket that are on its subject, in the
 // order of their sequences. It asks any replica, which may be behind: it never
 // takes one that has not heard of a message yet for a proof that there is none.
 // So what is there all the time is read at least once: a record that changes
@@ -31,21 +31,21 @@ import (
 //
 // Only a consumer can leave the data of messages where it is. So large messages
 // are read by one, without their data, however many match.
-type reader struct {
-	js      jetstream.JetStream
-	w       *writer
-	stream  string
-	subject string
-	narrow  bool
+type Scan struct {
+	JS      jetstream.JetStream
+	W       *Writer
+	Stream  string
+	Subject string
+	Narrow  bool
 
 	last            uint64 // the sequence that was visited last
 	messages, bytes int    // that were met
 }
 
 const (
-	// crowd is how many matches are too many to count for each page.
-	crowd = 20_000
-	// batchMost and batchBytes bound what one batch has, and batchFirst the
+	// Crowd is how many matches are too many to count for each page.
+	Crowd = 20_000
+	// batchMost and BatchBytes bound what one batch has, and batchFirst the
 	// first one, before the size of the messages is known.
 	batchMost  = 64
 	batchBytes = 1 << 20
@@ -57,14 +57,14 @@ const (
 	largeFrom = 8 << 10
 )
 
-// holds is what a reader holds in memory at once, beside what it is given more
+// Holds is what a reader holds in memory at once, beside what it is given more
 // when there is room. One message goes into it in any case.
-func (w *writer) holds() int64 { return batchBytes + w.largest }
+func (w *Writer) Holds() int64 { return batchBytes + w.Largest }
 
-// read hands the messages from the sequence from on to visit, until visit wants
+// Read hands the messages from the sequence from on to visit, until visit wants
 // no more, until is past, or there are none. next is where to go on, and ended
 // says that this was the end.
-func (r *reader) read(ctx context.Context, from uint64, until time.Time, visit func(stored) (more bool)) (next uint64, ended bool, err error) {
+func (r *Scan) Read(ctx context.Context, from uint64, until time.Time, visit func(Stored) (more bool)) (next uint64, ended bool, err error) {
 	next = max(from, 1)
 	for width := 4; ; {
 		found, more, err := r.step(ctx, next, width, visit)
@@ -82,7 +82,7 @@ func (r *reader) read(ctx context.Context, from uint64, until time.Time, visit f
 
 // step visits some messages. It finds none when there are none. The turn is over
 // by then, since a visit may wait for others who need one.
-func (r *reader) step(ctx context.Context, from uint64, width int, visit func(stored) bool) (visited int, more bool, err error) {
+func (r *Scan) step(ctx context.Context, from uint64, width int, visit func(Stored) bool) (visited int, more bool, err error) {
 	found, err := r.inTurn(ctx, from, width)
 	if err != nil {
 		return 0, false, err
@@ -97,8 +97,8 @@ func (r *reader) step(ctx context.Context, from uint64, width int, visit func(st
 }
 
 // inTurn reads some messages, in a turn of its own.
-func (r *reader) inTurn(ctx context.Context, from uint64, width int) ([]stored, error) {
-	over, err := r.w.turns.take(ctx, walkRest)
+func (r *Scan) inTurn(ctx context.Context, from uint64, width int) ([]Stored, error) {
+	over, err := r.W.Turns.Take(ctx, WalkRest)
 	if err != nil {
 		return nil, err
 	}
@@ -107,26 +107,26 @@ func (r *reader) inTurn(ctx context.Context, from uint64, width int) ([]stored, 
 	if err != nil || len(found) > 0 {
 		return found, err
 	}
-	m, exists, err := r.w.nextOnLeader(ctx, r.stream, r.filter(), from)
+	m, exists, err := r.W.NextOnLeader(ctx, r.Stream, r.filter(), from)
 	if err != nil || !exists {
 		return nil, err
 	}
-	return []stored{m}, nil
+	return []Stored{m}, nil
 }
 
-func (r *reader) filter() string {
-	if r.narrow {
-		return r.subject
+func (r *Scan) filter() string {
+	if r.Narrow {
+		return r.Subject
 	}
 	return ">"
 }
 
 // some returns messages from the sequence from on, all up to the last of them.
-func (r *reader) some(ctx context.Context, from uint64, width int) (found []stored, err error) {
+func (r *Scan) some(ctx context.Context, from uint64, width int) (found []Stored, err error) {
 	switch {
 	case r.messages > 0 && r.bytes/r.messages >= largeFrom:
 		found, err = r.bare(ctx, from)
-	case r.narrow:
+	case r.Narrow:
 		found, err = r.batch(ctx, from)
 	default:
 		found, err = r.questions(ctx, from, width)
@@ -144,20 +144,20 @@ func (r *reader) some(ctx context.Context, from uint64, width int) (found []stor
 
 // batch is one answer of one replica. One that has a gap, after a connection
 // that broke, ends before it.
-func (r *reader) batch(ctx context.Context, from uint64) (found []stored, err error) {
+func (r *Scan) batch(ctx context.Context, from uint64) (found []Stored, err error) {
 	most := batchBytes
 	if r.messages == 0 {
 		most = batchFirst
 	}
-	done, err := r.w.takeReads(ctx, int64(most)+r.w.largest) // the last one goes beyond
+	done, err := r.W.TakeReads(ctx, int64(most)+r.W.Largest) // the last one goes beyond
 	if err != nil {
-		return nil, unavailable("couldn't read jobs", err)
+		return nil, Unavailable("couldn't read jobs", err)
 	}
 	defer done()
-	messages, err := jetstreamext.GetBatch(ctx, r.js, r.stream, batchMost, jetstreamext.GetBatchSeq(from),
-		jetstreamext.GetBatchSubject(r.subject), jetstreamext.GetBatchMaxBytes(most))
+	messages, err := jetstreamext.GetBatch(ctx, r.JS, r.Stream, batchMost, jetstreamext.GetBatchSeq(from),
+		jetstreamext.GetBatchSubject(r.Subject), jetstreamext.GetBatchMaxBytes(most))
 	if err != nil {
-		return nil, unavailable("couldn't read jobs", err)
+		return nil, Unavailable("couldn't read jobs", err)
 	}
 	last := uint64(0)
 	for m, err := range messages {
@@ -165,12 +165,12 @@ func (r *reader) batch(ctx context.Context, from uint64) (found []stored, err er
 		case errors.Is(err, jetstreamext.ErrNoMessages):
 			return found, nil
 		case err != nil:
-			return nil, unavailable("couldn't read jobs", err)
+			return nil, Unavailable("couldn't read jobs", err)
 		case m.Header.Get(wire.HeaderLastSequence) != wire.FormatUint(last):
 			return found, nil
 		}
 		last = m.Sequence
-		found = append(found, stored{Subject: m.Subject, Seq: m.Sequence, Header: m.Header, Data: m.Data})
+		found = append(found, Stored{Subject: m.Subject, Seq: m.Sequence, Header: m.Header, Data: m.Data})
 	}
 	return found, nil
 }
@@ -180,16 +180,16 @@ func (r *reader) batch(ctx context.Context, from uint64) (found []stored, err er
 // Each answer is of a replica that has heard of all up to its message, so the
 // sequences it left out are gone. One that knows of none proves nothing, and
 // nor do the answers to the questions after it.
-func (r *reader) questions(ctx context.Context, from uint64, width int) ([]stored, error) {
+func (r *Scan) questions(ctx context.Context, from uint64, width int) ([]Stored, error) {
 	held := room.Of(ctx).Beside()
 	defer held.Close()
-	width = int(min(int64(width), max(r.w.reads.Share()/r.w.largest, 1)))
-	for base := max(int(r.w.holds()/r.w.largest), 1); width > base; width = max(width/2, base) {
-		if held.TryAdd(int64(width-base) * r.w.largest) {
+	width = int(min(int64(width), max(r.W.Reads.Share()/r.W.Largest, 1)))
+	for base := max(int(r.W.Holds()/r.W.Largest), 1); width > base; width = max(width/2, base) {
+		if held.TryAdd(int64(width-base) * r.W.Largest) {
 			break
 		}
 	}
-	done, err := r.w.takeReads(ctx, int64(width)*r.w.largest)
+	done, err := r.W.TakeReads(ctx, int64(width)*r.W.Largest)
 	if err != nil {
 		return nil, fmt.Errorf("%w: couldn't read: %v", job.ErrUnavailable, err)
 	}
@@ -197,12 +197,12 @@ func (r *reader) questions(ctx context.Context, from uint64, width int) ([]store
 	if err != nil {
 		return nil, err
 	}
-	var found []stored
+	var found []Stored
 	for _, a := range all {
 		if a.err != nil {
 			return nil, fmt.Errorf("%w: couldn't read: %v", job.ErrUnavailable, a.err)
 		}
-		m, exists, err := replicaAnswer(a.m)
+		m, exists, err := ReplicaAnswer(a.m)
 		if err != nil {
 			return nil, err
 		}
@@ -226,11 +226,11 @@ type answer struct {
 
 // ask returns the answers in the order of the questions. done is called when all
 // have come, which may be after ask has given up.
-func (r *reader) ask(ctx context.Context, from uint64, width int, done func()) ([]answer, error) {
+func (r *Scan) ask(ctx context.Context, from uint64, width int, done func()) ([]answer, error) {
 	answers := make(chan answer, width)
 	for i := range width {
 		ask := `{"seq":` + wire.FormatUint(from+uint64(i)) + `,"next_by_subj":">"}`
-		r.w.ask(&nats.Msg{Subject: wire.ReplicaGet(r.stream), Data: []byte(ask)},
+		r.W.Ask(&nats.Msg{Subject: wire.ReplicaGet(r.Stream), Data: []byte(ask)},
 			func(m *nats.Msg, err error) { answers <- answer{i, m, err} })
 	}
 	all := make([]answer, width)

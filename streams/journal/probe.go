@@ -1,4 +1,4 @@
-package streams
+package journal
 
 import (
 	"belfry/streams/wire"
@@ -33,21 +33,21 @@ const probeTTL = time.Hour
 // small one replaces each of those at once.
 const largerProbe = 1 << 10
 
-// prober writes the probes of one node.
-type prober struct {
-	h      *health
-	w      *writer // of the timer
-	send   func(m *nats.Msg, done func(seq uint64, err error))
-	tokens func() bool // whether the tokens bucket may have a probe
+// Prober writes the probes of one node.
+type Prober struct {
+	H      *Health
+	W      *Writer // of the timer
+	Send   func(m *nats.Msg, done func(seq uint64, err error))
+	Tokens func() bool // whether the tokens bucket may have a probe
 	fires  atomic.Pointer[fireProbe]
-	wrote  ownProbes
+	Wrote  ownProbes
 }
 
-// run looks at all streams again and again, until ctx ends.
-func (p *prober) run(ctx context.Context) {
+// Run looks at all streams again and again, until ctx ends.
+func (p *Prober) Run(ctx context.Context) {
 	const every = 200 * time.Millisecond
-	for sleep(ctx, every) {
-		for _, due := range p.h.look(p.w.nc.IsConnected()) {
+	for Sleep(ctx, every) {
+		for _, due := range p.H.look(p.W.NC.IsConnected()) {
 			p.probe(due)
 		}
 	}
@@ -63,7 +63,7 @@ type dueProbe struct {
 }
 
 // look notes which streams do not answer, and returns those to be tried now.
-func (h *health) look(connected bool) (due []dueProbe) {
+func (h *Health) look(connected bool) (due []dueProbe) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := h.now()
@@ -79,7 +79,7 @@ func (h *health) look(connected bool) (due []dueProbe) {
 			}
 			h.goesDown(name, s, noAnswer)
 		}
-		idle := now.Sub(s.stored) >= h.probeAfter && now.Sub(s.tried) >= h.probeAfter
+		idle := now.Sub(s.stored) >= h.ProbeAfter && now.Sub(s.tried) >= h.ProbeAfter
 		again := probeAgain
 		if s.failed != nil && now.Sub(s.judged) >= failsLong {
 			again = probeSeldom
@@ -102,7 +102,7 @@ func (h *health) look(connected bool) (due []dueProbe) {
 }
 
 // probeEnded takes in the answer to a probe.
-func (h *health) probeEnded(stream string, size int, err error) {
+func (h *Health) probeEnded(stream string, size int, err error) {
 	h.ended(stream, size, err)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -111,20 +111,20 @@ func (h *health) probeEnded(stream string, size int, err error) {
 
 // ended takes in the answer to a probe, and puts a small one in the place of a large
 // one in a bucket. In other streams what is replaced gives no room.
-func (p *prober) ended(due dueProbe, err error) {
+func (p *Prober) ended(due dueProbe, err error) {
 	if due.shrinks {
 		return
 	}
-	p.h.probeEnded(due.stream, due.size, err)
-	refused := due.stream == p.w.names.TokensStream() && !p.tokens()
+	p.H.probeEnded(due.stream, due.size, err)
+	refused := due.stream == p.W.Names.TokensStream() && !p.Tokens()
 	if err == nil && due.size > 0 && wire.BucketOf(due.stream) != "" && !refused {
 		p.probe(dueProbe{stream: due.stream, shrinks: true})
 	}
 }
 
 // probe tries a stream.
-func (p *prober) probe(due dueProbe) {
-	if due.stream == p.w.names.FiresStream() {
+func (p *Prober) probe(due dueProbe) {
+	if due.stream == p.W.Names.FiresStream() {
 		p.probeFires(due, false)
 		return
 	}
@@ -132,17 +132,17 @@ func (p *prober) probe(due dueProbe) {
 }
 
 // message is the probe of a stream.
-func (p *prober) message(stream string) *nats.Msg {
-	subject := p.w.names.ProbeSubject(stream)
+func (p *Prober) message(stream string) *nats.Msg {
+	subject := p.W.Names.ProbeSubject(stream)
 	switch {
-	case stream == p.w.names.DeadStream() || stream == p.w.names.AttemptsStream():
+	case stream == p.W.Names.DeadStream() || stream == p.W.Names.AttemptsStream():
 		return &nats.Msg{Subject: subject, Header: nats.Header{}}
-	case stream == p.w.names.TokensStream() && !p.tokens():
+	case stream == p.W.Names.TokensStream() && !p.Tokens():
 		// Refused by the comparison, which shows that somebody answers.
 		m := wire.PurgeMarker(subject, 0)
 		m.Header[wire.HeaderExpectSubjectSeq] = []string{wire.FormatUint(1 << 62)}
 		return m
-	case p.w.names.JobsBucketOf(subject) != "":
+	case p.W.Names.JobsBucketOf(subject) != "":
 		return wire.PurgeMarker(subject, probeTTL)
 	}
 	return wire.PurgeMarker(subject, 0)
@@ -156,9 +156,9 @@ type fireProbe struct {
 
 // nextNumber numbers the probes of FIRES one by one. Where none stands, as after a
 // purge, they begin so far up that nobody takes them for a few more of those before.
-func (p *prober) nextNumber(last *fireProbe) uint64 {
+func (p *Prober) nextNumber(last *fireProbe) uint64 {
 	if last.number == 0 {
-		return uint64(max(p.h.now().UnixNano(), 1))
+		return uint64(max(p.H.now().UnixNano(), 1))
 	}
 	return last.number + 1
 }
@@ -166,21 +166,21 @@ func (p *prober) nextNumber(last *fireProbe) uint64 {
 // probeFires tries FIRES with the next number. When another node came first its
 // probe is read, and the next number tried; if one comes first again, that has
 // shown the same.
-func (p *prober) probeFires(due dueProbe, again bool) {
+func (p *Prober) probeFires(due dueProbe, again bool) {
 	last := p.fires.Load()
 	if last == nil {
 		last = &fireProbe{}
 	}
 	next := fireProbe{number: p.nextNumber(last)}
-	m := &nats.Msg{Subject: p.w.names.ProbeSubject(p.w.names.FiresStream()), Data: make([]byte, due.size), Header: nats.Header{
+	m := &nats.Msg{Subject: p.W.Names.ProbeSubject(p.W.Names.FiresStream()), Data: make([]byte, due.size), Header: nats.Header{
 		wire.HeaderProbe: {wire.FormatUint(next.number)}, wire.HeaderRollup: {"sub"}, wire.HeaderTTL: {"never"}, wire.HeaderExpectSubjectSeq: {wire.FormatUint(last.seq)},
 	}}
 	if last.unread {
 		delete(m.Header, wire.HeaderExpectSubjectSeq)
 	}
-	p.send(m, func(seq uint64, err error) {
-		p.wrote.note(due.stream, seq)
-		conflict := errors.Is(kindOfFailure(err), errConflict)
+	p.Send(m, func(seq uint64, err error) {
+		p.Wrote.note(due.stream, seq)
+		conflict := errors.Is(kindOfFailure(err), ErrConflict)
 		switch {
 		case err == nil:
 			next.seq = seq
@@ -195,10 +195,10 @@ func (p *prober) probeFires(due dueProbe, again bool) {
 	})
 }
 
-func (p *prober) reprobeFires(due dueProbe) {
-	ctx, cancel := context.WithTimeout(context.Background(), answerWait)
+func (p *Prober) reprobeFires(due dueProbe) {
+	ctx, cancel := context.WithTimeout(context.Background(), AnswerWait)
 	defer cancel()
-	m, _, err := p.w.lastOnLeader(ctx, p.w.names.FiresStream(), p.w.names.ProbeSubject(p.w.names.FiresStream()))
+	m, _, err := p.W.LastOnLeader(ctx, p.W.Names.FiresStream(), p.W.Names.ProbeSubject(p.W.Names.FiresStream()))
 	if err != nil {
 		p.fires.Store(&fireProbe{unread: true})
 	} else {
@@ -208,25 +208,25 @@ func (p *prober) reprobeFires(due dueProbe) {
 	p.probeFires(due, true)
 }
 
-func (p *prober) write(m *nats.Msg, due dueProbe) {
+func (p *Prober) write(m *nats.Msg, due dueProbe) {
 	m.Header.Set(wire.HeaderProbe, "1")
 	m.Data = make([]byte, due.size)
-	p.send(m, func(seq uint64, err error) {
-		p.wrote.note(due.stream, seq)
-		if due.stream == p.w.names.TokensStream() && errors.Is(kindOfFailure(err), errConflict) {
+	p.Send(m, func(seq uint64, err error) {
+		p.Wrote.note(due.stream, seq)
+		if due.stream == p.W.Names.TokensStream() && errors.Is(kindOfFailure(err), ErrConflict) {
 			err = nil // as it was to be
 		}
 		p.ended(due, err)
-		if err == nil && (due.stream == p.w.names.DeadStream() || due.stream == p.w.names.AttemptsStream()) {
+		if err == nil && (due.stream == p.W.Names.DeadStream() || due.stream == p.W.Names.AttemptsStream()) {
 			p.remove(due.stream)
 		}
 	})
 }
 
 // remove takes the probes out of a stream. The next one takes those that are left.
-func (p *prober) remove(stream string) {
-	filter, err := json.Marshal(map[string]string{"filter": p.w.names.ProbeSubject(stream)})
+func (p *Prober) remove(stream string) {
+	filter, err := json.Marshal(map[string]string{"filter": p.W.Names.ProbeSubject(stream)})
 	if err == nil {
-		p.w.ask(&nats.Msg{Subject: wire.PurgeOf(stream), Data: filter}, func(*nats.Msg, error) {})
+		p.W.Ask(&nats.Msg{Subject: wire.PurgeOf(stream), Data: filter}, func(*nats.Msg, error) {})
 	}
 }

@@ -1,4 +1,4 @@
-package streams
+package journal
 
 import (
 	"context"
@@ -11,31 +11,31 @@ import (
 	"belfry/internal/panics"
 )
 
-// readAtOnce is how many messages are asked for at once. A start reads a long
+// ReadAtOnce is how many messages are asked for at once. A start reads a long
 // bucket a fifth faster with it than with the 500 of nats.go.
-const readAtOnce = 5000
+const ReadAtOnce = 5000
 
-// tailHeartbeat is how often the server says that it is there; the tail is
+// TailHeartbeat is how often the server says that it is there; the tail is
 // made anew when two are missed.
-const tailHeartbeat = 500 * time.Millisecond
+const TailHeartbeat = 500 * time.Millisecond
 
-// ordered reads streams in order, headers only.
-type ordered struct {
-	js       jetstream.JetStream
-	w        *writer
-	log      *slog.Logger
-	panicked func() // counts a visit that panicked
+// Ordered reads streams in order, headers only.
+type Ordered struct {
+	JS       jetstream.JetStream
+	W        *Writer
+	Log      *slog.Logger
+	Panicked func() // counts a visit that panicked
 }
 
-// read hands the messages of a stream to visit, headers only, from the
+// Read hands the messages of a stream to visit, headers only, from the
 // sequence from on and in order, until visit wants no more, which is no error.
 // One that ends otherwise has to be begun again behind what was visited.
-func (o ordered) read(ctx context.Context, stream string, from uint64, visit func(m jetstream.Msg, at *jetstream.MsgMetadata) (more bool)) error {
+func (o Ordered) Read(ctx context.Context, stream string, from uint64, visit func(m jetstream.Msg, at *jetstream.MsgMetadata) (more bool)) error {
 	from, more := o.pastStatuses(ctx, stream, max(from, 1), visit)
 	if !more {
 		return ctx.Err()
 	}
-	c, err := o.js.OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{
+	c, err := o.JS.OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{
 		HeadersOnly:   true,
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
 		OptStartSeq:   from,
@@ -45,7 +45,7 @@ func (o ordered) read(ctx context.Context, stream string, from uint64, visit fun
 	if err != nil {
 		return err
 	}
-	for m, err := range messagesOf(ctx, c, jetstream.PullHeartbeat(tailHeartbeat), jetstream.PullMaxMessages(readAtOnce)) {
+	for m, err := range MessagesOf(ctx, c, jetstream.PullHeartbeat(TailHeartbeat), jetstream.PullMaxMessages(ReadAtOnce)) {
 		if err != nil {
 			return err
 		}
@@ -64,9 +64,9 @@ func (o ordered) read(ctx context.Context, stream string, from uint64, visit fun
 // what comes behind them. Without its data nats.go takes such a message for the
 // server's own word about the consumer, drops it or makes the consumer anew, and
 // would never get past it.
-func (o ordered) pastStatuses(ctx context.Context, stream string, from uint64, visit func(jetstream.Msg, *jetstream.MsgMetadata) bool) (next uint64, more bool) {
+func (o Ordered) pastStatuses(ctx context.Context, stream string, from uint64, visit func(jetstream.Msg, *jetstream.MsgMetadata) bool) (next uint64, more bool) {
 	for ctx.Err() == nil {
-		m, found, err := o.w.nextOnLeader(ctx, stream, ">", from)
+		m, found, err := o.W.NextOnLeader(ctx, stream, ">", from)
 		if err != nil || !found || m.Header.Get("Status") == "" {
 			break // what is wrong with the stream shows when it is read
 		}
@@ -82,7 +82,7 @@ func (o ordered) pastStatuses(ctx context.Context, stream string, from uint64, v
 // asked is a message that the leader was asked for.
 type asked struct {
 	jetstream.Msg // nil: nobody acks it
-	m             stored
+	m             Stored
 }
 
 func (a asked) Subject() string      { return a.m.Subject }
@@ -90,8 +90,8 @@ func (a asked) Headers() nats.Header { return a.m.Header }
 func (a asked) Data() []byte         { return nil } // as of all that are read here
 
 // visited visits one message. Reading goes on behind one that cannot be visited.
-func (o ordered) visited(visit func(jetstream.Msg, *jetstream.MsgMetadata) bool, m jetstream.Msg, at *jetstream.MsgMetadata) (more bool) {
+func (o Ordered) visited(visit func(jetstream.Msg, *jetstream.MsgMetadata) bool, m jetstream.Msg, at *jetstream.MsgMetadata) (more bool) {
 	more = true
-	defer panics.Recover(o.log, "a message of a stream that is read", o.panicked)
+	defer panics.Recover(o.Log, "a message of a stream that is read", o.Panicked)
 	return visit(m, at)
 }

@@ -1,4 +1,4 @@
-package streams
+package journal
 
 import (
 	"context"
@@ -7,18 +7,18 @@ import (
 	"github.com/cenkalti/backoff/v4"
 )
 
-// newBackOff returns growing pauses between first and most, without end.
-func newBackOff(first, most time.Duration) backoff.BackOff {
+// NewBackOff returns growing pauses between first and most, without end.
+func NewBackOff(first, most time.Duration) backoff.BackOff {
 	return backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(first), backoff.WithMaxInterval(most), backoff.WithMaxElapsedTime(0))
 }
 
-// keepAt does once until ctx ends, and again after a pause whenever it breaks,
+// RetryForever does once until ctx ends, and again after a pause whenever it breaks,
 // which it tells. The pauses grow from first to most while it breaks at once, and
 // start over when it had lasted for longer than most: then the trouble is new,
 // and repeats are rare enough without a pause.
-func keepAt(ctx context.Context, first, most time.Duration, once func(context.Context) error, tell func(error)) {
-	pause := newBackOff(first, most)
+func RetryForever(ctx context.Context, first, most time.Duration, once func(context.Context) error, tell func(error)) {
+	pause := NewBackOff(first, most)
 	for ctx.Err() == nil {
 		began := time.Now()
 		err := once(ctx)
@@ -29,12 +29,12 @@ func keepAt(ctx context.Context, first, most time.Duration, once func(context.Co
 		if time.Since(began) > most {
 			pause.Reset()
 		}
-		sleep(ctx, pause.NextBackOff())
+		Sleep(ctx, pause.NextBackOff())
 	}
 }
 
-// sleep waits for d and reports whether ctx let it.
-func sleep(ctx context.Context, d time.Duration) bool {
+// Sleep waits for d and reports whether ctx let it.
+func Sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

@@ -1,4 +1,4 @@
-package streams
+package journal
 
 import (
 	"context"
@@ -16,17 +16,17 @@ import (
 	"belfry/streams/wire"
 )
 
-// committer groups concurrent writes to one stream of a server that syncs each
+// Committer groups concurrent writes to one stream of a server that syncs each
 // write. Such a server syncs once a message, but an atomic batch costs about
 // four syncs whatever its size (docs/design.md has the figures). So a few
 // writes go out at once and by themselves; when many wait, they go as one
 // batch. Each caller gets the answer to its own write. It is safe for
 // concurrent use.
-type committer struct {
+type Committer struct {
 	js      jetstream.JetStream
-	asker   *asker
+	asker   *Requester
 	metrics *metrics.Streams
-	health  *health // nil for none
+	health  *Health // nil for none
 
 	// maxPlain is how many writes go out by themselves before others wait. If
 	// it is 1, a batch waits for that one too.
@@ -60,18 +60,18 @@ const (
 	maxBatchBytes = 4 << 20
 )
 
-func newCommitter(js jetstream.JetStream, a *asker, m *metrics.Streams, replicated bool) *committer {
-	c := &committer{js: js, asker: a, metrics: m, maxPlain: 2, batchFrom: 8, limit: maxBatch, batchBytes: maxBatchBytes}
+func NewCommitter(js jetstream.JetStream, a *Requester, m *metrics.Streams, replicated bool) *Committer {
+	c := &Committer{js: js, asker: a, metrics: m, maxPlain: 2, batchFrom: 8, limit: maxBatch, batchBytes: maxBatchBytes}
 	if replicated {
 		c.replicated, c.maxPlain, c.batchFrom = true, 1, 2
 	}
 	return c
 }
 
-// submit sends m, alone or with others, and has done called once with the
-// answer, as [asker.publish] does. Until then m is not the caller's. withdraw
+// Submit sends m, alone or with others, and has done called once with the
+// answer, as [Requester.Publish] does. Until then m is not the caller's. withdraw
 // takes back a write that still waits for its turn: then done is not called.
-func (c *committer) submit(m *nats.Msg, done func(seq uint64, err error)) (withdraw func() bool) {
+func (c *Committer) Submit(m *nats.Msg, done func(seq uint64, err error)) (withdraw func() bool) {
 	w := &pendingWrite{msg: m, done: done}
 	c.mu.Lock()
 	now := !c.batching && len(c.queue) == 0 && c.plain < c.maxPlain
@@ -87,7 +87,7 @@ func (c *committer) submit(m *nats.Msg, done func(seq uint64, err error)) (withd
 	return func() bool { return c.withdraw(w) }
 }
 
-func (c *committer) withdraw(w *pendingWrite) bool {
+func (c *Committer) withdraw(w *pendingWrite) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	i := slices.Index(c.queue, w)
@@ -98,8 +98,8 @@ func (c *committer) withdraw(w *pendingWrite) bool {
 }
 
 // alone sends one write that counts as plain by itself.
-func (c *committer) alone(w *pendingWrite) {
-	if err := c.health.refused(c.asker.names.StreamOf(w.msg.Subject)); err != nil {
+func (c *Committer) alone(w *pendingWrite) {
+	if err := c.health.Refused(c.asker.Names.StreamOf(w.msg.Subject)); err != nil {
 		go func() { // not here, where the next one would be started in turn
 			c.ended(func() { c.plain-- })
 			c.asker.refuse(w.done, err)
@@ -107,7 +107,7 @@ func (c *committer) alone(w *pendingWrite) {
 		return
 	}
 	c.metrics.SentAlone()
-	c.asker.publish(w.msg, func(seq uint64, err error) {
+	c.asker.Publish(w.msg, func(seq uint64, err error) {
 		c.ended(func() {
 			c.plain--
 			if err == nil {
@@ -120,7 +120,7 @@ func (c *committer) alone(w *pendingWrite) {
 
 // ended takes in that a plain write or a batch is through, and starts what may
 // start now.
-func (c *committer) ended(count func()) {
+func (c *Committer) ended(count func()) {
 	c.mu.Lock()
 	count()
 	batch, alone := c.next()
@@ -137,7 +137,7 @@ func (c *committer) ended(count func()) {
 }
 
 // next takes from the queue what may start now; c.mu is held.
-func (c *committer) next() (batch, alone []*pendingWrite) {
+func (c *Committer) next() (batch, alone []*pendingWrite) {
 	switch {
 	case c.batching:
 	case min(len(c.queue), c.limit) >= c.batchFrom:
@@ -156,7 +156,7 @@ func (c *committer) next() (batch, alone []*pendingWrite) {
 // takeBatch takes the oldest waiting writes, of each subject one: two that
 // compare with the same revision cannot both be right. The others keep their
 // order.
-func (c *committer) takeBatch() []*pendingWrite {
+func (c *Committer) takeBatch() []*pendingWrite {
 	var batch, rest []*pendingWrite
 	subjects := make(map[string]bool, min(len(c.queue), maxBatch))
 	bytes := 0
@@ -179,7 +179,7 @@ func (c *committer) takeBatch() []*pendingWrite {
 
 // written has batches grow again that a refusal has made smaller, once one is
 // through that was as large as they may be; c.mu is held.
-func (c *committer) written(n int) {
+func (c *Committer) written(n int) {
 	if n >= c.limit {
 		c.limit = min(2*c.limit, maxBatch)
 	}
@@ -189,12 +189,12 @@ func (c *committer) written(n int) {
 // whose sake, its halves are tried, down to single writes. Of a replicated stream
 // each caller is told of the refusal instead, and the next batches are smaller, so
 // that a write that spoils its batch is alone at last.
-func (c *committer) commit(batch []*pendingWrite, halved bool) {
+func (c *Committer) commit(batch []*pendingWrite, halved bool) {
 	if len(batch) < c.batchFrom || halved && len(batch) <= worthHalving {
 		c.eachAlone(batch)
 		return
 	}
-	if err := c.health.refused(c.asker.names.StreamOf(batch[0].msg.Subject)); err != nil {
+	if err := c.health.Refused(c.asker.Names.StreamOf(batch[0].msg.Subject)); err != nil {
 		failed(batch, err)
 		return
 	}
@@ -202,11 +202,11 @@ func (c *committer) commit(batch []*pendingWrite, halved bool) {
 	for i, w := range batch {
 		msgs[i] = w.msg
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), answerWait)
+	ctx, cancel := context.WithTimeout(context.Background(), AnswerWait)
 	defer cancel()
 	c.metrics.SentBatch(len(batch))
 	ack, err := jetstreamext.PublishMsgBatch(ctx, c.js, msgs, jetstreamext.BatchFlowControl{})
-	if want := c.asker.names.StreamOf(msgs[0].Subject); err == nil && want != "" && ack.Stream != want {
+	if want := c.asker.Names.StreamOf(msgs[0].Subject); err == nil && want != "" && ack.Stream != want {
 		err = fmt.Errorf("%w: %s took messages for %s", errOtherStream, ack.Stream, want)
 	}
 	var refused *jetstream.APIError
@@ -252,7 +252,7 @@ func unbatch(m *nats.Msg) {
 
 // eachAlone sends the members of a batch by themselves, a few at once, and
 // returns when all are through.
-func (c *committer) eachAlone(batch []*pendingWrite) {
+func (c *Committer) eachAlone(batch []*pendingWrite) {
 	var all errgroup.Group
 	all.SetLimit(c.maxPlain)
 	for _, w := range batch {
@@ -260,7 +260,7 @@ func (c *committer) eachAlone(batch []*pendingWrite) {
 		all.Go(func() error {
 			c.metrics.SentAlone()
 			through := make(chan struct{})
-			c.asker.publish(w.msg, func(seq uint64, err error) {
+			c.asker.Publish(w.msg, func(seq uint64, err error) {
 				defer close(through)
 				w.done(seq, err)
 			})

@@ -1,4 +1,4 @@
-package streams
+package journal
 
 import (
 	"context"
@@ -18,7 +18,7 @@ const (
 	saysNothing   writeAnswer = iota
 	isStored                  // it was stored
 	saysOfMessage             // it was refused for its own sake
-	isRefused                 // the stream takes none
+	IsRefused                 // the stream takes none
 	noLeader                  // nobody took it, as in an election
 	noAnswer
 )
@@ -27,7 +27,7 @@ const (
 // speak of a message or of its batch alone.
 var (
 	passingRefusals = []jetstream.ErrorCode{
-		10008, 10009, errCodeNoPeers,
+		10008, 10009, ErrCodeNoPeers,
 		10163, // a new leader cannot compare yet
 		10210, // too many batches are under way
 	}
@@ -44,7 +44,7 @@ func answerKind(err error) writeAnswer {
 	switch {
 	case err == nil:
 		return isStored
-	case errors.Is(err, errNotConnected), errors.Is(err, nats.ErrMaxPayload), errors.Is(err, errNotSent), errors.Is(err, job.ErrUnavailable),
+	case errors.Is(err, ErrNotConnected), errors.Is(err, nats.ErrMaxPayload), errors.Is(err, errNotSent), errors.Is(err, job.ErrUnavailable),
 		errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, context.Canceled):
 		return saysNothing
 	case errors.As(err, &refused) && slices.Contains(messageRefusals, refused.ErrorCode):
@@ -52,7 +52,7 @@ func answerKind(err error) writeAnswer {
 	case errors.As(err, &refused) && slices.Contains(passingRefusals, refused.ErrorCode):
 		return noLeader
 	case errors.As(err, &refused), errors.Is(err, errOtherStream):
-		return isRefused
+		return IsRefused
 	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrNoStreamResponse):
 		return noLeader
 	}
@@ -68,11 +68,11 @@ func tooLarge(err error) bool {
 // isFull reports whether a stream has reached a limit of its own.
 func isFull(err error) bool {
 	var refused *jetstream.APIError
-	return errors.As(err, &refused) && refused.ErrorCode == errCodeStoreFailed
+	return errors.As(err, &refused) && refused.ErrorCode == ErrCodeStoreFailed
 }
 
-// errCodeStoreFailed is max_bytes or max_msgs, with the limit in the words.
-const errCodeStoreFailed = 10077
+// ErrCodeStoreFailed is max_bytes or max_msgs, with the limit in the words.
+const ErrCodeStoreFailed = 10077
 
 // isShort reports whether a server has no storage left for any stream.
 func isShort(err error) bool {
@@ -80,6 +80,6 @@ func isShort(err error) bool {
 	return errors.As(err, &refused) && (refused.ErrorCode == 10023 || refused.ErrorCode == 10047)
 }
 
-// errCodeNoPeers passes by itself: a server that has just joined may not count as a
+// ErrCodeNoPeers passes by itself: a server that has just joined may not count as a
 // peer yet.
-const errCodeNoPeers = 10005
+const ErrCodeNoPeers = 10005

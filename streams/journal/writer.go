@@ -1,4 +1,4 @@
-package streams
+package journal
 
 import (
 	"context"
@@ -15,54 +15,54 @@ import (
 	"belfry/streams/wire"
 )
 
-// writer makes compare-and-set writes and settles their outcomes. It is safe
+// Writer makes compare-and-set writes and settles their outcomes. It is safe
 // for concurrent use.
-type writer struct {
-	nc         *nats.Conn
+type Writer struct {
+	NC         *nats.Conn
 	js         jetstream.JetStream
-	names      wire.Names
-	replicated bool // the streams have more than one replica
+	Names      wire.Names
+	Replicated bool // the streams have more than one replica
 	metrics    *metrics.Streams
 
 	// reads bounds what the answers to requests have together, each of which is
 	// taken for one with a message of the largest size; nil is no bound.
-	reads   *room.Pool
-	largest int64
+	Reads   *room.Pool
+	Largest int64
 
-	turns *turns
+	Turns *turns
 
-	// ask is [asker.ask]. Tests replace it to answer otherwise.
-	ask func(*nats.Msg, func(*nats.Msg, error))
+	// ask is [Requester.Ask]. Tests replace it to answer otherwise.
+	Ask func(*nats.Msg, func(*nats.Msg, error))
 
 	// submit sends one message and has done called with the answer; see
-	// [committers.submit]. Tests replace it to lose answers.
-	submit func(m *nats.Msg, done func(seq uint64, err error)) (withdraw func() bool)
+	// [Lanes.submit]. Tests replace it to lose answers.
+	Submit func(m *nats.Msg, done func(seq uint64, err error)) (withdraw func() bool)
 }
 
-func newWriter(nc *nats.Conn, a *asker, c *committers) *writer {
-	return &writer{nc: nc, js: c.js, names: a.names, replicated: c.replicated, metrics: c.metrics, ask: a.ask, submit: c.submit}
+func NewWriter(nc *nats.Conn, a *Requester, c *Lanes) *Writer {
+	return &Writer{NC: nc, js: c.JS, Names: a.Names, Replicated: c.Replicated, metrics: c.Metrics, Ask: a.Ask, Submit: c.submit}
 }
 
 // What the answer to one send can be, besides success.
 var (
-	// errConflict: a server refused the write, since the subject it compared
+	// ErrConflict: a server refused the write, since the subject it compared
 	// has another last sequence there. It wrote nothing; on replicas another
 	// one may have.
-	errConflict = errors.New("another write came first")
-	// errNoAnswer: the write may or may not have been applied, or may yet be.
-	errNoAnswer = errors.New("no answer")
+	ErrConflict = errors.New("another write came first")
+	// ErrNoAnswer: the write may or may not have been applied, or may yet be.
+	ErrNoAnswer = errors.New("no answer")
 	// errWithdrawn: the write waited too long for its turn, and was not sent.
 	errWithdrawn = errors.New("too many writes are waiting")
 )
 
-// trySend sends m once and has done called once, with the sequence or one of
-// three kinds of failure: errConflict and errNoAnswer, and [job.ErrUnavailable]
+// TrySend sends m once and has done called once, with the sequence or one of
+// three kinds of failure: ErrConflict and ErrNoAnswer, and [job.ErrUnavailable]
 // when the server refused it or nobody was there to take it. done must not
-// block. withdraw is that of [committers.submit].
-func (w *writer) trySend(m *nats.Msg, done func(seq uint64, err error)) (withdraw func() bool) {
+// block. withdraw is that of [Lanes.submit].
+func (w *Writer) TrySend(m *nats.Msg, done func(seq uint64, err error)) (withdraw func() bool) {
 	began := time.Now()
 	w.metrics.WriteBegan()
-	return w.submit(m, func(seq uint64, err error) {
+	return w.Submit(m, func(seq uint64, err error) {
 		w.metrics.WriteEnded(time.Since(began))
 		done(seq, kindOfFailure(err))
 	})
@@ -74,35 +74,35 @@ func kindOfFailure(err error) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &refused) && isConflict(refused):
-		return errConflict
+		return ErrConflict
 	case errors.Is(err, job.ErrUnavailable): // not sent at all
 		return err
-	case limited("", err) != nil:
-		return limited("", err)
-	case errors.As(err, &refused), errors.Is(err, errNotConnected), errors.Is(err, nats.ErrNoResponders),
+	case Limited("", err) != nil:
+		return Limited("", err)
+	case errors.As(err, &refused), errors.Is(err, ErrNotConnected), errors.Is(err, nats.ErrNoResponders),
 		errors.Is(err, nats.ErrMaxPayload), errors.Is(err, errOtherStream):
 		return fmt.Errorf("%w: %w", job.ErrUnavailable, err)
 	}
-	return fmt.Errorf("%w: %v", errNoAnswer, err)
+	return fmt.Errorf("%w: %v", ErrNoAnswer, err)
 }
 
 // electionWait is how long after nobody took a write it is sent again: the
 // stream may be about to have a leader.
 const electionWait = 250 * time.Millisecond
 
-// send is trySend that waits for the answer, for a bounded time. What nobody
+// Send is TrySend that waits for the answer, for a bounded time. What nobody
 // took it sends once more.
-func (w *writer) send(ctx context.Context, m *nats.Msg) (seq uint64, err error) {
-	ctx, cancel := context.WithTimeout(ctx, answerWait)
+func (w *Writer) Send(ctx context.Context, m *nats.Msg) (seq uint64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, AnswerWait)
 	defer cancel()
 	seq, err = w.sendOnce(ctx, m)
-	if errors.Is(err, nats.ErrNoResponders) && sleep(ctx, electionWait) {
+	if errors.Is(err, nats.ErrNoResponders) && Sleep(ctx, electionWait) {
 		seq, err = w.sendOnce(ctx, m)
 	}
 	return seq, err
 }
 
-func (w *writer) sendOnce(ctx context.Context, m *nats.Msg) (seq uint64, err error) {
+func (w *Writer) sendOnce(ctx context.Context, m *nats.Msg) (seq uint64, err error) {
 	type answer struct {
 		seq uint64
 		err error
@@ -111,7 +111,7 @@ func (w *writer) sendOnce(ctx context.Context, m *nats.Msg) (seq uint64, err err
 		return 0, fmt.Errorf("%w: %v", job.ErrUnavailable, ctx.Err())
 	}
 	if m.Size() > largeAnswer {
-		over, err := w.turns.take(ctx, largeRest)
+		over, err := w.Turns.Take(ctx, largeRest)
 		if err != nil {
 			return 0, err
 		}
@@ -119,7 +119,7 @@ func (w *writer) sendOnce(ctx context.Context, m *nats.Msg) (seq uint64, err err
 	}
 	began := time.Now()
 	answers := make(chan answer, 1)
-	withdraw := w.trySend(m, func(seq uint64, err error) { answers <- answer{seq, err} })
+	withdraw := w.TrySend(m, func(seq uint64, err error) { answers <- answer{seq, err} })
 	select {
 	case a := <-answers:
 		return a.seq, a.err
@@ -127,7 +127,7 @@ func (w *writer) sendOnce(ctx context.Context, m *nats.Msg) (seq uint64, err err
 	}
 	switch {
 	case withdraw == nil:
-		return 0, fmt.Errorf("%w: %v", errNoAnswer, ctx.Err())
+		return 0, fmt.Errorf("%w: %v", ErrNoAnswer, ctx.Err())
 	case withdraw():
 		w.metrics.WriteEnded(time.Since(began))
 		return 0, fmt.Errorf("%w: %v", job.ErrUnavailable, errWithdrawn)
@@ -138,9 +138,9 @@ func (w *writer) sendOnce(ctx context.Context, m *nats.Msg) (seq uint64, err err
 	return a.seq, a.err
 }
 
-// mayBeStored reports whether one of several servers refused what another may have
+// MayBeStored reports whether one of several servers refused what another may have
 // stored. What is wrong with the message itself all of them refuse.
-func mayBeStored(err error) bool {
+func MayBeStored(err error) bool {
 	var refused *jetstream.APIError
 	return errors.As(err, &refused) &&
 		refused.ErrorCode != errCodeMessageTooLarge && refused.ErrorCode != errCodeHeaderTooLarge

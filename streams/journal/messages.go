@@ -1,4 +1,4 @@
-package streams
+package journal
 
 import (
 	"context"
@@ -7,9 +7,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// messagesOf yields the messages of a consumer as they come. With the error that
+// MessagesOf yields the messages of a consumer as they come. With the error that
 // it yields it ends, and so it does with ctx.
-func messagesOf(ctx context.Context, c jetstream.Consumer, opts ...jetstream.PullMessagesOpt) iter.Seq2[jetstream.Msg, error] {
+func MessagesOf(ctx context.Context, c jetstream.Consumer, opts ...jetstream.PullMessagesOpt) iter.Seq2[jetstream.Msg, error] {
 	return func(yield func(jetstream.Msg, error) bool) {
 		messages, err := c.Messages(opts...)
 		if err != nil {

@@ -1,4 +1,4 @@
-package streams
+package journal
 
 import (
 	"context"
@@ -23,14 +23,14 @@ const (
 
 // bare reads by a consumer of its own, on whichever replica that is, and without
 // the data.
-func (r *reader) bare(ctx context.Context, from uint64) (found []stored, err error) {
+func (r *Scan) bare(ctx context.Context, from uint64) (found []Stored, err error) {
 	most := min(bareMost, max(bareBehind*r.messages/r.bytes, 1)) // by what was met so far
-	done, err := r.w.takeReads(ctx, int64(most)*bareBytes)
+	done, err := r.W.TakeReads(ctx, int64(most)*bareBytes)
 	if err != nil {
-		return nil, unavailable("couldn't read jobs", err)
+		return nil, Unavailable("couldn't read jobs", err)
 	}
 	defer done()
-	c, err := r.js.OrderedConsumer(ctx, r.stream, jetstream.OrderedConsumerConfig{
+	c, err := r.JS.OrderedConsumer(ctx, r.Stream, jetstream.OrderedConsumerConfig{
 		HeadersOnly:       true,
 		FilterSubjects:    []string{r.filter()},
 		DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
@@ -39,16 +39,16 @@ func (r *reader) bare(ctx context.Context, from uint64) (found []stored, err err
 		InactiveThreshold: 10 * time.Second,
 	})
 	if err != nil {
-		return nil, unavailable("couldn't read jobs", err)
+		return nil, Unavailable("couldn't read jobs", err)
 	}
 	// One that cannot be deleted now ends by itself.
-	defer func() { _ = r.js.DeleteConsumer(context.WithoutCancel(ctx), r.stream, c.CachedInfo().Name) }()
+	defer func() { _ = r.JS.DeleteConsumer(context.WithoutCancel(ctx), r.Stream, c.CachedInfo().Name) }()
 	if c.CachedInfo().NumPending == 0 {
 		return nil, nil
 	}
 	messages, err := c.Messages(jetstream.PullMaxMessages(most))
 	if err != nil {
-		return nil, unavailable("couldn't read jobs", err)
+		return nil, Unavailable("couldn't read jobs", err)
 	}
 	defer messages.Stop()
 	for len(found) < most {
@@ -57,13 +57,13 @@ func (r *reader) bare(ctx context.Context, from uint64) (found []stored, err err
 		case errors.Is(err, nats.ErrTimeout) && ctx.Err() == nil:
 			return found, nil // gone meanwhile; the leader is asked if it was all
 		case err != nil:
-			return nil, unavailable("couldn't read jobs", err)
+			return nil, Unavailable("couldn't read jobs", err)
 		}
 		at, err := m.Metadata()
 		if err != nil {
 			return nil, err
 		}
-		found = append(found, stored{Subject: m.Subject(), Seq: at.Sequence.Stream, Header: m.Headers(), Bare: true})
+		found = append(found, Stored{Subject: m.Subject(), Seq: at.Sequence.Stream, Header: m.Headers(), Bare: true})
 		if at.NumPending == 0 {
 			break
 		}

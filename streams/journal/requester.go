@@ -1,4 +1,4 @@
-package streams
+package journal
 
 import (
 	"errors"
@@ -18,18 +18,18 @@ import (
 	"belfry/streams/wire"
 )
 
-// answerWait is how long one answer of JetStream is waited for: longer than a
+// AnswerWait is how long one answer of JetStream is waited for: longer than a
 // busy machine takes, since looking for what became of a write costs more than
 // waiting for it.
-const answerWait = 5 * time.Second
+const AnswerWait = 5 * time.Second
 
-// asker sends messages and hands each answer to a callback. The answers come in
+// Requester sends messages and hands each answer to a callback. The answers come in
 // on one subscription, so that thousands can be under way without a goroutine,
 // a timer and a channel for each. It is safe for concurrent use.
-type asker struct {
+type Requester struct {
 	nc      *nats.Conn
 	prefix  string // of the subjects that answers come on
-	names   wire.Names
+	Names   wire.Names
 	log     *slog.Logger
 	metrics *metrics.Streams
 
@@ -47,12 +47,12 @@ type question struct {
 
 // Why there is no answer.
 var (
-	errNotConnected = errors.New("not connected to NATS")
+	ErrNotConnected = errors.New("not connected to NATS")
 	errTimeout      = errors.New("no answer in time")
 )
 
-func newAsker(nc *nats.Conn, log *slog.Logger, metrics *metrics.Streams) (*asker, error) {
-	a := &asker{nc: nc, prefix: nc.NewInbox() + ".", log: log, metrics: metrics, waiting: map[uint64]question{}, oldest: 1}
+func NewRequester(nc *nats.Conn, log *slog.Logger, metrics *metrics.Streams) (*Requester, error) {
+	a := &Requester{nc: nc, prefix: nc.NewInbox() + ".", log: log, metrics: metrics, waiting: map[uint64]question{}, oldest: 1}
 	sub, err := nc.Subscribe(a.prefix+"*", a.answered)
 	if err != nil {
 		return nil, err
@@ -61,13 +61,13 @@ func newAsker(nc *nats.Conn, log *slog.Logger, metrics *metrics.Streams) (*asker
 	return a, sub.SetPendingLimits(-1, -1)
 }
 
-// ask sends m and has done called once: with the answer, or with why there is
-// none, which is errNotConnected when m was not sent, [nats.ErrNoResponders]
+// Ask sends m and has done called once: with the answer, or with why there is
+// none, which is ErrNotConnected when m was not sent, [nats.ErrNoResponders]
 // when nobody took it, errTimeout, or an error of the connection. done must
 // not block, since it keeps other answers waiting.
-func (a *asker) ask(m *nats.Msg, done func(*nats.Msg, error)) {
+func (a *Requester) Ask(m *nats.Msg, done func(*nats.Msg, error)) {
 	if !a.nc.IsConnected() {
-		go a.tell(done, nil, errNotConnected)
+		go a.tell(done, nil, ErrNotConnected)
 		return
 	}
 	n := a.expect(done)
@@ -79,20 +79,20 @@ func (a *asker) ask(m *nats.Msg, done func(*nats.Msg, error)) {
 }
 
 // expect numbers a question, and bounds the wait for its answer.
-func (a *asker) expect(done func(*nats.Msg, error)) uint64 {
+func (a *Requester) expect(done func(*nats.Msg, error)) uint64 {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.last++
-	a.waiting[a.last] = question{done: done, until: time.Now().Add(answerWait)}
+	a.waiting[a.last] = question{done: done, until: time.Now().Add(AnswerWait)}
 	if !a.sweeping {
 		a.sweeping = true
-		time.AfterFunc(answerWait, a.sweep)
+		time.AfterFunc(AnswerWait, a.sweep)
 	}
 	return a.last
 }
 
 // take returns what to do with the answer, the first time it is called.
-func (a *asker) take(n uint64) func(*nats.Msg, error) {
+func (a *Requester) take(n uint64) func(*nats.Msg, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	done := a.waiting[n].done
@@ -103,7 +103,7 @@ func (a *asker) take(n uint64) func(*nats.Msg, error) {
 // answered takes in a message. It need not be an answer: JetStream delivers what a
 // consumer holds to the subject that a request for it names, under the subject
 // that it was stored on.
-func (a *asker) answered(m *nats.Msg) {
+func (a *Requester) answered(m *nats.Msg) {
 	n, ok := a.questionOf(m.Subject)
 	if !ok {
 		return
@@ -118,38 +118,38 @@ func (a *asker) answered(m *nats.Msg) {
 }
 
 // questionOf returns the number of the question whose answers come on a subject.
-func (a *asker) questionOf(subject string) (n uint64, ok bool) {
+func (a *Requester) questionOf(subject string) (n uint64, ok bool) {
 	number, ok := strings.CutPrefix(subject, a.prefix)
 	n, err := strconv.ParseUint(number, 36, 64)
 	return n, ok && err == nil && number == strconv.FormatUint(n, 36)
 }
 
 // tell hands an answer over.
-func (a *asker) tell(done func(*nats.Msg, error), m *nats.Msg, err error) {
+func (a *Requester) tell(done func(*nats.Msg, error), m *nats.Msg, err error) {
 	defer panics.Recover(a.log, "an answer of JetStream", a.metrics.Panicked)
 	done(m, err)
 }
 
 // refuse answers a write that is not sent.
-func (a *asker) refuse(done func(seq uint64, err error), err error) {
+func (a *Requester) refuse(done func(seq uint64, err error), err error) {
 	a.tell(func(*nats.Msg, error) { done(0, err) }, nil, err)
 }
 
 // sweep ends the waits that are over. All are equally long, so they end in the
 // order of the questions.
-func (a *asker) sweep() {
+func (a *Requester) sweep() {
 	for _, done := range a.overdue(time.Now()) {
 		a.tell(done, nil, errTimeout)
 	}
 }
 
-func (a *asker) overdue(now time.Time) (all []func(*nats.Msg, error)) {
+func (a *Requester) overdue(now time.Time) (all []func(*nats.Msg, error)) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for ; a.oldest <= a.last; a.oldest++ {
 		q, waits := a.waiting[a.oldest]
 		if waits && q.until.After(now) {
-			time.AfterFunc(max(q.until.Sub(now), answerWait/20), a.sweep)
+			time.AfterFunc(max(q.until.Sub(now), AnswerWait/20), a.sweep)
 			return all
 		}
 		if waits {
@@ -164,19 +164,19 @@ func (a *asker) overdue(now time.Time) (all []func(*nats.Msg, error)) {
 // errOtherStream: a stream took the write that is none of Belfry's.
 var errOtherStream = errors.New("another stream has taken its place")
 
-// publish is ask for a message that a stream is to store; done is called with
+// Publish is ask for a message that a stream is to store; done is called with
 // its sequence. A refusal is a [jetstream.APIError].
-func (a *asker) publish(m *nats.Msg, done func(seq uint64, err error)) {
-	a.ask(m, func(answer *nats.Msg, err error) {
+func (a *Requester) Publish(m *nats.Msg, done func(seq uint64, err error)) {
+	a.Ask(m, func(answer *nats.Msg, err error) {
 		if err != nil {
 			done(0, err)
 			return
 		}
-		done(readAckOf(a.names.StreamOf(m.Subject), answer.Data))
+		done(readAckOf(a.Names.StreamOf(m.Subject), answer.Data))
 	})
 }
 
-// readAckOf is readAck of the stream that was to take the message. Any stream with
+// readAckOf is ReadAck of the stream that was to take the message. Any stream with
 // the subject answers, also one that others have put there.
 func readAckOf(stream string, data []byte) (uint64, error) {
 	ack, err := parseAck(data)
@@ -186,8 +186,8 @@ func readAckOf(stream string, data []byte) (uint64, error) {
 	return ack.Seq, err
 }
 
-// readAck reads a stream's answer to a publish.
-func readAck(data []byte) (uint64, error) {
+// ReadAck reads a stream's answer to a publish.
+func ReadAck(data []byte) (uint64, error) {
 	ack, err := parseAck(data)
 	return ack.Seq, err
 }

@@ -1,4 +1,4 @@
-package streams_test
+package journal_test
 
 import (
 	"context"
@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"belfry/streams"
+	"belfry/streams/journal"
 )
 
 // What breaks at once is tried again less and less often; what breaks after it
@@ -22,7 +22,7 @@ func TestKeepAtStartsOver(t *testing.T) {
 		var pauses []time.Duration // before each time but the first
 		var broke time.Time
 		told := 0
-		streams.KeepAt(ctx, first, most, func(ctx context.Context) error {
+		journal.RetryForever(ctx, first, most, func(ctx context.Context) error {
 			if !broke.IsZero() {
 				pauses = append(pauses, time.Since(broke))
 			}
@@ -59,7 +59,7 @@ func TestKeepAtEndsInPause(t *testing.T) {
 		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 		defer stop()
 		began, told := time.Now(), 0
-		streams.KeepAt(ctx, time.Hour, time.Hour, func(context.Context) error {
+		journal.RetryForever(ctx, time.Hour, time.Hour, func(context.Context) error {
 			return errors.New("broken")
 		}, func(error) { told++ })
 		if lasted := time.Since(began); lasted != time.Minute || told != 1 {

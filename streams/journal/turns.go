@@ -1,4 +1,4 @@
-package streams
+package journal
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 // bound.
 type turns struct {
 	pool *room.Pool
-	// firesSoon reports whether something fires now or within turnGap.
+	// firesSoon reports whether something fires now or within TurnGap.
 	firesSoon func() bool
 
 	mu       sync.Mutex
@@ -22,12 +22,12 @@ type turns struct {
 }
 
 // While others wait, a turn is followed by a rest of turnRest times as long, which
-// goes on for as long as something fires or is due within turnGap, but not for ever. A processor is then free most of the time for what fires, whoever has
+// goes on for as long as something fires or is due within TurnGap, but not for ever. A processor is then free most of the time for what fires, whoever has
 // hundreds of requests under way, and what a turn locks in the server is free as
 // well. A request that is alone does not rest, however much it does at once.
 const (
 	turnRest = 3
-	turnGap  = 5 * time.Millisecond
+	TurnGap  = 5 * time.Millisecond
 	// turnLook is how often a rest looks for a gap.
 	turnLook = 2 * time.Millisecond
 )
@@ -35,21 +35,21 @@ const (
 // The most that a rest takes. A step of a walk may have the server read a block under
 // the lock of a stream; one large message is sooner done, and has somebody wait.
 const (
-	walkRest  = 250 * time.Millisecond
+	WalkRest  = 250 * time.Millisecond
 	largeRest = 25 * time.Millisecond
 )
 
-// newTurns returns as many turns as there are processors. Half of them are for one
+// NewTurns returns as many turns as there are processors. Half of them are for one
 // db at most. A turn is waited for as long as the request has time: one that does
 // many things has many of them wait.
-func newTurns(firesSoon func() bool) *turns {
+func NewTurns(firesSoon func() bool) *turns {
 	pool := room.New(room.Config{Bytes: max(int64(runtime.GOMAXPROCS(0)), 2), Patience: time.Minute})
 	return &turns{pool: pool, firesSoon: firesSoon, requests: map[*room.Ticket]int{}}
 }
 
-// take waits for a turn of the db that the request works for. over ends it, with a
+// Take waits for a turn of the db that the request works for. over ends it, with a
 // rest of mostRest at most.
-func (t *turns) take(ctx context.Context, mostRest time.Duration) (over func(), err error) {
+func (t *turns) Take(ctx context.Context, mostRest time.Duration) (over func(), err error) {
 	if t == nil {
 		return func() {}, nil
 	}
@@ -59,7 +59,7 @@ func (t *turns) take(ctx context.Context, mostRest time.Duration) (over func(), 
 	took, err := t.pool.Take(ctx, owner, 1)
 	if err != nil {
 		t.count(request, -1)
-		return nil, unavailable("others read too much", err)
+		return nil, Unavailable("others read too much", err)
 	}
 	began := time.Now()
 	give := func() { t.pool.Give(owner, took) }

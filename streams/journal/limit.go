@@ -1,4 +1,4 @@
-package streams
+package journal
 
 import (
 	"errors"
@@ -51,8 +51,8 @@ func (e limitError) Error() string {
 
 func (e limitError) Unwrap() []error { return []error{job.ErrLimit, job.ErrUnavailable, e.cause} }
 
-// limited returns the error of a refusal for good, or nil for any other.
-func limited(doing string, err error) error {
+// Limited returns the error of a refusal for good, or nil for any other.
+func Limited(doing string, err error) error {
 	if errors.Is(err, job.ErrLimit) {
 		return err
 	}
@@ -68,8 +68,8 @@ func limited(doing string, err error) error {
 	return nil
 }
 
-func unavailable(doing string, err error) error {
-	if limit := limited(doing, err); limit != nil {
+func Unavailable(doing string, err error) error {
+	if limit := Limited(doing, err); limit != nil {
 		return limit
 	}
 	return fmt.Errorf("%w: %s: %w", job.ErrUnavailable, doing, err)

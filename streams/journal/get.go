@@ -1,4 +1,4 @@
-package streams
+package journal
 
 import (
 	"context"
@@ -17,8 +17,8 @@ import (
 	"belfry/streams/wire"
 )
 
-// stored is a message as its stream has it.
-type stored struct {
+// Stored is a message as its stream has it.
+type Stored struct {
 	Subject string
 	Seq     uint64
 	Header  nats.Header
@@ -27,72 +27,72 @@ type stored struct {
 	Bare    bool      // it came without its data
 }
 
-// last is lastOnLeader of a stream with AllowDirect. A server that is in no cluster
+// Last is LastOnLeader of a stream with AllowDirect. A server that is in no cluster
 // is the leader of all its streams, and then the message need not come as base64 in
 // JSON, which takes several times as long.
-func (w *writer) last(ctx context.Context, stream, subject string) (m stored, found bool, err error) {
-	if !w.nc.IsConnected() || w.nc.ConnectedClusterName() != "" {
-		return w.lastOnLeader(ctx, stream, subject)
+func (w *Writer) Last(ctx context.Context, stream, subject string) (m Stored, found bool, err error) {
+	if !w.NC.IsConnected() || w.NC.ConnectedClusterName() != "" {
+		return w.LastOnLeader(ctx, stream, subject)
 	}
-	m, found, err = w.lastOnReplica(ctx, stream, subject)
+	m, found, err = w.LastOnReplica(ctx, stream, subject)
 	if err == nil && (!found || m.Header.Get(jetstream.StreamHeader) != stream) {
 		// A mirror that somebody has made answers as well, and may be behind.
-		return w.lastOnLeader(ctx, stream, subject)
+		return w.LastOnLeader(ctx, stream, subject)
 	}
 	if err != nil || len(m.Data) <= largeAnswer {
 		return m, found, err
 	}
-	over, err := w.turns.take(ctx, largeRest)
+	over, err := w.Turns.Take(ctx, largeRest)
 	if err == nil {
 		over()
 	}
 	return m, found, err
 }
 
-// lastOnLeader returns the newest message on subject as the stream's leader
+// LastOnLeader returns the newest message on subject as the stream's leader
 // has it. nats.go asks any replica of a stream with AllowDirect, which may not
 // have seen the last write yet. The error wraps [job.ErrUnavailable].
-func (w *writer) lastOnLeader(ctx context.Context, stream, subject string) (m stored, found bool, err error) {
+func (w *Writer) LastOnLeader(ctx context.Context, stream, subject string) (m Stored, found bool, err error) {
 	return w.askLeader(ctx, stream, map[string]any{"last_by_subj": subject})
 }
 
-// nextOnLeader returns the first message on subject at seq or behind it, as the
+// NextOnLeader returns the first message on subject at seq or behind it, as the
 // stream's leader has it.
-func (w *writer) nextOnLeader(ctx context.Context, stream, subject string, seq uint64) (m stored, found bool, err error) {
+func (w *Writer) NextOnLeader(ctx context.Context, stream, subject string, seq uint64) (m Stored, found bool, err error) {
 	return w.askLeader(ctx, stream, map[string]any{"seq": seq, "next_by_subj": subject})
 }
 
-// seqOnLeader returns the message at seq as the stream's leader has it.
-func (w *writer) seqOnLeader(ctx context.Context, stream string, seq uint64) (m stored, found bool, err error) {
+// SeqOnLeader returns the message at seq as the stream's leader has it.
+func (w *Writer) SeqOnLeader(ctx context.Context, stream string, seq uint64) (m Stored, found bool, err error) {
 	return w.askLeader(ctx, stream, map[string]any{"seq": seq})
 }
 
-func (w *writer) askLeader(ctx context.Context, stream string, query map[string]any) (stored, bool, error) {
+func (w *Writer) askLeader(ctx context.Context, stream string, query map[string]any) (Stored, bool, error) {
 	ask, err := json.Marshal(query)
 	if err != nil {
-		return stored{}, false, err
+		return Stored{}, false, err
 	}
-	answer, err := w.request(ctx, &nats.Msg{Subject: wire.LeaderGet(stream), Data: ask})
+	answer, err := w.Request(ctx, &nats.Msg{Subject: wire.LeaderGet(stream), Data: ask})
 	if err != nil {
-		return stored{}, false, fmt.Errorf("%w: couldn't read from the leader of %s: %v", job.ErrUnavailable, stream, err)
+		return Stored{}, false, fmt.Errorf("%w: couldn't read from the leader of %s: %v", job.ErrUnavailable, stream, err)
 	}
 	if len(answer.Data) > largeAnswer {
-		over, err := w.turns.take(ctx, largeRest)
+		over, err := w.Turns.Take(ctx, largeRest)
 		if err != nil {
-			return stored{}, false, err
+			return Stored{}, false, err
 		}
 		defer over()
 	}
-	m, err := leaderAnswer(stream, answer.Data)
+	m, err := LeaderAnswer(stream, answer.Data)
 	if m == nil || err != nil {
-		return stored{}, false, err
+		return Stored{}, false, err
 	}
 	return *m, true, nil
 }
 
-// leaderAnswer reads what the leader of a stream answers; nil is that it has no
+// LeaderAnswer reads what the leader of a stream answers; nil is that it has no
 // such message.
-func leaderAnswer(stream string, answer []byte) (*stored, error) {
+func LeaderAnswer(stream string, answer []byte) (*Stored, error) {
 	var got struct {
 		Message *struct {
 			Subject string    `json:"subject"`
@@ -116,7 +116,7 @@ func leaderAnswer(stream string, answer []byte) (*stored, error) {
 	case got.Message == nil:
 		return nil, errors.New("the leader's answer has neither a message nor an error")
 	}
-	m := &stored{Subject: got.Message.Subject, Seq: got.Message.Seq, Data: got.Message.Data, Time: got.Message.Time}
+	m := &Stored{Subject: got.Message.Subject, Seq: got.Message.Seq, Data: got.Message.Data, Time: got.Message.Time}
 	if len(got.Message.Header) > 0 {
 		var err error
 		if m.Header, err = nats.DecodeHeadersMsg(got.Message.Header); err != nil {
@@ -126,25 +126,25 @@ func leaderAnswer(stream string, answer []byte) (*stored, error) {
 	return m, nil
 }
 
-// lastOnReplica returns the newest message on subject as any replica has it,
+// LastOnReplica returns the newest message on subject as any replica has it,
 // which is cheaper than asking the leader and may be behind it.
-func (w *writer) lastOnReplica(ctx context.Context, stream, subject string) (stored, bool, error) {
+func (w *Writer) LastOnReplica(ctx context.Context, stream, subject string) (Stored, bool, error) {
 	return w.askReplica(ctx, &nats.Msg{Subject: wire.ReplicaGet(stream) + "." + subject})
 }
 
-// seqOnReplica returns the message at seq as any replica has it.
-func (w *writer) seqOnReplica(ctx context.Context, stream string, seq uint64) (stored, bool, error) {
-	return w.askReplica(ctx, askSeq(stream, seq))
+// SeqOnReplica returns the message at seq as any replica has it.
+func (w *Writer) SeqOnReplica(ctx context.Context, stream string, seq uint64) (Stored, bool, error) {
+	return w.askReplica(ctx, AskSeq(stream, seq))
 }
 
-// askSeq is the question for the message at seq that any replica answers.
-func askSeq(stream string, seq uint64) *nats.Msg {
+// AskSeq is the question for the message at seq that any replica answers.
+func AskSeq(stream string, seq uint64) *nats.Msg {
 	return &nats.Msg{Subject: wire.ReplicaGet(stream), Data: []byte(`{"seq":` + wire.FormatUint(seq) + `}`)}
 }
 
-// first returns the sequence of the first message on a subject and how many
+// First returns the sequence of the first message on a subject and how many
 // there are.
-func (w *writer) first(ctx context.Context, stream, subject string) (seq, count uint64, err error) {
+func (w *Writer) First(ctx context.Context, stream, subject string) (seq, count uint64, err error) {
 	question := &nats.Msg{Subject: wire.ReplicaGet(stream), Data: []byte(`{"seq":1,"batch":1,"next_by_subj":"` + subject + `"}`)}
 	m, found, err := w.askReplica(ctx, question)
 	switch {
@@ -157,33 +157,33 @@ func (w *writer) first(ctx context.Context, stream, subject string) (seq, count 
 		}
 		return m.Seq, left + 1, nil
 	}
-	if m, found, err = w.nextOnLeader(ctx, stream, subject, 1); err != nil || !found {
+	if m, found, err = w.NextOnLeader(ctx, stream, subject, 1); err != nil || !found {
 		return 0, 0, err
 	}
 	return m.Seq, 1, nil // at least; the replica will know soon
 }
 
-func (w *writer) askReplica(ctx context.Context, question *nats.Msg) (stored, bool, error) {
-	m, err := w.request(ctx, question)
+func (w *Writer) askReplica(ctx context.Context, question *nats.Msg) (Stored, bool, error) {
+	m, err := w.Request(ctx, question)
 	if err != nil {
-		return stored{}, false, fmt.Errorf("%w: couldn't read: %v", job.ErrUnavailable, err)
+		return Stored{}, false, fmt.Errorf("%w: couldn't read: %v", job.ErrUnavailable, err)
 	}
-	return replicaAnswer(m)
+	return ReplicaAnswer(m)
 }
 
-// request asks and waits for the answer, until ctx ends. That it does so is bounded
+// Request asks and waits for the answer, until ctx ends. That it does so is bounded
 // by [Config.Reads], whichever way the answer is encoded.
-func (w *writer) request(ctx context.Context, question *nats.Msg) (*nats.Msg, error) {
+func (w *Writer) Request(ctx context.Context, question *nats.Msg) (*nats.Msg, error) {
 	type answer struct {
 		m   *nats.Msg
 		err error
 	}
-	room, err := w.takeReads(ctx, w.largest*3/2)
+	room, err := w.TakeReads(ctx, w.Largest*3/2)
 	if err != nil {
 		return nil, err
 	}
 	answers := make(chan answer, 1)
-	w.ask(question, func(m *nats.Msg, err error) {
+	w.Ask(question, func(m *nats.Msg, err error) {
 		room()
 		answers <- answer{m, err}
 	})
@@ -195,18 +195,18 @@ func (w *writer) request(ctx context.Context, question *nats.Msg) (*nats.Msg, er
 	}
 }
 
-// replicaAnswer reads the answer to a direct get.
-func replicaAnswer(m *nats.Msg) (stored, bool, error) {
+// ReplicaAnswer reads the answer to a direct get.
+func ReplicaAnswer(m *nats.Msg) (Stored, bool, error) {
 	// A stored message may have a header of that name, too.
 	if status := m.Header.Get("Status"); status != "" && m.Header.Get(jetstream.SequenceHeader) == "" {
 		if status == "404" {
-			return stored{}, false, nil
+			return Stored{}, false, nil
 		}
-		return stored{}, false, fmt.Errorf("%w: a read was answered with status %s", job.ErrUnavailable, job.Quote(status))
+		return Stored{}, false, fmt.Errorf("%w: a read was answered with status %s", job.ErrUnavailable, job.Quote(status))
 	}
 	seq, err := strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64)
 	if err != nil {
-		return stored{}, false, fmt.Errorf("couldn't read the sequence of a stored message: %w", err)
+		return Stored{}, false, fmt.Errorf("couldn't read the sequence of a stored message: %w", err)
 	}
-	return stored{Subject: m.Header.Get(jetstream.SubjectHeader), Seq: seq, Header: m.Header, Data: m.Data}, true, nil
+	return Stored{Subject: m.Header.Get(jetstream.SubjectHeader), Seq: seq, Header: m.Header, Data: m.Data}, true, nil
 }

@@ -1,4 +1,4 @@
-package streams
+package journal
 
 import (
 	"context"
@@ -22,19 +22,19 @@ func TestTurnsComeBetweenFires(t *testing.T) {
 	}{
 		{"nothing fires", 0, false, turnRest * work, turnRest * work},
 		{"something fires", 20 * time.Millisecond, false, 20 * time.Millisecond, 20*time.Millisecond + turnLook},
-		{"it never ends", time.Hour, false, walkRest - turnLook, walkRest + turnLook},
+		{"it never ends", time.Hour, false, WalkRest - turnLook, WalkRest + turnLook},
 		{"nobody else waits", time.Hour, true, 0, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				var quiet time.Time
-				turns := newTurns(func() bool { return time.Now().Before(quiet) })
+				turns := NewTurns(func() bool { return time.Now().Before(quiet) })
 				request := func() context.Context {
 					return room.With(t.Context(), room.New(room.Config{Bytes: 1}).Ticket("db"))
 				}
 				ctx := request()
-				over, err := turns.take(ctx, walkRest)
+				over, err := turns.Take(ctx, WalkRest)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -45,7 +45,7 @@ func TestTurnsComeBetweenFires(t *testing.T) {
 				}
 				began := make(chan time.Time, 1)
 				go func() {
-					over, err := turns.take(ctx, walkRest)
+					over, err := turns.Take(ctx, WalkRest)
 					if err != nil {
 						t.Error(err)
 						return

@@ -1,4 +1,4 @@
-package streams_test
+package journal_test
 
 import (
 	"errors"
@@ -9,7 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/natstest"
-	"belfry/streams"
+	"belfry/streams/journal"
 )
 
 func TestAskIsAnswered(t *testing.T) {
@@ -17,15 +17,15 @@ func TestAskIsAnswered(t *testing.T) {
 	if _, err := nc.Subscribe("echo", func(m *nats.Msg) { m.Respond(m.Data) }); err != nil {
 		t.Fatal(err)
 	}
-	got, err := streams.Ask(nc, &nats.Msg{Subject: "echo", Data: []byte("hello")})
+	got, err := journal.Ask(nc, &nats.Msg{Subject: "echo", Data: []byte("hello")})
 	if err != nil || string(got.Data) != "hello" {
 		t.Errorf("the answer is %v, %v, want hello", got, err)
 	}
-	if _, err := streams.Ask(nc, &nats.Msg{Subject: "nobody.there"}); !errors.Is(err, nats.ErrNoResponders) {
+	if _, err := journal.Ask(nc, &nats.Msg{Subject: "nobody.there"}); !errors.Is(err, nats.ErrNoResponders) {
 		t.Errorf("asking nobody: %v, want no responders", err)
 	}
 	nc.Close()
-	if _, err := streams.Ask(nc, &nats.Msg{Subject: "echo"}); err == nil {
+	if _, err := journal.Ask(nc, &nats.Msg{Subject: "echo"}); err == nil {
 		t.Error("asking on a closed connection was answered")
 	}
 }
@@ -44,7 +44,7 @@ func TestReadAck(t *testing.T) {
 		{`no JSON`, 0, "invalid", 0},
 		{``, 0, "EOF", 0},
 	} {
-		seq, err := streams.ReadAck([]byte(c.answer))
+		seq, err := journal.ReadAck([]byte(c.answer))
 		var refused *jetstream.APIError
 		code := jetstream.ErrorCode(0)
 		if errors.As(err, &refused) {
@@ -60,7 +60,7 @@ func FuzzReadAck(f *testing.F) {
 	f.Add([]byte(`{"stream":"S","seq":1}`))
 	f.Add([]byte(`{"error":{"err_code":10071}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if seq, err := streams.ReadAck(data); (seq == 0) == (err == nil) {
+		if seq, err := journal.ReadAck(data); (seq == 0) == (err == nil) {
 			t.Errorf("%q reads as sequence %d with error %v", data, seq, err)
 		}
 	})

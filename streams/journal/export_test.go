@@ -1,0 +1,48 @@
+package journal
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// TestHealth is what is known of one stream, by a clock of the test's own.
+type TestHealth struct {
+	h   *Health
+	now time.Time
+}
+
+func NewTestHealth() *TestHealth {
+	t := &TestHealth{h: NewHealth([]string{"FIRES"}, slog.New(slog.DiscardHandler), nil, nil), now: time.Unix(1e9, 0)}
+	t.h.now = func() time.Time { return t.now }
+	t.h.all["FIRES"].stored = t.now
+	return t
+}
+
+func (t *TestHealth) Pass(d time.Duration)        { t.now = t.now.Add(d) }
+func (t *TestHealth) Began() (func(error), error) { return t.h.Began("FIRES", 1) }
+func (t *TestHealth) Look(connected bool) int     { return len(t.h.look(connected)) }
+func (t *TestHealth) ProbeEnded(err error)        { t.h.probeEnded("FIRES", 0, err) }
+func (t *TestHealth) Amiss() string               { return strings.Join(t.h.Amiss(), "; ") }
+func (t *TestHealth) Stuck() bool                 { return len(t.h.Stuck()) > 0 }
+func (t *TestHealth) Changed()                    { t.h.Changed("FIRES") }
+func (t *TestHealth) Hurry()                      { t.h.Hurry() }
+
+// StuckFor is how long the stream has taken no write, as a stop goes by that.
+func (t *TestHealth) StuckFor() time.Duration { return t.now.Sub(t.h.Stuck()[0].Since) }
+
+// OnBetter has f called when the stream is silent or down no more.
+func (t *TestHealth) OnBetter(f func()) { t.h.OnBetter = f }
+
+// Ask sends m and waits for the answer to be handed to its callback.
+func Ask(nc *nats.Conn, m *nats.Msg) (*nats.Msg, error) {
+	a, err := NewRequester(nc, slog.New(slog.DiscardHandler), nil)
+	if err != nil {
+		return nil, err
+	}
+	w := &Writer{NC: nc, Ask: a.Ask}
+	return w.Request(context.Background(), m)
+}
