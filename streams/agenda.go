@@ -93,7 +93,9 @@ type claimed struct {
 	gate              *gate // nil when the route has none
 }
 
-func newAgenda(openings func(job.RouteKey) opening) *agenda {
+// newAgenda makes an empty one. openings says how far the gate of a route is open, and
+// begun is told of the route of each claim that stands; it does not block.
+func newAgenda(openings func(job.RouteKey) opening, begun func(job.RouteKey)) *agenda {
 	return &agenda{
 		opening: openings,
 		far:     newPositions(),
@@ -104,7 +106,7 @@ func newAgenda(openings func(job.RouteKey) opening) *agenda {
 		queues:  map[*gate]struct{}{},
 		parked:  map[uint64]*gate{},
 		claims:  map[job.Key]uint64{},
-		book:    newClaimBook(),
+		book:    newClaimBook(begun),
 
 		postponed: newPositions(), postponedAt: map[uint64]job.Position{}, claiming: map[uint64]int64{},
 
@@ -233,4 +235,31 @@ func (a *agenda) dropNear(n *nearRecord) {
 	a.loaded -= n.size
 	a.unhold(n)
 	a.release(n)
+}
+
+// bound has what is loaded take its room from f.
+func (a *agenda) bound(f inFlight) { a.most, a.heavies.room = f.loaded(), f }
+
+// hungry reports whether large records wait for room.
+func (a *agenda) hungry() bool { return a.heavies.hungry() }
+
+// stands reports whether a claim is not finished.
+func (a *agenda) stands(claim uint64) bool {
+	_, ok := a.firing[claim]
+	return ok
+}
+
+// eachClaim visits the claims that are not finished. bytes is the size of a large one.
+func (a *agenda) eachClaim(visit func(seq uint64, c claimed, bytes int)) {
+	for seq, c := range a.firing {
+		visit(seq, c, int(a.heavies.known[seq].bytes))
+	}
+}
+
+// loadedRecords counts the records that are loaded and wait for their time.
+func (a *agenda) loadedRecords() int { return a.ready.Len() }
+
+// entries counts all that is held.
+func (a *agenda) entries() int {
+	return a.far.Len() + len(a.near) + len(a.parked) + len(a.firing) + len(a.gates) + len(a.queues) + len(a.claims) + len(a.heavies.aside) + len(a.heavies.known)
 }

@@ -17,7 +17,7 @@ var benchStart = time.UnixMilli(1_700_000_000_000)
 // pendingAgenda holds jobs that are due at random within a day from an hour
 // hence.
 func pendingAgenda() (*agenda, *rand.Rand) {
-	a := newAgenda(func(job.RouteKey) opening { return opening{out: unlimited} })
+	a := newAgenda(func(job.RouteKey) opening { return opening{out: unlimited} }, func(job.RouteKey) {})
 	random := rand.New(rand.NewPCG(1, 2))
 	for i := range benchPending {
 		a.observe(benchRecord(uint64(i+1), benchStart.Add(time.Hour+time.Duration(random.Int64N(int64(24*time.Hour))))))
@@ -81,7 +81,7 @@ func BenchmarkAgendaBuild(b *testing.B) {
 		dues[i] = benchStart.Add(time.Hour + time.Duration(random.Int64N(int64(24*time.Hour)))).UnixMilli()
 	}
 	for b.Loop() {
-		a := newAgenda(func(job.RouteKey) opening { return opening{out: unlimited} })
+		a := newAgenda(func(job.RouteKey) opening { return opening{out: unlimited} }, func(job.RouteKey) {})
 		for i, due := range dues {
 			a.observe(job.Record{Status: job.Scheduled, Due: due, Revision: uint64(i + 1)})
 		}

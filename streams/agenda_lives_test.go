@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"belfry/internal/job"
+	"belfry/internal/jobtest"
 	"belfry/streams"
 )
 
@@ -77,7 +78,7 @@ func agendaLife(t *testing.T, seed uint64) {
 	for range 300 {
 		now = now.Add(time.Duration(rnd.IntN(400)) * time.Millisecond)
 		id := fmt.Sprint(rnd.IntN(20))
-		j := newJob(id, []string{"rest", "nats"}[rnd.IntN(2)], now.Add(time.Duration(rnd.IntN(8000)-500)*time.Millisecond))
+		j := jobtest.New(id, []string{"rest", "nats"}[rnd.IntN(2)], now.Add(time.Duration(rnd.IntN(8000)-500)*time.Millisecond))
 		switch old, ok := bucket[id]; {
 		case !ok:
 			store(job.New(j, "f"))

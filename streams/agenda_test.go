@@ -1,28 +1,23 @@
 package streams_test
 
 import (
-	"fmt"
 	"slices"
 	"testing"
 	"time"
 
 	"belfry/internal/job"
+	"belfry/internal/jobtest"
 	"belfry/streams"
 )
 
-var epoch = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
-
-func at(ms int) time.Time { return epoch.Add(time.Duration(ms) * time.Millisecond) }
+var (
+	epoch     = jobtest.Epoch
+	at        = jobtest.At
+	scheduled = jobtest.Scheduled
+)
 
 func none(job.RouteKey) bool { return false }
 func all(job.RouteKey) bool  { return true }
-
-func scheduled(seq uint64, due time.Time, replaces job.Position) job.Record {
-	j := newJob(fmt.Sprint(seq), "r", due)
-	r := job.New(j, "fire")
-	r.Revision, r.Replaces = seq, replaces
-	return r
-}
 
 func seqs(records []job.Record) []uint64 {
 	var s []uint64

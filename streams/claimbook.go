@@ -29,8 +29,8 @@ type standingClaim struct {
 	detail   string
 }
 
-func newClaimBook() *claimBook {
-	return &claimBook{begun: func(job.RouteKey) {}, claims: map[uint64]standingClaim{}, routes: map[job.RouteKey]int{}}
+func newClaimBook(begun func(job.RouteKey)) *claimBook {
+	return &claimBook{begun: begun, claims: map[uint64]standingClaim{}, routes: map[job.RouteKey]int{}}
 }
 
 func (b *claimBook) add(r job.Record) {

@@ -7,23 +7,24 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"belfry/internal/job"
+	"belfry/internal/metrics"
 	"belfry/internal/room"
 	"belfry/streams/journal"
 )
 
 // LoadingLoop is a timer's loop as far as it loads jobs, on no server.
 type LoadingLoop struct {
-	Agenda
-	t *timer
+	agenda *agenda
+	t      *timer
 }
 
 // NewLoadingLoop makes one whose large jobs take room, the only one of its node.
 func NewLoadingLoop(pool *room.Pool) LoadingLoop {
 	t := &timer{w: &journal.Writer{}, ended: make(chan struct{}, 1), inFlight: inFlight{pool, 1}, wanted: true, stopTake: func() {}}
-	t.agenda = newAgenda(func(job.RouteKey) opening { return opening{out: unlimited} })
-	t.agenda.heavies.room = t.inFlight
+	t.agenda = newAgenda(func(job.RouteKey) opening { return opening{out: unlimited} }, func(job.RouteKey) {})
+	t.agenda.bound(t.inFlight)
 	pool.OnFreed((&Store{timers: []*timer{t}}).roomFreed)
-	return LoadingLoop{Agenda{t.agenda}, t}
+	return LoadingLoop{t.agenda, t}
 }
 
 // LoadSome has the loop load what it wants, and calls do as each load begins. It returns
@@ -50,3 +51,20 @@ func (l LoadingLoop) Woken() bool {
 		return false
 	}
 }
+
+func (l LoadingLoop) Observe(r job.Record)                       { l.agenda.observe(r) }
+func (l LoadingLoop) Took(r job.Record, now time.Time)           { l.agenda.took(r, now) }
+func (l LoadingLoop) ToFire(now time.Time, max int) []job.Record { return l.agenda.toFire(now, max) }
+func (l LoadingLoop) Ready() int                                 { return l.agenda.loadedRecords() }
+func (l LoadingLoop) Hungry() bool                               { return l.agenda.hungry() }
+
+// ObserveLarge is Observe for a record with a value of so many bytes.
+func (l LoadingLoop) ObserveLarge(r job.Record, bytes int) {
+	l.agenda.observe(r)
+	l.agenda.weigh(r, bytes)
+}
+
+func (l LoadingLoop) Counts(now time.Time) metrics.Counts { return l.agenda.counts(now) }
+func (l LoadingLoop) Gone(seq uint64)                     { l.agenda.gone(seq) }
+func (l LoadingLoop) ToLoad(now time.Time) []uint64       { return l.agenda.toLoad(now) }
+func (l LoadingLoop) Entries() int                        { return l.agenda.entries() }

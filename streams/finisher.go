@@ -19,10 +19,9 @@ const (
 	finishFrom  = 500
 	// maxFinishing is how many are written at once.
 	maxFinishing = 1024
-	// maxUnfinished and maxUnfinishedBytes bound those that wait while others
-	// are to be fired. Large ones do not wait.
-	maxUnfinished      = 128 << 10
-	maxUnfinishedBytes = 64 << 20
+	// maxUnfinished, and maxUnfinishedBytes, bound those that wait while others are to
+	// be fired. Large ones do not wait.
+	maxUnfinished = 128 << 10
 )
 
 // finisher holds the claims of NATS fires that are published. Their subscribers

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
+	"belfry/internal/jobtest"
 	"belfry/internal/natstest"
 	"belfry/internal/waittest"
 	"belfry/streams"
@@ -95,12 +96,7 @@ func (f *fixture) route(id string, typ job.RouteType) job.Route {
 	return r
 }
 
-func newJob(id, route string, trigger time.Time) job.Job {
-	return job.Job{
-		Key:     job.Key{DB: "db", Collection: "coll", ID: id},
-		Trigger: trigger.UnixMilli(), Meta: []byte(`{ "n": 1 }`), Route: route,
-	}
-}
+var newJob = jobtest.New
 
 func (f *fixture) create(j job.Job) {
 	f.t.Helper()

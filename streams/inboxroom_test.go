@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"belfry/internal/job"
+	"belfry/internal/jobtest"
 	"belfry/internal/room"
 	"belfry/streams"
 	"belfry/streams/wire"
@@ -20,7 +21,7 @@ func TestDeletedRouteWithLargeFiresIsForgotten(t *testing.T) {
 	for _, removed := range []string{"by this node", "by another one, while a worker of this one was there", "by another one"} {
 		r := f.route("r", job.REST)
 		j := newJob(removed[:2]+time.Now().Format("150405.000000000"), "r", time.Now())
-		j.Meta = largeMeta(largeSize)
+		j.Meta = jobtest.Meta(jobtest.LargeSize)
 		f.create(j)
 		h := f.fetch("r")
 		h.Released()

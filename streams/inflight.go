@@ -29,6 +29,9 @@ type inFlight struct {
 // largeRecord is how many bytes a job may have until it counts as large.
 const largeRecord = 16 << 10
 
+// maxUnfinishedBytes bounds the jobs that wait for their final state, in bytes.
+const maxUnfinishedBytes = 64 << 20
+
 // cost is the room that a job of so many bytes takes: one copy as it was read, and
 // one as it is written.
 func (f inFlight) cost(bytes int) int64 {

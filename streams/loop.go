@@ -135,7 +135,7 @@ func (t *timer) loadSome() {
 	for _, seq := range t.agenda.toLoad(t.now()) {
 		t.beginLoad(seq)
 	}
-	t.hungry.Store(t.agenda.heavies.hungry())
+	t.hungry.Store(t.agenda.hungry())
 }
 
 // finishSome writes the ends of published fires, if it is time for it.

@@ -4,28 +4,32 @@ import (
 	"testing"
 
 	"belfry/internal/job"
+	"belfry/internal/jobtest"
 	"belfry/internal/room"
 	"belfry/streams"
 )
+
+// costOfLarge is the room that a large record takes once it is loaded.
+const costOfLarge = 2*jobtest.LargeSize + 1<<10
 
 // Room that is given back just after a large job was refused it wakes the loop, however
 // soon that is.
 func TestRoomIsNoticedAtOnce(t *testing.T) {
 	t.Parallel()
-	pool := room.New(room.Config{Bytes: 4 * largeCost})
+	pool := room.New(room.Config{Bytes: 4 * costOfLarge})
 	loop := streams.NewLoadingLoop(pool)
-	pool.Force("others", 4*largeCost)
-	loop.ObserveLarge(largeRecord(1, "a", at(0)), largeSize)
-	loop.Observe(scheduled(2, at(0), job.Position{}))
+	pool.Force("others", 4*costOfLarge)
+	loop.ObserveLarge(jobtest.Large(1, "a", jobtest.At(0)), jobtest.LargeSize)
+	loop.Observe(jobtest.Scheduled(2, jobtest.At(0), job.Position{}))
 	// The small one is asked for when the large one was refused.
-	loaded := loop.LoadSome(at(0), func() { pool.Give("others", 4*largeCost) })
+	loaded := loop.LoadSome(jobtest.At(0), func() { pool.Give("others", 4*costOfLarge) })
 	if loaded != 1 || !loop.Hungry() {
 		t.Fatalf("%d jobs are loaded, want the small one, while the large one waits", loaded)
 	}
 	if !loop.Woken() {
 		t.Error("there is room, and nothing wakes the loop")
 	}
-	if loaded := loop.LoadSome(at(0), func() {}); loaded != 1 || loop.Hungry() {
+	if loaded := loop.LoadSome(jobtest.At(0), func() {}); loaded != 1 || loop.Hungry() {
 		t.Errorf("%d jobs are loaded then, want the large one", loaded)
 	}
 }
@@ -34,49 +38,46 @@ func TestRoomIsNoticedAtOnce(t *testing.T) {
 // it is taken again.
 func TestGivenUpPartitionKeepsNoRoom(t *testing.T) {
 	t.Parallel()
-	pool := room.New(room.Config{Bytes: 12 * largeCost})
+	pool := room.New(room.Config{Bytes: 12 * costOfLarge})
 	loop := streams.NewLoadingLoop(pool)
 	records := map[uint64]job.Record{}
 	for seq := uint64(1); seq <= 8; seq++ { // the last two wait for room
-		records[seq] = largeRecord(seq, "a", at(int(seq)))
-		loop.ObserveLarge(records[seq], largeSize)
+		records[seq] = jobtest.Large(seq, "a", jobtest.At(int(seq)))
+		loop.ObserveLarge(records[seq], jobtest.LargeSize)
 	}
-	records[9] = scheduled(9, at(9), job.Position{})
+	records[9] = jobtest.Scheduled(9, jobtest.At(9), job.Position{})
 	loop.Observe(records[9])
-	if n := loop.LoadSome(at(0), func() {}); n != 7 {
+	if n := loop.LoadSome(jobtest.At(0), func() {}); n != 7 {
 		t.Fatalf("%d jobs are loaded, want 7", n)
 	}
 	for seq := range uint64(4) { // the others are being loaded
-		loop.Took(records[seq+1], at(0))
+		loop.Took(records[seq+1], jobtest.At(0))
 	}
-	fired := loop.ToFire(at(1), 10)
+	fired := loop.ToFire(jobtest.At(1), 10)
 	if len(fired) != 1 || loop.Ready() != 3 {
 		t.Fatalf("%d jobs fire and %d are loaded, want 1 and 3", len(fired), loop.Ready())
 	}
 	loop.GiveUp(t.Context())
-	if got := pool.Held(); got != largeCost || loop.Ready() != 0 || loop.Woken() {
-		t.Errorf("%d bytes are held and %d jobs are loaded; want %d, for the fire, and none", got, loop.Ready(), largeCost)
+	if got := pool.Held(); got != costOfLarge || loop.Ready() != 0 || loop.Woken() {
+		t.Errorf("%d bytes are held and %d jobs are loaded; want %d, for the fire, and none", got, loop.Ready(), costOfLarge)
 	}
-	if bad := loop.Balanced(); bad != "" {
-		t.Error(bad)
+	loop.Took(records[5], jobtest.At(0)) // an answer that was under way
+	if got := pool.Held(); got != costOfLarge {
+		t.Errorf("after a late answer %d bytes are held, want %d", got, costOfLarge)
 	}
-	loop.Took(records[5], at(0)) // an answer that was under way
-	if got := pool.Held(); got != largeCost {
-		t.Errorf("after a late answer %d bytes are held, want %d", got, largeCost)
-	}
-	if got := loop.Counts(at(100)); got.Waiting != 9 {
+	if got := loop.Counts(jobtest.At(100)); got.Waiting != 9 {
 		t.Errorf("%+v, want 9 waiting", got)
 	}
 	// All fire in their turn when it is ours again.
-	pool.Give("db\x00a", largeCost)
+	pool.Give("db\x00a", costOfLarge)
 	loop.Gone(1)
 	for range 20 {
-		for _, seq := range loop.ToLoad(at(100)) {
-			loop.Took(records[seq], at(100))
+		for _, seq := range loop.ToLoad(jobtest.At(100)) {
+			loop.Took(records[seq], jobtest.At(100))
 		}
-		for _, r := range loop.ToFire(at(100), 10) {
+		for _, r := range loop.ToFire(jobtest.At(100), 10) {
 			if len(r.Meta) > 1000 {
-				pool.Give("db\x00a", largeCost)
+				pool.Give("db\x00a", costOfLarge)
 			}
 			delete(records, r.Revision)
 			loop.Gone(r.Revision)

@@ -1,9 +1,11 @@
 package streams
 
 import (
+	"context"
 	"time"
 
 	"belfry/internal/job"
+	"belfry/streams/journal"
 )
 
 // anyNumber is how far a gate is open that is there for the rate alone.
@@ -47,4 +49,25 @@ func (t *timer) opening(k job.RouteKey) opening {
 		}
 	}
 	return open
+}
+
+// askPermits asks for the permits that the agenda wants.
+func (t *timer) askPermits() {
+	for _, ask := range t.agenda.toPermit(t.now()) {
+		r, known := t.routes.peek(ask.route)
+		t.start(func(ctx context.Context) {
+			answer := permitted{route: ask.route}
+			if known {
+				var err error
+				if answer.permits, err = t.rates.reserve(ctx, ask.route, r.RateLimit, ask.n); err != nil {
+					t.complain("no permits for a route with a rate limit yet", "db", r.DB, "route", r.ID, "error", err)
+					journal.Sleep(ctx, journal.AnswerWait/10)
+				}
+			}
+			select {
+			case t.permits <- answer:
+			case <-ctx.Done():
+			}
+		})
+	}
 }

@@ -1,12 +1,10 @@
 package streams
 
 import (
-	"context"
 	"math"
 	"time"
 
 	"belfry/internal/job"
-	"belfry/streams/journal"
 )
 
 // permitsAhead is for how long permits are asked for at once: long enough that
@@ -77,25 +75,4 @@ func (a *agenda) nextOpening(now time.Time) time.Time {
 		}
 	}
 	return first
-}
-
-// askPermits asks for the permits that the agenda wants.
-func (t *timer) askPermits() {
-	for _, ask := range t.agenda.toPermit(t.now()) {
-		r, known := t.routes.peek(ask.route)
-		t.start(func(ctx context.Context) {
-			answer := permitted{route: ask.route}
-			if known {
-				var err error
-				if answer.permits, err = t.rates.reserve(ctx, ask.route, r.RateLimit, ask.n); err != nil {
-					t.complain("no permits for a route with a rate limit yet", "db", r.DB, "route", r.ID, "error", err)
-					journal.Sleep(ctx, journal.AnswerWait/10)
-				}
-			}
-			select {
-			case t.permits <- answer:
-			case <-ctx.Done():
-			}
-		})
-	}
 }

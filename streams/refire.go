@@ -57,8 +57,7 @@ func (t *timer) lookForFires(ctx context.Context, g firesGone) {
 	if t.tenure.fence == 0 {
 		return
 	}
-	stands := func(claim uint64) bool { _, ok := t.agenda.firing[claim]; return ok }
-	all := t.fireSeqs.standing(stands, t.seen)
+	all := t.fireSeqs.standing(t.agenda.stands, t.seen)
 	var lost []uint64
 	for claim, seq := range all {
 		if seq < g.first {

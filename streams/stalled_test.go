@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
+	"belfry/internal/jobtest"
 	"belfry/internal/metrics/metricstest"
 	"belfry/internal/room"
 	"belfry/streams"
@@ -44,7 +45,7 @@ func TestSilentJobsStreamIsWaitedFor(t *testing.T) {
 	for i := range jobs {
 		j := newJob(fmt.Sprint(i), "r", due.Add(time.Duration(i)*time.Hour))
 		if i == 0 {
-			j.Meta = largeMeta(largeSize)
+			j.Meta = jobtest.Meta(jobtest.LargeSize)
 		}
 		f.create(j)
 	}

@@ -60,18 +60,17 @@ func (t *timer) begin(ten tenure) {
 	t.log.Info("firing", "partition", t.partition, "fence", ten.fence)
 	t.unsettled = map[uint64]struct{}{}
 	var claims []doubtful
-	for seq, c := range t.agenda.firing {
+	t.agenda.eachClaim(func(seq uint64, c claimed, bytes int) {
 		// A higher epoch than ours is that of a FIRES which was lost. Should
 		// it be a successor's, then its fence refuses what we publish.
 		if c.epoch == ten.fence {
-			continue
+			return
 		}
 		t.unsettled[seq] = struct{}{}
 		claims = append(claims, doubtful{
-			seq: seq, due: c.due, route: c.route, firesAfter: c.firesAfter, behind: seq > ten.mark,
-			bytes: int(t.agenda.heavies.known[seq].bytes),
+			seq: seq, due: c.due, route: c.route, firesAfter: c.firesAfter, behind: seq > ten.mark, bytes: bytes,
 		})
-	}
+	})
 	t.start(func(ctx context.Context) { t.settleClaims(ctx, ten, claims) })
 }
 

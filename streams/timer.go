@@ -162,9 +162,8 @@ func (t *timer) newAgenda() {
 	if t.agenda != nil {
 		t.agenda.unholdAll()
 	}
-	t.agenda = newAgenda(t.opening)
-	t.agenda.most, t.agenda.heavies.room = t.inFlight.loaded(), t.inFlight
-	t.agenda.book.begun = t.inboxes.stirred
+	t.agenda = newAgenda(t.opening, t.inboxes.stirred)
+	t.agenda.bound(t.inFlight)
 	t.book.Store(t.agenda.book)
 }
 
