@@ -9,7 +9,7 @@
 // leaves those of NATS routes to their subscribers.
 //
 // The packages below are its lower floors, in this order: wire (names, and what is
-// stored), journal (writes and reads), and then this one. Each file here is in one room:
+// stored), journal (writes and reads), due (what to load and fire next), and then this one. Each file here is in one room:
 //
 //   - the store: store.go, config.go, setup.go, beside.go, assets.go, maxbytes.go,
 //     makeroom.go, spare.go, notready.go
@@ -20,11 +20,9 @@
 //     inboxmend.go, inboxaudit.go, floors.go, removed.go, refire.go,
 //     overwrite.go
 //   - jobs: jobs.go, cancel.go, list.go, places.go, attempts.go
-//   - the timer: timer.go, loop.go, tail.go, watchtail.go, agenda.go, due.go,
-//     heavy.go, inflight.go, load.go, stalled.go, claimbook.go,
+//   - the timer: timer.go, loop.go, tail.go, watchtail.go, load.go, stalled.go,
 //     meter.go
-//   - gates: gate.go, opening.go, breakers.go, rates.go, permits.go,
-//     moments.go
+//   - gates: opening.go, breakers.go, rates.go, moments.go
 //   - ownership: leases.go, sightings.go, clocks.go, balance.go, fence.go, tenure.go,
 //     doubt.go, idle.go, recover.go
 //   - fires: fire.go, finisher.go, expire.go, inboxes.go, inboxfollow.go, disk.go,

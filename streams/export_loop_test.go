@@ -9,22 +9,23 @@ import (
 	"belfry/internal/job"
 	"belfry/internal/metrics"
 	"belfry/internal/room"
+	"belfry/streams/due"
 	"belfry/streams/journal"
 )
 
 // LoadingLoop is a timer's loop as far as it loads jobs, on no server.
 type LoadingLoop struct {
-	agenda *agenda
-	t      *timer
+	queue *due.Queue
+	t     *timer
 }
 
 // NewLoadingLoop makes one whose large jobs take room, the only one of its node.
 func NewLoadingLoop(pool *room.Pool) LoadingLoop {
-	t := &timer{w: &journal.Writer{}, ended: make(chan struct{}, 1), inFlight: inFlight{pool, 1}, wanted: true, stopTake: func() {}}
-	t.agenda = newAgenda(func(job.RouteKey) opening { return opening{out: unlimited} }, func(job.RouteKey) {})
-	t.agenda.bound(t.inFlight)
+	t := &timer{w: &journal.Writer{}, ended: make(chan struct{}, 1), inFlight: due.NewInFlight(pool, 1), wanted: true, stopTake: func() {}}
+	t.queue = due.NewQueue(func(job.RouteKey) due.GateState { return due.GateState{Out: due.Unlimited} }, func(job.RouteKey) {})
+	t.queue.Bound(t.inFlight)
 	pool.OnFreed((&Store{timers: []*timer{t}}).roomFreed)
-	return LoadingLoop{t.agenda, t}
+	return LoadingLoop{t.queue, t}
 }
 
 // LoadSome has the loop load what it wants, and calls do as each load begins. It returns
@@ -52,19 +53,19 @@ func (l LoadingLoop) Woken() bool {
 	}
 }
 
-func (l LoadingLoop) Observe(r job.Record)                       { l.agenda.observe(r) }
-func (l LoadingLoop) Took(r job.Record, now time.Time)           { l.agenda.took(r, now) }
-func (l LoadingLoop) ToFire(now time.Time, max int) []job.Record { return l.agenda.toFire(now, max) }
-func (l LoadingLoop) Ready() int                                 { return l.agenda.loadedRecords() }
-func (l LoadingLoop) Hungry() bool                               { return l.agenda.hungry() }
+func (l LoadingLoop) Observe(r job.Record)                       { l.queue.Observe(r) }
+func (l LoadingLoop) Took(r job.Record, now time.Time)           { l.queue.Loaded(r, now) }
+func (l LoadingLoop) ToFire(now time.Time, max int) []job.Record { return l.queue.ToFire(now, max) }
+func (l LoadingLoop) Ready() int                                 { return l.queue.Ready() }
+func (l LoadingLoop) Hungry() bool                               { return l.queue.Hungry() }
 
 // ObserveLarge is Observe for a record with a value of so many bytes.
 func (l LoadingLoop) ObserveLarge(r job.Record, bytes int) {
-	l.agenda.observe(r)
-	l.agenda.weigh(r, bytes)
+	l.queue.Observe(r)
+	l.queue.Weigh(r, bytes)
 }
 
-func (l LoadingLoop) Counts(now time.Time) metrics.Counts { return l.agenda.counts(now) }
-func (l LoadingLoop) Gone(seq uint64)                     { l.agenda.gone(seq) }
-func (l LoadingLoop) ToLoad(now time.Time) []uint64       { return l.agenda.toLoad(now) }
-func (l LoadingLoop) Entries() int                        { return l.agenda.entries() }
+func (l LoadingLoop) Counts(now time.Time) metrics.Counts { return l.queue.Counts(now) }
+func (l LoadingLoop) Gone(seq uint64)                     { l.queue.Remove(seq) }
+func (l LoadingLoop) ToLoad(now time.Time) []uint64       { return l.queue.ToLoad(now) }
+func (l LoadingLoop) Entries() int                        { return l.queue.Entries() }

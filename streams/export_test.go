@@ -127,11 +127,11 @@ func (s *Store) HearState(created time.Time, last uint64) {
 // Owns reports whether the timer is at work.
 func (s *Store) Owns() bool { return s.timers[0].owns() }
 
-// Entries counts what the agendas hold; call it when Run has returned.
+// Entries counts what the queues hold; call it when Run has returned.
 func (s *Store) Entries() int {
 	n := 0
 	for _, t := range s.timers {
-		n += t.agenda.entries()
+		n += t.queue.Entries()
 	}
 	return n
 }
@@ -242,7 +242,5 @@ func (s *Store) ForgetMade(ctx context.Context, stream string) error {
 }
 
 // GateLimit is how many fires of a REST route may be out.
-const GateLimit = gateLimit
 
 // Unlimited is how far the gate of a route without one is open.
-const Unlimited = unlimited

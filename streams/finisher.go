@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"belfry/internal/job"
+	"belfry/streams/due"
 )
 
 // The limits of the finisher.
@@ -19,7 +20,7 @@ const (
 	finishFrom  = 500
 	// maxFinishing is how many are written at once.
 	maxFinishing = 1024
-	// maxUnfinished, and maxUnfinishedBytes, bound those that wait while others are to
+	// maxUnfinished, and due.MaxUnfinishedBytes, bound those that wait while others are to
 	// be fired. Large ones do not wait.
 	maxUnfinished = 128 << 10
 )
@@ -35,7 +36,7 @@ type finisher struct {
 	bytes   int       // of the records in the queue, roughly
 	since   time.Time // when the first of them came
 	writing int
-	most    int // how many bytes may wait; 0 is maxUnfinishedBytes
+	most    int // how many bytes may wait; 0 is due.MaxUnfinishedBytes
 }
 
 func (f *finisher) add(claim job.Record, now time.Time) {
@@ -53,7 +54,7 @@ func (f *finisher) add(claim job.Record, now time.Time) {
 func (f *finisher) take(now time.Time, busy, hurry bool) []job.Record {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	full := len(f.queue) >= maxUnfinished || f.bytes >= cmp.Or(f.most, maxUnfinishedBytes)
+	full := len(f.queue) >= maxUnfinished || f.bytes >= cmp.Or(f.most, due.MaxUnfinishedBytes)
 	ripe := len(f.queue) >= finishFrom || now.Sub(f.since) >= finishAfter
 	if !hurry && !full && (busy || !ripe) {
 		return nil
@@ -103,7 +104,7 @@ func (f *finisher) idle() bool {
 // finishSoon has the end of a published fire written. One that holds room is
 // finished at once, since others wait for that.
 func (t *timer) finishSoon(claim job.Record) {
-	if t.inFlight.cost(len(claim.Meta)) > 0 {
+	if t.inFlight.Cost(len(claim.Meta)) > 0 {
 		t.finisher.began()
 		t.finishPublished(claim)
 		return
@@ -114,7 +115,7 @@ func (t *timer) finishSoon(claim job.Record) {
 // finishPublished writes the end of a published fire, without waiting for it.
 func (t *timer) finishPublished(claim job.Record) {
 	end := func() {
-		t.inFlight.give(claim)
+		t.inFlight.Give(claim)
 		t.finisher.done()
 		t.poke()
 	}

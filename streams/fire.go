@@ -51,7 +51,7 @@ func (t *timer) carryOn(r job.Record, do func(context.Context)) {
 // fireEnded tells the loop that a fire, or the end of one, is through. It gives back
 // the room of the record, whose meta is the one that was loaded.
 func (t *timer) fireEnded(r job.Record) {
-	t.inFlight.give(r)
+	t.inFlight.Give(r)
 	t.firePassedOn()
 }
 

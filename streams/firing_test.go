@@ -10,6 +10,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/streams"
+	"belfry/streams/due"
 )
 
 func TestNATSRouteFires(t *testing.T) {
@@ -127,7 +128,7 @@ func TestGateKeepsJobsCancellable(t *testing.T) {
 	f := open(t, streams.Config{})
 	f.route("r", job.REST)
 	f.run()
-	const n = streams.GateLimit + 100
+	const n = due.GateLimit + 100
 	var g errgroup.Group
 	g.SetLimit(64)
 	trigger := time.Now()
@@ -144,9 +145,9 @@ func TestGateKeepsJobsCancellable(t *testing.T) {
 		}
 		return c
 	}
-	eventually(t, "the gate is full", func() bool { return len(f.messages("FIRES", "fires.>")) == streams.GateLimit })
-	if got := count(); got[job.Firing] != streams.GateLimit || got[job.Scheduled] != 100 {
-		t.Errorf("%v; want %d firing and 100 scheduled", got, streams.GateLimit)
+	eventually(t, "the gate is full", func() bool { return len(f.messages("FIRES", "fires.>")) == due.GateLimit })
+	if got := count(); got[job.Firing] != due.GateLimit || got[job.Scheduled] != 100 {
+		t.Errorf("%v; want %d firing and 100 scheduled", got, due.GateLimit)
 	}
 	cancelled := 0
 	for i := range n {

@@ -13,6 +13,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/internal/panics"
+	"belfry/streams/due"
 	"belfry/streams/journal"
 	"belfry/streams/wire"
 )
@@ -37,7 +38,7 @@ type Inboxes struct {
 
 	floors *floors
 
-	room  inFlight
+	room  due.InFlight
 	large sync.Map // job.RouteKey to pullSize, where it is not smallPulls; of no deleted route
 
 	mu      sync.Mutex        // guards pullers

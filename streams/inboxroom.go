@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"belfry/internal/job"
+	"belfry/streams/due"
 	"belfry/streams/journal"
 )
 
@@ -44,7 +45,7 @@ const (
 func (in *Inboxes) fetchInRoom(ctx context.Context, k job.RouteKey, max int, wait time.Duration, take func(job.Handover)) error {
 	until := time.Now().Add(wait)
 	for taken := 0; ctx.Err() == nil; {
-		f := &roomyFetch{in: in, route: k, owner: roomOwner(k), size: in.pullSize(k)}
+		f := &roomyFetch{in: in, route: k, owner: due.RoomOwner(k), size: in.pullSize(k)}
 		n, bytes, ok := f.reserve(ctx, max)
 		if !ok { // there is no room yet
 			if time.Now().After(until) {
@@ -102,7 +103,7 @@ type roomyFetch struct {
 // reserve takes room for at most max fires, and returns how many may come, and their
 // bytes.
 func (f *roomyFetch) reserve(ctx context.Context, max int) (n, bytes int, ok bool) {
-	pool := f.in.room.pool
+	pool := f.in.room.Pool
 	if pool == nil {
 		return max, 0, true
 	}
@@ -118,7 +119,7 @@ func (f *roomyFetch) reserve(ctx context.Context, max int) (n, bytes int, ok boo
 		}
 		return max, min(smallPull+(max-1)*smallFire/2, largestSmallPull), true
 	case largePulls:
-		each := f.in.room.cost(largest)
+		each := f.in.room.Cost(largest)
 		took, err := pool.Take(ctx, f.owner, each)
 		if err != nil {
 			return 0, 0, false
@@ -146,18 +147,18 @@ func (f *roomyFetch) wait(most time.Duration) time.Duration {
 // came has a fire hold room until it is released.
 func (f *roomyFetch) came(h *job.Handover) {
 	f.fires++
-	if len(h.Meta) > largeRecord {
+	if len(h.Meta) > due.LargeRecord {
 		f.large++
 	}
-	pool, owner := f.in.room.pool, f.owner
-	need := min(memoryOf(len(h.Meta)), pool.Share())
+	pool, owner := f.in.room.Pool, f.owner
+	need := min(due.MemoryOf(len(h.Meta)), pool.Share())
 	pool.Force(owner, need-f.reserved)
 	f.reserved = max(f.reserved-need, 0)
 	h.Release = func() { pool.Give(owner, need) }
 }
 
 // end gives back what no fire has taken.
-func (f *roomyFetch) end() { f.in.room.pool.Give(f.owner, f.reserved) }
+func (f *roomyFetch) end() { f.in.room.Pool.Give(f.owner, f.reserved) }
 
 // next is what the next pull of the route expects.
 func (f *roomyFetch) next() pullSize {

@@ -51,7 +51,7 @@ func (t *timer) beginLoad(seq uint64) {
 func (t *timer) unloadIdle() {
 	if !t.wanted || t.stalled() {
 		t.hungry.Store(false)
-		t.agenda.putBack()
+		t.queue.PutBack()
 	}
 }
 

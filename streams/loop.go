@@ -49,12 +49,12 @@ func (t *timer) run(ctx context.Context) {
 				t.took(<-t.loads)
 			}
 		case p := <-t.permits:
-			t.agenda.permitted(p.route, p.permits, t.now())
+			t.queue.Grant(p.Route, p.Permits, t.now())
 		case c := <-t.claims:
 			if c.moved {
-				t.agenda.gone(c.seq)
+				t.queue.Remove(c.seq)
 			} else {
-				t.agenda.failed(c.seq, t.now().Add(time.Second))
+				t.queue.RetryAt(c.seq, t.now().Add(time.Second))
 			}
 		case <-t.doubted:
 			if why := t.doubts.about(t.tenure.fence); why != "" {
@@ -91,7 +91,7 @@ func (t *timer) run(ctx context.Context) {
 	}
 }
 
-// step does what the agenda has for this moment.
+// step does what the queue has for this moment.
 func (t *timer) step(ctx context.Context) {
 	switch {
 	case t.next == nil:
@@ -103,7 +103,7 @@ func (t *timer) step(ctx context.Context) {
 	}
 	t.finishSome(len(t.releases) > 0)
 	t.letGo()
-	t.meter.look(t.agenda, t.owns(), t.wanted || t.unleased.Load(), t.now())
+	t.meter.look(t.queue, t.owns(), t.wanted || t.unleased.Load(), t.now())
 	if !t.active() {
 		t.unloadIdle()
 		return
@@ -116,8 +116,8 @@ func (t *timer) step(ctx context.Context) {
 	ten := t.tenure
 	for _, r := range t.toFire() {
 		if _, unsettled := t.unsettled[r.Revision]; unsettled {
-			t.inFlight.give(r)
-			t.agenda.failed(r.Revision, t.now().Add(time.Second))
+			t.inFlight.Give(r)
+			t.queue.RetryAt(r.Revision, t.now().Add(time.Second))
 			continue
 		}
 		if end, late := t.tooLate(r); late {
@@ -128,14 +128,14 @@ func (t *timer) step(ctx context.Context) {
 	}
 }
 
-// loadSome begins to load what the agenda wants. Room that is given back while it asks
+// loadSome begins to load what the queue wants. Room that is given back while it asks
 // wakes the loop again: it may have been refused just before.
 func (t *timer) loadSome() {
 	t.hungry.Store(true)
-	for _, seq := range t.agenda.toLoad(t.now()) {
+	for _, seq := range t.queue.ToLoad(t.now()) {
 		t.beginLoad(seq)
 	}
-	t.hungry.Store(t.agenda.hungry())
+	t.hungry.Store(t.queue.Hungry())
 }
 
 // finishSome writes the ends of published fires, if it is time for it.
@@ -159,16 +159,16 @@ func (t *timer) mayFire() bool { return t.tenure.fence > 0 && !t.holds.any() }
 func (t *timer) untilNext() time.Duration {
 	wait := time.Second
 	now, active := t.now(), t.active()
-	if at := t.agenda.nextLoad(); active && !at.IsZero() {
+	if at := t.queue.NextLoad(); active && !at.IsZero() {
 		wait = min(wait, at.Sub(now))
 	}
 	due := int64(0)
-	if at := t.agenda.nextFire(); active && !at.IsZero() && t.mayFire() && t.mayFireMore() {
+	if at := t.queue.NextFire(); active && !at.IsZero() && t.mayFire() && t.mayFireMore() {
 		wait = min(wait, at.Sub(now))
 		due = at.UnixMilli()
 	}
 	t.nextDue.Store(due)
-	if at := t.agenda.nextOpening(now); active && !at.IsZero() && t.mayFire() {
+	if at := t.queue.NextOpening(now); active && !at.IsZero() && t.mayFire() {
 		wait = min(wait, at.Sub(now))
 	}
 	if at := t.finisher.next(); !at.IsZero() && t.firing.Load() < maxFiring/4 {
@@ -183,14 +183,14 @@ func (t *timer) observe(m tailed) {
 	case isMark:
 		t.marked(m.rec.Epoch)
 	case isDeleted:
-		t.agenda.overtaken(m.rec.Key, m.seq)
+		t.queue.Overtaken(m.rec.Key, m.seq)
 	case isUnknown:
-		t.agenda.observeUnknown(m.rec)
+		t.queue.ObserveUnknown(m.rec)
 	case isRecord:
 		t.holdFor(m.restore)
 		m.rec = t.honest(m.rec)
-		t.agenda.observe(m.rec)
-		t.agenda.weigh(m.rec, m.bytes)
+		t.queue.Observe(m.rec)
+		t.queue.Weigh(m.rec, m.bytes)
 		t.meter.ended(m.rec, t.wanted)
 		// Behind our mark a claim of an earlier epoch has no fire yet, and
 		// its owner can publish none.
@@ -206,11 +206,11 @@ func (t *timer) observe(m tailed) {
 func (t *timer) took(l loaded) {
 	switch {
 	case l.gone:
-		t.agenda.gone(l.seq)
+		t.queue.Remove(l.seq)
 	case l.err != nil:
 		t.complain("couldn't load a job yet", "error", l.err)
-		t.agenda.failed(l.seq, t.now().Add(time.Second))
+		t.queue.RetryAt(l.seq, t.now().Add(time.Second))
 	default:
-		t.agenda.took(t.honest(l.rec), t.now())
+		t.queue.Loaded(t.honest(l.rec), t.now())
 	}
 }

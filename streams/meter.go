@@ -5,6 +5,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/internal/metrics"
+	"belfry/streams/due"
 )
 
 // meter tells the metrics how a timer does. What is not of its Streams is for
@@ -38,9 +39,9 @@ func (m *meter) ended(r job.Record, ours bool) {
 	}
 }
 
-// look counts the jobs in the agenda, unless it has just done so. A partition that
+// look counts the jobs in the queue, unless it has just done so. A partition that
 // is to be ours and that we cannot take, as while no write works, has jobs too.
-func (m *meter) look(a *agenda, owned, wanted bool, now time.Time) {
+func (m *meter) look(a *due.Queue, owned, wanted bool, now time.Time) {
 	if m.partition == nil || now.Sub(m.looked) < lookEvery {
 		return
 	}
@@ -49,5 +50,5 @@ func (m *meter) look(a *agenda, owned, wanted bool, now time.Time) {
 		m.partition.NotOwned()
 		return
 	}
-	m.partition.Stands(a.counts(now), owned)
+	m.partition.Stands(a.Counts(now), owned)
 }

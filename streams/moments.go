@@ -7,6 +7,7 @@ import (
 	limits "golang.org/x/time/rate"
 
 	"belfry/internal/job"
+	"belfry/streams/due"
 )
 
 // Some of the moments that are stored hold jobs back until they are past, and
@@ -28,7 +29,7 @@ func newClockTrouble() *limits.Sometimes {
 // honestPermits is how far ahead the next permit of a route can be: for the permits that all
 // partitions may hold, and as many that were lost with an owner.
 func honestPermits(limit job.RateLimit, partitions int) time.Duration {
-	most := math.Max(1, math.Ceil(limit.PerSecond*permitsAhead.Seconds()))
+	most := math.Max(1, math.Ceil(limit.PerSecond*due.PermitsAhead.Seconds()))
 	seconds := 2 * float64(partitions) * most / limit.PerSecond
 	return honestSkew + time.Duration(min(seconds, math.MaxInt32)*float64(time.Second))
 }

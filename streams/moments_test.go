@@ -11,6 +11,7 @@ import (
 	"belfry/internal/job"
 	"belfry/internal/logtest"
 	"belfry/streams"
+	"belfry/streams/due"
 	"belfry/streams/wire"
 )
 
@@ -213,7 +214,7 @@ func TestClaimOfAnotherClockIsMadeAnew(t *testing.T) {
 	t.Parallel()
 	now := time.UnixMilli(1_800_000_000_000)
 	const patience = 36 * time.Hour
-	a := streams.NewAgenda(func(job.RouteKey) bool { return false })
+	a := due.NewQueue(func(job.RouteKey) due.GateState { return due.GateState{Out: due.Unlimited} }, func(job.RouteKey) {})
 	claim := job.New(newJob("a", "r", now), "fire")
 	claim.Status, claim.Due, claim.Revision = job.Firing, now.Add(365*24*time.Hour).UnixMilli(), 7
 	seen, _ := streams.HonestDue(claim, now, patience)
@@ -223,11 +224,11 @@ func TestClaimOfAnotherClockIsMadeAnew(t *testing.T) {
 		t.Fatalf("loaded: %v, want the claim", got)
 	}
 	loaded, _ := streams.HonestDue(claim, now, patience)
-	a.Took(loaded, now)
+	a.Loaded(loaded, now)
 	if got := a.ToFire(now, 10); len(got) != 1 || got[0].Revision != 7 {
 		t.Errorf("to be claimed anew: %v, want the claim", got)
 	}
-	a.Gone(7)
+	a.Remove(7)
 	if n := a.Entries(); n != 0 {
 		t.Errorf("%d entries are left", n)
 	}
@@ -238,7 +239,7 @@ func TestClaimOfAnotherClockIsMadeAnew(t *testing.T) {
 func TestRecordOfAnotherClockIsReplaced(t *testing.T) {
 	t.Parallel()
 	now := time.UnixMilli(1_800_000_000_000)
-	a := streams.NewAgenda(func(job.RouteKey) bool { return false })
+	a := due.NewQueue(func(job.RouteKey) due.GateState { return due.GateState{Out: due.Unlimited} }, func(job.RouteKey) {})
 	r := job.New(newJob("a", "r", now), "fire")
 	r.Status, r.Due, r.Revision = job.Retrying, now.Add(365*24*time.Hour).UnixMilli(), 7
 	seen, _ := streams.HonestDue(r, now, time.Hour)
@@ -250,7 +251,7 @@ func TestRecordOfAnotherClockIsReplaced(t *testing.T) {
 	cancelled.Revision = 8
 	a.Observe(cancelled)
 	for _, seq := range a.ToLoad(now) {
-		a.Gone(seq)
+		a.Remove(seq)
 	}
 	if n := a.Entries(); n != 0 {
 		t.Errorf("%d entries are left", n)

@@ -5,11 +5,12 @@ import (
 	"time"
 
 	"belfry/internal/job"
+	"belfry/streams/due"
 	"belfry/streams/journal"
 )
 
 // anyNumber is how far a gate is open that is there for the rate alone.
-const anyNumber = unlimited - 1
+const anyNumber = due.Unlimited - 1
 
 // opening says how far the gate of a route is open:
 //
@@ -18,48 +19,48 @@ const anyNumber = unlimited - 1
 //	a NATS route                no gate: its fires wait for nobody, or for its limit
 //	its breaker is open         shut, until it is time for a probe
 //	its breaker lets one probe  one fire, of each partition
-//	a REST route                gateLimit fires, and no faster than its limit
-func (t *timer) opening(k job.RouteKey) opening {
+//	a REST route                due.GateLimit fires, and no faster than its limit
+func (t *timer) opening(k job.RouteKey) due.GateState {
 	r, known := t.routes.peek(k)
 	if !known && t.routes.isBroken(k) {
-		return opening{held: true}
+		return due.GateState{Held: true}
 	}
 	if !known {
-		return opening{out: unlimited} // to die, if it is deleted
+		return due.GateState{Out: due.Unlimited} // to die, if it is deleted
 	}
 	now := t.now()
 	switch until := time.UnixMilli(r.PausedUntil); {
 	case r.Paused:
-		return opening{held: true}
+		return due.GateState{Held: true}
 	case now.Before(until):
-		return opening{held: true, again: until}
+		return due.GateState{Held: true, Again: until}
 	case r.Type == job.NATS && r.RateLimit.PerSecond == 0:
-		return opening{out: unlimited}
+		return due.GateState{Out: due.Unlimited}
 	case r.Type == job.NATS:
-		return opening{out: anyNumber, perSecond: r.RateLimit.PerSecond, ahead: honestPermits(r.RateLimit, t.jobs.partitions)}
+		return due.GateState{Out: anyNumber, PerSecond: r.RateLimit.PerSecond, Ahead: honestPermits(r.RateLimit, t.jobs.partitions)}
 	}
-	open := opening{out: gateLimit, perSecond: r.RateLimit.PerSecond}
-	if open.perSecond > 0 {
-		open.ahead = honestPermits(r.RateLimit, t.jobs.partitions)
+	open := due.GateState{Out: due.GateLimit, PerSecond: r.RateLimit.PerSecond}
+	if open.PerSecond > 0 {
+		open.Ahead = honestPermits(r.RateLimit, t.jobs.partitions)
 	}
 	if until, tripped := t.breakers.Tripped(k); tripped {
-		open.out, open.held = 1, true
+		open.Out, open.Held = 1, true
 		if now.Before(until) {
-			open.out, open.again = 0, until
+			open.Out, open.Again = 0, until
 		}
 	}
 	return open
 }
 
-// askPermits asks for the permits that the agenda wants.
+// askPermits asks for the permits that the queue wants.
 func (t *timer) askPermits() {
-	for _, ask := range t.agenda.toPermit(t.now()) {
-		r, known := t.routes.peek(ask.route)
+	for _, ask := range t.queue.PermitsWanted(t.now()) {
+		r, known := t.routes.peek(ask.Route)
 		t.start(func(ctx context.Context) {
-			answer := permitted{route: ask.route}
+			answer := due.Permitted{Route: ask.Route}
 			if known {
 				var err error
-				if answer.permits, err = t.rates.reserve(ctx, ask.route, r.RateLimit, ask.n); err != nil {
+				if answer.Permits, err = t.rates.reserve(ctx, ask.Route, r.RateLimit, ask.N); err != nil {
 					t.complain("no permits for a route with a rate limit yet", "db", r.DB, "route", r.ID, "error", err)
 					journal.Sleep(ctx, journal.AnswerWait/10)
 				}

@@ -21,7 +21,7 @@ const scanFirst = 100_000
 const settlers = 64
 
 // doubtful is a claim of another epoch than ours: its fire may or may not be in
-// FIRES, after firesAfter and before our fence.
+// FIRES, after FiresAfter and before our fence.
 type doubtful struct {
 	seq        uint64
 	due        int64 // when it counts as lost and is claimed anew
@@ -103,7 +103,7 @@ func (t *timer) settle(ctx context.Context, c doubtful, ten tenure, fire uint64)
 	if !published && c.due <= t.now().Add(journal.AnswerWait).UnixMilli() {
 		return
 	}
-	giveBack, ok := t.inFlight.wait(ctx, c.route, c.bytes)
+	giveBack, ok := t.inFlight.Wait(ctx, c.route, c.bytes)
 	if !ok {
 		return
 	}

@@ -57,7 +57,7 @@ func (t *timer) lookForFires(ctx context.Context, g firesGone) {
 	if t.tenure.fence == 0 {
 		return
 	}
-	all := t.fireSeqs.standing(t.agenda.stands, t.seen)
+	all := t.fireSeqs.standing(t.queue.Stands, t.seen)
 	var lost []uint64
 	for claim, seq := range all {
 		if seq < g.first {

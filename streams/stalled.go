@@ -31,10 +31,10 @@ func (t *timer) room() (n int, few bool) {
 	return min(n, fewClaims), true
 }
 
-// toFire returns what the agenda has to fire now.
+// ToFire returns what the queue has to fire now.
 func (t *timer) toFire() []job.Record {
 	n, few := t.room()
-	due := t.agenda.toFire(t.now(), n)
+	due := t.queue.ToFire(t.now(), n)
 	if few && len(due) > 0 {
 		t.triedFew = t.now()
 	}

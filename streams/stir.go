@@ -28,7 +28,7 @@ func (in *Inboxes) stirred(k job.RouteKey) {
 // the tails have brought them.
 func (in *Inboxes) Busy(k job.RouteKey) bool {
 	for _, t := range in.timers {
-		if t.book.Load().busy(k) {
+		if t.book.Load().Busy(k) {
 			return true
 		}
 	}

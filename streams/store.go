@@ -14,6 +14,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/internal/room"
+	"belfry/streams/due"
 	"belfry/streams/journal"
 )
 
@@ -227,8 +228,8 @@ func (s *Store) gatesChanged() {
 	}
 }
 
-// inFlight returns the bound of the jobs that are under way.
-func (s *Store) inFlight() inFlight { return inFlight{s.cfg.InFlight, s.partitions} }
+// due.InFlight returns the bound of the jobs that are under way.
+func (s *Store) inFlight() due.InFlight { return due.NewInFlight(s.cfg.InFlight, s.partitions) }
 
 // roomFreed tells the timers that wait for room that there may be some.
 func (s *Store) roomFreed() {

@@ -1,6 +1,10 @@
 package streams
 
-import "context"
+import (
+	"context"
+
+	"belfry/streams/due"
+)
 
 // tenure is the ownership of the partition from one fence to the next.
 type tenure struct {
@@ -60,15 +64,15 @@ func (t *timer) begin(ten tenure) {
 	t.log.Info("firing", "partition", t.partition, "fence", ten.fence)
 	t.unsettled = map[uint64]struct{}{}
 	var claims []doubtful
-	t.agenda.eachClaim(func(seq uint64, c claimed, bytes int) {
+	t.queue.EachClaim(func(seq uint64, c due.Claim, bytes int) {
 		// A higher epoch than ours is that of a FIRES which was lost. Should
 		// it be a successor's, then its fence refuses what we publish.
-		if c.epoch == ten.fence {
+		if c.Epoch == ten.fence {
 			return
 		}
 		t.unsettled[seq] = struct{}{}
 		claims = append(claims, doubtful{
-			seq: seq, due: c.due, route: c.route, firesAfter: c.firesAfter, behind: seq > ten.mark, bytes: bytes,
+			seq: seq, due: c.Due, route: c.Route, firesAfter: c.FiresAfter, behind: seq > ten.mark, bytes: bytes,
 		})
 	})
 	t.start(func(ctx context.Context) { t.settleClaims(ctx, ten, claims) })

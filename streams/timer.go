@@ -15,11 +15,12 @@ import (
 
 	"belfry/internal/loglimit"
 	"belfry/internal/panics"
+	"belfry/streams/due"
 	"belfry/streams/journal"
 )
 
 // timer owns a partition and fires its jobs: it follows the jobs bucket, keeps
-// an agenda, and sleeps until the next job is due.
+// a queue, and sleeps until the next job is due.
 type timer struct {
 	partition int
 
@@ -38,10 +39,10 @@ type timer struct {
 
 	breakers *Breakers
 	rates    *rates
-	inFlight inFlight
+	inFlight due.InFlight
 
 	// The loop's own; only run touches them.
-	agenda   *agenda
+	queue    *due.Queue
 	seen     uint64 // the last sequence that the tail brought
 	tailed   <-chan tailed
 	stopTail context.CancelFunc
@@ -63,25 +64,25 @@ type timer struct {
 
 	releases []chan struct{} // closed once the last fires are through
 
-	firing    atomic.Int64              // how many fires are under way
-	nextDue   atomic.Int64              // when the next one begins, in Unix ms; 0 if none may
-	hungry    atomic.Bool               // the agenda waits for room
-	finisher  finisher                  // of those that are published
-	book      atomic.Pointer[claimBook] // the agenda's
-	owning    atomic.Bool               // whether tenure is set, for others to ask
-	idle      idleness                  // why it is not
-	unleased  atomic.Bool               // it is free and ours to take, and its lease cannot be written
-	doubts    doubts                    // about our fires
-	asking    singleflight.Group        // for what a fire was refused
-	replaced  atomic.Bool               // somebody else took the partition from us
-	firesSeen atomic.Uint64             // the highest sequence seen in FIRES
-	fences    writtenFences             // ours
-	fireSeqs  publishedFires            // of the claims that stand
-	caughtUp  atomic.Int64              // when the tail last had all that the leader had a moment before, in Unix ms
-	spare     spare                     // of the jobs bucket
+	firing    atomic.Int64               // how many fires are under way
+	nextDue   atomic.Int64               // when the next one begins, in Unix ms; 0 if none may
+	hungry    atomic.Bool                // the queue waits for room
+	finisher  finisher                   // of those that are published
+	book      atomic.Pointer[due.Claims] // the queue's
+	owning    atomic.Bool                // whether tenure is set, for others to ask
+	idle      idleness                   // why it is not
+	unleased  atomic.Bool                // it is free and ours to take, and its lease cannot be written
+	doubts    doubts                     // about our fires
+	asking    singleflight.Group         // for what a fire was refused
+	replaced  atomic.Bool                // somebody else took the partition from us
+	firesSeen atomic.Uint64              // the highest sequence seen in FIRES
+	fences    writtenFences              // ours
+	fireSeqs  publishedFires             // of the claims that stand
+	caughtUp  atomic.Int64               // when the tail last had all that the leader had a moment before, in Unix ms
+	spare     spare                      // of the jobs bucket
 
 	loads   chan loaded
-	permits chan permitted
+	permits chan due.Permitted
 	claims  chan claimResult
 	doubted chan struct{} // doubts has something
 	tenures chan tenure
@@ -136,8 +137,8 @@ func newTimer(s *Store, partition int) *timer {
 		breakers: s.breakers, rates: s.rates, inFlight: s.inFlight(),
 		meter:   newMeter(s.cfg.Metrics, partition, s.cfg.Now()),
 		clocks:  newClockTrouble(),
-		loads:   make(chan loaded, maxLoading),
-		permits: make(chan permitted),
+		loads:   make(chan loaded, due.MaxLoading),
+		permits: make(chan due.Permitted),
 		claims:  make(chan claimResult, maxFiring),
 		doubted: make(chan struct{}, 1),
 		tenures: make(chan tenure),
@@ -153,18 +154,18 @@ func newTimer(s *Store, partition int) *timer {
 		gone:     make(chan firesGone),
 		missing:  make(chan missing),
 	}
-	t.finisher.most = t.inFlight.unfinished()
-	t.newAgenda()
+	t.finisher.most = t.inFlight.Unfinished()
+	t.newQueue()
 	return t
 }
 
-func (t *timer) newAgenda() {
-	if t.agenda != nil {
-		t.agenda.unholdAll()
+func (t *timer) newQueue() {
+	if t.queue != nil {
+		t.queue.UnholdAll()
 	}
-	t.agenda = newAgenda(t.opening, t.inboxes.stirred)
-	t.agenda.bound(t.inFlight)
-	t.book.Store(t.agenda.book)
+	t.queue = due.NewQueue(t.opening, t.inboxes.stirred)
+	t.queue.Bound(t.inFlight)
+	t.book.Store(t.queue.Book)
 }
 
 // owns reports whether the timer fires what comes due.

@@ -63,7 +63,7 @@ func (t *timer) compare(ctx context.Context, now leaderState) {
 	case before.created.IsZero():
 	case !now.created.Equal(before.created), t.seen > before.last && t.seen > now.last && t.seen == seenBefore:
 		t.log.Error("the jobs bucket was replaced; it is read anew", "partition", t.partition)
-		t.newAgenda()
+		t.newQueue()
 		t.seen, t.checked = 0, 0
 		t.follow(ctx)
 		t.doubt(ctx, "the jobs bucket was replaced")
@@ -79,9 +79,9 @@ func (t *timer) compare(ctx context.Context, now leaderState) {
 // there is a newer one: the bucket was purged, and so are the jobs before first.
 func (t *timer) purged(ctx context.Context, first uint64) {
 	t.bucketFirst = first
-	if lost := t.agenda.before(first); lost > 0 {
+	if lost := t.queue.Before(first); lost > 0 {
 		t.log.Error("the jobs bucket was purged by other hands; the jobs in it are lost", "partition", t.partition, "jobs", lost)
-		t.newAgenda()
+		t.newQueue()
 		t.seen, t.checked = 0, 0
 		t.follow(ctx)
 	}

@@ -39,7 +39,7 @@ func (w *world) looksShut(route string) bool {
 	return w.gates.shut(route)
 }
 
-// putBack returns the record that puts a claim back untried.
+// PutBack returns the record that puts a claim back untried.
 func putBack(p *process, f job.Fire, r job.Record) job.Record {
 	p.step()
 	res := job.Result{Status: job.Scheduled, RetryAt: cmp.Or(r.Replaces.Due, f.Trigger), Reason: r.Reason}

@@ -1,4 +1,4 @@
-package streams
+package due
 
 import (
 	"sort"
@@ -10,13 +10,13 @@ import (
 	"belfry/internal/metrics"
 )
 
-// counts returns how many jobs there are. It takes some microseconds however
+// Counts returns how many jobs there are. It takes some microseconds however
 // many there are, and leaves out of the due ones those few that are being loaded
 // or claimed for the first time, for a second at most.
-func (a *agenda) counts(now time.Time) metrics.Counts {
+func (a *Queue) Counts(now time.Time) metrics.Counts {
 	held := 0
 	for g := range a.queues {
-		if a.opening(g.route).held {
+		if a.opening(g.route).Held {
 			held += g.waiting.Len()
 		}
 	}

@@ -1,4 +1,4 @@
-package streams_test
+package due_test
 
 import (
 	"slices"
@@ -6,22 +6,22 @@ import (
 
 	"belfry/internal/job"
 	"belfry/internal/room"
-	"belfry/streams"
+	"belfry/streams/due"
 )
 
-// largeCost is the room that a largeRecord takes once it is loaded.
+// largeCost is the room that a LargeRecord takes once it is loaded.
 const largeCost = 2*largeSize + 1<<10
 
-// heavyAgenda has n large records of one route loaded.
-func heavyAgenda(t *testing.T, pool *room.Pool, n int) streams.Agenda {
+// heavyQueue has n large records of one route loaded.
+func heavyQueue(t *testing.T, pool *room.Pool, n int) *due.Queue {
 	t.Helper()
-	a := streams.NewAgenda(none)
-	a.Bound(pool)
+	a := newQueue(none)
+	a.Bound(due.NewInFlight(pool, 1))
 	for seq := uint64(1); seq <= uint64(n); seq++ {
-		a.ObserveLarge(largeRecord(seq, "a", at(1000+int(seq))), largeSize)
+		observeLarge(a, largeRecord(seq, "a", at(1000+int(seq))), largeSize)
 	}
 	for _, seq := range a.ToLoad(at(0)) {
-		a.Took(largeRecord(seq, "a", at(1000+int(seq))), at(0))
+		a.Loaded(largeRecord(seq, "a", at(1000+int(seq))), at(0))
 	}
 	if got := pool.HeldBy("db\x00a"); got != int64(n)*largeCost {
 		t.Fatalf("%d bytes are held for %d records, want %d", got, n, n*largeCost)
@@ -31,7 +31,7 @@ func heavyAgenda(t *testing.T, pool *room.Pool, n int) streams.Agenda {
 
 // Loaded records give up their room only where that lets one be loaded that is due
 // sooner, and only as many as it takes.
-func TestAgendaUnloadsOnlyWhatHelps(t *testing.T) {
+func TestQueueUnloadsOnlyWhatHelps(t *testing.T) {
 	const bound = 12 * largeCost // the route gets six of them
 	for _, c := range []struct {
 		name   string
@@ -51,11 +51,11 @@ func TestAgendaUnloadsOnlyWhatHelps(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			pool := room.New(room.Config{Bytes: bound})
-			a := heavyAgenda(t, pool, c.loaded)
+			a := heavyQueue(t, pool, c.loaded)
 			c.hinder(pool)
 			sooner := scheduled(99, at(500), job.Position{})
 			sooner.Route = "a"
-			a.ObserveLarge(sooner, c.bytes)
+			observeLarge(a, sooner, c.bytes)
 			if got := slices.Contains(a.ToLoad(at(0)), 99); got != c.loads {
 				t.Errorf("the one that is due sooner is loaded: %v, want %v", got, c.loads)
 			}

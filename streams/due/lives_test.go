@@ -1,4 +1,4 @@
-package streams_test
+package due_test
 
 import (
 	"fmt"
@@ -8,21 +8,20 @@ import (
 
 	"belfry/internal/job"
 	"belfry/internal/jobtest"
-	"belfry/streams"
 )
 
 // Random lives of jobs, with loads and claims that fail or come late: every
 // counter stays right, nothing fires early or from an old revision, and each
 // arming that is left alone fires.
-func TestAgendaRandomLives(t *testing.T) {
+func TestQueueRandomLives(t *testing.T) {
 	for seed := range uint64(200) {
-		agendaLife(t, seed)
+		queueLife(t, seed)
 	}
 }
 
-func agendaLife(t *testing.T, seed uint64) {
+func queueLife(t *testing.T, seed uint64) {
 	rnd := rand.New(rand.NewPCG(seed, 1))
-	a := streams.NewAgenda(func(k job.RouteKey) bool { return k.ID == "rest" })
+	a := newQueue(func(k job.RouteKey) bool { return k.ID == "rest" })
 	bucket := map[string]job.Record{} // by id: what is stored
 	bySeq := map[uint64]string{}
 	var seq uint64
@@ -51,11 +50,11 @@ func agendaLife(t *testing.T, seed uint64) {
 			id, ok := bySeq[s]
 			switch {
 			case !ok:
-				a.Gone(s)
+				a.Remove(s)
 			case !quiet && rnd.IntN(5) == 0:
-				a.Failed(s, now.Add(time.Second))
+				a.RetryAt(s, now.Add(time.Second))
 			default:
-				a.Took(bucket[id], now)
+				a.Loaded(bucket[id], now)
 			}
 		}
 		for len(claiming) > 0 && (quiet || rnd.IntN(2) == 0) {
@@ -63,9 +62,9 @@ func agendaLife(t *testing.T, seed uint64) {
 			claiming = claiming[1:]
 			switch {
 			case bucket[r.ID].Revision != r.Revision:
-				a.Gone(r.Revision)
+				a.Remove(r.Revision)
 			case !quiet && rnd.IntN(5) == 0:
-				a.Failed(r.Revision, now.Add(time.Second))
+				a.RetryAt(r.Revision, now.Add(time.Second))
 			default:
 				c := store(r.Claim(now, 1, 0, time.Hour, ""))
 				store(c.Finish(job.Result{Status: job.Delivered}, now))

@@ -1,4 +1,4 @@
-package streams
+package due
 
 import (
 	"sync"
@@ -6,11 +6,11 @@ import (
 	"belfry/internal/job"
 )
 
-// claimBook knows the claims that stand, as of the tail, for those who are not
+// Claims knows the claims that stand, as of the tail, for those who are not
 // the timer's loop: it answers workers as well as a replica would, without the
 // read, which would wait for whatever batch is being committed. It is safe for
 // concurrent use.
-type claimBook struct {
+type Claims struct {
 	// begun is told of the route of each claim that is added. It does not block.
 	begun func(job.RouteKey)
 
@@ -29,11 +29,11 @@ type standingClaim struct {
 	detail   string
 }
 
-func newClaimBook(begun func(job.RouteKey)) *claimBook {
-	return &claimBook{begun: begun, claims: map[uint64]standingClaim{}, routes: map[job.RouteKey]int{}}
+func newClaimBook(begun func(job.RouteKey)) *Claims {
+	return &Claims{begun: begun, claims: map[uint64]standingClaim{}, routes: map[job.RouteKey]int{}}
 }
 
-func (b *claimBook) add(r job.Record) {
+func (b *Claims) add(r job.Record) {
 	defer b.begun(r.RouteKey())
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -43,7 +43,7 @@ func (b *claimBook) add(r job.Record) {
 	b.claims[r.Revision] = standingClaim{route: r.RouteKey(), fireID: r.FireID, due: r.Due, replaces: r.Replaces, after: r.FiresAfter, reason: r.Reason, detail: r.Detail}
 }
 
-func (b *claimBook) drop(revision uint64) {
+func (b *Claims) drop(revision uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	c, known := b.claims[revision]
@@ -56,16 +56,16 @@ func (b *claimBook) drop(revision uint64) {
 	}
 }
 
-// busy reports whether the route has claims that stand.
-func (b *claimBook) busy(k job.RouteKey) bool {
+// Busy reports whether the route has claims that stand.
+func (b *Claims) Busy(k job.RouteKey) bool {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	return b.routes[k] > 0
 }
 
-// earliest notes in all, for each route, the sequence in FIRES that the fires of its
+// Earliest notes in all, for each route, the sequence in FIRES that the fires of its
 // claims stand behind.
-func (b *claimBook) earliest(all map[job.RouteKey]uint64) {
+func (b *Claims) Earliest(all map[job.RouteKey]uint64) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	for _, c := range b.claims {
@@ -75,8 +75,8 @@ func (b *claimBook) earliest(all map[job.RouteKey]uint64) {
 	}
 }
 
-// record returns the record of a fire's claim, as far as a worker judges by it.
-func (b *claimBook) record(f job.Fire) (job.Record, bool) {
+// Record returns the record of a fire's claim, as far as a worker judges by it.
+func (b *Claims) Record(f job.Fire) (job.Record, bool) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	c, ok := b.claims[f.Claim]

@@ -1,4 +1,4 @@
-package streams
+package due
 
 import (
 	"math"
@@ -7,36 +7,36 @@ import (
 	"belfry/internal/job"
 )
 
-// permitsAhead is for how long permits are asked for at once: long enough that
+// PermitsAhead is for how long permits are asked for at once: long enough that
 // asking costs little, and short enough that the partitions of a route take
 // turns. One that is older is not used any more, so what can come at once behind a
 // delay is what this time has permits for, over all partitions.
-const permitsAhead = 250 * time.Millisecond
+const PermitsAhead = 250 * time.Millisecond
 
 // permitRequest is for how many permits to ask.
 type permitRequest struct {
-	route job.RouteKey
-	n     int
+	Route job.RouteKey
+	N     int
 }
 
-// permitted is the answer to a permitRequest.
-type permitted struct {
-	route   job.RouteKey
-	permits []time.Time
+// Permitted is the answer to a permitRequest.
+type Permitted struct {
+	Route   job.RouteKey
+	Permits []time.Time
 }
 
-// toPermit returns what to ask permits for: jobs that wait at a gate for no other
+// PermitsWanted returns what to ask permits for: jobs that wait at a gate for no other
 // reason. It counts on each being answered with permitted.
-func (a *agenda) toPermit(now time.Time) []permitRequest {
+func (a *Queue) PermitsWanted(now time.Time) []permitRequest {
 	var all []permitRequest
 	for g := range a.queues {
 		open := a.opening(g.route)
-		if open.perSecond == 0 || g.asking {
+		if open.PerSecond == 0 || g.asking {
 			continue
 		}
 		g.forget(open, now)
-		most := max(1, int(math.Ceil(open.perSecond*permitsAhead.Seconds())))
-		n := min(g.waiting.Len(), most, open.out-g.out) - len(g.permits)
+		most := max(1, int(math.Ceil(open.PerSecond*PermitsAhead.Seconds())))
+		n := min(g.waiting.Len(), most, open.Out-g.out) - len(g.permits)
 		if n > most/2 || n > 0 && len(g.permits) == 0 {
 			g.asking = true
 			all = append(all, permitRequest{g.route, n})
@@ -45,9 +45,9 @@ func (a *agenda) toPermit(now time.Time) []permitRequest {
 	return all
 }
 
-// permitted takes in permits. Those for jobs that are gone meanwhile are lost. Those
+// Grant takes in permits. Those for jobs that are gone meanwhile are lost. Those
 // of a burst are for a time that is past, and begin to grow old now.
-func (a *agenda) permitted(k job.RouteKey, permits []time.Time, now time.Time) {
+func (a *Queue) Grant(k job.RouteKey, permits []time.Time, now time.Time) {
 	g := a.gates[k]
 	if g == nil {
 		return
@@ -61,12 +61,12 @@ func (a *agenda) permitted(k job.RouteKey, permits []time.Time, now time.Time) {
 	}
 }
 
-// nextOpening returns when a gate with waiting records opens further by itself;
+// NextOpening returns when a gate with waiting records opens further by itself;
 // zero is not before something else happens.
-func (a *agenda) nextOpening(now time.Time) time.Time {
+func (a *Queue) NextOpening(now time.Time) time.Time {
 	var first time.Time
 	for g := range a.queues {
-		at := a.opening(g.route).again
+		at := a.opening(g.route).Again
 		if i := g.ripe(now); i < len(g.permits) {
 			at = g.permits[i]
 		}

@@ -1,4 +1,4 @@
-package streams_test
+package due_test
 
 import (
 	"slices"
@@ -6,12 +6,12 @@ import (
 	"time"
 
 	"belfry/internal/job"
-	"belfry/streams"
+	"belfry/streams/due"
 )
 
-func TestAgendaGate(t *testing.T) {
-	a := streams.NewAgenda(all)
-	const n = 3 * streams.GateLimit
+func TestQueueGate(t *testing.T) {
+	a := newQueue(all)
+	const n = 3 * due.GateLimit
 	now := at(10_000)
 	for i := range n {
 		a.Observe(scheduled(uint64(i+1), at(i), job.Position{}))
@@ -22,7 +22,7 @@ func TestAgendaGate(t *testing.T) {
 		for {
 			load := a.ToLoad(now)
 			for _, seq := range load {
-				a.Took(scheduled(seq, at(int(seq-1)), job.Position{}), now)
+				a.Loaded(scheduled(seq, at(int(seq-1)), job.Position{}), now)
 			}
 			due := a.ToFire(now, n)
 			fired = append(fired, due...)
@@ -33,8 +33,8 @@ func TestAgendaGate(t *testing.T) {
 	}
 	pump()
 	k := fired[0].RouteKey()
-	if out, waiting := a.Out(k); len(fired) != streams.GateLimit || out != streams.GateLimit || waiting != n-streams.GateLimit {
-		t.Fatalf("fired %d, out %d, waiting %d; want %d out and the rest waiting", len(fired), out, waiting, streams.GateLimit)
+	if out, waiting := a.Out(k); len(fired) != due.GateLimit || out != due.GateLimit || waiting != n-due.GateLimit {
+		t.Fatalf("fired %d, out %d, waiting %d; want %d out and the rest waiting", len(fired), out, waiting, due.GateLimit)
 	}
 	// A parked job can be cancelled.
 	cancelled := scheduled(n, at(n-1), job.Position{})
@@ -73,9 +73,9 @@ func TestAgendaGate(t *testing.T) {
 
 // A gate that is shut keeps what comes due, and gives it back in due order when
 // it opens; also of a route that has no gate otherwise.
-func TestAgendaGateShut(t *testing.T) {
-	open := streams.Opening{}
-	a := streams.NewAgendaWith(func(job.RouteKey) streams.Opening { return open })
+func TestQueueGateShut(t *testing.T) {
+	open := due.GateState{}
+	a := newQueueWith(func(job.RouteKey) due.GateState { return open })
 	records := map[uint64]job.Record{}
 	for i := range uint64(5) {
 		r := scheduled(i+1, at(int(50-10*i)), job.Position{})
@@ -84,7 +84,7 @@ func TestAgendaGateShut(t *testing.T) {
 	}
 	fire := func(now time.Time) []uint64 {
 		for _, seq := range a.ToLoad(now) {
-			a.Took(records[seq], now)
+			a.Loaded(records[seq], now)
 		}
 		due := a.ToFire(now, 10)
 		for _, r := range due {
@@ -104,11 +104,11 @@ func TestAgendaGateShut(t *testing.T) {
 	if got := a.NextOpening(at(100)); !got.Equal(at(500)) {
 		t.Errorf("the gate opens at %v, want %v", got, at(500))
 	}
-	open = streams.Opening{Out: 1}
+	open = due.GateState{Out: 1}
 	if got := fire(at(600)); !slices.Equal(got, []uint64{5}) {
 		t.Errorf("%v fire as a probe, want the one that is due first, 5", got)
 	}
-	open = streams.Opening{Out: streams.Unlimited}
+	open = due.GateState{Out: due.Unlimited}
 	if got := fire(at(700)); !slices.Equal(got, []uint64{4, 3, 2, 1}) {
 		t.Errorf("%v fire through the open gate, want 4, 3, 2, 1", got)
 	}
@@ -118,22 +118,22 @@ func TestAgendaGateShut(t *testing.T) {
 }
 
 // A record that was called up has its permit, however long it takes to load.
-func TestAgendaPermitsOfSlowLoads(t *testing.T) {
+func TestQueuePermitsOfSlowLoads(t *testing.T) {
 	k := job.RouteKey{DB: "db", ID: "r"}
-	a := streams.NewAgendaWith(func(job.RouteKey) streams.Opening {
-		return streams.Opening{Out: streams.GateLimit, PerSecond: 10}
+	a := newQueueWith(func(job.RouteKey) due.GateState {
+		return due.GateState{Out: due.GateLimit, PerSecond: 10}
 	})
 	a.Observe(scheduled(1, at(0), job.Position{}))
 	load := func(begin, end time.Time) {
 		for _, seq := range a.ToLoad(begin) {
-			a.Took(scheduled(seq, at(0), job.Position{}), end)
+			a.Loaded(scheduled(seq, at(0), job.Position{}), end)
 		}
 	}
 	load(at(0), at(0))
 	if got := a.ToFire(at(0), 10); got != nil {
 		t.Fatalf("%v fired without a permit", seqs(got))
 	}
-	a.Permitted(k, at(0), at(0), at(100))
+	a.Grant(k, []time.Time{at(0), at(100)}, at(0))
 	load(at(100), at(10_000))
 	if got := seqs(a.ToFire(at(10_000), 10)); !slices.Equal(got, []uint64{1}) {
 		t.Errorf("fired %v once it was loaded, want 1", got)
@@ -150,10 +150,10 @@ func TestAgendaPermitsOfSlowLoads(t *testing.T) {
 }
 
 // Each fire of a route with a rate limit uses up a permit, not before its time.
-func TestAgendaPermits(t *testing.T) {
+func TestQueuePermits(t *testing.T) {
 	k := job.RouteKey{DB: "db", ID: "r"}
-	a := streams.NewAgendaWith(func(job.RouteKey) streams.Opening {
-		return streams.Opening{Out: streams.GateLimit, PerSecond: 10}
+	a := newQueueWith(func(job.RouteKey) due.GateState {
+		return due.GateState{Out: due.GateLimit, PerSecond: 10}
 	})
 	records := map[uint64]job.Record{}
 	for i := range uint64(5) {
@@ -165,7 +165,7 @@ func TestAgendaPermits(t *testing.T) {
 		var fired []uint64
 		for range 2 { // what is called up fires the next time
 			for _, seq := range a.ToLoad(now) {
-				a.Took(records[seq], now)
+				a.Loaded(records[seq], now)
 			}
 			fired = append(fired, seqs(a.ToFire(now, 10))...)
 		}
@@ -174,13 +174,13 @@ func TestAgendaPermits(t *testing.T) {
 	if got := fire(at(10)); got != nil {
 		t.Fatalf("%v fire without permits", got)
 	}
-	if got := a.ToPermit(at(10))[k]; got != 3 {
+	if got := wanted(a, at(10))[k]; got != 3 {
 		t.Errorf("asks for %d permits, want 3: those of a quarter of a second", got)
 	}
-	if got := a.ToPermit(at(10)); len(got) != 0 {
+	if got := wanted(a, at(10)); len(got) != 0 {
 		t.Errorf("asks again for %v before there is an answer", got)
 	}
-	a.Permitted(k, at(10), at(20), at(120), at(220))
+	a.Grant(k, []time.Time{at(20), at(120), at(220)}, at(10))
 	if got := a.NextOpening(at(10)); !got.Equal(at(20)) {
 		t.Errorf("the first permit is for %v, want %v", got, at(20))
 	}
@@ -192,22 +192,22 @@ func TestAgendaPermits(t *testing.T) {
 			t.Errorf("at %d ms %v fire, want %v", c.now, got, c.want)
 		}
 	}
-	if got := a.ToPermit(at(600))[k]; got != 2 {
+	if got := wanted(a, at(600))[k]; got != 2 {
 		t.Errorf("asks for %d permits, want 2 for those that are left", got)
 	}
-	a.Permitted(k, at(600)) // it failed
-	if got := a.ToPermit(at(600))[k]; got != 2 {
+	a.Grant(k, nil, at(600)) // it failed
+	if got := wanted(a, at(600))[k]; got != 2 {
 		t.Errorf("asks for %d permits after a failure, want 2 again", got)
 	}
 }
 
 // Permits that a shut gate has left unused are not added to those of the time when
 // it opens.
-func TestAgendaForgetsPermits(t *testing.T) {
+func TestQueueForgetsPermits(t *testing.T) {
 	k := job.RouteKey{DB: "db", ID: "r"}
-	out := streams.GateLimit
-	a := streams.NewAgendaWith(func(job.RouteKey) streams.Opening {
-		return streams.Opening{Out: out, PerSecond: 100}
+	out := due.GateLimit
+	a := newQueueWith(func(job.RouteKey) due.GateState {
+		return due.GateState{Out: out, PerSecond: 100}
 	})
 	records := map[uint64]job.Record{}
 	for i := range uint64(30) {
@@ -219,44 +219,44 @@ func TestAgendaForgetsPermits(t *testing.T) {
 		n := 0
 		for range 2 { // what is called up fires the next time
 			for _, seq := range a.ToLoad(now) {
-				a.Took(records[seq], now)
+				a.Loaded(records[seq], now)
 			}
 			n += len(a.ToFire(now, 100))
 		}
 		return n
 	}
 	fire(at(0))
-	if got := a.ToPermit(at(0))[k]; got != 25 {
+	if got := wanted(a, at(0))[k]; got != 25 {
 		t.Fatalf("asks for %d permits, want 25", got)
 	}
 	var permits []time.Time
 	for i := range 25 {
 		permits = append(permits, at(10*i))
 	}
-	a.Permitted(k, at(0), permits...)
+	a.Grant(k, permits, at(0))
 	out = 0
 	if got := fire(at(400)); got != 0 {
 		t.Fatalf("%d fire through a shut gate", got)
 	}
-	out = streams.GateLimit
+	out = due.GateLimit
 	if got := fire(at(400)); got != 10 {
 		t.Errorf("%d fire at once when it opens, want the 10 of the last quarter of a second", got)
 	}
-	if got := a.ToPermit(at(400))[k]; got != 20 {
+	if got := wanted(a, at(400))[k]; got != 20 {
 		t.Errorf("asks for %d permits, want 20 for those that are left", got)
 	}
 	// Those of a burst are for a time that is long past.
-	a.Permitted(k, at(500), at(-500), at(-490))
+	a.Grant(k, []time.Time{at(-500), at(-490)}, at(500))
 	if got := fire(at(600)); got != 2 {
 		t.Errorf("%d fire with two permits of a burst, want both", got)
 	}
 }
 
 // A record that was called up is ahead of those that come due while it is loaded.
-func TestAgendaKeepsTheOrderOfTheCalled(t *testing.T) {
+func TestQueueKeepsTheOrderOfTheCalled(t *testing.T) {
 	k := job.RouteKey{DB: "db", ID: "r"}
-	a := streams.NewAgendaWith(func(job.RouteKey) streams.Opening {
-		return streams.Opening{Out: streams.GateLimit, PerSecond: 100}
+	a := newQueueWith(func(job.RouteKey) due.GateState {
+		return due.GateState{Out: due.GateLimit, PerSecond: 100}
 	})
 	first, second := scheduled(1, at(0), job.Position{}), scheduled(2, at(1), job.Position{})
 	load := func(r job.Record, now time.Time) {
@@ -267,18 +267,18 @@ func TestAgendaKeepsTheOrderOfTheCalled(t *testing.T) {
 	}
 	a.Observe(first)
 	load(first, at(2))
-	a.Took(first, at(2))
+	a.Loaded(first, at(2))
 	a.ToFire(at(2), 10) // parks it
-	a.ToPermit(at(2))
-	a.Permitted(k, at(2), at(2))
+	wanted(a, at(2))
+	a.Grant(k, []time.Time{at(2)}, at(2))
 	load(first, at(3))
 	a.Observe(second)
 	load(second, at(3))
-	a.Took(second, at(3))
+	a.Loaded(second, at(3))
 	if got := seqs(a.ToFire(at(3), 10)); got != nil {
 		t.Errorf("%v fire, want none before the first one", got)
 	}
-	a.Took(first, at(4))
+	a.Loaded(first, at(4))
 	if got := seqs(a.ToFire(at(4), 10)); !slices.Equal(got, []uint64{1}) {
 		t.Errorf("%v fire, want the first one", got)
 	}

@@ -1,4 +1,4 @@
-package streams_test
+package due_test
 
 import (
 	"slices"
@@ -7,7 +7,7 @@ import (
 	"belfry/internal/job"
 	"belfry/internal/jobtest"
 	"belfry/internal/room"
-	"belfry/streams"
+	"belfry/streams/due"
 )
 
 const largeSize = jobtest.LargeSize
@@ -15,11 +15,11 @@ const largeSize = jobtest.LargeSize
 var largeRecord = jobtest.Large
 
 // Large records are loaded as far as their route has room, and others pass them.
-func TestAgendaLoadsLargeRecordsAsThereIsRoom(t *testing.T) {
+func TestQueueLoadsLargeRecordsAsThereIsRoom(t *testing.T) {
 	const cost = 2*largeSize + 1<<10
 	pool := room.New(room.Config{Bytes: 6 * cost})
-	a := streams.NewAgenda(none)
-	a.Bound(pool)
+	a := newQueue(none)
+	a.Bound(due.NewInFlight(pool, 1))
 	records := map[uint64]job.Record{}
 	for seq := uint64(1); seq <= 5; seq++ {
 		records[seq] = largeRecord(seq, "a", at(int(seq)))
@@ -28,7 +28,7 @@ func TestAgendaLoadsLargeRecordsAsThereIsRoom(t *testing.T) {
 	records[7] = scheduled(7, at(60), job.Position{}) // a small one
 	for seq := uint64(1); seq <= 7; seq++ {
 		if r := records[seq]; len(r.Meta) > 1000 {
-			a.ObserveLarge(r, largeSize+100)
+			observeLarge(a, r, largeSize+100)
 		} else {
 			a.Observe(r)
 		}
@@ -36,7 +36,7 @@ func TestAgendaLoadsLargeRecordsAsThereIsRoom(t *testing.T) {
 	load := func() []uint64 {
 		all := a.ToLoad(at(0))
 		for _, seq := range all {
-			a.Took(records[seq], at(0))
+			a.Loaded(records[seq], at(0))
 		}
 		slices.Sort(all)
 		return all
@@ -49,7 +49,7 @@ func TestAgendaLoadsLargeRecordsAsThereIsRoom(t *testing.T) {
 	}
 	// One that is due sooner takes the place of one that is due later.
 	records[8] = largeRecord(8, "a", at(0))
-	a.ObserveLarge(records[8], largeSize+100)
+	observeLarge(a, records[8], largeSize+100)
 	if got := load(); !slices.Contains(got, 8) {
 		t.Errorf("loaded are %v, want 8, which is due first", got)
 	}
@@ -67,7 +67,7 @@ func TestAgendaLoadsLargeRecordsAsThereIsRoom(t *testing.T) {
 			if len(r.Meta) > 1000 {
 				pool.Give("db\x00"+r.Route, cost)
 			}
-			a.Gone(r.Revision)
+			a.Remove(r.Revision)
 		}
 		load()
 		if bad := a.Balanced(); bad != "" {
@@ -86,15 +86,15 @@ func TestAgendaLoadsLargeRecordsAsThereIsRoom(t *testing.T) {
 
 // A record that waits for room can be replaced, and one that is loaded gives its
 // room back when it is.
-func TestAgendaForgetsLargeRecords(t *testing.T) {
+func TestQueueForgetsLargeRecords(t *testing.T) {
 	pool := room.New(room.Config{Bytes: 3 * largeSize})
-	a := streams.NewAgenda(none)
-	a.Bound(pool)
+	a := newQueue(none)
+	a.Bound(due.NewInFlight(pool, 1))
 	for seq := uint64(1); seq <= 2; seq++ {
-		a.ObserveLarge(largeRecord(seq, "a", at(int(seq))), largeSize)
+		observeLarge(a, largeRecord(seq, "a", at(int(seq))), largeSize)
 	}
 	for _, seq := range a.ToLoad(at(0)) {
-		a.Took(largeRecord(seq, "a", at(int(seq))), at(0))
+		a.Loaded(largeRecord(seq, "a", at(int(seq))), at(0))
 	}
 	for seq := uint64(1); seq <= 2; seq++ {
 		r := scheduled(seq+10, at(0), largeRecord(seq, "a", at(int(seq))).Position())

@@ -1,4 +1,4 @@
-package streams_test
+package due_test
 
 import (
 	"slices"
@@ -7,7 +7,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/internal/jobtest"
-	"belfry/streams"
+	"belfry/streams/due"
 )
 
 var (
@@ -19,6 +19,35 @@ var (
 func none(job.RouteKey) bool { return false }
 func all(job.RouteKey) bool  { return true }
 
+// newQueue makes one in which the gates of the gated routes have the usual limit.
+func newQueue(gated func(job.RouteKey) bool) *due.Queue {
+	return newQueueWith(func(k job.RouteKey) due.GateState {
+		if gated(k) {
+			return due.GateState{Out: due.GateLimit}
+		}
+		return due.GateState{Out: due.Unlimited}
+	})
+}
+
+func newQueueWith(gates func(job.RouteKey) due.GateState) *due.Queue {
+	return due.NewQueue(gates, func(job.RouteKey) {})
+}
+
+// wanted returns for how many jobs of each route permits are to be asked for.
+func wanted(q *due.Queue, now time.Time) map[job.RouteKey]int {
+	all := map[job.RouteKey]int{}
+	for _, r := range q.PermitsWanted(now) {
+		all[r.Route] = r.N
+	}
+	return all
+}
+
+// observeLarge observes a record with a value of so many bytes.
+func observeLarge(q *due.Queue, r job.Record, bytes int) {
+	q.Observe(r)
+	q.Weigh(r, bytes)
+}
+
 func seqs(records []job.Record) []uint64 {
 	var s []uint64
 	for _, r := range records {
@@ -27,15 +56,15 @@ func seqs(records []job.Record) []uint64 {
 	return s
 }
 
-func TestAgendaNeverEarly(t *testing.T) {
-	a := streams.NewAgenda(none)
+func TestQueueNeverEarly(t *testing.T) {
+	a := newQueue(none)
 	r := scheduled(1, at(900), job.Position{})
 	a.Observe(r)
-	a.Took(r, at(0)) // not asked for: means nothing
+	a.Loaded(r, at(0)) // not asked for: means nothing
 	if got := a.ToLoad(at(0)); !slices.Equal(got, []uint64{1}) {
 		t.Fatalf("to load: %v, want [1]", got)
 	}
-	a.Took(r, at(0))
+	a.Loaded(r, at(0))
 	if got := a.ToFire(at(899), 10); got != nil {
 		t.Errorf("at 899 ms fires %v, due at 900 ms", seqs(got))
 	}
@@ -50,8 +79,8 @@ func TestAgendaNeverEarly(t *testing.T) {
 	}
 }
 
-func TestAgendaLoadsShortlyBefore(t *testing.T) {
-	a := streams.NewAgenda(none)
+func TestQueueLoadsShortlyBefore(t *testing.T) {
+	a := newQueue(none)
 	a.Observe(scheduled(1, at(3_600_000), job.Position{}))
 	if got := a.ToLoad(at(0)); got != nil {
 		t.Errorf("loads %v an hour ahead", got)
@@ -62,8 +91,8 @@ func TestAgendaLoadsShortlyBefore(t *testing.T) {
 	}
 }
 
-func TestAgendaKeepsOneEntryPerJob(t *testing.T) {
-	a := streams.NewAgenda(none)
+func TestQueueKeepsOneEntryPerJob(t *testing.T) {
+	a := newQueue(none)
 	var last job.Position
 	for i := range 10_000 {
 		r := scheduled(uint64(i+1), at(3_600_000+i*7919%100_000), last)
@@ -77,13 +106,13 @@ func TestAgendaKeepsOneEntryPerJob(t *testing.T) {
 
 // A stale load must not bring back what was replaced, nor a late due time fire
 // early.
-func TestAgendaBelievesTheRecord(t *testing.T) {
-	a := streams.NewAgenda(none)
+func TestQueueBelievesTheRecord(t *testing.T) {
+	a := newQueue(none)
 	old := scheduled(1, at(100), job.Position{})
 	a.Observe(old)
 	a.ToLoad(at(0))
 	a.Observe(scheduled(2, at(5_000_000), old.Position()))
-	a.Took(old, at(0))
+	a.Loaded(old, at(0))
 	if got := a.ToFire(at(1000), 10); got != nil {
 		t.Errorf("fires %v, which was replaced", seqs(got))
 	}
@@ -91,7 +120,7 @@ func TestAgendaBelievesTheRecord(t *testing.T) {
 	if got := a.ToLoad(at(0)); !slices.Equal(got, []uint64{3}) {
 		t.Fatalf("to load: %v, want [3] at once", got)
 	}
-	a.Took(scheduled(3, at(9_000_000), job.Position{}), at(0))
+	a.Loaded(scheduled(3, at(9_000_000), job.Position{}), at(0))
 	if got := a.ToFire(at(1000), 10); got != nil {
 		t.Errorf("fires %v, due much later", seqs(got))
 	}
@@ -100,12 +129,12 @@ func TestAgendaBelievesTheRecord(t *testing.T) {
 	}
 }
 
-func TestAgendaTriesAgainAfterFailure(t *testing.T) {
-	a := streams.NewAgenda(none)
+func TestQueueTriesAgainAfterFailure(t *testing.T) {
+	a := newQueue(none)
 	r := scheduled(1, at(0), job.Position{})
 	a.Observe(r)
 	a.ToLoad(at(0))
-	a.Failed(1, at(1000))
+	a.RetryAt(1, at(1000))
 	if got := a.ToLoad(at(999)); got != nil {
 		t.Errorf("loads %v before the time to try again", got)
 	}
@@ -116,9 +145,9 @@ func TestAgendaTriesAgainAfterFailure(t *testing.T) {
 
 // The bucket keeps only the last record of a job, so the tail may miss those
 // between: then a claim must not count for ever.
-func TestAgendaForgetsClaimsItMissedTheEndOf(t *testing.T) {
-	a := streams.NewAgenda(all)
-	for i := range uint64(streams.GateLimit) {
+func TestQueueForgetsClaimsItMissedTheEndOf(t *testing.T) {
+	a := newQueue(all)
+	for i := range uint64(due.GateLimit) {
 		r := scheduled(10*i+10, at(0), job.Position{})
 		c := r.Claim(at(0), 1, 0, 36*time.Hour, "x")
 		c.Revision = 10*i + 11
@@ -140,11 +169,11 @@ func TestAgendaForgetsClaimsItMissedTheEndOf(t *testing.T) {
 	}
 
 	// The same for a claim that was never seen, only its end.
-	b := streams.NewAgenda(none)
+	b := newQueue(none)
 	r := scheduled(1, at(0), job.Position{})
 	b.Observe(r)
 	b.ToLoad(at(0))
-	b.Took(r, at(0))
+	b.Loaded(r, at(0))
 	b.ToFire(at(0), 1)
 	claim := r.Claim(at(0), 1, 0, time.Hour, "x")
 	claim.Revision = 2
@@ -158,8 +187,8 @@ func TestAgendaForgetsClaimsItMissedTheEndOf(t *testing.T) {
 
 // What is due now is loaded before what is due later, however much of that is
 // loaded already.
-func TestAgendaLoadsTheNextFirst(t *testing.T) {
-	a := streams.NewAgenda(none)
+func TestQueueLoadsTheNextFirst(t *testing.T) {
+	a := newQueue(none)
 	later := func(seq uint64) job.Record {
 		r := scheduled(seq, at(2900), job.Position{})
 		r.Meta = make([]byte, 512<<10)
@@ -174,7 +203,7 @@ func TestAgendaLoadsTheNextFirst(t *testing.T) {
 			break
 		}
 		for _, seq := range load {
-			a.Took(later(seq), at(0))
+			a.Loaded(later(seq), at(0))
 		}
 	}
 	a.Observe(scheduled(1000, at(10), job.Position{}))

@@ -1,4 +1,4 @@
-package streams
+package due
 
 import (
 	"time"
@@ -9,16 +9,16 @@ import (
 	"belfry/internal/job"
 )
 
-// heavies are the agenda's large records. They are loaded only while their route has
-// room for them; see [inFlight]. A large record that comes due without room is set
+// heavies are the queue's large records. They are loaded only while their route has
+// room for them; see [InFlight]. A large record that comes due without room is set
 // aside in a queue of its route, so others pass it.
 type heavies struct {
-	room  inFlight
+	room  InFlight
 	known map[uint64]heavy // the large records that the tail brought, by sequence
 
 	aside  map[uint64]asideAt                           // the records that wait for room, by sequence
 	queues map[job.RouteKey]*btree.BTreeG[job.Position] // those, by route
-	ready  *btree.BTreeG[job.Position]                  // the large ones among the agenda's ready records
+	ready  *btree.BTreeG[job.Position]                  // the large ones among the queue's ready records
 	gated  bool                                         // some wait at their gate for room alone
 }
 
@@ -43,9 +43,9 @@ func newHeavies() heavies {
 	}
 }
 
-// weigh notes how many bytes an observed record has.
-func (a *agenda) weigh(r job.Record, bytes int) {
-	if bytes > largeRecord && (r.Status.Waiting() || r.Status == job.Firing) {
+// Weigh notes how many bytes an observed record has.
+func (a *Queue) Weigh(r job.Record, bytes int) {
+	if bytes > LargeRecord && (r.Status.Waiting() || r.Status == job.Firing) {
 		a.heavies.known[r.Revision] = heavy{uint32(bytes), unique.Make(r.RouteKey())}
 	}
 }
@@ -87,22 +87,22 @@ func (h *heavies) due(now time.Time) (n int) {
 
 // hold takes the room that the record at p needs to be loaded. If need be, and if that
 // makes enough, records of its route that are loaded and due later give theirs.
-func (a *agenda) hold(p job.Position) (held int64, ok bool) {
+func (a *Queue) hold(p job.Position) (held int64, ok bool) {
 	h, large := a.heavies.known[p.Seq]
 	if !large {
 		return 0, true
 	}
-	k, pool := h.route.Value(), a.heavies.room.pool
-	held = a.heavies.room.cost(int(h.bytes))
-	if pool.TryTake(roomOwner(k), held) {
+	k, pool := h.route.Value(), a.heavies.room.Pool
+	held = a.heavies.room.Cost(int(h.bytes))
+	if pool.TryTake(RoomOwner(k), held) {
 		return held, true
 	}
-	lacks, helps := pool.Lacks(roomOwner(k), held)
+	lacks, helps := pool.Lacks(RoomOwner(k), held)
 	if !helps {
 		return 0, false
 	}
 	later, theirs := a.laterThan(p.Due, k, lacks)
-	if theirs < lacks || !pool.Exchange(roomOwner(k), theirs, held) {
+	if theirs < lacks || !pool.Exchange(RoomOwner(k), theirs, held) {
 		return 0, false
 	}
 	for _, n := range later {
@@ -115,7 +115,7 @@ func (a *agenda) hold(p job.Position) (held int64, ok bool) {
 
 // laterThan returns the last of the route's large records that are loaded and due later
 // than that, as many as hold so many bytes, and how many they hold.
-func (a *agenda) laterThan(due int64, k job.RouteKey, bytes int64) (later []*nearRecord, held int64) {
+func (a *Queue) laterThan(due int64, k job.RouteKey, bytes int64) (later []*nearRecord, held int64) {
 	a.heavies.ready.Reverse(func(p job.Position) bool {
 		if p.Due <= due || held >= bytes {
 			return false
@@ -130,9 +130,9 @@ func (a *agenda) laterThan(due int64, k job.RouteKey, bytes int64) (later []*nea
 }
 
 // settle has a loaded record hold the room for what it has turned out to be.
-func (a *agenda) settle(n *nearRecord) {
-	owner, need := roomOwner(n.rec.RouteKey()), a.heavies.room.cost(len(n.rec.Meta))
-	pool := a.heavies.room.pool
+func (a *Queue) settle(n *nearRecord) {
+	owner, need := RoomOwner(n.rec.RouteKey()), a.heavies.room.Cost(len(n.rec.Meta))
+	pool := a.heavies.room.Pool
 	if n.owner == owner && n.held > need {
 		pool.Give(owner, n.held-need)
 	} else if n.held != need { // nothing was known of it, or something else
@@ -146,20 +146,20 @@ func (a *agenda) settle(n *nearRecord) {
 }
 
 // unhold gives back the room that a near record holds.
-func (a *agenda) unhold(n *nearRecord) {
-	a.heavies.room.pool.Give(n.owner, n.held)
+func (a *Queue) unhold(n *nearRecord) {
+	a.heavies.room.Pool.Give(n.owner, n.held)
 	a.handOver(n)
 }
 
-// unholdAll gives back all room, of an agenda that is not used any more.
-func (a *agenda) unholdAll() {
+// UnholdAll gives back all room, of a queue that is not used any more.
+func (a *Queue) UnholdAll() {
 	for _, n := range a.near {
 		a.unhold(n)
 	}
 }
 
 // handOver leaves the room of a near record to its fire, with the bytes.
-func (a *agenda) handOver(n *nearRecord) {
+func (a *Queue) handOver(n *nearRecord) {
 	if n.held == 0 {
 		return
 	}
@@ -169,13 +169,13 @@ func (a *agenda) handOver(n *nearRecord) {
 
 // loadHeavies calls load with the large records that wait and have room now.
 // While nothing is free it looks at a few routes only; each time at others.
-func (a *agenda) loadHeavies(load func(p job.Position, held int64)) {
+func (a *Queue) loadHeavies(load func(p job.Position, held int64)) {
 	full := 0
 	for _, q := range a.heavies.queues {
 		if full == lookForRoom {
 			return
 		}
-		for a.loading < maxLoading {
+		for a.loading < MaxLoading {
 			p, ok := q.Min()
 			if !ok {
 				break

@@ -1,4 +1,4 @@
-package streams
+package due
 
 import (
 	"math"
@@ -9,30 +9,30 @@ import (
 	"belfry/internal/job"
 )
 
-// gateLimit is how many fires of one REST route may be out. The others stay
+// GateLimit is how many fires of one REST route may be out. The others stay
 // scheduled, where they can be cancelled and do not grow old.
-const gateLimit = 1000
+const GateLimit = 1000
 
-// unlimited is how far the gate of a route without one is open.
-const unlimited = math.MaxInt
+// Unlimited is how far the gate of a route without one is open.
+const Unlimited = math.MaxInt
 
-// opening is how far the gate of a route is open now.
-type opening struct {
-	out int // how many fires may be out
+// GateState is how far the gate of a route is open now.
+type GateState struct {
+	Out int // how many fires may be out
 
-	// perSecond is how many fires may begin per second, each with a permit;
+	// PerSecond is how many fires may begin per second, each with a permit;
 	// 0 is any number, without.
-	perSecond float64
+	PerSecond float64
 
 	// ahead is how far ahead a permit can be; 0 is any time.
-	ahead time.Duration
+	Ahead time.Duration
 
 	// held says that the route is paused, or its endpoint down: those who wait
 	// are meant to.
-	held bool
+	Held bool
 
 	// again is when it opens further by itself, if that is known.
-	again time.Time
+	Again time.Time
 }
 
 // gate counts the fires of one route that are out.
@@ -49,13 +49,13 @@ type gate struct {
 // admit lets a due record through its route's gate, or parks it there: when
 // the gate is shut, or when it is not its turn: others wait there, or were called
 // up and are being loaded.
-func (a *agenda) admit(n *nearRecord, now time.Time) bool {
+func (a *Queue) admit(n *nearRecord, now time.Time) bool {
 	g, open := a.enter(n.rec.RouteKey())
 	if g == nil {
 		return true
 	}
 	inTurn := n.from == g || g.waiting.Len() == 0 && g.called == 0
-	if g.out <= open.out && inTurn && g.spend(open, now) {
+	if g.out <= open.Out && inTurn && g.spend(open, now) {
 		n.in = g
 		if n.from != nil {
 			n.from = nil
@@ -72,10 +72,10 @@ func (a *agenda) admit(n *nearRecord, now time.Time) bool {
 }
 
 // enter counts a fire of the route as out, if the route has a gate.
-func (a *agenda) enter(k job.RouteKey) (*gate, opening) {
+func (a *Queue) enter(k job.RouteKey) (*gate, GateState) {
 	g, open := a.gates[k], a.opening(k)
 	if g == nil {
-		if open.out == unlimited {
+		if open.Out == Unlimited {
 			return nil, open
 		}
 		g = &gate{route: k, waiting: newPositions()}
@@ -86,8 +86,8 @@ func (a *agenda) enter(k job.RouteKey) (*gate, opening) {
 }
 
 // spend uses up a permit, if the route needs them.
-func (g *gate) spend(open opening, now time.Time) bool {
-	if open.perSecond == 0 {
+func (g *gate) spend(open GateState, now time.Time) bool {
+	if open.PerSecond == 0 {
 		return true
 	}
 	g.forget(open, now)
@@ -102,11 +102,11 @@ func (g *gate) spend(open opening, now time.Time) bool {
 // or full: used later they would come on top of those for then. Those of records
 // that were called up stay, however long it takes to load them. Those that are too
 // far ahead are of a clock that was set back since.
-func (g *gate) forget(open opening, now time.Time) {
-	for n := len(g.permits); open.ahead > 0 && n > 0 && g.permits[n-1].Sub(now) > open.ahead; n-- {
+func (g *gate) forget(open GateState, now time.Time) {
+	for n := len(g.permits); open.Ahead > 0 && n > 0 && g.permits[n-1].Sub(now) > open.Ahead; n-- {
 		g.permits = g.permits[:n-1]
 	}
-	for free := g.ripe(now) - g.called; free > 0 && g.permits[0].Add(permitsAhead).Before(now); free-- {
+	for free := g.ripe(now) - g.called; free > 0 && g.permits[0].Add(PermitsAhead).Before(now); free-- {
 		g.permits = g.permits[1:]
 	}
 }
@@ -121,9 +121,9 @@ func (g *gate) ripe(now time.Time) int {
 }
 
 // mayCall is how many of the waiting records may be called up.
-func (g *gate) mayCall(open opening, now time.Time) int {
-	n := open.out - g.out
-	if open.perSecond > 0 {
+func (g *gate) mayCall(open GateState, now time.Time) int {
+	n := open.Out - g.out
+	if open.PerSecond > 0 {
 		g.forget(open, now)
 		n = min(n, g.ripe(now))
 	}
@@ -131,7 +131,7 @@ func (g *gate) mayCall(open opening, now time.Time) int {
 }
 
 // leave undoes enter.
-func (a *agenda) leave(g *gate) {
+func (a *Queue) leave(g *gate) {
 	if g != nil {
 		g.out--
 		a.tidy(g)
@@ -139,7 +139,7 @@ func (a *agenda) leave(g *gate) {
 }
 
 // tidy drops what of a gate is empty.
-func (a *agenda) tidy(g *gate) {
+func (a *Queue) tidy(g *gate) {
 	if g.waiting.Len() > 0 {
 		return
 	}
@@ -150,7 +150,7 @@ func (a *agenda) tidy(g *gate) {
 }
 
 // release frees what the record holds of its gate.
-func (a *agenda) release(n *nearRecord) {
+func (a *Queue) release(n *nearRecord) {
 	if g := n.from; g != nil {
 		n.from = nil
 		g.called--

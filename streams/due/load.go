@@ -1,4 +1,4 @@
-package streams
+package due
 
 import (
 	"time"
@@ -6,15 +6,15 @@ import (
 	"belfry/internal/job"
 )
 
-// toLoad returns the records to load now, and counts on each being answered
+// ToLoad returns the records to load now, and counts on each being answered
 // with took, gone or failed.
-func (a *agenda) toLoad(now time.Time) []uint64 {
+func (a *Queue) ToLoad(now time.Time) []uint64 {
 	soon := now.Add(loadAhead).UnixMilli()
 	var seqs []uint64
 	load := func(p job.Position, from *gate, held int64) {
 		n := &nearRecord{at: p, stage: isLoading, from: from, held: held}
 		if held > 0 {
-			n.owner = roomOwner(a.heavies.known[p.Seq].route.Value())
+			n.owner = RoomOwner(a.heavies.known[p.Seq].route.Value())
 		}
 		a.near[p.Seq] = n
 		a.loading++
@@ -59,8 +59,8 @@ func (a *agenda) toLoad(now time.Time) []uint64 {
 
 // roomFor reports whether the record at p may be loaded now: if there is room,
 // or if something is loaded that is due later.
-func (a *agenda) roomFor(p job.Position) bool {
-	if a.loading >= maxLoading {
+func (a *Queue) roomFor(p job.Position) bool {
+	if a.loading >= MaxLoading {
 		return false
 	}
 	last, ok := a.ready.Max()
@@ -69,23 +69,23 @@ func (a *agenda) roomFor(p job.Position) bool {
 
 // makeRoom puts the loaded record that is due last back into the far future,
 // if too much is loaded.
-func (a *agenda) makeRoom() {
+func (a *Queue) makeRoom() {
 	if last, ok := a.ready.Max(); ok && a.loaded >= a.most {
 		a.dropNear(a.near[last.Seq])
 		a.far.Set(last)
 	}
 }
 
-// took takes in a loaded record. Its own due time counts: one that is due much
+// Loaded takes in a loaded record. Its own due time counts: one that is due much
 // later goes back to the far future.
-func (a *agenda) took(r job.Record, now time.Time) {
+func (a *Queue) Loaded(r job.Record, now time.Time) {
 	n, ok := a.near[r.Revision]
 	if !ok || n.stage != isLoading {
 		return // replaced meanwhile
 	}
 	a.loading--
 	if c, ok := a.firing[r.Revision]; ok {
-		r.Due = c.due // as it was judged when it was observed
+		r.Due = c.Due // as it was judged when it was observed
 	}
 	n.at.Due = r.Due
 	n.again = a.tryNow(r.Revision)
@@ -105,8 +105,8 @@ func (a *agenda) took(r job.Record, now time.Time) {
 	a.ready.Set(n.at)
 }
 
-// putBack puts all that is loaded, or being loaded, back into the far future.
-func (a *agenda) putBack() {
+// PutBack puts all that is loaded, or being loaded, back into the far future.
+func (a *Queue) PutBack() {
 	for _, n := range a.near {
 		if n.stage != isClaiming {
 			a.dropNear(n)
@@ -115,9 +115,9 @@ func (a *agenda) putBack() {
 	}
 }
 
-// failed puts back a record that could not be loaded or claimed, to be tried
+// RetryAt puts back a record that could not be loaded or claimed, to be tried
 // again at the given time.
-func (a *agenda) failed(seq uint64, again time.Time) {
+func (a *Queue) RetryAt(seq uint64, again time.Time) {
 	n, ok := a.near[seq]
 	if !ok {
 		return
@@ -129,7 +129,7 @@ func (a *agenda) failed(seq uint64, again time.Time) {
 
 // postpone notes when a record is due that is tried again later, unless it is
 // firing already.
-func (a *agenda) postpone(n *nearRecord) {
+func (a *Queue) postpone(n *nearRecord) {
 	at := n.at
 	if was, ok := a.postponedAt[at.Seq]; ok { // at is when it was to be tried again
 		at = was
@@ -141,7 +141,7 @@ func (a *agenda) postpone(n *nearRecord) {
 }
 
 // tryNow forgets that a record was postponed, and reports whether it was.
-func (a *agenda) tryNow(seq uint64) bool {
+func (a *Queue) tryNow(seq uint64) bool {
 	at, ok := a.postponedAt[seq]
 	if ok {
 		delete(a.postponedAt, seq)
@@ -150,10 +150,10 @@ func (a *agenda) tryNow(seq uint64) bool {
 	return ok
 }
 
-// toFire returns at most max of the records that are due, in due order. Each
+// ToFire returns at most max of the records that are due, in due order. Each
 // stays until its claim is observed, or until gone or failed is called. The room
 // that a large one holds is the caller's.
-func (a *agenda) toFire(now time.Time, max int) []job.Record {
+func (a *Queue) ToFire(now time.Time, max int) []job.Record {
 	ms := now.UnixMilli()
 	var due []job.Record
 	for len(due) < max {
@@ -181,9 +181,9 @@ func (a *agenda) toFire(now time.Time, max int) []job.Record {
 	return due
 }
 
-// nextLoad returns when toLoad will have something; zero is not before
+// NextLoad returns when ToLoad will have something; zero is not before
 // something else happens.
-func (a *agenda) nextLoad() time.Time {
+func (a *Queue) NextLoad() time.Time {
 	p, ok := a.far.Min()
 	if !ok || !a.roomFor(p) {
 		return time.Time{}
@@ -191,8 +191,8 @@ func (a *agenda) nextLoad() time.Time {
 	return time.UnixMilli(p.Due).Add(-loadAhead)
 }
 
-// nextFire is the same for toFire.
-func (a *agenda) nextFire() time.Time {
+// NextFire is the same for ToFire.
+func (a *Queue) NextFire() time.Time {
 	p, ok := a.ready.Min()
 	if !ok {
 		return time.Time{}

@@ -1,4 +1,4 @@
-package streams
+package due
 
 import (
 	"fmt"
@@ -14,13 +14,13 @@ const benchPending = 1_000_000
 
 var benchStart = time.UnixMilli(1_700_000_000_000)
 
-// pendingAgenda holds jobs that are due at random within a day from an hour
+// pendingQueue holds jobs that are due at random within a day from an hour
 // hence.
-func pendingAgenda() (*agenda, *rand.Rand) {
-	a := newAgenda(func(job.RouteKey) opening { return opening{out: unlimited} }, func(job.RouteKey) {})
+func pendingQueue() (*Queue, *rand.Rand) {
+	a := NewQueue(func(job.RouteKey) GateState { return GateState{Out: Unlimited} }, func(job.RouteKey) {})
 	random := rand.New(rand.NewPCG(1, 2))
 	for i := range benchPending {
-		a.observe(benchRecord(uint64(i+1), benchStart.Add(time.Hour+time.Duration(random.Int64N(int64(24*time.Hour))))))
+		a.Observe(benchRecord(uint64(i+1), benchStart.Add(time.Hour+time.Duration(random.Int64N(int64(24*time.Hour))))))
 	}
 	return a, random
 }
@@ -36,54 +36,54 @@ func benchRecord(seq uint64, due time.Time) job.Record {
 }
 
 // A new job comes and goes, among a million.
-func BenchmarkAgendaObserve(b *testing.B) {
-	a, random := pendingAgenda()
+func BenchmarkQueueObserve(b *testing.B) {
+	a, random := pendingQueue()
 	seq := uint64(benchPending)
 	for b.Loop() {
 		seq++
 		r := benchRecord(seq, benchStart.Add(time.Hour+time.Duration(random.Int64N(int64(24*time.Hour)))))
-		a.observe(r)
+		a.Observe(r)
 		a.forget(r.Position())
 	}
 }
 
 // A job comes due among a million: it is loaded, fired, claimed and finished.
-func BenchmarkAgendaFire(b *testing.B) {
-	a, _ := pendingAgenda()
+func BenchmarkQueueFire(b *testing.B) {
+	a, _ := pendingQueue()
 	seq := uint64(benchPending)
 	for b.Loop() {
 		seq++
 		r := benchRecord(seq, benchStart)
-		a.observe(r)
-		for range a.toLoad(benchStart) {
-			a.took(r, benchStart)
+		a.Observe(r)
+		for range a.ToLoad(benchStart) {
+			a.Loaded(r, benchStart)
 		}
-		due := a.toFire(benchStart, 1)
+		due := a.ToFire(benchStart, 1)
 		if len(due) != 1 {
 			b.Fatalf("toFire: got %d records, want 1", len(due))
 		}
 		claim := due[0].Claim(benchStart, 1, 0, time.Hour, "op")
 		seq++
 		claim.Revision = seq
-		a.observe(claim)
+		a.Observe(claim)
 		final := claim.Finish(job.Result{Status: job.Published}, benchStart)
 		seq++
 		final.Revision = seq
-		a.observe(final)
+		a.Observe(final)
 	}
 }
 
-// The agenda of a million pending jobs, as a start builds it.
-func BenchmarkAgendaBuild(b *testing.B) {
+// The queue of a million pending jobs, as a start builds it.
+func BenchmarkQueueBuild(b *testing.B) {
 	random := rand.New(rand.NewPCG(1, 2))
 	dues := make([]int64, benchPending)
 	for i := range dues {
 		dues[i] = benchStart.Add(time.Hour + time.Duration(random.Int64N(int64(24*time.Hour)))).UnixMilli()
 	}
 	for b.Loop() {
-		a := newAgenda(func(job.RouteKey) opening { return opening{out: unlimited} }, func(job.RouteKey) {})
+		a := NewQueue(func(job.RouteKey) GateState { return GateState{Out: Unlimited} }, func(job.RouteKey) {})
 		for i, due := range dues {
-			a.observe(job.Record{Status: job.Scheduled, Due: due, Revision: uint64(i + 1)})
+			a.Observe(job.Record{Status: job.Scheduled, Due: due, Revision: uint64(i + 1)})
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/benchPending, "ns/job")

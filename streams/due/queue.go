@@ -1,4 +1,4 @@
-package streams
+package due
 
 import (
 	"time"
@@ -14,11 +14,11 @@ const (
 	loadAhead = 3 * time.Second
 	// maxLoaded bounds the meta of small records held in memory, in bytes.
 	maxLoaded = 64 << 20
-	// maxLoading bounds the reads under way.
-	maxLoading = 256
+	// MaxLoading bounds the reads under way.
+	MaxLoading = 256
 )
 
-// agenda decides what the timer does next: which records to load, and which to
+// Queue decides what the timer does next: which records to load, and which to
 // fire. It is pure: it learns of the records through its methods, takes the
 // time as a parameter, and does nothing by itself. It is for one goroutine.
 //
@@ -34,20 +34,20 @@ const (
 //
 // and leaves it when a newer record of the same job replaces it, or when it is
 // found to be gone. For the far future only its position is kept.
-type agenda struct {
+type Queue struct {
 	// opening says how far the gate of a route is open.
-	opening func(job.RouteKey) opening
+	opening func(job.RouteKey) GateState
 
 	far    *btree.BTreeG[job.Position]
 	near   map[uint64]*nearRecord      // by sequence
 	ready  *btree.BTreeG[job.Position] // the near records that wait for their time
-	firing map[uint64]claimed          // the claims that are not finished, by sequence
+	firing map[uint64]Claim            // the claims that are not finished, by sequence
 	gates  map[job.RouteKey]*gate      // of the routes that have one, with anything in it
 	queues map[*gate]struct{}          // the gates with records waiting
 	parked map[uint64]*gate            // those records, by sequence
 	claims map[job.Key]uint64          // of each job that is claiming or firing, the record
 
-	book *claimBook // the firing ones, for others to ask
+	Book *Claims // the firing ones, for others to ask
 
 	// postponed are the records that could not be loaded or claimed, by their own
 	// due time: in far they stand at when they are tried again.
@@ -83,30 +83,30 @@ const (
 	isClaiming
 )
 
-// claimed is what the agenda knows of a firing record: enough to count it, and
+// Claim is what the queue knows of a firing record: enough to count it, and
 // to find out what became of its fire.
-type claimed struct {
+type Claim struct {
 	key               job.Key
-	due               int64
-	route             job.RouteKey
-	epoch, firesAfter uint64
+	Due               int64
+	Route             job.RouteKey
+	Epoch, FiresAfter uint64
 	gate              *gate // nil when the route has none
 }
 
-// newAgenda makes an empty one. openings says how far the gate of a route is open, and
+// NewQueue makes an empty one. openings says how far the gate of a route is open, and
 // begun is told of the route of each claim that stands; it does not block.
-func newAgenda(openings func(job.RouteKey) opening, begun func(job.RouteKey)) *agenda {
-	return &agenda{
+func NewQueue(openings func(job.RouteKey) GateState, begun func(job.RouteKey)) *Queue {
+	return &Queue{
 		opening: openings,
 		far:     newPositions(),
 		near:    map[uint64]*nearRecord{},
 		ready:   newPositions(),
-		firing:  map[uint64]claimed{},
+		firing:  map[uint64]Claim{},
 		gates:   map[job.RouteKey]*gate{},
 		queues:  map[*gate]struct{}{},
 		parked:  map[uint64]*gate{},
 		claims:  map[job.Key]uint64{},
-		book:    newClaimBook(begun),
+		Book:    newClaimBook(begun),
 
 		postponed: newPositions(), postponedAt: map[uint64]job.Position{}, claiming: map[uint64]int64{},
 
@@ -118,18 +118,18 @@ func newPositions() *btree.BTreeG[job.Position] {
 	return btree.NewBTreeGOptions(job.Position.Before, btree.Options{NoLocks: true})
 }
 
-// observe takes in the headers of a record as the tail brings them, in the
+// Observe takes in the headers of a record as the tail brings them, in the
 // order of the bucket.
-func (a *agenda) observe(r job.Record) {
+func (a *Queue) Observe(r job.Record) {
 	a.forget(r.Replaces)
-	a.overtaken(r.Key, r.Revision)
+	a.Overtaken(r.Key, r.Revision)
 	switch {
 	case r.Status == job.Firing:
 		a.claims[r.Key] = r.Revision
-		a.book.add(r)
+		a.Book.add(r)
 		g, _ := a.enter(r.RouteKey())
-		a.firing[r.Revision] = claimed{
-			key: r.Key, due: r.Due, route: r.RouteKey(), epoch: r.Epoch, firesAfter: r.FiresAfter, gate: g,
+		a.firing[r.Revision] = Claim{
+			key: r.Key, Due: r.Due, Route: r.RouteKey(), Epoch: r.Epoch, FiresAfter: r.FiresAfter, gate: g,
 		}
 		a.far.Set(r.Position())
 	case r.Status.Waiting():
@@ -137,25 +137,25 @@ func (a *agenda) observe(r job.Record) {
 	}
 }
 
-// overtaken drops the claim of a job of which there is a newer record. The
+// Overtaken drops the claim of a job of which there is a newer record. The
 // bucket keeps only the last one, so the tail may have missed those between,
 // and what the last one says it replaces need not be what is known here.
 // Waiting records that are overtaken so are found gone when they come due.
-func (a *agenda) overtaken(k job.Key, revision uint64) {
+func (a *Queue) Overtaken(k job.Key, revision uint64) {
 	if seq, ok := a.claims[k]; ok && seq < revision {
-		a.gone(seq)
+		a.Remove(seq)
 	}
 }
 
-// observeUnknown takes in a record whose headers do not tell when it is due:
+// ObserveUnknown takes in a record whose headers do not tell when it is due:
 // it is loaded at once.
-func (a *agenda) observeUnknown(r job.Record) {
-	a.overtaken(r.Key, r.Revision)
+func (a *Queue) ObserveUnknown(r job.Record) {
+	a.Overtaken(r.Key, r.Revision)
 	a.far.Set(job.Position{Seq: r.Revision})
 }
 
-// before counts the records, waiting or firing, that stood before a sequence.
-func (a *agenda) before(first uint64) int {
+// Before counts the records, waiting or firing, that stood before a sequence.
+func (a *Queue) Before(first uint64) int {
 	n := 0
 	a.far.Scan(func(p job.Position) bool {
 		if p.Seq < first {
@@ -182,7 +182,7 @@ func (a *agenda) before(first uint64) int {
 }
 
 // forget drops the record at p wherever it is.
-func (a *agenda) forget(p job.Position) {
+func (a *Queue) forget(p job.Position) {
 	if p.Seq == 0 {
 		return
 	}
@@ -190,10 +190,10 @@ func (a *agenda) forget(p job.Position) {
 	delete(a.heavies.known, p.Seq)
 	if c, ok := a.firing[p.Seq]; ok {
 		delete(a.firing, p.Seq)
-		a.book.drop(p.Seq)
+		a.Book.drop(p.Seq)
 		a.unclaim(c.key, p.Seq)
 		a.leave(c.gate)
-		p.Due = c.due
+		p.Due = c.Due
 	}
 	if n, ok := a.near[p.Seq]; ok {
 		a.dropNear(n)
@@ -211,18 +211,18 @@ func (a *agenda) forget(p job.Position) {
 	a.far.Delete(p)
 }
 
-// gone drops the record at seq, which its leader does not have any more.
-func (a *agenda) gone(seq uint64) { a.forget(job.Position{Seq: seq}) }
+// Remove drops the record at seq, which its leader does not have any more.
+func (a *Queue) Remove(seq uint64) { a.forget(job.Position{Seq: seq}) }
 
 // unclaim notes that the record at seq is not the job's claim any more, unless
 // it still fires.
-func (a *agenda) unclaim(k job.Key, seq uint64) {
+func (a *Queue) unclaim(k job.Key, seq uint64) {
 	if _, firing := a.firing[seq]; !firing && a.claims[k] == seq {
 		delete(a.claims, k)
 	}
 }
 
-func (a *agenda) dropNear(n *nearRecord) {
+func (a *Queue) dropNear(n *nearRecord) {
 	delete(a.near, n.at.Seq)
 	delete(a.claiming, n.at.Seq)
 	a.unclaim(n.rec.Key, n.at.Seq)
@@ -237,29 +237,29 @@ func (a *agenda) dropNear(n *nearRecord) {
 	a.release(n)
 }
 
-// bound has what is loaded take its room from f.
-func (a *agenda) bound(f inFlight) { a.most, a.heavies.room = f.loaded(), f }
+// Bound has what is loaded take its room from f.
+func (a *Queue) Bound(f InFlight) { a.most, a.heavies.room = f.loaded(), f }
 
-// hungry reports whether large records wait for room.
-func (a *agenda) hungry() bool { return a.heavies.hungry() }
+// Hungry reports whether large records wait for room.
+func (a *Queue) Hungry() bool { return a.heavies.hungry() }
 
-// stands reports whether a claim is not finished.
-func (a *agenda) stands(claim uint64) bool {
+// Stands reports whether a claim is not finished.
+func (a *Queue) Stands(claim uint64) bool {
 	_, ok := a.firing[claim]
 	return ok
 }
 
-// eachClaim visits the claims that are not finished. bytes is the size of a large one.
-func (a *agenda) eachClaim(visit func(seq uint64, c claimed, bytes int)) {
+// EachClaim visits the claims that are not finished. bytes is the size of a large one.
+func (a *Queue) EachClaim(visit func(seq uint64, c Claim, bytes int)) {
 	for seq, c := range a.firing {
 		visit(seq, c, int(a.heavies.known[seq].bytes))
 	}
 }
 
-// loadedRecords counts the records that are loaded and wait for their time.
-func (a *agenda) loadedRecords() int { return a.ready.Len() }
+// Ready counts the records that are loaded and wait for their time.
+func (a *Queue) Ready() int { return a.ready.Len() }
 
-// entries counts all that is held.
-func (a *agenda) entries() int {
+// Entries counts all that is held.
+func (a *Queue) Entries() int {
 	return a.far.Len() + len(a.near) + len(a.parked) + len(a.firing) + len(a.gates) + len(a.queues) + len(a.claims) + len(a.heavies.aside) + len(a.heavies.known)
 }

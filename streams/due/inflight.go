@@ -1,0 +1,84 @@
+package due
+
+import (
+	"context"
+	"errors"
+
+	"belfry/internal/job"
+	"belfry/internal/room"
+)
+
+// InFlight bounds in bytes the jobs that are loaded, fired or delivered on this
+// node, over all partitions and routes. A route gets half of what the others leave.
+// The zero value has no bound.
+//
+// The timer takes room before it loads a large job, and the room goes with the job
+// to the end of its fire. Workers take theirs before they fetch; see inboxroom.go.
+// Nobody who holds room for a job waits for more to finish that job. So room is
+// always given back, and a job that is larger than the share of its route goes
+// alone.
+//
+// Small jobs take no room in the timer. Their number and size are bounded instead,
+// by maxFiring, [InFlight.loaded] and [InFlight.unfinished], so large jobs never
+// keep them waiting.
+type InFlight struct {
+	Pool       *room.Pool
+	partitions int
+}
+
+// NewInFlight bounds what is under way by a pool; nil is no bound. The partitions share
+// what small jobs may take.
+func NewInFlight(pool *room.Pool, partitions int) InFlight {
+	return InFlight{Pool: pool, partitions: partitions}
+}
+
+// LargeRecord is how many bytes a job may have until it counts as large.
+const LargeRecord = 16 << 10
+
+// MaxUnfinishedBytes bounds the jobs that wait for their final state, in bytes.
+const MaxUnfinishedBytes = 64 << 20
+
+// Cost is the room that a job of so many bytes takes: one copy as it was read, and
+// one as it is written.
+func (f InFlight) Cost(bytes int) int64 {
+	if bytes <= LargeRecord {
+		return 0
+	}
+	return min(MemoryOf(bytes), f.Pool.Share())
+}
+
+// MemoryOf is roughly what a job of so many bytes takes while it is under way.
+func MemoryOf(bytes int) int64 { return 2*int64(bytes) + 1<<10 }
+
+// RoomOwner is the owner of the room that a route's jobs take.
+func RoomOwner(k job.RouteKey) string { return k.DB + "\x00" + k.ID }
+
+// Give gives back the room of a record that was loaded.
+func (f InFlight) Give(r job.Record) { f.Pool.Give(RoomOwner(r.RouteKey()), f.Cost(len(r.Meta))) }
+
+// Wait takes room for a job of so many bytes, however long it takes to get it. It is
+// false if ctx ends first.
+func (f InFlight) Wait(ctx context.Context, k job.RouteKey, bytes int) (giveBack func(), ok bool) {
+	for {
+		took, err := f.Pool.Take(ctx, RoomOwner(k), f.Cost(bytes))
+		if err == nil {
+			return func() { f.Pool.Give(RoomOwner(k), took) }, true
+		}
+		if !errors.Is(err, room.ErrFull) {
+			return nil, false
+		}
+	}
+}
+
+// loaded bounds the small jobs that one partition has loaded, in bytes, and
+// unfinished those that wait for their final state.
+func (f InFlight) loaded() int     { return f.part(maxLoaded) }
+func (f InFlight) Unfinished() int { return f.part(MaxUnfinishedBytes) }
+
+// part is a quarter of all, divided among the partitions, and at most so much.
+func (f InFlight) part(most int) int {
+	if f.Pool == nil {
+		return most
+	}
+	return max(min(most, int(f.Pool.Share()/2)/max(f.partitions, 1)), 1<<20)
+}
