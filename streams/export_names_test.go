@@ -14,8 +14,6 @@ const (
 )
 
 var (
-	jobSubject   = wire.Names("").JobSubject
-	jobsPrefix   = wire.Names("").JobsPrefix
 	fenceSubject = wire.Names("").FenceSubject
 	probeSubject = wire.Names("").ProbeSubject
 	encodeFire   = wire.Names("").EncodeFire
