@@ -14,7 +14,7 @@ import (
 // be, and reports what it cannot.
 func (s *Store) mendAsset(ctx context.Context, is, want jetstream.StreamConfig, bytes uint64) error {
 	if is.Sealed {
-		s.report(want.Name, fmt.Sprintf("the stream %s%s is sealed: nothing can be written to it, and that cannot be undone", want.Name, wire.BucketOf(want.Name)))
+		s.report(want.Name, fmt.Sprintf("the stream %s%s is sealed: nothing can be written to it, and that cannot be undone", want.Name, wire.BucketNote(want.Name)))
 		return nil
 	}
 	want.Discard = discardOf(is, want)
@@ -71,7 +71,7 @@ func (s *Store) mendEach(ctx context.Context, is, want jetstream.StreamConfig, w
 	}
 	amiss := ""
 	if len(refused) > 0 {
-		amiss = fmt.Sprintf("of the stream %s%s %s", want.Name, wire.BucketOf(want.Name), strings.Join(refused, ", "))
+		amiss = fmt.Sprintf("of the stream %s%s %s", want.Name, wire.BucketNote(want.Name), strings.Join(refused, ", "))
 	}
 	s.report(want.Name, amiss)
 	return nil

@@ -128,7 +128,7 @@ func (s *Store) auditAsset(ctx context.Context, want jetstream.StreamConfig) err
 		return nil // see [Tokens.look], which makes it anew
 	}
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		s.report(want.Name, fmt.Sprintf("the stream %s%s is gone", want.Name, wire.BucketOf(want.Name)))
+		s.report(want.Name, fmt.Sprintf("the stream %s%s is gone", want.Name, wire.BucketNote(want.Name)))
 		return nil
 	}
 	if err != nil {
@@ -136,7 +136,7 @@ func (s *Store) auditAsset(ctx context.Context, want jetstream.StreamConfig) err
 	}
 	info := stream.CachedInfo()
 	if !isBelfrys(info.Config) && !s.madeThen(want.Name, info.Created) {
-		s.report(want.Name, fmt.Sprintf("the stream %s%s was replaced by one that is not Belfry's", want.Name, wire.BucketOf(want.Name)))
+		s.report(want.Name, fmt.Sprintf("the stream %s%s was replaced by one that is not Belfry's", want.Name, wire.BucketNote(want.Name)))
 		return nil
 	}
 	s.sawMade(want.Name, info.Created)

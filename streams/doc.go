@@ -9,7 +9,8 @@
 // leaves those of NATS routes to their subscribers.
 //
 // The packages below are its lower floors, in this order: wire (names, and what is
-// stored), journal (writes and reads), due (what to load and fire next), and then this one. Each file here is in one room:
+// stored), journal (writes and reads), due (what to load and fire next), and then this
+// one. Each file here is in one room:
 //
 //   - the store: store.go, config.go, setup.go, beside.go, assets.go, maxbytes.go,
 //     makeroom.go, spare.go, notready.go

@@ -23,7 +23,7 @@ type LoadingLoop struct {
 func NewLoadingLoop(pool *room.Pool) LoadingLoop {
 	t := &timer{w: &journal.Writer{}, ended: make(chan struct{}, 1), inFlight: due.NewInFlight(pool, 1), wanted: true, stopTake: func() {}}
 	t.queue = due.NewQueue(func(job.RouteKey) due.GateState { return due.GateState{Out: due.Unlimited} }, func(job.RouteKey) {})
-	t.queue.Bound(t.inFlight)
+	t.queue.SetLimit(t.inFlight)
 	pool.OnFreed((&Store{timers: []*timer{t}}).roomFreed)
 	return LoadingLoop{t.queue, t}
 }
@@ -54,7 +54,7 @@ func (l LoadingLoop) Woken() bool {
 }
 
 func (l LoadingLoop) Observe(r job.Record)                       { l.queue.Observe(r) }
-func (l LoadingLoop) Took(r job.Record, now time.Time)           { l.queue.Loaded(r, now) }
+func (l LoadingLoop) Took(r job.Record, now time.Time)           { l.queue.SetLoaded(r, now) }
 func (l LoadingLoop) ToFire(now time.Time, max int) []job.Record { return l.queue.ToFire(now, max) }
 func (l LoadingLoop) Ready() int                                 { return l.queue.Ready() }
 func (l LoadingLoop) Hungry() bool                               { return l.queue.Hungry() }

@@ -20,7 +20,7 @@ const (
 	finishFrom  = 500
 	// maxFinishing is how many are written at once.
 	maxFinishing = 1024
-	// maxUnfinished, and due.MaxUnfinishedBytes, bound those that wait while others are to
+	// maxUnfinished and due.MaxUnfinishedBytes bound those that wait while others are to
 	// be fired. Large ones do not wait.
 	maxUnfinished = 128 << 10
 )

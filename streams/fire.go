@@ -70,7 +70,7 @@ func (t *timer) poke() {
 }
 
 // concludeClaim goes on with a claim that was not simply made.
-func (t *timer) concludeClaim(ctx context.Context, p *journal.Write, ten tenure, revision uint64, err error) {
+func (t *timer) concludeClaim(ctx context.Context, p *journal.RecordWrite, ten tenure, revision uint64, err error) {
 	tryCtx, cancel := context.WithTimeout(ctx, claimPatience)
 	defer cancel()
 	claim := p.Record
@@ -174,7 +174,7 @@ func (t *timer) published(ctx context.Context, claim job.Record, ten tenure, rou
 	return false
 }
 
-// wire.FireMessage makes the fire of a claim, for the server to take while the fence
+// fireMessage makes the fire of a claim, for the server to take while the fence
 // stands.
 func (t *timer) fireMessage(claim job.Record, ten tenure) *nats.Msg {
 	m := t.cfg.Names.EncodeFire(claim, t.now())

@@ -56,7 +56,7 @@ func (s *Store) refuseForeign(ctx context.Context) error {
 			return fmt.Errorf("couldn't look for streams of others: %w", err)
 		}
 		if is {
-			inTheWay = append(inTheWay, fmt.Sprintf("the stream %s%s", want.Name, wire.BucketOf(want.Name)))
+			inTheWay = append(inTheWay, fmt.Sprintf("the stream %s%s", want.Name, wire.BucketNote(want.Name)))
 		}
 		for _, subject := range want.Subjects {
 			list := s.js.StreamNames(ctx, jetstream.WithStreamListSubject(subject))

@@ -64,12 +64,12 @@ func (s *Jobs) readBy(ctx context.Context, last func(ctx context.Context, stream
 
 // write puts r over the revision expect and returns the new one.
 func (s *Jobs) write(ctx context.Context, r job.Record, expect uint64) (uint64, error) {
-	return s.w.Write(ctx, wire.PartitionOf(r.Key, s.partitions), r, expect, s.cfg.HistoryTTL)
+	return s.w.WriteRecord(ctx, wire.PartitionOf(r.Key, s.partitions), r, expect, s.cfg.HistoryTTL)
 }
 
 // NewWrite is the same write, not sent yet.
-func (s *Jobs) newPut(r job.Record, expect uint64) *journal.Write {
-	return s.w.NewWrite(wire.PartitionOf(r.Key, s.partitions), r, expect, s.cfg.HistoryTTL)
+func (s *Jobs) newPut(r job.Record, expect uint64) *journal.RecordWrite {
+	return s.w.NewRecordWrite(wire.PartitionOf(r.Key, s.partitions), r, expect, s.cfg.HistoryTTL)
 }
 
 // Get returns the job as it stands now. That there is none is believed when it is

@@ -62,7 +62,7 @@ func (s *Jobs) walk(ctx context.Context, q job.Query, visit func(job.Record) (mo
 	until := time.Now().Add(s.readTime)
 	at, more := q.Cursor, true
 	for ; more && at.Part < s.partitions; at = (job.Cursor{Part: at.Part + 1}) {
-		r := &journal.Scan{JS: s.js, W: s.w, Stream: s.cfg.Names.JobsStream(at.Part), Subject: s.cfg.Names.JobSubjectsOf(at.Part, q.DB, q.Collection)}
+		r := &journal.Scanner{JS: s.js, W: s.w, Stream: s.cfg.Names.JobsStream(at.Part), Subject: s.cfg.Names.JobSubjectsOf(at.Part, q.DB, q.Collection)}
 		if at.Next == 0 {
 			_, count, err := s.w.First(ctx, r.Stream, r.Subject)
 			if err != nil {

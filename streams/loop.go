@@ -183,7 +183,7 @@ func (t *timer) observe(m tailed) {
 	case isMark:
 		t.marked(m.rec.Epoch)
 	case isDeleted:
-		t.queue.Overtaken(m.rec.Key, m.seq)
+		t.queue.DropOvertaken(m.rec.Key, m.seq)
 	case isUnknown:
 		t.queue.ObserveUnknown(m.rec)
 	case isRecord:
@@ -211,6 +211,6 @@ func (t *timer) took(l loaded) {
 		t.complain("couldn't load a job yet", "error", l.err)
 		t.queue.RetryAt(l.seq, t.now().Add(time.Second))
 	default:
-		t.queue.Loaded(t.honest(l.rec), t.now())
+		t.queue.SetLoaded(t.honest(l.rec), t.now())
 	}
 }

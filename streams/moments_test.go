@@ -224,7 +224,7 @@ func TestClaimOfAnotherClockIsMadeAnew(t *testing.T) {
 		t.Fatalf("loaded: %v, want the claim", got)
 	}
 	loaded, _ := streams.HonestDue(claim, now, patience)
-	a.Loaded(loaded, now)
+	a.SetLoaded(loaded, now)
 	if got := a.ToFire(now, 10); len(got) != 1 || got[0].Revision != 7 {
 		t.Errorf("to be claimed anew: %v, want the claim", got)
 	}

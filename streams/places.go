@@ -109,7 +109,7 @@ func (t *tour) count(ctx context.Context, name string) (n uint64, at job.Cursor,
 }
 
 func (t *tour) visitPart(ctx context.Context, at job.Cursor) (job.Cursor, bool, error) {
-	r := &journal.Scan{JS: t.js, W: t.w, Stream: t.cfg.Names.JobsStream(at.Part), Subject: t.within(at.Part)}
+	r := &journal.Scanner{JS: t.js, W: t.w, Stream: t.cfg.Names.JobsStream(at.Part), Subject: t.within(at.Part)}
 	if at.Next == 0 && t.q.DB != "" {
 		_, n, err := t.w.First(ctx, r.Stream, r.Subject)
 		if err != nil || n == 0 {

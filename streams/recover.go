@@ -21,7 +21,7 @@ const scanFirst = 100_000
 const settlers = 64
 
 // doubtful is a claim of another epoch than ours: its fire may or may not be in
-// FIRES, after FiresAfter and before our fence.
+// FIRES, after firesAfter and before our fence.
 type doubtful struct {
 	seq        uint64
 	due        int64 // when it counts as lost and is claimed anew

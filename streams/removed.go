@@ -174,7 +174,7 @@ const probeFence = -1
 
 // sawProbe takes in the last probe. Their numbers tell how many there were, whichever
 // node wrote them. After a purge they begin anew, further up than that many messages;
-// see nextNumber.
+// see streams/journal/probe.go.
 func (f *firesState) sawProbe(before firesState, seq, number uint64) {
 	f.fences[probeFence], f.probe = seq, number
 	if seq == before.fences[probeFence] {

@@ -149,7 +149,7 @@ func (s *Store) ensureAsset(ctx context.Context, want jetstream.StreamConfig) er
 		err = s.mendAsset(ctx, is, want, stream.CachedInfo().State.Bytes)
 	}
 	if err != nil {
-		return fmt.Errorf("couldn't set up stream %s%s: %w", want.Name, wire.BucketOf(want.Name), err)
+		return fmt.Errorf("couldn't set up stream %s%s: %w", want.Name, wire.BucketNote(want.Name), err)
 	}
 	return nil
 }

@@ -228,7 +228,7 @@ func (s *Store) gatesChanged() {
 	}
 }
 
-// due.InFlight returns the bound of the jobs that are under way.
+// inFlight returns the bound of the jobs that are under way.
 func (s *Store) inFlight() due.InFlight { return due.NewInFlight(s.cfg.InFlight, s.partitions) }
 
 // roomFreed tells the timers that wait for room that there may be some.

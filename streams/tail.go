@@ -105,6 +105,6 @@ func (t *timer) leaveAlone(k job.Key, err error) {
 }
 
 // inOrder reads streams for the timer.
-func (t *timer) inOrder() journal.Ordered {
-	return journal.Ordered{JS: t.js, W: t.w, Log: t.log, Panicked: t.cfg.Metrics.Panicked}
+func (t *timer) inOrder() journal.OrderedReader {
+	return journal.OrderedReader{JS: t.js, W: t.w, Log: t.log, Panicked: t.cfg.Metrics.Panicked}
 }

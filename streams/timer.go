@@ -161,10 +161,10 @@ func newTimer(s *Store, partition int) *timer {
 
 func (t *timer) newQueue() {
 	if t.queue != nil {
-		t.queue.UnholdAll()
+		t.queue.ReleaseRoom()
 	}
 	t.queue = due.NewQueue(t.opening, t.inboxes.stirred)
-	t.queue.Bound(t.inFlight)
+	t.queue.SetLimit(t.inFlight)
 	t.book.Store(t.queue.Book)
 }
 

@@ -29,7 +29,7 @@ type standingClaim struct {
 	detail   string
 }
 
-func newClaimBook(begun func(job.RouteKey)) *Claims {
+func newClaims(begun func(job.RouteKey)) *Claims {
 	return &Claims{begun: begun, claims: map[uint64]standingClaim{}, routes: map[job.RouteKey]int{}}
 }
 

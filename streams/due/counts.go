@@ -13,28 +13,28 @@ import (
 // Counts returns how many jobs there are. It takes some microseconds however
 // many there are, and leaves out of the due ones those few that are being loaded
 // or claimed for the first time, for a second at most.
-func (a *Queue) Counts(now time.Time) metrics.Counts {
+func (q *Queue) Counts(now time.Time) metrics.Counts {
 	held := 0
-	for g := range a.queues {
-		if a.opening(g.route).Held {
+	for g := range q.queues {
+		if q.opening(g.route).Held {
 			held += g.waiting.Len()
 		}
 	}
 	stuck := 0
-	for _, since := range a.claiming {
+	for _, since := range q.claiming {
 		if now.UnixMilli()-since >= claimsInTime.Milliseconds() {
 			stuck++
 		}
 	}
 	// Firing records are in far, or near, too.
-	waiting := max(a.far.Len()+len(a.near)+len(a.parked)+len(a.heavies.aside)-len(a.firing), 0)
-	overdue := len(a.parked) - held + dueIn(a.far, now) + dueIn(a.ready, now) + dueIn(a.postponed, now) + a.heavies.due(now) + stuck
+	waiting := max(q.far.Len()+len(q.near)+len(q.parked)+len(q.heavies.aside)-len(q.firing), 0)
+	overdue := len(q.parked) - held + dueIn(q.far, now) + dueIn(q.ready, now) + dueIn(q.postponed, now) + q.heavies.due(now) + stuck
 	return metrics.Counts{
 		Waiting: waiting,
 		// While nothing can be loaded a postponed record may be due in far, too.
 		Overdue: min(overdue, max(waiting-held, 0)),
 		Held:    held,
-		Firing:  len(a.firing),
+		Firing:  len(q.firing),
 	}
 }
 

@@ -41,7 +41,7 @@ func TestQueueCounts(t *testing.T) {
 	check("a finished one", "3 waiting, 2 overdue, 0 held, 1 firing")
 	for _, seq := range a.ToLoad(now) {
 		r := rec(seq, job.Scheduled, -time.Hour)
-		a.Loaded(r, now)
+		a.SetLoaded(r, now)
 	}
 	check("loading", "3 waiting, 2 overdue, 0 held, 1 firing")
 	a.ToFire(now, 1)

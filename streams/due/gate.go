@@ -24,14 +24,14 @@ type GateState struct {
 	// 0 is any number, without.
 	PerSecond float64
 
-	// ahead is how far ahead a permit can be; 0 is any time.
+	// Ahead is how far ahead a permit can be; 0 is any time.
 	Ahead time.Duration
 
-	// held says that the route is paused, or its endpoint down: those who wait
+	// Held says that the route is paused, or its endpoint down: those who wait
 	// are meant to.
 	Held bool
 
-	// again is when it opens further by itself, if that is known.
+	// Again is when it opens further by itself, if that is known.
 	Again time.Time
 }
 
@@ -49,8 +49,8 @@ type gate struct {
 // admit lets a due record through its route's gate, or parks it there: when
 // the gate is shut, or when it is not its turn: others wait there, or were called
 // up and are being loaded.
-func (a *Queue) admit(n *nearRecord, now time.Time) bool {
-	g, open := a.enter(n.rec.RouteKey())
+func (q *Queue) admit(n *nearRecord, now time.Time) bool {
+	g, open := q.enter(n.rec.RouteKey())
 	if g == nil {
 		return true
 	}
@@ -63,23 +63,23 @@ func (a *Queue) admit(n *nearRecord, now time.Time) bool {
 		}
 		return true
 	}
-	a.dropNear(n)
-	a.parked[n.at.Seq] = g
+	q.dropNear(n)
+	q.parked[n.at.Seq] = g
 	g.waiting.Set(n.at)
-	a.queues[g] = struct{}{}
-	a.leave(g)
+	q.queues[g] = struct{}{}
+	q.leave(g)
 	return false
 }
 
 // enter counts a fire of the route as out, if the route has a gate.
-func (a *Queue) enter(k job.RouteKey) (*gate, GateState) {
-	g, open := a.gates[k], a.opening(k)
+func (q *Queue) enter(k job.RouteKey) (*gate, GateState) {
+	g, open := q.gates[k], q.opening(k)
 	if g == nil {
 		if open.Out == Unlimited {
 			return nil, open
 		}
 		g = &gate{route: k, waiting: newPositions()}
-		a.gates[k] = g
+		q.gates[k] = g
 	}
 	g.out++
 	return g, open
@@ -131,33 +131,33 @@ func (g *gate) mayCall(open GateState, now time.Time) int {
 }
 
 // leave undoes enter.
-func (a *Queue) leave(g *gate) {
+func (q *Queue) leave(g *gate) {
 	if g != nil {
 		g.out--
-		a.tidy(g)
+		q.tidy(g)
 	}
 }
 
 // tidy drops what of a gate is empty.
-func (a *Queue) tidy(g *gate) {
+func (q *Queue) tidy(g *gate) {
 	if g.waiting.Len() > 0 {
 		return
 	}
-	delete(a.queues, g)
+	delete(q.queues, g)
 	if g.out == 0 && g.called == 0 {
-		delete(a.gates, g.route)
+		delete(q.gates, g.route)
 	}
 }
 
 // release frees what the record holds of its gate.
-func (a *Queue) release(n *nearRecord) {
+func (q *Queue) release(n *nearRecord) {
 	if g := n.from; g != nil {
 		n.from = nil
 		g.called--
-		a.tidy(g)
+		q.tidy(g)
 	}
 	if g := n.in; g != nil {
 		n.in = nil
-		a.leave(g)
+		q.leave(g)
 	}
 }

@@ -22,7 +22,7 @@ func TestQueueGate(t *testing.T) {
 		for {
 			load := a.ToLoad(now)
 			for _, seq := range load {
-				a.Loaded(scheduled(seq, at(int(seq-1)), job.Position{}), now)
+				a.SetLoaded(scheduled(seq, at(int(seq-1)), job.Position{}), now)
 			}
 			due := a.ToFire(now, n)
 			fired = append(fired, due...)
@@ -84,7 +84,7 @@ func TestQueueGateShut(t *testing.T) {
 	}
 	fire := func(now time.Time) []uint64 {
 		for _, seq := range a.ToLoad(now) {
-			a.Loaded(records[seq], now)
+			a.SetLoaded(records[seq], now)
 		}
 		due := a.ToFire(now, 10)
 		for _, r := range due {
@@ -126,7 +126,7 @@ func TestQueuePermitsOfSlowLoads(t *testing.T) {
 	a.Observe(scheduled(1, at(0), job.Position{}))
 	load := func(begin, end time.Time) {
 		for _, seq := range a.ToLoad(begin) {
-			a.Loaded(scheduled(seq, at(0), job.Position{}), end)
+			a.SetLoaded(scheduled(seq, at(0), job.Position{}), end)
 		}
 	}
 	load(at(0), at(0))
@@ -165,7 +165,7 @@ func TestQueuePermits(t *testing.T) {
 		var fired []uint64
 		for range 2 { // what is called up fires the next time
 			for _, seq := range a.ToLoad(now) {
-				a.Loaded(records[seq], now)
+				a.SetLoaded(records[seq], now)
 			}
 			fired = append(fired, seqs(a.ToFire(now, 10))...)
 		}
@@ -219,7 +219,7 @@ func TestQueueForgetsPermits(t *testing.T) {
 		n := 0
 		for range 2 { // what is called up fires the next time
 			for _, seq := range a.ToLoad(now) {
-				a.Loaded(records[seq], now)
+				a.SetLoaded(records[seq], now)
 			}
 			n += len(a.ToFire(now, 100))
 		}
@@ -267,18 +267,18 @@ func TestQueueKeepsTheOrderOfTheCalled(t *testing.T) {
 	}
 	a.Observe(first)
 	load(first, at(2))
-	a.Loaded(first, at(2))
+	a.SetLoaded(first, at(2))
 	a.ToFire(at(2), 10) // parks it
 	wanted(a, at(2))
 	a.Grant(k, []time.Time{at(2)}, at(2))
 	load(first, at(3))
 	a.Observe(second)
 	load(second, at(3))
-	a.Loaded(second, at(3))
+	a.SetLoaded(second, at(3))
 	if got := seqs(a.ToFire(at(3), 10)); got != nil {
 		t.Errorf("%v fire, want none before the first one", got)
 	}
-	a.Loaded(first, at(4))
+	a.SetLoaded(first, at(4))
 	if got := seqs(a.ToFire(at(4), 10)); !slices.Equal(got, []uint64{1}) {
 		t.Errorf("%v fire, want the first one", got)
 	}

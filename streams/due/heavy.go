@@ -44,9 +44,9 @@ func newHeavies() heavies {
 }
 
 // Weigh notes how many bytes an observed record has.
-func (a *Queue) Weigh(r job.Record, bytes int) {
+func (q *Queue) Weigh(r job.Record, bytes int) {
 	if bytes > LargeRecord && (r.Status.Waiting() || r.Status == job.Firing) {
-		a.heavies.known[r.Revision] = heavy{uint32(bytes), unique.Make(r.RouteKey())}
+		q.heavies.known[r.Revision] = heavy{uint32(bytes), unique.Make(r.RouteKey())}
 	}
 }
 
@@ -87,13 +87,13 @@ func (h *heavies) due(now time.Time) (n int) {
 
 // hold takes the room that the record at p needs to be loaded. If need be, and if that
 // makes enough, records of its route that are loaded and due later give theirs.
-func (a *Queue) hold(p job.Position) (held int64, ok bool) {
-	h, large := a.heavies.known[p.Seq]
+func (q *Queue) hold(p job.Position) (held int64, ok bool) {
+	h, large := q.heavies.known[p.Seq]
 	if !large {
 		return 0, true
 	}
-	k, pool := h.route.Value(), a.heavies.room.Pool
-	held = a.heavies.room.Cost(int(h.bytes))
+	k, pool := h.route.Value(), q.heavies.room.Pool
+	held = q.heavies.room.Cost(int(h.bytes))
 	if pool.TryTake(RoomOwner(k), held) {
 		return held, true
 	}
@@ -101,26 +101,26 @@ func (a *Queue) hold(p job.Position) (held int64, ok bool) {
 	if !helps {
 		return 0, false
 	}
-	later, theirs := a.laterThan(p.Due, k, lacks)
+	later, theirs := q.laterThan(p.Due, k, lacks)
 	if theirs < lacks || !pool.Exchange(RoomOwner(k), theirs, held) {
 		return 0, false
 	}
 	for _, n := range later {
-		a.handOver(n) // its room went in the exchange
-		a.dropNear(n)
-		a.heavies.setAside(n.at, k)
+		q.handOver(n) // its room went in the exchange
+		q.dropNear(n)
+		q.heavies.setAside(n.at, k)
 	}
 	return held, true
 }
 
 // laterThan returns the last of the route's large records that are loaded and due later
 // than that, as many as hold so many bytes, and how many they hold.
-func (a *Queue) laterThan(due int64, k job.RouteKey, bytes int64) (later []*nearRecord, held int64) {
-	a.heavies.ready.Reverse(func(p job.Position) bool {
+func (q *Queue) laterThan(due int64, k job.RouteKey, bytes int64) (later []*nearRecord, held int64) {
+	q.heavies.ready.Reverse(func(p job.Position) bool {
 		if p.Due <= due || held >= bytes {
 			return false
 		}
-		if n := a.near[p.Seq]; n.rec.RouteKey() == k {
+		if n := q.near[p.Seq]; n.rec.RouteKey() == k {
 			later = append(later, n)
 			held += n.held
 		}
@@ -130,9 +130,9 @@ func (a *Queue) laterThan(due int64, k job.RouteKey, bytes int64) (later []*near
 }
 
 // settle has a loaded record hold the room for what it has turned out to be.
-func (a *Queue) settle(n *nearRecord) {
-	owner, need := RoomOwner(n.rec.RouteKey()), a.heavies.room.Cost(len(n.rec.Meta))
-	pool := a.heavies.room.Pool
+func (q *Queue) settle(n *nearRecord) {
+	owner, need := RoomOwner(n.rec.RouteKey()), q.heavies.room.Cost(len(n.rec.Meta))
+	pool := q.heavies.room.Pool
 	if n.owner == owner && n.held > need {
 		pool.Give(owner, n.held-need)
 	} else if n.held != need { // nothing was known of it, or something else
@@ -141,51 +141,51 @@ func (a *Queue) settle(n *nearRecord) {
 	}
 	n.owner, n.held = owner, need
 	if need > 0 {
-		a.heavies.ready.Set(n.at)
+		q.heavies.ready.Set(n.at)
 	}
 }
 
 // unhold gives back the room that a near record holds.
-func (a *Queue) unhold(n *nearRecord) {
-	a.heavies.room.Pool.Give(n.owner, n.held)
-	a.handOver(n)
+func (q *Queue) unhold(n *nearRecord) {
+	q.heavies.room.Pool.Give(n.owner, n.held)
+	q.handOver(n)
 }
 
-// UnholdAll gives back all room, of a queue that is not used any more.
-func (a *Queue) UnholdAll() {
-	for _, n := range a.near {
-		a.unhold(n)
+// ReleaseRoom gives back all room, of a queue that is not used any more.
+func (q *Queue) ReleaseRoom() {
+	for _, n := range q.near {
+		q.unhold(n)
 	}
 }
 
 // handOver leaves the room of a near record to its fire, with the bytes.
-func (a *Queue) handOver(n *nearRecord) {
+func (q *Queue) handOver(n *nearRecord) {
 	if n.held == 0 {
 		return
 	}
 	n.held, n.rec.Meta = 0, nil
-	a.heavies.ready.Delete(n.at)
+	q.heavies.ready.Delete(n.at)
 }
 
 // loadHeavies calls load with the large records that wait and have room now.
 // While nothing is free it looks at a few routes only; each time at others.
-func (a *Queue) loadHeavies(load func(p job.Position, held int64)) {
+func (q *Queue) loadHeavies(load func(p job.Position, held int64)) {
 	full := 0
-	for _, q := range a.heavies.queues {
+	for _, waiting := range q.heavies.queues {
 		if full == lookForRoom {
 			return
 		}
-		for a.loading < MaxLoading {
-			p, ok := q.Min()
+		for q.loading < MaxLoading {
+			p, ok := waiting.Min()
 			if !ok {
 				break
 			}
-			held, ok := a.hold(p)
+			held, ok := q.hold(p)
 			if !ok {
 				full++
 				break
 			}
-			a.heavies.takeBack(p.Seq)
+			q.heavies.takeBack(p.Seq)
 			load(p, held)
 		}
 	}

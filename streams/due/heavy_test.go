@@ -19,7 +19,7 @@ func TestQueueLoadsLargeRecordsAsThereIsRoom(t *testing.T) {
 	const cost = 2*largeSize + 1<<10
 	pool := room.New(room.Config{Bytes: 6 * cost})
 	a := newQueue(none)
-	a.Bound(due.NewInFlight(pool, 1))
+	a.SetLimit(due.NewInFlight(pool, 1))
 	records := map[uint64]job.Record{}
 	for seq := uint64(1); seq <= 5; seq++ {
 		records[seq] = largeRecord(seq, "a", at(int(seq)))
@@ -36,7 +36,7 @@ func TestQueueLoadsLargeRecordsAsThereIsRoom(t *testing.T) {
 	load := func() []uint64 {
 		all := a.ToLoad(at(0))
 		for _, seq := range all {
-			a.Loaded(records[seq], at(0))
+			a.SetLoaded(records[seq], at(0))
 		}
 		slices.Sort(all)
 		return all
@@ -89,12 +89,12 @@ func TestQueueLoadsLargeRecordsAsThereIsRoom(t *testing.T) {
 func TestQueueForgetsLargeRecords(t *testing.T) {
 	pool := room.New(room.Config{Bytes: 3 * largeSize})
 	a := newQueue(none)
-	a.Bound(due.NewInFlight(pool, 1))
+	a.SetLimit(due.NewInFlight(pool, 1))
 	for seq := uint64(1); seq <= 2; seq++ {
 		observeLarge(a, largeRecord(seq, "a", at(int(seq))), largeSize)
 	}
 	for _, seq := range a.ToLoad(at(0)) {
-		a.Loaded(largeRecord(seq, "a", at(int(seq))), at(0))
+		a.SetLoaded(largeRecord(seq, "a", at(int(seq))), at(0))
 	}
 	for seq := uint64(1); seq <= 2; seq++ {
 		r := scheduled(seq+10, at(0), largeRecord(seq, "a", at(int(seq))).Position())

@@ -16,12 +16,12 @@ const largeCost = 2*largeSize + 1<<10
 func heavyQueue(t *testing.T, pool *room.Pool, n int) *due.Queue {
 	t.Helper()
 	a := newQueue(none)
-	a.Bound(due.NewInFlight(pool, 1))
+	a.SetLimit(due.NewInFlight(pool, 1))
 	for seq := uint64(1); seq <= uint64(n); seq++ {
 		observeLarge(a, largeRecord(seq, "a", at(1000+int(seq))), largeSize)
 	}
 	for _, seq := range a.ToLoad(at(0)) {
-		a.Loaded(largeRecord(seq, "a", at(1000+int(seq))), at(0))
+		a.SetLoaded(largeRecord(seq, "a", at(1000+int(seq))), at(0))
 	}
 	if got := pool.HeldBy("db\x00a"); got != int64(n)*largeCost {
 		t.Fatalf("%d bytes are held for %d records, want %d", got, n, n*largeCost)
@@ -66,5 +66,30 @@ func TestQueueUnloadsOnlyWhatHelps(t *testing.T) {
 				t.Error(bad)
 			}
 		})
+	}
+}
+
+// What is loaded, being loaded or set aside goes back to the far future as a whole when
+// the partition is given up.
+func TestQueueThatIsGivenUp(t *testing.T) {
+	pool := room.New(room.Config{Bytes: 12 * largeCost})
+	q := newQueue(none)
+	q.SetLimit(due.NewInFlight(pool, 1))
+	for seq := uint64(1); seq <= 8; seq++ { // the last two wait for room
+		observeLarge(q, largeRecord(seq, "a", at(int(seq))), largeSize)
+	}
+	q.Observe(scheduled(9, at(9), job.Position{}))
+	if n := len(q.ToLoad(at(0))); n != 7 {
+		t.Fatalf("%d jobs are to be loaded, want 7", n)
+	}
+	for seq := range uint64(4) { // the others are being loaded
+		q.SetLoaded(largeRecord(seq+1, "a", at(int(seq)+1)), at(0))
+	}
+	q.PutBack()
+	if bad := q.Balanced(); bad != "" {
+		t.Errorf("the counter %q is off", bad)
+	}
+	if got := q.Counts(at(0)); pool.Held() != 0 || q.Ready() != 0 || got.Waiting != 9 {
+		t.Errorf("%d bytes are held, %d jobs are loaded and %d wait, want none, none and 9", pool.Held(), q.Ready(), got.Waiting)
 	}
 }

@@ -13,13 +13,13 @@ import (
 // The zero value has no bound.
 //
 // The timer takes room before it loads a large job, and the room goes with the job
-// to the end of its fire. Workers take theirs before they fetch; see inboxroom.go.
+// to the end of its fire. Workers take theirs before they fetch; see streams/inboxroom.go.
 // Nobody who holds room for a job waits for more to finish that job. So room is
 // always given back, and a job that is larger than the share of its route goes
 // alone.
 //
 // Small jobs take no room in the timer. Their number and size are bounded instead,
-// by maxFiring, [InFlight.loaded] and [InFlight.unfinished], so large jobs never
+// by how many may fire, [InFlight.loaded] and [InFlight.Unfinished], so large jobs never
 // keep them waiting.
 type InFlight struct {
 	Pool       *room.Pool
@@ -71,7 +71,7 @@ func (f InFlight) Wait(ctx context.Context, k job.RouteKey, bytes int) (giveBack
 }
 
 // loaded bounds the small jobs that one partition has loaded, in bytes, and
-// unfinished those that wait for their final state.
+// Unfinished those that wait for their final state.
 func (f InFlight) loaded() int     { return f.part(maxLoaded) }
 func (f InFlight) Unfinished() int { return f.part(MaxUnfinishedBytes) }
 

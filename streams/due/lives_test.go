@@ -54,7 +54,7 @@ func queueLife(t *testing.T, seed uint64) {
 			case !quiet && rnd.IntN(5) == 0:
 				a.RetryAt(s, now.Add(time.Second))
 			default:
-				a.Loaded(bucket[id], now)
+				a.SetLoaded(bucket[id], now)
 			}
 		}
 		for len(claiming) > 0 && (quiet || rnd.IntN(2) == 0) {

@@ -26,11 +26,11 @@ type Permitted struct {
 }
 
 // PermitsWanted returns what to ask permits for: jobs that wait at a gate for no other
-// reason. It counts on each being answered with permitted.
-func (a *Queue) PermitsWanted(now time.Time) []permitRequest {
+// reason. It counts on each being answered with [Queue.Grant].
+func (q *Queue) PermitsWanted(now time.Time) []permitRequest {
 	var all []permitRequest
-	for g := range a.queues {
-		open := a.opening(g.route)
+	for g := range q.queues {
+		open := q.opening(g.route)
 		if open.PerSecond == 0 || g.asking {
 			continue
 		}
@@ -47,8 +47,8 @@ func (a *Queue) PermitsWanted(now time.Time) []permitRequest {
 
 // Grant takes in permits. Those for jobs that are gone meanwhile are lost. Those
 // of a burst are for a time that is past, and begin to grow old now.
-func (a *Queue) Grant(k job.RouteKey, permits []time.Time, now time.Time) {
-	g := a.gates[k]
+func (q *Queue) Grant(k job.RouteKey, permits []time.Time, now time.Time) {
+	g := q.gates[k]
 	if g == nil {
 		return
 	}
@@ -63,10 +63,10 @@ func (a *Queue) Grant(k job.RouteKey, permits []time.Time, now time.Time) {
 
 // NextOpening returns when a gate with waiting records opens further by itself;
 // zero is not before something else happens.
-func (a *Queue) NextOpening(now time.Time) time.Time {
+func (q *Queue) NextOpening(now time.Time) time.Time {
 	var first time.Time
-	for g := range a.queues {
-		at := a.opening(g.route).Again
+	for g := range q.queues {
+		at := q.opening(g.route).Again
 		if i := g.ripe(now); i < len(g.permits) {
 			at = g.permits[i]
 		}

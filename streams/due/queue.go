@@ -106,7 +106,7 @@ func NewQueue(openings func(job.RouteKey) GateState, begun func(job.RouteKey)) *
 		queues:  map[*gate]struct{}{},
 		parked:  map[uint64]*gate{},
 		claims:  map[job.Key]uint64{},
-		Book:    newClaimBook(begun),
+		Book:    newClaims(begun),
 
 		postponed: newPositions(), postponedAt: map[uint64]job.Position{}, claiming: map[uint64]int64{},
 
@@ -120,60 +120,60 @@ func newPositions() *btree.BTreeG[job.Position] {
 
 // Observe takes in the headers of a record as the tail brings them, in the
 // order of the bucket.
-func (a *Queue) Observe(r job.Record) {
-	a.forget(r.Replaces)
-	a.Overtaken(r.Key, r.Revision)
+func (q *Queue) Observe(r job.Record) {
+	q.forget(r.Replaces)
+	q.DropOvertaken(r.Key, r.Revision)
 	switch {
 	case r.Status == job.Firing:
-		a.claims[r.Key] = r.Revision
-		a.Book.add(r)
-		g, _ := a.enter(r.RouteKey())
-		a.firing[r.Revision] = Claim{
+		q.claims[r.Key] = r.Revision
+		q.Book.add(r)
+		g, _ := q.enter(r.RouteKey())
+		q.firing[r.Revision] = Claim{
 			key: r.Key, Due: r.Due, Route: r.RouteKey(), Epoch: r.Epoch, FiresAfter: r.FiresAfter, gate: g,
 		}
-		a.far.Set(r.Position())
+		q.far.Set(r.Position())
 	case r.Status.Waiting():
-		a.far.Set(r.Position())
+		q.far.Set(r.Position())
 	}
 }
 
-// Overtaken drops the claim of a job of which there is a newer record. The
+// DropOvertaken drops the claim of a job of which there is a newer record. The
 // bucket keeps only the last one, so the tail may have missed those between,
 // and what the last one says it replaces need not be what is known here.
 // Waiting records that are overtaken so are found gone when they come due.
-func (a *Queue) Overtaken(k job.Key, revision uint64) {
-	if seq, ok := a.claims[k]; ok && seq < revision {
-		a.Remove(seq)
+func (q *Queue) DropOvertaken(k job.Key, revision uint64) {
+	if seq, ok := q.claims[k]; ok && seq < revision {
+		q.Remove(seq)
 	}
 }
 
 // ObserveUnknown takes in a record whose headers do not tell when it is due:
 // it is loaded at once.
-func (a *Queue) ObserveUnknown(r job.Record) {
-	a.Overtaken(r.Key, r.Revision)
-	a.far.Set(job.Position{Seq: r.Revision})
+func (q *Queue) ObserveUnknown(r job.Record) {
+	q.DropOvertaken(r.Key, r.Revision)
+	q.far.Set(job.Position{Seq: r.Revision})
 }
 
 // Before counts the records, waiting or firing, that stood before a sequence.
-func (a *Queue) Before(first uint64) int {
+func (q *Queue) Before(first uint64) int {
 	n := 0
-	a.far.Scan(func(p job.Position) bool {
+	q.far.Scan(func(p job.Position) bool {
 		if p.Seq < first {
 			n++
 		}
 		return true
 	})
-	for seq := range a.near {
+	for seq := range q.near {
 		if seq < first {
 			n++
 		}
 	}
-	for seq := range a.parked {
+	for seq := range q.parked {
 		if seq < first {
 			n++
 		}
 	}
-	for seq := range a.heavies.aside {
+	for seq := range q.heavies.aside {
 		if seq < first {
 			n++
 		}
@@ -182,84 +182,84 @@ func (a *Queue) Before(first uint64) int {
 }
 
 // forget drops the record at p wherever it is.
-func (a *Queue) forget(p job.Position) {
+func (q *Queue) forget(p job.Position) {
 	if p.Seq == 0 {
 		return
 	}
-	a.tryNow(p.Seq)
-	delete(a.heavies.known, p.Seq)
-	if c, ok := a.firing[p.Seq]; ok {
-		delete(a.firing, p.Seq)
-		a.Book.drop(p.Seq)
-		a.unclaim(c.key, p.Seq)
-		a.leave(c.gate)
+	q.tryNow(p.Seq)
+	delete(q.heavies.known, p.Seq)
+	if c, ok := q.firing[p.Seq]; ok {
+		delete(q.firing, p.Seq)
+		q.Book.drop(p.Seq)
+		q.unclaim(c.key, p.Seq)
+		q.leave(c.gate)
 		p.Due = c.Due
 	}
-	if n, ok := a.near[p.Seq]; ok {
-		a.dropNear(n)
+	if n, ok := q.near[p.Seq]; ok {
+		q.dropNear(n)
 		return
 	}
-	if g, ok := a.parked[p.Seq]; ok {
-		delete(a.parked, p.Seq)
+	if g, ok := q.parked[p.Seq]; ok {
+		delete(q.parked, p.Seq)
 		g.waiting.Delete(p)
-		a.tidy(g)
+		q.tidy(g)
 		return
 	}
-	if a.heavies.takeBack(p.Seq) {
+	if q.heavies.takeBack(p.Seq) {
 		return
 	}
-	a.far.Delete(p)
+	q.far.Delete(p)
 }
 
 // Remove drops the record at seq, which its leader does not have any more.
-func (a *Queue) Remove(seq uint64) { a.forget(job.Position{Seq: seq}) }
+func (q *Queue) Remove(seq uint64) { q.forget(job.Position{Seq: seq}) }
 
 // unclaim notes that the record at seq is not the job's claim any more, unless
 // it still fires.
-func (a *Queue) unclaim(k job.Key, seq uint64) {
-	if _, firing := a.firing[seq]; !firing && a.claims[k] == seq {
-		delete(a.claims, k)
+func (q *Queue) unclaim(k job.Key, seq uint64) {
+	if _, firing := q.firing[seq]; !firing && q.claims[k] == seq {
+		delete(q.claims, k)
 	}
 }
 
-func (a *Queue) dropNear(n *nearRecord) {
-	delete(a.near, n.at.Seq)
-	delete(a.claiming, n.at.Seq)
-	a.unclaim(n.rec.Key, n.at.Seq)
+func (q *Queue) dropNear(n *nearRecord) {
+	delete(q.near, n.at.Seq)
+	delete(q.claiming, n.at.Seq)
+	q.unclaim(n.rec.Key, n.at.Seq)
 	switch n.stage {
 	case isLoading:
-		a.loading--
+		q.loading--
 	case isReady:
-		a.ready.Delete(n.at)
+		q.ready.Delete(n.at)
 	}
-	a.loaded -= n.size
-	a.unhold(n)
-	a.release(n)
+	q.loaded -= n.size
+	q.unhold(n)
+	q.release(n)
 }
 
-// Bound has what is loaded take its room from f.
-func (a *Queue) Bound(f InFlight) { a.most, a.heavies.room = f.loaded(), f }
+// SetLimit has what is loaded take its room from f.
+func (q *Queue) SetLimit(f InFlight) { q.most, q.heavies.room = f.loaded(), f }
 
 // Hungry reports whether large records wait for room.
-func (a *Queue) Hungry() bool { return a.heavies.hungry() }
+func (q *Queue) Hungry() bool { return q.heavies.hungry() }
 
 // Stands reports whether a claim is not finished.
-func (a *Queue) Stands(claim uint64) bool {
-	_, ok := a.firing[claim]
+func (q *Queue) Stands(claim uint64) bool {
+	_, ok := q.firing[claim]
 	return ok
 }
 
 // EachClaim visits the claims that are not finished. bytes is the size of a large one.
-func (a *Queue) EachClaim(visit func(seq uint64, c Claim, bytes int)) {
-	for seq, c := range a.firing {
-		visit(seq, c, int(a.heavies.known[seq].bytes))
+func (q *Queue) EachClaim(visit func(seq uint64, c Claim, bytes int)) {
+	for seq, c := range q.firing {
+		visit(seq, c, int(q.heavies.known[seq].bytes))
 	}
 }
 
 // Ready counts the records that are loaded and wait for their time.
-func (a *Queue) Ready() int { return a.ready.Len() }
+func (q *Queue) Ready() int { return q.ready.Len() }
 
 // Entries counts all that is held.
-func (a *Queue) Entries() int {
-	return a.far.Len() + len(a.near) + len(a.parked) + len(a.firing) + len(a.gates) + len(a.queues) + len(a.claims) + len(a.heavies.aside) + len(a.heavies.known)
+func (q *Queue) Entries() int {
+	return q.far.Len() + len(q.near) + len(q.parked) + len(q.firing) + len(q.gates) + len(q.queues) + len(q.claims) + len(q.heavies.aside) + len(q.heavies.known)
 }

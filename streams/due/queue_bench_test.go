@@ -56,7 +56,7 @@ func BenchmarkQueueFire(b *testing.B) {
 		r := benchRecord(seq, benchStart)
 		a.Observe(r)
 		for range a.ToLoad(benchStart) {
-			a.Loaded(r, benchStart)
+			a.SetLoaded(r, benchStart)
 		}
 		due := a.ToFire(benchStart, 1)
 		if len(due) != 1 {

@@ -60,11 +60,11 @@ func TestQueueNeverEarly(t *testing.T) {
 	a := newQueue(none)
 	r := scheduled(1, at(900), job.Position{})
 	a.Observe(r)
-	a.Loaded(r, at(0)) // not asked for: means nothing
+	a.SetLoaded(r, at(0)) // not asked for: means nothing
 	if got := a.ToLoad(at(0)); !slices.Equal(got, []uint64{1}) {
 		t.Fatalf("to load: %v, want [1]", got)
 	}
-	a.Loaded(r, at(0))
+	a.SetLoaded(r, at(0))
 	if got := a.ToFire(at(899), 10); got != nil {
 		t.Errorf("at 899 ms fires %v, due at 900 ms", seqs(got))
 	}
@@ -112,7 +112,7 @@ func TestQueueBelievesTheRecord(t *testing.T) {
 	a.Observe(old)
 	a.ToLoad(at(0))
 	a.Observe(scheduled(2, at(5_000_000), old.Position()))
-	a.Loaded(old, at(0))
+	a.SetLoaded(old, at(0))
 	if got := a.ToFire(at(1000), 10); got != nil {
 		t.Errorf("fires %v, which was replaced", seqs(got))
 	}
@@ -120,7 +120,7 @@ func TestQueueBelievesTheRecord(t *testing.T) {
 	if got := a.ToLoad(at(0)); !slices.Equal(got, []uint64{3}) {
 		t.Fatalf("to load: %v, want [3] at once", got)
 	}
-	a.Loaded(scheduled(3, at(9_000_000), job.Position{}), at(0))
+	a.SetLoaded(scheduled(3, at(9_000_000), job.Position{}), at(0))
 	if got := a.ToFire(at(1000), 10); got != nil {
 		t.Errorf("fires %v, due much later", seqs(got))
 	}
@@ -173,7 +173,7 @@ func TestQueueForgetsClaimsItMissedTheEndOf(t *testing.T) {
 	r := scheduled(1, at(0), job.Position{})
 	b.Observe(r)
 	b.ToLoad(at(0))
-	b.Loaded(r, at(0))
+	b.SetLoaded(r, at(0))
 	b.ToFire(at(0), 1)
 	claim := r.Claim(at(0), 1, 0, time.Hour, "x")
 	claim.Revision = 2
@@ -203,7 +203,7 @@ func TestQueueLoadsTheNextFirst(t *testing.T) {
 			break
 		}
 		for _, seq := range load {
-			a.Loaded(later(seq), at(0))
+			a.SetLoaded(later(seq), at(0))
 		}
 	}
 	a.Observe(scheduled(1000, at(10), job.Position{}))

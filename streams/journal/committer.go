@@ -23,10 +23,10 @@ import (
 // batch. Each caller gets the answer to its own write. It is safe for
 // concurrent use.
 type Committer struct {
-	js      jetstream.JetStream
-	asker   *Requester
-	metrics *metrics.Streams
-	health  *Health // nil for none
+	js        jetstream.JetStream
+	requester *Requester
+	metrics   *metrics.Streams
+	health    *Health // nil for none
 
 	// maxPlain is how many writes go out by themselves before others wait. If
 	// it is 1, a batch waits for that one too.
@@ -60,8 +60,10 @@ const (
 	maxBatchBytes = 4 << 20
 )
 
+// NewCommitter makes one that asks by a. replicated says that the streams have more
+// than one replica.
 func NewCommitter(js jetstream.JetStream, a *Requester, m *metrics.Streams, replicated bool) *Committer {
-	c := &Committer{js: js, asker: a, metrics: m, maxPlain: 2, batchFrom: 8, limit: maxBatch, batchBytes: maxBatchBytes}
+	c := &Committer{js: js, requester: a, metrics: m, maxPlain: 2, batchFrom: 8, limit: maxBatch, batchBytes: maxBatchBytes}
 	if replicated {
 		c.replicated, c.maxPlain, c.batchFrom = true, 1, 2
 	}
@@ -99,15 +101,15 @@ func (c *Committer) withdraw(w *pendingWrite) bool {
 
 // alone sends one write that counts as plain by itself.
 func (c *Committer) alone(w *pendingWrite) {
-	if err := c.health.Refused(c.asker.Names.StreamOf(w.msg.Subject)); err != nil {
+	if err := c.health.Refused(c.requester.Names.StreamOf(w.msg.Subject)); err != nil {
 		go func() { // not here, where the next one would be started in turn
 			c.ended(func() { c.plain-- })
-			c.asker.refuse(w.done, err)
+			c.requester.refuse(w.done, err)
 		}()
 		return
 	}
 	c.metrics.SentAlone()
-	c.asker.Publish(w.msg, func(seq uint64, err error) {
+	c.requester.Publish(w.msg, func(seq uint64, err error) {
 		c.ended(func() {
 			c.plain--
 			if err == nil {
@@ -194,7 +196,7 @@ func (c *Committer) commit(batch []*pendingWrite, halved bool) {
 		c.eachAlone(batch)
 		return
 	}
-	if err := c.health.Refused(c.asker.Names.StreamOf(batch[0].msg.Subject)); err != nil {
+	if err := c.health.Refused(c.requester.Names.StreamOf(batch[0].msg.Subject)); err != nil {
 		failed(batch, err)
 		return
 	}
@@ -206,7 +208,7 @@ func (c *Committer) commit(batch []*pendingWrite, halved bool) {
 	defer cancel()
 	c.metrics.SentBatch(len(batch))
 	ack, err := jetstreamext.PublishMsgBatch(ctx, c.js, msgs, jetstreamext.BatchFlowControl{})
-	if want := c.asker.Names.StreamOf(msgs[0].Subject); err == nil && want != "" && ack.Stream != want {
+	if want := c.requester.Names.StreamOf(msgs[0].Subject); err == nil && want != "" && ack.Stream != want {
 		err = fmt.Errorf("%w: %s took messages for %s", errOtherStream, ack.Stream, want)
 	}
 	var refused *jetstream.APIError
@@ -260,7 +262,7 @@ func (c *Committer) eachAlone(batch []*pendingWrite) {
 		all.Go(func() error {
 			c.metrics.SentAlone()
 			through := make(chan struct{})
-			c.asker.Publish(w.msg, func(seq uint64, err error) {
+			c.requester.Publish(w.msg, func(seq uint64, err error) {
 				defer close(through)
 				w.done(seq, err)
 			})

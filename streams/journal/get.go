@@ -172,7 +172,7 @@ func (w *Writer) askReplica(ctx context.Context, question *nats.Msg) (Stored, bo
 }
 
 // Request asks and waits for the answer, until ctx ends. That it does so is bounded
-// by [Config.Reads], whichever way the answer is encoded.
+// by [Writer.Reads], whichever way the answer is encoded.
 func (w *Writer) Request(ctx context.Context, question *nats.Msg) (*nats.Msg, error) {
 	type answer struct {
 		m   *nats.Msg

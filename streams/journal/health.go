@@ -34,6 +34,8 @@ type Health struct {
 	// reason is what the server said of a stream, "" for nothing.
 	reason func(stream string) string
 
+	// ProbeAfter is how long a stream may go without a successful write before it is
+	// tried. It is set before the first write.
 	ProbeAfter time.Duration
 
 	OnBetter func() // called when a stream is silent or down no more; must not block
@@ -61,7 +63,7 @@ type streamHealth struct {
 }
 
 const (
-	// ProbeAfter is how long a stream may go without a successful write before it
+	// probeAfter is how long a stream may go without a successful write before it
 	// is tried, and probeAgain how long between two tries of one that fails.
 	probeAfter = 10 * time.Second
 	probeAgain = time.Second
@@ -130,6 +132,8 @@ func (h *Health) Refused(stream string) error {
 	return nil
 }
 
+// Unwritable is the error for streams that take no writes. It is a
+// [job.ErrUnavailable], and the log has it already.
 func Unwritable(streams []string, why string) error {
 	return unwritableError{unwritableText(streams, why)}
 }

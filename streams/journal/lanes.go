@@ -34,16 +34,16 @@ type Lanes struct {
 
 // submit is [Committer.Submit]; withdraw is nil for what was sent at once. What
 // its stream cannot take now is refused at once.
-func (c *Lanes) submit(m *nats.Msg, done func(seq uint64, err error)) (withdraw func() bool) {
-	ended, err := c.Health.Began(c.Requester.Names.StreamOf(m.Subject), m.Size())
+func (l *Lanes) submit(m *nats.Msg, done func(seq uint64, err error)) (withdraw func() bool) {
+	ended, err := l.Health.Began(l.Requester.Names.StreamOf(m.Subject), m.Size())
 	if err != nil {
-		go c.Requester.refuse(done, err)
+		go l.Requester.refuse(done, err)
 		return nil
 	}
-	stream := c.Requester.Names.StreamOf(m.Subject)
-	take := c.hand(m, func(seq uint64, err error) {
+	stream := l.Requester.Names.StreamOf(m.Subject)
+	take := l.hand(m, func(seq uint64, err error) {
 		ended(err)
-		done(seq, c.Health.told(stream, err))
+		done(seq, l.Health.told(stream, err))
 	})
 	if take == nil {
 		return nil
@@ -57,38 +57,38 @@ func (c *Lanes) submit(m *nats.Msg, done func(seq uint64, err error)) (withdraw 
 	}
 }
 
-func (c *Lanes) hand(m *nats.Msg, done func(seq uint64, err error)) (withdraw func() bool) {
-	if lane := c.lane(m); lane != "" {
-		return c.committer(lane).Submit(m, done)
+func (l *Lanes) hand(m *nats.Msg, done func(seq uint64, err error)) (withdraw func() bool) {
+	if lane := l.lane(m); lane != "" {
+		return l.committer(lane).Submit(m, done)
 	}
-	c.Metrics.SentAlone()
-	c.Requester.Publish(m, done)
+	l.Metrics.SentAlone()
+	l.Requester.Publish(m, done)
 	return nil
 }
 
-func (c *Lanes) lane(m *nats.Msg) string {
+func (l *Lanes) lane(m *nats.Msg) string {
 	fence := m.Header.Get(wire.HeaderExpectSubject)
 	switch {
-	case c.Replicated:
+	case l.Replicated:
 		return fence
-	case !c.Sync:
+	case !l.Sync:
 		return ""
 	case fence != "":
-		return c.Requester.Names.FiresStream()
+		return l.Requester.Names.FiresStream()
 	}
-	return c.Requester.Names.JobsBucketOf(m.Subject)
+	return l.Requester.Names.JobsBucketOf(m.Subject)
 }
 
-func (c *Lanes) committer(lane string) *Committer {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.lanes[lane] == nil {
-		if c.lanes == nil {
-			c.lanes = map[string]*Committer{}
+func (l *Lanes) committer(lane string) *Committer {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.lanes[lane] == nil {
+		if l.lanes == nil {
+			l.lanes = map[string]*Committer{}
 		}
-		c.lanes[lane] = NewCommitter(c.JS, c.Requester, c.Metrics, c.Replicated)
-		c.lanes[lane].health = c.Health
-		c.lanes[lane].batchBytes = cmp.Or(c.BatchBytes, maxBatchBytes)
+		l.lanes[lane] = NewCommitter(l.JS, l.Requester, l.Metrics, l.Replicated)
+		l.lanes[lane].health = l.Health
+		l.lanes[lane].batchBytes = cmp.Or(l.BatchBytes, maxBatchBytes)
 	}
-	return c.lanes[lane]
+	return l.lanes[lane]
 }

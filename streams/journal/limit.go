@@ -68,6 +68,8 @@ func Limited(doing string, err error) error {
 	return nil
 }
 
+// Unavailable is the error of what could not be done, with its cause: a
+// [job.ErrUnavailable], or a limit of the server. Nothing was changed.
 func Unavailable(doing string, err error) error {
 	if limit := Limited(doing, err); limit != nil {
 		return limit

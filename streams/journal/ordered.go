@@ -19,8 +19,8 @@ const ReadAtOnce = 5000
 // made anew when two are missed.
 const TailHeartbeat = 500 * time.Millisecond
 
-// Ordered reads streams in order, headers only.
-type Ordered struct {
+// OrderedReader reads streams in order, headers only.
+type OrderedReader struct {
 	JS       jetstream.JetStream
 	W        *Writer
 	Log      *slog.Logger
@@ -30,7 +30,7 @@ type Ordered struct {
 // Read hands the messages of a stream to visit, headers only, from the
 // sequence from on and in order, until visit wants no more, which is no error.
 // One that ends otherwise has to be begun again behind what was visited.
-func (o Ordered) Read(ctx context.Context, stream string, from uint64, visit func(m jetstream.Msg, at *jetstream.MsgMetadata) (more bool)) error {
+func (o OrderedReader) Read(ctx context.Context, stream string, from uint64, visit func(m jetstream.Msg, at *jetstream.MsgMetadata) (more bool)) error {
 	from, more := o.pastStatuses(ctx, stream, max(from, 1), visit)
 	if !more {
 		return ctx.Err()
@@ -64,7 +64,7 @@ func (o Ordered) Read(ctx context.Context, stream string, from uint64, visit fun
 // what comes behind them. Without its data nats.go takes such a message for the
 // server's own word about the consumer, drops it or makes the consumer anew, and
 // would never get past it.
-func (o Ordered) pastStatuses(ctx context.Context, stream string, from uint64, visit func(jetstream.Msg, *jetstream.MsgMetadata) bool) (next uint64, more bool) {
+func (o OrderedReader) pastStatuses(ctx context.Context, stream string, from uint64, visit func(jetstream.Msg, *jetstream.MsgMetadata) bool) (next uint64, more bool) {
 	for ctx.Err() == nil {
 		m, found, err := o.W.NextOnLeader(ctx, stream, ">", from)
 		if err != nil || !found || m.Header.Get("Status") == "" {
@@ -90,7 +90,7 @@ func (a asked) Headers() nats.Header { return a.m.Header }
 func (a asked) Data() []byte         { return nil } // as of all that are read here
 
 // visited visits one message. Reading goes on behind one that cannot be visited.
-func (o Ordered) visited(visit func(jetstream.Msg, *jetstream.MsgMetadata) bool, m jetstream.Msg, at *jetstream.MsgMetadata) (more bool) {
+func (o OrderedReader) visited(visit func(jetstream.Msg, *jetstream.MsgMetadata) bool, m jetstream.Msg, at *jetstream.MsgMetadata) (more bool) {
 	more = true
 	defer panics.Recover(o.Log, "a message of a stream that is read", o.Panicked)
 	return visit(m, at)

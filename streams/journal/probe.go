@@ -1,7 +1,6 @@
 package journal
 
 import (
-	"belfry/streams/wire"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +9,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"belfry/streams/wire"
 )
 
 // Writes of Belfry's own show whether a stream takes any, while nothing else is
@@ -117,7 +118,7 @@ func (p *Prober) ended(due dueProbe, err error) {
 	}
 	p.H.probeEnded(due.stream, due.size, err)
 	refused := due.stream == p.W.Names.TokensStream() && !p.Tokens()
-	if err == nil && due.size > 0 && wire.BucketOf(due.stream) != "" && !refused {
+	if err == nil && due.size > 0 && wire.IsBucket(due.stream) && !refused {
 		p.probe(dueProbe{stream: due.stream, shrinks: true})
 	}
 }

@@ -41,6 +41,7 @@ type Puller struct {
 // maxPull is how many messages one pull may ask for.
 const maxPull = job.MaxConcurrency
 
+// NewPuller makes one with a subscription of its own, which Close ends.
 func NewPuller(nc *nats.Conn) (*Puller, error) {
 	p := &Puller{nc: nc, inbox: nc.NewInbox() + ".", messages: make(chan *nats.Msg, 2*maxPull)}
 	var err error

@@ -40,6 +40,8 @@ const wakingUp = 100 * time.Millisecond
 // speaks once a second; it waits for four before it wants to lead.
 const inTouch = 2 * time.Second
 
+// HasQuorum reports whether the leader that answered has heard of most of its group
+// lately; nil is a stream in no cluster.
 func HasQuorum(group *jetstream.ClusterInfo) bool {
 	if group == nil || len(group.Replicas) == 0 {
 		return true // the only one

@@ -19,6 +19,7 @@ func (w *Writer) TakeReads(ctx context.Context, bytes int64) (done func(), err e
 	return w.TakeReadsFor(ctx, room.Of(ctx).Owner(), bytes)
 }
 
+// TakeReadsFor is TakeReads for another owner than the request's db.
 func (w *Writer) TakeReadsFor(ctx context.Context, owner string, bytes int64) (done func(), err error) {
 	took, err := w.Reads.Take(ctx, owner, bytes)
 	if err != nil {

@@ -51,6 +51,8 @@ var (
 	errTimeout      = errors.New("no answer in time")
 )
 
+// NewRequester makes one with a subscription for its answers, which lives as long as
+// the connection.
 func NewRequester(nc *nats.Conn, log *slog.Logger, metrics *metrics.Streams) (*Requester, error) {
 	a := &Requester{nc: nc, prefix: nc.NewInbox() + ".", log: log, metrics: metrics, waiting: map[uint64]question{}, oldest: 1}
 	sub, err := nc.Subscribe(a.prefix+"*", a.answered)
@@ -164,7 +166,7 @@ func (a *Requester) overdue(now time.Time) (all []func(*nats.Msg, error)) {
 // errOtherStream: a stream took the write that is none of Belfry's.
 var errOtherStream = errors.New("another stream has taken its place")
 
-// Publish is ask for a message that a stream is to store; done is called with
+// Publish is [Requester.Ask] for a message that a stream is to store; done is called with
 // its sequence. A refusal is a [jetstream.APIError].
 func (a *Requester) Publish(m *nats.Msg, done func(seq uint64, err error)) {
 	a.Ask(m, func(answer *nats.Msg, err error) {

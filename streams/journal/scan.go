@@ -16,7 +16,7 @@ import (
 	"belfry/streams/wire"
 )
 
-// Scan reads the messages of a jobs bucket that are on its subject, in the
+// Scanner reads the messages of a jobs bucket that are on its subject, in the
 // order of their sequences. It asks any replica, which may be behind: it never
 // takes one that has not heard of a message yet for a proof that there is none.
 // So what is there all the time is read at least once: a record that changes
@@ -31,7 +31,7 @@ import (
 //
 // Only a consumer can leave the data of messages where it is. So large messages
 // are read by one, without their data, however many match.
-type Scan struct {
+type Scanner struct {
 	JS      jetstream.JetStream
 	W       *Writer
 	Stream  string
@@ -45,7 +45,7 @@ type Scan struct {
 const (
 	// Crowd is how many matches are too many to count for each page.
 	Crowd = 20_000
-	// batchMost and BatchBytes bound what one batch has, and batchFirst the
+	// batchMost and batchBytes bound what one batch has, and batchFirst the
 	// first one, before the size of the messages is known.
 	batchMost  = 64
 	batchBytes = 1 << 20
@@ -57,14 +57,14 @@ const (
 	largeFrom = 8 << 10
 )
 
-// Holds is what a reader holds in memory at once, beside what it is given more
+// Holds is what a scanner holds in memory at once, beside what it is given more
 // when there is room. One message goes into it in any case.
 func (w *Writer) Holds() int64 { return batchBytes + w.Largest }
 
 // Read hands the messages from the sequence from on to visit, until visit wants
 // no more, until is past, or there are none. next is where to go on, and ended
 // says that this was the end.
-func (r *Scan) Read(ctx context.Context, from uint64, until time.Time, visit func(Stored) (more bool)) (next uint64, ended bool, err error) {
+func (r *Scanner) Read(ctx context.Context, from uint64, until time.Time, visit func(Stored) (more bool)) (next uint64, ended bool, err error) {
 	next = max(from, 1)
 	for width := 4; ; {
 		found, more, err := r.step(ctx, next, width, visit)
@@ -82,7 +82,7 @@ func (r *Scan) Read(ctx context.Context, from uint64, until time.Time, visit fun
 
 // step visits some messages. It finds none when there are none. The turn is over
 // by then, since a visit may wait for others who need one.
-func (r *Scan) step(ctx context.Context, from uint64, width int, visit func(Stored) bool) (visited int, more bool, err error) {
+func (r *Scanner) step(ctx context.Context, from uint64, width int, visit func(Stored) bool) (visited int, more bool, err error) {
 	found, err := r.inTurn(ctx, from, width)
 	if err != nil {
 		return 0, false, err
@@ -97,7 +97,7 @@ func (r *Scan) step(ctx context.Context, from uint64, width int, visit func(Stor
 }
 
 // inTurn reads some messages, in a turn of its own.
-func (r *Scan) inTurn(ctx context.Context, from uint64, width int) ([]Stored, error) {
+func (r *Scanner) inTurn(ctx context.Context, from uint64, width int) ([]Stored, error) {
 	over, err := r.W.Turns.Take(ctx, WalkRest)
 	if err != nil {
 		return nil, err
@@ -114,7 +114,7 @@ func (r *Scan) inTurn(ctx context.Context, from uint64, width int) ([]Stored, er
 	return []Stored{m}, nil
 }
 
-func (r *Scan) filter() string {
+func (r *Scanner) filter() string {
 	if r.Narrow {
 		return r.Subject
 	}
@@ -122,7 +122,7 @@ func (r *Scan) filter() string {
 }
 
 // some returns messages from the sequence from on, all up to the last of them.
-func (r *Scan) some(ctx context.Context, from uint64, width int) (found []Stored, err error) {
+func (r *Scanner) some(ctx context.Context, from uint64, width int) (found []Stored, err error) {
 	switch {
 	case r.messages > 0 && r.bytes/r.messages >= largeFrom:
 		found, err = r.bare(ctx, from)
@@ -144,7 +144,7 @@ func (r *Scan) some(ctx context.Context, from uint64, width int) (found []Stored
 
 // batch is one answer of one replica. One that has a gap, after a connection
 // that broke, ends before it.
-func (r *Scan) batch(ctx context.Context, from uint64) (found []Stored, err error) {
+func (r *Scanner) batch(ctx context.Context, from uint64) (found []Stored, err error) {
 	most := batchBytes
 	if r.messages == 0 {
 		most = batchFirst
@@ -180,7 +180,7 @@ func (r *Scan) batch(ctx context.Context, from uint64) (found []Stored, err erro
 // Each answer is of a replica that has heard of all up to its message, so the
 // sequences it left out are gone. One that knows of none proves nothing, and
 // nor do the answers to the questions after it.
-func (r *Scan) questions(ctx context.Context, from uint64, width int) ([]Stored, error) {
+func (r *Scanner) questions(ctx context.Context, from uint64, width int) ([]Stored, error) {
 	held := room.Of(ctx).Beside()
 	defer held.Close()
 	width = int(min(int64(width), max(r.W.Reads.Share()/r.W.Largest, 1)))
@@ -226,7 +226,7 @@ type answer struct {
 
 // ask returns the answers in the order of the questions. done is called when all
 // have come, which may be after ask has given up.
-func (r *Scan) ask(ctx context.Context, from uint64, width int, done func()) ([]answer, error) {
+func (r *Scanner) ask(ctx context.Context, from uint64, width int, done func()) ([]answer, error) {
 	answers := make(chan answer, width)
 	for i := range width {
 		ask := `{"seq":` + wire.FormatUint(from+uint64(i)) + `,"next_by_subj":">"}`

@@ -23,7 +23,7 @@ const (
 
 // bare reads by a consumer of its own, on whichever replica that is, and without
 // the data.
-func (r *Scan) bare(ctx context.Context, from uint64) (found []Stored, err error) {
+func (r *Scanner) bare(ctx context.Context, from uint64) (found []Stored, err error) {
 	most := min(bareMost, max(bareBehind*r.messages/r.bytes, 1)) // by what was met so far
 	done, err := r.W.TakeReads(ctx, int64(most)*bareBytes)
 	if err != nil {

@@ -9,10 +9,10 @@ import (
 	"belfry/internal/room"
 )
 
-// turns are those of walks over many records, and of large answers and writes: at
+// Turns are those of walks over many records, and of large answers and writes: at
 // each step one is needed, so that they leave the processor to others. nil is no
 // bound.
-type turns struct {
+type Turns struct {
 	pool *room.Pool
 	// firesSoon reports whether something fires now or within TurnGap.
 	firesSoon func() bool
@@ -22,9 +22,9 @@ type turns struct {
 }
 
 // While others wait, a turn is followed by a rest of turnRest times as long, which
-// goes on for as long as something fires or is due within TurnGap, but not for ever. A processor is then free most of the time for what fires, whoever has
-// hundreds of requests under way, and what a turn locks in the server is free as
-// well. A request that is alone does not rest, however much it does at once.
+// goes on for as long as something fires or is due within TurnGap, but not for ever. A
+// processor is then free most of the time for what fires, whoever has hundreds of
+// requests under way, and what a turn locks in the server is free as well. A request that is alone does not rest, however much it does at once.
 const (
 	turnRest = 3
 	TurnGap  = 5 * time.Millisecond
@@ -42,14 +42,14 @@ const (
 // NewTurns returns as many turns as there are processors. Half of them are for one
 // db at most. A turn is waited for as long as the request has time: one that does
 // many things has many of them wait.
-func NewTurns(firesSoon func() bool) *turns {
+func NewTurns(firesSoon func() bool) *Turns {
 	pool := room.New(room.Config{Bytes: max(int64(runtime.GOMAXPROCS(0)), 2), Patience: time.Minute})
-	return &turns{pool: pool, firesSoon: firesSoon, requests: map[*room.Ticket]int{}}
+	return &Turns{pool: pool, firesSoon: firesSoon, requests: map[*room.Ticket]int{}}
 }
 
 // Take waits for a turn of the db that the request works for. over ends it, with a
 // rest of mostRest at most.
-func (t *turns) Take(ctx context.Context, mostRest time.Duration) (over func(), err error) {
+func (t *Turns) Take(ctx context.Context, mostRest time.Duration) (over func(), err error) {
 	if t == nil {
 		return func() {}, nil
 	}
@@ -74,7 +74,7 @@ func (t *turns) Take(ctx context.Context, mostRest time.Duration) (over func(), 
 
 // count notes that a request has or waits for so many turns more, and reports
 // whether another one does.
-func (t *turns) count(request *room.Ticket, more int) (others bool) {
+func (t *Turns) count(request *room.Ticket, more int) (others bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.requests[request] += more
@@ -86,7 +86,7 @@ func (t *turns) count(request *room.Ticket, more int) (others bool) {
 }
 
 // rest gives back a turn after a rest of at least and at most so long.
-func (t *turns) rest(least, most time.Duration, give func()) {
+func (t *Turns) rest(least, most time.Duration, give func()) {
 	end := time.Now().Add(most - turnLook)
 	var look func()
 	look = func() {

@@ -14,7 +14,7 @@ import (
 	"belfry/streams/wire"
 )
 
-// Write writes r over the record at the revision expect, 0 being none, and
+// WriteRecord writes r over the record at the revision expect, 0 being none, and
 // returns its revision. It repeats and reads until it knows the outcome or ctx
 // ends:
 //
@@ -22,30 +22,33 @@ import (
 //     or it is gone, as a final state is in time, perhaps this very one.
 //   - [job.ErrUnavailable]: nothing was written.
 //   - [job.ErrUnknownOutcome]: it may have been written, or may yet be.
-func (w *Writer) Write(ctx context.Context, partition int, r job.Record, expect uint64, finalTTL time.Duration) (uint64, error) {
-	p := w.NewWrite(partition, r, expect, finalTTL)
+func (w *Writer) WriteRecord(ctx context.Context, partition int, r job.Record, expect uint64, finalTTL time.Duration) (uint64, error) {
+	p := w.NewRecordWrite(partition, r, expect, finalTTL)
 	seq, err := w.Send(ctx, p.Msg)
 	return p.Conclude(ctx, seq, err)
 }
 
-// Write is one write of a record until its outcome is known.
-type Write struct {
+// RecordWrite is one write of a record until its outcome is known.
+type RecordWrite struct {
 	w      *Writer
-	Record job.Record
-	Expect uint64
 	stream string
-	Msg    *nats.Msg
+
+	Record job.Record // as it is written
+	Expect uint64     // the revision that it is written over; 0 is none
+	Msg    *nats.Msg  // to be sent once; Conclude may send it again
 }
 
-func (w *Writer) NewWrite(partition int, r job.Record, expect uint64, finalTTL time.Duration) *Write {
+// NewRecordWrite prepares [Writer.WriteRecord] for who sends Msg by itself, and then
+// calls Conclude with the answer.
+func (w *Writer) NewRecordWrite(partition int, r job.Record, expect uint64, finalTTL time.Duration) *RecordWrite {
 	r.Op = rand.Text()
 	m := wire.EncodeRecord(w.Names.JobSubject(partition, r.Key), r, finalTTL)
 	m.Header[wire.HeaderExpectSubjectSeq] = []string{wire.FormatUint(expect)}
-	return &Write{w: w, Record: r, Expect: expect, stream: w.Names.JobsStream(partition), Msg: m}
+	return &RecordWrite{w: w, Record: r, Expect: expect, stream: w.Names.JobsStream(partition), Msg: m}
 }
 
 // Conclude goes on from the answer to the first send; see [Writer.Write].
-func (p *Write) Conclude(ctx context.Context, seq uint64, err error) (uint64, error) {
+func (p *RecordWrite) Conclude(ctx context.Context, seq uint64, err error) (uint64, error) {
 	asked := false // a send without an answer lies behind us
 	pause := NewBackOff(10*time.Millisecond, time.Second)
 	for {
@@ -82,7 +85,7 @@ func (p *Write) Conclude(ctx context.Context, seq uint64, err error) (uint64, er
 
 // whatBecame settles a write whose answer is missing, however long that takes
 // while ctx lasts. again says that it is to be sent again.
-func (p *Write) whatBecame(ctx context.Context, pause backoff.BackOff) (seq uint64, again bool, err error) {
+func (p *RecordWrite) whatBecame(ctx context.Context, pause backoff.BackOff) (seq uint64, again bool, err error) {
 	for {
 		seq, again, err := p.settle(ctx)
 		switch {
@@ -103,7 +106,7 @@ func (p *Write) whatBecame(ctx context.Context, pause backoff.BackOff) (seq uint
 // off answers, and refuses, by what it last knew. seq is that of the write itself,
 // when it is there in spite of the refusal; in an election a refusal can come
 // after the write. Without either, the write can be sent again.
-func (p *Write) refused(ctx context.Context) (seq uint64, err error) {
+func (p *RecordWrite) refused(ctx context.Context) (seq uint64, err error) {
 	m, _, err := p.read(ctx)
 	if err != nil || m.Seq <= p.Expect {
 		return 0, err
@@ -117,7 +120,7 @@ func (p *Write) refused(ctx context.Context) (seq uint64, err error) {
 // read returns the record as the leader has it. That there is none any more is
 // [job.ErrMoved] if it is said again after the leader was found to be in touch with
 // the others. Of a claim it is not believed, so that no job is forgotten for it.
-func (p *Write) read(ctx context.Context) (m Stored, found bool, err error) {
+func (p *RecordWrite) read(ctx context.Context) (m Stored, found bool, err error) {
 	for again := false; ; again = true {
 		m, found, err = p.w.LastOnLeader(ctx, p.stream, p.Msg.Subject)
 		switch {
@@ -141,7 +144,7 @@ func isOurs(now, r job.Record) bool {
 // settle finds out from the leader what became of the write, whose answer is
 // missing. again says that the record is still as it was, so that the write can be
 // sent again: should both arrive, the comparison lets one through.
-func (p *Write) settle(ctx context.Context) (seq uint64, again bool, err error) {
+func (p *RecordWrite) settle(ctx context.Context) (seq uint64, again bool, err error) {
 	m, found, err := p.read(ctx)
 	switch {
 	case err != nil:

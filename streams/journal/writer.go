@@ -24,21 +24,24 @@ type Writer struct {
 	Replicated bool // the streams have more than one replica
 	metrics    *metrics.Streams
 
-	// reads bounds what the answers to requests have together, each of which is
-	// taken for one with a message of the largest size; nil is no bound.
+	// Reads bounds what the answers to requests have together, each of which is
+	// taken for one with a message of the Largest size, in bytes; nil is no bound.
 	Reads   *room.Pool
 	Largest int64
 
-	Turns *turns
+	// Turns are those of large answers and writes; nil is no bound.
+	Turns *Turns
 
-	// ask is [Requester.Ask]. Tests replace it to answer otherwise.
+	// Ask is [Requester.Ask]. Tests replace it to answer otherwise.
 	Ask func(*nats.Msg, func(*nats.Msg, error))
 
-	// submit sends one message and has done called with the answer; see
+	// Submit sends one message and has done called with the answer; see
 	// [Lanes.submit]. Tests replace it to lose answers.
 	Submit func(m *nats.Msg, done func(seq uint64, err error)) (withdraw func() bool)
 }
 
+// NewWriter makes one that writes through lanes and asks by a requester of the same
+// connection.
 func NewWriter(nc *nats.Conn, a *Requester, c *Lanes) *Writer {
 	return &Writer{NC: nc, js: c.JS, Names: a.Names, Replicated: c.Replicated, metrics: c.Metrics, Ask: a.Ask, Submit: c.submit}
 }

@@ -42,6 +42,7 @@ func DecodeDead(h nats.Header, data []byte, seq uint64, stored time.Time) (job.L
 	}, err
 }
 
+// FireMessage makes the message of a fire on a subject, published now.
 func FireMessage(subject string, f job.Fire, now time.Time) *nats.Msg {
 	h := fireHeaders(f.Arming)
 	h[job.HeaderTimestamp] = []string{FormatInt(now.Unix())}

@@ -24,6 +24,7 @@ func (p *HeaderParser) fail(name string) {
 	}
 }
 
+// Uint reads a number; without the header it is 0.
 func (p *HeaderParser) Uint(name string) uint64 {
 	return p.parse(name, p.H.Get(name))
 }
@@ -59,6 +60,7 @@ func (p *HeaderParser) position(name string) job.Position {
 	return job.Position{Due: int64(p.parse(name, due)), Seq: p.parse(name, seq)}
 }
 
+// FormatInt and FormatUint write numbers as headers have them.
 func FormatInt(v int64) string   { return strconv.FormatInt(v, 10) }
 func FormatUint(v uint64) string { return strconv.FormatUint(v, 10) }
 

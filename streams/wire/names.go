@@ -337,6 +337,7 @@ func (n Names) ParseTokenSubject(subject string) (id string) {
 	return strings.TrimPrefix(subject, n.TokensPrefix())
 }
 
+// RouteToken is the route in a subject or a key, and ParseRouteToken reads it back.
 func RouteToken(k job.RouteKey) string { return Escape(k.DB) + "." + Escape(k.ID) }
 
 func ParseRouteToken(token string) (job.RouteKey, error) {
@@ -389,13 +390,4 @@ func InboxConsumer(k job.RouteKey) string {
 	}
 	sum := sha256.Sum256([]byte(name))
 	return name[:100] + "=-" + hex.EncodeToString(sum[:16])
-}
-
-// BucketOf names the bucket of a stream for people, if it is one's.
-func BucketOf(stream string) string {
-	bucket, ok := strings.CutPrefix(stream, "KV_")
-	if !ok {
-		return ""
-	}
-	return " (the bucket " + bucket + ")"
 }

@@ -67,3 +67,16 @@ func (n Names) StoresIn(streams []string) (others []string) {
 	slices.Sort(others)
 	return slices.Compact(others)
 }
+
+// BucketNote is what is said to people beside the name of a stream: which bucket it is,
+// if it is one's.
+func BucketNote(stream string) string {
+	bucket, ok := strings.CutPrefix(stream, BucketStream(""))
+	if !ok {
+		return ""
+	}
+	return " (the bucket " + bucket + ")"
+}
+
+// IsBucket reports whether a stream is a bucket's.
+func IsBucket(stream string) bool { return strings.HasPrefix(stream, BucketStream("")) }
