@@ -140,7 +140,7 @@ type api struct {
 	Config
 	auth  auth
 	mux   *chi.Mux
-	looks singleflight.Group // of what is amiss; see readyz
+	looks singleflight.Group // joins the probes of /readyz to one look
 }
 
 // New returns the API, safe for concurrent use.

@@ -149,15 +149,15 @@ func TestEveryEndpointIsGuarded(t *testing.T) {
 			}
 		}
 		if got, code := as(t, srv, adminToken, e.method, e.path, ""); got.status == 401 || got.status == 403 || code == "E301" {
-			t.Errorf("%s as admin: %d %s; has it a row in the access table?", name, got.status, got.body)
+			t.Errorf("%s as admin: %d %s; has it a row in the table of endpoints?", name, got.status, got.body)
 		}
 		role, ok := api.Needs(name)
 		if !ok {
-			t.Errorf("%s has no row in the access table", name)
+			t.Errorf("%s has no row in the table of endpoints", name)
 			continue
 		}
 		if open := slices.Contains(open, e.pattern); open != (role == "") {
-			t.Errorf("%s needs the role %q by the access table; is it to be open: %v", name, role, open)
+			t.Errorf("%s needs the role %q by the table of endpoints; is it to be open: %v", name, role, open)
 		}
 		if role == "" {
 			must("nobody", "", "")

@@ -20,7 +20,7 @@ var openapi []byte
 // OpenAPI returns the OpenAPI 3.1 description of the API, in JSON.
 func OpenAPI() []byte { return bytes.Clone(openapi) }
 
-// What the documents show of the description.
+// The parts of the description that the documents show.
 type (
 	description struct {
 		Info struct{ Title, Summary, Description string }

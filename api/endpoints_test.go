@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -59,7 +60,7 @@ func TestBodyLimits(t *testing.T) {
 	cfg.Operations.MaxMeta = 1000
 	handler := api.New(cfg)
 	values := strings.NewReplacer("{db}", "db", "{collection}", "c", "{id}", "i", "{sequence}", "1")
-	whole := 0
+	whole, most, largest := 0, int64(0), []string{}
 	for _, row := range api.Rows(cfg.Operations) {
 		refused := func(body string) bool {
 			method, path, _ := strings.Cut(values.Replace(row.Endpoint), " ")
@@ -74,6 +75,12 @@ func TestBodyLimits(t *testing.T) {
 			continue
 		}
 		whole++
+		if int64(row.MaxBody) > most {
+			most, largest = int64(row.MaxBody), nil
+		}
+		if int64(row.MaxBody) == most {
+			largest = append(largest, row.Operation)
+		}
 		longest := strings.Repeat(" ", int(row.MaxBody))
 		if refused(longest) {
 			t.Errorf("%s refuses a body of %d bytes", row.Endpoint, row.MaxBody)
@@ -82,13 +89,16 @@ func TestBodyLimits(t *testing.T) {
 			t.Errorf("%s takes a body of %d bytes", row.Endpoint, row.MaxBody+1)
 		}
 	}
+	if slices.Sort(largest); !slices.Equal(largest, []string{"createJob", "updateJob"}) {
+		t.Errorf("%q take the largest bodies, want those that bring a job", largest)
+	}
 	if whole < 10 {
 		t.Errorf("%d endpoints read a whole body, want at least 10", whole)
 	}
 }
 
 // The store has the configured time to answer, and a probe has two seconds, or
-// that if it is less.
+// that if it is less. The last tenth of that is for its answer.
 func TestTimeLimits(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -99,9 +109,9 @@ func TestTimeLimits(t *testing.T) {
 		{0, "/job/db/c/i", api.DefaultTimeout},
 		{time.Minute, "/job/db/c/i", time.Minute},
 		{time.Minute, "/dead/db", time.Minute},
-		{0, "/readyz", 2 * time.Second},
-		{time.Minute, "/readyz", 2 * time.Second},
-		{time.Second, "/readyz", time.Second},
+		{0, "/readyz", 1800 * time.Millisecond},
+		{time.Minute, "/readyz", 1800 * time.Millisecond},
+		{time.Second, "/readyz", 900 * time.Millisecond},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			hangs := func(ctx context.Context) error {

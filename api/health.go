@@ -19,7 +19,8 @@ const probeTime = 2 * time.Second
 // it asks hangs, as a lock does while a disk does not write. One look is under way
 // at a time, however many probes come.
 func (a *api) readyz(ctx context.Context, _ *http.Request, _ []byte) ([]byte, error) {
-	look := a.looks.DoChan("", func() (any, error) { return a.look(context.WithoutCancel(ctx)) })
+	most := min(probeTime, a.Timeout)
+	look := a.looks.DoChan("", func() (any, error) { return a.look(most - most/10) })
 	select {
 	case found := <-look:
 		if found.Err != nil {
@@ -27,21 +28,26 @@ func (a *api) readyz(ctx context.Context, _ *http.Request, _ []byte) ([]byte, er
 		}
 		return contract.AppendReady(nil, found.Val.([]string)), nil
 	case <-ctx.Done():
-		return nil, fmt.Errorf("%w: looking for what is amiss takes more than %v, as when the disk or the NATS server hangs", errNotReady, probeTime)
+		return nil, fmt.Errorf("%w: looking for what is amiss takes more than %v, as when the disk or the NATS server hangs", errNotReady, most)
 	}
 }
 
-// look asks what is amiss. It runs beside the handler, so it keeps its own panics.
-func (a *api) look(ctx context.Context) (warnings []string, err error) {
+// look asks what is amiss, for a time that leaves some to answer with its words. It
+// runs beside the handler, so it keeps its own panics. One that hangs may outlive the
+// API; it only reads.
+func (a *api) look(most time.Duration) (warnings []string, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = Panicked(v)
 		}
 	}()
-	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	ctx, cancel := context.WithTimeout(context.Background(), most)
 	defer cancel()
 	if err := a.Ready(ctx); err != nil {
 		return nil, fmt.Errorf("%w: %w", errNotReady, err)
 	}
-	return a.Warnings(), nil
+	if warnings = a.Warnings(); ctx.Err() != nil { // that it was ready is long ago
+		return nil, fmt.Errorf("%w: looking for warnings took more than %v", errNotReady, most)
+	}
+	return warnings, nil
 }

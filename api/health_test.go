@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -55,4 +56,42 @@ func TestProbeThatPanics(t *testing.T) {
 	cfg := config(newStore())
 	cfg.Ready = func(context.Context) error { panic("so it is") }
 	expect(t, server(t, cfg), "GET", "/readyz", "", 500, `{"error":"internal error","code":"E301"}`)
+}
+
+// A look whose time is over still tells what it knows.
+func TestProbeTellsWhatItWaitedFor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cfg := config(newStore())
+		cfg.Ready = func(ctx context.Context) error {
+			<-ctx.Done()
+			return errors.New("stream FIRES: its cluster has no leader")
+		}
+		rec := httptest.NewRecorder()
+		api.New(cfg).ServeHTTP(rec, httptest.NewRequest("GET", "http://localhost/readyz", nil))
+		if body := rec.Body.String(); rec.Code != http.StatusServiceUnavailable || !strings.Contains(body, "no leader") {
+			t.Errorf("the probe gets %d %s, want 503 and what was waited for", rec.Code, body)
+		}
+	})
+}
+
+// A look that was held up does not say that all was ready a while ago.
+func TestProbeOfLongAgo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cfg := config(newStore())
+		cfg.Warnings = func() []string {
+			time.Sleep(time.Minute)
+			return nil
+		}
+		handler := api.New(cfg)
+		for range 40 { // some join the look just before it ends
+			rec := httptest.NewRecorder()
+			handler.ServeHTTP(rec, httptest.NewRequest("GET", "http://localhost/readyz", nil))
+			if rec.Code != http.StatusServiceUnavailable {
+				t.Errorf("a probe gets %d %s, want 503", rec.Code, rec.Body)
+			}
+		}
+		time.Sleep(time.Minute) // until the last look is over
+	})
 }

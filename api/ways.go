@@ -66,8 +66,8 @@ func operation(do func(Operations, context.Context, Request) (Answer, error)) wa
 	return way{storeKind, func(a *api, e endpoint) http.Handler { return a.serve(e, ask, a.Timeout) }}
 }
 
-// stream is for bodies and answers of any length. What the request holds is in its
-// context, for [room.Of].
+// stream is for bodies and answers of any length. The request's context has its ticket,
+// for [room.Of].
 func stream(do func(*api, http.ResponseWriter, *http.Request)) way {
 	return way{streamKind, func(a *api, e endpoint) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

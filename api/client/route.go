@@ -32,7 +32,7 @@ type Route struct {
 	ID string `json:"id"`
 	RouteSettings
 
-	// Of a NATS route: where to subscribe.
+	// Where to subscribe; NATS routes only.
 
 	Stream      string `json:"stream,omitempty"`
 	Subject     string `json:"subject,omitempty"`
@@ -59,7 +59,7 @@ type RouteSettings struct {
 	Paused        bool      `json:"paused,omitempty"`
 	PausedUntil   int64     `json:"paused_until,omitempty"`
 
-	// Of REST routes.
+	// REST routes only.
 
 	Retry       Retry  `json:"retry,omitzero"`
 	TimeoutMS   int64  `json:"timeout_ms,omitempty"` // of one attempt, to the end of the answer
@@ -80,7 +80,7 @@ type RouteSettings struct {
 
 	Concurrency int `json:"concurrency,omitempty"` // attempts under way at once
 
-	// Of NATS routes.
+	// NATS routes only.
 
 	AckWaitMS  int64   `json:"ack_wait_ms,omitempty"`
 	MaxDeliver int     `json:"max_deliver,omitempty"`

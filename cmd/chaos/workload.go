@@ -74,6 +74,6 @@ func (w *workload) ask(ctx context.Context, r *rand.Rand, limit time.Duration, s
 		body := client.NewJob{ID: s.id, TriggerTime: a.due.UnixMilli(), Meta: meta, Route: s.route}
 		return w.do(ctx, r, limit, http.MethodPost, "/job/"+db+"/"+collection, encode(body))
 	}
-	body := client.JobChange{TriggerTime: a.due.UnixMilli(), Meta: meta, Route: s.route}
+	body := client.JobChange{ID: s.id, TriggerTime: a.due.UnixMilli(), Meta: meta, Route: s.route}
 	return w.do(ctx, r, limit, http.MethodPut, jobPath(s.id), encode(body))
 }

@@ -1,7 +1,8 @@
 package job
 
-// Record is a job as it is stored: its arming, and where it stands. A Record is a value; every change makes a new one, which is written
-// over the old one only if that is still the newest (compare-and-set).
+// Record is a job as it is stored: its arming, and where it stands. A Record is a value;
+// every change makes a new one, which is written over the old one only if that is still
+// the newest (compare-and-set).
 type Record struct {
 	Arming
 
@@ -63,4 +64,7 @@ func (p Position) Before(q Position) bool {
 func (r Record) Position() Position { return Position{Due: r.Due, Seq: r.Revision} }
 
 // Size is roughly what the record takes in memory, in bytes.
-func (r Record) Size() int { return len(r.Meta) + 512 }
+func (r Record) Size() int {
+	const besideMeta = 512 // its fields and ids, and the entry that holds it
+	return len(r.Meta) + besideMeta
+}
