@@ -29,8 +29,8 @@ import (
 type Attempts struct {
 	js    jetstream.JetStream
 	w     *journal.Writer
-	reads access // for requests
-	batch bool   // a group is worth an atomic batch
+	reads journal.Access // for requests
+	batch bool           // a group is worth an atomic batch
 	log   *slog.Logger
 
 	metrics *metrics.Streams
@@ -58,8 +58,8 @@ const (
 // job, which may have been tried for hours before.
 const attemptsExtra = 24 * time.Hour
 
-func newAttempts(by, reads access, batch bool, cfg Config) *Attempts {
-	return &Attempts{js: by.js, w: by.w, reads: reads, batch: batch, log: cfg.Log, metrics: cfg.Metrics, queue: make(chan *nats.Msg, attemptsQueued)}
+func newAttempts(by, reads journal.Access, batch bool, cfg Config) *Attempts {
+	return &Attempts{js: by.JS, w: by.W, reads: reads, batch: batch, log: cfg.Log, metrics: cfg.Metrics, queue: make(chan *nats.Msg, attemptsQueued)}
 }
 
 // Keep takes a note of one try of a fire, to be written soon. It never blocks:
@@ -192,12 +192,12 @@ func (s *Attempts) Of(ctx context.Context, k job.Key) ([]job.Attempt, error) {
 	if err := room.Of(ctx).Add(ctx, attemptsPerJob*attemptBytes); err != nil {
 		return nil, journal.NoRoom(err)
 	}
-	done, err := s.reads.w.TakeReads(ctx, attemptsPerJob*attemptBytes)
+	done, err := s.reads.W.TakeReads(ctx, attemptsPerJob*attemptBytes)
 	if err != nil {
 		return nil, journal.Unavailable("couldn't read attempts", err)
 	}
 	defer done()
-	messages, err := jetstreamext.GetBatch(ctx, s.reads.js, s.w.Names.AttemptsStream(), attemptsPerJob, jetstreamext.GetBatchSubject(s.w.Names.AttemptSubject(k)))
+	messages, err := jetstreamext.GetBatch(ctx, s.reads.JS, s.w.Names.AttemptsStream(), attemptsPerJob, jetstreamext.GetBatchSubject(s.w.Names.AttemptSubject(k)))
 	if err != nil {
 		return nil, journal.Unavailable("couldn't read attempts", err)
 	}

@@ -28,7 +28,7 @@ type Backups struct {
 }
 
 func newBackups(s *Store) *Backups {
-	return &Backups{s: s, js: s.requests.js, w: s.requests.w, restoring: make(chan struct{}, 1)}
+	return &Backups{s: s, js: s.requests.JS, w: s.requests.W, restoring: make(chan struct{}, 1)}
 }
 
 // Each hands all that there is to visit, which is not called twice at once and

@@ -20,7 +20,7 @@ import (
 type Breakers struct {
 	w       *journal.Writer
 	js      jetstream.JetStream
-	cfg     Config
+	cfg     routesConfig
 	changed func() // tells the timers
 
 	loading sync.Once
@@ -37,7 +37,7 @@ type trippedBreaker struct {
 	revision uint64
 }
 
-func newBreakers(w *journal.Writer, js jetstream.JetStream, cfg Config, changed func()) *Breakers {
+func newBreakers(w *journal.Writer, js jetstream.JetStream, cfg routesConfig, changed func()) *Breakers {
 	return &Breakers{w: w, js: js, cfg: cfg, changed: changed, loaded: make(chan struct{}), clocks: newClockTrouble(), tripped: map[job.RouteKey]trippedBreaker{}}
 }
 

@@ -50,34 +50,6 @@ func (s *Store) fixDisk(ctx context.Context) error {
 	return nil
 }
 
-// checkFolder refuses to make an inbox in the folder of another consumer. On another
-// disk there is nothing to look for.
-func (in *Inboxes) checkFolder(ctx context.Context, k job.RouteKey) error {
-	if !in.ignoresCase {
-		return nil
-	}
-	stream, err := in.js.Stream(ctx, in.cfg.Names.FiresStream())
-	if err != nil {
-		return journal.Unavailable("couldn't look at the inboxes", err)
-	}
-	mine := wire.InboxConsumer(k)
-	others := stream.ConsumerNames(ctx)
-	taken := ""
-	for name := range others.Name() { // to its end, or it goes on by itself
-		if name != mine && strings.EqualFold(name, mine) {
-			taken = name
-		}
-	}
-	if err := others.Err(); err != nil {
-		return journal.Unavailable("couldn't look at the inboxes", err)
-	}
-	if taken == "" {
-		return nil
-	}
-	return fmt.Errorf("%w: route %q in db %q would share the folder of the consumer %s; take a name that differs in more than case",
-		job.ErrCaseOnly, k.ID, k.DB, taken)
-}
-
 // tellCollisions says which routes of an earlier version, or of another disk, share a
 // folder.
 func (s *Store) tellCollisions(ctx context.Context) error {

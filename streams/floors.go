@@ -185,3 +185,6 @@ func floorKeyOf(consumer string) int {
 	h.Write([]byte(consumer)) // a Hash never returns an error
 	return int(h.Sum32() % floorKeys)
 }
+
+// buryFloor is the name that the floor of [wire.BuryConsumer] is kept under.
+const buryFloor = "ADVISORIES." + wire.BuryConsumer

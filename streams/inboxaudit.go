@@ -73,7 +73,7 @@ func (s *Store) auditNames(ctx context.Context) error {
 	names := stream.ConsumerNames(ctx)
 	for name := range names.Name() {
 		there[name] = true
-		if s.inboxes.ignoresCase {
+		if s.ignoresCase {
 			folders[strings.ToLower(name)] = true
 		}
 	}
@@ -128,9 +128,6 @@ func (s *Store) forgetConsumers(routes []job.Route) {
 func consumerAsset(n wire.Names, k job.RouteKey) string {
 	return n.FiresStream() + " " + wire.InboxConsumer(k)
 }
-
-// buryFloor is the name that the floor of [wire.BuryConsumer] is kept under.
-const buryFloor = "ADVISORIES." + wire.BuryConsumer
 
 // buryInbox makes the consumer that reads advisories, unless it is there as it
 // should be. One that was removed goes on where it was last seen.

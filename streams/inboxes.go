@@ -13,7 +13,6 @@ import (
 
 	"belfry/internal/job"
 	"belfry/internal/panics"
-	"belfry/streams/due"
 	"belfry/streams/journal"
 	"belfry/streams/wire"
 )
@@ -26,19 +25,15 @@ import (
 type Inboxes struct {
 	nc     *nats.Conn
 	js     jetstream.JetStream
-	cfg    Config
+	cfg    routesConfig
 	routes *Routes
-	timers []*timer
 
 	// stir is called with each route that may have something to fetch; nil is
 	// nobody.
 	stir atomic.Pointer[func(job.RouteKey)]
 
-	ignoresCase bool // the disk that the consumers are on
-
 	floors *floors
 
-	room  due.InFlight
 	large sync.Map // job.RouteKey to pullSize, where it is not smallPulls; of no deleted route
 
 	mu      sync.Mutex        // guards pullers
@@ -49,8 +44,8 @@ type Inboxes struct {
 // all that it may get at once.
 const idlePullers = 64
 
-func newInboxes(by access, cfg Config) *Inboxes {
-	return &Inboxes{nc: by.nc, js: by.js, cfg: cfg, floors: &floors{w: by.w}}
+func newInboxes(by journal.Access, r *Routes, cfg routesConfig) *Inboxes {
+	return &Inboxes{nc: by.NC, js: by.JS, routes: r, cfg: cfg, floors: &floors{w: by.W}}
 }
 
 // Subscription names what a plain NATS client needs to read the inbox.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -135,4 +136,32 @@ func (in *Inboxes) saw(is *jetstream.ConsumerInfo) {
 func (in *Inboxes) madeBefore(ctx context.Context, is *jetstream.ConsumerInfo) bool {
 	seen, ok := in.floors.of(ctx, is.Name)
 	return ok && seen.Made.Equal(is.Created)
+}
+
+// checkFolder refuses to make an inbox in the folder of another consumer. On another
+// disk there is nothing to look for.
+func (in *Inboxes) checkFolder(ctx context.Context, k job.RouteKey) error {
+	if !in.cfg.IgnoresCase {
+		return nil
+	}
+	stream, err := in.js.Stream(ctx, in.cfg.Names.FiresStream())
+	if err != nil {
+		return journal.Unavailable("couldn't look at the inboxes", err)
+	}
+	mine := wire.InboxConsumer(k)
+	others := stream.ConsumerNames(ctx)
+	taken := ""
+	for name := range others.Name() { // to its end, or it goes on by itself
+		if name != mine && strings.EqualFold(name, mine) {
+			taken = name
+		}
+	}
+	if err := others.Err(); err != nil {
+		return journal.Unavailable("couldn't look at the inboxes", err)
+	}
+	if taken == "" {
+		return nil
+	}
+	return fmt.Errorf("%w: route %q in db %q would share the folder of the consumer %s; take a name that differs in more than case",
+		job.ErrCaseOnly, k.ID, k.DB, taken)
 }

@@ -103,7 +103,7 @@ type roomyFetch struct {
 // reserve takes room for at most max fires, and returns how many may come, and their
 // bytes.
 func (f *roomyFetch) reserve(ctx context.Context, max int) (n, bytes int, ok bool) {
-	pool := f.in.room.Pool
+	pool := f.in.cfg.Room.Pool
 	if pool == nil {
 		return max, 0, true
 	}
@@ -119,7 +119,7 @@ func (f *roomyFetch) reserve(ctx context.Context, max int) (n, bytes int, ok boo
 		}
 		return max, min(smallPull+(max-1)*smallFire/2, largestSmallPull), true
 	case largePulls:
-		each := f.in.room.Cost(largest)
+		each := f.in.cfg.Room.Cost(largest)
 		took, err := pool.Take(ctx, f.owner, each)
 		if err != nil {
 			return 0, 0, false
@@ -150,7 +150,7 @@ func (f *roomyFetch) came(h *job.Handover) {
 	if len(h.Meta) > due.LargeRecord {
 		f.large++
 	}
-	pool, owner := f.in.room.Pool, f.owner
+	pool, owner := f.in.cfg.Room.Pool, f.owner
 	need := min(due.MemoryOf(len(h.Meta)), pool.Share())
 	pool.Force(owner, need-f.reserved)
 	f.reserved = max(f.reserved-need, 0)
@@ -158,7 +158,7 @@ func (f *roomyFetch) came(h *job.Handover) {
 }
 
 // end gives back what no fire has taken.
-func (f *roomyFetch) end() { f.in.room.Pool.Give(f.owner, f.reserved) }
+func (f *roomyFetch) end() { f.in.cfg.Room.Pool.Give(f.owner, f.reserved) }
 
 // next is what the next pull of the route expects.
 func (f *roomyFetch) next() pullSize {

@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
 	"belfry/internal/room"
+	"belfry/streams/due"
 	"belfry/streams/journal"
 	"belfry/streams/wire"
 )
@@ -29,7 +29,8 @@ type Jobs struct {
 	cfg    Config
 
 	partitions int
-	timers     []*timer // by partition
+	timers     []*timer  // by partition
+	index      due.Index // of the claims that stand
 
 	readTime time.Duration // that one request may read for
 }

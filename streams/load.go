@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -91,4 +92,16 @@ func (t *timer) loadedFrom(m journal.Stored) loaded {
 		return loaded{seq: m.Seq, gone: true}
 	}
 	return loaded{seq: m.Seq, rec: r}
+}
+
+// honest is honestDue for the timer, which says so.
+func (t *timer) honest(r job.Record) job.Record {
+	stored := r.Due
+	r, other := honestDue(r, t.now(), t.cfg.FiresMaxAge/2)
+	if other {
+		t.clocks.Do(func() {
+			t.log.Warn(tooFarAhead, "db", r.DB, "collection", r.Collection, "job", r.ID, "status", r.Status, "due", time.UnixMilli(stored).UTC())
+		})
+	}
+	return r
 }

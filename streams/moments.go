@@ -61,15 +61,3 @@ func honestDue(r job.Record, now time.Time, patience time.Duration) (job.Record,
 	r.Due = instead.UnixMilli()
 	return r, true
 }
-
-// honest is honestDue for the timer, which says so.
-func (t *timer) honest(r job.Record) job.Record {
-	stored := r.Due
-	r, other := honestDue(r, t.now(), t.cfg.FiresMaxAge/2)
-	if other {
-		t.clocks.Do(func() {
-			t.log.Warn(tooFarAhead, "db", r.DB, "collection", r.Collection, "job", r.ID, "status", r.Status, "due", time.UnixMilli(stored).UTC())
-		})
-	}
-	return r
-}

@@ -20,7 +20,7 @@ import (
 // the gates bucket, moved on by compare-and-set. It is safe for concurrent use.
 type rates struct {
 	w          *journal.Writer
-	cfg        Config
+	cfg        routesConfig
 	partitions int
 	clocks     *limits.Sometimes // bounds what is logged of moments too far ahead
 
@@ -35,7 +35,7 @@ type rate struct {
 	next     time.Time // when the next permit is for
 }
 
-func newRates(w *journal.Writer, cfg Config, partitions int) *rates {
+func newRates(w *journal.Writer, cfg routesConfig, partitions int) *rates {
 	return &rates{w: w, cfg: cfg, partitions: partitions, clocks: newClockTrouble(), known: map[job.RouteKey]*rate{}}
 }
 

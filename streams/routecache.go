@@ -34,8 +34,8 @@ type cachedRoute struct {
 
 func (r cachedRoute) isRoute() bool { return !r.deleted && !r.broken }
 
-func newRouteCache(r *Routes) *RouteCache {
-	return &RouteCache{routes: r, loaded: make(chan struct{}), known: map[job.RouteKey]cachedRoute{}}
+func newRouteCache(r *Routes, changed func()) *RouteCache {
+	return &RouteCache{routes: r, changed: changed, loaded: make(chan struct{}), known: map[job.RouteKey]cachedRoute{}}
 }
 
 // Get returns the route, or [job.ErrRouteNotFound].

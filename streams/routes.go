@@ -23,7 +23,7 @@ type Routes struct {
 	w       *journal.Writer
 	js      jetstream.JetStream
 	inboxes *Inboxes
-	cfg     Config
+	cfg     routesConfig
 	cache   *RouteCache
 
 	breakers *Breakers
@@ -38,16 +38,21 @@ type Routes struct {
 // that were away.
 const deletedFor = 24 * time.Hour
 
-func newRoutes(w *journal.Writer, js jetstream.JetStream, in *Inboxes, cfg Config) *Routes {
-	r := &Routes{w: w, js: js, inboxes: in, cfg: cfg, changing: make(chan struct{}, 1)}
-	r.cache = newRouteCache(r)
+// newRoutes makes the routes, their inboxes for workers on one way to JetStream, and
+// their gates. The timer's way is for all else.
+func newRoutes(own, work journal.Access, partitions int, cfg routesConfig) *Routes {
+	r := &Routes{w: own.W, js: own.JS, cfg: cfg, changing: make(chan struct{}, 1)}
+	r.cache = newRouteCache(r, cfg.Changed)
+	r.inboxes = newInboxes(work, r, cfg)
+	r.breakers = newBreakers(own.W, own.JS, cfg, cfg.Changed)
+	r.rates = newRates(own.W, cfg, partitions)
 	return r
 }
 
 // on returns the same routes for who goes another way to JetStream.
-func (s *Routes) on(by access) *Routes {
+func (s *Routes) on(by journal.Access) *Routes {
 	other := *s
-	other.w, other.js = by.w, by.js
+	other.w, other.js = by.W, by.JS
 	return &other
 }
 

@@ -27,10 +27,5 @@ func (in *Inboxes) stirred(k job.RouteKey) {
 // Busy reports whether the route has jobs whose fires are not finished, as far as
 // the tails have brought them.
 func (in *Inboxes) Busy(k job.RouteKey) bool {
-	for _, t := range in.timers {
-		if t.book.Load().Busy(k) {
-			return true
-		}
-	}
-	return false
+	return in.cfg.Claims.Busy(k)
 }

@@ -26,9 +26,9 @@ type Store struct {
 	// have to JetStream.
 	nc       *nats.Conn
 	js       jetstream.JetStream
-	work     access
-	tries    access // as work, with the writes on it, too
-	requests access
+	work     journal.Access
+	tries    journal.Access // as work, with the writes on it, too
+	requests journal.Access
 
 	own      *Jobs // as the timer works on them
 	workJobs *Jobs
@@ -42,7 +42,8 @@ type Store struct {
 	rates    *rates
 	tokens   *Tokens
 	backups  *Backups
-	timers   []*timer // by partition
+	timers   []*timer  // by partition
+	index    due.Index // of the claims of all of them
 	leases   *leases
 	book     *book
 	health   *journal.Health
@@ -63,16 +64,6 @@ type Store struct {
 	few        []string   // streams with fewer copies than wanted
 
 	ignoresCase bool // the disk, as it was written down
-}
-
-// access is one way to JetStream: a connection, and the writer on it.
-type access struct {
-	nc *nats.Conn
-	js jetstream.JetStream
-	w  *journal.Writer
-
-	// publish is [journal.Requester.Publish], past what else waits to be written.
-	publish func(m *nats.Msg, done func(seq uint64, err error))
 }
 
 // Open makes in a first start what is missing on the JetStream behind nc, and
@@ -100,14 +91,10 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := own.w
-	s.inboxes = newInboxes(s.work, s.cfg)
-	s.inboxes.ignoresCase, s.inboxes.room = s.ignoresCase, s.inFlight()
-	routes := newRoutes(w, js, s.inboxes, s.cfg)
-	s.inboxes.routes = routes
-	s.breakers = newBreakers(w, js, s.cfg, s.gatesChanged)
-	s.rates = newRates(w, s.cfg, s.partitions)
-	routes.breakers, routes.rates, routes.cache.changed = s.breakers, s.rates, s.gatesChanged
+	w := own.W
+	s.index = due.NewIndex(s.partitions)
+	routes := newRoutes(own, s.work, s.partitions, s.routesConfig())
+	s.inboxes, s.breakers, s.rates = routes.inboxes, routes.breakers, routes.rates
 	s.routes = routes.on(s.requests)
 	s.own = s.jobsOn(own, routes)
 	s.workJobs = s.jobsOn(s.work, routes)
@@ -119,13 +106,12 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	s.cfg.InFlight.OnFreed(s.roomFreed)
 	s.health.OnBetter = s.writesWork
 	s.own.timers, s.workJobs.timers, s.jobs.timers = s.timers, s.timers, s.timers
-	s.letters = &Letters{js: s.requests.js, w: s.requests.w, jobs: s.jobs, cfg: s.cfg, scanTime: scanTime}
+	s.letters = &Letters{js: s.requests.JS, w: s.requests.W, jobs: s.jobs, cfg: s.cfg, scanTime: scanTime}
 	s.attempts = newAttempts(s.tries, s.requests, s.cfg.SyncAlways && s.replicas == 1, s.cfg)
 	s.attempts.health = s.health
 	s.tokens = newTokens(w, js, s.cfg, s.ensureTokens)
-	s.prober = &journal.Prober{H: s.health, W: own.w, Send: own.publish, Tokens: s.tokens.hadAny}
+	s.prober = &journal.Prober{H: s.health, W: own.W, Send: own.Publish, Tokens: s.tokens.hadAny}
 	s.fires = newRoomMaker(s)
-	s.inboxes.timers = s.timers
 	s.backups = newBackups(s)
 	s.leases = newLeases(s)
 	if err := s.tellCollisions(ctx); err != nil {
@@ -144,7 +130,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 
 // access makes the ways to JetStream, and returns the timer's. Those without a
 // connection of their own are the timer's.
-func (s *Store) access() (own access, err error) {
+func (s *Store) access() (own journal.Access, err error) {
 	if own, err = s.open(s.nc, nil, 0); err != nil {
 		return own, err
 	}
@@ -154,15 +140,15 @@ func (s *Store) access() (own access, err error) {
 			return own, err
 		}
 		// Final states share the syncs of the claims.
-		w := *s.tries.w
-		w.Submit = own.w.Submit
-		s.work = access{nc, s.tries.js, &w, s.tries.publish}
+		w := *s.tries.W
+		w.Submit = own.W.Submit
+		s.work = journal.Access{NC: nc, JS: s.tries.JS, W: &w, Publish: s.tries.Publish}
 	}
 	if nc := s.cfg.Conns.Requests; nc != nil {
 		if s.requests, err = s.open(nc, s.cfg.Reads, requestBatchBytes); err != nil {
 			return own, err
 		}
-		s.requests.w.Turns = journal.NewTurns(s.firesSoon)
+		s.requests.W.Turns = journal.NewTurns(s.firesSoon)
 	}
 	return own, nil
 }
@@ -172,14 +158,14 @@ func (s *Store) access() (own access, err error) {
 const requestBatchBytes = 1 << 20
 
 // open makes a way to JetStream with a committer of its own.
-func (s *Store) open(nc *nats.Conn, reads *room.Pool, batchBytes int) (access, error) {
+func (s *Store) open(nc *nats.Conn, reads *room.Pool, batchBytes int) (journal.Access, error) {
 	js, err := jetstream.New(nc)
 	if err != nil {
-		return access{}, fmt.Errorf("couldn't use JetStream: %w", err)
+		return journal.Access{}, fmt.Errorf("couldn't use JetStream: %w", err)
 	}
 	a, err := journal.NewRequester(nc, s.cfg.Log, s.cfg.Metrics)
 	if err != nil {
-		return access{}, fmt.Errorf("couldn't subscribe to answers: %w", err)
+		return journal.Access{}, fmt.Errorf("couldn't subscribe to answers: %w", err)
 	}
 	a.Names = s.cfg.Names
 	w := journal.NewWriter(nc, a, &journal.Lanes{
@@ -187,13 +173,13 @@ func (s *Store) open(nc *nats.Conn, reads *room.Pool, batchBytes int) (access, e
 		Metrics: s.cfg.Metrics, Health: s.health,
 	})
 	w.Reads, w.Largest = reads, int64(s.cfg.MaxMeta)+journal.BesideMeta
-	return access{nc, js, w, a.Publish}, nil
+	return journal.Access{NC: nc, JS: js, W: w, Publish: a.Publish}, nil
 }
 
 // jobsOn returns the jobs as they are worked on in this way.
-func (s *Store) jobsOn(by access, routes *Routes) *Jobs {
-	dead := &deadLetters{w: by.w, now: s.cfg.Now, log: s.cfg.Log, metrics: s.cfg.Metrics}
-	return &Jobs{js: by.js, w: by.w, routes: routes, dead: dead, cfg: s.cfg, partitions: s.partitions, readTime: readTime}
+func (s *Store) jobsOn(by journal.Access, routes *Routes) *Jobs {
+	dead := &deadLetters{w: by.W, now: s.cfg.Now, log: s.cfg.Log, metrics: s.cfg.Metrics}
+	return &Jobs{js: by.JS, w: by.W, routes: routes, dead: dead, cfg: s.cfg, partitions: s.partitions, index: s.index, readTime: readTime}
 }
 
 // Jobs returns the jobs, for requests.
@@ -297,7 +283,7 @@ func (s *Store) Ready(ctx context.Context) error {
 	if amiss := slices.Concat(s.health.Amiss(), s.audit.amiss(), s.withoutSpare()); len(amiss) > 0 {
 		return fmt.Errorf("%w: %s", job.ErrUnavailable, strings.Join(amiss, "; "))
 	}
-	for _, nc := range []*nats.Conn{s.nc, s.work.nc, s.requests.nc} {
+	for _, nc := range []*nats.Conn{s.nc, s.work.NC, s.requests.NC} {
 		if !nc.IsConnected() {
 			return fmt.Errorf("%w: %w; Belfry goes on by itself when a server answers", job.ErrUnavailable, journal.ErrNotConnected)
 		}
@@ -322,4 +308,14 @@ func (s *Store) firesSoon() bool {
 		next := t.nextDue.Load()
 		return t.firing.Load() > 0 || next > 0 && next <= before
 	})
+}
+
+// routesConfig is what the routes read.
+func (s *Store) routesConfig() routesConfig {
+	return routesConfig{
+		Names: s.cfg.Names, Log: s.cfg.Log, Metrics: s.cfg.Metrics, Now: s.cfg.Now, MaxMeta: s.cfg.MaxMeta,
+		NativeAckWait: s.cfg.NativeAckWait, NativeMaxDeliver: s.cfg.NativeMaxDeliver,
+		MaxPullWait: s.cfg.MaxPullWait, SubscriberAPI: s.cfg.SubscriberAPI,
+		IgnoresCase: s.ignoresCase, Room: s.inFlight(), Claims: s.index, Changed: s.gatesChanged,
+	}
 }

@@ -40,6 +40,7 @@ type timer struct {
 	breakers *Breakers
 	rates    *rates
 	inFlight due.InFlight
+	index    due.Index // has the claims of the queue
 
 	// The loop's own; only run touches them.
 	queue    *due.Queue
@@ -64,22 +65,21 @@ type timer struct {
 
 	releases []chan struct{} // closed once the last fires are through
 
-	firing    atomic.Int64               // how many fires are under way
-	nextDue   atomic.Int64               // when the next one begins, in Unix ms; 0 if none may
-	hungry    atomic.Bool                // the queue waits for room
-	finisher  finisher                   // of those that are published
-	book      atomic.Pointer[due.Claims] // the queue's
-	owning    atomic.Bool                // whether tenure is set, for others to ask
-	idle      idleness                   // why it is not
-	unleased  atomic.Bool                // it is free and ours to take, and its lease cannot be written
-	doubts    doubts                     // about our fires
-	asking    singleflight.Group         // for what a fire was refused
-	replaced  atomic.Bool                // somebody else took the partition from us
-	firesSeen atomic.Uint64              // the highest sequence seen in FIRES
-	fences    writtenFences              // ours
-	fireSeqs  publishedFires             // of the claims that stand
-	caughtUp  atomic.Int64               // when the tail last had all that the leader had a moment before, in Unix ms
-	spare     spare                      // of the jobs bucket
+	firing    atomic.Int64       // how many fires are under way
+	nextDue   atomic.Int64       // when the next one begins, in Unix ms; 0 if none may
+	hungry    atomic.Bool        // the queue waits for room
+	finisher  finisher           // of those that are published
+	owning    atomic.Bool        // whether tenure is set, for others to ask
+	idle      idleness           // why it is not
+	unleased  atomic.Bool        // it is free and ours to take, and its lease cannot be written
+	doubts    doubts             // about our fires
+	asking    singleflight.Group // for what a fire was refused
+	replaced  atomic.Bool        // somebody else took the partition from us
+	firesSeen atomic.Uint64      // the highest sequence seen in FIRES
+	fences    writtenFences      // ours
+	fireSeqs  publishedFires     // of the claims that stand
+	caughtUp  atomic.Int64       // when the tail last had all that the leader had a moment before, in Unix ms
+	spare     spare              // of the jobs bucket
 
 	loads   chan loaded
 	permits chan due.Permitted
@@ -134,7 +134,7 @@ func newTimer(s *Store, partition int) *timer {
 	t := &timer{
 		partition: partition, cfg: s.cfg, log: s.cfg.Log, now: s.cfg.Now, js: s.js, w: s.own.w,
 		jobs: s.own, routes: s.routes.cache, dead: s.dead, inboxes: s.inboxes, health: s.health,
-		breakers: s.breakers, rates: s.rates, inFlight: s.inFlight(),
+		breakers: s.breakers, rates: s.rates, inFlight: s.inFlight(), index: s.index,
 		meter:   newMeter(s.cfg.Metrics, partition, s.cfg.Now()),
 		clocks:  newClockTrouble(),
 		loads:   make(chan loaded, due.MaxLoading),
@@ -165,7 +165,7 @@ func (t *timer) newQueue() {
 	}
 	t.queue = due.NewQueue(t.opening, t.inboxes.stirred)
 	t.queue.SetLimit(t.inFlight)
-	t.book.Store(t.queue.Book)
+	t.index.Set(t.partition, t.queue.Book)
 }
 
 // owns reports whether the timer fires what comes due.

@@ -2,6 +2,7 @@ package due
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"belfry/internal/job"
 )
@@ -83,4 +84,33 @@ func (b *Claims) Record(f job.Fire) (job.Record, bool) {
 	r := f.Record()
 	r.Due, r.Replaces, r.Reason, r.Detail = c.due, c.replaces, c.reason, c.detail
 	return r, ok && c.fireID == f.FireID
+}
+
+// Index finds the claims of all partitions of a node. The timer of a partition sets its
+// own; until then there are none. It is safe for concurrent use.
+type Index []atomic.Pointer[Claims]
+
+// NewIndex makes an empty one.
+func NewIndex(partitions int) Index {
+	x := make(Index, partitions)
+	for p := range x {
+		x.Set(p, newClaims(func(job.RouteKey) {}))
+	}
+	return x
+}
+
+// Set has the claims of a partition be these from now on.
+func (x Index) Set(partition int, c *Claims) { x[partition].Store(c) }
+
+// Of returns the claims of a partition.
+func (x Index) Of(partition int) *Claims { return x[partition].Load() }
+
+// Busy reports whether the route has claims that stand.
+func (x Index) Busy(k job.RouteKey) bool {
+	for p := range x {
+		if x.Of(p).Busy(k) {
+			return true
+		}
+	}
+	return false
 }

@@ -1,0 +1,16 @@
+package journal
+
+import (
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Access is one way to JetStream: a connection, and the writer on it.
+type Access struct {
+	NC *nats.Conn
+	JS jetstream.JetStream
+	W  *Writer
+
+	// Publish is [Requester.Publish], past what else waits to be written.
+	Publish func(m *nats.Msg, done func(seq uint64, err error))
+}
