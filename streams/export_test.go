@@ -108,16 +108,11 @@ func (s *Store) Doubt() {
 
 // Remembered counts what is known of routes that there are or were.
 func (s *Store) Remembered() (routes, rates int) {
-	c, r := s.routes.cache, s.rates
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return len(c.known), len(r.known)
+	return s.routes.cache.size(), s.rates.size()
 }
 
-// Drop takes in a deletion by this process.
-func (c *RouteCache) Drop(k job.RouteKey, revision uint64) { c.drop(k, revision) }
+// DropRoute has the cache take in a deletion by this process.
+func (s *Store) DropRoute(k job.RouteKey, revision uint64) { s.routes.cache.drop(k, revision) }
 
 // HearState has the timer compare its tail with what a leader says of the bucket.
 func (s *Store) HearState(created time.Time, last uint64) {
@@ -163,9 +158,6 @@ func (f *Finisher) Take(now time.Time, busy, hurry bool) int { return len(f.f.ta
 
 // ScanLettersFor sets how long one request reads dead letters.
 func (s *Store) ScanLettersFor(d time.Duration) { s.letters.scanTime = d }
-
-// PermitsFrom is permitsFrom.
-var PermitsFrom = permitsFrom
 
 // HonestDue is honestDue.
 var HonestDue = honestDue
@@ -244,3 +236,6 @@ func (s *Store) ForgetMade(ctx context.Context, stream string) error {
 // GateLimit is how many fires of a REST route may be out.
 
 // Unlimited is how far the gate of a route without one is open.
+
+// LargePulls counts the routes of which large fires are expected.
+func (s *Store) LargePulls() int { return s.inboxes.largePulls() }

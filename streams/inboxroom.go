@@ -167,3 +167,9 @@ func (f *roomyFetch) next() pullSize {
 	}
 	return largePulls
 }
+
+// largePulls counts the routes of which large fires are expected.
+func (in *Inboxes) largePulls() (n int) {
+	in.large.Range(func(any, any) bool { n++; return true })
+	return n
+}

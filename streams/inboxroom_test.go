@@ -28,7 +28,7 @@ func TestDeletedRouteWithLargeFiresIsForgotten(t *testing.T) {
 		if err := h.Ack(); err != nil {
 			t.Fatal(err)
 		}
-		if n := f.Inboxes().LargePulls(); n != 1 {
+		if n := f.LargePulls(); n != 1 {
 			t.Fatalf("%d routes are known to have large fires, want 1", n)
 		}
 		if err := f.Routes().Delete(t.Context(), r.RouteKey, 0); err != nil {
@@ -42,14 +42,14 @@ func TestDeletedRouteWithLargeFiresIsForgotten(t *testing.T) {
 		if removed == "by another one" { // no worker is there, and the node hears of it
 			ctx, stop := context.WithCancel(t.Context())
 			go f.Inboxes().Follow(ctx, func(job.Inbox) {})
-			eventually(t, "it is forgotten", func() bool { return f.Inboxes().LargePulls() == 0 })
+			eventually(t, "it is forgotten", func() bool { return f.LargePulls() == 0 })
 			stop()
 			continue
 		}
 		if err := f.Inboxes().Remove(t.Context(), r.RouteKey); err != nil {
 			t.Fatal(err)
 		}
-		if n := f.Inboxes().LargePulls(); n != 0 {
+		if n := f.LargePulls(); n != 0 {
 			t.Errorf("removed %s: %d routes are known to have large fires, want none", removed, n)
 		}
 	}

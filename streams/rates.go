@@ -132,3 +132,10 @@ func permitsFrom(next, now time.Time, limit job.RateLimit, n int) (permits []tim
 	}
 	return permits, next
 }
+
+// size counts the routes with a rate that this node has asked for.
+func (r *rates) size() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.known)
+}

@@ -204,3 +204,10 @@ func (c *RouteCache) forget(k job.RouteKey, revision uint64) {
 		delete(c.known, k)
 	}
 }
+
+// size counts what is known of routes that there are or were.
+func (c *RouteCache) size() int {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return len(c.known)
+}

@@ -76,7 +76,7 @@ func TestDeletedRouteIsForgotten(t *testing.T) {
 		return routes == 0 && rates == 0
 	}
 	eventually(t, "the deleted route is forgotten", forgotten)
-	if f.RouteCache().Drop(r.RouteKey, 2); !forgotten() {
+	if f.DropRoute(r.RouteKey, 2); !forgotten() {
 		t.Error("an answer behind the watch brought the deleted route back")
 	}
 }

@@ -1,0 +1,4 @@
+package streams
+
+// PermitsFrom is permitsFrom.
+var PermitsFrom = permitsFrom
