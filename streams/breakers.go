@@ -11,6 +11,7 @@ import (
 	limits "golang.org/x/time/rate"
 
 	"belfry/internal/job"
+	"belfry/streams/due"
 	"belfry/streams/journal"
 	"belfry/streams/wire"
 )
@@ -38,7 +39,7 @@ type trippedBreaker struct {
 }
 
 func newBreakers(w *journal.Writer, js jetstream.JetStream, cfg routesConfig, changed func()) *Breakers {
-	return &Breakers{w: w, js: js, cfg: cfg, changed: changed, loaded: make(chan struct{}), clocks: newClockTrouble(), tripped: map[job.RouteKey]trippedBreaker{}}
+	return &Breakers{w: w, js: js, cfg: cfg, changed: changed, loaded: make(chan struct{}), clocks: due.NewClockTrouble(), tripped: map[job.RouteKey]trippedBreaker{}}
 }
 
 // Tripped reports whether the route's breaker has tripped. Until then nothing is
@@ -53,7 +54,7 @@ func (b *Breakers) Tripped(k job.RouteKey) (until time.Time, tripped bool) {
 // honest returns until, or the zero time if a breaker cannot have asked for it: then
 // tries are made one at a time.
 func (b *Breakers) honest(until time.Time) time.Time {
-	if until.Sub(b.cfg.Now()) > honestBreaker {
+	if until.Sub(b.cfg.Now()) > due.HonestBreaker {
 		return time.Time{}
 	}
 	return until
@@ -145,7 +146,7 @@ func (b *Breakers) take(e jetstream.KeyValueEntry) {
 	t := trippedBreaker{time.UnixMilli(until), e.Revision()}
 	if b.honest(t.until).IsZero() {
 		b.clocks.Do(func() {
-			b.cfg.Log.Warn(tooFarAhead, "bucket", b.cfg.Names.GatesBucket(), "key", e.Key(), "until", t.until.UTC())
+			b.cfg.Log.Warn(due.TooFarAhead, "bucket", b.cfg.Names.GatesBucket(), "key", e.Key(), "until", t.until.UTC())
 		})
 	}
 	b.see(k, t)

@@ -23,7 +23,7 @@
 //   - jobs: jobs.go, cancel.go, list.go, places.go, attempts.go
 //   - the timer: timer.go, loop.go, tail.go, watchtail.go, load.go, stalled.go,
 //     meter.go
-//   - gates: opening.go, breakers.go, rates.go, moments.go
+//   - gates: opening.go, breakers.go, rates.go
 //   - ownership: leases.go, sightings.go, clocks.go, balance.go, fence.go, tenure.go,
 //     doubt.go, idle.go, recover.go
 //   - fires: fire.go, finisher.go, expire.go, inboxes.go, inboxfollow.go, disk.go,

@@ -159,11 +159,9 @@ func (f *Finisher) Take(now time.Time, busy, hurry bool) int { return len(f.f.ta
 // ScanLettersFor sets how long one request reads dead letters.
 func (s *Store) ScanLettersFor(d time.Duration) { s.letters.scanTime = d }
 
-// HonestDue is honestDue.
-var HonestDue = honestDue
+// HonestDue is due.HonestDue.
 
-// HonestPermits is honestPermits.
-var HonestPermits = honestPermits
+// HonestPermits is due.HonestPermits.
 
 // ReservePermits asks for permits as the timers do.
 func (s *Store) ReservePermits(ctx context.Context, k job.RouteKey, limit job.RateLimit, n int) ([]time.Time, error) {

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"belfry/internal/job"
+	"belfry/streams/due"
 	"belfry/streams/journal"
 	"belfry/streams/wire"
 )
@@ -94,13 +95,13 @@ func (t *timer) loadedFrom(m journal.Stored) loaded {
 	return loaded{seq: m.Seq, rec: r}
 }
 
-// honest is honestDue for the timer, which says so.
+// honest is due.HonestDue for the timer, which says so.
 func (t *timer) honest(r job.Record) job.Record {
 	stored := r.Due
-	r, other := honestDue(r, t.now(), t.cfg.FiresMaxAge/2)
+	r, other := due.HonestDue(r, t.now(), t.cfg.FiresMaxAge/2)
 	if other {
 		t.clocks.Do(func() {
-			t.log.Warn(tooFarAhead, "db", r.DB, "collection", r.Collection, "job", r.ID, "status", r.Status, "due", time.UnixMilli(stored).UTC())
+			t.log.Warn(due.TooFarAhead, "db", r.DB, "collection", r.Collection, "job", r.ID, "status", r.Status, "due", time.UnixMilli(stored).UTC())
 		})
 	}
 	return r

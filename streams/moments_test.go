@@ -147,7 +147,7 @@ func TestHonestPermits(t *testing.T) {
 		{job.RateLimit{PerSecond: 1. / 60}, 1, time.Minute, 3 * time.Minute},
 		{job.RateLimit{PerSecond: 0.001}, 50, 50_000 * time.Second, 110_000 * time.Second},
 	} {
-		if got := streams.HonestPermits(tt.limit, tt.partitions); got < tt.least || got > tt.most {
+		if got := due.HonestPermits(tt.limit, tt.partitions); got < tt.least || got > tt.most {
 			t.Errorf("%v/s on %d partitions: %v ahead is honest, want %v to %v", tt.limit.PerSecond, tt.partitions, got, tt.least, tt.most)
 		}
 	}
@@ -175,7 +175,7 @@ func TestHonestDue(t *testing.T) {
 		{"a retry of one that was redriven", job.Record{Arming: job.Arming{Redriven: at(0)}, Status: job.Retrying, Due: at(time.Hour)}, at(time.Hour)},
 		{"over", job.Record{Status: job.Delivered, Finished: at(year)}, 0},
 	} {
-		got, other := streams.HonestDue(tt.r, now, patience)
+		got, other := due.HonestDue(tt.r, now, patience)
 		if got.Due != tt.want || other != (tt.want != tt.r.Due) {
 			t.Errorf("%s: due %d, another: %v; want %d", tt.name, got.Due, other, tt.want)
 		}
@@ -217,13 +217,13 @@ func TestClaimOfAnotherClockIsMadeAnew(t *testing.T) {
 	a := due.NewQueue(func(job.RouteKey) due.GateState { return due.GateState{Out: due.Unlimited} }, func(job.RouteKey) {})
 	claim := job.New(newJob("a", "r", now), "fire")
 	claim.Status, claim.Due, claim.Revision = job.Firing, now.Add(365*24*time.Hour).UnixMilli(), 7
-	seen, _ := streams.HonestDue(claim, now, patience)
+	seen, _ := due.HonestDue(claim, now, patience)
 	a.Observe(seen)
 	now = now.Add(patience)
 	if got := a.ToLoad(now); len(got) != 1 || got[0] != 7 {
 		t.Fatalf("loaded: %v, want the claim", got)
 	}
-	loaded, _ := streams.HonestDue(claim, now, patience)
+	loaded, _ := due.HonestDue(claim, now, patience)
 	a.SetLoaded(loaded, now)
 	if got := a.ToFire(now, 10); len(got) != 1 || got[0].Revision != 7 {
 		t.Errorf("to be claimed anew: %v, want the claim", got)
@@ -242,7 +242,7 @@ func TestRecordOfAnotherClockIsReplaced(t *testing.T) {
 	a := due.NewQueue(func(job.RouteKey) due.GateState { return due.GateState{Out: due.Unlimited} }, func(job.RouteKey) {})
 	r := job.New(newJob("a", "r", now), "fire")
 	r.Status, r.Due, r.Revision = job.Retrying, now.Add(365*24*time.Hour).UnixMilli(), 7
-	seen, _ := streams.HonestDue(r, now, time.Hour)
+	seen, _ := due.HonestDue(r, now, time.Hour)
 	a.Observe(seen)
 	cancelled, err := r.Cancel(now)
 	if err != nil {

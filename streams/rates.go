@@ -11,6 +11,7 @@ import (
 	limits "golang.org/x/time/rate"
 
 	"belfry/internal/job"
+	"belfry/streams/due"
 	"belfry/streams/journal"
 	"belfry/streams/wire"
 )
@@ -36,7 +37,7 @@ type rate struct {
 }
 
 func newRates(w *journal.Writer, cfg routesConfig, partitions int) *rates {
-	return &rates{w: w, cfg: cfg, partitions: partitions, clocks: newClockTrouble(), known: map[job.RouteKey]*rate{}}
+	return &rates{w: w, cfg: cfg, partitions: partitions, clocks: due.NewClockTrouble(), known: map[job.RouteKey]*rate{}}
 }
 
 // reserve returns n permits of a route, each with its time, in order. A permit is
@@ -110,11 +111,11 @@ func (s *rates) read(ctx context.Context, k job.RouteKey, r *rate) error {
 // honest returns when the next permit is for: the time that is known, or now if
 // Belfry cannot have reserved so far ahead. After that the route has no burst.
 func (s *rates) honest(k job.RouteKey, next, now time.Time, limit job.RateLimit) time.Time {
-	if next.Sub(now) <= honestPermits(limit, s.partitions) {
+	if next.Sub(now) <= due.HonestPermits(limit, s.partitions) {
 		return next
 	}
 	s.clocks.Do(func() {
-		s.cfg.Log.Warn(tooFarAhead, "bucket", s.cfg.Names.GatesBucket(), "key", wire.RateKey(k), "next_permit", next.UTC())
+		s.cfg.Log.Warn(due.TooFarAhead, "bucket", s.cfg.Names.GatesBucket(), "key", wire.RateKey(k), "next_permit", next.UTC())
 	})
 	return now
 }

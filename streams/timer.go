@@ -136,7 +136,7 @@ func newTimer(s *Store, partition int) *timer {
 		jobs: s.own, routes: s.routes.cache, dead: s.dead, inboxes: s.inboxes, health: s.health,
 		breakers: s.breakers, rates: s.rates, inFlight: s.inFlight(), index: s.index,
 		meter:   newMeter(s.cfg.Metrics, partition, s.cfg.Now()),
-		clocks:  newClockTrouble(),
+		clocks:  due.NewClockTrouble(),
 		loads:   make(chan loaded, due.MaxLoading),
 		permits: make(chan due.Permitted),
 		claims:  make(chan claimResult, maxFiring),

@@ -1,4 +1,4 @@
-package streams
+package due
 
 import (
 	"math"
@@ -7,7 +7,6 @@ import (
 	limits "golang.org/x/time/rate"
 
 	"belfry/internal/job"
-	"belfry/streams/due"
 )
 
 // Some of the moments that are stored hold jobs back until they are past, and
@@ -18,33 +17,33 @@ import (
 // honestSkew is by how much clocks may differ before that shows here.
 const honestSkew = 10 * time.Second
 
-// tooFarAhead is what is logged of a moment that is not used.
-const tooFarAhead = "a stored moment is too far ahead and is not used; do the clocks of all nodes agree?"
+// TooFarAhead is what is logged of a moment that is not used.
+const TooFarAhead = "a stored moment is too far ahead and is not used; do the clocks of all nodes agree?"
 
-// newClockTrouble bounds what is logged of it.
-func newClockTrouble() *limits.Sometimes {
+// NewClockTrouble bounds what is logged of it.
+func NewClockTrouble() *limits.Sometimes {
 	return &limits.Sometimes{First: 1, Interval: 10 * time.Second}
 }
 
-// honestPermits is how far ahead the next permit of a route can be: for the permits that all
+// HonestPermits is how far ahead the next permit of a route can be: for the permits that all
 // partitions may hold, and as many that were lost with an owner.
-func honestPermits(limit job.RateLimit, partitions int) time.Duration {
-	most := math.Max(1, math.Ceil(limit.PerSecond*due.PermitsAhead.Seconds()))
+func HonestPermits(limit job.RateLimit, partitions int) time.Duration {
+	most := math.Max(1, math.Ceil(limit.PerSecond*PermitsAhead.Seconds()))
 	seconds := 2 * float64(partitions) * most / limit.PerSecond
 	return honestSkew + time.Duration(min(seconds, math.MaxInt32)*float64(time.Second))
 }
 
-// honestBreaker is how far ahead a breaker shuts a gate.
-const honestBreaker = job.BreakerPause + honestSkew
+// HonestBreaker is how far ahead a breaker shuts a gate.
+const HonestBreaker = job.BreakerPause + honestSkew
 
-// honestDue returns the record with a due time that it can honestly have, and
+// HonestDue returns the record with a due time that it can honestly have, and
 // reports whether that is another one. A trigger time is the client's own; the
 // others follow from when the record was written, which is past:
 //
 //	retrying   no later than the longest wait that there is; else it is due now
 //	firing     no later than a claim written now; else as if it were
 //	redriven   due when it was written; else it is due now
-func honestDue(r job.Record, now time.Time, patience time.Duration) (job.Record, bool) {
+func HonestDue(r job.Record, now time.Time, patience time.Duration) (job.Record, bool) {
 	most, instead := now, now
 	switch {
 	case r.Status == job.Retrying:
