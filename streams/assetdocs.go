@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"belfry/internal/job"
+	"belfry/streams/routes"
 	"belfry/streams/wire"
 )
 
@@ -23,12 +24,12 @@ func StreamSettingsMarkdown() string {
 func ConsumerSettingsMarkdown() string {
 	var b strings.Builder
 	b.WriteString("| setting | brought back by |\n|---|---|\n")
-	for _, f := range inboxFields {
+	for _, f := range routes.InboxFields {
 		by := "a change of the consumer"
-		if f.remade {
+		if f.Remade {
 			by = "making the consumer again, behind its last ack floor"
 		}
-		fmt.Fprintf(&b, "| `%s` | %s |\n", f.name, by)
+		fmt.Fprintf(&b, "| `%s` | %s |\n", f.Name, by)
 	}
 	return b.String()
 }

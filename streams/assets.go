@@ -2,6 +2,7 @@ package streams
 
 import (
 	"belfry/streams/journal"
+	"belfry/streams/routes"
 	"belfry/streams/wire"
 	"slices"
 	"time"
@@ -64,7 +65,7 @@ func bucketAssets(n wire.Names) []jetstream.StreamConfig {
 	return []jetstream.StreamConfig{
 		bucketConfig(n.BelfryBucket(), "what was fixed at first start, and who is at work", 0, presenceTTL),
 		bucketConfig(n.GatesBucket(), "what holds routes back for a while", gatesTTL, 0),
-		bucketConfig(n.RoutesBucket(), "the routes", 0, deletedFor),
+		bucketConfig(n.RoutesBucket(), "the routes", 0, routes.DeletedFor),
 		tokensConfig(n),
 	}
 }

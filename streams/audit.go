@@ -87,7 +87,7 @@ func (s *Store) runAudit(ctx context.Context) {
 			last = time.Now()
 			named = last
 			s.auditOnce(ctx)
-		case !s.inboxes.floors.loaded: // we may own the first partition since
+		case !s.inboxes.Floors.Loaded: // we may own the first partition since
 			s.tellTrouble(ctx, "the consumers of routes", s.auditConsumers(ctx))
 		case time.Since(named) >= namesEvery:
 			named = time.Now()

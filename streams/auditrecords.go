@@ -2,6 +2,7 @@ package streams
 
 import (
 	"belfry/streams/journal"
+	"belfry/streams/routes"
 	"belfry/streams/wire"
 	"context"
 	"errors"
@@ -17,12 +18,12 @@ import (
 
 // auditRoutes writes back the routes that were purged.
 func (s *Store) auditRoutes(ctx context.Context) error {
-	if !s.routes.cache.isLoaded() {
+	if !s.routes.Cache.IsLoaded() {
 		return nil
 	}
 	records := map[string]record{}
-	for _, r := range s.routes.cache.all() {
-		records[s.cfg.Names.RouteSubject(r.RouteKey)] = record{r.Revision, routeMessage(s.cfg.Names, r).Data}
+	for _, r := range s.routes.Cache.All() {
+		records[s.cfg.Names.RouteSubject(r.RouteKey)] = record{r.Revision, routes.RouteMessage(s.cfg.Names, r).Data}
 	}
 	return s.writeBack(ctx, s.cfg.Names.RoutesStream(), records)
 }

@@ -118,7 +118,7 @@ func (b *Backups) routes(ctx context.Context) (all []job.Route, err error) {
 			b.leaveOut(b.s.cfg.Names.RoutesBucket(), err)
 			continue
 		}
-		r, err := b.s.routes.decode(k, m.Seq, m.Data)
+		r, err := b.s.routes.Decode(k, m.Seq, m.Data)
 		if err != nil {
 			b.leaveOut(b.s.cfg.Names.RoutesBucket(), err)
 			continue

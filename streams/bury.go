@@ -110,7 +110,7 @@ func (s *Store) actOn(ctx context.Context, data []byte) error {
 	}
 	// The workers of a REST route refuse nothing that can be read. An inbox that is
 	// gone was that of a NATS route, which was deleted with advisories left.
-	box, err := s.inboxes.find(ctx, f.RouteKey())
+	box, err := s.inboxes.Find(ctx, f.RouteKey())
 	gone := errors.Is(err, jetstream.ErrConsumerNotFound)
 	if err == nil && box.Type != job.NATS {
 		return nil

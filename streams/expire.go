@@ -12,7 +12,7 @@ import (
 // more, and how it ends then. Of REST routes the worker decides, which knows when
 // a try begins; here that is now.
 func (t *timer) tooLate(r job.Record) (job.Result, bool) {
-	route, known := t.routes.peek(r.RouteKey())
+	route, known := t.routes.Peek(r.RouteKey())
 	if !known || route.Type != job.NATS || route.MaxLateness == 0 || r.Status != job.Scheduled {
 		return job.Result{}, false
 	}

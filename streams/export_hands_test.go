@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"belfry/streams/routes"
 	"context"
 	"time"
 
@@ -26,15 +27,15 @@ func (s *Store) Looked(stream string) bool {
 
 // InboxDifferences names the settings in which a consumer is not as it should be.
 func InboxDifferences(is, want jetstream.ConsumerConfig) (names []string) {
-	for _, f := range inboxDifferences(is, want) {
-		names = append(names, f.name)
+	for _, f := range routes.InboxDifferences(is, want) {
+		names = append(names, f.Name)
 	}
 	return names
 }
 
 // KeptFloor returns the ack floor of a consumer that is kept in the bucket belfry.
 func (s *Store) KeptFloor(ctx context.Context, consumer string) uint64 {
-	kept, err := s.inboxes.floors.read(ctx, floorKeyOf(consumer))
+	kept, err := s.inboxes.Floors.Read(ctx, routes.FloorKeyOf(consumer))
 	if err != nil {
 		return 0
 	}

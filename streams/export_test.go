@@ -10,6 +10,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/streams/journal"
+	"belfry/streams/routes"
 	"belfry/streams/wire"
 )
 
@@ -108,11 +109,11 @@ func (s *Store) Doubt() {
 
 // Remembered counts what is known of routes that there are or were.
 func (s *Store) Remembered() (routes, rates int) {
-	return s.routes.cache.size(), s.rates.size()
+	return s.routes.Cache.Size(), s.rates.Size()
 }
 
 // DropRoute has the cache take in a deletion by this process.
-func (s *Store) DropRoute(k job.RouteKey, revision uint64) { s.routes.cache.drop(k, revision) }
+func (s *Store) DropRoute(k job.RouteKey, revision uint64) { s.routes.Cache.Drop(k, revision) }
 
 // HearState has the timer compare its tail with what a leader says of the bucket.
 func (s *Store) HearState(created time.Time, last uint64) {
@@ -165,7 +166,7 @@ func (s *Store) ScanLettersFor(d time.Duration) { s.letters.scanTime = d }
 
 // ReservePermits asks for permits as the timers do.
 func (s *Store) ReservePermits(ctx context.Context, k job.RouteKey, limit job.RateLimit, n int) ([]time.Time, error) {
-	return s.rates.reserve(ctx, k, limit, n)
+	return s.rates.Reserve(ctx, k, limit, n)
 }
 
 // ReadJobsFor sets how long one request reads jobs.
@@ -190,7 +191,7 @@ func ReadAnswer(m *nats.Msg) {
 		_ = wire.IsMarker(s.Header)
 	}
 	_, _ = journal.PullStatus(m)
-	_, _ = handover(m)
+	_, _ = routes.Handover(m)
 	_, _ = journal.ReadAck(m.Data)
 	_, _ = readAdvisory(m.Data)
 	_, _ = journal.LeaderAnswer("S", m.Data)
@@ -236,4 +237,4 @@ func (s *Store) ForgetMade(ctx context.Context, stream string) error {
 // Unlimited is how far the gate of a route without one is open.
 
 // LargePulls counts the routes of which large fires are expected.
-func (s *Store) LargePulls() int { return s.inboxes.largePulls() }
+func (s *Store) LargePulls() int { return s.inboxes.LargePulls() }

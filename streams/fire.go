@@ -94,13 +94,13 @@ func (t *timer) concludeClaim(ctx context.Context, p *journal.RecordWrite, ten t
 
 // claimed publishes the fire of a claim that was made.
 func (t *timer) claimed(claim job.Record, ten tenure) {
-	route, known := t.routes.peek(claim.RouteKey())
+	route, known := t.routes.Peek(claim.RouteKey())
 	if !known {
 		t.carryOn(claim, func(ctx context.Context) { t.publish(ctx, claim, ten) })
 		return
 	}
 	began := t.now()
-	t.inboxes.stirred(claim.RouteKey())
+	t.inboxes.Stirred(claim.RouteKey())
 	t.w.TrySend(t.fireMessage(claim, ten), func(seq uint64, err error) {
 		switch {
 		case t.work.Err() != nil: // stopped
@@ -135,7 +135,7 @@ func (t *timer) publish(ctx context.Context, claim job.Record, ten tenure) {
 			return
 		}
 		if err == nil {
-			t.inboxes.stirred(claim.RouteKey())
+			t.inboxes.Stirred(claim.RouteKey())
 			var seq uint64
 			if seq, err = t.w.Send(ctx, t.fireMessage(claim, ten)); err == nil {
 				t.saw(seq)

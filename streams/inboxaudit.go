@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
+	"belfry/streams/routes"
 	"belfry/streams/wire"
 )
 
@@ -18,20 +19,20 @@ import (
 // mends them, and keeps their ack floors, on the node that owns the first
 // partition.
 func (s *Store) auditConsumers(ctx context.Context) error {
-	if !s.timers[0].owns() || !s.routes.cache.isLoaded() {
-		s.inboxes.floors.loaded = false
+	if !s.timers[0].owns() || !s.routes.Cache.IsLoaded() {
+		s.inboxes.Floors.Loaded = false
 		return nil
 	}
 	in := s.inboxes
-	stream, err := in.js.Stream(ctx, s.cfg.Names.FiresStream())
+	stream, err := in.JS.Stream(ctx, s.cfg.Names.FiresStream())
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil // the audit says so already
 	}
 	if err != nil {
 		return err
 	}
-	in.floors.begin(stream.CachedInfo().Created)
-	if err := in.floors.load(ctx); err != nil {
+	in.Floors.Begin(stream.CachedInfo().Created)
+	if err := in.Floors.Load(ctx); err != nil {
 		return err
 	}
 	there := map[string]*jetstream.ConsumerInfo{}
@@ -42,27 +43,27 @@ func (s *Store) auditConsumers(ctx context.Context) error {
 	if err := consumers.Err(); err != nil {
 		return err
 	}
-	routes := s.routes.cache.all()
+	routes := s.routes.Cache.All()
 	for _, r := range routes {
 		info := there[wire.InboxConsumer(r.RouteKey)]
-		if info != nil && in.fits(info.Config, r) {
-			in.saw(info)
+		if info != nil && in.Fits(info.Config, r) {
+			in.Saw(info)
 			s.report(consumerAsset(s.cfg.Names, r.RouteKey), "")
 			continue
 		}
 		s.mendConsumer(ctx, r.RouteKey)
 	}
-	in.floors.keepOnly(there, routes)
+	in.Floors.KeepOnly(there, routes)
 	s.forgetConsumers(routes)
 	if err := s.auditBury(ctx); err != nil {
 		return err
 	}
-	return in.floors.save(ctx)
+	return in.Floors.Save(ctx)
 }
 
 // auditNames compares the consumers if one of a route is missing.
 func (s *Store) auditNames(ctx context.Context) error {
-	stream, err := s.inboxes.js.Stream(ctx, s.cfg.Names.FiresStream())
+	stream, err := s.inboxes.JS.Stream(ctx, s.cfg.Names.FiresStream())
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil
 	}
@@ -80,7 +81,7 @@ func (s *Store) auditNames(ctx context.Context) error {
 	if err := names.Err(); err != nil {
 		return err
 	}
-	for _, r := range s.routes.cache.all() {
+	for _, r := range s.routes.Cache.All() {
 		name := wire.InboxConsumer(r.RouteKey)
 		if !there[name] && !folders[strings.ToLower(name)] { // in the folder of another none is made
 			return s.auditConsumers(ctx)
@@ -91,14 +92,14 @@ func (s *Store) auditNames(ctx context.Context) error {
 
 // mendConsumer mends the consumer of a route, by the route as it is now.
 func (s *Store) mendConsumer(ctx context.Context, k job.RouteKey) {
-	err := s.inboxes.routes.exclusively(ctx, func() error {
+	err := s.inboxes.Routes.Exclusively(ctx, func() error {
 		ctx, cancel := context.WithTimeout(ctx, 2*setupTry)
 		defer cancel()
-		r, err := s.inboxes.routes.Get(ctx, k)
+		r, err := s.inboxes.Routes.Get(ctx, k)
 		if err != nil {
 			return err
 		}
-		return s.inboxes.mend(ctx, r, hadInbox, slog.LevelWarn)
+		return s.inboxes.Mend(ctx, r, routes.HadInbox, slog.LevelWarn)
 	})
 	switch {
 	case err == nil:
@@ -135,12 +136,12 @@ func (s *Store) buryInbox(ctx context.Context) (jetstream.Consumer, error) {
 	want := jetstream.ConsumerConfig{Durable: wire.BuryConsumer, AckPolicy: jetstream.AckExplicitPolicy, AckWait: 30 * time.Second, MaxDeliver: -1}
 	c, err := s.js.Consumer(ctx, s.cfg.Names.AdvisoryStream(), wire.BuryConsumer)
 	if err == nil {
-		wrong := inboxDifferences(c.CachedInfo().Config, want)
+		wrong := routes.InboxDifferences(c.CachedInfo().Config, want)
 		if len(wrong) == 0 {
 			return c, nil
 		}
-		s.cfg.Log.Warn("the consumer of a stream was not as it should be; it is again", "stream", s.cfg.Names.AdvisoryStream(), "consumer", wire.BuryConsumer, "settings", namesOf(wrong))
-		s.inboxes.floors.note(buryFloor, floor{Acked: c.CachedInfo().AckFloor.Stream, Made: c.CachedInfo().Created})
+		s.cfg.Log.Warn("the consumer of a stream was not as it should be; it is again", "stream", s.cfg.Names.AdvisoryStream(), "consumer", wire.BuryConsumer, "settings", routes.NamesOf(wrong))
+		s.inboxes.Floors.Note(routes.BuryFloor, routes.Floor{Acked: c.CachedInfo().AckFloor.Stream, Made: c.CachedInfo().Created})
 		if err := s.js.DeleteConsumer(ctx, s.cfg.Names.AdvisoryStream(), wire.BuryConsumer); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 			return nil, err
 		}
@@ -151,7 +152,7 @@ func (s *Store) buryInbox(ctx context.Context) (jetstream.Consumer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if seen, ok := s.inboxes.floors.of(ctx, buryFloor); ok && seen.Acked > 0 && seen.Acked <= stream.CachedInfo().State.LastSeq {
+	if seen, ok := s.inboxes.Floors.Of(ctx, routes.BuryFloor); ok && seen.Acked > 0 && seen.Acked <= stream.CachedInfo().State.LastSeq {
 		want.DeliverPolicy, want.OptStartSeq = jetstream.DeliverByStartSequencePolicy, seen.Acked+1
 	}
 	return stream.CreateConsumer(ctx, want)
@@ -165,6 +166,6 @@ func (s *Store) auditBury(ctx context.Context) error {
 		return err
 	}
 	info := c.CachedInfo()
-	s.inboxes.floors.note(buryFloor, floor{Acked: info.AckFloor.Stream, Made: info.Created})
+	s.inboxes.Floors.Note(routes.BuryFloor, routes.Floor{Acked: info.AckFloor.Stream, Made: info.Created})
 	return nil
 }

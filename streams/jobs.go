@@ -14,6 +14,7 @@ import (
 	"belfry/internal/room"
 	"belfry/streams/due"
 	"belfry/streams/journal"
+	"belfry/streams/routes"
 	"belfry/streams/wire"
 )
 
@@ -24,7 +25,7 @@ import (
 type Jobs struct {
 	js     jetstream.JetStream
 	w      *journal.Writer
-	routes *Routes
+	routes *routes.Routes
 	dead   *deadLetters
 	cfg    Config
 
@@ -96,7 +97,7 @@ func (s *Jobs) Get(ctx context.Context, k job.Key) (job.Record, error) {
 // with [job.ErrJobExists] while it lives. A finished job with other content,
 // and a cancelled one, is armed anew; what is no job is replaced.
 func (s *Jobs) Create(ctx context.Context, j job.Job) error {
-	if _, err := s.routes.cached(ctx, j.RouteKey()); err != nil {
+	if _, err := s.routes.Cached(ctx, j.RouteKey()); err != nil {
 		return err
 	}
 	if err := s.admit(j); err != nil {
@@ -158,7 +159,7 @@ func (s *Jobs) buryBefore(ctx context.Context, r job.Record) error {
 // revision to change, else it fails with [job.ErrRevision]; repeating a change
 // that was made does nothing. What is no job is replaced.
 func (s *Jobs) Update(ctx context.Context, j job.Job, expect uint64) error {
-	if _, err := s.routes.cached(ctx, j.RouteKey()); err != nil {
+	if _, err := s.routes.Cached(ctx, j.RouteKey()); err != nil {
 		return err
 	}
 	if err := s.admit(j); err != nil {

@@ -15,11 +15,11 @@ func (t *timer) run(ctx context.Context) {
 	t.work, t.stopWork = context.WithCancel(context.WithoutCancel(ctx))
 	defer t.drain()
 	t.idle.set(WaitsForRoutes, "")
-	if t.routes.wait(ctx) != nil {
+	if t.routes.Wait(ctx) != nil {
 		return // stopped before it began
 	}
 	t.idle.set(WaitsForBreakers, "")
-	if t.breakers.wait(ctx) != nil {
+	if t.breakers.Wait(ctx) != nil {
 		return
 	}
 	t.idle.set(NotOrdered, "")

@@ -21,8 +21,8 @@ const anyNumber = due.Unlimited - 1
 //	its breaker lets one probe  one fire, of each partition
 //	a REST route                due.GateLimit fires, and no faster than its limit
 func (t *timer) opening(k job.RouteKey) due.GateState {
-	r, known := t.routes.peek(k)
-	if !known && t.routes.isBroken(k) {
+	r, known := t.routes.Peek(k)
+	if !known && t.routes.IsBroken(k) {
 		return due.GateState{Held: true}
 	}
 	if !known {
@@ -55,12 +55,12 @@ func (t *timer) opening(k job.RouteKey) due.GateState {
 // askPermits asks for the permits that the queue wants.
 func (t *timer) askPermits() {
 	for _, ask := range t.queue.PermitsWanted(t.now()) {
-		r, known := t.routes.peek(ask.Route)
+		r, known := t.routes.Peek(ask.Route)
 		t.start(func(ctx context.Context) {
 			answer := due.Permitted{Route: ask.Route}
 			if known {
 				var err error
-				if answer.Permits, err = t.rates.reserve(ctx, ask.Route, r.RateLimit, ask.N); err != nil {
+				if answer.Permits, err = t.rates.Reserve(ctx, ask.Route, r.RateLimit, ask.N); err != nil {
 					t.complain("no permits for a route with a rate limit yet", "db", r.DB, "route", r.ID, "error", err)
 					journal.Sleep(ctx, journal.AnswerWait/10)
 				}

@@ -9,6 +9,7 @@ import (
 	"belfry/internal/job"
 	"belfry/internal/room"
 	"belfry/streams/journal"
+	"belfry/streams/routes"
 )
 
 // Places returns the dbs that have jobs or routes, or the collections of one
@@ -23,10 +24,10 @@ func (s *Jobs) Places(ctx context.Context, q job.PlaceQuery) (job.Places, error)
 	if err := room.Of(ctx).Add(ctx, s.w.Holds()+int64(t.q.Limit)*listedBytes); err != nil {
 		return t.page, journal.NoRoom(err)
 	}
-	if err := s.routes.cache.wait(ctx); err != nil {
+	if err := s.routes.Cache.Wait(ctx); err != nil {
 		return t.page, journal.Unavailable("couldn't look at the routes", err)
 	}
-	t.census = s.routes.cache.census()
+	t.census = s.routes.Cache.Census()
 	at := q.Cursor
 	var err error
 	if at == (job.Cursor{}) {
@@ -61,7 +62,7 @@ type tour struct {
 	left  uint64 // jobs of places not seen yet; 0 is unknown
 	done  bool   // left came to nothing
 
-	census map[string]routesOf // of the dbs
+	census map[string]routes.RoutesOf // of the dbs
 }
 
 // subjects matches the jobs in the named place.
@@ -158,7 +159,7 @@ func (t *tour) meet(ctx context.Context, part int, m journal.Stored) error {
 func (t *tour) tell(name string, n uint64) {
 	p := job.Place{Name: name, Jobs: n}
 	if t.q.DB == "" {
-		p.Routes = t.census[name].routes
+		p.Routes = t.census[name].Routes
 	}
 	t.page.Places = append(t.page.Places, p)
 }
@@ -172,8 +173,8 @@ func (t *tour) visitRoutes(ctx context.Context, at job.Cursor) error {
 	}
 	var all []found
 	for db, c := range t.census {
-		if c.first >= at.Next {
-			all = append(all, found{db, c.first})
+		if c.First >= at.Next {
+			all = append(all, found{db, c.First})
 		}
 	}
 	slices.SortFunc(all, func(a, b found) int { return cmp.Compare(a.first, b.first) })

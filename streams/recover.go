@@ -137,7 +137,7 @@ func (t *timer) native(ctx context.Context, k job.RouteKey) bool {
 		case err == nil:
 			return r.Type == job.NATS
 		case errors.Is(err, job.ErrRouteNotFound), errors.Is(err, job.ErrNotARoute):
-			box, err := t.inboxes.find(ctx, k)
+			box, err := t.inboxes.Find(ctx, k)
 			if err == nil || errors.Is(err, jetstream.ErrConsumerNotFound) {
 				return box.Type == job.NATS
 			}

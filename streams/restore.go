@@ -16,6 +16,7 @@ import (
 	"belfry/internal/job"
 	"belfry/internal/room"
 	"belfry/streams/journal"
+	"belfry/streams/routes"
 	"belfry/streams/wire"
 )
 
@@ -192,14 +193,14 @@ func (r *restoration) token(id string, m *nats.Msg) error {
 // route writes a route unless it is there.
 func (r *restoration) route(route job.Route) error {
 	return until(r.ctx, func(ctx context.Context) (bool, error) {
-		err := r.s.routes.change(ctx, route.RouteKey, func(_ job.Route, found error) (*nats.Msg, error) {
+		err := r.s.routes.Change(ctx, route.RouteKey, func(_ job.Route, found error) (*nats.Msg, error) {
 			if found == nil {
 				return nil, nil
 			}
-			if err := r.s.inboxes.ensure(ctx, route, newInbox); err != nil {
+			if err := r.s.inboxes.Ensure(ctx, route, routes.NewInbox); err != nil {
 				return nil, err
 			}
-			return routeMessage(r.s.cfg.Names, route), nil
+			return routes.RouteMessage(r.s.cfg.Names, route), nil
 		})
 		return err == nil, err
 	})

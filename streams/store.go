@@ -16,6 +16,7 @@ import (
 	"belfry/internal/room"
 	"belfry/streams/due"
 	"belfry/streams/journal"
+	"belfry/streams/routes"
 )
 
 // Store is Belfry's state on one JetStream. It is safe for concurrent use.
@@ -33,13 +34,13 @@ type Store struct {
 	own      *Jobs // as the timer works on them
 	workJobs *Jobs
 	jobs     *Jobs
-	routes   *Routes
-	inboxes  *Inboxes
+	routes   *routes.Routes
+	inboxes  *routes.Inboxes
 	dead     *deadLetters
 	letters  *Letters
 	attempts *Attempts
-	breakers *Breakers
-	rates    *rates
+	breakers *routes.Breakers
+	rates    *routes.Rates
 	tokens   *Tokens
 	backups  *Backups
 	timers   []*timer  // by partition
@@ -93,9 +94,9 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	}
 	w := own.W
 	s.index = due.NewIndex(s.partitions)
-	routes := newRoutes(own, s.work, s.partitions, s.routesConfig())
-	s.inboxes, s.breakers, s.rates = routes.inboxes, routes.breakers, routes.rates
-	s.routes = routes.on(s.requests)
+	routes := routes.New(own, s.work, s.partitions, s.routesConfig())
+	s.inboxes, s.breakers, s.rates = routes.Inboxes, routes.Breakers, routes.Rates
+	s.routes = routes.On(s.requests)
 	s.own = s.jobsOn(own, routes)
 	s.workJobs = s.jobsOn(s.work, routes)
 	s.jobs = s.jobsOn(s.requests, s.routes)
@@ -118,12 +119,12 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 		return nil, err
 	}
 	if s.cfg.MaxPullWait > 0 || s.cfg.OnlyNode {
-		if err := s.inboxes.limitPulls(ctx); err != nil {
+		if err := s.inboxes.LimitPulls(ctx); err != nil {
 			return nil, err
 		}
 	}
 	if s.cfg.OnlyNode {
-		return s, s.inboxes.handOutAgain(ctx)
+		return s, s.inboxes.HandOutAgain(ctx)
 	}
 	return s, nil
 }
@@ -177,7 +178,7 @@ func (s *Store) open(nc *nats.Conn, reads *room.Pool, batchBytes int) (journal.A
 }
 
 // jobsOn returns the jobs as they are worked on in this way.
-func (s *Store) jobsOn(by journal.Access, routes *Routes) *Jobs {
+func (s *Store) jobsOn(by journal.Access, routes *routes.Routes) *Jobs {
 	dead := &deadLetters{w: by.W, now: s.cfg.Now, log: s.cfg.Log, metrics: s.cfg.Metrics}
 	return &Jobs{js: by.JS, w: by.W, routes: routes, dead: dead, cfg: s.cfg, partitions: s.partitions, index: s.index, readTime: readTime}
 }
@@ -189,13 +190,13 @@ func (s *Store) Jobs() *Jobs { return s.jobs }
 func (s *Store) WorkJobs() *Jobs { return s.workJobs }
 
 // Routes returns the routes, for requests.
-func (s *Store) Routes() *Routes { return s.routes }
+func (s *Store) Routes() *routes.Routes { return s.routes }
 
 // RouteCache returns the routes for those who need them often.
-func (s *Store) RouteCache() *RouteCache { return s.routes.cache }
+func (s *Store) RouteCache() *routes.Cache { return s.routes.Cache }
 
 // Inboxes returns the inboxes of the routes.
-func (s *Store) Inboxes() *Inboxes { return s.inboxes }
+func (s *Store) Inboxes() *routes.Inboxes { return s.inboxes }
 
 // Letters returns the dead letters.
 func (s *Store) Letters() *Letters { return s.letters }
@@ -205,7 +206,7 @@ func (s *Store) Letters() *Letters { return s.letters }
 func (s *Store) Attempts() *Attempts { return s.attempts }
 
 // Breakers returns the breakers of the routes.
-func (s *Store) Breakers() *Breakers { return s.breakers }
+func (s *Store) Breakers() *routes.Breakers { return s.breakers }
 
 // gatesChanged tells the timers that a gate may be open further, or less.
 func (s *Store) gatesChanged() {
@@ -237,8 +238,8 @@ func (s *Store) Backups() *Backups { return s.backups }
 // JetStream it waits out. The error is always nil.
 func (s *Store) Run(ctx context.Context) error {
 	var g sync.WaitGroup
-	g.Go(func() { s.routes.cache.follow(ctx) })
-	g.Go(func() { s.breakers.follow(ctx) })
+	g.Go(func() { s.routes.Cache.Follow(ctx) })
+	g.Go(func() { s.breakers.Follow(ctx) })
 	g.Go(func() { s.leases.run(ctx) })
 	g.Go(func() { s.buryAdvised(ctx) })
 	g.Go(func() { newUnread(s).run(ctx) })
@@ -310,9 +311,9 @@ func (s *Store) firesSoon() bool {
 	})
 }
 
-// routesConfig is what the routes read.
-func (s *Store) routesConfig() routesConfig {
-	return routesConfig{
+// routes.Config is what the routes read.
+func (s *Store) routesConfig() routes.Config {
+	return routes.Config{
 		Names: s.cfg.Names, Log: s.cfg.Log, Metrics: s.cfg.Metrics, Now: s.cfg.Now, MaxMeta: s.cfg.MaxMeta,
 		NativeAckWait: s.cfg.NativeAckWait, NativeMaxDeliver: s.cfg.NativeMaxDeliver,
 		MaxPullWait: s.cfg.MaxPullWait, SubscriberAPI: s.cfg.SubscriberAPI,

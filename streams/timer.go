@@ -17,6 +17,7 @@ import (
 	"belfry/internal/panics"
 	"belfry/streams/due"
 	"belfry/streams/journal"
+	"belfry/streams/routes"
 )
 
 // timer owns a partition and fires its jobs: it follows the jobs bucket, keeps
@@ -30,15 +31,15 @@ type timer struct {
 	js     jetstream.JetStream
 	w      *journal.Writer
 	jobs   *Jobs
-	routes *RouteCache
+	routes *routes.Cache
 	dead   *deadLetters
 
-	inboxes *Inboxes
+	inboxes *routes.Inboxes
 	meter   meter
 	health  *journal.Health
 
-	breakers *Breakers
-	rates    *rates
+	breakers *routes.Breakers
+	rates    *routes.Rates
 	inFlight due.InFlight
 	index    due.Index // has the claims of the queue
 
@@ -133,7 +134,7 @@ const shutdownPatience = 2 * time.Second
 func newTimer(s *Store, partition int) *timer {
 	t := &timer{
 		partition: partition, cfg: s.cfg, log: s.cfg.Log, now: s.cfg.Now, js: s.js, w: s.own.w,
-		jobs: s.own, routes: s.routes.cache, dead: s.dead, inboxes: s.inboxes, health: s.health,
+		jobs: s.own, routes: s.routes.Cache, dead: s.dead, inboxes: s.inboxes, health: s.health,
 		breakers: s.breakers, rates: s.rates, inFlight: s.inFlight(), index: s.index,
 		meter:   newMeter(s.cfg.Metrics, partition, s.cfg.Now()),
 		clocks:  due.NewClockTrouble(),
@@ -163,7 +164,7 @@ func (t *timer) newQueue() {
 	if t.queue != nil {
 		t.queue.ReleaseRoom()
 	}
-	t.queue = due.NewQueue(t.opening, t.inboxes.stirred)
+	t.queue = due.NewQueue(t.opening, t.inboxes.Stirred)
 	t.queue.SetLimit(t.inFlight)
 	t.index.Set(t.partition, t.queue.Book)
 }

@@ -80,7 +80,7 @@ func (u *unread) look(ctx context.Context) error {
 		switch {
 		case info.NumPending == 0 && info.NumAckPending == 0:
 		case job.RouteType(m[wire.MetadataType]) == job.REST:
-			u.s.inboxes.stirred(job.RouteKey{DB: m[wire.MetadataDB], ID: m[wire.MetadataRoute]})
+			u.s.inboxes.Stirred(job.RouteKey{DB: m[wire.MetadataDB], ID: m[wire.MetadataRoute]})
 		case job.RouteType(m[wire.MetadataType]) == job.NATS:
 			left = append(left, info)
 		}

@@ -2,7 +2,6 @@ package natstest
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -38,8 +37,8 @@ func NewCluster(t testing.TB, n, core int) *Cluster {
 	for i, port := range ports {
 		dir := t.TempDir()
 		file := filepath.Join(dir, "nats.conf")
-		text := fmt.Sprintf("server_name: n%d\nlisten: 127.0.0.1:-1\njetstream { store_dir: %q }\n"+
-			"cluster { name: test, listen: 127.0.0.1:%d, no_advertise: true, routes: [%s] }\n", i+1, dir, port, routes[2:])
+		text := fmt.Sprintf("server_name: n%d\nlisten: 127.0.0.1:%d\njetstream { store_dir: %q }\n"+
+			"cluster { name: test, listen: 127.0.0.1:%d, no_advertise: true, routes: [%s] }\n", i+1, freePort(t), dir, port, routes[2:])
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -77,14 +76,4 @@ func (c *Cluster) begin(i int) *Server {
 	s := &Server{Server: ns, t: c.t, opts: opts}
 	c.t.Cleanup(s.Stop)
 	return s
-}
-
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }

@@ -3,7 +3,6 @@
 package natstest
 
 import (
-	"net"
 	"testing"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -30,7 +29,7 @@ func Start(t testing.TB) *Server {
 // where the data is.
 func StartWith(t testing.TB, opts *server.Options) *Server {
 	t.Helper()
-	opts.Host, opts.Port, opts.JetStream, opts.NoLog, opts.NoSigs = "127.0.0.1", -1, true, true, true
+	opts.Host, opts.Port, opts.JetStream, opts.NoLog, opts.NoSigs = "127.0.0.1", freePort(t), true, true, true
 	if opts.StoreDir == "" {
 		opts.StoreDir = t.TempDir()
 	}
@@ -67,9 +66,6 @@ func (s *Server) Stop() {
 // Restart stops the server and runs it again on its data and its port.
 func (s *Server) Restart() {
 	s.t.Helper()
-	if s.opts.Port == -1 {
-		s.opts.Port = s.Addr().(*net.TCPAddr).Port
-	}
 	s.Stop()
 	s.run()
 }

@@ -13,7 +13,7 @@ import (
 // The zero value has no bound.
 //
 // The timer takes room before it loads a large job, and the room goes with the job
-// to the end of its fire. Workers take theirs before they fetch; see streams/inboxroom.go.
+// to the end of its fire. Workers take theirs before they fetch; see streams/routes/room.go.
 // Nobody who holds room for a job waits for more to finish that job. So room is
 // always given back, and a job that is larger than the share of its route goes
 // alone.

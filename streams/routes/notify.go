@@ -1,4 +1,4 @@
-package streams
+package routes
 
 import "belfry/internal/job"
 
@@ -17,8 +17,8 @@ func (in *Inboxes) Notify(stir func(job.RouteKey)) (off func()) {
 	return func() { in.stir.Store(nil) }
 }
 
-// stirred says that the route may have a fire soon.
-func (in *Inboxes) stirred(k job.RouteKey) {
+// Stirred says that the route may have a fire soon.
+func (in *Inboxes) Stirred(k job.RouteKey) {
 	if stir := in.stir.Load(); stir != nil {
 		(*stir)(k)
 	}

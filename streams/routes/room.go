@@ -1,4 +1,4 @@
-package streams
+package routes
 
 import (
 	"context"
@@ -168,8 +168,8 @@ func (f *roomyFetch) next() pullSize {
 	return largePulls
 }
 
-// largePulls counts the routes of which large fires are expected.
-func (in *Inboxes) largePulls() (n int) {
+// LargePulls counts the routes of which large fires are expected.
+func (in *Inboxes) LargePulls() (n int) {
 	in.large.Range(func(any, any) bool { n++; return true })
 	return n
 }

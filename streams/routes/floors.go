@@ -1,4 +1,4 @@
-package streams
+package routes
 
 import (
 	"context"
@@ -26,14 +26,14 @@ type floors struct {
 
 	mu    sync.Mutex // guards what follows
 	fires time.Time  // when the FIRES of all of this was made
-	known map[string]floor
+	known map[string]Floor
 	saved [floorKeys]uint64 // the hash of what each key was last written with
 
-	loaded bool // what others kept is in known; only the audit touches it
+	Loaded bool // what others kept is in known; only the audit touches it
 }
 
-// floor is what is kept of one consumer.
-type floor struct {
+// Floor is what is kept of one consumer.
+type Floor struct {
 	Acked uint64    `json:"acked"`
 	Made  time.Time `json:"made"` // when the consumer was made
 }
@@ -45,15 +45,15 @@ const floorKeys = 64
 // savedFloors is the value of one of the keys.
 type savedFloors struct {
 	Fires     time.Time        `json:"fires"`
-	Consumers map[string]floor `json:"consumers"`
+	Consumers map[string]Floor `json:"consumers"`
 }
 
-// note takes in what was seen of a consumer.
-func (f *floors) note(name string, seen floor) {
+// Note takes in what was seen of a consumer.
+func (f *floors) Note(name string, seen Floor) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.known == nil {
-		f.known = map[string]floor{}
+		f.known = map[string]Floor{}
 	}
 	f.known[name] = seen
 }
@@ -65,15 +65,15 @@ func (f *floors) forget(name string) {
 	delete(f.known, name)
 }
 
-// of returns what was last seen of a consumer, by this process or another one.
-func (f *floors) of(ctx context.Context, name string) (floor, bool) {
+// Of returns what was last seen of a consumer, by this process or another one.
+func (f *floors) Of(ctx context.Context, name string) (Floor, bool) {
 	f.mu.Lock()
 	seen, ok := f.known[name]
 	f.mu.Unlock()
 	if ok {
 		return seen, true
 	}
-	kept, err := f.read(ctx, floorKeyOf(name))
+	kept, err := f.Read(ctx, FloorKeyOf(name))
 	seen, ok = kept.Consumers[name]
 	return seen, err == nil && ok && kept.Fires.Equal(f.era())
 }
@@ -84,22 +84,22 @@ func (f *floors) era() time.Time {
 	return f.fires
 }
 
-// begin says when FIRES was made; what is known of another one means nothing.
-func (f *floors) begin(fires time.Time) {
+// Begin says when FIRES was made; what is known of another one means nothing.
+func (f *floors) Begin(fires time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !f.fires.Equal(fires) {
-		f.fires, f.known = fires, map[string]floor{}
+		f.fires, f.known = fires, map[string]Floor{}
 	}
 }
 
-// load takes in what others kept, once, before it is written over.
-func (f *floors) load(ctx context.Context) error {
-	if f.loaded {
+// Load takes in what others kept, once, before it is written over.
+func (f *floors) Load(ctx context.Context) error {
+	if f.Loaded {
 		return nil
 	}
 	for key := range floorKeys {
-		kept, err := f.read(ctx, key)
+		kept, err := f.Read(ctx, key)
 		if err != nil {
 			return err
 		}
@@ -114,23 +114,23 @@ func (f *floors) load(ctx context.Context) error {
 		}
 		f.mu.Unlock()
 	}
-	f.loaded = true
+	f.Loaded = true
 	return nil
 }
 
-// keepOnly lets go of the consumers that are gone, and whose routes are.
-func (f *floors) keepOnly(there map[string]*jetstream.ConsumerInfo, routes []job.Route) {
-	names := map[string]bool{buryFloor: true}
+// KeepOnly lets go of the consumers that are gone, and whose routes are.
+func (f *floors) KeepOnly(there map[string]*jetstream.ConsumerInfo, routes []job.Route) {
+	names := map[string]bool{BuryFloor: true}
 	for _, r := range routes {
 		names[wire.InboxConsumer(r.RouteKey)] = true
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	maps.DeleteFunc(f.known, func(name string, _ floor) bool { return there[name] == nil && !names[name] })
+	maps.DeleteFunc(f.known, func(name string, _ Floor) bool { return there[name] == nil && !names[name] })
 }
 
-// read returns what a key holds; a value that is none is nothing.
-func (f *floors) read(ctx context.Context, key int) (savedFloors, error) {
+// Read returns what a key holds; a value that is none is nothing.
+func (f *floors) Read(ctx context.Context, key int) (savedFloors, error) {
 	m, found, err := f.w.LastOnLeader(ctx, f.w.Names.BelfryStream(), f.w.Names.BelfrySubject(wire.FloorKey(key)))
 	if err != nil || !found || wire.IsMarker(m.Header) {
 		return savedFloors{}, err
@@ -142,8 +142,8 @@ func (f *floors) read(ctx context.Context, key int) (savedFloors, error) {
 	return kept, nil
 }
 
-// save writes the keys that have changed since they were last written.
-func (f *floors) save(ctx context.Context) error {
+// Save writes the keys that have changed since they were last written.
+func (f *floors) Save(ctx context.Context) error {
 	for key, now := range f.byKey() {
 		data, err := json.Marshal(now)
 		if err != nil {
@@ -172,19 +172,19 @@ func (f *floors) byKey() (all [floorKeys]savedFloors) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for i := range all {
-		all[i] = savedFloors{Fires: f.fires, Consumers: map[string]floor{}}
+		all[i] = savedFloors{Fires: f.fires, Consumers: map[string]Floor{}}
 	}
 	for name, seen := range maps.All(f.known) {
-		all[floorKeyOf(name)].Consumers[name] = seen
+		all[FloorKeyOf(name)].Consumers[name] = seen
 	}
 	return all
 }
 
-func floorKeyOf(consumer string) int {
+func FloorKeyOf(consumer string) int {
 	h := fnv.New32a()
 	h.Write([]byte(consumer)) // a Hash never returns an error
 	return int(h.Sum32() % floorKeys)
 }
 
-// buryFloor is the name that the floor of [wire.BuryConsumer] is kept under.
-const buryFloor = "ADVISORIES." + wire.BuryConsumer
+// BuryFloor is the name that the floor of [wire.BuryConsumer] is kept under.
+const BuryFloor = "ADVISORIES." + wire.BuryConsumer

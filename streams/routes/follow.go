@@ -1,4 +1,4 @@
-package streams
+package routes
 
 import (
 	"context"
@@ -19,7 +19,7 @@ func (in *Inboxes) Follow(ctx context.Context, visit func(job.Inbox)) error {
 	if err != nil {
 		return err
 	}
-	in.routes.watch(ctx, func(r *job.Route, found error) {
+	in.Routes.watch(ctx, func(r *job.Route, found error) {
 		switch {
 		case r == nil: // every route was visited; what is left has none
 			for _, box := range left {
@@ -35,8 +35,8 @@ func (in *Inboxes) Follow(ctx context.Context, visit func(job.Inbox)) error {
 			delete(left, r.RouteKey)
 			// A route may have come without its inbox, by a plain KV put.
 			// If it cannot be made now, the first fetch tries again.
-			if !there || !in.fits(box.config, *r) {
-				if err := in.ensure(ctx, *r, hadInbox); err != nil {
+			if !there || !in.Fits(box.config, *r) {
+				if err := in.Ensure(ctx, *r, HadInbox); err != nil {
 					loglimit.Warn(in.cfg.Log, "no inbox for the route yet", "db", r.DB, "route", r.ID, "error", err)
 				}
 				box.Waiting = box.Waiting || left != nil // one that is made again has what it had
@@ -44,7 +44,7 @@ func (in *Inboxes) Follow(ctx context.Context, visit func(job.Inbox)) error {
 			visit(job.Inbox{RouteKey: r.RouteKey, Type: r.Type, Waiting: box.Waiting, Concurrency: r.Concurrency})
 		default:
 			in.large.Delete(r.RouteKey)
-			box, err := in.find(ctx, r.RouteKey)
+			box, err := in.Find(ctx, r.RouteKey)
 			if errors.Is(err, jetstream.ErrConsumerNotFound) {
 				return
 			}
@@ -69,9 +69,9 @@ func (in *Inboxes) leftBehind(ctx context.Context) (map[job.RouteKey]foundInbox,
 	return left, err
 }
 
-// find returns the inbox of a route that may be gone.
-func (in *Inboxes) find(ctx context.Context, k job.RouteKey) (job.Inbox, error) {
-	c, err := in.js.Consumer(ctx, in.cfg.Names.FiresStream(), wire.InboxConsumer(k))
+// Find returns the inbox of a route that may be gone.
+func (in *Inboxes) Find(ctx context.Context, k job.RouteKey) (job.Inbox, error) {
+	c, err := in.JS.Consumer(ctx, in.cfg.Names.FiresStream(), wire.InboxConsumer(k))
 	if err != nil {
 		return job.Inbox{}, journal.Unavailable("couldn't find the inbox of the route", err)
 	}

@@ -1,4 +1,4 @@
-package streams
+package routes
 
 import (
 	"context"
@@ -16,12 +16,12 @@ import (
 	"belfry/streams/wire"
 )
 
-// rates hands out permits to begin fires, so that a route with a rate limit
+// Rates hands out permits to begin fires, so that a route with a rate limit
 // keeps it over all nodes: when the next permit of a route is for is one key in
 // the gates bucket, moved on by compare-and-set. It is safe for concurrent use.
-type rates struct {
+type Rates struct {
 	w          *journal.Writer
-	cfg        routesConfig
+	cfg        Config
 	partitions int
 	clocks     *limits.Sometimes // bounds what is logged of moments too far ahead
 
@@ -36,13 +36,13 @@ type rate struct {
 	next     time.Time // when the next permit is for
 }
 
-func newRates(w *journal.Writer, cfg routesConfig, partitions int) *rates {
-	return &rates{w: w, cfg: cfg, partitions: partitions, clocks: due.NewClockTrouble(), known: map[job.RouteKey]*rate{}}
+func newRates(w *journal.Writer, cfg Config, partitions int) *Rates {
+	return &Rates{w: w, cfg: cfg, partitions: partitions, clocks: due.NewClockTrouble(), known: map[job.RouteKey]*rate{}}
 }
 
-// reserve returns n permits of a route, each with its time, in order. A permit is
+// Reserve returns n permits of a route, each with its time, in order. A permit is
 // for one fire at that time or later.
-func (s *rates) reserve(ctx context.Context, k job.RouteKey, limit job.RateLimit, n int) ([]time.Time, error) {
+func (s *Rates) Reserve(ctx context.Context, k job.RouteKey, limit job.RateLimit, n int) ([]time.Time, error) {
 	r := s.rate(k)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -73,7 +73,7 @@ func (s *rates) reserve(ctx context.Context, k job.RouteKey, limit job.RateLimit
 	}
 }
 
-func (s *rates) rate(k job.RouteKey) *rate {
+func (s *Rates) rate(k job.RouteKey) *rate {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.known[k] == nil {
@@ -83,14 +83,14 @@ func (s *rates) rate(k job.RouteKey) *rate {
 }
 
 // forget lets go of what is known of a route that was deleted.
-func (s *rates) forget(k job.RouteKey) {
+func (s *Rates) forget(k job.RouteKey) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.known, k)
 }
 
 // read takes in what another node wrote.
-func (s *rates) read(ctx context.Context, k job.RouteKey, r *rate) error {
+func (s *Rates) read(ctx context.Context, k job.RouteKey, r *rate) error {
 	m, found, err := s.w.LastOnLeader(ctx, s.cfg.Names.GatesStream(), s.cfg.Names.GatesSubject(wire.RateKey(k)))
 	if err != nil {
 		return err
@@ -110,7 +110,7 @@ func (s *rates) read(ctx context.Context, k job.RouteKey, r *rate) error {
 
 // honest returns when the next permit is for: the time that is known, or now if
 // Belfry cannot have reserved so far ahead. After that the route has no burst.
-func (s *rates) honest(k job.RouteKey, next, now time.Time, limit job.RateLimit) time.Time {
+func (s *Rates) honest(k job.RouteKey, next, now time.Time, limit job.RateLimit) time.Time {
 	if next.Sub(now) <= due.HonestPermits(limit, s.partitions) {
 		return next
 	}
@@ -134,8 +134,8 @@ func permitsFrom(next, now time.Time, limit job.RateLimit, n int) (permits []tim
 	return permits, next
 }
 
-// size counts the routes with a rate that this node has asked for.
-func (r *rates) size() int {
+// Size counts the routes with a rate that this node has asked for.
+func (r *Rates) Size() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(r.known)

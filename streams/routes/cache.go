@@ -1,4 +1,4 @@
-package streams
+package routes
 
 import (
 	"context"
@@ -10,11 +10,11 @@ import (
 	"belfry/internal/job"
 )
 
-// RouteCache answers what a route is without asking JetStream, a moment behind
+// Cache answers what a route is without asking JetStream, a moment behind
 // changes made by other processes and at once behind those of this one. That
 // there is no such route it says only when the leader does. It is safe for
 // concurrent use.
-type RouteCache struct {
+type Cache struct {
 	routes  *Routes
 	changed func() // told of each change
 
@@ -34,17 +34,17 @@ type cachedRoute struct {
 
 func (r cachedRoute) isRoute() bool { return !r.deleted && !r.broken }
 
-func newRouteCache(r *Routes, changed func()) *RouteCache {
-	return &RouteCache{routes: r, changed: changed, loaded: make(chan struct{}), known: map[job.RouteKey]cachedRoute{}}
+func newRouteCache(r *Routes, changed func()) *Cache {
+	return &Cache{routes: r, changed: changed, loaded: make(chan struct{}), known: map[job.RouteKey]cachedRoute{}}
 }
 
 // Get returns the route, or [job.ErrRouteNotFound].
-func (c *RouteCache) Get(ctx context.Context, k job.RouteKey) (job.Route, error) {
+func (c *Cache) Get(ctx context.Context, k job.RouteKey) (job.Route, error) {
 	return c.get(ctx, k, c.routes)
 }
 
-func (c *RouteCache) get(ctx context.Context, k job.RouteKey, from *Routes) (job.Route, error) {
-	if r, ok := c.peek(k); ok {
+func (c *Cache) get(ctx context.Context, k job.RouteKey, from *Routes) (job.Route, error) {
+	if r, ok := c.Peek(k); ok {
 		return r, nil
 	}
 	c.mu.RLock()
@@ -63,16 +63,16 @@ func (c *RouteCache) get(ctx context.Context, k job.RouteKey, from *Routes) (job
 	return fresh, nil
 }
 
-// peek returns the route if it is known here.
-func (c *RouteCache) peek(k job.RouteKey) (job.Route, bool) {
+// Peek returns the route if it is known here.
+func (c *Cache) Peek(k job.RouteKey) (job.Route, bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	r, ok := c.known[k]
 	return r.Route, ok && r.isRoute()
 }
 
-// isBroken reports whether something that is no route is stored under the key.
-func (c *RouteCache) isBroken(k job.RouteKey) bool {
+// IsBroken reports whether something that is no route is stored under the key.
+func (c *Cache) IsBroken(k job.RouteKey) bool {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	return c.known[k].broken
@@ -80,7 +80,7 @@ func (c *RouteCache) isBroken(k job.RouteKey) bool {
 
 // list returns the routes of a db behind the id after, in the order of their
 // ids, up to limit of them and one more if there are more.
-func (c *RouteCache) list(db, after string, limit int) []job.Route {
+func (c *Cache) list(db, after string, limit int) []job.Route {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	var all []job.Route
@@ -93,8 +93,8 @@ func (c *RouteCache) list(db, after string, limit int) []job.Route {
 	return all[:min(len(all), limit+1)]
 }
 
-// all returns every route that is known.
-func (c *RouteCache) all() []job.Route {
+// All returns every route that is known.
+func (c *Cache) All() []job.Route {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	var all []job.Route
@@ -106,32 +106,32 @@ func (c *RouteCache) all() []job.Route {
 	return all
 }
 
-// routesOf is how many routes a db has, and the revision of the first.
-type routesOf struct {
-	routes int
-	first  uint64
+// RoutesOf is how many routes a db has, and the revision of the first.
+type RoutesOf struct {
+	Routes int
+	First  uint64
 }
 
-// census counts the routes of each db.
-func (c *RouteCache) census() map[string]routesOf {
+// Census counts the routes of each db.
+func (c *Cache) Census() map[string]RoutesOf {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	all := map[string]routesOf{}
+	all := map[string]RoutesOf{}
 	for k, r := range c.known {
 		if !r.isRoute() {
 			continue
 		}
 		n := all[k.DB]
-		if n.routes++; n.first == 0 || r.Revision < n.first {
-			n.first = r.Revision
+		if n.Routes++; n.First == 0 || r.Revision < n.First {
+			n.First = r.Revision
 		}
 		all[k.DB] = n
 	}
 	return all
 }
 
-// isLoaded reports whether every route there was is known.
-func (c *RouteCache) isLoaded() bool {
+// IsLoaded reports whether every route there was is known.
+func (c *Cache) IsLoaded() bool {
 	select {
 	case <-c.loaded:
 		return true
@@ -140,8 +140,8 @@ func (c *RouteCache) isLoaded() bool {
 	}
 }
 
-// wait blocks until every route there was is known, or ctx ends.
-func (c *RouteCache) wait(ctx context.Context) error {
+// Wait blocks until every route there was is known, or ctx ends.
+func (c *Cache) Wait(ctx context.Context) error {
 	select {
 	case <-c.loaded:
 		return nil
@@ -151,9 +151,9 @@ func (c *RouteCache) wait(ctx context.Context) error {
 }
 
 // set takes in a route that was written, unless something newer is known.
-func (c *RouteCache) set(r job.Route) { c.learn(cachedRoute{Route: r}) }
+func (c *Cache) set(r job.Route) { c.learn(cachedRoute{Route: r}) }
 
-func (c *RouteCache) learn(r cachedRoute) {
+func (c *Cache) learn(r cachedRoute) {
 	c.mu.Lock()
 	newer := c.known[r.RouteKey].Revision < r.Revision
 	if newer {
@@ -165,10 +165,10 @@ func (c *RouteCache) learn(r cachedRoute) {
 	}
 }
 
-// drop takes in that a route was deleted. The mark keeps a late watcher from
+// Drop takes in that a route was deleted. The mark keeps a late watcher from
 // bringing the old route back, and goes when the watcher has seen it too, if it
 // has not already.
-func (c *RouteCache) drop(k job.RouteKey, revision uint64) {
+func (c *Cache) Drop(k job.RouteKey, revision uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if revision > c.deleted && c.known[k].Revision < revision {
@@ -176,8 +176,8 @@ func (c *RouteCache) drop(k job.RouteKey, revision uint64) {
 	}
 }
 
-// follow keeps the cache up to date until ctx ends.
-func (c *RouteCache) follow(ctx context.Context) {
+// Follow keeps the cache up to date until ctx ends.
+func (c *Cache) Follow(ctx context.Context) {
 	c.routes.watch(ctx, func(r *job.Route, found error) {
 		switch {
 		case r == nil:
@@ -188,15 +188,15 @@ func (c *RouteCache) follow(ctx context.Context) {
 			c.routes.cfg.Log.Error("what is stored under a route's key is no route; its jobs wait", "db", r.DB, "route", r.ID, "error", found)
 			c.learn(cachedRoute{Route: *r, broken: true})
 		default:
-			c.routes.breakers.forget(r.RouteKey)
-			c.routes.rates.forget(r.RouteKey)
+			c.routes.Breakers.forget(r.RouteKey)
+			c.routes.Rates.forget(r.RouteKey)
 			c.forget(r.RouteKey, r.Revision)
 		}
 	})
 }
 
 // forget takes in the deletion of a route from the watch.
-func (c *RouteCache) forget(k job.RouteKey, revision uint64) {
+func (c *Cache) forget(k job.RouteKey, revision uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.deleted = max(c.deleted, revision)
@@ -205,8 +205,8 @@ func (c *RouteCache) forget(k job.RouteKey, revision uint64) {
 	}
 }
 
-// size counts what is known of routes that there are or were.
-func (c *RouteCache) size() int {
+// Size counts what is known of routes that there are or were.
+func (c *Cache) Size() int {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	return len(c.known)

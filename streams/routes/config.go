@@ -1,4 +1,4 @@
-package streams
+package routes
 
 import (
 	"log/slog"
@@ -9,8 +9,8 @@ import (
 	"belfry/streams/wire"
 )
 
-// routesConfig says how to keep routes, and how their inboxes are.
-type routesConfig struct {
+// Config says how to keep routes, and how their inboxes are.
+type Config struct {
 	Names   wire.Names
 	Log     *slog.Logger
 	Metrics *metrics.Streams

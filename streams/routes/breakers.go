@@ -1,4 +1,4 @@
-package streams
+package routes
 
 import (
 	"context"
@@ -21,7 +21,7 @@ import (
 type Breakers struct {
 	w       *journal.Writer
 	js      jetstream.JetStream
-	cfg     routesConfig
+	cfg     Config
 	changed func() // tells the timers
 
 	loading sync.Once
@@ -38,7 +38,7 @@ type trippedBreaker struct {
 	revision uint64
 }
 
-func newBreakers(w *journal.Writer, js jetstream.JetStream, cfg routesConfig, changed func()) *Breakers {
+func newBreakers(w *journal.Writer, js jetstream.JetStream, cfg Config, changed func()) *Breakers {
 	return &Breakers{w: w, js: js, cfg: cfg, changed: changed, loaded: make(chan struct{}), clocks: due.NewClockTrouble(), tripped: map[job.RouteKey]trippedBreaker{}}
 }
 
@@ -114,8 +114,8 @@ func (b *Breakers) forget(k job.RouteKey) {
 	b.changed()
 }
 
-// wait blocks until the breakers that tripped before are known, or ctx ends.
-func (b *Breakers) wait(ctx context.Context) error {
+// Wait blocks until the breakers that tripped before are known, or ctx ends.
+func (b *Breakers) Wait(ctx context.Context) error {
 	select {
 	case <-b.loaded:
 		return nil
@@ -124,8 +124,8 @@ func (b *Breakers) wait(ctx context.Context) error {
 	}
 }
 
-// follow takes in what other nodes say, until ctx ends.
-func (b *Breakers) follow(ctx context.Context) {
+// Follow takes in what other nodes say, until ctx ends.
+func (b *Breakers) Follow(ctx context.Context) {
 	journal.WatchKeys(ctx, b.js, b.cfg.Log, b.cfg.Metrics.Panicked, b.cfg.Names.GatesBucket(), wire.BreakerPrefix+">", b.take)
 }
 

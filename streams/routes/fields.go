@@ -1,4 +1,4 @@
-package streams
+package routes
 
 import (
 	"maps"
@@ -16,31 +16,31 @@ import (
 // All others are the operator's: replicas, the description, the sampling of acks,
 // further metadata, and max_ack_pending and max_waiting of NATS routes.
 type inboxField struct {
-	name string // as "nats consumer info --json" has it
+	Name string // as "nats consumer info --json" has it
 	// remade is whether the consumer has to be made again: the server does not
 	// change the setting, or what was handed out meanwhile was not what the route
 	// gets.
-	remade  bool
+	Remade  bool
 	differs func(is, want *jetstream.ConsumerConfig) bool
 	set     func(to, from *jetstream.ConsumerConfig)
 }
 
 func consumerField[T comparable](name string, at func(*jetstream.ConsumerConfig) *T) inboxField {
 	return inboxField{
-		name:    name,
+		Name:    name,
 		differs: func(is, want *jetstream.ConsumerConfig) bool { return *at(is) != *at(want) },
 		set:     func(to, from *jetstream.ConsumerConfig) { *at(to) = *at(from) },
 	}
 }
 
 func (f inboxField) makesAgain() inboxField {
-	f.remade = true
+	f.Remade = true
 	return f
 }
 
-var inboxFields = []inboxField{
+var InboxFields = []inboxField{
 	{
-		name: "filter_subject", remade: true,
+		Name: "filter_subject", Remade: true,
 		differs: func(is, want *jetstream.ConsumerConfig) bool {
 			return is.FilterSubject != want.FilterSubject || len(is.FilterSubjects) > 0
 		},
@@ -52,12 +52,12 @@ var inboxFields = []inboxField{
 	consumerField("ack_wait", func(c *jetstream.ConsumerConfig) *time.Duration { return &c.AckWait }),
 	consumerField("max_deliver", func(c *jetstream.ConsumerConfig) *int { return &c.MaxDeliver }),
 	{
-		name:    "backoff",
+		Name:    "backoff",
 		differs: func(is, want *jetstream.ConsumerConfig) bool { return !slices.Equal(is.BackOff, want.BackOff) },
 		set:     func(to, from *jetstream.ConsumerConfig) { to.BackOff = from.BackOff },
 	},
 	{
-		name: "max_ack_pending",
+		Name: "max_ack_pending",
 		differs: func(is, want *jetstream.ConsumerConfig) bool {
 			return want.MaxAckPending != 0 && is.MaxAckPending != want.MaxAckPending
 		},
@@ -65,7 +65,7 @@ var inboxFields = []inboxField{
 	},
 	consumerField("max_batch", func(c *jetstream.ConsumerConfig) *int { return &c.MaxRequestBatch }),
 	{
-		name: "max_expires",
+		Name: "max_expires",
 		differs: func(is, want *jetstream.ConsumerConfig) bool {
 			if want.MaxRequestExpires == 0 && want.Metadata[wire.MetadataType] == string(job.NATS) {
 				return false // the operator's; see MaxPullWait
@@ -78,21 +78,21 @@ var inboxFields = []inboxField{
 	consumerField("rate_limit_bps", func(c *jetstream.ConsumerConfig) *uint64 { return &c.RateLimit }),
 	consumerField("inactive_threshold", func(c *jetstream.ConsumerConfig) *time.Duration { return &c.InactiveThreshold }),
 	{
-		name:    "priority_groups",
+		Name:    "priority_groups",
 		differs: func(is, _ *jetstream.ConsumerConfig) bool { return len(is.PriorityGroups) > 0 },
 		set: func(to, _ *jetstream.ConsumerConfig) {
 			to.PriorityGroups, to.PriorityPolicy, to.PinnedTTL = nil, jetstream.PriorityPolicyNone, 0
 		},
 	},
 	{
-		name: "pause_until",
+		Name: "pause_until",
 		differs: func(is, _ *jetstream.ConsumerConfig) bool {
 			return is.PauseUntil != nil && is.PauseUntil.After(time.Now())
 		},
 		set: func(to, _ *jetstream.ConsumerConfig) { to.PauseUntil = nil },
 	},
 	{
-		name: "metadata",
+		Name: "metadata",
 		differs: func(is, want *jetstream.ConsumerConfig) bool {
 			return slices.ContainsFunc([]string{wire.MetadataDB, wire.MetadataRoute, wire.MetadataType}, func(key string) bool { return is.Metadata[key] != want.Metadata[key] })
 		},
@@ -107,10 +107,10 @@ var inboxFields = []inboxField{
 	},
 }
 
-// inboxDifferences returns in what a route's consumer is not as it should be.
-func inboxDifferences(is, want jetstream.ConsumerConfig) []inboxField {
+// InboxDifferences returns in what a route's consumer is not as it should be.
+func InboxDifferences(is, want jetstream.ConsumerConfig) []inboxField {
 	var all []inboxField
-	for _, f := range inboxFields {
+	for _, f := range InboxFields {
 		if f.differs(&is, &want) {
 			all = append(all, f)
 		}
@@ -118,15 +118,15 @@ func inboxDifferences(is, want jetstream.ConsumerConfig) []inboxField {
 	return all
 }
 
-// fits reports whether a consumer is as the route's inbox is to be.
-func (in *Inboxes) fits(is jetstream.ConsumerConfig, r job.Route) bool {
-	return is.Metadata[wire.MetadataType] == string(r.Type) && len(inboxDifferences(is, in.config(r))) == 0
+// Fits reports whether a consumer is as the route's inbox is to be.
+func (in *Inboxes) Fits(is jetstream.ConsumerConfig, r job.Route) bool {
+	return is.Metadata[wire.MetadataType] == string(r.Type) && len(InboxDifferences(is, in.config(r))) == 0
 }
 
-func namesOf(fields []inboxField) string {
+func NamesOf(fields []inboxField) string {
 	var names []string
 	for _, f := range fields {
-		names = append(names, f.name)
+		names = append(names, f.Name)
 	}
 	return strings.Join(names, ", ")
 }

@@ -1,4 +1,4 @@
-package streams
+package routes
 
 import (
 	"context"
@@ -14,35 +14,35 @@ import (
 	"belfry/streams/wire"
 )
 
-// newInbox and hadInbox say of a route whether it had an inbox before. A new one
+// NewInbox and HadInbox say of a route whether it had an inbox before. A new one
 // begins with the next fire. One that is gone was removed by other hands: it is
 // made again where it was, so that no fire is passed over.
 const (
-	newInbox = true
-	hadInbox = false
+	NewInbox = true
+	HadInbox = false
 )
 
-// ensure makes the inbox of a route unless it is there, and brings it in line with
+// Ensure makes the inbox of a route unless it is there, and brings it in line with
 // the route's policy. One left by a deleted route of the same type is taken over
 // with what is in it; of another type, it is [job.ErrRouteClearing]. Where another
 // consumer has its folder, it is [job.ErrCaseOnly].
-func (in *Inboxes) ensure(ctx context.Context, r job.Route, isNew bool) error {
-	return in.mend(ctx, r, isNew, slog.LevelInfo)
+func (in *Inboxes) Ensure(ctx context.Context, r job.Route, isNew bool) error {
+	return in.Mend(ctx, r, isNew, slog.LevelInfo)
 }
 
-// mend is ensure, told at the level.
-func (in *Inboxes) mend(ctx context.Context, r job.Route, isNew bool, level slog.Level) error {
+// Mend is ensure, told at the level.
+func (in *Inboxes) Mend(ctx context.Context, r job.Route, isNew bool, level slog.Level) error {
 	want := in.config(r)
-	c, err := in.js.Consumer(ctx, in.cfg.Names.FiresStream(), want.Durable)
+	c, err := in.JS.Consumer(ctx, in.cfg.Names.FiresStream(), want.Durable)
 	switch {
 	case errors.Is(err, jetstream.ErrConsumerNotFound) && isNew:
 		if err := in.checkFolder(ctx, r.RouteKey); err != nil {
 			return err
 		}
-		if c, err = in.js.CreateConsumer(ctx, in.cfg.Names.FiresStream(), want); err != nil {
+		if c, err = in.JS.CreateConsumer(ctx, in.cfg.Names.FiresStream(), want); err != nil {
 			return journal.Unavailable("couldn't make the inbox of the route", err)
 		}
-		in.saw(c.CachedInfo())
+		in.Saw(c.CachedInfo())
 		return nil
 	case errors.Is(err, jetstream.ErrConsumerNotFound):
 		return in.makeAgain(ctx, r, want, isNew, "it was removed")
@@ -57,27 +57,27 @@ func (in *Inboxes) mend(ctx context.Context, r job.Route, isNew bool, level slog
 	if !said && !in.madeBefore(ctx, is) {
 		return in.makeAgain(ctx, r, want, isNew, "it was replaced by one that is not Belfry's")
 	}
-	wrong := inboxDifferences(is.Config, want)
+	wrong := InboxDifferences(is.Config, want)
 	if len(wrong) == 0 {
 		return nil
 	}
 	next := is.Config
 	for _, f := range wrong {
-		if f.remade {
-			return in.makeAgain(ctx, r, want, isNew, "its setting "+f.name+" was changed")
+		if f.Remade {
+			return in.makeAgain(ctx, r, want, isNew, "its setting "+f.Name+" was changed")
 		}
 		f.set(&next, &want)
 	}
-	if _, err := in.js.UpdateConsumer(ctx, in.cfg.Names.FiresStream(), next); err != nil {
+	if _, err := in.JS.UpdateConsumer(ctx, in.cfg.Names.FiresStream(), next); err != nil {
 		return journal.Unavailable("couldn't change the inbox of the route", err)
 	}
 	if is.Config.PauseUntil != nil { // an update leaves a pause alone
-		if _, err := in.js.ResumeConsumer(ctx, in.cfg.Names.FiresStream(), want.Durable); err != nil {
+		if _, err := in.JS.ResumeConsumer(ctx, in.cfg.Names.FiresStream(), want.Durable); err != nil {
 			return journal.Unavailable("couldn't resume the inbox of the route", err)
 		}
 	}
 	in.cfg.Log.Log(ctx, level, "the consumer of a route was not as it should be; it is again",
-		"db", r.DB, "route", r.ID, "consumer", want.Durable, "settings", namesOf(wrong))
+		"db", r.DB, "route", r.ID, "consumer", want.Durable, "settings", NamesOf(wrong))
 	if level >= slog.LevelWarn {
 		in.cfg.Metrics.Mended("consumer")
 	}
@@ -91,17 +91,17 @@ func (in *Inboxes) makeAgain(ctx context.Context, r job.Route, want jetstream.Co
 	if err := in.checkFolder(ctx, r.RouteKey); err != nil {
 		return err
 	}
-	stream, err := in.js.Stream(ctx, in.cfg.Names.FiresStream())
+	stream, err := in.JS.Stream(ctx, in.cfg.Names.FiresStream())
 	if err != nil {
 		return journal.Unavailable("couldn't make the inbox of the route again", err)
 	}
 	info := stream.CachedInfo()
-	in.floors.begin(info.Created)
+	in.Floors.Begin(info.Created)
 	from := "the next fire"
 	if !isNew {
 		from = "the start of " + in.cfg.Names.FiresStream()
 		want.DeliverPolicy = jetstream.DeliverAllPolicy
-		if seen, ok := in.floors.of(ctx, want.Durable); ok && seen.Acked > 0 && seen.Acked <= info.State.LastSeq {
+		if seen, ok := in.Floors.Of(ctx, want.Durable); ok && seen.Acked > 0 && seen.Acked <= info.State.LastSeq {
 			want.DeliverPolicy, want.OptStartSeq = jetstream.DeliverByStartSequencePolicy, seen.Acked+1
 			from = "the last ack floor that was seen"
 		}
@@ -118,23 +118,23 @@ func (in *Inboxes) makeAgain(ctx context.Context, r job.Route, want jetstream.Co
 		return journal.Unavailable("couldn't make the inbox of the route again", err)
 	}
 	made := c.CachedInfo()
-	in.saw(made)
-	in.stirred(r.RouteKey)
+	in.Saw(made)
+	in.Stirred(r.RouteKey)
 	in.cfg.Metrics.Mended("consumer")
 	in.cfg.Log.Warn("the consumer of a route was made again; its fires from there on are handed out, those that were acked since among them",
 		"db", r.DB, "route", r.ID, "consumer", want.Durable, "why", why, "from", from, "fires", made.NumPending)
 	return nil
 }
 
-// saw keeps the ack floor of a consumer.
-func (in *Inboxes) saw(is *jetstream.ConsumerInfo) {
-	in.floors.note(is.Name, floor{Acked: is.AckFloor.Stream, Made: is.Created})
+// Saw keeps the ack floor of a consumer.
+func (in *Inboxes) Saw(is *jetstream.ConsumerInfo) {
+	in.Floors.Note(is.Name, Floor{Acked: is.AckFloor.Stream, Made: is.Created})
 }
 
 // madeBefore reports whether a consumer without Belfry's metadata is one that had
 // it: then only that was taken away.
 func (in *Inboxes) madeBefore(ctx context.Context, is *jetstream.ConsumerInfo) bool {
-	seen, ok := in.floors.of(ctx, is.Name)
+	seen, ok := in.Floors.Of(ctx, is.Name)
 	return ok && seen.Made.Equal(is.Created)
 }
 
@@ -144,7 +144,7 @@ func (in *Inboxes) checkFolder(ctx context.Context, k job.RouteKey) error {
 	if !in.cfg.IgnoresCase {
 		return nil
 	}
-	stream, err := in.js.Stream(ctx, in.cfg.Names.FiresStream())
+	stream, err := in.JS.Stream(ctx, in.cfg.Names.FiresStream())
 	if err != nil {
 		return journal.Unavailable("couldn't look at the inboxes", err)
 	}

@@ -1,4 +1,4 @@
-package streams_test
+package routes_test
 
 import (
 	"slices"
@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"belfry/internal/job"
-	"belfry/streams"
+	"belfry/streams/routes"
 )
 
 func TestPermitsFrom(t *testing.T) {
@@ -27,7 +27,7 @@ func TestPermitsFrom(t *testing.T) {
 		{"no burst without a rest", ms(0), job.RateLimit{PerSecond: 100, Burst: 3}, 2, []time.Time{ms(0), ms(10)}, ms(20)},
 		{"slow", ms(0), job.RateLimit{PerSecond: 0.1}, 2, []time.Time{ms(0), ms(10_000)}, ms(20_000)},
 	} {
-		got, then := streams.PermitsFrom(c.next, now, c.limit, c.n)
+		got, then := routes.PermitsFrom(c.next, now, c.limit, c.n)
 		if !slices.EqualFunc(got, c.want, time.Time.Equal) || !then.Equal(c.then) {
 			t.Errorf("%s: %v, then %v; want %v, then %v", c.name, got, then, c.want, c.then)
 		}

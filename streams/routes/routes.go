@@ -1,4 +1,4 @@
-package streams
+package routes
 
 import (
 	"cmp"
@@ -22,43 +22,43 @@ import (
 type Routes struct {
 	w       *journal.Writer
 	js      jetstream.JetStream
-	inboxes *Inboxes
-	cfg     routesConfig
-	cache   *RouteCache
+	Inboxes *Inboxes
+	cfg     Config
+	Cache   *Cache
 
-	breakers *Breakers
-	rates    *rates
+	Breakers *Breakers
+	Rates    *Rates
 
 	// changing holds a token while a route changes: one change at a time, so
 	// that an inbox is not removed between its making and its route's.
 	changing chan struct{}
 }
 
-// deletedFor is how long the mark of a deleted route is kept, for watchers
+// DeletedFor is how long the mark of a deleted route is kept, for watchers
 // that were away.
-const deletedFor = 24 * time.Hour
+const DeletedFor = 24 * time.Hour
 
-// newRoutes makes the routes, their inboxes for workers on one way to JetStream, and
+// New makes the routes, their inboxes for workers on one way to JetStream, and
 // their gates. The timer's way is for all else.
-func newRoutes(own, work journal.Access, partitions int, cfg routesConfig) *Routes {
+func New(own, work journal.Access, partitions int, cfg Config) *Routes {
 	r := &Routes{w: own.W, js: own.JS, cfg: cfg, changing: make(chan struct{}, 1)}
-	r.cache = newRouteCache(r, cfg.Changed)
-	r.inboxes = newInboxes(work, r, cfg)
-	r.breakers = newBreakers(own.W, own.JS, cfg, cfg.Changed)
-	r.rates = newRates(own.W, cfg, partitions)
+	r.Cache = newRouteCache(r, cfg.Changed)
+	r.Inboxes = newInboxes(work, r, cfg)
+	r.Breakers = newBreakers(own.W, own.JS, cfg, cfg.Changed)
+	r.Rates = newRates(own.W, cfg, partitions)
 	return r
 }
 
-// on returns the same routes for who goes another way to JetStream.
-func (s *Routes) on(by journal.Access) *Routes {
+// On returns the same routes for who goes another way to JetStream.
+func (s *Routes) On(by journal.Access) *Routes {
 	other := *s
 	other.w, other.js = by.W, by.JS
 	return &other
 }
 
-// cached is [RouteCache.Get], but for where it looks for what is not known.
-func (s *Routes) cached(ctx context.Context, k job.RouteKey) (job.Route, error) {
-	return s.cache.get(ctx, k, s)
+// Cached is [Cache.Get], but for where it looks for what is not known.
+func (s *Routes) Cached(ctx context.Context, k job.RouteKey) (job.Route, error) {
+	return s.Cache.get(ctx, k, s)
 }
 
 // Get returns the route as the leader has it. That there is none is believed as
@@ -86,38 +86,38 @@ func (s *Routes) read(ctx context.Context, k job.RouteKey) (job.Route, error) {
 	if !found || wire.IsMarker(m.Header) {
 		return job.Route{RouteKey: k, Revision: m.Seq}, fmt.Errorf("%w: %q in db %q", job.ErrRouteNotFound, k.ID, k.DB)
 	}
-	r, err := s.decode(k, m.Seq, m.Data)
+	r, err := s.Decode(k, m.Seq, m.Data)
 	if err != nil {
 		return job.Route{RouteKey: k, Revision: m.Seq}, err
 	}
-	r.Breaker = s.breakers.state(k)
+	r.Breaker = s.Breakers.state(k)
 	return r, nil
 }
 
 // List returns a page of the routes of a db, a moment behind changes made by
 // other processes.
 func (s *Routes) List(ctx context.Context, q job.RouteQuery) (job.RoutePage, error) {
-	if err := s.cache.wait(ctx); err != nil {
+	if err := s.Cache.Wait(ctx); err != nil {
 		return job.RoutePage{}, journal.Unavailable("couldn't look at the routes", err)
 	}
 	limit := cmp.Or(q.Limit, job.DefaultJobs)
-	all := s.cache.list(q.DB, q.After, limit)
+	all := s.Cache.list(q.DB, q.After, limit)
 	more := len(all) > limit
 	all = all[:min(len(all), limit)]
 	for i := range all {
-		all[i].Breaker = s.breakers.state(all[i].RouteKey)
+		all[i].Breaker = s.Breakers.state(all[i].RouteKey)
 	}
 	return job.RoutePage{Routes: all, More: more}, nil
 }
 
-func (s *Routes) decode(k job.RouteKey, seq uint64, data []byte) (job.Route, error) {
+func (s *Routes) Decode(k job.RouteKey, seq uint64, data []byte) (job.Route, error) {
 	r, err := contract.ParseStoredRoute(data, k)
 	if err != nil {
 		return r, fmt.Errorf("%w: key %s of bucket %s: %v; DELETE removes it, POST and PUT replace it", job.ErrNotARoute, wire.RouteToken(k), s.cfg.Names.RoutesBucket(), err)
 	}
 	r.Revision = seq
 	if r.Type == job.NATS {
-		r.Subscription = s.inboxes.subscription(k)
+		r.Subscription = s.Inboxes.subscription(k)
 	}
 	return r, nil
 }
@@ -126,7 +126,7 @@ func (s *Routes) decode(k job.RouteKey, seq uint64, data []byte) (job.Route, err
 // nothing, also if it has got a secret since; other content is refused with
 // [job.ErrRouteExists].
 func (s *Routes) Create(ctx context.Context, r job.Route) error {
-	return s.change(ctx, r.RouteKey, func(old job.Route, found error) (*nats.Msg, error) {
+	return s.Change(ctx, r.RouteKey, func(old job.Route, found error) (*nats.Msg, error) {
 		next, err := r.Over(old)
 		switch {
 		case err != nil:
@@ -137,10 +137,10 @@ func (s *Routes) Create(ctx context.Context, r job.Route) error {
 			return nil, fmt.Errorf("%w: %q in db %q has another %s; PUT changes it", job.ErrRouteExists, r.ID, r.DB, contract.RouteDifference(old, next))
 		}
 		isNew := errors.Is(found, job.ErrRouteNotFound) // else there may have been a route
-		if err := s.inboxes.ensure(ctx, next, isNew); err != nil {
+		if err := s.Inboxes.Ensure(ctx, next, isNew); err != nil {
 			return nil, err
 		}
-		return routeMessage(s.cfg.Names, next), nil
+		return RouteMessage(s.cfg.Names, next), nil
 	})
 }
 
@@ -150,7 +150,7 @@ func (s *Routes) Create(ctx context.Context, r job.Route) error {
 // 0 is the only revision to change, unless the route is as asked already; else
 // it fails with [job.ErrRevision]. What is no route is replaced, too.
 func (s *Routes) Replace(ctx context.Context, r job.Route, expect uint64) error {
-	return s.change(ctx, r.RouteKey, func(old job.Route, found error) (*nats.Msg, error) {
+	return s.Change(ctx, r.RouteKey, func(old job.Route, found error) (*nats.Msg, error) {
 		switch {
 		case errors.Is(found, job.ErrRouteNotFound):
 			return nil, found
@@ -165,10 +165,10 @@ func (s *Routes) Replace(ctx context.Context, r job.Route, expect uint64) error 
 			return nil, job.OtherRevision(old.Revision, expect)
 		}
 		// Also of an unchanged route: the last change may have ended halfway.
-		if err := s.inboxes.ensure(ctx, next, hadInbox); err != nil || old.SameContent(next) {
+		if err := s.Inboxes.Ensure(ctx, next, HadInbox); err != nil || old.SameContent(next) {
 			return nil, err
 		}
-		return routeMessage(s.cfg.Names, next), nil
+		return RouteMessage(s.cfg.Names, next), nil
 	})
 }
 
@@ -184,7 +184,7 @@ func (s *Routes) Resume(ctx context.Context, k job.RouteKey) error {
 }
 
 func (s *Routes) pause(ctx context.Context, k job.RouteKey, paused bool, until int64) error {
-	return s.change(ctx, k, func(old job.Route, found error) (*nats.Msg, error) {
+	return s.Change(ctx, k, func(old job.Route, found error) (*nats.Msg, error) {
 		if found != nil {
 			return nil, found
 		}
@@ -193,21 +193,21 @@ func (s *Routes) pause(ctx context.Context, k job.RouteKey, paused bool, until i
 		if old.SameContent(next) {
 			return nil, nil
 		}
-		return routeMessage(s.cfg.Names, next), nil
+		return RouteMessage(s.cfg.Names, next), nil
 	})
 }
 
 // Rotate gives the route a new secret and returns it; see [job.Route.Rotate].
 func (s *Routes) Rotate(ctx context.Context, k job.RouteKey, secret string, grace time.Duration) (job.Route, error) {
 	var next job.Route
-	err := s.change(ctx, k, func(old job.Route, found error) (_ *nats.Msg, err error) {
+	err := s.Change(ctx, k, func(old job.Route, found error) (_ *nats.Msg, err error) {
 		if found != nil {
 			return nil, found
 		}
 		if next, err = old.Rotate(secret, grace, s.cfg.Now()); err != nil || old.SameContent(next) {
 			return nil, err
 		}
-		return routeMessage(s.cfg.Names, next), nil
+		return RouteMessage(s.cfg.Names, next), nil
 	})
 	return next, err
 }
@@ -216,28 +216,28 @@ func (s *Routes) Rotate(ctx context.Context, k job.RouteKey, secret string, grac
 // and what is left in its inbox goes to DEAD. expect is as in [Routes.Replace].
 // What is no route is removed, too.
 func (s *Routes) Delete(ctx context.Context, k job.RouteKey, expect uint64) error {
-	return s.change(ctx, k, func(old job.Route, found error) (*nats.Msg, error) {
+	return s.Change(ctx, k, func(old job.Route, found error) (*nats.Msg, error) {
 		switch {
 		case errors.Is(found, job.ErrRouteNotFound):
 			return nil, found
 		case expect != 0 && old.Revision != expect:
 			return nil, job.OtherRevision(old.Revision, expect)
 		}
-		return wire.PurgeMarker(s.cfg.Names.RouteSubject(k), deletedFor), nil
+		return wire.PurgeMarker(s.cfg.Names.RouteSubject(k), DeletedFor), nil
 	})
 }
 
-func routeMessage(n wire.Names, r job.Route) *nats.Msg {
+func RouteMessage(n wire.Names, r job.Route) *nats.Msg {
 	return &nats.Msg{Subject: n.RouteSubject(r.RouteKey), Header: nats.Header{}, Data: contract.AppendRoute(nil, r)}
 }
 
-// change writes the message that next makes of the route over it, and repeats
+// Change writes the message that next makes of the route over it, and repeats
 // while others come between or the answer is missing: a route's content tells
 // whether it was applied. No message means that nothing is to be done. found is
 // nil, [job.ErrRouteNotFound] or [job.ErrNotARoute].
-func (s *Routes) change(ctx context.Context, k job.RouteKey, next func(old job.Route, found error) (*nats.Msg, error)) error {
+func (s *Routes) Change(ctx context.Context, k job.RouteKey, next func(old job.Route, found error) (*nats.Msg, error)) error {
 	asked := false // a send without an answer lies behind us
-	err := s.exclusively(ctx, func() error { return s.tryChange(ctx, k, next, &asked) })
+	err := s.Exclusively(ctx, func() error { return s.tryChange(ctx, k, next, &asked) })
 	if asked && errors.Is(err, job.ErrUnavailable) {
 		return fmt.Errorf("%w: %v", job.ErrUnknownOutcome, err)
 	}
@@ -271,11 +271,11 @@ func (s *Routes) tryChange(ctx context.Context, k job.RouteKey, next func(old jo
 		seq, err := s.w.Send(ctx, m)
 		switch {
 		case err == nil && wire.IsMarker(m.Header):
-			s.cache.drop(k, seq)
+			s.Cache.Drop(k, seq)
 			return nil
 		case err == nil:
-			r, err := s.decode(k, seq, m.Data)
-			s.cache.set(r)
+			r, err := s.Decode(k, seq, m.Data)
+			s.Cache.set(r)
 			return err
 		case errors.Is(err, journal.ErrNoAnswer), errors.Is(err, journal.ErrConflict):
 			// Also refused it may be written: a leader that was cut off refuses
@@ -290,8 +290,8 @@ func (s *Routes) tryChange(ctx context.Context, k job.RouteKey, next func(old jo
 	}
 }
 
-// exclusively runs do while no route changes.
-func (s *Routes) exclusively(ctx context.Context, do func() error) error {
+// Exclusively runs do while no route changes.
+func (s *Routes) Exclusively(ctx context.Context, do func() error) error {
 	select {
 	case s.changing <- struct{}{}:
 		defer func() { <-s.changing }()
@@ -327,7 +327,7 @@ func (s *Routes) see(e jetstream.KeyValueEntry, visit func(r *job.Route, found e
 		visit(&job.Route{RouteKey: k, Revision: e.Revision()}, job.ErrRouteNotFound)
 		return
 	}
-	r, err := s.decode(k, e.Revision(), e.Value())
+	r, err := s.Decode(k, e.Revision(), e.Value())
 	if err != nil {
 		visit(&job.Route{RouteKey: k, Revision: e.Revision()}, err)
 		return

@@ -1,4 +1,4 @@
-package streams
+package routes
 
 // PermitsFrom is permitsFrom.
 var PermitsFrom = permitsFrom

@@ -1,4 +1,4 @@
-package streams
+package routes
 
 import (
 	"cmp"
@@ -24,15 +24,15 @@ import (
 // use.
 type Inboxes struct {
 	nc     *nats.Conn
-	js     jetstream.JetStream
-	cfg    routesConfig
-	routes *Routes
+	JS     jetstream.JetStream
+	cfg    Config
+	Routes *Routes
 
 	// stir is called with each route that may have something to fetch; nil is
 	// nobody.
 	stir atomic.Pointer[func(job.RouteKey)]
 
-	floors *floors
+	Floors *floors
 
 	large sync.Map // job.RouteKey to pullSize, where it is not smallPulls; of no deleted route
 
@@ -44,8 +44,8 @@ type Inboxes struct {
 // all that it may get at once.
 const idlePullers = 64
 
-func newInboxes(by journal.Access, r *Routes, cfg routesConfig) *Inboxes {
-	return &Inboxes{nc: by.NC, js: by.JS, routes: r, cfg: cfg, floors: &floors{w: by.W}}
+func newInboxes(by journal.Access, r *Routes, cfg Config) *Inboxes {
+	return &Inboxes{nc: by.NC, JS: by.JS, Routes: r, cfg: cfg, Floors: &floors{w: by.W}}
 }
 
 // Subscription names what a plain NATS client needs to read the inbox.
@@ -102,7 +102,7 @@ func (in *Inboxes) fetch(ctx context.Context, k job.RouteKey, max, bytes int, wa
 	}
 	err = p.Pull(ctx, in.cfg.Names.FiresStream(), wire.InboxConsumer(k), max, bytes, wait, func(m *nats.Msg) {
 		defer panics.Recover(in.cfg.Log, "a message of an inbox", in.cfg.Metrics.Panicked)
-		h, err := handover(m)
+		h, err := Handover(m)
 		if err != nil {
 			in.cfg.Log.Warn("message in FIRES dropped", "subject", m.Subject, "error", err)
 			_ = m.Term() // else it comes again
@@ -118,8 +118,8 @@ func (in *Inboxes) fetch(ctx context.Context, k job.RouteKey, max, bytes int, wa
 		return nil
 	case errors.Is(err, journal.ErrNoConsumer):
 		// Perhaps removed by another process while the route was made again.
-		if r, lost := in.routes.cache.Get(ctx, k); lost == nil {
-			if err := in.ensure(ctx, r, hadInbox); err != nil {
+		if r, lost := in.Routes.Cache.Get(ctx, k); lost == nil {
+			if err := in.Ensure(ctx, r, HadInbox); err != nil {
 				return err
 			}
 		}
@@ -149,7 +149,7 @@ func (in *Inboxes) idle(p *journal.Puller) {
 	p.Close()
 }
 
-func handover(m *nats.Msg) (job.Handover, error) {
+func Handover(m *nats.Msg) (job.Handover, error) {
 	meta, err := m.Metadata()
 	if err != nil {
 		return job.Handover{}, err
@@ -166,7 +166,7 @@ func handover(m *nats.Msg) (job.Handover, error) {
 // Settled reports whether nothing is left in the inbox, neither waiting nor
 // unacked. One that is gone is settled.
 func (in *Inboxes) Settled(ctx context.Context, k job.RouteKey) (bool, error) {
-	c, err := in.js.Consumer(ctx, in.cfg.Names.FiresStream(), wire.InboxConsumer(k))
+	c, err := in.JS.Consumer(ctx, in.cfg.Names.FiresStream(), wire.InboxConsumer(k))
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return true, nil
 	}
@@ -181,32 +181,32 @@ func (in *Inboxes) Settled(ctx context.Context, k job.RouteKey) (bool, error) {
 // route exists again is left alone, or made again, should another process have
 // found it there for its new route a moment before it went.
 func (in *Inboxes) Remove(ctx context.Context, k job.RouteKey) error {
-	return in.routes.exclusively(ctx, func() error {
-		switch _, err := in.routes.Get(ctx, k); {
+	return in.Routes.Exclusively(ctx, func() error {
+		switch _, err := in.Routes.Get(ctx, k); {
 		case err == nil:
 			return nil
 		case !errors.Is(err, job.ErrRouteNotFound):
 			return err
 		}
 		in.large.Delete(k)
-		c, err := in.js.Consumer(ctx, in.cfg.Names.FiresStream(), wire.InboxConsumer(k))
+		c, err := in.JS.Consumer(ctx, in.cfg.Names.FiresStream(), wire.InboxConsumer(k))
 		if errors.Is(err, jetstream.ErrConsumerNotFound) {
 			return nil
 		}
 		if err == nil {
-			in.saw(c.CachedInfo())
-			err = in.js.DeleteConsumer(ctx, in.cfg.Names.FiresStream(), wire.InboxConsumer(k))
+			in.Saw(c.CachedInfo())
+			err = in.JS.DeleteConsumer(ctx, in.cfg.Names.FiresStream(), wire.InboxConsumer(k))
 		}
 		if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 			return journal.Unavailable("couldn't delete the inbox of the route", err)
 		}
-		switch r, err := in.routes.Get(ctx, k); {
+		switch r, err := in.Routes.Get(ctx, k); {
 		case err == nil:
-			return in.ensure(ctx, r, hadInbox)
+			return in.Ensure(ctx, r, HadInbox)
 		case !errors.Is(err, job.ErrRouteNotFound):
 			return err
 		}
-		in.floors.forget(wire.InboxConsumer(k))
+		in.Floors.forget(wire.InboxConsumer(k))
 		return nil
 	})
 }
@@ -220,7 +220,7 @@ type foundInbox struct {
 
 // list returns every inbox there is.
 func (in *Inboxes) list(ctx context.Context) ([]foundInbox, error) {
-	stream, err := in.js.Stream(ctx, in.cfg.Names.FiresStream())
+	stream, err := in.JS.Stream(ctx, in.cfg.Names.FiresStream())
 	if err != nil {
 		return nil, journal.Unavailable("couldn't list the inboxes", err)
 	}
@@ -242,10 +242,10 @@ func (in *Inboxes) list(ctx context.Context) ([]foundInbox, error) {
 	return all, nil
 }
 
-// handOutAgain makes the REST inboxes hand out at once what the last run of
+// HandOutAgain makes the REST inboxes hand out at once what the last run of
 // Belfry took and did not ack, instead of after its wait. Not for when other
 // processes deliver, or this one already does.
-func (in *Inboxes) handOutAgain(ctx context.Context) error {
+func (in *Inboxes) HandOutAgain(ctx context.Context) error {
 	boxes, err := in.list(ctx)
 	if err != nil {
 		return err
@@ -254,16 +254,16 @@ func (in *Inboxes) handOutAgain(ctx context.Context) error {
 		if box.Type != job.REST || !box.unacked {
 			continue
 		}
-		if _, err := in.js.ResetConsumer(ctx, in.cfg.Names.FiresStream(), wire.InboxConsumer(box.RouteKey)); err != nil {
+		if _, err := in.JS.ResetConsumer(ctx, in.cfg.Names.FiresStream(), wire.InboxConsumer(box.RouteKey)); err != nil {
 			return journal.Unavailable("couldn't reset the inbox of a route", err)
 		}
 	}
 	return nil
 }
 
-// limitPulls brings the longest pull of every NATS inbox up to date.
-func (in *Inboxes) limitPulls(ctx context.Context) error {
-	stream, err := in.js.Stream(ctx, in.cfg.Names.FiresStream())
+// LimitPulls brings the longest pull of every NATS inbox up to date.
+func (in *Inboxes) LimitPulls(ctx context.Context) error {
+	stream, err := in.JS.Stream(ctx, in.cfg.Names.FiresStream())
 	if err != nil {
 		return journal.Unavailable("couldn't list the inboxes", err)
 	}
@@ -279,7 +279,7 @@ func (in *Inboxes) limitPulls(ctx context.Context) error {
 	}
 	for _, cfg := range behind {
 		cfg.MaxRequestExpires = in.cfg.MaxPullWait
-		if _, err := in.js.UpdateConsumer(ctx, in.cfg.Names.FiresStream(), cfg); err != nil {
+		if _, err := in.JS.UpdateConsumer(ctx, in.cfg.Names.FiresStream(), cfg); err != nil {
 			return journal.Unavailable("couldn't limit the pulls of an inbox", err)
 		}
 	}

@@ -1,0 +1,7 @@
+// Package routes keeps the routes, their inboxes, and what holds them back: pauses,
+// breakers and rate limits.
+//
+// Each change of a route is one compare-and-set, and an inbox is made before its route.
+// The cache answers what a route is without asking, and never says that there is none
+// unless the leader does.
+package routes
