@@ -311,7 +311,7 @@ func (s *Store) firesSoon() bool {
 	})
 }
 
-// routes.Config is what the routes read.
+// routesConfig is what the routes read.
 func (s *Store) routesConfig() routes.Config {
 	return routes.Config{
 		Names: s.cfg.Names, Log: s.cfg.Log, Metrics: s.cfg.Metrics, Now: s.cfg.Now, MaxMeta: s.cfg.MaxMeta,

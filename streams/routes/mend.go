@@ -30,7 +30,7 @@ func (in *Inboxes) Ensure(ctx context.Context, r job.Route, isNew bool) error {
 	return in.Mend(ctx, r, isNew, slog.LevelInfo)
 }
 
-// Mend is ensure, told at the level.
+// Mend is Ensure, told at the level.
 func (in *Inboxes) Mend(ctx context.Context, r job.Route, isNew bool, level slog.Level) error {
 	want := in.config(r)
 	c, err := in.JS.Consumer(ctx, in.cfg.Names.FiresStream(), want.Durable)
