@@ -152,7 +152,7 @@ func (s *Store) buryInbox(ctx context.Context) (jetstream.Consumer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if seen, ok := s.inboxes.Floors.Of(ctx, routes.BuryFloor); ok && seen.Acked > 0 && seen.Acked <= stream.CachedInfo().State.LastSeq {
+	if seen, ok := s.inboxes.Floors.Seen(ctx, routes.BuryFloor); ok && seen.Acked > 0 && seen.Acked <= stream.CachedInfo().State.LastSeq {
 		want.DeliverPolicy, want.OptStartSeq = jetstream.DeliverByStartSequencePolicy, seen.Acked+1
 	}
 	return stream.CreateConsumer(ctx, want)

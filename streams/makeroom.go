@@ -152,7 +152,7 @@ func (r *roomMaker) advised(ctx context.Context) (bool, error) {
 func (r *roomMaker) clear(ctx context.Context, stream jetstream.Stream, floors map[job.RouteKey]uint64, oldest uint64) error {
 	claims := map[job.RouteKey]uint64{}
 	for _, t := range r.s.timers {
-		r.s.index.Of(t.partition).Earliest(claims)
+		r.s.index.Partition(t.partition).Earliest(claims)
 	}
 	first, total := stream.CachedInfo().State.FirstSeq, uint64(0)
 	for quarter := uint64(1); quarter <= 4; quarter++ {

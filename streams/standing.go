@@ -19,7 +19,7 @@ import (
 // expired; and a claim that is overdue is about to be made anew.
 func (s *Jobs) Standing(ctx context.Context, f job.Fire) (job.Standing, job.Record, error) {
 	if f.Times <= 1 {
-		if r, ok := s.index.Of(wire.PartitionOf(f.Key, s.partitions)).Record(f); ok {
+		if r, ok := s.index.Partition(wire.PartitionOf(f.Key, s.partitions)).Record(f); ok {
 			return s.unlessOverdue(job.Judge(f, r, true), r), r, nil
 		}
 		r, found, err := s.readAnywhere(ctx, f.Key)

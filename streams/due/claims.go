@@ -102,13 +102,13 @@ func NewIndex(partitions int) Index {
 // Set has the claims of a partition be these from now on.
 func (x Index) Set(partition int, c *Claims) { x[partition].Store(c) }
 
-// Of returns the claims of a partition.
-func (x Index) Of(partition int) *Claims { return x[partition].Load() }
+// Partition returns the claims of a partition.
+func (x Index) Partition(partition int) *Claims { return x[partition].Load() }
 
 // Busy reports whether the route has claims that stand.
 func (x Index) Busy(k job.RouteKey) bool {
 	for p := range x {
-		if x.Of(p).Busy(k) {
+		if x.Partition(p).Busy(k) {
 			return true
 		}
 	}

@@ -69,7 +69,7 @@ func TestQueueUnloadsOnlyWhatHelps(t *testing.T) {
 	}
 }
 
-// What is loaded, being loaded or set aside goes back to the far future as a whole when
+// All that is loaded, being loaded or set aside goes back to the far future when
 // the partition is given up.
 func TestQueueThatIsGivenUp(t *testing.T) {
 	pool := room.New(room.Config{Bytes: 12 * largeCost})

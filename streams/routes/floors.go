@@ -65,8 +65,8 @@ func (f *floors) forget(name string) {
 	delete(f.known, name)
 }
 
-// Of returns what was last seen of a consumer, by this process or another one.
-func (f *floors) Of(ctx context.Context, name string) (Floor, bool) {
+// Seen returns what was last seen of a consumer, by this process or another one.
+func (f *floors) Seen(ctx context.Context, name string) (Floor, bool) {
 	f.mu.Lock()
 	seen, ok := f.known[name]
 	f.mu.Unlock()

@@ -101,7 +101,7 @@ func (in *Inboxes) makeAgain(ctx context.Context, r job.Route, want jetstream.Co
 	if !isNew {
 		from = "the start of " + in.cfg.Names.FiresStream()
 		want.DeliverPolicy = jetstream.DeliverAllPolicy
-		if seen, ok := in.Floors.Of(ctx, want.Durable); ok && seen.Acked > 0 && seen.Acked <= info.State.LastSeq {
+		if seen, ok := in.Floors.Seen(ctx, want.Durable); ok && seen.Acked > 0 && seen.Acked <= info.State.LastSeq {
 			want.DeliverPolicy, want.OptStartSeq = jetstream.DeliverByStartSequencePolicy, seen.Acked+1
 			from = "the last ack floor that was seen"
 		}
@@ -134,7 +134,7 @@ func (in *Inboxes) Saw(is *jetstream.ConsumerInfo) {
 // madeBefore reports whether a consumer without Belfry's metadata is one that had
 // it: then only that was taken away.
 func (in *Inboxes) madeBefore(ctx context.Context, is *jetstream.ConsumerInfo) bool {
-	seen, ok := in.Floors.Of(ctx, is.Name)
+	seen, ok := in.Floors.Seen(ctx, is.Name)
 	return ok && seen.Made.Equal(is.Created)
 }
 

@@ -121,7 +121,7 @@ const (
 	MetadataType  = "belfry.type"
 )
 
-// What subscribers of NATS routes ask JetStream for. In an account of their own
+// The subjects by which subscribers of NATS routes ask JetStream. In an account of their own
 // they begin with SubscriberAPI in the place of JetStreamAPI; acks go where the
 // server says, which is the same in every account.
 const JetStreamAPI = "$JS.API"
