@@ -58,8 +58,10 @@ const (
 // job, which may have been tried for hours before.
 const attemptsExtra = 24 * time.Hour
 
-func newAttempts(by, reads journal.Access, batch bool, cfg Config) *Attempts {
-	return &Attempts{js: by.JS, w: by.W, reads: reads, batch: batch, log: cfg.Log, metrics: cfg.Metrics, queue: make(chan *nats.Msg, attemptsQueued)}
+// newAttempts returns those that are written by one access and read by another. With
+// batch a group is written as an atomic batch.
+func newAttempts(by, reads journal.Access, batch bool, health *journal.Health, cfg recordsConfig) *Attempts {
+	return &Attempts{js: by.JS, w: by.W, reads: reads, batch: batch, health: health, log: cfg.Log, metrics: cfg.Metrics, queue: make(chan *nats.Msg, attemptsQueued)}
 }
 
 // Keep takes a note of one try of a fire, to be written soon. It never blocks:

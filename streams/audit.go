@@ -140,7 +140,7 @@ func (s *Store) auditAsset(ctx context.Context, want jetstream.StreamConfig) err
 		return nil
 	}
 	s.sawMade(want.Name, info.Created)
-	if info.Config.Replicas > 1 && !s.own.w.Replicated {
+	if info.Config.Replicas > 1 && !s.w.Replicated {
 		s.audit.grew.Do(func() {
 			s.cfg.Log.Warn("streams have more than one replica, which they had not when Belfry started; start it again, so that it trusts no single server", "stream", want.Name)
 		})

@@ -30,7 +30,7 @@ func (s *Store) auditManifest(ctx context.Context) error {
 	if s.cfg.Ledger != nil {
 		return nil
 	}
-	m, found, err := s.own.w.LastOnLeader(ctx, s.cfg.Names.BelfryStream(), s.cfg.Names.BelfrySubject(wire.ManifestKey))
+	m, found, err := s.w.LastOnLeader(ctx, s.cfg.Names.BelfryStream(), s.cfg.Names.BelfrySubject(wire.ManifestKey))
 	if err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func (s *Store) auditManifest(ctx context.Context) error {
 // another one, the next start would look for jobs in the wrong buckets.
 func (s *Store) auditPartitions(ctx context.Context) error {
 	want := strconv.Itoa(s.partitions)
-	m, found, err := s.own.w.LastOnLeader(ctx, s.cfg.Names.BelfryStream(), s.cfg.Names.BelfrySubject(wire.PartitionsKey))
+	m, found, err := s.w.LastOnLeader(ctx, s.cfg.Names.BelfryStream(), s.cfg.Names.BelfrySubject(wire.PartitionsKey))
 	if err != nil || found && !wire.IsMarker(m.Header) && string(m.Data) == want {
 		return err
 	}
@@ -62,18 +62,18 @@ func (s *Store) auditPartitions(ctx context.Context) error {
 // auditRestoreMark keeps the mark of a restore, by a copy that is written with it:
 // without the mark nothing fires that the restore has written.
 func (s *Store) auditRestoreMark(ctx context.Context) error {
-	m, found, err := s.own.w.LastOnLeader(ctx, s.cfg.Names.BelfryStream(), s.cfg.Names.BelfrySubject(wire.RestoreKey))
+	m, found, err := s.w.LastOnLeader(ctx, s.cfg.Names.BelfryStream(), s.cfg.Names.BelfrySubject(wire.RestoreKey))
 	if err != nil {
 		return err
 	}
-	twin, _, err := s.own.w.LastOnLeader(ctx, s.cfg.Names.BelfryStream(), s.cfg.Names.BelfrySubject(wire.RestoreCopy))
+	twin, _, err := s.w.LastOnLeader(ctx, s.cfg.Names.BelfryStream(), s.cfg.Names.BelfrySubject(wire.RestoreCopy))
 	if err != nil {
 		return err
 	}
 	if found && !wire.IsMarker(m.Header) {
 		if _, err := parseRestoreMark(s.cfg.Names, m.Data); err == nil {
 			if !bytes.Equal(m.Data, twin.Data) {
-				copyRestoreMark(ctx, s.own.w, m.Data)
+				copyRestoreMark(ctx, s.w, m.Data)
 			}
 			s.report(wire.RestoreKey, "")
 			return nil
@@ -90,7 +90,7 @@ func (s *Store) auditRestoreMark(ctx context.Context) error {
 }
 
 func (s *Store) putBack(ctx context.Context, key string, over uint64, value []byte) error {
-	_, err := s.own.w.Send(ctx, &nats.Msg{
+	_, err := s.w.Send(ctx, &nats.Msg{
 		Subject: s.cfg.Names.BelfrySubject(key), Header: nats.Header{wire.HeaderExpectSubjectSeq: {wire.FormatUint(over)}}, Data: value,
 	})
 	if err == nil {

@@ -49,7 +49,7 @@ func (s *Store) writeBack(ctx context.Context, stream string, records map[string
 	}
 	state := is.CachedInfo().State
 	present := state.Msgs
-	if _, probed, err := s.own.w.LastOnLeader(ctx, stream, s.cfg.Names.ProbeSubject(stream)); err != nil {
+	if _, probed, err := s.w.LastOnLeader(ctx, stream, s.cfg.Names.ProbeSubject(stream)); err != nil {
 		return err
 	} else if probed {
 		present--
@@ -60,7 +60,7 @@ func (s *Store) writeBack(ctx context.Context, stream string, records map[string
 		if !all && (r.revision == 0 || r.revision >= state.FirstSeq) {
 			continue
 		}
-		_, found, err := s.own.w.LastOnLeader(ctx, stream, subject)
+		_, found, err := s.w.LastOnLeader(ctx, stream, subject)
 		if err == nil && !found {
 			err = journal.ConfirmLeader(ctx, s.js, stream)
 		}
@@ -70,7 +70,7 @@ func (s *Store) writeBack(ctx context.Context, stream string, records map[string
 		if found {
 			continue
 		}
-		_, err = s.own.w.Send(ctx, &nats.Msg{Subject: subject, Header: nats.Header{wire.HeaderExpectSubjectSeq: {"0"}}, Data: r.data})
+		_, err = s.w.Send(ctx, &nats.Msg{Subject: subject, Header: nats.Header{wire.HeaderExpectSubjectSeq: {"0"}}, Data: r.data})
 		if err != nil && !errors.Is(err, journal.ErrConflict) {
 			return err
 		}

@@ -97,7 +97,7 @@ func (s *Store) actOn(ctx context.Context, data []byte) error {
 		s.cfg.Log.Warn("advisory dropped", "error", err)
 		return nil
 	}
-	m, found, err := s.own.w.SeqOnLeader(ctx, s.cfg.Names.FiresStream(), a.StreamSeq)
+	m, found, err := s.w.SeqOnLeader(ctx, s.cfg.Names.FiresStream(), a.StreamSeq)
 	if err != nil {
 		return err
 	}

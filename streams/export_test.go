@@ -37,7 +37,7 @@ type PublishFunc func(context.Context, *nats.Msg, ...jetstream.PublishOpt) (*jet
 // Intercept puts f between the store and JetStream, for all writes from now
 // on; call it before Run.
 func (s *Store) Intercept(f func(ctx context.Context, m *nats.Msg, send PublishFunc) (*jetstream.PubAck, error)) {
-	submit := s.jobs.w.Submit
+	submit := s.requests.W.Submit
 	send := func(ctx context.Context, m *nats.Msg, _ ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
 		type answer struct {
 			seq uint64
@@ -48,7 +48,7 @@ func (s *Store) Intercept(f func(ctx context.Context, m *nats.Msg, send PublishF
 		a := <-answers
 		return &jetstream.PubAck{Sequence: a.seq}, a.err
 	}
-	s.jobs.w.Submit = func(m *nats.Msg, done func(uint64, error)) func() bool {
+	s.requests.W.Submit = func(m *nats.Msg, done func(uint64, error)) func() bool {
 		go func() {
 			ack, err := f(context.Background(), m, send)
 			if err != nil {
@@ -63,8 +63,8 @@ func (s *Store) Intercept(f func(ctx context.Context, m *nats.Msg, send PublishF
 // InterceptReads has f answer the reads, where it has an answer; call it before
 // Run.
 func (s *Store) InterceptReads(f func(*nats.Msg) *nats.Msg) {
-	ask := s.jobs.w.Ask
-	s.jobs.w.Ask = func(m *nats.Msg, done func(*nats.Msg, error)) {
+	ask := s.requests.W.Ask
+	s.requests.W.Ask = func(m *nats.Msg, done func(*nats.Msg, error)) {
 		if answer := f(m); answer != nil {
 			go done(answer, nil)
 			return
@@ -76,7 +76,7 @@ func (s *Store) InterceptReads(f func(*nats.Msg) *nats.Msg) {
 // AsReplicated has the timers believe of the server what they may believe of one
 // of several; call it before Run.
 func (s *Store) AsReplicated() {
-	s.jobs.w.Replicated = true
+	s.requests.W.Replicated = true
 }
 
 // Committer is the committer of a lane for tests outside the package.
@@ -100,7 +100,7 @@ func (s *Store) Crash() {
 
 // Doubt makes the timer doubt its last fires.
 func (s *Store) Doubt() {
-	fence, _, err := s.jobs.w.LastOnLeader(context.Background(), FiresStream, fenceSubject(0))
+	fence, _, err := s.requests.W.LastOnLeader(context.Background(), FiresStream, fenceSubject(0))
 	if err != nil {
 		panic(err)
 	}

@@ -26,7 +26,7 @@ const claimPatience = 10 * time.Second
 func (t *timer) fire(r job.Record, ten tenure) {
 	t.firing.Add(1) // until fireEnded
 	claim := r.Claim(t.now(), ten.fence, t.firesSeen.Load(), t.cfg.FiresMaxAge/2, rand.Text())
-	p := t.jobs.newPut(claim, r.Revision)
+	p := t.jobs.newWrite(claim, r.Revision)
 	t.w.TrySend(p.Msg, func(revision uint64, err error) {
 		switch {
 		case t.work.Err() != nil: // stopped

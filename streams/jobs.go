@@ -5,12 +5,14 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
+	"belfry/internal/metrics"
 	"belfry/internal/room"
 	"belfry/streams/due"
 	"belfry/streams/journal"
@@ -23,17 +25,33 @@ import (
 // and the other is told so. Errors are those of the job package. It is safe
 // for concurrent use.
 type Jobs struct {
-	js     jetstream.JetStream
-	w      *journal.Writer
-	routes *routes.Routes
-	dead   *deadLetters
-	cfg    Config
-
+	js         jetstream.JetStream
+	w          *journal.Writer
+	routes     *routes.Routes
+	dead       *deadLetters
 	partitions int
-	timers     []*timer  // by partition
+	rooms      []*spare  // for new jobs, by partition
 	index      due.Index // of the claims that stand
+	cfg        recordsConfig
 
 	readTime time.Duration // that one request may read for
+}
+
+// recordsConfig is what the jobs and their history read.
+type recordsConfig struct {
+	HistoryTTL time.Duration // how long the final state of a job is kept
+	MaxMeta    int           // the longest meta of a job that was put into its bucket by hand, in bytes
+
+	Now     func() time.Time
+	Log     *slog.Logger
+	Metrics *metrics.Streams
+}
+
+// newJobs returns the jobs as they are read and written by an access. The rooms and the
+// index are those of the timers, one for each partition.
+func newJobs(by journal.Access, routes *routes.Routes, rooms []*spare, index due.Index, cfg recordsConfig) *Jobs {
+	dead := &deadLetters{w: by.W, now: cfg.Now, log: cfg.Log, metrics: cfg.Metrics}
+	return &Jobs{js: by.JS, w: by.W, routes: routes, dead: dead, partitions: len(rooms), rooms: rooms, index: index, cfg: cfg, readTime: readTime}
 }
 
 // read returns the job's record as the leader has it. A deleted key is not
@@ -49,7 +67,7 @@ func (s *Jobs) readBy(ctx context.Context, last func(ctx context.Context, stream
 	if err != nil {
 		return job.Record{}, false, err
 	}
-	m, found, err := last(ctx, s.cfg.Names.JobsStream(p), s.cfg.Names.JobSubject(p, k))
+	m, found, err := last(ctx, s.w.Names.JobsStream(p), s.w.Names.JobSubject(p, k))
 	shrink(len(m.Data))
 	if err != nil || !found {
 		return job.Record{}, false, err
@@ -59,7 +77,7 @@ func (s *Jobs) readBy(ctx context.Context, last func(ctx context.Context, stream
 	case errors.Is(err, wire.ErrNoRecord):
 		return r, false, nil
 	case errors.Is(err, job.ErrNotAJob):
-		return r, false, fmt.Errorf("%w; nats kv del %s %s removes it, and so does DELETE; POST and PUT replace it", err, s.cfg.Names.JobsBucket(p), wire.JobKey(k))
+		return r, false, fmt.Errorf("%w; nats kv del %s %s removes it, and so does DELETE; POST and PUT replace it", err, s.w.Names.JobsBucket(p), wire.JobKey(k))
 	}
 	return r, err == nil, err
 }
@@ -69,8 +87,8 @@ func (s *Jobs) write(ctx context.Context, r job.Record, expect uint64) (uint64, 
 	return s.w.WriteRecord(ctx, wire.PartitionOf(r.Key, s.partitions), r, expect, s.cfg.HistoryTTL)
 }
 
-// NewWrite is the same write, not sent yet.
-func (s *Jobs) newPut(r job.Record, expect uint64) *journal.RecordWrite {
+// NewWrite is [Jobs.Write], not sent yet.
+func (s *Jobs) newWrite(r job.Record, expect uint64) *journal.RecordWrite {
 	return s.w.NewRecordWrite(wire.PartitionOf(r.Key, s.partitions), r, expect, s.cfg.HistoryTTL)
 }
 
@@ -86,7 +104,7 @@ func (s *Jobs) Get(ctx context.Context, k job.Key) (job.Record, error) {
 		case again:
 			return r, notFound(k)
 		}
-		if err := journal.ConfirmLeader(ctx, s.js, s.cfg.Names.JobsStream(wire.PartitionOf(k, s.partitions))); err != nil {
+		if err := journal.ConfirmLeader(ctx, s.js, s.w.Names.JobsStream(wire.PartitionOf(k, s.partitions))); err != nil {
 			return r, err
 		}
 	}
@@ -198,7 +216,7 @@ func (s *Jobs) Cancel(ctx context.Context, k job.Key, expect uint64) error {
 	})
 	if errors.Is(err, job.ErrNotAJob) {
 		return s.overwrite(ctx, k, expect, func(revision uint64) error {
-			m := wire.PurgeMarker(s.cfg.Names.JobSubject(wire.PartitionOf(k, s.partitions), k), s.cfg.HistoryTTL)
+			m := wire.PurgeMarker(s.w.Names.JobSubject(wire.PartitionOf(k, s.partitions), k), s.cfg.HistoryTTL)
 			m.Header[wire.HeaderExpectSubjectSeq] = []string{wire.FormatUint(revision)}
 			_, err := s.w.Send(ctx, m)
 			return err

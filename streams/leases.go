@@ -126,7 +126,7 @@ func (l *leases) publishClock(ctx context.Context) {
 		return
 	}
 	m := &nats.Msg{Subject: l.s.cfg.Names.BelfrySubject(wire.ClockKey(l.node)), Header: nats.Header{wire.HeaderTTL: {presenceTTL.String()}}, Data: data}
-	_, _ = l.s.jobs.w.Send(ctx, m) // the next one says it again
+	_, _ = l.s.requests.W.Send(ctx, m) // the next one says it again
 }
 
 // rebalance takes what is free and ours to take, and, when it may, hands over

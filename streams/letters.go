@@ -11,16 +11,18 @@ import (
 	"belfry/internal/job"
 	"belfry/internal/room"
 	"belfry/streams/journal"
+	"belfry/streams/routes"
 	"belfry/streams/wire"
 )
 
 // Letters are the dead letters, in the order of their death. Errors are those
 // of the job package. It is safe for concurrent use.
 type Letters struct {
-	js   jetstream.JetStream
-	w    *journal.Writer
-	jobs *Jobs
-	cfg  Config
+	js     jetstream.JetStream
+	w      *journal.Writer
+	jobs   *Jobs
+	routes *routes.Routes
+	cfg    Config
 
 	scanTime time.Duration // that one request may read for
 }

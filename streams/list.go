@@ -62,7 +62,7 @@ func (s *Jobs) walk(ctx context.Context, q job.Query, visit func(job.Record) (mo
 	until := time.Now().Add(s.readTime)
 	at, more := q.Cursor, true
 	for ; more && at.Part < s.partitions; at = (job.Cursor{Part: at.Part + 1}) {
-		r := &journal.Scanner{JS: s.js, W: s.w, Stream: s.cfg.Names.JobsStream(at.Part), Subject: s.cfg.Names.JobSubjectsOf(at.Part, q.DB, q.Collection)}
+		r := &journal.Scanner{JS: s.js, W: s.w, Stream: s.w.Names.JobsStream(at.Part), Subject: s.w.Names.JobSubjectsOf(at.Part, q.DB, q.Collection)}
 		if at.Next == 0 {
 			_, count, err := s.w.First(ctx, r.Stream, r.Subject)
 			if err != nil {
@@ -102,7 +102,7 @@ func (s *Jobs) walk(ctx context.Context, q job.Query, visit func(job.Record) (mo
 // jobOf reads a job whose key the query selects. What else there is in the
 // bucket is passed over, as the timer leaves it alone.
 func (s *Jobs) jobOf(ctx context.Context, partition int, q job.Query, m journal.Stored) (r job.Record, ok bool, err error) {
-	k, err := s.cfg.Names.ParseJobSubject(partition, m.Subject)
+	k, err := s.w.Names.ParseJobSubject(partition, m.Subject)
 	if err != nil || !q.MatchesKey(k) || wire.PartitionOf(k, s.partitions) != partition {
 		return job.Record{}, false, nil
 	}
@@ -112,7 +112,7 @@ func (s *Jobs) jobOf(ctx context.Context, partition int, q job.Query, m journal.
 			return r, whole, nil
 		}
 		var found bool
-		m, found, err = s.w.SeqOnReplica(ctx, s.cfg.Names.JobsStream(partition), m.Seq)
+		m, found, err = s.w.SeqOnReplica(ctx, s.w.Names.JobsStream(partition), m.Seq)
 		if err != nil || !found { // it has a higher sequence now, if any
 			return r, false, err
 		}

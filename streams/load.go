@@ -83,8 +83,8 @@ func (t *timer) loadedFrom(m journal.Stored) loaded {
 		return loaded{seq: m.Seq, gone: true}
 	}
 	r, err := t.jobs.decode(k, m.Seq, m.Header, m.Data)
-	if err == nil && wire.PartitionOf(k, t.jobs.partitions) != t.partition {
-		err = fmt.Errorf("%w: it belongs to partition %d", job.ErrNotAJob, wire.PartitionOf(k, t.jobs.partitions))
+	if err == nil && wire.PartitionOf(k, t.partitions) != t.partition {
+		err = fmt.Errorf("%w: it belongs to partition %d", job.ErrNotAJob, wire.PartitionOf(k, t.partitions))
 	}
 	if err != nil {
 		if !errors.Is(err, wire.ErrNoRecord) {

@@ -202,7 +202,7 @@ func (r *roomMaker) purge(ctx context.Context, subject string, upTo uint64) (uin
 	defer cancel()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	m, err := r.s.own.w.Request(ctx, &nats.Msg{Subject: wire.PurgeOf(r.s.cfg.Names.FiresStream()), Data: question})
+	m, err := r.s.w.Request(ctx, &nats.Msg{Subject: wire.PurgeOf(r.s.cfg.Names.FiresStream()), Data: question})
 	var answer struct {
 		Purged uint64              `json:"purged"`
 		Error  *jetstream.APIError `json:"error"`

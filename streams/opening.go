@@ -37,11 +37,11 @@ func (t *timer) opening(k job.RouteKey) due.GateState {
 	case r.Type == job.NATS && r.RateLimit.PerSecond == 0:
 		return due.GateState{Out: due.Unlimited}
 	case r.Type == job.NATS:
-		return due.GateState{Out: anyNumber, PerSecond: r.RateLimit.PerSecond, Ahead: due.HonestPermits(r.RateLimit, t.jobs.partitions)}
+		return due.GateState{Out: anyNumber, PerSecond: r.RateLimit.PerSecond, Ahead: due.HonestPermits(r.RateLimit, t.partitions)}
 	}
 	open := due.GateState{Out: due.GateLimit, PerSecond: r.RateLimit.PerSecond}
 	if open.PerSecond > 0 {
-		open.Ahead = due.HonestPermits(r.RateLimit, t.jobs.partitions)
+		open.Ahead = due.HonestPermits(r.RateLimit, t.partitions)
 	}
 	if until, tripped := t.breakers.Tripped(k); tripped {
 		open.Out, open.Held = 1, true

@@ -68,23 +68,23 @@ type tour struct {
 // subjects matches the jobs in the named place.
 func (t *tour) subjects(part int, name string) string {
 	if t.q.DB == "" {
-		return t.cfg.Names.JobSubjectsOf(part, name, "")
+		return t.w.Names.JobSubjectsOf(part, name, "")
 	}
-	return t.cfg.Names.JobSubjectsOf(part, t.q.DB, name)
+	return t.w.Names.JobSubjectsOf(part, t.q.DB, name)
 }
 
 // within matches the jobs in all places.
 func (t *tour) within(part int) string {
 	if t.q.DB == "" {
-		return t.cfg.Names.AllJobs(part)
+		return t.w.Names.AllJobs(part)
 	}
-	return t.cfg.Names.JobSubjectsOf(part, t.q.DB, "")
+	return t.w.Names.JobSubjectsOf(part, t.q.DB, "")
 }
 
 // all counts the jobs in all places.
 func (t *tour) all(ctx context.Context) (total uint64, err error) {
 	for p := range t.partitions {
-		_, n, err := t.w.First(ctx, t.cfg.Names.JobsStream(p), t.within(p))
+		_, n, err := t.w.First(ctx, t.w.Names.JobsStream(p), t.within(p))
 		if err != nil {
 			return 0, err
 		}
@@ -97,7 +97,7 @@ func (t *tour) all(ctx context.Context) (total uint64, err error) {
 // count returns how many jobs are in the named place, and where the first is.
 func (t *tour) count(ctx context.Context, name string) (n uint64, at job.Cursor, err error) {
 	for p := range t.partitions {
-		seq, some, err := t.w.First(ctx, t.cfg.Names.JobsStream(p), t.subjects(p, name))
+		seq, some, err := t.w.First(ctx, t.w.Names.JobsStream(p), t.subjects(p, name))
 		if err != nil {
 			return 0, at, err
 		}
@@ -110,7 +110,7 @@ func (t *tour) count(ctx context.Context, name string) (n uint64, at job.Cursor,
 }
 
 func (t *tour) visitPart(ctx context.Context, at job.Cursor) (job.Cursor, bool, error) {
-	r := &journal.Scanner{JS: t.js, W: t.w, Stream: t.cfg.Names.JobsStream(at.Part), Subject: t.within(at.Part)}
+	r := &journal.Scanner{JS: t.js, W: t.w, Stream: t.w.Names.JobsStream(at.Part), Subject: t.within(at.Part)}
 	if at.Next == 0 && t.q.DB != "" {
 		_, n, err := t.w.First(ctx, r.Stream, r.Subject)
 		if err != nil || n == 0 {
@@ -129,7 +129,7 @@ func (t *tour) visitPart(ctx context.Context, at job.Cursor) (job.Cursor, bool, 
 
 // meet takes in the place of a message, if it is a new one.
 func (t *tour) meet(ctx context.Context, part int, m journal.Stored) error {
-	k, err := t.cfg.Names.ParseJobSubject(part, m.Subject)
+	k, err := t.w.Names.ParseJobSubject(part, m.Subject)
 	if err != nil || t.q.DB != "" && k.DB != t.q.DB {
 		return nil
 	}

@@ -171,7 +171,7 @@ func (t *timer) scanFiresOnce(ctx context.Context, from, to uint64, published ma
 		// those of the server that a restored fire is from.
 		f, err := wire.DecodeFire(m.Headers(), nil, at.Sequence.Stream, at.Timestamp)
 		restored := m.Headers().Get(wire.HeaderRestore) != ""
-		if err == nil && !restored && wire.PartitionOf(f.Key, t.jobs.partitions) == t.partition {
+		if err == nil && !restored && wire.PartitionOf(f.Key, t.partitions) == t.partition {
 			if _, asked := published[f.Claim]; asked {
 				published[f.Claim] = at.Sequence.Stream
 			}

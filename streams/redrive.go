@@ -154,7 +154,7 @@ func (s *Letters) discard(ctx context.Context, stream jetstream.Stream, l job.Le
 
 // rearm writes the job of the letter, if that is to be done.
 func (s *Letters) rearm(ctx context.Context, l job.Letter) (job.Skip, error) {
-	switch _, err := s.jobs.routes.Cached(ctx, l.RouteKey()); {
+	switch _, err := s.routes.Cached(ctx, l.RouteKey()); {
 	case errors.Is(err, job.ErrRouteNotFound):
 		return job.SkipNoRoute, nil
 	case err != nil:

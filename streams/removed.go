@@ -161,7 +161,7 @@ func stateOf(info *jetstream.StreamInfo) firesState {
 
 // standsInFires returns the last message on a subject, which the state counts.
 func (s *Store) standsInFires(ctx context.Context, state firesState, subject string) (journal.Stored, error) {
-	m, _, err := s.own.w.LastOnLeader(ctx, s.cfg.Names.FiresStream(), subject)
+	m, _, err := s.w.LastOnLeader(ctx, s.cfg.Names.FiresStream(), subject)
 	if err == nil && m.Seq > state.last {
 		err = errFiresChange
 	}

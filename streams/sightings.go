@@ -34,7 +34,7 @@ func (l *leases) write(ctx context.Context, key string, expect *uint64) bool {
 	if expect != nil {
 		m.Header[wire.HeaderExpectSubjectSeq] = []string{wire.FormatUint(*expect)}
 	}
-	seq, err := l.s.own.w.Send(ctx, m)
+	seq, err := l.s.w.Send(ctx, m)
 	l.tried(key, err)
 	if errors.Is(err, journal.ErrConflict) && expect != nil {
 		l.lookAgain(ctx, key, *expect)
@@ -49,7 +49,7 @@ func (l *leases) write(ctx context.Context, key string, expect *uint64) bool {
 // lookAgain finds out why a key is not as it was when it was last seen. Its mark
 // expires too, and of that no watch tells one that was cut off meanwhile.
 func (l *leases) lookAgain(ctx context.Context, key string, revision uint64) {
-	m, found, err := l.s.own.w.LastOnLeader(ctx, l.s.cfg.Names.BelfryStream(), l.s.cfg.Names.BelfrySubject(key))
+	m, found, err := l.s.w.LastOnLeader(ctx, l.s.cfg.Names.BelfryStream(), l.s.cfg.Names.BelfrySubject(key))
 	switch {
 	case err != nil:
 	case !found:
@@ -71,7 +71,7 @@ func (l *leases) erase(ctx context.Context, key string) {
 		return
 	}
 	// Perhaps by a last beat of ours, whose answer nobody waited for.
-	m, found, err := l.s.own.w.LastOnLeader(ctx, l.s.cfg.Names.BelfryStream(), l.s.cfg.Names.BelfrySubject(key))
+	m, found, err := l.s.w.LastOnLeader(ctx, l.s.cfg.Names.BelfryStream(), l.s.cfg.Names.BelfrySubject(key))
 	if err == nil && found && string(m.Data) == l.node {
 		_ = l.eraseAt(ctx, key, m.Seq)
 	}
@@ -80,7 +80,7 @@ func (l *leases) erase(ctx context.Context, key string) {
 func (l *leases) eraseAt(ctx context.Context, key string, revision uint64) error {
 	m := wire.PurgeMarker(l.s.cfg.Names.BelfrySubject(key), presenceTTL)
 	m.Header[wire.HeaderExpectSubjectSeq] = []string{wire.FormatUint(revision)}
-	_, err := l.s.own.w.Send(ctx, m)
+	_, err := l.s.w.Send(ctx, m)
 	return err
 }
 

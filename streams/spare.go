@@ -1,7 +1,7 @@
 package streams
 
 import (
-	"fmt"
+	"log/slog"
 	"sync/atomic"
 	"time"
 
@@ -28,14 +28,25 @@ const (
 // spare is what is known of the room of one jobs bucket. It is safe for concurrent
 // use.
 type spare struct {
+	bucket string
+	log    *slog.Logger
+
 	maxBytes, bytes, msgs atomic.Int64 // as last seen; 0 is no bound
 	added                 atomic.Int64 // what the jobs need that were let in since
 	short                 atomic.Bool  // new jobs are refused
 	told                  limits.Sometimes
 }
 
+// newSpares returns what is known of the rooms, by partition.
+func newSpares(n wire.Names, partitions int, log *slog.Logger) (all []*spare) {
+	for p := range partitions {
+		all = append(all, &spare{bucket: n.JobsBucket(p), log: log})
+	}
+	return all
+}
+
 // look takes in the state of the bucket, in which what was added before stands.
-func (s *spare) look(t *timer, info *jetstream.StreamInfo, added int64) {
+func (s *spare) look(info *jetstream.StreamInfo, added int64) {
 	s.maxBytes.Store(max(info.Config.MaxBytes, 0))
 	s.bytes.Store(int64(info.State.Bytes))
 	s.msgs.Store(int64(info.State.Msgs))
@@ -44,7 +55,7 @@ func (s *spare) look(t *timer, info *jetstream.StreamInfo, added int64) {
 	if s.short.Store(short); short {
 		s.told.Interval = 10 * time.Minute
 		s.told.Do(func() {
-			t.log.Error("a jobs bucket is nearly full; new jobs are refused, and those in it fire", "bucket", t.cfg.Names.JobsBucket(t.partition),
+			s.log.Error("a jobs bucket is nearly full; new jobs are refused, and those in it fire", "bucket", s.bucket,
 				"bytes", info.State.Bytes, "max_bytes", info.Config.MaxBytes, "do", journal.AdviceFor(journal.IsRefused, &jetstream.APIError{ErrorCode: journal.ErrCodeStoreFailed}))
 		})
 	}
@@ -60,21 +71,21 @@ func (s *spare) fits(size int64) bool {
 // admit refuses a new or changed job that there is no room for.
 func (s *Jobs) admit(j job.Job) error {
 	p := wire.PartitionOf(j.Key, s.partitions)
-	room := &s.timers[p].spare
+	room := s.rooms[p]
 	size := int64(len(j.Meta) + recordSize + recordGrowth)
 	if !room.fits(size) {
-		return journal.Unwritable([]string{s.cfg.Names.JobsStream(p)}, "it is nearly full, and the room that is left is for the jobs in it (max_bytes)")
+		return journal.Unwritable([]string{s.w.Names.JobsStream(p)}, "it is nearly full, and the room that is left is for the jobs in it (max_bytes)")
 	}
 	room.added.Add(size)
 	return nil
 }
 
-// withoutSpare says in words which jobs buckets take no new jobs.
-func (s *Store) withoutSpare() (all []string) {
-	for p, t := range s.timers {
-		if t.spare.short.Load() {
-			all = append(all, fmt.Sprintf("no new job is stored in %s: it is nearly full, and the room that is left is for the jobs in it (max_bytes)", s.cfg.Names.JobsStream(p)))
-		}
-	}
-	return all
-}
+// pending returns how many bytes were let in since the last look. The state of the
+// bucket that is asked for after this has them.
+func (s *spare) pending() int64 { return s.added.Load() }
+
+// bound returns the max_bytes of the bucket as it was last seen; 0 is none.
+func (s *spare) bound() int64 { return s.maxBytes.Load() }
+
+// isShort reports whether the bucket takes no new jobs.
+func (s *spare) isShort() bool { return s.short.Load() }

@@ -65,7 +65,7 @@ func (s *Jobs) unlessOverdue(st job.Standing, r job.Record) job.Standing {
 // readAnywhere returns the record as any replica has it, which is cheap.
 func (s *Jobs) readAnywhere(ctx context.Context, k job.Key) (job.Record, bool, error) {
 	p := wire.PartitionOf(k, s.partitions)
-	m, found, err := s.w.LastOnReplica(ctx, s.cfg.Names.JobsStream(p), s.cfg.Names.JobSubject(p, k))
+	m, found, err := s.w.LastOnReplica(ctx, s.w.Names.JobsStream(p), s.w.Names.JobSubject(p, k))
 	if err != nil || !found {
 		return job.Record{}, false, err
 	}

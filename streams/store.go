@@ -31,7 +31,8 @@ type Store struct {
 	tries    journal.Access // as work, with the writes on it, too
 	requests journal.Access
 
-	own      *Jobs // as the timer works on them
+	w        *journal.Writer // the timer's
+	own      *Jobs           // as the timer works on them
 	workJobs *Jobs
 	jobs     *Jobs
 	routes   *routes.Routes
@@ -44,6 +45,7 @@ type Store struct {
 	tokens   *Tokens
 	backups  *Backups
 	timers   []*timer  // by partition
+	rooms    []*spare  // the same
 	index    due.Index // of the claims of all of them
 	leases   *leases
 	book     *book
@@ -92,25 +94,24 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := own.W
+	s.w = own.W
 	s.index = due.NewIndex(s.partitions)
 	routes := routes.New(own, s.work, s.partitions, s.routesConfig())
 	s.inboxes, s.breakers, s.rates = routes.Inboxes, routes.Breakers, routes.Rates
 	s.routes = routes.On(s.requests)
-	s.own = s.jobsOn(own, routes)
-	s.workJobs = s.jobsOn(s.work, routes)
-	s.jobs = s.jobsOn(s.requests, s.routes)
+	s.rooms = newSpares(s.cfg.Names, s.partitions, s.cfg.Log)
+	s.own = newJobs(own, routes, s.rooms, s.index, s.recordsConfig())
+	s.workJobs = newJobs(s.work, routes, s.rooms, s.index, s.recordsConfig())
+	s.jobs = newJobs(s.requests, s.routes, s.rooms, s.index, s.recordsConfig())
 	s.dead = s.own.dead
 	for p := range s.partitions {
 		s.timers = append(s.timers, newTimer(s, p))
 	}
 	s.cfg.InFlight.OnFreed(s.roomFreed)
 	s.health.OnBetter = s.writesWork
-	s.own.timers, s.workJobs.timers, s.jobs.timers = s.timers, s.timers, s.timers
-	s.letters = &Letters{js: s.requests.JS, w: s.requests.W, jobs: s.jobs, cfg: s.cfg, scanTime: scanTime}
-	s.attempts = newAttempts(s.tries, s.requests, s.cfg.SyncAlways && s.replicas == 1, s.cfg)
-	s.attempts.health = s.health
-	s.tokens = newTokens(w, js, s.cfg, s.ensureTokens)
+	s.letters = &Letters{js: s.requests.JS, w: s.requests.W, jobs: s.jobs, routes: s.routes, cfg: s.cfg, scanTime: scanTime}
+	s.attempts = newAttempts(s.tries, s.requests, s.cfg.SyncAlways && s.replicas == 1, s.health, s.recordsConfig())
+	s.tokens = newTokens(s.w, js, s.cfg, s.ensureTokens)
 	s.prober = &journal.Prober{H: s.health, W: own.W, Send: own.Publish, Tokens: s.tokens.hadAny}
 	s.fires = newRoomMaker(s)
 	s.backups = newBackups(s)
@@ -175,12 +176,6 @@ func (s *Store) open(nc *nats.Conn, reads *room.Pool, batchBytes int) (journal.A
 	})
 	w.Reads, w.Largest = reads, int64(s.cfg.MaxMeta)+journal.BesideMeta
 	return journal.Access{NC: nc, JS: js, W: w, Publish: a.Publish}, nil
-}
-
-// jobsOn returns the jobs as they are worked on in this way.
-func (s *Store) jobsOn(by journal.Access, routes *routes.Routes) *Jobs {
-	dead := &deadLetters{w: by.W, now: s.cfg.Now, log: s.cfg.Log, metrics: s.cfg.Metrics}
-	return &Jobs{js: by.JS, w: by.W, routes: routes, dead: dead, cfg: s.cfg, partitions: s.partitions, index: s.index, readTime: readTime}
 }
 
 // Jobs returns the jobs, for requests.
@@ -309,6 +304,21 @@ func (s *Store) firesSoon() bool {
 		next := t.nextDue.Load()
 		return t.firing.Load() > 0 || next > 0 && next <= before
 	})
+}
+
+// withoutSpare says in words which jobs buckets take no new jobs.
+func (s *Store) withoutSpare() (all []string) {
+	for p, room := range s.rooms {
+		if room.isShort() {
+			all = append(all, fmt.Sprintf("no new job is stored in %s: it is nearly full, and the room that is left is for the jobs in it (max_bytes)", s.cfg.Names.JobsStream(p)))
+		}
+	}
+	return all
+}
+
+// recordsConfig is what the jobs read.
+func (s *Store) recordsConfig() recordsConfig {
+	return recordsConfig{HistoryTTL: s.cfg.HistoryTTL, MaxMeta: s.cfg.MaxMeta, Now: s.cfg.Now, Log: s.cfg.Log, Metrics: s.cfg.Metrics}
 }
 
 // routesConfig is what the routes read.

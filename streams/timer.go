@@ -23,7 +23,8 @@ import (
 // timer owns a partition and fires its jobs: it follows the jobs bucket, keeps
 // a queue, and sleeps until the next job is due.
 type timer struct {
-	partition int
+	partition  int
+	partitions int // how many there are
 
 	cfg    Config
 	log    *slog.Logger
@@ -80,7 +81,7 @@ type timer struct {
 	fences    writtenFences      // ours
 	fireSeqs  publishedFires     // of the claims that stand
 	caughtUp  atomic.Int64       // when the tail last had all that the leader had a moment before, in Unix ms
-	spare     spare              // of the jobs bucket
+	spare     *spare             // of the jobs bucket
 
 	loads   chan loaded
 	permits chan due.Permitted
@@ -133,8 +134,8 @@ const shutdownPatience = 2 * time.Second
 
 func newTimer(s *Store, partition int) *timer {
 	t := &timer{
-		partition: partition, cfg: s.cfg, log: s.cfg.Log, now: s.cfg.Now, js: s.js, w: s.own.w,
-		jobs: s.own, routes: s.routes.Cache, dead: s.dead, inboxes: s.inboxes, health: s.health,
+		partition: partition, partitions: s.partitions, cfg: s.cfg, log: s.cfg.Log, now: s.cfg.Now, js: s.js, w: s.w,
+		jobs: s.own, spare: s.rooms[partition], routes: s.routes.Cache, dead: s.dead, inboxes: s.inboxes, health: s.health,
 		breakers: s.breakers, rates: s.rates, inFlight: s.inFlight(), index: s.index,
 		meter:   newMeter(s.cfg.Metrics, partition, s.cfg.Now()),
 		clocks:  due.NewClockTrouble(),

@@ -134,7 +134,7 @@ const nudgeWait = 100 * time.Millisecond
 // isOld reports whether the first fire of the inbox behind a sequence is too
 // old to wait.
 func (u *unread) isOld(ctx context.Context, info *jetstream.ConsumerInfo, behind uint64) (bool, error) {
-	m, found, err := u.s.own.w.NextOnLeader(ctx, u.s.cfg.Names.FiresStream(), info.Config.FilterSubject, behind+1)
+	m, found, err := u.s.w.NextOnLeader(ctx, u.s.cfg.Names.FiresStream(), info.Config.FilterSubject, behind+1)
 	return found && u.tooOld(m.Time), err
 }
 
