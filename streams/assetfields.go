@@ -1,13 +1,14 @@
 package streams
 
 import (
-	"belfry/streams/wire"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/streams/wire"
 )
 
 // assetField is one setting of a stream that must be as Belfry has it. All other

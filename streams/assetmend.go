@@ -1,13 +1,14 @@
 package streams
 
 import (
-	"belfry/streams/wire"
 	"context"
 	"fmt"
 	"maps"
 	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/streams/wire"
 )
 
 // mendAsset brings a stream of ours, which holds so many bytes, back to what it should

@@ -1,13 +1,15 @@
 package streams
 
 import (
-	"belfry/streams/journal"
-	"belfry/streams/routes"
-	"belfry/streams/wire"
 	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/streams/jobs"
+	"belfry/streams/journal"
+	"belfry/streams/routes"
+	"belfry/streams/wire"
 )
 
 // assets are the streams that Belfry keeps its state in, those of its buckets
@@ -119,15 +121,15 @@ func (s *Store) streamAssets() []jetstream.StreamConfig {
 			Description: wire.OurDescription + "what could not be delivered, with the reason",
 			Subjects:    []string{s.cfg.Names.DeadSubjects()},
 			MaxAge:      s.cfg.DeadMaxAge,
-			Duplicates:  min(deadRepeats, s.cfg.DeadMaxAge),
+			Duplicates:  min(jobs.DeadRepeats, s.cfg.DeadMaxAge),
 			AllowDirect: true,
 		},
 		{
 			Name:               s.cfg.Names.AttemptsStream(),
 			Description:        wire.OurDescription + "what became of the tries of jobs",
 			Subjects:           []string{s.cfg.Names.AttemptsSubjects()},
-			MaxAge:             s.cfg.HistoryTTL + attemptsExtra,
-			MaxMsgsPerSubject:  attemptsPerJob,
+			MaxAge:             s.cfg.HistoryTTL + jobs.AttemptsExtra,
+			MaxMsgsPerSubject:  jobs.AttemptsPerJob,
 			Duplicates:         noDuplicates,
 			AllowDirect:        true,
 			AllowAtomicPublish: true,

@@ -1,14 +1,15 @@
 package streams
 
 import (
-	"belfry/streams/journal"
-	"belfry/streams/wire"
 	"bytes"
 	"context"
 	"fmt"
 	"strconv"
 
 	"github.com/nats-io/nats.go"
+
+	"belfry/streams/journal"
+	"belfry/streams/wire"
 )
 
 // auditKeys puts back what other hands have changed in the bucket belfry.

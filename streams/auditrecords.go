@@ -1,14 +1,15 @@
 package streams
 
 import (
-	"belfry/streams/journal"
-	"belfry/streams/routes"
-	"belfry/streams/wire"
 	"context"
 	"errors"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/streams/journal"
+	"belfry/streams/routes"
+	"belfry/streams/wire"
 )
 
 // A purge of a bucket leaves no marks, so whoever follows the bucket does not hear

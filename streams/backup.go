@@ -153,7 +153,7 @@ func (b *Backups) eachJob(ctx context.Context, partition int, visit func(job.Ent
 		if err != nil || wire.PartitionOf(k, b.s.partitions) != partition {
 			return nil // as the timer leaves it alone
 		}
-		r, err := b.s.jobs.decode(k, m.Seq, m.Header, m.Data)
+		r, err := b.s.jobs.Decode(k, m.Seq, m.Header, m.Data)
 		if err != nil {
 			if !errors.Is(err, wire.ErrNoRecord) {
 				b.leaveOut(b.s.cfg.Names.JobsBucket(partition), err)
@@ -166,7 +166,7 @@ func (b *Backups) eachJob(ctx context.Context, partition int, visit func(job.Ent
 			r = r.Finish(job.Result{Status: job.Scheduled, RetryAt: min(r.Trigger, b.s.cfg.Now().UnixMilli())}, b.s.cfg.Now())
 		case r.Status == job.Dead:
 			// The letters are read later, and this one may not be written yet.
-			if err := b.s.jobs.buryBefore(ctx, r); err != nil {
+			if err := b.s.jobs.BuryBefore(ctx, r); err != nil {
 				return err
 			}
 		}

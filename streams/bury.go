@@ -119,5 +119,5 @@ func (s *Store) actOn(ctx context.Context, data []byte) error {
 		return err
 	}
 	reason, detail := a.why()
-	return s.dead.bury(ctx, f, reason, detail)
+	return s.dead.Bury(ctx, f, reason, detail)
 }

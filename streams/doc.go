@@ -10,23 +10,23 @@
 //
 // The packages below are its lower floors, in this order: wire (names, and what is
 // stored), journal (writes and reads), due (what to load and fire next),
-// routes (routes and what holds them back), and then this one. Each file here is in one room:
+// routes (routes and what holds them back), jobs (the records of jobs, and their history),
+// and then this one. Each file here is in one room:
 //
 //   - the store: store.go, config.go, setup.go, beside.go, assets.go, maxbytes.go,
-//     makeroom.go, spare.go, notready.go
+//     makeroom.go, notready.go
 //   - what was made: manifest.go, ledger.go, book.go, survey.go, refusal.go,
 //     damage.go, replicas.go
 //   - other hands: foreign.go, audit.go, assetfields.go, assetmend.go,
 //     history.go, assetdocs.go, auditkeys.go, auditrecords.go, inboxaudit.go,
-//     removed.go, refire.go, overwrite.go
-//   - jobs: jobs.go, cancel.go, list.go, places.go, attempts.go
+//     removed.go, refire.go
 //   - the timer: timer.go, loop.go, tail.go, watchtail.go, load.go, stalled.go,
 //     meter.go
 //   - gates: opening.go
 //   - ownership: leases.go, sightings.go, clocks.go, balance.go, fence.go, tenure.go,
 //     doubt.go, idle.go, recover.go
-//   - fires: fire.go, finisher.go, expire.go, disk.go, standing.go
-//   - dead letters: dead.go, bury.go, unread.go, letters.go, redrive.go
+//   - fires: fire.go, finisher.go, expire.go, disk.go
+//   - dead letters: bury.go, unread.go, letters.go, redrive.go
 //   - tokens: tokens.go, authmark.go
 //   - backups: backup.go, readtoend.go, restore.go, restorejob.go,
 //     restoreseries.go, restoremark.go, hold.go

@@ -24,7 +24,7 @@ func (t *timer) tooLate(r job.Record) (job.Result, bool) {
 // could be published still.
 func (t *timer) expire(r job.Record, res job.Result) {
 	t.firing.Add(1)
-	p := t.jobs.newWrite(r.Expire(res, t.now()), r.Revision)
+	p := t.jobs.NewWrite(r.Expire(res, t.now()), r.Revision)
 	t.w.TrySend(p.Msg, func(seq uint64, err error) {
 		if err == nil || t.work.Err() != nil {
 			t.fireEnded(r)

@@ -1,11 +1,12 @@
 package streams
 
 import (
-	"belfry/streams/routes"
 	"context"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/streams/routes"
 )
 
 // Names for the tests of what other hands do.

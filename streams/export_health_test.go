@@ -40,4 +40,4 @@ const FewClaims = fewClaims
 func (s *Store) MakeRoomAfter(d time.Duration) { s.fires.age = d }
 
 // SpareOf returns the max_bytes of a jobs bucket, as last seen.
-func (s *Store) SpareOf(partition int) int64 { return s.rooms[partition].bound() }
+func (s *Store) SpareOf(partition int) int64 { return s.rooms[partition].Bound() }

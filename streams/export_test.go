@@ -170,7 +170,7 @@ func (s *Store) ReservePermits(ctx context.Context, k job.RouteKey, limit job.Ra
 }
 
 // ReadJobsFor sets how long one request reads jobs.
-func (s *Store) ReadJobsFor(d time.Duration) { s.jobs.readTime = d }
+func (s *Store) ReadJobsFor(d time.Duration) { s.jobs.ReadTime = d }
 
 // Leased reports whether a lease of the partition was seen.
 func (s *Store) Leased(partition int) bool {

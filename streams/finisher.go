@@ -119,7 +119,7 @@ func (t *timer) finishPublished(claim job.Record) {
 		t.finisher.done()
 		t.poke()
 	}
-	p := t.jobs.newWrite(claim.Finish(job.Result{Status: job.Published}, t.now()), claim.Revision)
+	p := t.jobs.NewWrite(claim.Finish(job.Result{Status: job.Published}, t.now()), claim.Revision)
 	t.w.TrySend(p.Msg, func(seq uint64, err error) {
 		if err == nil || t.work.Err() != nil {
 			end()

@@ -26,7 +26,7 @@ const claimPatience = 10 * time.Second
 func (t *timer) fire(r job.Record, ten tenure) {
 	t.firing.Add(1) // until fireEnded
 	claim := r.Claim(t.now(), ten.fence, t.firesSeen.Load(), t.cfg.FiresMaxAge/2, rand.Text())
-	p := t.jobs.newWrite(claim, r.Revision)
+	p := t.jobs.NewWrite(claim, r.Revision)
 	t.w.TrySend(p.Msg, func(revision uint64, err error) {
 		switch {
 		case t.work.Err() != nil: // stopped
@@ -201,7 +201,7 @@ func (t *timer) buryUnrouted(ctx context.Context, claim job.Record) {
 	const detail = "there was no such route when the job came due"
 	pause := journal.NewBackOff(50*time.Millisecond, 5*time.Second)
 	for {
-		err := t.dead.bury(ctx, f, job.ReasonNoRoute, detail)
+		err := t.dead.Bury(ctx, f, job.ReasonNoRoute, detail)
 		if err == nil {
 			break
 		}
@@ -217,7 +217,7 @@ func (t *timer) buryUnrouted(ctx context.Context, claim job.Record) {
 func (t *timer) finish(ctx context.Context, claim job.Record, res job.Result) {
 	pause := journal.NewBackOff(50*time.Millisecond, 5*time.Second)
 	for {
-		_, err := t.jobs.write(ctx, claim.Finish(res, t.now()), claim.Revision)
+		_, err := t.jobs.Write(ctx, claim.Finish(res, t.now()), claim.Revision)
 		if err == nil || errors.Is(err, job.ErrMoved) {
 			return
 		}

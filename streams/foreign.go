@@ -1,7 +1,6 @@
 package streams
 
 import (
-	"belfry/streams/wire"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/streams/wire"
 )
 
 // ErrForeign: the server has streams that are in Belfry's place and are not

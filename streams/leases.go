@@ -1,7 +1,6 @@
 package streams
 
 import (
-	"belfry/streams/wire"
 	"context"
 	"crypto/rand"
 	"hash/fnv"
@@ -11,6 +10,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"belfry/streams/wire"
 )
 
 // leases decide which node tries to own which partition. They are for liveness

@@ -1,12 +1,13 @@
 package streams
 
 import (
-	"belfry/streams/wire"
 	"context"
 	"errors"
 	"fmt"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/streams/wire"
 )
 
 // Ledger keeps the manifest, which says what Belfry has made. An embedded

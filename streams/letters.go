@@ -10,6 +10,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/internal/room"
+	"belfry/streams/jobs"
 	"belfry/streams/journal"
 	"belfry/streams/routes"
 	"belfry/streams/wire"
@@ -20,7 +21,7 @@ import (
 type Letters struct {
 	js     jetstream.JetStream
 	w      *journal.Writer
-	jobs   *Jobs
+	jobs   *jobs.Jobs
 	routes *routes.Routes
 	cfg    Config
 
@@ -74,7 +75,7 @@ func (s *Letters) list(ctx context.Context, stream jetstream.Stream, q job.Lette
 		next = l.Number + 1
 		if q.Matches(l) {
 			page.Letters = append(page.Letters, l)
-			left -= 1024 + keyBytes(l.Key) + len(l.Route) + len(l.Detail)
+			left -= 1024 + jobs.KeyBytes(l.Key) + len(l.Route) + len(l.Detail)
 		}
 		return len(page.Letters) < q.Limit && left > 0
 	})

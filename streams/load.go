@@ -82,7 +82,7 @@ func (t *timer) loadedFrom(m journal.Stored) loaded {
 	if err != nil {
 		return loaded{seq: m.Seq, gone: true}
 	}
-	r, err := t.jobs.decode(k, m.Seq, m.Header, m.Data)
+	r, err := t.jobs.Decode(k, m.Seq, m.Header, m.Data)
 	if err == nil && wire.PartitionOf(k, t.partitions) != t.partition {
 		err = fmt.Errorf("%w: it belongs to partition %d", job.ErrNotAJob, wire.PartitionOf(k, t.partitions))
 	}

@@ -1,10 +1,11 @@
 package streams
 
 import (
-	"belfry/streams/wire"
 	"slices"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/streams/wire"
 )
 
 // Shares of [Config.MaxBytes], in percent: half is for the jobs, whose partitions

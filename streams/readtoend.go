@@ -1,11 +1,12 @@
 package streams
 
 import (
-	"belfry/streams/journal"
 	"context"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/streams/journal"
 )
 
 const (

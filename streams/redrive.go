@@ -163,7 +163,7 @@ func (s *Letters) rearm(ctx context.Context, l job.Letter) (job.Skip, error) {
 	held := room.Of(ctx).Held()
 	for {
 		room.Of(ctx).Keep(held)
-		r, found, err := s.jobs.read(ctx, l.Key)
+		r, found, err := s.jobs.Read(ctx, l.Key)
 		switch {
 		case errors.Is(err, job.ErrNotAJob):
 			return job.SkipNotAJob, nil
@@ -175,7 +175,7 @@ func (s *Letters) rearm(ctx context.Context, l job.Letter) (job.Skip, error) {
 			return why, nil
 		}
 		// Moved: most likely it was armed in between, which ends the loop.
-		if _, err = s.jobs.write(ctx, next, r.Revision); !errors.Is(err, job.ErrMoved) {
+		if _, err = s.jobs.Write(ctx, next, r.Revision); !errors.Is(err, job.ErrMoved) {
 			return "", err
 		}
 	}

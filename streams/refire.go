@@ -1,9 +1,10 @@
 package streams
 
 import (
-	"belfry/streams/journal"
 	"context"
 	"sync"
+
+	"belfry/streams/journal"
 )
 
 // publishedFires knows where the fires of the claims of REST routes stand in

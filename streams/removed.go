@@ -1,8 +1,6 @@
 package streams
 
 import (
-	"belfry/streams/journal"
-	"belfry/streams/wire"
 	"context"
 	"errors"
 	"math"
@@ -11,6 +9,9 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/streams/journal"
+	"belfry/streams/wire"
 )
 
 // Fires can be removed from FIRES before they are delivered: by a purge, by the

@@ -15,6 +15,7 @@ import (
 	"belfry/internal/contract"
 	"belfry/internal/job"
 	"belfry/internal/room"
+	"belfry/streams/jobs"
 	"belfry/streams/journal"
 	"belfry/streams/routes"
 	"belfry/streams/wire"
@@ -138,7 +139,7 @@ func (r *restoration) one(e job.Entry) error {
 		return r.fires.put(f, wire.FireMessage(r.s.cfg.Names.FireSubject(f.RouteKey()), f, r.s.cfg.Now()))
 	case e.Attempt != nil:
 		r.tries = append(r.tries, &nats.Msg{Subject: r.s.cfg.Names.AttemptSubject(e.Attempt.Key), Data: contract.AppendAttempt(nil, e.Attempt.Attempt)})
-		if len(r.tries) >= attemptsGroup {
+		if len(r.tries) >= jobs.AttemptsGroup {
 			return r.writeTries()
 		}
 	}
@@ -213,7 +214,7 @@ func (r *restoration) writeTries() error {
 		return nil
 	}
 	err := until(r.ctx, func(ctx context.Context) (bool, error) {
-		err := r.s.attempts.writeOnce(ctx, r.tries)
+		err := r.s.attempts.WriteOnce(ctx, r.tries)
 		if err != nil && !errors.Is(err, job.ErrUnavailable) {
 			err = fmt.Errorf("%w: couldn't write attempts: %v", job.ErrUnavailable, err)
 		}

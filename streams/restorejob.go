@@ -70,7 +70,7 @@ func (r *restoration) job(ctx context.Context, rec job.Record) error {
 		if over.Revision > 0 {
 			rec.Replaces = over.Position()
 		}
-		m := r.s.jobs.newWrite(rec, over.Revision).Msg
+		m := r.s.jobs.NewWrite(rec, over.Revision).Msg
 		m.Header[wire.HeaderRestore] = []string{wire.RestoreTag(r.run, order)}
 		_, err := r.w.Send(ctx, m)
 		return err == nil, err

@@ -1,8 +1,6 @@
 package streams
 
 import (
-	"belfry/streams/journal"
-	"belfry/streams/wire"
 	"context"
 	"errors"
 	"strings"
@@ -10,6 +8,9 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/streams/journal"
+	"belfry/streams/wire"
 )
 
 // sighting is when a key was last seen written, and what with.

@@ -15,6 +15,7 @@ import (
 	"belfry/internal/job"
 	"belfry/internal/room"
 	"belfry/streams/due"
+	"belfry/streams/jobs"
 	"belfry/streams/journal"
 	"belfry/streams/routes"
 )
@@ -32,21 +33,21 @@ type Store struct {
 	requests journal.Access
 
 	w        *journal.Writer // the timer's
-	own      *Jobs           // as the timer works on them
-	workJobs *Jobs
-	jobs     *Jobs
+	own      *jobs.Jobs      // as the timer works on them
+	workJobs *jobs.Jobs
+	jobs     *jobs.Jobs
 	routes   *routes.Routes
 	inboxes  *routes.Inboxes
-	dead     *deadLetters
+	dead     *jobs.DeadLetters
 	letters  *Letters
-	attempts *Attempts
+	attempts *jobs.Attempts
 	breakers *routes.Breakers
 	rates    *routes.Rates
 	tokens   *Tokens
 	backups  *Backups
-	timers   []*timer  // by partition
-	rooms    []*spare  // the same
-	index    due.Index // of the claims of all of them
+	timers   []*timer      // by partition
+	rooms    []*jobs.Spare // the same
+	index    due.Index     // of the claims of all of them
 	leases   *leases
 	book     *book
 	health   *journal.Health
@@ -99,18 +100,18 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	routes := routes.New(own, s.work, s.partitions, s.routesConfig())
 	s.inboxes, s.breakers, s.rates = routes.Inboxes, routes.Breakers, routes.Rates
 	s.routes = routes.On(s.requests)
-	s.rooms = newSpares(s.cfg.Names, s.partitions, s.cfg.Log)
-	s.own = newJobs(own, routes, s.rooms, s.index, s.recordsConfig())
-	s.workJobs = newJobs(s.work, routes, s.rooms, s.index, s.recordsConfig())
-	s.jobs = newJobs(s.requests, s.routes, s.rooms, s.index, s.recordsConfig())
-	s.dead = s.own.dead
+	s.rooms = jobs.NewSpares(s.cfg.Names, s.partitions, s.cfg.Log)
+	s.own = jobs.New(own, routes, s.rooms, s.index, s.recordsConfig())
+	s.workJobs = jobs.New(s.work, routes, s.rooms, s.index, s.recordsConfig())
+	s.jobs = jobs.New(s.requests, s.routes, s.rooms, s.index, s.recordsConfig())
+	s.dead = jobs.NewDeadLetters(s.w, s.recordsConfig())
 	for p := range s.partitions {
 		s.timers = append(s.timers, newTimer(s, p))
 	}
 	s.cfg.InFlight.OnFreed(s.roomFreed)
 	s.health.OnBetter = s.writesWork
 	s.letters = &Letters{js: s.requests.JS, w: s.requests.W, jobs: s.jobs, routes: s.routes, cfg: s.cfg, scanTime: scanTime}
-	s.attempts = newAttempts(s.tries, s.requests, s.cfg.SyncAlways && s.replicas == 1, s.health, s.recordsConfig())
+	s.attempts = jobs.NewAttempts(s.tries, s.requests, s.cfg.SyncAlways && s.replicas == 1, s.health, s.recordsConfig())
 	s.tokens = newTokens(s.w, js, s.cfg, s.ensureTokens)
 	s.prober = &journal.Prober{H: s.health, W: own.W, Send: own.Publish, Tokens: s.tokens.hadAny}
 	s.fires = newRoomMaker(s)
@@ -179,10 +180,10 @@ func (s *Store) open(nc *nats.Conn, reads *room.Pool, batchBytes int) (journal.A
 }
 
 // Jobs returns the jobs, for requests.
-func (s *Store) Jobs() *Jobs { return s.jobs }
+func (s *Store) Jobs() *jobs.Jobs { return s.jobs }
 
 // WorkJobs returns the jobs, for the workers.
-func (s *Store) WorkJobs() *Jobs { return s.workJobs }
+func (s *Store) WorkJobs() *jobs.Jobs { return s.workJobs }
 
 // Routes returns the routes, for requests.
 func (s *Store) Routes() *routes.Routes { return s.routes }
@@ -198,7 +199,7 @@ func (s *Store) Letters() *Letters { return s.letters }
 
 // Attempts returns the tries that were made. Its own Run is to end after the
 // delivery, whose last tries it writes.
-func (s *Store) Attempts() *Attempts { return s.attempts }
+func (s *Store) Attempts() *jobs.Attempts { return s.attempts }
 
 // Breakers returns the breakers of the routes.
 func (s *Store) Breakers() *routes.Breakers { return s.breakers }
@@ -309,16 +310,16 @@ func (s *Store) firesSoon() bool {
 // withoutSpare says in words which jobs buckets take no new jobs.
 func (s *Store) withoutSpare() (all []string) {
 	for p, room := range s.rooms {
-		if room.isShort() {
+		if room.IsShort() {
 			all = append(all, fmt.Sprintf("no new job is stored in %s: it is nearly full, and the room that is left is for the jobs in it (max_bytes)", s.cfg.Names.JobsStream(p)))
 		}
 	}
 	return all
 }
 
-// recordsConfig is what the jobs read.
-func (s *Store) recordsConfig() recordsConfig {
-	return recordsConfig{HistoryTTL: s.cfg.HistoryTTL, MaxMeta: s.cfg.MaxMeta, Now: s.cfg.Now, Log: s.cfg.Log, Metrics: s.cfg.Metrics}
+// jobs.Config is what the jobs read.
+func (s *Store) recordsConfig() jobs.Config {
+	return jobs.Config{HistoryTTL: s.cfg.HistoryTTL, MaxMeta: s.cfg.MaxMeta, Now: s.cfg.Now, Log: s.cfg.Log, Metrics: s.cfg.Metrics}
 }
 
 // routesConfig is what the routes read.

@@ -16,6 +16,7 @@ import (
 	"belfry/internal/loglimit"
 	"belfry/internal/panics"
 	"belfry/streams/due"
+	"belfry/streams/jobs"
 	"belfry/streams/journal"
 	"belfry/streams/routes"
 )
@@ -31,9 +32,9 @@ type timer struct {
 	now    func() time.Time
 	js     jetstream.JetStream
 	w      *journal.Writer
-	jobs   *Jobs
+	jobs   *jobs.Jobs
 	routes *routes.Cache
-	dead   *deadLetters
+	dead   *jobs.DeadLetters
 
 	inboxes *routes.Inboxes
 	meter   meter
@@ -81,7 +82,7 @@ type timer struct {
 	fences    writtenFences      // ours
 	fireSeqs  publishedFires     // of the claims that stand
 	caughtUp  atomic.Int64       // when the tail last had all that the leader had a moment before, in Unix ms
-	spare     *spare             // of the jobs bucket
+	spare     *jobs.Spare        // of the jobs bucket
 
 	loads   chan loaded
 	permits chan due.Permitted

@@ -195,7 +195,7 @@ func (u *unread) bury(ctx context.Context, m jetstream.Msg) (fresh bool, err err
 		return true, m.Nak()
 	}
 	detail := fmt.Sprintf("not acked by a subscriber within %v", u.s.cfg.Now().Sub(f.Published).Round(time.Second))
-	if err := u.s.dead.bury(ctx, f, job.ReasonUnread, detail); err != nil {
+	if err := u.s.dead.Bury(ctx, f, job.ReasonUnread, detail); err != nil {
 		return false, err
 	}
 	return false, m.DoubleAck(ctx)

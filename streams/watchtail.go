@@ -26,7 +26,7 @@ func (t *timer) askState(ctx context.Context) {
 		if !t.w.NC.IsConnected() {
 			continue
 		}
-		added := t.spare.pending()
+		added := t.spare.Pending()
 		ask, cancel := context.WithTimeout(ctx, journal.AnswerWait)
 		stream, err := t.js.Stream(ask, t.cfg.Names.JobsStream(t.partition))
 		cancel()
@@ -41,7 +41,7 @@ func (t *timer) askState(ctx context.Context) {
 		if !journal.HasQuorum(info.Cluster) {
 			continue
 		}
-		t.spare.look(info, added)
+		t.spare.Look(info, added)
 		select {
 		case t.states <- leaderState{created: info.Created, first: info.State.FirstSeq, last: info.State.LastSeq, present: present.Seq}:
 		case <-ctx.Done():

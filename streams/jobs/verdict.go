@@ -1,4 +1,4 @@
-package streams
+package jobs
 
 import (
 	"context"
@@ -32,7 +32,7 @@ func (s *Jobs) Standing(ctx context.Context, f job.Fire) (job.Standing, job.Reco
 
 // standingOnLeader is [Jobs.Standing] by the newest record.
 func (s *Jobs) standingOnLeader(ctx context.Context, f job.Fire) (job.Standing, job.Record, error) {
-	r, found, err := s.read(ctx, f.Key)
+	r, found, err := s.Read(ctx, f.Key)
 	switch {
 	case errors.Is(err, job.ErrNotAJob):
 		return job.Superseded, r, nil // overwritten from outside
@@ -69,7 +69,7 @@ func (s *Jobs) readAnywhere(ctx context.Context, k job.Key) (job.Record, bool, e
 	if err != nil || !found {
 		return job.Record{}, false, err
 	}
-	r, err := s.decode(k, m.Seq, m.Header, m.Data)
+	r, err := s.Decode(k, m.Seq, m.Header, m.Data)
 	return r, err == nil, err
 }
 
@@ -77,7 +77,7 @@ func (s *Jobs) readAnywhere(ctx context.Context, k job.Key) (job.Record, bool, e
 // the copy in DEAD after that. A record that has moved on is left alone, which
 // is no error: the fire was superseded.
 func (s *Jobs) Finish(ctx context.Context, f job.Fire, res job.Result) error {
-	_, err := s.write(ctx, f.Record().Finish(res, s.cfg.Now()), f.Claim)
+	_, err := s.Write(ctx, f.Record().Finish(res, s.cfg.Now()), f.Claim)
 	switch {
 	case errors.Is(err, job.ErrMoved):
 		// Perhaps by this very result, when only the dead letter is missing; the
@@ -103,5 +103,5 @@ func (s *Jobs) Finish(ctx context.Context, f job.Fire, res job.Result) error {
 // Bury copies a fire into DEAD, with the reason. It may come to stand there
 // twice.
 func (s *Jobs) Bury(ctx context.Context, f job.Fire, res job.Result) error {
-	return s.dead.bury(ctx, f, res.Reason, res.Detail)
+	return s.dead.Bury(ctx, f, res.Reason, res.Detail)
 }

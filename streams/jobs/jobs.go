@@ -1,4 +1,4 @@
-package streams
+package jobs
 
 import (
 	"context"
@@ -28,17 +28,18 @@ type Jobs struct {
 	js         jetstream.JetStream
 	w          *journal.Writer
 	routes     *routes.Routes
-	dead       *deadLetters
+	dead       *DeadLetters
 	partitions int
-	rooms      []*spare  // for new jobs, by partition
+	rooms      []*Spare  // for new jobs, by partition
 	index      due.Index // of the claims that stand
-	cfg        recordsConfig
+	cfg        Config
 
-	readTime time.Duration // that one request may read for
+	// ReadTime bounds the reading of one request. It is set before the first one.
+	ReadTime time.Duration
 }
 
-// recordsConfig is what the jobs and their history read.
-type recordsConfig struct {
+// Config is what the jobs and their history read.
+type Config struct {
 	HistoryTTL time.Duration // how long the final state of a job is kept
 	MaxMeta    int           // the longest meta of a job that was put into its bucket by hand, in bytes
 
@@ -47,16 +48,18 @@ type recordsConfig struct {
 	Metrics *metrics.Streams
 }
 
-// newJobs returns the jobs as they are read and written by an access. The rooms and the
+// New returns the jobs as they are read and written by an access. The rooms and the
 // index are those of the timers, one for each partition.
-func newJobs(by journal.Access, routes *routes.Routes, rooms []*spare, index due.Index, cfg recordsConfig) *Jobs {
-	dead := &deadLetters{w: by.W, now: cfg.Now, log: cfg.Log, metrics: cfg.Metrics}
-	return &Jobs{js: by.JS, w: by.W, routes: routes, dead: dead, partitions: len(rooms), rooms: rooms, index: index, cfg: cfg, readTime: readTime}
+func New(by journal.Access, routes *routes.Routes, rooms []*Spare, index due.Index, cfg Config) *Jobs {
+	return &Jobs{
+		js: by.JS, w: by.W, routes: routes, dead: NewDeadLetters(by.W, cfg), partitions: len(rooms), rooms: rooms, index: index,
+		cfg: cfg, ReadTime: readTime,
+	}
 }
 
-// read returns the job's record as the leader has it. A deleted key is not
+// Read returns the job's record as the leader has it. A deleted key is not
 // found, but its revision is returned, to write over.
-func (s *Jobs) read(ctx context.Context, k job.Key) (r job.Record, found bool, err error) {
+func (s *Jobs) Read(ctx context.Context, k job.Key) (r job.Record, found bool, err error) {
 	return s.readBy(ctx, s.w.LastOnLeader, k)
 }
 
@@ -72,7 +75,7 @@ func (s *Jobs) readBy(ctx context.Context, last func(ctx context.Context, stream
 	if err != nil || !found {
 		return job.Record{}, false, err
 	}
-	r, err = s.decode(k, m.Seq, m.Header, m.Data)
+	r, err = s.Decode(k, m.Seq, m.Header, m.Data)
 	switch {
 	case errors.Is(err, wire.ErrNoRecord):
 		return r, false, nil
@@ -82,13 +85,14 @@ func (s *Jobs) readBy(ctx context.Context, last func(ctx context.Context, stream
 	return r, err == nil, err
 }
 
-// write puts r over the revision expect and returns the new one.
-func (s *Jobs) write(ctx context.Context, r job.Record, expect uint64) (uint64, error) {
+// Write puts r over the revision expect, 0 for none, and returns the new one. The error
+// wraps [job.ErrMoved], [job.ErrUnavailable] or [job.ErrUnknownOutcome].
+func (s *Jobs) Write(ctx context.Context, r job.Record, expect uint64) (uint64, error) {
 	return s.w.WriteRecord(ctx, wire.PartitionOf(r.Key, s.partitions), r, expect, s.cfg.HistoryTTL)
 }
 
 // NewWrite is [Jobs.Write], not sent yet.
-func (s *Jobs) newWrite(r job.Record, expect uint64) *journal.RecordWrite {
+func (s *Jobs) NewWrite(r job.Record, expect uint64) *journal.RecordWrite {
 	return s.w.NewRecordWrite(wire.PartitionOf(r.Key, s.partitions), r, expect, s.cfg.HistoryTTL)
 }
 
@@ -125,11 +129,11 @@ func (s *Jobs) Create(ctx context.Context, j job.Job) error {
 	held := room.Of(ctx).Held()
 	for {
 		room.Of(ctx).Keep(held)
-		_, err := s.write(ctx, next, expect)
+		_, err := s.Write(ctx, next, expect)
 		if !errors.Is(err, job.ErrMoved) {
 			return err
 		}
-		old, found, err := s.read(ctx, j.Key)
+		old, found, err := s.Read(ctx, j.Key)
 		if err != nil && !errors.Is(err, job.ErrNotAJob) {
 			return err
 		}
@@ -144,7 +148,7 @@ func (s *Jobs) Create(ctx context.Context, j job.Job) error {
 			}
 			return fmt.Errorf("%w: job %q is %s with another %s; PUT changes it, DELETE cancels it", job.ErrJobExists, j.ID, old.Status, old.Difference(j))
 		default:
-			if err := s.buryBefore(ctx, old); err != nil {
+			if err := s.BuryBefore(ctx, old); err != nil {
 				return err
 			}
 			if next, err = old.Rearm(j, rand.Text()); err != nil {
@@ -155,11 +159,11 @@ func (s *Jobs) Create(ctx context.Context, j job.Job) error {
 	}
 }
 
-// buryBefore makes sure of the dead letter of a job that died a moment ago,
+// BuryBefore makes sure of the dead letter of a job that died a moment ago,
 // before its id is armed again: its worker may not have written it yet, and
 // would not find the death any more. JetStream drops the repeat.
-func (s *Jobs) buryBefore(ctx context.Context, r job.Record) error {
-	if r.Status != job.Dead || s.cfg.Now().UnixMilli()-r.Finished > deadRepeats.Milliseconds() {
+func (s *Jobs) BuryBefore(ctx context.Context, r job.Record) error {
+	if r.Status != job.Dead || s.cfg.Now().UnixMilli()-r.Finished > DeadRepeats.Milliseconds() {
 		return nil
 	}
 	if r.Replaces.Seq == 0 { // restored, as was its letter
@@ -167,7 +171,7 @@ func (s *Jobs) buryBefore(ctx context.Context, r job.Record) error {
 	}
 	f := r.Fire()
 	f.Claim = r.Replaces.Seq // the end is written over it
-	return s.dead.bury(ctx, f, r.Reason, r.Detail)
+	return s.dead.Bury(ctx, f, r.Reason, r.Detail)
 }
 
 // Update changes a job that waits. It fails with [job.ErrFiring] or
@@ -195,7 +199,7 @@ func (s *Jobs) Update(ctx context.Context, j job.Job, expect uint64) error {
 	})
 	if errors.Is(err, job.ErrNotAJob) {
 		return s.overwrite(ctx, j.Key, expect, func(revision uint64) error {
-			_, err := s.write(ctx, job.New(j, rand.Text()), revision)
+			_, err := s.Write(ctx, job.New(j, rand.Text()), revision)
 			return err
 		})
 	}
@@ -272,7 +276,7 @@ func (s *Jobs) change(ctx context.Context, k job.Key, next func(job.Record) (job
 		if err != nil {
 			return err
 		}
-		if _, err = s.write(ctx, r, old.Revision); !errors.Is(err, job.ErrMoved) {
+		if _, err = s.Write(ctx, r, old.Revision); !errors.Is(err, job.ErrMoved) {
 			return err
 		}
 		// Many that race for one job wear each other out less with a pause.
@@ -286,9 +290,9 @@ func notFound(k job.Key) error {
 	return fmt.Errorf("%w: %q in collection %q of db %q", job.ErrJobNotFound, k.ID, k.Collection, k.DB)
 }
 
-// decode is [wire.DecodeRecord] with the limit for the meta of a job that was put there
+// Decode is [wire.DecodeRecord] with the limit for the meta of a job that was put there
 // by hand.
-func (s *Jobs) decode(k job.Key, seq uint64, h nats.Header, data []byte) (job.Record, error) {
+func (s *Jobs) Decode(k job.Key, seq uint64, h nats.Header, data []byte) (job.Record, error) {
 	r, err := wire.DecodeRecord(k, seq, h, data)
 	if err == nil && r.FireID == "" && len(r.Meta) > s.cfg.MaxMeta {
 		err = fmt.Errorf("%w: its meta has %d bytes; up to %d are accepted", job.ErrNotAJob, len(r.Meta), s.cfg.MaxMeta)

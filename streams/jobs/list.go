@@ -1,4 +1,4 @@
-package streams
+package jobs
 
 import (
 	"cmp"
@@ -20,8 +20,8 @@ const readTime = 2 * time.Second
 // are all escapes, has fewer.
 const listedBytes = 2 << 10
 
-// keyBytes is what a key takes, as it is and in the answer.
-func keyBytes(k job.Key) int { return 2 * (len(k.DB) + len(k.Collection) + len(k.ID)) }
+// KeyBytes is what a key takes, as it is and in the answer.
+func KeyBytes(k job.Key) int { return 2 * (len(k.DB) + len(k.Collection) + len(k.ID)) }
 
 // List returns jobs that the query selects, without their meta, and where to go
 // on. It holds one page in memory, however many jobs there are. A walk from
@@ -45,7 +45,7 @@ func (s *Jobs) List(ctx context.Context, q job.Query) (job.Page, error) {
 			r.Meta = nil
 			met[r.Key] = len(page.Jobs)
 			page.Jobs = append(page.Jobs, r)
-			left -= 512 + keyBytes(r.Key) + len(r.Route) + len(r.Detail)
+			left -= 512 + KeyBytes(r.Key) + len(r.Route) + len(r.Detail)
 		}
 		return len(page.Jobs) < q.Limit && left > 0
 	})
@@ -59,7 +59,7 @@ func (s *Jobs) List(ctx context.Context, q job.Query) (job.Page, error) {
 // none. It returns where to go on; zero is that this was the end. The meta of a
 // record may be missing.
 func (s *Jobs) walk(ctx context.Context, q job.Query, visit func(job.Record) (more bool)) (job.Cursor, error) {
-	until := time.Now().Add(s.readTime)
+	until := time.Now().Add(s.ReadTime)
 	at, more := q.Cursor, true
 	for ; more && at.Part < s.partitions; at = (job.Cursor{Part: at.Part + 1}) {
 		r := &journal.Scanner{JS: s.js, W: s.w, Stream: s.w.Names.JobsStream(at.Part), Subject: s.w.Names.JobSubjectsOf(at.Part, q.DB, q.Collection)}
@@ -117,6 +117,6 @@ func (s *Jobs) jobOf(ctx context.Context, partition int, q job.Query, m journal.
 			return r, false, err
 		}
 	}
-	r, err = s.decode(k, m.Seq, m.Header, m.Data)
+	r, err = s.Decode(k, m.Seq, m.Header, m.Data)
 	return r, err == nil, nil
 }

@@ -1,4 +1,4 @@
-package streams
+package jobs
 
 import (
 	"log/slog"
@@ -25,9 +25,9 @@ const (
 	recordGrowth = 384
 )
 
-// spare is what is known of the room of one jobs bucket. It is safe for concurrent
+// Spare is what is known of the room of one jobs bucket. It is safe for concurrent
 // use.
-type spare struct {
+type Spare struct {
 	bucket string
 	log    *slog.Logger
 
@@ -37,16 +37,16 @@ type spare struct {
 	told                  limits.Sometimes
 }
 
-// newSpares returns what is known of the rooms, by partition.
-func newSpares(n wire.Names, partitions int, log *slog.Logger) (all []*spare) {
+// NewSpares returns what is known of the rooms, by partition.
+func NewSpares(n wire.Names, partitions int, log *slog.Logger) (all []*Spare) {
 	for p := range partitions {
-		all = append(all, &spare{bucket: n.JobsBucket(p), log: log})
+		all = append(all, &Spare{bucket: n.JobsBucket(p), log: log})
 	}
 	return all
 }
 
-// look takes in the state of the bucket, in which what was added before stands.
-func (s *spare) look(info *jetstream.StreamInfo, added int64) {
+// Look takes in the state of the bucket, in which what was added before stands.
+func (s *Spare) Look(info *jetstream.StreamInfo, added int64) {
 	s.maxBytes.Store(max(info.Config.MaxBytes, 0))
 	s.bytes.Store(int64(info.State.Bytes))
 	s.msgs.Store(int64(info.State.Msgs))
@@ -62,7 +62,7 @@ func (s *spare) look(info *jetstream.StreamInfo, added int64) {
 }
 
 // fits reports whether a new job of that size leaves room for what becomes of all jobs.
-func (s *spare) fits(size int64) bool {
+func (s *Spare) fits(size int64) bool {
 	most := s.maxBytes.Load()
 	kept := max(most/10, s.msgs.Load()*recordGrowth)
 	return most == 0 || s.bytes.Load()+s.added.Load()+size+kept <= most
@@ -80,12 +80,12 @@ func (s *Jobs) admit(j job.Job) error {
 	return nil
 }
 
-// pending returns how many bytes were let in since the last look. The state of the
+// Pending returns how many bytes were let in since the last look. The state of the
 // bucket that is asked for after this has them.
-func (s *spare) pending() int64 { return s.added.Load() }
+func (s *Spare) Pending() int64 { return s.added.Load() }
 
-// bound returns the max_bytes of the bucket as it was last seen; 0 is none.
-func (s *spare) bound() int64 { return s.maxBytes.Load() }
+// Bound returns the max_bytes of the bucket as it was last seen; 0 is none.
+func (s *Spare) Bound() int64 { return s.maxBytes.Load() }
 
-// isShort reports whether the bucket takes no new jobs.
-func (s *spare) isShort() bool { return s.short.Load() }
+// IsShort reports whether the bucket takes no new jobs.
+func (s *Spare) IsShort() bool { return s.short.Load() }

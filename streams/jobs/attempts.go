@@ -1,4 +1,4 @@
-package streams
+package jobs
 
 import (
 	"cmp"
@@ -41,26 +41,26 @@ type Attempts struct {
 }
 
 const (
-	// attemptsPerJob is how many tries of one job are kept, the latest ones.
-	attemptsPerJob = 100
+	// AttemptsPerJob is how many tries of one job are kept, the latest ones.
+	AttemptsPerJob = 100
 	// attemptBytes is what one has at most, with an excerpt that is all escapes.
 	attemptBytes = 16 << 10
 	// attemptsQueued is how many wait to be written, of a few KiB each.
 	attemptsQueued = 4096
-	// attemptsGroup and attemptsGather bound a group, in number and in time.
-	attemptsGroup  = 500
+	// AttemptsGroup and attemptsGather bound a group, in number and in time.
+	AttemptsGroup  = 500
 	attemptsGather = 50 * time.Millisecond
 	// attemptsFlush bounds the writing of what is left at the end.
 	attemptsFlush = time.Second
 )
 
-// attemptsExtra is how much longer tries are kept than the final state of a
+// AttemptsExtra is how much longer tries are kept than the final state of a
 // job, which may have been tried for hours before.
-const attemptsExtra = 24 * time.Hour
+const AttemptsExtra = 24 * time.Hour
 
-// newAttempts returns those that are written by one access and read by another. With
+// NewAttempts returns those that are written by one access and read by another. With
 // batch a group is written as an atomic batch.
-func newAttempts(by, reads journal.Access, batch bool, health *journal.Health, cfg recordsConfig) *Attempts {
+func NewAttempts(by, reads journal.Access, batch bool, health *journal.Health, cfg Config) *Attempts {
 	return &Attempts{js: by.JS, w: by.W, reads: reads, batch: batch, health: health, log: cfg.Log, metrics: cfg.Metrics, queue: make(chan *nats.Msg, attemptsQueued)}
 }
 
@@ -114,7 +114,7 @@ func (s *Attempts) gather(ctx context.Context) (group []*nats.Msg) {
 	}
 	more := time.NewTimer(attemptsGather)
 	defer more.Stop()
-	for len(group) < attemptsGroup {
+	for len(group) < AttemptsGroup {
 		select {
 		case m := <-s.queue:
 			group = append(group, m)
@@ -140,7 +140,7 @@ func (s *Attempts) gather(ctx context.Context) (group []*nats.Msg) {
 func (s *Attempts) write(ctx context.Context, group []*nats.Msg) {
 	pause := journal.NewBackOff(50*time.Millisecond, time.Second)
 	for told := false; ; told = true {
-		err := s.writeOnce(ctx, group)
+		err := s.WriteOnce(ctx, group)
 		if err == nil {
 			return
 		}
@@ -154,7 +154,9 @@ func (s *Attempts) write(ctx context.Context, group []*nats.Msg) {
 	}
 }
 
-func (s *Attempts) writeOnce(ctx context.Context, group []*nats.Msg) error {
+// WriteOnce writes a group once, for a bounded time. After an error some of it may be
+// written.
+func (s *Attempts) WriteOnce(ctx context.Context, group []*nats.Msg) error {
 	ctx, cancel := context.WithTimeout(ctx, journal.AnswerWait)
 	defer cancel()
 	if s.batch && len(group) > 1 {
@@ -191,15 +193,15 @@ func (s *Attempts) writeOnce(ctx context.Context, group []*nats.Msg) error {
 // Of returns the tries of the job that are kept, oldest first, those of its
 // earlier fire ids included. The error wraps [job.ErrUnavailable].
 func (s *Attempts) Of(ctx context.Context, k job.Key) ([]job.Attempt, error) {
-	if err := room.Of(ctx).Add(ctx, attemptsPerJob*attemptBytes); err != nil {
+	if err := room.Of(ctx).Add(ctx, AttemptsPerJob*attemptBytes); err != nil {
 		return nil, journal.NoRoom(err)
 	}
-	done, err := s.reads.W.TakeReads(ctx, attemptsPerJob*attemptBytes)
+	done, err := s.reads.W.TakeReads(ctx, AttemptsPerJob*attemptBytes)
 	if err != nil {
 		return nil, journal.Unavailable("couldn't read attempts", err)
 	}
 	defer done()
-	messages, err := jetstreamext.GetBatch(ctx, s.reads.JS, s.w.Names.AttemptsStream(), attemptsPerJob, jetstreamext.GetBatchSubject(s.w.Names.AttemptSubject(k)))
+	messages, err := jetstreamext.GetBatch(ctx, s.reads.JS, s.w.Names.AttemptsStream(), AttemptsPerJob, jetstreamext.GetBatchSubject(s.w.Names.AttemptSubject(k)))
 	if err != nil {
 		return nil, journal.Unavailable("couldn't read attempts", err)
 	}

@@ -1,4 +1,4 @@
-package streams
+package jobs
 
 import (
 	"cmp"
@@ -19,7 +19,7 @@ import (
 // places, and the walk is over as soon as the counts add up. One whose first
 // jobs come while pages are asked for may be left out.
 func (s *Jobs) Places(ctx context.Context, q job.PlaceQuery) (job.Places, error) {
-	t := &tour{Jobs: s, q: q, seen: map[string]bool{}, until: time.Now().Add(s.readTime)}
+	t := &tour{Jobs: s, q: q, seen: map[string]bool{}, until: time.Now().Add(s.ReadTime)}
 	t.q.Limit = cmp.Or(q.Limit, job.DefaultJobs)
 	if err := room.Of(ctx).Add(ctx, s.w.Holds()+int64(t.q.Limit)*listedBytes); err != nil {
 		return t.page, journal.NoRoom(err)

@@ -1,4 +1,4 @@
-package streams
+package jobs
 
 import (
 	"context"
@@ -17,7 +17,7 @@ import (
 func (s *Jobs) overwrite(ctx context.Context, k job.Key, expect uint64, write func(revision uint64) error) error {
 	pause := journal.NewBackOff(time.Millisecond, 100*time.Millisecond)
 	for {
-		r, _, err := s.read(ctx, k)
+		r, _, err := s.Read(ctx, k)
 		if err == nil {
 			return fmt.Errorf("%w: the record has changed meanwhile", job.ErrUnknownOutcome)
 		}

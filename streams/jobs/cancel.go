@@ -1,4 +1,4 @@
-package streams
+package jobs
 
 import (
 	"cmp"
@@ -104,7 +104,7 @@ func (s *Jobs) cancelSelected(ctx context.Context, q job.Query, r job.Record, ca
 		if err != nil {
 			return nil // it is over
 		}
-		_, err = s.write(ctx, next, r.Revision)
+		_, err = s.Write(ctx, next, r.Revision)
 		if err == nil {
 			cancelled.Add(1)
 		}
@@ -121,7 +121,7 @@ func (s *Jobs) cancelSelected(ctx context.Context, q job.Query, r job.Record, ca
 
 // stillSelected reads a job that the query has selected, whole.
 func (s *Jobs) stillSelected(ctx context.Context, q job.Query, k job.Key) (r job.Record, ok bool, err error) {
-	r, found, err := s.read(ctx, k)
+	r, found, err := s.Read(ctx, k)
 	if errors.Is(err, job.ErrNotAJob) {
 		return r, false, nil
 	}

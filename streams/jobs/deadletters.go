@@ -1,0 +1,41 @@
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"belfry/internal/job"
+	"belfry/internal/metrics"
+	"belfry/streams/journal"
+)
+
+// DeadLetters writes the stream DEAD. It is safe for concurrent use.
+type DeadLetters struct {
+	w   *journal.Writer
+	now func() time.Time
+	log *slog.Logger
+
+	metrics *metrics.Streams
+}
+
+// NewDeadLetters returns what writes letters by w.
+func NewDeadLetters(w *journal.Writer, cfg Config) *DeadLetters {
+	return &DeadLetters{w: w, now: cfg.Now, log: cfg.Log, metrics: cfg.Metrics}
+}
+
+// DeadRepeats is how long DEAD drops the repeat of a letter.
+const DeadRepeats = 2 * time.Minute
+
+// Bury copies a fire into DEAD, with the reason. Burying it again adds nothing
+// within [DeadRepeats], and a second copy after that.
+func (d *DeadLetters) Bury(ctx context.Context, f job.Fire, reason job.Reason, detail string) error {
+	if _, err := d.w.Send(ctx, d.w.Names.EncodeDead(f, reason, detail, d.now())); err != nil {
+		return fmt.Errorf("%w: couldn't write the dead letter: %v", job.ErrUnavailable, err)
+	}
+	d.metrics.Buried(reason)
+	d.log.Warn("dead letter written", "db", f.DB, "collection", f.Collection, "job", f.Key.ID,
+		"route", f.Route, "attempt", f.Attempt, "reason", reason, "detail", detail)
+	return nil
+}
