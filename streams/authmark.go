@@ -67,6 +67,12 @@ func authWas(ctx context.Context, w *journal.Writer) (mark string, missing []mar
 	return mark, missing, nil
 }
 
+// markTokens writes down that there are tokens, wherever it is not. It comes before
+// the first of them is stored.
+func markTokens(ctx context.Context, w *journal.Writer) error {
+	return markAuth(ctx, w, markedByToken)
+}
+
 // markAuth writes the mark wherever it is missing. When it returns nil, no loss of
 // one bucket turns authentication off.
 func markAuth(ctx context.Context, w *journal.Writer, mark string) error {
@@ -93,14 +99,14 @@ func markAuth(ctx context.Context, w *journal.Writer, mark string) error {
 // The marks go last, so that it stays on if this breaks off; then it can be done
 // again. No other node may run.
 func (s *Tokens) TurnOff(ctx context.Context) error {
-	stream, err := s.js.Stream(ctx, s.cfg.Names.TokensStream())
+	stream, err := s.js.Stream(ctx, s.w.Names.TokensStream())
 	if err != nil {
 		return journal.Unavailable("couldn't look at the tokens", err)
 	}
 	if err := stream.Purge(ctx); err != nil {
 		return journal.Unavailable("couldn't remove the tokens", err)
 	}
-	for _, at := range authMarks(s.cfg.Names) {
+	for _, at := range authMarks(s.w.Names) {
 		if _, found, err := s.w.LastOnLeader(ctx, at.stream, at.subject); err != nil {
 			return err
 		} else if !found {
@@ -130,12 +136,12 @@ func (s *Tokens) look(ctx context.Context) {
 			loglimit.Warn(s.cfg.Log, "couldn't look at the mark of authentication", "error", err)
 		}
 		ask, cancel := context.WithTimeout(ctx, journal.AnswerWait)
-		stream, err := s.js.Stream(ask, s.cfg.Names.TokensStream())
+		stream, err := s.js.Stream(ask, s.w.Names.TokensStream())
 		cancel()
 		switch {
 		case errors.Is(err, jetstream.ErrStreamNotFound):
 			if gone++; gone > 1 { // once may be a server that has just woken up
-				s.cfg.Log.Error("the bucket of the tokens is gone; it is made anew, without them", "bucket", s.cfg.Names.TokensBucket())
+				s.cfg.Log.Error("the bucket of the tokens is gone; it is made anew, without them", "bucket", s.w.Names.TokensBucket())
 				if err := s.makeBucket(ctx); err != nil {
 					loglimit.Warn(s.cfg.Log, "couldn't make the bucket of the tokens", "error", err)
 				}
@@ -201,7 +207,7 @@ func (s *Tokens) warnOfLoss() {
 	switch {
 	case empty && had:
 		s.cfg.Log.Error("the tokens are gone; authentication stays on, and only the admin token is accepted: make new tokens with it, or restore a backup; --authentication-off is the one way to serve everybody",
-			"bucket", s.cfg.Names.TokensBucket(), "admin_token", s.cfg.Authenticated)
+			"bucket", s.w.Names.TokensBucket(), "admin_token", s.cfg.Authenticated)
 	case empty && on && !s.cfg.Authenticated:
 		s.cfg.Log.Error("authentication was on and stays on, but there is neither a token nor an admin token, so all requests are refused: start with --admin-token-file; --authentication-off is the one way to serve everybody")
 	}

@@ -172,7 +172,7 @@ func (r *restoration) fits(e job.Entry) error {
 func (r *restoration) token(id string, m *nats.Msg) error {
 	if !r.marked {
 		if err := until(r.ctx, func(ctx context.Context) (bool, error) {
-			err := markAuth(ctx, r.w, markedByToken)
+			err := markTokens(ctx, r.w)
 			return err == nil, err
 		}); err != nil {
 			return err

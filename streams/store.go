@@ -112,7 +112,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	s.health.OnBetter = s.writesWork
 	s.letters = &Letters{js: s.requests.JS, w: s.requests.W, jobs: s.jobs, routes: s.routes, cfg: s.cfg, scanTime: scanTime}
 	s.attempts = jobs.NewAttempts(s.tries, s.requests, s.cfg.SyncAlways && s.replicas == 1, s.health, s.recordsConfig())
-	s.tokens = newTokens(s.w, js, s.cfg, s.ensureTokens)
+	s.tokens = newTokens(own, s.ensureTokens, tokenSettings{Authenticated: s.cfg.Authenticated, Log: s.cfg.Log, Metrics: s.cfg.Metrics})
 	s.prober = &journal.Prober{H: s.health, W: own.W, Send: own.Publish, Tokens: s.tokens.hadAny}
 	s.fires = newRoomMaker(s)
 	s.backups = newBackups(s)

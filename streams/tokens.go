@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"belfry/internal/contract"
 	"belfry/internal/job"
 	"belfry/internal/loglimit"
+	"belfry/internal/metrics"
 	"belfry/internal/panics"
 	"belfry/streams/journal"
 	"belfry/streams/wire"
@@ -29,11 +31,11 @@ import (
 //
 // The marks of deleted tokens stay in the bucket. They are how a node that was
 // away learns of a deletion, and how a bucket without tokens tells that it has
-// had some; see [Tokens.InUse]. Should the bucket be lost, authmark.go remembers.
+// had some; see [Tokens.InUse]. Should the bucket be lost, mark.go remembers.
 type Tokens struct {
 	w   *journal.Writer
 	js  jetstream.JetStream
-	cfg Config
+	cfg tokenSettings
 
 	makeBucket func(context.Context) error
 
@@ -51,8 +53,20 @@ type Tokens struct {
 	readAnew  func()          // ends the following of the bucket that is under way
 }
 
-func newTokens(w *journal.Writer, js jetstream.JetStream, cfg Config, makeBucket func(context.Context) error) *Tokens {
-	return &Tokens{w: w, js: js, cfg: cfg, makeBucket: makeBucket, known: map[string]job.Token{}, broken: map[string]bool{}, changed: make(chan struct{})}
+// tokenSettings says how to keep tokens.
+type tokenSettings struct {
+	// Authenticated says that there is an admin token, so that authentication is on
+	// without any other.
+	Authenticated bool
+
+	Log     *slog.Logger
+	Metrics *metrics.Streams
+}
+
+// newTokens makes the tokens on one way to JetStream. makeBucket makes their bucket
+// where it is missing.
+func newTokens(by journal.Access, makeBucket func(context.Context) error, cfg tokenSettings) *Tokens {
+	return &Tokens{w: by.W, js: by.JS, cfg: cfg, makeBucket: makeBucket, known: map[string]job.Token{}, broken: map[string]bool{}, changed: make(chan struct{})}
 }
 
 // Find returns the token with the id, expired or not, or
@@ -109,10 +123,10 @@ func (s *Tokens) List() ([]job.Token, error) {
 // Create stores a token that was issued. It is good on this node when Create
 // returns. Without an answer it may exist, but nobody knows its text.
 func (s *Tokens) Create(ctx context.Context, t job.Token) error {
-	if err := markAuth(ctx, s.w, markedByToken); err != nil {
+	if err := markTokens(ctx, s.w); err != nil {
 		return err
 	}
-	m := &nats.Msg{Subject: s.cfg.Names.TokenSubject(t.ID), Header: nats.Header{}, Data: contract.AppendToken(nil, t)}
+	m := &nats.Msg{Subject: s.w.Names.TokenSubject(t.ID), Header: nats.Header{}, Data: contract.AppendToken(nil, t)}
 	m.Header.Set(wire.HeaderExpectSubjectSeq, "0")
 	revision, err := s.send(ctx, m)
 	if err != nil {
@@ -127,7 +141,7 @@ func (s *Tokens) Delete(ctx context.Context, id string) error {
 	if _, err := s.Find(id); err != nil && !s.isBroken(id) {
 		return err
 	}
-	revision, err := s.send(ctx, &nats.Msg{Subject: s.cfg.Names.TokenSubject(id), Header: nats.Header{wire.HeaderKVOperation: {"DEL"}}})
+	revision, err := s.send(ctx, &nats.Msg{Subject: s.w.Names.TokenSubject(id), Header: nats.Header{wire.HeaderKVOperation: {"DEL"}}})
 	if err != nil {
 		return err
 	}
@@ -204,17 +218,17 @@ func (s *Tokens) follow(ctx context.Context) error {
 var errReplaced = errors.New("the bucket is not the one that was read, or has lost something")
 
 func (s *Tokens) followBucket(ctx context.Context) error {
-	stream, err := s.js.Stream(ctx, s.cfg.Names.TokensStream())
+	stream, err := s.js.Stream(ctx, s.w.Names.TokensStream())
 	if err != nil {
 		return err
 	}
 	created := stream.CachedInfo().Created
-	c, err := s.js.OrderedConsumer(ctx, s.cfg.Names.TokensStream(), jetstream.OrderedConsumerConfig{MaxResetAttempts: 1})
+	c, err := s.js.OrderedConsumer(ctx, s.w.Names.TokensStream(), jetstream.OrderedConsumerConfig{MaxResetAttempts: 1})
 	if err != nil {
 		return err
 	}
 	// What is read until the first state is whole.
-	fresh := &Tokens{cfg: s.cfg, known: map[string]job.Token{}, broken: map[string]bool{}}
+	fresh := &Tokens{w: s.w, cfg: s.cfg, known: map[string]job.Token{}, broken: map[string]bool{}}
 	keys := map[string]bool{}
 	first := func(last uint64) {
 		s.change(func() {
@@ -260,7 +274,7 @@ func (s *Tokens) followBucket(ctx context.Context) error {
 // been written over one, unless its key cannot be a token's.
 func (s *Tokens) take(m jetstream.Msg) {
 	defer panics.Recover(s.cfg.Log, "a message of the tokens bucket", s.cfg.Metrics.Panicked)
-	id := s.cfg.Names.ParseTokenSubject(m.Subject())
+	id := s.w.Names.ParseTokenSubject(m.Subject())
 	delete(s.known, id)
 	delete(s.broken, id)
 	if job.IsTokenID(id) {
