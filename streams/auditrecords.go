@@ -15,7 +15,7 @@ import (
 // A purge of a bucket leaves no marks, so whoever follows the bucket does not hear
 // of it: routes would be in force until the next start, and gone then. They are in
 // memory, and so they are written back. Tokens are not: a token that a purge took is
-// refused, as one that was revoked; see authmark.go.
+// refused, as one that was revoked; see [tokens.Tokens].
 
 // auditRoutes writes back the routes that were purged.
 func (s *Store) auditRoutes(ctx context.Context) error {

@@ -10,6 +10,7 @@ import (
 	"belfry/internal/job"
 	"belfry/internal/logtest"
 	"belfry/streams"
+	"belfry/streams/tokens"
 )
 
 const (
@@ -29,7 +30,7 @@ func (f *fixture) mark(subject string) string {
 }
 
 // inUse follows the tokens from a start, and expects authentication to be on or off.
-func (f *fixture) inUse(want bool) *streams.Tokens {
+func (f *fixture) inUse(want bool) *tokens.Tokens {
 	f.t.Helper()
 	tokens := f.followTokens()
 	if used, err := tokens.InUse(); used != want || err != nil {

@@ -11,7 +11,7 @@
 // The packages below are its lower floors, in this order: wire (names, and what is
 // stored), journal (writes and reads), due (what to load and fire next),
 // routes (routes and what holds them back), jobs (the records of jobs, and their history),
-// and then this one. Each file here is in one room:
+// tokens (bearer tokens), and then this one. Each file here is in one room:
 //
 //   - the store: store.go, config.go, setup.go, beside.go, assets.go, maxbytes.go,
 //     makeroom.go, notready.go
@@ -27,7 +27,6 @@
 //     doubt.go, idle.go, recover.go
 //   - fires: fire.go, finisher.go, expire.go, disk.go
 //   - dead letters: bury.go, unread.go, letters.go, redrive.go
-//   - tokens: tokens.go, authmark.go
 //   - backups: backup.go, readtoend.go, restore.go, restorejob.go,
 //     restoreseries.go, restoremark.go, hold.go
 package streams

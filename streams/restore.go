@@ -18,6 +18,7 @@ import (
 	"belfry/streams/jobs"
 	"belfry/streams/journal"
 	"belfry/streams/routes"
+	"belfry/streams/tokens"
 	"belfry/streams/wire"
 )
 
@@ -172,7 +173,7 @@ func (r *restoration) fits(e job.Entry) error {
 func (r *restoration) token(id string, m *nats.Msg) error {
 	if !r.marked {
 		if err := until(r.ctx, func(ctx context.Context) (bool, error) {
-			err := markTokens(ctx, r.w)
+			err := tokens.Mark(ctx, r.w)
 			return err == nil, err
 		}); err != nil {
 			return err

@@ -18,6 +18,7 @@ import (
 	"belfry/streams/jobs"
 	"belfry/streams/journal"
 	"belfry/streams/routes"
+	"belfry/streams/tokens"
 )
 
 // Store is Belfry's state on one JetStream. It is safe for concurrent use.
@@ -43,7 +44,7 @@ type Store struct {
 	attempts *jobs.Attempts
 	breakers *routes.Breakers
 	rates    *routes.Rates
-	tokens   *Tokens
+	tokens   *tokens.Tokens
 	backups  *Backups
 	timers   []*timer      // by partition
 	rooms    []*jobs.Spare // the same
@@ -112,8 +113,8 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	s.health.OnBetter = s.writesWork
 	s.letters = &Letters{js: s.requests.JS, w: s.requests.W, jobs: s.jobs, routes: s.routes, cfg: s.cfg, scanTime: scanTime}
 	s.attempts = jobs.NewAttempts(s.tries, s.requests, s.cfg.SyncAlways && s.replicas == 1, s.health, s.recordsConfig())
-	s.tokens = newTokens(own, s.ensureTokens, tokenSettings{Authenticated: s.cfg.Authenticated, Log: s.cfg.Log, Metrics: s.cfg.Metrics})
-	s.prober = &journal.Prober{H: s.health, W: own.W, Send: own.Publish, Tokens: s.tokens.hadAny}
+	s.tokens = tokens.New(own, s.ensureTokens, tokens.Config{Authenticated: s.cfg.Authenticated, Log: s.cfg.Log, Metrics: s.cfg.Metrics})
+	s.prober = &journal.Prober{H: s.health, W: own.W, Send: own.Publish, Tokens: s.tokens.HadAny}
 	s.fires = newRoomMaker(s)
 	s.backups = newBackups(s)
 	s.leases = newLeases(s)
@@ -224,7 +225,7 @@ func (s *Store) roomFreed() {
 }
 
 // Tokens returns the bearer tokens. Its own Run is to end after the API.
-func (s *Store) Tokens() *Tokens { return s.tokens }
+func (s *Store) Tokens() *tokens.Tokens { return s.tokens }
 
 // Backups returns what makes backups and restores them.
 func (s *Store) Backups() *Backups { return s.backups }

@@ -12,10 +12,11 @@ import (
 
 	"belfry/internal/job"
 	"belfry/streams"
+	"belfry/streams/tokens"
 )
 
 // followTokens runs the store's tokens until the test ends, from a known state.
-func (f *fixture) followTokens() *streams.Tokens {
+func (f *fixture) followTokens() *tokens.Tokens {
 	f.t.Helper()
 	tokens := f.Tokens()
 	ctx, cancel := context.WithCancel(context.Background())

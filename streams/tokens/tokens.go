@@ -1,4 +1,4 @@
-package streams
+package tokens
 
 import (
 	"context"
@@ -35,7 +35,7 @@ import (
 type Tokens struct {
 	w   *journal.Writer
 	js  jetstream.JetStream
-	cfg tokenSettings
+	cfg Config
 
 	makeBucket func(context.Context) error
 
@@ -53,8 +53,8 @@ type Tokens struct {
 	readAnew  func()          // ends the following of the bucket that is under way
 }
 
-// tokenSettings says how to keep tokens.
-type tokenSettings struct {
+// Config says how to keep tokens.
+type Config struct {
 	// Authenticated says that there is an admin token, so that authentication is on
 	// without any other.
 	Authenticated bool
@@ -63,9 +63,9 @@ type tokenSettings struct {
 	Metrics *metrics.Streams
 }
 
-// newTokens makes the tokens on one way to JetStream. makeBucket makes their bucket
+// New makes the tokens on one way to JetStream. makeBucket makes their bucket
 // where it is missing.
-func newTokens(by journal.Access, makeBucket func(context.Context) error, cfg tokenSettings) *Tokens {
+func New(by journal.Access, makeBucket func(context.Context) error, cfg Config) *Tokens {
 	return &Tokens{w: by.W, js: by.JS, cfg: cfg, makeBucket: makeBucket, known: map[string]job.Token{}, broken: map[string]bool{}, changed: make(chan struct{})}
 }
 
@@ -98,8 +98,8 @@ func (s *Tokens) InUse() (bool, error) {
 	return s.used, nil
 }
 
-// hadAny reports whether there ever was a token.
-func (s *Tokens) hadAny() bool {
+// HadAny reports whether there ever was a token.
+func (s *Tokens) HadAny() bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.loaded && s.hadTokens
@@ -123,7 +123,7 @@ func (s *Tokens) List() ([]job.Token, error) {
 // Create stores a token that was issued. It is good on this node when Create
 // returns. Without an answer it may exist, but nobody knows its text.
 func (s *Tokens) Create(ctx context.Context, t job.Token) error {
-	if err := markTokens(ctx, s.w); err != nil {
+	if err := Mark(ctx, s.w); err != nil {
 		return err
 	}
 	m := &nats.Msg{Subject: s.w.Names.TokenSubject(t.ID), Header: nats.Header{}, Data: contract.AppendToken(nil, t)}

@@ -1,4 +1,4 @@
-package streams
+package tokens
 
 import (
 	"context"
@@ -67,9 +67,9 @@ func authWas(ctx context.Context, w *journal.Writer) (mark string, missing []mar
 	return mark, missing, nil
 }
 
-// markTokens writes down that there are tokens, wherever it is not. It comes before
+// Mark writes down that there are tokens, wherever it is not. It comes before
 // the first of them is stored.
-func markTokens(ctx context.Context, w *journal.Writer) error {
+func Mark(ctx context.Context, w *journal.Writer) error {
 	return markAuth(ctx, w, markedByToken)
 }
 
