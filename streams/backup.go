@@ -4,14 +4,20 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"log/slog"
 	"math"
+	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/contract"
 	"belfry/internal/job"
+	"belfry/internal/metrics"
 	"belfry/internal/room"
+	"belfry/streams/jobs"
 	"belfry/streams/journal"
+	"belfry/streams/routes"
 	"belfry/streams/wire"
 )
 
@@ -20,15 +26,33 @@ import (
 // and the fires of REST routes, which the timer makes anew. It is safe for
 // concurrent use.
 type Backups struct {
-	s  *Store
+	nc *nats.Conn
 	js jetstream.JetStream
 	w  *journal.Writer
+
+	jobs       *jobs.Jobs
+	attempts   *jobs.Attempts
+	routes     *routes.Routes
+	partitions int
+	cfg        backupConfig
 
 	restoring chan struct{} // holds a token while this node restores
 }
 
-func newBackups(s *Store) *Backups {
-	return &Backups{s: s, js: s.requests.JS, w: s.requests.W, restoring: make(chan struct{}, 1)}
+// backupConfig says how to make backups and restore them.
+type backupConfig struct {
+	Now     func() time.Time
+	Log     *slog.Logger
+	Metrics *metrics.Streams
+}
+
+// newBackups makes the backups on one way to JetStream. The jobs and the routes are
+// best on the same one.
+func newBackups(by journal.Access, records *jobs.Jobs, attempts *jobs.Attempts, routes *routes.Routes, partitions int, cfg backupConfig) *Backups {
+	return &Backups{
+		nc: by.NC, js: by.JS, w: by.W, jobs: records, attempts: attempts, routes: routes, partitions: partitions, cfg: cfg,
+		restoring: make(chan struct{}, 1),
+	}
 }
 
 // Each hands all that there is to visit, which is not called twice at once and
@@ -51,12 +75,12 @@ func (b *Backups) Each(ctx context.Context, visit func(job.Entry) error) error {
 	if err := b.eachToken(ctx, visit); err != nil {
 		return err
 	}
-	for p := range b.s.partitions {
+	for p := range b.partitions {
 		if err := b.eachJob(ctx, p, visit); err != nil {
 			return err
 		}
 	}
-	routes, err := b.routes(ctx)
+	routes, err := b.allRoutes(ctx)
 	if err != nil {
 		return err
 	}
@@ -85,18 +109,18 @@ func (b *Backups) Each(ctx context.Context, visit func(job.Entry) error) error {
 // eachToken reads the tokens that there are, and the marks of those that there
 // were.
 func (b *Backups) eachToken(ctx context.Context, visit func(job.Entry) error) error {
-	all, err := b.lastOfEach(ctx, b.s.cfg.Names.TokensStream(), b.s.cfg.Names.TokensPrefix()+">")
+	all, err := b.lastOfEach(ctx, b.w.Names.TokensStream(), b.w.Names.TokensPrefix()+">")
 	if err != nil {
 		return err
 	}
 	for _, m := range all {
-		id := b.s.cfg.Names.ParseTokenSubject(m.Subject)
+		id := b.w.Names.ParseTokenSubject(m.Subject)
 		if wire.IsMarker(m.Header) {
 			if job.IsTokenID(id) {
 				err = visit(job.Entry{Revoked: id})
 			}
 		} else if t, bad := contract.ParseStoredToken(m.Data, id); bad != nil {
-			b.leaveOut(b.s.cfg.Names.TokensBucket(), bad)
+			b.leaveOut(b.w.Names.TokensBucket(), bad)
 		} else {
 			err = visit(job.Entry{Token: &t})
 		}
@@ -107,20 +131,20 @@ func (b *Backups) eachToken(ctx context.Context, visit func(job.Entry) error) er
 	return nil
 }
 
-func (b *Backups) routes(ctx context.Context) (all []job.Route, err error) {
-	stored, err := b.lastOfEach(ctx, b.s.cfg.Names.RoutesStream(), b.s.cfg.Names.RoutesPrefix()+">")
+func (b *Backups) allRoutes(ctx context.Context) (all []job.Route, err error) {
+	stored, err := b.lastOfEach(ctx, b.w.Names.RoutesStream(), b.w.Names.RoutesPrefix()+">")
 	for _, m := range stored {
 		if wire.IsMarker(m.Header) {
 			continue
 		}
-		k, err := b.s.cfg.Names.ParseRouteSubject(m.Subject)
+		k, err := b.w.Names.ParseRouteSubject(m.Subject)
 		if err != nil {
-			b.leaveOut(b.s.cfg.Names.RoutesBucket(), err)
+			b.leaveOut(b.w.Names.RoutesBucket(), err)
 			continue
 		}
-		r, err := b.s.routes.Decode(k, m.Seq, m.Data)
+		r, err := b.routes.Decode(k, m.Seq, m.Data)
 		if err != nil {
-			b.leaveOut(b.s.cfg.Names.RoutesBucket(), err)
+			b.leaveOut(b.w.Names.RoutesBucket(), err)
 			continue
 		}
 		all = append(all, r)
@@ -148,25 +172,25 @@ func (b *Backups) lastOfEach(ctx context.Context, stream, subject string) ([]jou
 // eachJob walks one partition, in the order of its sequences. A record that
 // changes gets a higher one, so what is there all the time is met.
 func (b *Backups) eachJob(ctx context.Context, partition int, visit func(job.Entry) error) error {
-	return b.readToEnd(ctx, b.s.cfg.Names.JobsStream(partition), b.s.cfg.Names.AllJobs(partition), 1, math.MaxUint64, func(m journal.Stored) error {
-		k, err := b.s.cfg.Names.ParseJobSubject(partition, m.Subject)
-		if err != nil || wire.PartitionOf(k, b.s.partitions) != partition {
+	return b.readToEnd(ctx, b.w.Names.JobsStream(partition), b.w.Names.AllJobs(partition), 1, math.MaxUint64, func(m journal.Stored) error {
+		k, err := b.w.Names.ParseJobSubject(partition, m.Subject)
+		if err != nil || wire.PartitionOf(k, b.partitions) != partition {
 			return nil // as the timer leaves it alone
 		}
-		r, err := b.s.jobs.Decode(k, m.Seq, m.Header, m.Data)
+		r, err := b.jobs.Decode(k, m.Seq, m.Header, m.Data)
 		if err != nil {
 			if !errors.Is(err, wire.ErrNoRecord) {
-				b.leaveOut(b.s.cfg.Names.JobsBucket(partition), err)
+				b.leaveOut(b.w.Names.JobsBucket(partition), err)
 			}
 			return nil
 		}
 		switch {
 		case r.Status == job.Firing:
 			// Its try is not over: it will be made again.
-			r = r.Finish(job.Result{Status: job.Scheduled, RetryAt: min(r.Trigger, b.s.cfg.Now().UnixMilli())}, b.s.cfg.Now())
+			r = r.Finish(job.Result{Status: job.Scheduled, RetryAt: min(r.Trigger, b.cfg.Now().UnixMilli())}, b.cfg.Now())
 		case r.Status == job.Dead:
 			// The letters are read later, and this one may not be written yet.
-			if err := b.s.jobs.BuryBefore(ctx, r); err != nil {
+			if err := b.jobs.BuryBefore(ctx, r); err != nil {
 				return err
 			}
 		}
@@ -175,17 +199,17 @@ func (b *Backups) eachJob(ctx context.Context, partition int, visit func(job.Ent
 }
 
 func (b *Backups) eachLetter(ctx context.Context, visit func(job.Entry) error) error {
-	last, err := b.lastOf(ctx, b.s.cfg.Names.DeadStream())
+	last, err := b.lastOf(ctx, b.w.Names.DeadStream())
 	if err != nil {
 		return err
 	}
-	return b.readToEnd(ctx, b.s.cfg.Names.DeadStream(), b.s.cfg.Names.DeadSubjects(), 1, last, func(m journal.Stored) error {
-		if m.Subject == b.s.cfg.Names.ProbeSubject(b.s.cfg.Names.DeadStream()) {
+	return b.readToEnd(ctx, b.w.Names.DeadStream(), b.w.Names.DeadSubjects(), 1, last, func(m journal.Stored) error {
+		if m.Subject == b.w.Names.ProbeSubject(b.w.Names.DeadStream()) {
 			return nil
 		}
 		l, err := wire.DecodeDead(m.Header, m.Data, m.Seq, m.Time)
 		if err != nil || !l.Reason.Known() {
-			b.leaveOut(b.s.cfg.Names.DeadStream(), cmp.Or(err, errors.New("its reason is none")))
+			b.leaveOut(b.w.Names.DeadStream(), cmp.Or(err, errors.New("its reason is none")))
 			return nil
 		}
 		return visit(job.Entry{Letter: &l})
@@ -193,22 +217,22 @@ func (b *Backups) eachLetter(ctx context.Context, visit func(job.Entry) error) e
 }
 
 func (b *Backups) eachAttempt(ctx context.Context, visit func(job.Entry) error) error {
-	last, err := b.lastOf(ctx, b.s.cfg.Names.AttemptsStream())
+	last, err := b.lastOf(ctx, b.w.Names.AttemptsStream())
 	if err != nil {
 		return err
 	}
-	return b.readToEnd(ctx, b.s.cfg.Names.AttemptsStream(), b.s.cfg.Names.AttemptsSubjects(), 1, last, func(m journal.Stored) error {
-		if m.Subject == b.s.cfg.Names.ProbeSubject(b.s.cfg.Names.AttemptsStream()) {
+	return b.readToEnd(ctx, b.w.Names.AttemptsStream(), b.w.Names.AttemptsSubjects(), 1, last, func(m journal.Stored) error {
+		if m.Subject == b.w.Names.ProbeSubject(b.w.Names.AttemptsStream()) {
 			return nil
 		}
-		k, err := b.s.cfg.Names.ParseAttemptSubject(m.Subject)
+		k, err := b.w.Names.ParseAttemptSubject(m.Subject)
 		if err != nil {
-			b.leaveOut(b.s.cfg.Names.AttemptsStream(), err)
+			b.leaveOut(b.w.Names.AttemptsStream(), err)
 			return nil
 		}
 		a, err := contract.ParseAttempt(m.Data)
 		if err != nil {
-			b.leaveOut(b.s.cfg.Names.AttemptsStream(), err)
+			b.leaveOut(b.w.Names.AttemptsStream(), err)
 			return nil
 		}
 		return visit(job.Entry{Attempt: &job.KeptAttempt{Key: k, Attempt: a}})
@@ -219,14 +243,14 @@ func (b *Backups) eachAttempt(ctx context.Context, visit func(job.Entry) error) 
 // subscribers have not acked. Of those behind it some may be acked; they come
 // again, as an ack that was lost has them come again.
 func (b *Backups) eachFire(ctx context.Context, k job.RouteKey, visit func(job.Entry) error) error {
-	c, err := b.js.Consumer(ctx, b.s.cfg.Names.FiresStream(), wire.InboxConsumer(k))
+	c, err := b.js.Consumer(ctx, b.w.Names.FiresStream(), wire.InboxConsumer(k))
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return nil
 	}
 	if err != nil {
 		return journal.Unavailable("couldn't look into the inbox of a route", err)
 	}
-	last, err := b.lastOf(ctx, b.s.cfg.Names.FiresStream())
+	last, err := b.lastOf(ctx, b.w.Names.FiresStream())
 	if err != nil {
 		return err
 	}
@@ -234,10 +258,10 @@ func (b *Backups) eachFire(ctx context.Context, k job.RouteKey, visit func(job.E
 	if info.NumPending == 0 && info.NumAckPending == 0 {
 		return nil
 	}
-	return b.readToEnd(ctx, b.s.cfg.Names.FiresStream(), b.s.cfg.Names.FireSubject(k), info.AckFloor.Stream+1, last, func(m journal.Stored) error {
+	return b.readToEnd(ctx, b.w.Names.FiresStream(), b.w.Names.FireSubject(k), info.AckFloor.Stream+1, last, func(m journal.Stored) error {
 		f, err := wire.DecodeFire(m.Header, m.Data, m.Seq, m.Time)
 		if err != nil {
-			b.leaveOut(b.s.cfg.Names.FiresStream(), err)
+			b.leaveOut(b.w.Names.FiresStream(), err)
 			return nil
 		}
 		return visit(job.Entry{Fire: &f})
@@ -246,5 +270,5 @@ func (b *Backups) eachFire(ctx context.Context, k job.RouteKey, visit func(job.E
 
 // leaveOut tells of something that Belfry has not written, or not so.
 func (b *Backups) leaveOut(place string, err error) {
-	b.s.cfg.Log.Warn("message left out of the backup", "place", place, "error", err)
+	b.cfg.Log.Warn("message left out of the backup", "place", place, "error", err)
 }

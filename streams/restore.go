@@ -53,14 +53,14 @@ func (b *Backups) Restore(ctx context.Context, backup string, next func() (job.E
 	if err != nil {
 		return err
 	}
-	b.s.cfg.Log.Info("restoring a backup", "backup", backup, "again", again)
+	b.cfg.Log.Info("restoring a backup", "backup", backup, "again", again)
 	if err := newRestoration(ctx, b, run, again).all(next); err != nil {
 		return err
 	}
 	if err := b.endRestore(ctx, run); err != nil {
 		return err
 	}
-	b.s.cfg.Log.Info("the backup is restored", "backup", backup)
+	b.cfg.Log.Info("the backup is restored", "backup", backup)
 	return nil
 }
 
@@ -85,8 +85,8 @@ type restoration struct {
 
 func newRestoration(ctx context.Context, b *Backups, run string, again bool) *restoration {
 	r := &restoration{Backups: b, run: run, again: again, ctx: ctx, bytes: semaphore.NewWeighted(restoreBytes)}
-	r.letters = newSeries(r, b.s.cfg.Names.DeadStream(), b.s.cfg.Names.DeadSubjects())
-	r.fires = newSeries(r, b.s.cfg.Names.FiresStream(), b.s.cfg.Names.FiresSubjects())
+	r.letters = newSeries(r, b.w.Names.DeadStream(), b.w.Names.DeadSubjects())
+	r.fires = newSeries(r, b.w.Names.FiresStream(), b.w.Names.FiresSubjects())
 	return r
 }
 
@@ -132,14 +132,14 @@ func (r *restoration) one(e job.Entry) error {
 		return r.route(*e.Route)
 	case e.Letter != nil:
 		l := *e.Letter
-		m := r.s.cfg.Names.EncodeDead(l.Fire, l.Reason, l.Detail, l.Died)
+		m := r.w.Names.EncodeDead(l.Fire, l.Reason, l.Detail, l.Died)
 		m.Header[wire.HeaderDied] = []string{wire.FormatInt(l.Died.UnixMilli())}
 		return r.letters.put(l.Fire, m)
 	case e.Fire != nil:
 		f := *e.Fire
-		return r.fires.put(f, wire.FireMessage(r.s.cfg.Names.FireSubject(f.RouteKey()), f, r.s.cfg.Now()))
+		return r.fires.put(f, wire.FireMessage(r.w.Names.FireSubject(f.RouteKey()), f, r.cfg.Now()))
 	case e.Attempt != nil:
-		r.tries = append(r.tries, &nats.Msg{Subject: r.s.cfg.Names.AttemptSubject(e.Attempt.Key), Data: contract.AppendAttempt(nil, e.Attempt.Attempt)})
+		r.tries = append(r.tries, &nats.Msg{Subject: r.w.Names.AttemptSubject(e.Attempt.Key), Data: contract.AppendAttempt(nil, e.Attempt.Attempt)})
 		if len(r.tries) >= jobs.AttemptsGroup {
 			return r.writeTries()
 		}
@@ -161,7 +161,7 @@ func (r *restoration) fits(e job.Entry) error {
 	case e.Fire != nil:
 		meta = e.Fire.Meta
 	}
-	if most := r.s.nc.MaxPayload() - restoreBesideMeta; int64(len(meta)) > most {
+	if most := r.nc.MaxPayload() - restoreBesideMeta; int64(len(meta)) > most {
 		return fmt.Errorf("%w: an entry of kind %s has a meta of %d bytes, and the NATS server takes %d; with a larger max_payload, as a larger --max-meta gives it, the restore can be repeated",
 			job.ErrTooLarge, e.Kind(), len(meta), most)
 	}
@@ -180,12 +180,12 @@ func (r *restoration) token(id string, m *nats.Msg) error {
 		}
 		r.marked = true
 	}
-	m.Subject = r.s.cfg.Names.TokenSubject(id)
+	m.Subject = r.w.Names.TokenSubject(id)
 	m.Header[wire.HeaderExpectSubjectSeq] = []string{"0"}
 	return until(r.ctx, func(ctx context.Context) (bool, error) {
 		_, err := r.w.Send(ctx, m)
 		if errors.Is(err, journal.ErrConflict) {
-			_, found, err := r.w.LastOnLeader(ctx, r.s.cfg.Names.TokensStream(), m.Subject)
+			_, found, err := r.w.LastOnLeader(ctx, r.w.Names.TokensStream(), m.Subject)
 			return found, err
 		}
 		return err == nil, err
@@ -195,14 +195,14 @@ func (r *restoration) token(id string, m *nats.Msg) error {
 // route writes a route unless it is there.
 func (r *restoration) route(route job.Route) error {
 	return until(r.ctx, func(ctx context.Context) (bool, error) {
-		err := r.s.routes.Change(ctx, route.RouteKey, func(_ job.Route, found error) (*nats.Msg, error) {
+		err := r.routes.Change(ctx, route.RouteKey, func(_ job.Route, found error) (*nats.Msg, error) {
 			if found == nil {
 				return nil, nil
 			}
-			if err := r.s.inboxes.Ensure(ctx, route, routes.NewInbox); err != nil {
+			if err := r.routes.Inboxes.Ensure(ctx, route, routes.NewInbox); err != nil {
 				return nil, err
 			}
-			return routes.RouteMessage(r.s.cfg.Names, route), nil
+			return routes.RouteMessage(r.w.Names, route), nil
 		})
 		return err == nil, err
 	})
@@ -215,7 +215,7 @@ func (r *restoration) writeTries() error {
 		return nil
 	}
 	err := until(r.ctx, func(ctx context.Context) (bool, error) {
-		err := r.s.attempts.WriteOnce(ctx, r.tries)
+		err := r.attempts.WriteOnce(ctx, r.tries)
 		if err != nil && !errors.Is(err, job.ErrUnavailable) {
 			err = fmt.Errorf("%w: couldn't write attempts: %v", job.ErrUnavailable, err)
 		}

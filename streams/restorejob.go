@@ -25,7 +25,7 @@ func (r *restoration) startJob(rec job.Record) error {
 	ctx := r.failed
 	r.writing.Go(func() (err error) {
 		defer r.bytes.Release(weight)
-		defer panics.Return(r.s.cfg.Log, "a job of a backup", r.s.cfg.Metrics.Panicked, &err)
+		defer panics.Return(r.cfg.Log, "a job of a backup", r.cfg.Metrics.Panicked, &err)
 		return r.job(ctx, rec)
 	})
 	return nil
@@ -48,12 +48,12 @@ func (r *restoration) settleJobs() error {
 func (r *restoration) job(ctx context.Context, rec job.Record) error {
 	order := rec.Revision
 	rec.Revision = 0
-	p := wire.PartitionOf(rec.Key, r.s.partitions)
+	p := wire.PartitionOf(rec.Key, r.partitions)
 	var over job.Record // what it is written over
 	look := r.again     // most of it is there
 	return until(ctx, func(ctx context.Context) (bool, error) {
 		if look {
-			m, found, err := r.w.LastOnLeader(ctx, r.s.cfg.Names.JobsStream(p), r.s.cfg.Names.JobSubject(p, rec.Key))
+			m, found, err := r.w.LastOnLeader(ctx, r.w.Names.JobsStream(p), r.w.Names.JobSubject(p, rec.Key))
 			if err != nil {
 				return false, err
 			}
@@ -70,7 +70,7 @@ func (r *restoration) job(ctx context.Context, rec job.Record) error {
 		if over.Revision > 0 {
 			rec.Replaces = over.Position()
 		}
-		m := r.s.jobs.NewWrite(rec, over.Revision).Msg
+		m := r.jobs.NewWrite(rec, over.Revision).Msg
 		m.Header[wire.HeaderRestore] = []string{wire.RestoreTag(r.run, order)}
 		_, err := r.w.Send(ctx, m)
 		return err == nil, err

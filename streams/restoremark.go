@@ -104,7 +104,7 @@ func (b *Backups) beginRestore(ctx context.Context, backup string) (run string, 
 		}
 		return "", false, err
 	}
-	begun := restoreMark{Backup: backup, Run: rand.Text(), Begun: b.s.cfg.Now().UnixMilli()}
+	begun := restoreMark{Backup: backup, Run: rand.Text(), Begun: b.cfg.Now().UnixMilli()}
 	return begun.Run, false, until(ctx, func(ctx context.Context) (bool, error) {
 		if err := writeRestoreMark(ctx, b.w, begun, revision); !errors.Is(err, job.ErrUnknownOutcome) {
 			return err == nil, err
@@ -129,7 +129,7 @@ func (b *Backups) endRestore(ctx context.Context, run string) error {
 		case mark.Ended != 0:
 			return true, nil
 		}
-		mark.Ended = b.s.cfg.Now().UnixMilli()
+		mark.Ended = b.cfg.Now().UnixMilli()
 		err = writeRestoreMark(ctx, b.w, mark, revision)
 		return err == nil, err
 	})
@@ -139,14 +139,14 @@ func (b *Backups) endRestore(ctx context.Context, run string) error {
 func (b *Backups) checkEmpty(ctx context.Context) error {
 	type place struct{ what, stream, subject string }
 	places := []place{
-		{"routes", b.s.cfg.Names.RoutesStream(), ">"},
-		{"tokens", b.s.cfg.Names.TokensStream(), ">"},
-		{"dead letters", b.s.cfg.Names.DeadStream(), ">"},
-		{"attempts", b.s.cfg.Names.AttemptsStream(), ">"},
-		{"fires", b.s.cfg.Names.FiresStream(), b.s.cfg.Names.FiresSubjects()},
+		{"routes", b.w.Names.RoutesStream(), ">"},
+		{"tokens", b.w.Names.TokensStream(), ">"},
+		{"dead letters", b.w.Names.DeadStream(), ">"},
+		{"attempts", b.w.Names.AttemptsStream(), ">"},
+		{"fires", b.w.Names.FiresStream(), b.w.Names.FiresSubjects()},
 	}
-	for p := range b.s.partitions {
-		places = append(places, place{"jobs", b.s.cfg.Names.JobsStream(p), b.s.cfg.Names.AllJobs(p)})
+	for p := range b.partitions {
+		places = append(places, place{"jobs", b.w.Names.JobsStream(p), b.w.Names.AllJobs(p)})
 	}
 	for _, p := range places {
 		for next := uint64(1); ; {
@@ -157,7 +157,7 @@ func (b *Backups) checkEmpty(ctx context.Context) error {
 			if !found {
 				break
 			}
-			if !wire.IsMarker(m.Header) && m.Subject != b.s.cfg.Names.ProbeSubject(p.stream) {
+			if !wire.IsMarker(m.Header) && m.Subject != b.w.Names.ProbeSubject(p.stream) {
 				return fmt.Errorf("%w: there are %s; a server without jobs, routes, dead letters and tokens is accepted, or one where the restore of this backup broke off", job.ErrNotEmpty, p.what)
 			}
 			next = m.Seq + 1

@@ -52,7 +52,7 @@ func (s *series) put(f job.Fire, m *nats.Msg) error {
 		if s.number <= s.there {
 			return true, nil
 		}
-		r, found, err := s.s.jobs.Read(ctx, f.Key)
+		r, found, err := s.jobs.Read(ctx, f.Key)
 		if err != nil || found && r.Status.Live() && r.FireID == f.FireID {
 			return err == nil, err
 		}

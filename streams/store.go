@@ -116,7 +116,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	s.tokens = tokens.New(own, s.ensureTokens, tokens.Config{Authenticated: s.cfg.Authenticated, Log: s.cfg.Log, Metrics: s.cfg.Metrics})
 	s.prober = &journal.Prober{H: s.health, W: own.W, Send: own.Publish, Tokens: s.tokens.HadAny}
 	s.fires = newRoomMaker(s)
-	s.backups = newBackups(s)
+	s.backups = newBackups(s.requests, s.jobs, s.attempts, s.routes, s.partitions, backupConfig{Now: s.cfg.Now, Log: s.cfg.Log, Metrics: s.cfg.Metrics})
 	s.leases = newLeases(s)
 	if err := s.tellCollisions(ctx); err != nil {
 		return nil, err
