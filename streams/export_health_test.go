@@ -1,7 +1,6 @@
 package streams
 
 import (
-	"context"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -18,9 +17,6 @@ func (s *Store) ProbeAfter(d time.Duration) { s.health.ProbeAfter = d }
 func (s *Store) WrittenStreams() []string { return s.writtenStreams() }
 
 func ProbeSubject(stream string) string { return probeSubject(stream) }
-
-// CheckEmpty is what a restore asks first.
-func (s *Store) CheckEmpty(ctx context.Context) error { return s.backups.checkEmpty(ctx) }
 
 // Silence has the store take a stream for silent until [Store.Answered]. No probe of it
 // is sent any more. Call it while no write to the stream is under way.

@@ -3,6 +3,7 @@ package streams_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -169,7 +170,7 @@ func TestProbesHarmNothing(t *testing.T) {
 	if n, err := f.CountJobs(ctx); n != 0 || err != nil {
 		t.Errorf("%d jobs, %v, want none", n, err)
 	}
-	if err := f.CheckEmpty(ctx); err != nil {
+	if err := f.Backups().Restore(ctx, "b", reader(nil, io.EOF)); err != nil {
 		t.Errorf("a restore is refused: %v", err)
 	}
 	stop()
