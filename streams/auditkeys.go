@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"belfry/streams/backup"
 	"belfry/streams/journal"
 	"belfry/streams/wire"
 )
@@ -72,15 +73,15 @@ func (s *Store) auditRestoreMark(ctx context.Context) error {
 		return err
 	}
 	if found && !wire.IsMarker(m.Header) {
-		if _, err := parseRestoreMark(s.cfg.Names, m.Data); err == nil {
+		if _, err := backup.ParseMark(s.cfg.Names, m.Data); err == nil {
 			if !bytes.Equal(m.Data, twin.Data) {
-				copyRestoreMark(ctx, s.w, m.Data)
+				backup.CopyMark(ctx, s.w, m.Data)
 			}
 			s.report(wire.RestoreKey, "")
 			return nil
 		}
 	}
-	if _, err := parseRestoreMark(s.cfg.Names, twin.Data); err != nil {
+	if _, err := backup.ParseMark(s.cfg.Names, twin.Data); err != nil {
 		if found && !wire.IsMarker(m.Header) {
 			s.report(wire.RestoreKey, fmt.Sprintf("the key %s of bucket %s is no mark of a restore, and its copy is gone", wire.RestoreKey, s.cfg.Names.BelfryBucket()))
 		}

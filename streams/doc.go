@@ -11,7 +11,8 @@
 // The packages below are its lower floors, in this order: wire (names, and what is
 // stored), journal (writes and reads), due (what to load and fire next),
 // routes (routes and what holds them back), jobs (the records of jobs, and their history),
-// tokens (bearer tokens), and then this one. Each file here is in one room:
+// tokens (bearer tokens), backup (all of it, read and written back), and then this
+// one. Each file here is in one room:
 //
 //   - the store: store.go, config.go, setup.go, beside.go, assets.go, maxbytes.go,
 //     makeroom.go, notready.go
@@ -21,12 +22,10 @@
 //     history.go, assetdocs.go, auditkeys.go, auditrecords.go, inboxaudit.go,
 //     removed.go, refire.go
 //   - the timer: timer.go, loop.go, tail.go, watchtail.go, load.go, stalled.go,
-//     meter.go
+//     meter.go, hold.go
 //   - gates: opening.go
 //   - ownership: leases.go, sightings.go, clocks.go, balance.go, fence.go, tenure.go,
 //     doubt.go, idle.go, recover.go
 //   - fires: fire.go, finisher.go, expire.go, disk.go
 //   - dead letters: bury.go, unread.go, letters.go, redrive.go
-//   - backups: backup.go, readtoend.go, restore.go, restorejob.go,
-//     restoreseries.go, restoremark.go, hold.go
 package streams

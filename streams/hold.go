@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"belfry/internal/job"
+	"belfry/streams/backup"
 	"belfry/streams/journal"
 )
 
@@ -60,7 +61,7 @@ func (t *timer) holdFor(run string) {
 	}
 	t.start(func(ctx context.Context) {
 		for told := false; ; {
-			through, err := restored(ctx, t.w, run)
+			through, err := backup.Restored(ctx, t.w, run)
 			if through {
 				select {
 				case t.freed <- run:

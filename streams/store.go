@@ -14,6 +14,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/internal/room"
+	"belfry/streams/backup"
 	"belfry/streams/due"
 	"belfry/streams/jobs"
 	"belfry/streams/journal"
@@ -45,7 +46,7 @@ type Store struct {
 	breakers *routes.Breakers
 	rates    *routes.Rates
 	tokens   *tokens.Tokens
-	backups  *Backups
+	backups  *backup.Backups
 	timers   []*timer      // by partition
 	rooms    []*jobs.Spare // the same
 	index    due.Index     // of the claims of all of them
@@ -116,7 +117,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	s.tokens = tokens.New(own, s.ensureTokens, tokens.Config{Authenticated: s.cfg.Authenticated, Log: s.cfg.Log, Metrics: s.cfg.Metrics})
 	s.prober = &journal.Prober{H: s.health, W: own.W, Send: own.Publish, Tokens: s.tokens.HadAny}
 	s.fires = newRoomMaker(s)
-	s.backups = newBackups(s.requests, s.jobs, s.attempts, s.routes, s.partitions, backupConfig{Now: s.cfg.Now, Log: s.cfg.Log, Metrics: s.cfg.Metrics})
+	s.backups = backup.New(s.requests, s.jobs, s.attempts, s.routes, s.partitions, backup.Config{Now: s.cfg.Now, Log: s.cfg.Log, Metrics: s.cfg.Metrics})
 	s.leases = newLeases(s)
 	if err := s.tellCollisions(ctx); err != nil {
 		return nil, err
@@ -228,7 +229,7 @@ func (s *Store) roomFreed() {
 func (s *Store) Tokens() *tokens.Tokens { return s.tokens }
 
 // Backups returns what makes backups and restores them.
-func (s *Store) Backups() *Backups { return s.backups }
+func (s *Store) Backups() *backup.Backups { return s.backups }
 
 // Run follows the routes, fires due jobs and buries what subscribers could not
 // take, until ctx ends; then it finishes the fires it has begun. Trouble with

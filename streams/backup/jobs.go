@@ -1,4 +1,4 @@
-package streams
+package backup
 
 import (
 	"cmp"
@@ -16,9 +16,9 @@ import (
 func (r *restoration) startJob(rec job.Record) error {
 	if r.writing == nil {
 		r.writing, r.failed = errgroup.WithContext(r.ctx)
-		r.writing.SetLimit(restoresBeside)
+		r.writing.SetLimit(writesAtOnce)
 	}
-	weight := min(int64(rec.Size()), restoreBytes)
+	weight := min(int64(rec.Size()), writeBytes)
 	if r.bytes.Acquire(r.failed, weight) != nil {
 		return cmp.Or(r.settleJobs(), r.ctx.Err())
 	}

@@ -1,4 +1,4 @@
-package streams
+package backup
 
 import (
 	"cmp"
@@ -23,13 +23,13 @@ import (
 )
 
 const (
-	// restoresBeside is how many jobs are written side by side, so that their
-	// writes share the syncs, and restoreBytes bounds what they take.
-	restoresBeside = 512
-	restoreBytes   = 16 << 20
-	// restorePatience is how long one write of a restore is tried: longer than
-	// a cluster is without a leader.
-	restorePatience = 30 * time.Second
+	// writesAtOnce is how many jobs are written side by side, so that their writes
+	// share the syncs, and writeBytes bounds what they take.
+	writesAtOnce = 512
+	writeBytes   = 16 << 20
+	// patience is how long one write of a restore is tried: longer than a cluster
+	// is without a leader.
+	patience = 30 * time.Second
 )
 
 // Restore writes the entries that next returns, until that is [io.EOF], into a
@@ -46,7 +46,7 @@ func (b *Backups) Restore(ctx context.Context, backup string, next func() (job.E
 	default:
 		return fmt.Errorf("%w: a restore is under way", job.ErrNotEmpty)
 	}
-	if err := room.Of(ctx).Add(ctx, 2*restoreBytes); err != nil { // the jobs, and their messages
+	if err := room.Of(ctx).Add(ctx, 2*writeBytes); err != nil { // the jobs, and their messages
 		return journal.NoRoom(err)
 	}
 	run, again, err := b.beginRestore(ctx, backup)
@@ -84,7 +84,7 @@ type restoration struct {
 }
 
 func newRestoration(ctx context.Context, b *Backups, run string, again bool) *restoration {
-	r := &restoration{Backups: b, run: run, again: again, ctx: ctx, bytes: semaphore.NewWeighted(restoreBytes)}
+	r := &restoration{Backups: b, run: run, again: again, ctx: ctx, bytes: semaphore.NewWeighted(writeBytes)}
 	r.letters = newSeries(r, b.w.Names.DeadStream(), b.w.Names.DeadSubjects())
 	r.fires = newSeries(r, b.w.Names.FiresStream(), b.w.Names.FiresSubjects())
 	return r
@@ -147,8 +147,8 @@ func (r *restoration) one(e job.Entry) error {
 	return nil
 }
 
-// restoreBesideMeta is the room that a message needs beside the meta, in bytes.
-const restoreBesideMeta = 64 << 10
+// besideMeta is the room that a message needs beside the meta, in bytes.
+const besideMeta = 64 << 10
 
 // fits refuses what the NATS server does not take: writing it again is of no use.
 func (r *restoration) fits(e job.Entry) error {
@@ -161,7 +161,7 @@ func (r *restoration) fits(e job.Entry) error {
 	case e.Fire != nil:
 		meta = e.Fire.Meta
 	}
-	if most := r.nc.MaxPayload() - restoreBesideMeta; int64(len(meta)) > most {
+	if most := r.nc.MaxPayload() - besideMeta; int64(len(meta)) > most {
 		return fmt.Errorf("%w: an entry of kind %s has a meta of %d bytes, and the NATS server takes %d; with a larger max_payload, as a larger --max-meta gives it, the restore can be repeated",
 			job.ErrTooLarge, e.Kind(), len(meta), most)
 	}
@@ -228,7 +228,7 @@ func (r *restoration) writeTries() error {
 // until repeats do, which says whether it is done, while the store has trouble,
 // for a bounded time.
 func until(ctx context.Context, do func(context.Context) (bool, error)) error {
-	ctx, cancel := context.WithTimeout(ctx, restorePatience)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	pause := journal.NewBackOff(10*time.Millisecond, time.Second)
 	for {

@@ -1,4 +1,4 @@
-package streams
+package backup
 
 import (
 	"cmp"
@@ -34,21 +34,21 @@ type Backups struct {
 	attempts   *jobs.Attempts
 	routes     *routes.Routes
 	partitions int
-	cfg        backupConfig
+	cfg        Config
 
 	restoring chan struct{} // holds a token while this node restores
 }
 
-// backupConfig says how to make backups and restore them.
-type backupConfig struct {
+// Config says how to make backups and restore them.
+type Config struct {
 	Now     func() time.Time
 	Log     *slog.Logger
 	Metrics *metrics.Streams
 }
 
-// newBackups makes the backups on one way to JetStream. The jobs and the routes are
+// New makes the backups on one way to JetStream. The jobs and the routes are
 // best on the same one.
-func newBackups(by journal.Access, records *jobs.Jobs, attempts *jobs.Attempts, routes *routes.Routes, partitions int, cfg backupConfig) *Backups {
+func New(by journal.Access, records *jobs.Jobs, attempts *jobs.Attempts, routes *routes.Routes, partitions int, cfg Config) *Backups {
 	return &Backups{
 		nc: by.NC, js: by.JS, w: by.W, jobs: records, attempts: attempts, routes: routes, partitions: partitions, cfg: cfg,
 		restoring: make(chan struct{}, 1),

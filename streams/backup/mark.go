@@ -1,4 +1,4 @@
-package streams
+package backup
 
 import (
 	"context"
@@ -15,43 +15,44 @@ import (
 	"belfry/streams/wire"
 )
 
-// restoreMark is the one key of the bucket belfry that tells of a restore: it
-// is there before anything of the backup is, and says at the end that all of it
-// is. It stays, for the timers to read.
-type restoreMark struct {
+// Mark is the one key of the bucket belfry that tells of a restore: it is there
+// before anything of the backup is, and says at the end that all of it is. It
+// stays, for the timers to read.
+type Mark struct {
 	Backup string `json:"backup"`
 	Run    string `json:"run"` // this restore, and its repeats
 	Begun  int64  `json:"begun_time"`
 	Ended  int64  `json:"ended_time,omitempty"`
 }
 
-// readRestoreMark returns the mark as the leader has it, and its revision, 0 if
-// there never was one.
-func readRestoreMark(ctx context.Context, w *journal.Writer) (mark restoreMark, revision uint64, err error) {
+// readMark returns the mark as the leader has it, and its revision, 0 if there
+// never was one.
+func readMark(ctx context.Context, w *journal.Writer) (mark Mark, revision uint64, err error) {
 	m, found, err := w.LastOnLeader(ctx, w.Names.BelfryStream(), w.Names.BelfrySubject(wire.RestoreKey))
 	if err != nil || !found || wire.IsMarker(m.Header) {
 		return mark, m.Seq, err
 	}
-	mark, err = parseRestoreMark(w.Names, m.Data)
+	mark, err = ParseMark(w.Names, m.Data)
 	return mark, m.Seq, err
 }
 
 // errNoMark: what is stored in the place of the mark is none.
 var errNoMark = errors.New("the mark of the last restore cannot be read")
 
-func parseRestoreMark(n wire.Names, data []byte) (restoreMark, error) {
-	var mark restoreMark
+// ParseMark reads what is stored in the place of the mark.
+func ParseMark(n wire.Names, data []byte) (Mark, error) {
+	var mark Mark
 	err := json.Unmarshal(data, &mark)
 	if err == nil && mark.Run == "" {
 		err = errors.New("it names no run")
 	}
 	if err != nil {
-		return restoreMark{}, fmt.Errorf("%w: key %s of bucket %s: %v", errNoMark, wire.RestoreKey, n.BelfryBucket(), err)
+		return Mark{}, fmt.Errorf("%w: key %s of bucket %s: %v", errNoMark, wire.RestoreKey, n.BelfryBucket(), err)
 	}
 	return mark, nil
 }
 
-func writeRestoreMark(ctx context.Context, w *journal.Writer, mark restoreMark, expect uint64) error {
+func writeMark(ctx context.Context, w *journal.Writer, mark Mark, expect uint64) error {
 	data, err := json.Marshal(mark)
 	if err != nil {
 		return err
@@ -62,22 +63,22 @@ func writeRestoreMark(ctx context.Context, w *journal.Writer, mark restoreMark, 
 		return fmt.Errorf("%w: %v", job.ErrUnknownOutcome, err)
 	}
 	if err == nil {
-		copyRestoreMark(ctx, w, data)
+		CopyMark(ctx, w, data)
 	}
 	return err
 }
 
-// copyRestoreMark keeps the mark once more. Should that fail, the audit does it.
-func copyRestoreMark(ctx context.Context, w *journal.Writer, mark []byte) {
+// CopyMark keeps the mark once more. Should that fail, the audit does it.
+func CopyMark(ctx context.Context, w *journal.Writer, mark []byte) {
 	_, _ = w.Send(ctx, &nats.Msg{Subject: w.Names.BelfrySubject(wire.RestoreCopy), Header: nats.Header{}, Data: mark})
 }
 
-// restored reports whether a restore is through. That there is no mark is not
-// believed: it was written before all else.
-func restored(ctx context.Context, w *journal.Writer, run string) (bool, error) {
+// Restored reports whether a restore is through, whose run a job names. A missing
+// mark is not trusted: it was written before all else.
+func Restored(ctx context.Context, w *journal.Writer, run string) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, journal.AnswerWait)
 	defer cancel()
-	mark, _, err := readRestoreMark(ctx, w)
+	mark, _, err := readMark(ctx, w)
 	if err != nil || mark.Run == "" {
 		return false, err
 	}
@@ -89,7 +90,7 @@ func restored(ctx context.Context, w *journal.Writer, run string) (bool, error) 
 func (b *Backups) beginRestore(ctx context.Context, backup string) (run string, again bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, journal.AnswerWait)
 	defer cancel()
-	mark, revision, err := readRestoreMark(ctx, b.w)
+	mark, revision, err := readMark(ctx, b.w)
 	switch {
 	case err != nil && !errors.Is(err, errNoMark): // else there may be a restore, if there is anything
 		return "", false, err
@@ -104,12 +105,12 @@ func (b *Backups) beginRestore(ctx context.Context, backup string) (run string, 
 		}
 		return "", false, err
 	}
-	begun := restoreMark{Backup: backup, Run: rand.Text(), Begun: b.cfg.Now().UnixMilli()}
+	begun := Mark{Backup: backup, Run: rand.Text(), Begun: b.cfg.Now().UnixMilli()}
 	return begun.Run, false, until(ctx, func(ctx context.Context) (bool, error) {
-		if err := writeRestoreMark(ctx, b.w, begun, revision); !errors.Is(err, job.ErrUnknownOutcome) {
+		if err := writeMark(ctx, b.w, begun, revision); !errors.Is(err, job.ErrUnknownOutcome) {
 			return err == nil, err
 		}
-		now, at, err := readRestoreMark(ctx, b.w)
+		now, at, err := readMark(ctx, b.w)
 		if err == nil && at != revision && now.Run != begun.Run {
 			err = fmt.Errorf("%w: another restore has begun", job.ErrNotEmpty)
 		}
@@ -120,7 +121,7 @@ func (b *Backups) beginRestore(ctx context.Context, backup string) (run string, 
 // endRestore lets the timers fire.
 func (b *Backups) endRestore(ctx context.Context, run string) error {
 	return until(ctx, func(ctx context.Context) (bool, error) {
-		mark, revision, err := readRestoreMark(ctx, b.w)
+		mark, revision, err := readMark(ctx, b.w)
 		switch {
 		case err != nil:
 			return false, err
@@ -130,7 +131,7 @@ func (b *Backups) endRestore(ctx context.Context, run string) error {
 			return true, nil
 		}
 		mark.Ended = b.cfg.Now().UnixMilli()
-		err = writeRestoreMark(ctx, b.w, mark, revision)
+		err = writeMark(ctx, b.w, mark, revision)
 		return err == nil, err
 	})
 }
