@@ -10,6 +10,7 @@ import (
 
 	"belfry/streams/backup"
 	"belfry/streams/journal"
+	"belfry/streams/manifest"
 	"belfry/streams/wire"
 )
 
@@ -37,13 +38,13 @@ func (s *Store) auditManifest(ctx context.Context) error {
 		return err
 	}
 	if found && !wire.IsMarker(m.Header) {
-		is, some, err := decodeManifest(m.Data)
-		if some && (err == nil || is.Version > manifestVersion) { // a newer Belfry's is its own matter
+		is, some, err := manifest.Decode(m.Data)
+		if some && (err == nil || is.IsNewer()) { // a newer Belfry's is its own matter
 			return nil
 		}
 	}
-	ours, _ := s.book.now()
-	text, err := ours.encode()
+	ours, _ := s.book.Current()
+	text, err := ours.Encode()
 	if err != nil {
 		return err
 	}

@@ -7,14 +7,15 @@ import (
 	"strings"
 
 	"belfry/internal/fault"
+	"belfry/streams/manifest"
 	"belfry/streams/wire"
 )
 
 // CheckFolder refuses a data folder whose store has other names than n, before anything
-// touches it. manifest is what its file holds, nil for none, and folders are those of
+// touches it. written is the manifest that its file holds, nil for none, and folders are those of
 // the streams. A manifest that cannot be read is left to [Open].
-func CheckFolder(n wire.Names, manifest []byte, folders []string) error {
-	m, found, err := decodeManifest(manifest)
+func CheckFolder(n wire.Names, written []byte, folders []string) error {
+	m, found, err := manifest.Decode(written)
 	if err != nil {
 		return nil
 	}

@@ -10,6 +10,7 @@ import (
 	"belfry/internal/job"
 	"belfry/internal/metrics"
 	"belfry/internal/room"
+	"belfry/streams/manifest"
 	"belfry/streams/wire"
 )
 
@@ -88,7 +89,7 @@ type Config struct {
 	DiskIgnoresCase bool
 
 	// Ledger keeps the manifest; nil is a key of the bucket belfry.
-	Ledger Ledger
+	Ledger manifest.Ledger
 
 	// Disk is what the embedded server's folder showed; nil is another server.
 	Disk Disk
@@ -172,7 +173,7 @@ func (c Config) withDefaults() Config {
 // manifestPlace says for people where the manifest is.
 func (c Config) manifestPlace() string {
 	if c.Ledger != nil {
-		return ManifestFile + " in the data folder"
+		return manifest.FileName + " in the data folder"
 	}
 	return "the key " + wire.ManifestKey + " of the bucket " + c.Names.BelfryBucket()
 }

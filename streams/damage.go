@@ -14,6 +14,7 @@ import (
 	"belfry/internal/fault"
 	"belfry/internal/loglimit"
 	"belfry/streams/journal"
+	"belfry/streams/manifest"
 	"belfry/streams/wire"
 )
 
@@ -52,8 +53,8 @@ func (s *Store) Keep(ctx context.Context) error {
 func (s *Store) note(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, setupTry)
 	defer cancel()
-	if s.cfg.Ledger == nil && !s.book.behind() { // others may have accepted damage, or found some
-		if err := s.book.read(ctx); err != nil {
+	if s.cfg.Ledger == nil && !s.book.Behind() { // others may have accepted damage, or found some
+		if err := s.book.Read(ctx); err != nil {
 			return err
 		}
 	}
@@ -61,7 +62,7 @@ func (s *Store) note(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var news []Damage
+	var news []manifest.Damage
 	if s.cfg.Disk != nil {
 		news = s.cfg.Disk.Damage()
 	}
@@ -69,10 +70,10 @@ func (s *Store) note(ctx context.Context) error {
 	if s.cfg.Now().Sub(s.noted) >= idleEvery {
 		idle = nil
 	}
-	err = s.book.change(ctx, func(m *manifest) bool {
-		changed := m.advance(s.cfg.Names, now, idle)
+	err = s.book.Change(ctx, func(m *manifest.Manifest) bool {
+		changed := m.Advance(s.cfg.Names, now, idle)
 		for _, d := range news {
-			changed = m.damaged(d) || changed
+			changed = m.NoteDamage(d) || changed
 		}
 		if changed {
 			s.noted = s.cfg.Now()
@@ -84,35 +85,15 @@ func (s *Store) note(ctx context.Context) error {
 }
 
 // howFar asks the server for the last sequences of Belfry's streams.
-func (s *Store) howFar(ctx context.Context) (map[string]known, error) {
-	now := map[string]known{}
+func (s *Store) howFar(ctx context.Context) (map[string]manifest.Known, error) {
+	now := map[string]manifest.Known{}
 	list := s.js.ListStreams(ctx)
 	for info := range list.Info() {
 		if s.isAsset(info.Config.Name) {
-			now[info.Config.Name] = known{Last: info.State.LastSeq, Created: info.Created}
+			now[info.Config.Name] = manifest.Known{Last: info.State.LastSeq, Created: info.Created}
 		}
 	}
 	return now, list.Err()
-}
-
-// advance takes in how far the streams are, and reports whether that is worth
-// storing. Leases are written all the time, and alone they aren't. Nor are the messages
-// that idle says are probes; nil counts them.
-func (m *manifest) advance(n wire.Names, now map[string]known, idle func(stream string, behind, to uint64) bool) bool {
-	changed := false
-	for name, k := range now {
-		if !slices.Contains(m.Made, name) {
-			continue
-		}
-		was := m.Known[name]
-		if k.Created.Equal(was.Created) && k.Last <= was.Last {
-			continue // an answer may be late; a stream never goes back
-		}
-		m.Known[name] = k
-		probes := idle != nil && k.Created.Equal(was.Created) && idle(name, was.Last, k.Last)
-		changed = changed || !probes && name != n.BelfryStream() && name != n.GatesStream()
-	}
-	return changed
 }
 
 // checkDamage compares the streams with what is written down of them, at a
@@ -122,21 +103,21 @@ func (s *Store) checkDamage(ctx context.Context, recreated []string) error {
 	if err != nil {
 		return fmt.Errorf("couldn't look at the streams: %w", err)
 	}
-	if err := s.book.change(ctx, (*manifest).made); err != nil {
+	if err := s.book.Change(ctx, (*manifest.Manifest).NoteMade); err != nil {
 		return fmt.Errorf("couldn't write down what is made: %w", err)
 	}
 	accepted := false
-	err = s.book.change(ctx, func(m *manifest) bool {
+	err = s.book.Change(ctx, func(m *manifest.Manifest) bool {
 		changed := false
 		for _, d := range s.findDamage(*m, now, recreated) {
-			changed = m.damaged(d) || changed
+			changed = m.NoteDamage(d) || changed
 		}
 		for name, k := range now { // what was lost is written down; from here on this counts
 			if m.Known[name] != k {
 				m.Known[name], changed = k, true
 			}
 		}
-		accepted = m.accept(s.cfg.AcceptDamage)
+		accepted = m.Accept(s.cfg.AcceptDamage)
 		return changed || accepted
 	})
 	if err != nil { // as on a full disk, where a start may help
@@ -148,7 +129,7 @@ func (s *Store) checkDamage(ctx context.Context, recreated []string) error {
 	case s.cfg.AcceptDamage != "":
 		s.cfg.Log.Warn("there is no damage of the number that --accept-damage has", "damage", s.cfg.AcceptDamage)
 	}
-	m, _ := s.book.now()
+	m, _ := s.book.Current()
 	s.tellDamage(m.Damage)
 	return nil
 }
@@ -157,13 +138,13 @@ func (s *Store) checkDamage(ctx context.Context, recreated []string) error {
 const catchUp = 10 * time.Second
 
 // caughtUp is howFar when no stream is behind what was known of it, or stays so.
-func (s *Store) caughtUp(ctx context.Context) (map[string]known, error) {
+func (s *Store) caughtUp(ctx context.Context) (map[string]manifest.Known, error) {
 	for deadline := time.Now().Add(catchUp); ; {
 		now, err := s.howFar(ctx)
 		if err != nil || s.cfg.Disk != nil || time.Now().After(deadline) {
 			return now, err
 		}
-		m, _ := s.book.now()
+		m, _ := s.book.Current()
 		behind := false
 		for name, was := range m.Known {
 			is, ok := now[name]
@@ -176,11 +157,11 @@ func (s *Store) caughtUp(ctx context.Context) (map[string]known, error) {
 }
 
 // findDamage lists what is less than was known, and what the disk showed.
-func (s *Store) findDamage(m manifest, now map[string]known, recreated []string) []Damage {
-	var all []Damage
+func (s *Store) findDamage(m manifest.Manifest, now map[string]manifest.Known, recreated []string) []manifest.Damage {
+	var all []manifest.Damage
 	add := func(stream, format string, args ...any) {
 		if !slices.Contains(recreated, stream) {
-			all = append(all, Damage{Stream: stream, What: fmt.Sprintf(format, args...), Found: s.cfg.Now().UTC()})
+			all = append(all, manifest.Damage{Stream: stream, What: fmt.Sprintf(format, args...), Found: s.cfg.Now().UTC()})
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.Known)) {
@@ -206,22 +187,22 @@ func (s *Store) findDamage(m manifest, now map[string]known, recreated []string)
 }
 
 // tellDamage logs damage that nobody has accepted, and counts it.
-func (s *Store) tellDamage(all []Damage) {
-	m, _ := s.book.now()
+func (s *Store) tellDamage(all []manifest.Damage) {
+	m, _ := s.book.Current()
 	s.cfg.Metrics.Damaged(len(m.Damage))
 	for _, d := range all {
-		if slices.ContainsFunc(m.Damage, func(have Damage) bool { return have.key() == d.key() }) {
-			s.cfg.Log.Error(fault.Damaged, "stream", d.Stream, "what", d.What, "found", d.Found, "accept", "--accept-damage "+m.damageID())
+		if m.Lists(d) {
+			s.cfg.Log.Error(fault.Damaged, "stream", d.Stream, "what", d.What, "found", d.Found, "accept", "--accept-damage "+m.DamageID())
 		}
 	}
 }
 
 // Warnings says what is amiss though requests can be served. /readyz repeats it.
 func (s *Store) Warnings() []string {
-	m, _ := s.book.now()
+	m, _ := s.book.Current()
 	var all []string
 	for _, d := range m.Damage {
-		all = append(all, fmt.Sprintf("%s: stream %s: %s (--accept-damage %s)", fault.Damaged, d.Stream, d.What, m.damageID()))
+		all = append(all, fmt.Sprintf("%s: stream %s: %s (--accept-damage %s)", fault.Damaged, d.Stream, d.What, m.DamageID()))
 	}
 	all = append(all, s.leases.clocks.warnings()...)
 	s.told.Lock()

@@ -13,11 +13,12 @@
 // routes (routes and what holds them back), jobs (the records of jobs, and their history),
 // tokens (bearer tokens), backup (all of it, read and written back), and then this
 // one. Each file here is in one room:
+// manifest (what Belfry has made, written down),
+// and then this one. Each file here is in one room:
 //
 //   - the store: store.go, config.go, setup.go, beside.go, assets.go, maxbytes.go,
 //     makeroom.go, notready.go
-//   - what was made: manifest.go, ledger.go, book.go, survey.go, refusal.go,
-//     damage.go, replicas.go
+//   - what was made: survey.go, refusal.go, damage.go, replicas.go
 //   - other hands: foreign.go, audit.go, assetfields.go, assetmend.go,
 //     history.go, assetdocs.go, auditkeys.go, auditrecords.go, inboxaudit.go,
 //     removed.go, refire.go

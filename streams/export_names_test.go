@@ -4,6 +4,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
+	"belfry/streams/manifest"
 	"belfry/streams/wire"
 )
 
@@ -51,5 +52,6 @@ func RoundTrip(n wire.Names, k job.Key) (back []job.Key) {
 
 // EncodeManifest is the manifest of a store with these names.
 func EncodeManifest(n wire.Names) ([]byte, error) {
-	return manifest{Prefix: string(n), Made: []string{n.FiresStream()}}.encode()
+	m := manifest.Manifest{Prefix: string(n), Made: []string{n.FiresStream()}}
+	return m.Encode()
 }

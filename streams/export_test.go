@@ -10,6 +10,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/streams/journal"
+	"belfry/streams/manifest"
 	"belfry/streams/routes"
 	"belfry/streams/wire"
 )
@@ -218,7 +219,7 @@ func (c Clocks) Server() (ahead, err time.Duration, known bool) {
 // Unmake has the manifest as a first start leaves it that died while it made the
 // streams.
 func (s *Store) Unmake(ctx context.Context) error {
-	return s.book.change(ctx, func(m *manifest) bool {
+	return s.book.Change(ctx, func(m *manifest.Manifest) bool {
 		m.Making, m.Made = append(m.Making, m.Made...), nil
 		return true
 	})
@@ -226,8 +227,8 @@ func (s *Store) Unmake(ctx context.Context) error {
 
 // ForgetMade has the manifest as a version leaves it that lacks a stream.
 func (s *Store) ForgetMade(ctx context.Context, stream string) error {
-	return s.book.change(ctx, func(m *manifest) bool {
-		m.forget([]string{stream})
+	return s.book.Change(ctx, func(m *manifest.Manifest) bool {
+		m.Forget([]string{stream})
 		return true
 	})
 }

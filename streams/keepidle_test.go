@@ -8,6 +8,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/streams"
+	"belfry/streams/manifest"
 )
 
 // countedLedger keeps the manifest in memory and counts how often it is written.
@@ -27,7 +28,7 @@ func (l *countedLedger) Write(_ context.Context, text []byte, revision uint64) (
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if revision != l.revision {
-		return 0, streams.ErrLedgerChanged
+		return 0, manifest.ErrChanged
 	}
 	l.text, l.revision = text, l.revision+1
 	return l.revision, nil

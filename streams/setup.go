@@ -13,6 +13,7 @@ import (
 	"belfry/internal/fault"
 	"belfry/internal/job"
 	"belfry/streams/journal"
+	"belfry/streams/manifest"
 	"belfry/streams/wire"
 )
 
@@ -108,10 +109,10 @@ func (s *Store) setupOnce(ctx context.Context, recreated []string) error {
 		if err := s.fixPartitions(ctx); err != nil {
 			return err
 		}
-		err := s.book.change(ctx, func(m *manifest) bool {
+		err := s.book.Change(ctx, func(m *manifest.Manifest) bool {
 			m.Prefix = string(s.cfg.Names)
-			m.forget(recreated)
-			return m.announce(s.assetNames(s.partitions), s.partitions)
+			m.Forget(recreated)
+			return m.Announce(s.assetNames(s.partitions), s.partitions)
 		})
 		if err != nil {
 			return fmt.Errorf("couldn't write down what is made: %w", err)

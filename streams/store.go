@@ -18,6 +18,7 @@ import (
 	"belfry/streams/due"
 	"belfry/streams/jobs"
 	"belfry/streams/journal"
+	"belfry/streams/manifest"
 	"belfry/streams/routes"
 	"belfry/streams/tokens"
 )
@@ -51,7 +52,7 @@ type Store struct {
 	rooms    []*jobs.Spare // the same
 	index    due.Index     // of the claims of all of them
 	leases   *leases
-	book     *book
+	book     *manifest.Book
 	health   *journal.Health
 	noted    time.Time // when it was last written down how far the streams are; of Keep alone
 	prober   *journal.Prober
@@ -81,10 +82,11 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 		return nil, fmt.Errorf("couldn't use JetStream: %w", err)
 	}
 	s := &Store{cfg: cfg.withDefaults(), nc: nc, js: js}
-	s.book = &book{ledger: s.cfg.Ledger}
-	if s.book.ledger == nil {
-		s.book.ledger = keyLedger{js, s.cfg.Names}
+	ledger := s.cfg.Ledger
+	if ledger == nil {
+		ledger = manifest.InBucket(js, s.cfg.Names)
 	}
+	s.book = manifest.NewBook(ledger)
 	if err := s.setup(ctx); err != nil {
 		return nil, err
 	}

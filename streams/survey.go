@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/fault"
+	"belfry/streams/manifest"
 	"belfry/streams/wire"
 )
 
@@ -23,7 +24,7 @@ type Disk interface {
 	// Reason is what the server said of a stream, "" for nothing.
 	Reason(stream string) string
 	// Damage returns the damage that was found since it was last called.
-	Damage() []Damage
+	Damage() []manifest.Damage
 	// SetAside moves the files of a stream away, and returns where to.
 	SetAside(stream string) (string, error)
 }
@@ -48,7 +49,7 @@ func (s *Store) look(ctx context.Context) (survey, error) {
 	if s.cfg.Disk != nil {
 		v.folders = slices.DeleteFunc(s.cfg.Disk.Folders(), func(name string) bool { return !s.isAsset(name) })
 	}
-	m, _ := s.book.now()
+	m, _ := s.book.Current()
 	var err error
 	if v.partitions, err = s.fixedPartitions(ctx); err != nil {
 		return v, err
@@ -140,8 +141,8 @@ func (s *Store) fixedPartitions(ctx context.Context) (int, error) {
 // the streams to make anew, which --recreate-missing allows, and whether this is
 // the first start.
 func (s *Store) compare(ctx context.Context) (recreate []string, first bool, err error) {
-	if err := s.book.read(ctx); err != nil {
-		if errors.Is(err, ErrManifest) {
+	if err := s.book.Read(ctx); err != nil {
+		if errors.Is(err, manifest.ErrBad) {
 			return nil, false, &Refusal{Fault: fault.ManifestBad, Reason: strings.TrimPrefix(err.Error(), fault.ManifestBad+": "),
 				Do: fmt.Sprintf("look for a bad disk, then remove it (%s): what is there is compared and written down anew", s.cfg.manifestPlace())}
 		}
@@ -152,11 +153,11 @@ func (s *Store) compare(ctx context.Context) (recreate []string, first bool, err
 		return nil, false, err
 	}
 	// Another process may have written the manifest since: look with its eyes.
-	before, _ := s.book.now()
-	if err := s.book.read(ctx); err != nil {
+	before, _ := s.book.Current()
+	if err := s.book.Read(ctx); err != nil {
 		return nil, false, err
 	}
-	m, found := s.book.now()
+	m, found := s.book.Current()
 	if len(m.Made) != len(before.Made) {
 		if v, err = s.look(ctx); err != nil {
 			return nil, false, err
@@ -197,7 +198,7 @@ func (s *Store) compare(ctx context.Context) (recreate []string, first bool, err
 const recreateHint = "or start once with --recreate-missing, which begins with empty ones"
 
 // judge finds what is missing. It is pure.
-func (s *Store) judge(v survey, m manifest, found bool) *Refusal {
+func (s *Store) judge(v survey, m manifest.Manifest, found bool) *Refusal {
 	var bad, reasons []string
 	for _, name := range v.folders {
 		if v.found[name] == nil {

@@ -18,6 +18,7 @@ import (
 	"belfry/internal/fault"
 	"belfry/internal/storefolder"
 	"belfry/streams"
+	"belfry/streams/manifest"
 	"belfry/streams/wire"
 )
 
@@ -38,7 +39,7 @@ type dataDisk struct {
 	last    map[string]uint64
 
 	mu     sync.Mutex // guards what follows
-	damage []streams.Damage
+	damage []manifest.Damage
 }
 
 // In the data folder: the second links to the streams' files while a server
@@ -225,7 +226,7 @@ func (d *dataDisk) compareSizes() error {
 func (d *dataDisk) found(stream, what string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.damage = append(d.damage, streams.Damage{Stream: stream, What: what, Found: time.Now().UTC()})
+	d.damage = append(d.damage, manifest.Damage{Stream: stream, What: what, Found: time.Now().UTC()})
 }
 
 // Folders implements [streams.Disk].
@@ -241,7 +242,7 @@ func (d *dataDisk) Last(stream string) (uint64, bool) {
 func (d *dataDisk) Reason(stream string) string { return strings.Join(d.says.about(stream), "; ") }
 
 // Damage implements [streams.Disk].
-func (d *dataDisk) Damage() []streams.Damage {
+func (d *dataDisk) Damage() []manifest.Damage {
 	for _, said := range d.says.damage(d.stopped) {
 		d.found(said.stream, "the server says: "+said.text)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"belfry/internal/command"
 	"belfry/streams"
+	"belfry/streams/manifest"
 )
 
 // mistake is an error that the same start makes again: what is configured is not
@@ -68,7 +69,7 @@ func needsPerson(err error) bool {
 		return true
 	}
 	for _, stays := range []error{
-		errFolderLost, streams.ErrForeign, streams.ErrPartitions, streams.ErrManifest,
+		errFolderLost, streams.ErrForeign, streams.ErrPartitions, manifest.ErrBad,
 		fs.ErrPermission, fs.ErrNotExist, syscall.ENOTDIR, syscall.EISDIR, syscall.EROFS, syscall.ENAMETOOLONG, syscall.ELOOP,
 		nats.ErrSecureConnRequired, nats.ErrSecureConnWanted, nats.ErrNkeysNotSupported,
 	} {

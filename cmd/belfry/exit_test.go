@@ -20,6 +20,7 @@ import (
 	"belfry/internal/fault"
 	"belfry/internal/natstest"
 	"belfry/streams"
+	"belfry/streams/manifest"
 )
 
 // Errors that the same start makes again tell a service manager to leave it at that.
@@ -37,7 +38,7 @@ func TestServeExitCodes(t *testing.T) {
 		{&streams.Refusal{Fault: fault.StreamMissing}, 78},
 		{streams.ErrForeign, 78},
 		{streams.ErrPartitions, 78},
-		{streams.ErrManifest, 78},
+		{manifest.ErrBad, 78},
 		{errLimit, 75},
 		{errDataInUse, 75},
 		{&fs.PathError{Op: "mkdir", Path: "data", Err: syscall.EACCES}, 78},

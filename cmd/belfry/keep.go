@@ -14,6 +14,7 @@ import (
 	"belfry/internal/job"
 	"belfry/internal/storefolder"
 	"belfry/streams"
+	"belfry/streams/manifest"
 )
 
 // How often the embedded server's data is looked at: whether its folder is still
@@ -45,7 +46,7 @@ func (s *Server) useDisk(ctx context.Context, dir *dataDir) error {
 
 // checkFolder refuses the data folder of a store with another prefix.
 func (s *Server) checkFolder(dir *dataDir) error {
-	manifest, err := dir.root.ReadFile(streams.ManifestFile)
+	written, err := dir.root.ReadFile(manifest.FileName)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil // told when it is read for good
 	}
@@ -53,7 +54,7 @@ func (s *Server) checkFolder(dir *dataDir) error {
 	if err != nil {
 		return nil // told by the look at the streams
 	}
-	return streams.CheckFolder(s.cfg.names(), manifest, folders)
+	return streams.CheckFolder(s.cfg.names(), written, folders)
 }
 
 // stopEmbedded ends the embedded server. One whose folder is lost is left alone

@@ -16,7 +16,7 @@ import (
 	"belfry/internal/logtest"
 	"belfry/internal/storefolder"
 	"belfry/internal/waittest"
-	"belfry/streams"
+	"belfry/streams/manifest"
 )
 
 // refusesStart runs a belfry that must refuse to start, with those words in its
@@ -209,11 +209,11 @@ func TestRemovedStreamIsRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		refusesStart(t, nil, data, []string{"stream " + stream + ": " + fault.StreamMissing, "--recreate-missing"})
-		if err := os.Rename(filepath.Join(data, streams.ManifestFile), away+".json"); err != nil {
+		if err := os.Rename(filepath.Join(data, manifest.FileName), away+".json"); err != nil {
 			t.Fatal(err)
 		}
 		refusesStart(t, nil, data, []string{"stream " + stream + ": " + fault.StreamMissing})
-		if _, err := os.Stat(filepath.Join(data, streams.ManifestFile)); !os.IsNotExist(err) {
+		if _, err := os.Stat(filepath.Join(data, manifest.FileName)); !os.IsNotExist(err) {
 			t.Errorf("a refused start wrote a manifest: %v", err)
 		}
 		if err := os.Rename(away, filepath.Join(dir, stream)); err != nil {

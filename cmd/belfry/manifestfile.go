@@ -8,7 +8,7 @@ import (
 	"sync"
 
 	"belfry/internal/storefolder"
-	"belfry/streams"
+	"belfry/streams/manifest"
 )
 
 // manifestFile keeps the manifest beside the data. It is written in the folder
@@ -20,11 +20,11 @@ type manifestFile struct {
 	revision uint64     // of this process, which alone writes the file
 }
 
-// Read implements [streams.Ledger].
+// Read implements [manifest.Ledger].
 func (f *manifestFile) Read(context.Context) ([]byte, uint64, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	text, err := f.dir.root.ReadFile(streams.ManifestFile)
+	text, err := f.dir.root.ReadFile(manifest.FileName)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, f.revision, nil
 	}
@@ -34,14 +34,14 @@ func (f *manifestFile) Read(context.Context) ([]byte, uint64, error) {
 	return text, f.revision, nil
 }
 
-// Write implements [streams.Ledger].
+// Write implements [manifest.Ledger].
 func (f *manifestFile) Write(_ context.Context, text []byte, revision uint64) (uint64, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if revision != f.revision {
-		return 0, streams.ErrLedgerChanged
+		return 0, manifest.ErrChanged
 	}
-	if err := storefolder.ReplaceIn(f.dir.root, streams.ManifestFile, text); err != nil {
+	if err := storefolder.ReplaceIn(f.dir.root, manifest.FileName, text); err != nil {
 		return 0, fmt.Errorf("couldn't write the manifest: %w", err)
 	}
 	f.revision++

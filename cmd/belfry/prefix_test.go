@@ -21,7 +21,7 @@ import (
 	"belfry/internal/job"
 	"belfry/internal/natstest"
 	"belfry/internal/waittest"
-	"belfry/streams"
+	"belfry/streams/manifest"
 	"belfry/streams/wire"
 )
 
@@ -298,12 +298,12 @@ func TestDataOfAnotherPrefix(t *testing.T) {
 	}
 	without := func(try func()) {
 		t.Helper()
-		manifest := filepath.Join(data, streams.ManifestFile)
-		if err := os.Rename(manifest, manifest+".away"); err != nil {
+		file := filepath.Join(data, manifest.FileName)
+		if err := os.Rename(file, file+".away"); err != nil {
 			t.Fatal(err)
 		}
 		try()
-		if err := os.Rename(manifest+".away", manifest); err != nil {
+		if err := os.Rename(file+".away", file); err != nil {
 			t.Fatal(err)
 		}
 	}

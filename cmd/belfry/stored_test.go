@@ -15,7 +15,7 @@ import (
 	"belfry/api/client"
 	"belfry/internal/storefolder"
 	"belfry/internal/waittest"
-	"belfry/streams"
+	"belfry/streams/manifest"
 )
 
 // stored makes a data folder with n jobs of the db games, and stops its belfry,
@@ -66,7 +66,7 @@ func postTo(t *testing.T, p *running, path, body string) {
 func waitKnown(t *testing.T, data, stream string, last uint64) {
 	t.Helper()
 	waittest.Eventually(t, func() string {
-		text, err := os.ReadFile(filepath.Join(data, streams.ManifestFile))
+		text, err := os.ReadFile(filepath.Join(data, manifest.FileName))
 		if err != nil {
 			return err.Error()
 		}

@@ -1,4 +1,4 @@
-package streams
+package manifest
 
 import (
 	"bytes"
@@ -14,34 +14,34 @@ import (
 	"belfry/internal/fault"
 )
 
-// manifest says what Belfry has made. A stream that stands in it and is not
+// Manifest says what Belfry has made. A stream that stands in it and is not
 // there was lost, and is not made anew.
-type manifest struct {
+type Manifest struct {
 	Version    int              `json:"version"`
 	Prefix     string           `json:"prefix,omitempty"` // of the names
 	Partitions int              `json:"partitions"`
 	Made       []string         `json:"made"`             // streams that Belfry has used
 	Making     []string         `json:"making,omitempty"` // streams that nobody has used yet
-	Known      map[string]known `json:"known,omitempty"`  // how far each stream was
+	Known      map[string]Known `json:"known,omitempty"`  // how far each stream was
 	Damage     []Damage         `json:"damage,omitempty"` // what nobody has accepted yet
 	Accepted   []string         `json:"accepted,omitempty"`
 }
 
-// known is how far a stream was when it was last looked at.
-type known struct {
+// Known is how far a stream was when it was last looked at.
+type Known struct {
 	Last    uint64    `json:"last"`
 	Created time.Time `json:"created"`
 }
 
-// manifestVersion changes when an older Belfry cannot read a manifest any more. One
+// firstVersion changes when an older Belfry cannot read a manifest any more. One
 // from before prefixes would make a second store beside one that has a prefix.
 const (
-	manifestVersion = 1
+	firstVersion    = 1
 	prefixedVersion = 2
 )
 
-// ErrManifest completes an error about a manifest that is of no use.
-var ErrManifest = errors.New(fault.ManifestBad)
+// ErrBad completes an error about a manifest that is of no use.
+var ErrBad = errors.New(fault.ManifestBad)
 
 // sealed is a manifest with its checksum, as it is stored.
 type sealed struct {
@@ -49,8 +49,9 @@ type sealed struct {
 	Manifest json.RawMessage `json:"manifest"`
 }
 
-func (m manifest) encode() ([]byte, error) {
-	m.Version = manifestVersion
+// Encode returns it as it is stored, with a checksum.
+func (m Manifest) Encode() ([]byte, error) {
+	m.Version = firstVersion
 	if m.Prefix != "" {
 		m.Version = prefixedVersion
 	}
@@ -62,31 +63,34 @@ func (m manifest) encode() ([]byte, error) {
 	return json.Marshal(sealed{hex.EncodeToString(sum[:]), text})
 }
 
-// decodeManifest undoes encode. No text is no manifest.
-func decodeManifest(text []byte) (m manifest, found bool, err error) {
+// Decode undoes Encode. No text is no manifest.
+func Decode(text []byte) (m Manifest, found bool, err error) {
 	if len(text) == 0 {
 		return m, false, nil
 	}
 	var s sealed
 	if err := json.Unmarshal(text, &s); err != nil {
-		return m, true, fmt.Errorf("%w: %v", ErrManifest, err)
+		return m, true, fmt.Errorf("%w: %v", ErrBad, err)
 	}
 	sum := sha256.Sum256(s.Manifest)
 	if stored, err := hex.DecodeString(s.Sum); err != nil || !bytes.Equal(stored, sum[:]) {
-		return m, true, fmt.Errorf("%w: its checksum does not match", ErrManifest)
+		return m, true, fmt.Errorf("%w: its checksum does not match", ErrBad)
 	}
 	if err := json.Unmarshal(s.Manifest, &m); err != nil {
-		return m, true, fmt.Errorf("%w: %v", ErrManifest, err)
+		return m, true, fmt.Errorf("%w: %v", ErrBad, err)
 	}
-	if m.Version < manifestVersion || m.Version > prefixedVersion {
-		return m, true, fmt.Errorf("%w: it has version %d, and this Belfry reads versions up to %d", ErrManifest, m.Version, prefixedVersion)
+	if m.Version < firstVersion || m.Version > prefixedVersion {
+		return m, true, fmt.Errorf("%w: it has version %d, and this Belfry reads versions up to %d", ErrBad, m.Version, prefixedVersion)
 	}
 	return m, true, nil
 }
 
-// announce notes that streams are about to be made, and reports whether that is
+// IsNewer reports whether a Belfry from before prefixes cannot read it.
+func (m Manifest) IsNewer() bool { return m.Version > firstVersion }
+
+// Announce notes that streams are about to be made, and reports whether that is
 // news.
-func (m *manifest) announce(names []string, partitions int) bool {
+func (m *Manifest) Announce(names []string, partitions int) bool {
 	var news []string
 	for _, name := range names {
 		if !slices.Contains(m.Made, name) && !slices.Contains(m.Making, name) {
@@ -99,8 +103,8 @@ func (m *manifest) announce(names []string, partitions int) bool {
 	return changed
 }
 
-// made notes that the announced streams are there.
-func (m *manifest) made() bool {
+// NoteMade notes that the announced streams are there.
+func (m *Manifest) NoteMade() bool {
 	if len(m.Making) == 0 {
 		return false
 	}
@@ -109,8 +113,8 @@ func (m *manifest) made() bool {
 	return true
 }
 
-// forget takes in that streams start anew.
-func (m *manifest) forget(names []string) {
+// Forget takes in that streams start anew.
+func (m *Manifest) Forget(names []string) {
 	m.Made = slices.DeleteFunc(m.Made, func(name string) bool { return slices.Contains(names, name) })
 	for _, name := range names {
 		delete(m.Known, name)
@@ -134,20 +138,24 @@ const (
 	maxAccepted = 1000
 )
 
-// damaged notes damage, unless it is known or was accepted, and reports whether
+// NoteDamage notes damage, unless it is known or was accepted, and reports whether
 // it is news.
-func (m *manifest) damaged(d Damage) bool {
-	same := func(have Damage) bool { return have.key() == d.key() }
-	if slices.ContainsFunc(m.Damage, same) || slices.Contains(m.Accepted, d.key()) || len(m.Damage) >= maxDamage {
+func (m *Manifest) NoteDamage(d Damage) bool {
+	if m.Lists(d) || slices.Contains(m.Accepted, d.key()) || len(m.Damage) >= maxDamage {
 		return false
 	}
 	m.Damage = append(m.Damage, d)
 	return true
 }
 
-// damageID names the damage that nobody has accepted; "" is none. More damage
+// Lists reports whether damage is in the list of what nobody has accepted.
+func (m Manifest) Lists(d Damage) bool {
+	return slices.ContainsFunc(m.Damage, func(have Damage) bool { return have.key() == d.key() })
+}
+
+// DamageID names the damage that nobody has accepted; "" is none. More damage
 // has another name.
-func (m manifest) damageID() string {
+func (m Manifest) DamageID() string {
 	if len(m.Damage) == 0 {
 		return ""
 	}
@@ -160,9 +168,9 @@ func (m manifest) damageID() string {
 	return hex.EncodeToString(sum[:4])
 }
 
-// accept takes in that somebody knows of the damage of that name.
-func (m *manifest) accept(id string) bool {
-	if id == "" || id != m.damageID() {
+// Accept takes in that somebody knows of the damage of that name.
+func (m *Manifest) Accept(id string) bool {
+	if id == "" || id != m.DamageID() {
 		return false
 	}
 	for _, d := range m.Damage {

@@ -1,4 +1,4 @@
-package streams
+package manifest
 
 import (
 	"context"
@@ -16,21 +16,26 @@ type Ledger interface {
 	// Read returns the manifest, nil if there is none, and its revision.
 	Read(context.Context) (text []byte, revision uint64, err error)
 	// Write stores it durably if its revision is still that one, and returns
-	// the new revision. [ErrLedgerChanged] says that it is not.
+	// the new revision. [ErrChanged] says that it is not.
 	Write(ctx context.Context, text []byte, revision uint64) (uint64, error)
 }
 
-// ErrLedgerChanged says that another process has written the manifest.
-var ErrLedgerChanged = errors.New("the manifest has changed")
+// ErrChanged says that another process has written the manifest.
+var ErrChanged = errors.New("the manifest has changed")
 
-// keyLedger keeps the manifest in the bucket belfry, where the processes that
+// inBucket keeps the manifest in the bucket belfry, where the processes that
 // share a server see the same one.
-type keyLedger struct {
+type inBucket struct {
 	js    jetstream.JetStream
 	names wire.Names
 }
 
-func (l keyLedger) Read(ctx context.Context) ([]byte, uint64, error) {
+// InBucket returns the ledger that the processes on one server share.
+func InBucket(js jetstream.JetStream, names wire.Names) Ledger {
+	return inBucket{js, names}
+}
+
+func (l inBucket) Read(ctx context.Context) ([]byte, uint64, error) {
 	kv, err := l.js.KeyValue(ctx, l.names.BelfryBucket())
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
 		return nil, 0, nil
@@ -48,7 +53,7 @@ func (l keyLedger) Read(ctx context.Context) ([]byte, uint64, error) {
 	return e.Value(), e.Revision(), nil
 }
 
-func (l keyLedger) Write(ctx context.Context, text []byte, revision uint64) (uint64, error) {
+func (l inBucket) Write(ctx context.Context, text []byte, revision uint64) (uint64, error) {
 	kv, err := l.js.KeyValue(ctx, l.names.BelfryBucket())
 	if err != nil {
 		return 0, err
@@ -59,7 +64,7 @@ func (l keyLedger) Write(ctx context.Context, text []byte, revision uint64) (uin
 		revision, err = kv.Update(ctx, wire.ManifestKey, text, revision)
 	}
 	if errors.Is(err, jetstream.ErrKeyExists) || errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
-		return 0, ErrLedgerChanged
+		return 0, ErrChanged
 	}
 	if err != nil {
 		return 0, fmt.Errorf("couldn't write the key %s of bucket %s: %w", wire.ManifestKey, l.names.BelfryBucket(), err)
@@ -67,6 +72,6 @@ func (l keyLedger) Write(ctx context.Context, text []byte, revision uint64) (uin
 	return revision, nil
 }
 
-// ManifestFile is the name of the manifest's file beside an embedded server's
+// FileName is the name of the manifest's file beside an embedded server's
 // data.
-const ManifestFile = "manifest.json"
+const FileName = "manifest.json"

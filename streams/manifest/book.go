@@ -1,4 +1,4 @@
-package streams
+package manifest
 
 import (
 	"context"
@@ -8,24 +8,27 @@ import (
 	"sync"
 )
 
-// book is the manifest in memory, and how it is changed.
-type book struct {
+// Book is the manifest in memory, and how it is changed. It is safe for concurrent use.
+type Book struct {
 	ledger Ledger
 
 	mu       sync.Mutex // guards what follows
-	m        manifest
+	m        Manifest
 	found    bool // there was one
 	revision uint64
 	unstored bool // the last change could not be stored
 }
 
-// read takes in the manifest as it is stored.
-func (b *book) read(ctx context.Context) error {
+// NewBook returns an empty one, which is to be read first.
+func NewBook(ledger Ledger) *Book { return &Book{ledger: ledger} }
+
+// Read takes in the manifest as it is stored.
+func (b *Book) Read(ctx context.Context) error {
 	text, revision, err := b.ledger.Read(ctx)
 	if err != nil {
 		return err
 	}
-	m, found, err := decodeManifest(text)
+	m, found, err := Decode(text)
 	if err != nil {
 		return err
 	}
@@ -35,24 +38,24 @@ func (b *book) read(ctx context.Context) error {
 	return nil
 }
 
-// behind reports whether something is not stored yet.
-func (b *book) behind() bool {
+// Behind reports whether something is not stored yet.
+func (b *Book) Behind() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.unstored
 }
 
-// now returns the manifest as it was read or written last.
-func (b *book) now() (m manifest, found bool) {
+// Current returns the manifest as it was read or written last.
+func (b *Book) Current() (m Manifest, found bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.m, b.found
 }
 
-// change stores what edit makes of the manifest, if edit says that it changed
+// Change stores what edit makes of the manifest, if edit says that it changed
 // something. When another process was faster, edit gets what that one wrote. What
 // could not be stored counts here, and is stored with the next change.
-func (b *book) change(ctx context.Context, edit func(*manifest) bool) error {
+func (b *Book) Change(ctx context.Context, edit func(*Manifest) bool) error {
 	for {
 		b.mu.Lock()
 		m, revision, unstored := b.m.clone(), b.revision, b.unstored
@@ -60,7 +63,7 @@ func (b *book) change(ctx context.Context, edit func(*manifest) bool) error {
 		if !edit(&m) && !unstored {
 			return nil
 		}
-		text, err := m.encode()
+		text, err := m.Encode()
 		if err != nil {
 			return err
 		}
@@ -71,24 +74,24 @@ func (b *book) change(ctx context.Context, edit func(*manifest) bool) error {
 			b.mu.Unlock()
 			return nil
 		}
-		if !errors.Is(err, ErrLedgerChanged) || ctx.Err() != nil {
+		if !errors.Is(err, ErrChanged) || ctx.Err() != nil {
 			b.mu.Lock()
 			b.m, b.unstored = m, true
 			b.mu.Unlock()
 			return err
 		}
-		if err := b.read(ctx); err != nil {
+		if err := b.Read(ctx); err != nil {
 			return err
 		}
 	}
 }
 
-func (m manifest) clone() manifest {
+func (m Manifest) clone() Manifest {
 	m.Made, m.Making = slices.Clone(m.Made), slices.Clone(m.Making)
 	m.Damage, m.Accepted = slices.Clone(m.Damage), slices.Clone(m.Accepted)
 	m.Known = maps.Clone(m.Known)
 	if m.Known == nil {
-		m.Known = map[string]known{}
+		m.Known = map[string]Known{}
 	}
 	return m
 }
