@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"belfry/streams/asset"
 	"belfry/streams/wire"
 )
 
@@ -18,8 +19,8 @@ func (s *Store) mendAsset(ctx context.Context, is, want jetstream.StreamConfig, 
 		s.report(want.Name, fmt.Sprintf("the stream %s%s is sealed: nothing can be written to it, and that cannot be undone", want.Name, wire.BucketNote(want.Name)))
 		return nil
 	}
-	want.Discard = discardOf(is, want)
-	wrong := s.unlessFull(is, want, bytes, differences(is, want))
+	want.Discard = asset.DiscardOf(is, want)
+	wrong := s.unlessFull(is, want, bytes, asset.Differences(is, want))
 	unmarked := is.Metadata[wire.MetadataAsset] != want.Name
 	if len(wrong) == 0 && !unmarked {
 		s.report(want.Name, "")
@@ -32,7 +33,7 @@ func (s *Store) mendAsset(ctx context.Context, is, want jetstream.StreamConfig, 
 	}
 	next.Metadata[wire.MetadataAsset] = want.Name
 	for _, f := range wrong {
-		f.set(&next, &want)
+		f.Set(&next, &want)
 	}
 	next = fitting(next)
 	err := s.update(ctx, is, next)
@@ -48,13 +49,13 @@ func (s *Store) mendAsset(ctx context.Context, is, want jetstream.StreamConfig, 
 }
 
 // mendEach tries the settings one by one, once all of them were refused together.
-func (s *Store) mendEach(ctx context.Context, is, want jetstream.StreamConfig, wrong []assetField) error {
-	var mended []assetField
+func (s *Store) mendEach(ctx context.Context, is, want jetstream.StreamConfig, wrong []asset.Field) error {
+	var mended []asset.Field
 	var refused []string
 	now := is
 	for _, f := range wrong {
 		next := now
-		f.set(&next, &want)
+		f.Set(&next, &want)
 		next = fitting(next)
 		err := s.update(ctx, now, next)
 		switch {
@@ -64,7 +65,7 @@ func (s *Store) mendEach(ctx context.Context, is, want jetstream.StreamConfig, w
 		case waiting(err):
 			return err
 		default:
-			refused = append(refused, fmt.Sprintf("%s is %s, not %s (%v)", f.name, f.show(&is), f.show(&want), err))
+			refused = append(refused, fmt.Sprintf("%s is %s, not %s (%v)", f.Name, f.Show(&is), f.Show(&want), err))
 		}
 	}
 	if len(mended) > 0 {
@@ -89,11 +90,11 @@ func fitting(cfg jetstream.StreamConfig) jetstream.StreamConfig {
 
 // mended tells what was brought back. A maximum age that a flag says is no news:
 // the flag has changed.
-func (s *Store) mended(is, want jetstream.StreamConfig, fields []assetField) {
+func (s *Store) mended(is, want jetstream.StreamConfig, fields []asset.Field) {
 	s.health.Changed(want.Name)
 	for _, f := range fields {
 		s.cfg.Metrics.Mended("stream")
 		s.cfg.Log.Warn("a setting of a stream was not as it should be; it is again", "stream", want.Name,
-			"setting", f.name, "was", f.show(&is), "is", f.show(&want))
+			"setting", f.Name, "was", f.Show(&is), "is", f.Show(&want))
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/loglimit"
+	"belfry/streams/asset"
 	"belfry/streams/journal"
 	"belfry/streams/wire"
 )
@@ -102,7 +103,7 @@ func (s *Store) runAudit(ctx context.Context) {
 // auditOnce compares all there is. Each node does so, and mends: to mend twice
 // does no harm. What cannot be asked now is asked the next time.
 func (s *Store) auditOnce(ctx context.Context) {
-	for _, want := range s.assets(s.partitions) {
+	for _, want := range s.assets.All(s.partitions) {
 		s.tellTrouble(ctx, "the stream "+want.Name, s.auditAsset(ctx, want))
 	}
 	s.tellTrouble(ctx, "the keys of the bucket "+s.cfg.Names.BelfryBucket(), s.auditKeys(ctx))
@@ -135,7 +136,7 @@ func (s *Store) auditAsset(ctx context.Context, want jetstream.StreamConfig) err
 		return err
 	}
 	info := stream.CachedInfo()
-	if !isBelfrys(info.Config) && !s.madeThen(want.Name, info.Created) {
+	if !asset.IsBelfrys(info.Config) && !s.madeThen(want.Name, info.Created) {
 		s.report(want.Name, fmt.Sprintf("the stream %s%s was replaced by one that is not Belfry's", want.Name, wire.BucketNote(want.Name)))
 		return nil
 	}
@@ -156,8 +157,8 @@ func (s *Store) wasChanged(ctx context.Context, name string) bool {
 	if err != nil {
 		return errors.Is(err, jetstream.ErrStreamNotFound)
 	}
-	return slices.ContainsFunc(s.assets(s.partitions), func(want jetstream.StreamConfig) bool {
-		return want.Name == name && len(differences(stream.CachedInfo().Config, want)) > 0
+	return slices.ContainsFunc(s.assets.All(s.partitions), func(want jetstream.StreamConfig) bool {
+		return want.Name == name && len(asset.Differences(stream.CachedInfo().Config, want)) > 0
 	})
 }
 
@@ -175,4 +176,19 @@ func (s *Store) sawMade(name string, created time.Time) {
 		s.audit.made = map[string]time.Time{}
 	}
 	s.audit.made[name] = created
+}
+
+// unlessFull leaves out of what is to be mended that a stream drops its oldest, while it
+// is nearly full, and says so once: from then on it would refuse everything. An
+// operator may have had it like that for long. FIRES gets room by itself; see
+// [roomMaker].
+func (s *Store) unlessFull(is, want jetstream.StreamConfig, bytes uint64, wrong []asset.Field) []asset.Field {
+	if is.Discard != jetstream.DiscardOld || !wire.IsFires(want.Name) && !wire.IsDead(want.Name) || !asset.NearlyFull(is.MaxBytes, bytes, asset.RoomHigh) {
+		return wrong
+	}
+	if _, told := s.audit.ring.LoadOrStore(want.Name, true); !told {
+		s.cfg.Log.Warn("a stream that is nearly full drops its oldest messages, also those that nobody has read; it refuses new ones in place of that once it has room",
+			"stream", want.Name, "bytes", bytes, "max_bytes", is.MaxBytes, "do", "raise max_bytes of the stream")
+	}
+	return slices.DeleteFunc(wrong, func(f asset.Field) bool { return f.Name == "discard" })
 }

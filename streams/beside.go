@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"belfry/internal/fault"
+	"belfry/streams/asset"
 	"belfry/streams/manifest"
 	"belfry/streams/wire"
 )
@@ -23,7 +24,7 @@ func CheckFolder(n wire.Names, written []byte, folders []string) error {
 	switch {
 	case found && wire.Names(m.Prefix) != n:
 		there = []string{wire.Names(m.Prefix).Describe()}
-	case !found && !slices.ContainsFunc(folders, func(name string) bool { return IsAsset(n, name) }):
+	case !found && !slices.ContainsFunc(folders, func(name string) bool { return asset.Set{Names: n}.Has(name) }):
 		there = n.StoresIn(folders)
 	}
 	if len(there) == 0 {

@@ -10,6 +10,7 @@ import (
 	"belfry/internal/job"
 	"belfry/internal/metrics"
 	"belfry/internal/room"
+	"belfry/streams/asset"
 	"belfry/streams/manifest"
 	"belfry/streams/wire"
 )
@@ -104,7 +105,7 @@ type Config struct {
 	AcceptDamage    string
 
 	// MaxBytes is what all streams may hold together, for accounts that want to
-	// know; see [Store.bounded]. 0 is no bound.
+	// know; see [asset.Set.Bounded]. 0 is no bound.
 	MaxBytes int64
 
 	// NotReady is told why [Open] waits for JetStream; nil is nobody.
@@ -176,4 +177,12 @@ func (c Config) manifestPlace() string {
 		return manifest.FileName + " in the data folder"
 	}
 	return "the key " + wire.ManifestKey + " of the bucket " + c.Names.BelfryBucket()
+}
+
+// assets are the streams that follow from it.
+func (c Config) assets() asset.Set {
+	return asset.Set{
+		Names: c.Names, HistoryTTL: c.HistoryTTL, FiresMaxAge: c.FiresMaxAge, DeadMaxAge: c.DeadMaxAge,
+		PresenceTTL: presenceTTL, MaxBytes: c.MaxBytes,
+	}
 }

@@ -89,7 +89,7 @@ func (s *Store) howFar(ctx context.Context) (map[string]manifest.Known, error) {
 	now := map[string]manifest.Known{}
 	list := s.js.ListStreams(ctx)
 	for info := range list.Info() {
-		if s.isAsset(info.Config.Name) {
+		if s.assets.Has(info.Config.Name) {
 			now[info.Config.Name] = manifest.Known{Last: info.State.LastSeq, Created: info.Created}
 		}
 	}

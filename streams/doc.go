@@ -14,14 +14,14 @@
 // tokens (bearer tokens), backup (all of it, read and written back), and then this
 // one. Each file here is in one room:
 // manifest (what Belfry has made, written down),
+// manifest (what Belfry has made, written down), asset (the streams, and their settings),
 // and then this one. Each file here is in one room:
 //
-//   - the store: store.go, config.go, setup.go, beside.go, assets.go, maxbytes.go,
-//     makeroom.go, notready.go
+//   - the store: store.go, config.go, setup.go, beside.go, makeroom.go,
+//     notready.go
 //   - what was made: survey.go, refusal.go, damage.go, replicas.go
-//   - other hands: foreign.go, audit.go, assetfields.go, assetmend.go,
-//     history.go, assetdocs.go, auditkeys.go, auditrecords.go, inboxaudit.go,
-//     removed.go, refire.go
+//   - other hands: foreign.go, audit.go, assetmend.go, history.go, auditkeys.go,
+//     auditrecords.go, inboxaudit.go, removed.go, refire.go
 //   - the timer: timer.go, loop.go, tail.go, watchtail.go, load.go, stalled.go,
 //     meter.go, hold.go
 //   - gates: opening.go

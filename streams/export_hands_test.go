@@ -6,6 +6,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"belfry/streams/asset"
 	"belfry/streams/routes"
 )
 
@@ -13,8 +14,8 @@ import (
 
 // Differences names the settings in which a stream is not as it should be.
 func Differences(is, want jetstream.StreamConfig) (names []string) {
-	for _, f := range differences(is, want) {
-		names = append(names, f.name)
+	for _, f := range asset.Differences(is, want) {
+		names = append(names, f.Name)
 	}
 	return names
 }

@@ -22,7 +22,7 @@ var (
 
 // Assets are the streams of a store with these names.
 func Assets(n wire.Names, partitions int) []jetstream.StreamConfig {
-	return (&Store{cfg: Config{Names: n}.withDefaults()}).assets(partitions)
+	return Config{Names: n}.withDefaults().assets().All(partitions)
 }
 
 // RoundTrip takes a key through each kind of subject that it is read back from.

@@ -9,18 +9,13 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"belfry/streams/asset"
 	"belfry/streams/wire"
 )
 
 // ErrForeign: the server has streams that are in Belfry's place and are not
 // Belfry's. Nothing of it was changed. A person has to decide.
 var ErrForeign = errors.New("streams that are not Belfry's are in the way")
-
-// isBelfrys reports whether Belfry made a stream: its metadata says so, or, as for
-// all of older versions, its description.
-func isBelfrys(is jetstream.StreamConfig) bool {
-	return is.Metadata[wire.MetadataAsset] == is.Name || strings.HasPrefix(is.Description, wire.OurDescription)
-}
 
 // refuseForeign looks for streams of others that have a name or a subject of
 // ours. It changes nothing, and comes before all that does.
@@ -34,7 +29,7 @@ func (s *Store) refuseForeign(ctx context.Context) error {
 		case errors.Is(err, jetstream.ErrStreamNotFound), s.cfg.Disk != nil && offline(err) != "": // compare says so
 			return false, nil
 		}
-		return err == nil && !isBelfrys(stream.CachedInfo().Config), err
+		return err == nil && !asset.IsBelfrys(stream.CachedInfo().Config), err
 	}
 	is, err := foreign(s.cfg.Names.BelfryStream())
 	if err != nil {
@@ -46,7 +41,7 @@ func (s *Store) refuseForeign(ctx context.Context) error {
 			partitions = n
 		}
 	}
-	assets := s.assets(partitions)
+	assets := s.assets.All(partitions)
 	names := map[string]bool{}
 	for _, want := range assets {
 		names[want.Name] = true

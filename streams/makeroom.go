@@ -13,6 +13,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/internal/loglimit"
+	"belfry/streams/asset"
 	"belfry/streams/journal"
 	"belfry/streams/wire"
 )
@@ -29,10 +30,8 @@ import (
 //     exhausted are not in DEAD yet.
 
 const (
-	// roomHigh and roomLow are the parts of max_bytes, in percent, at which fires are
-	// removed, and down to which.
-	roomHigh = 75
-	roomLow  = 60
+	// roomLow is the part of max_bytes, in percent, down to which fires are removed.
+	roomLow = 60
 	// roomAge is how old fires are at least that are removed, and tailAge how long
 	// ago the tails had all claims at most.
 	roomAge = 30 * time.Second
@@ -60,11 +59,6 @@ func newRoomMaker(s *Store) *roomMaker {
 	return &roomMaker{s: s, age: roomAge, told: limits.Sometimes{Interval: 10 * time.Minute}, done: map[string]uint64{}}
 }
 
-// nearlyFull reports whether a stream has reached a part of its max_bytes, in percent.
-func nearlyFull(maxBytes int64, bytes uint64, percent int64) bool {
-	return maxBytes > 0 && bytes >= uint64(maxBytes/100*percent)
-}
-
 // run makes room again and again, until ctx ends.
 func (r *roomMaker) run(ctx context.Context) {
 	for journal.Sleep(ctx, min(firesEvery, r.s.cfg.AuditEvery)) {
@@ -87,7 +81,7 @@ func (r *roomMaker) look(ctx context.Context) error {
 		r.made, r.lasts, r.done = info.Created, nil, map[string]uint64{}
 	}
 	oldest := r.saw(time.Now(), info.State.LastSeq)
-	if !r.s.timers[0].owns() || !nearlyFull(info.Config.MaxBytes, info.State.Bytes, roomHigh) || oldest <= info.State.FirstSeq || !r.tailsKnow() {
+	if !r.s.timers[0].owns() || !asset.NearlyFull(info.Config.MaxBytes, info.State.Bytes, asset.RoomHigh) || oldest <= info.State.FirstSeq || !r.tailsKnow() {
 		return nil
 	}
 	floors, err := r.floors(ctx, stream)
@@ -172,10 +166,10 @@ func (r *roomMaker) clear(ctx context.Context, stream jetstream.Stream, floors m
 		if err != nil {
 			return err
 		}
-		if !nearlyFull(info.Config.MaxBytes, info.State.Bytes, roomLow) {
+		if !asset.NearlyFull(info.Config.MaxBytes, info.State.Bytes, roomLow) {
 			break
 		}
-		if quarter == 4 && nearlyFull(info.Config.MaxBytes, info.State.Bytes, roomHigh) {
+		if quarter == 4 && asset.NearlyFull(info.Config.MaxBytes, info.State.Bytes, asset.RoomHigh) {
 			r.told.Do(func() {
 				r.s.cfg.Log.Warn("FIRES is nearly full of fires that are not acked yet, or are new; once it is full nothing fires",
 					"bytes", info.State.Bytes, "max_bytes", info.Config.MaxBytes, "do", "raise max_bytes of the stream, or look after the routes with the most fires")

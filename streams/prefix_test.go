@@ -11,6 +11,7 @@ import (
 	"belfry/internal/fault"
 	"belfry/internal/job"
 	"belfry/streams"
+	"belfry/streams/asset"
 	"belfry/streams/wire"
 )
 
@@ -73,7 +74,7 @@ func FuzzPrefix(f *testing.F) {
 		}
 		theirs := streams.Assets(other, 3)
 		for _, own := range streams.Assets(one, 3) {
-			if !streams.IsAsset(one, own.Name) || len(own.Name) > 100 {
+			if !(asset.Set{Names: one}).Has(own.Name) || len(own.Name) > 100 {
 				t.Errorf("%q does not know its own %s", a, own.Name)
 			}
 			for _, subject := range own.Subjects {
@@ -84,7 +85,7 @@ func FuzzPrefix(f *testing.F) {
 			if a == b {
 				continue
 			}
-			if streams.IsAsset(other, own.Name) {
+			if (asset.Set{Names: other}).Has(own.Name) {
 				t.Errorf("%q takes %s of %q for its own", b, own.Name, a)
 			}
 			for _, their := range theirs {

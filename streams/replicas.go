@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/fault"
+	"belfry/streams/asset"
 	"belfry/streams/journal"
 )
 
@@ -80,7 +81,7 @@ func (s *Store) grow(ctx context.Context, atStart bool) error {
 	list := s.js.ListStreams(ctx)
 	var all []*jetstream.StreamInfo
 	for info := range list.Info() {
-		if s.isAsset(info.Config.Name) && isBelfrys(info.Config) {
+		if s.assets.Has(info.Config.Name) && asset.IsBelfrys(info.Config) {
 			all = append(all, info)
 		}
 	}

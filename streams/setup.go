@@ -98,7 +98,7 @@ func waiting(err error) bool {
 }
 
 func (s *Store) setupOnce(ctx context.Context, recreated []string) error {
-	for _, cfg := range s.fixedAssets() {
+	for _, cfg := range s.assets.Fixed() {
 		if err := s.ensureAsset(ctx, cfg); err != nil {
 			return err
 		}
@@ -112,7 +112,7 @@ func (s *Store) setupOnce(ctx context.Context, recreated []string) error {
 		err := s.book.Change(ctx, func(m *manifest.Manifest) bool {
 			m.Prefix = string(s.cfg.Names)
 			m.Forget(recreated)
-			return m.Announce(s.assetNames(s.partitions), s.partitions)
+			return m.Announce(s.assets.StreamNames(s.partitions), s.partitions)
 		})
 		if err != nil {
 			return fmt.Errorf("couldn't write down what is made: %w", err)
@@ -122,7 +122,7 @@ func (s *Store) setupOnce(ctx context.Context, recreated []string) error {
 		}
 	}
 	for p := range s.partitions {
-		if err := s.ensureAsset(ctx, asset(jobsConfig(s.cfg.Names, p))); err != nil {
+		if err := s.ensureAsset(ctx, s.assets.Jobs(p)); err != nil {
 			return err
 		}
 	}
@@ -158,7 +158,7 @@ func (s *Store) ensureAsset(ctx context.Context, want jetstream.StreamConfig) er
 // makeStream makes a stream. An account that allows fewer consumers takes no
 // stream with more: its limit counts then.
 func (s *Store) makeStream(ctx context.Context, cfg jetstream.StreamConfig) error {
-	cfg = s.bounded(cfg)
+	cfg = s.assets.Bounded(cfg, s.partitions)
 	_, err := s.js.CreateStream(ctx, cfg)
 	if cfg.MaxConsumers > 0 && errors.Is(journal.Limited("", err), job.ErrLimit) {
 		cfg.MaxConsumers = 0
@@ -182,7 +182,7 @@ func (s *Store) limitConsumers(ctx context.Context, now jetstream.StreamConfig, 
 
 // ensureTokens makes the bucket of the tokens if it is missing.
 func (s *Store) ensureTokens(ctx context.Context) error {
-	return s.ensureAsset(ctx, asset(tokensConfig(s.cfg.Names)))
+	return s.ensureAsset(ctx, s.assets.Tokens())
 }
 
 // MaxPartitions is the most parts that jobs can be spread over.

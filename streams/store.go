@@ -15,6 +15,7 @@ import (
 	"belfry/internal/job"
 	"belfry/internal/room"
 	"belfry/streams/backup"
+	"belfry/streams/asset"
 	"belfry/streams/due"
 	"belfry/streams/jobs"
 	"belfry/streams/journal"
@@ -25,7 +26,8 @@ import (
 
 // Store is Belfry's state on one JetStream. It is safe for concurrent use.
 type Store struct {
-	cfg Config
+	cfg    Config
+	assets asset.Set
 
 	// The timer's connection, and the ways that the workers and the requests
 	// have to JetStream.
@@ -82,6 +84,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 		return nil, fmt.Errorf("couldn't use JetStream: %w", err)
 	}
 	s := &Store{cfg: cfg.withDefaults(), nc: nc, js: js}
+	s.assets = s.cfg.assets()
 	ledger := s.cfg.Ledger
 	if ledger == nil {
 		ledger = manifest.InBucket(js, s.cfg.Names)
@@ -275,7 +278,7 @@ func (s *Store) Short() (since time.Time, why string) { return s.health.Short() 
 // writtenStreams names the streams that Belfry writes to. The others are the
 // server's own.
 func (s *Store) writtenStreams() []string {
-	return slices.DeleteFunc(s.assetNames(s.partitions), func(name string) bool { return name == s.cfg.Names.AdvisoryStream() })
+	return slices.DeleteFunc(s.assets.StreamNames(s.partitions), func(name string) bool { return name == s.cfg.Names.AdvisoryStream() })
 }
 
 // Ready reports whether JetStream answers, all streams are as they should be and

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/fault"
+	"belfry/streams/asset"
 	"belfry/streams/manifest"
 	"belfry/streams/wire"
 )
@@ -47,7 +48,7 @@ type survey struct {
 func (s *Store) look(ctx context.Context) (survey, error) {
 	v := survey{found: map[string]*jetstream.StreamInfo{}, offline: map[string]string{}}
 	if s.cfg.Disk != nil {
-		v.folders = slices.DeleteFunc(s.cfg.Disk.Folders(), func(name string) bool { return !s.isAsset(name) })
+		v.folders = slices.DeleteFunc(s.cfg.Disk.Folders(), func(name string) bool { return !s.assets.Has(name) })
 	}
 	m, _ := s.book.Current()
 	var err error
@@ -61,11 +62,11 @@ func (s *Store) look(ctx context.Context) (survey, error) {
 		if err := s.lookUp(ctx, &v, s.cfg.Names.JobsStream(p)); err != nil {
 			return v, err
 		}
-		if is := v.found[s.cfg.Names.JobsStream(p)]; is != nil && isBelfrys(is.Config) {
+		if is := v.found[s.cfg.Names.JobsStream(p)]; is != nil && asset.IsBelfrys(is.Config) {
 			v.partitions = p + 1
 		}
 	}
-	names := s.assetNames(max(v.partitions, 1))
+	names := s.assets.StreamNames(max(v.partitions, 1))
 	for _, more := range [][]string{m.Made, v.folders} {
 		for _, name := range more {
 			if !slices.Contains(names, name) {
@@ -246,13 +247,13 @@ func (s *Store) reason(v survey, name string) string {
 func (s *Store) judgeUnwritten(v survey) *Refusal {
 	var ours, missing []string
 	used := false
-	for _, name := range s.assetNames(max(v.partitions, 1)) {
+	for _, name := range s.assets.StreamNames(max(v.partitions, 1)) {
 		info := v.found[name]
 		switch {
 		case info == nil:
 			missing = append(missing, name)
 			continue
-		case !isBelfrys(info.Config):
+		case !asset.IsBelfrys(info.Config):
 			continue
 		case len(missing) > 0:
 			used = true // streams are made in this order

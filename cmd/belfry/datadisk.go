@@ -18,6 +18,7 @@ import (
 	"belfry/internal/fault"
 	"belfry/internal/storefolder"
 	"belfry/streams"
+	"belfry/streams/asset"
 	"belfry/streams/manifest"
 	"belfry/streams/wire"
 )
@@ -113,7 +114,7 @@ func (d *dataDisk) open(ctx context.Context, name string, recreate bool) ([]stor
 		return nil, ctx.Err()
 	case isOfWant(err):
 		return nil, unreadable(err)
-	case err != nil && !streams.IsAsset(d.names, name):
+	case err != nil && !asset.Set{Names: d.names}.Has(name):
 		d.log.Warn(fault.StreamUnreadable, "stream", name, "error", err)
 		return nil, nil
 	case err != nil && recreate:
@@ -280,7 +281,7 @@ func (d *dataDisk) measure() (storefolder.Sizes, error) {
 	if err != nil {
 		return storefolder.Sizes{}, err
 	}
-	names = slices.DeleteFunc(names, func(name string) bool { return !streams.IsAsset(d.names, name) })
+	names = slices.DeleteFunc(names, func(name string) bool { return !asset.Set{Names: d.names}.Has(name) })
 	return storefolder.Measure(d.path, names, d.names.AlwaysWritten())
 }
 

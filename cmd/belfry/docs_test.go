@@ -21,6 +21,9 @@ import (
 	"belfry/internal/job"
 	"belfry/internal/metrics"
 	"belfry/streams"
+	"belfry/streams/asset"
+	"belfry/streams/routes"
+	"belfry/streams/wire"
 )
 
 // The tables of the documents are those of the code. With UPDATE_DOCS set the
@@ -35,10 +38,10 @@ func TestDocumentedTables(t *testing.T) {
 		{"../../docs/operations.md", "store faults", fault.Markdown()},
 		{"../../docs/operations.md", "access", api.AccessMarkdown()},
 		{"../../docs/nats.md", "nats endpoints", service.Markdown()},
-		{"../../docs/operations.md", "stream settings", streams.StreamSettingsMarkdown()},
-		{"../../docs/operations.md", "consumer settings", streams.ConsumerSettingsMarkdown()},
+		{"../../docs/operations.md", "stream settings", asset.SettingsMarkdown()},
+		{"../../docs/operations.md", "consumer settings", routes.SettingsMarkdown()},
 		{"../../docs/operations.md", "idle timers", streams.IdleMarkdown()},
-		{"../../docs/cluster.md", "prefixed names", streams.PrefixMarkdown()},
+		{"../../docs/cluster.md", "prefixed names", wire.PrefixMarkdown()},
 		{"../../docs/cli.md", "commands", commandsMarkdown()},
 		{"../../docs/cli.md", "exit codes", exitsMarkdown()},
 		{"../../docs/operations.md", "service exits", serviceExitsMarkdown()},

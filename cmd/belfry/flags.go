@@ -6,6 +6,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/streams"
+	"belfry/streams/asset"
 	"belfry/streams/wire"
 )
 
@@ -137,7 +138,7 @@ func flagTable() []setting {
 			value:   "SIZE",
 			usage:   "how much all streams may hold together, one copy of each, for a NATS account with max_bytes_required; it counts when streams are made, and 0 is no bound",
 			accepts: "0, and 256MiB to 1024TiB are accepted, as in 10GiB",
-		}, func(c *Config) *int64 { return &c.MaxBytes }, parseBytes, func(n int64) bool { return n == 0 || n >= streams.MinMaxBytes && n <= 1024<<40 }),
+		}, func(c *Config) *int64 { return &c.MaxBytes }, parseBytes, func(n int64) bool { return n == 0 || n >= asset.MinMaxBytes && n <= 1024<<40 }),
 		field(setting{name: "max-meta", def: "512KiB",
 			value:   "SIZE",
 			usage:   "the largest meta of a job, in bytes, KiB or MiB",

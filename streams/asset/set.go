@@ -1,7 +1,8 @@
-package streams
+package asset
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -12,60 +13,84 @@ import (
 	"belfry/streams/wire"
 )
 
-// assets are the streams that Belfry keeps its state in, those of its buckets
+// Set is what the streams of a store depend on.
+type Set struct {
+	Names wire.Names
+
+	HistoryTTL  time.Duration // of the final state of a job
+	FiresMaxAge time.Duration
+	DeadMaxAge  time.Duration
+	PresenceTTL time.Duration // of what a node that has died leaves in the bucket belfry
+
+	MaxBytes int64 // of all streams together; 0 is no bound
+}
+
+// All are the streams that Belfry keeps its state in, those of its buckets
 // among them, in the order in which they are made. A start makes what is missing of
 // them, the manifest names them, and the audit compares each with what stands here;
-// see assetFields for what an operator may change.
-func (s *Store) assets(partitions int) []jetstream.StreamConfig {
-	all := s.fixedAssets()
+// see fields for what an operator may change.
+func (s Set) All(partitions int) []jetstream.StreamConfig {
+	all := s.Fixed()
 	for p := range partitions {
-		all = append(all, asset(jobsConfig(s.cfg.Names, p)))
+		all = append(all, s.Jobs(p))
 	}
 	return all
 }
 
-// fixedAssets are those of which there is one, however many partitions there are:
+// Fixed are those of which there is one, however many partitions there are:
 // how many there are stands in the first of them.
-func (s *Store) fixedAssets() []jetstream.StreamConfig {
-	all := append(bucketAssets(s.cfg.Names), s.streamAssets()...)
+func (s Set) Fixed() []jetstream.StreamConfig {
+	all := append(s.buckets(), s.streams()...)
 	for i := range all {
-		all[i] = asset(all[i])
+		all[i] = complete(all[i])
 	}
 	return all
 }
 
-// asset adds what all assets have alike. How many copies there are is decided when
-// one is made, and later; see copies.
-func asset(cfg jetstream.StreamConfig) jetstream.StreamConfig {
+// Jobs is the bucket of a partition's jobs.
+func (s Set) Jobs(partition int) jetstream.StreamConfig {
+	return complete(jobsConfig(s.Names, partition))
+}
+
+// Tokens is the bucket of the tokens.
+func (s Set) Tokens() jetstream.StreamConfig {
+	return complete(tokensConfig(s.Names))
+}
+
+// complete adds what all streams have alike. How many copies there are is decided when
+// one is made, and later.
+func complete(cfg jetstream.StreamConfig) jetstream.StreamConfig {
 	cfg.Storage = jetstream.FileStorage
 	cfg.Metadata = map[string]string{wire.MetadataAsset: cfg.Name}
 	return cfg
 }
 
-// assetNames names the assets, in the order in which they are made.
-func (s *Store) assetNames(partitions int) []string {
+// StreamNames names the streams, in the order in which they are made.
+func (s Set) StreamNames(partitions int) []string {
 	var names []string
-	for _, cfg := range s.assets(partitions) {
+	for _, cfg := range s.All(partitions) {
 		names = append(names, cfg.Name)
 	}
 	return names
 }
 
-// isAsset reports whether a stream has a name of Belfry's.
-func (s *Store) isAsset(name string) bool {
-	_, jobs := s.cfg.Names.ParseJobsStream(name)
-	return jobs || slices.Contains(s.assetNames(0), name)
+// Has reports whether a stream has a name of Belfry's.
+func (s Set) Has(name string) bool {
+	_, jobs := s.Names.ParseJobsStream(name)
+	return jobs || slices.Contains(s.StreamNames(0), name)
 }
 
-// IsAsset reports whether a stream has a name of Belfry's.
-func IsAsset(n wire.Names, stream string) bool {
-	return (&Store{cfg: Config{Names: n}}).isAsset(stream)
+// IsBelfrys reports whether Belfry made a stream: its metadata says so, or, as for
+// all of older versions, its description.
+func IsBelfrys(is jetstream.StreamConfig) bool {
+	return is.Metadata[wire.MetadataAsset] == is.Name || strings.HasPrefix(is.Description, wire.OurDescription)
 }
 
-// bucketAssets are the buckets, but for those of the jobs.
-func bucketAssets(n wire.Names) []jetstream.StreamConfig {
+// buckets are the buckets, but for those of the jobs.
+func (s Set) buckets() []jetstream.StreamConfig {
+	n := s.Names
 	return []jetstream.StreamConfig{
-		bucketConfig(n.BelfryBucket(), "what was fixed at first start, and who is at work", 0, presenceTTL),
+		bucketConfig(n.BelfryBucket(), "what was fixed at first start, and who is at work", 0, s.PresenceTTL),
 		bucketConfig(n.GatesBucket(), "what holds routes back for a while", gatesTTL, 0),
 		bucketConfig(n.RoutesBucket(), "the routes", 0, routes.DeletedFor),
 		tokensConfig(n),
@@ -101,14 +126,14 @@ const bucketDuplicates = 2 * time.Minute
 // again: longer than it holds anything back.
 const gatesTTL = time.Hour
 
-// streamAssets are the streams that are no buckets.
-func (s *Store) streamAssets() []jetstream.StreamConfig {
+// streams are those that are no buckets.
+func (s Set) streams() []jetstream.StreamConfig {
 	return []jetstream.StreamConfig{
 		{
-			Name:               s.cfg.Names.FiresStream(),
+			Name:               s.Names.FiresStream(),
 			Description:        wire.OurDescription + "one message per fire",
-			Subjects:           []string{s.cfg.Names.FiresSubjects(), s.cfg.Names.FenceSubjects()},
-			MaxAge:             s.cfg.FiresMaxAge,
+			Subjects:           []string{s.Names.FiresSubjects(), s.Names.FenceSubjects()},
+			MaxAge:             s.FiresMaxAge,
 			Duplicates:         noDuplicates,
 			MaxConsumers:       journal.MaxRoutes,
 			AllowRollup:        true,
@@ -117,29 +142,29 @@ func (s *Store) streamAssets() []jetstream.StreamConfig {
 			AllowAtomicPublish: true,
 		},
 		{
-			Name:        s.cfg.Names.DeadStream(),
+			Name:        s.Names.DeadStream(),
 			Description: wire.OurDescription + "what could not be delivered, with the reason",
-			Subjects:    []string{s.cfg.Names.DeadSubjects()},
-			MaxAge:      s.cfg.DeadMaxAge,
-			Duplicates:  min(jobs.DeadRepeats, s.cfg.DeadMaxAge),
+			Subjects:    []string{s.Names.DeadSubjects()},
+			MaxAge:      s.DeadMaxAge,
+			Duplicates:  min(jobs.DeadRepeats, s.DeadMaxAge),
 			AllowDirect: true,
 		},
 		{
-			Name:               s.cfg.Names.AttemptsStream(),
+			Name:               s.Names.AttemptsStream(),
 			Description:        wire.OurDescription + "what became of the tries of jobs",
-			Subjects:           []string{s.cfg.Names.AttemptsSubjects()},
-			MaxAge:             s.cfg.HistoryTTL + jobs.AttemptsExtra,
+			Subjects:           []string{s.Names.AttemptsSubjects()},
+			MaxAge:             s.HistoryTTL + jobs.AttemptsExtra,
 			MaxMsgsPerSubject:  jobs.AttemptsPerJob,
 			Duplicates:         noDuplicates,
 			AllowDirect:        true,
 			AllowAtomicPublish: true,
 		},
 		{
-			Name:        s.cfg.Names.AdvisoryStream(),
+			Name:        s.Names.AdvisoryStream(),
 			Description: wire.OurDescription + "deliveries that the subscribers of NATS routes exhausted or refused",
-			Subjects:    []string{s.cfg.Names.UnackedSubjects(), s.cfg.Names.RefusedSubjects()},
-			MaxAge:      s.cfg.FiresMaxAge,
-			Duplicates:  min(advisoryDuplicates, s.cfg.FiresMaxAge),
+			Subjects:    []string{s.Names.UnackedSubjects(), s.Names.RefusedSubjects()},
+			MaxAge:      s.FiresMaxAge,
+			Duplicates:  min(advisoryDuplicates, s.FiresMaxAge),
 		},
 	}
 }
