@@ -27,7 +27,7 @@ func (s *Store) buryAdvised(ctx context.Context) {
 }
 
 func (s *Store) readAdvisories(ctx context.Context) error {
-	c, err := s.buryInbox(ctx)
+	c, err := buryInbox(ctx, s.js, s.cfg.Names, s.inboxes, s.cfg.Log)
 	if err != nil {
 		return err
 	}

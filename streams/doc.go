@@ -15,13 +15,13 @@
 // one. Each file here is in one room:
 // manifest (what Belfry has made, written down),
 // manifest (what Belfry has made, written down), asset (the streams, and their settings),
+// audit (compares what is there with what it should be, and mends it),
 // and then this one. Each file here is in one room:
 //
 //   - the store: store.go, config.go, setup.go, beside.go, makeroom.go,
 //     notready.go
 //   - what was made: survey.go, refusal.go, damage.go, replicas.go
-//   - other hands: foreign.go, audit.go, assetmend.go, history.go, auditkeys.go,
-//     auditrecords.go, inboxaudit.go, removed.go, refire.go
+//   - other hands: foreign.go, auditing.go, removed.go, refire.go
 //   - the timer: timer.go, loop.go, tail.go, watchtail.go, load.go, stalled.go,
 //     meter.go, hold.go
 //   - gates: opening.go
@@ -29,4 +29,8 @@
 //     doubt.go, idle.go, recover.go
 //   - fires: fire.go, finisher.go, expire.go, disk.go
 //   - dead letters: bury.go, unread.go, letters.go, redrive.go
+//   - dead letters: bury.go, burybox.go, unread.go, letters.go, redrive.go
+//   - tokens: tokens.go, authmark.go
+//   - backups: backup.go, readtoend.go, restore.go, restorejob.go,
+//     restoreseries.go, restoremark.go, hold.go
 package streams

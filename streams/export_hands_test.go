@@ -22,9 +22,7 @@ func Differences(is, want jetstream.StreamConfig) (names []string) {
 
 // Looked reports whether the audit has seen that the stream is Belfry's.
 func (s *Store) Looked(stream string) bool {
-	s.audit.mu.Lock()
-	defer s.audit.mu.Unlock()
-	return !s.audit.made[stream].IsZero()
+	return s.audit.Looked(stream)
 }
 
 // InboxDifferences names the settings in which a consumer is not as it should be.

@@ -178,9 +178,6 @@ func (s *Store) Leased(partition int) bool {
 	return *s.leases.revision(wire.LeaseKey(partition)) > 0
 }
 
-// Waiting is waiting.
-var Waiting = waiting
-
 // Names for the tests of what comes from outside.
 var ()
 

@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/fault"
@@ -23,9 +22,6 @@ const (
 	setupPatience = time.Minute
 	setupTry      = 3 * time.Second
 )
-
-// JetStream errors that pass by themselves have codeUnavailable, or are journal.ErrCodeNoPeers.
-const codeUnavailable = 503
 
 // setup refuses streams of others that are in the way, compares what is there with
 // what Belfry has made, makes the streams and buckets that are missing in a first
@@ -76,7 +72,7 @@ func (s *Store) untilReady(ctx context.Context, step func() error) error {
 	for {
 		failed := step()
 		err := whyNotReady(failed)
-		if err == nil || !waiting(failed) || !journal.Sleep(ctx, pause.NextBackOff()) {
+		if err == nil || !journal.IsPassing(failed) || !journal.Sleep(ctx, pause.NextBackOff()) {
 			return err
 		}
 		s.cfg.Log.Warn("JetStream isn't ready yet", "error", err)
@@ -84,17 +80,6 @@ func (s *Store) untilReady(ctx context.Context, step func() error) error {
 			s.cfg.NotReady(err)
 		}
 	}
-}
-
-// waiting reports whether an error of JetStream's API may pass by itself.
-func waiting(err error) bool {
-	var api *jetstream.APIError
-	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) ||
-		errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrNoResponders) ||
-		// Those of a server that has not heard yet of what was just made.
-		errors.Is(err, jetstream.ErrKeyNotFound) || errors.Is(err, jetstream.ErrBucketNotFound) ||
-		errors.Is(err, jetstream.ErrStreamNotFound) ||
-		errors.As(err, &api) && (api.Code == codeUnavailable || api.ErrorCode == journal.ErrCodeNoPeers)
 }
 
 func (s *Store) setupOnce(ctx context.Context, recreated []string) error {
@@ -147,7 +132,10 @@ func (s *Store) ensureAsset(ctx context.Context, want jetstream.StreamConfig) er
 		if want.MaxConsumers > 0 && is.MaxConsumers <= 0 {
 			is = s.limitConsumers(ctx, is, want.MaxConsumers)
 		}
-		err = s.mendAsset(ctx, is, want, stream.CachedInfo().State.Bytes)
+		var changed bool
+		if changed, err = s.mender.Mend(ctx, is, want, stream.CachedInfo().State.Bytes); changed {
+			s.health.Changed(want.Name)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("couldn't set up stream %s%s: %w", want.Name, wire.BucketNote(want.Name), err)

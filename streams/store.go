@@ -14,8 +14,9 @@ import (
 
 	"belfry/internal/job"
 	"belfry/internal/room"
-	"belfry/streams/backup"
 	"belfry/streams/asset"
+	"belfry/streams/audit"
+	"belfry/streams/backup"
 	"belfry/streams/due"
 	"belfry/streams/jobs"
 	"belfry/streams/journal"
@@ -60,7 +61,8 @@ type Store struct {
 	prober   *journal.Prober
 	fires    *roomMaker
 
-	audit audit
+	mender *audit.Mender
+	audit  *audit.Audit
 
 	beside    []string      // the other stores on the server, at a first start
 	firesLast atomic.Uint64 // the last sequence of FIRES that was looked at
@@ -85,6 +87,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	}
 	s := &Store{cfg: cfg.withDefaults(), nc: nc, js: js}
 	s.assets = s.cfg.assets()
+	s.mender = audit.NewMender(js, s.cfg.Names, s.cfg.Log, s.cfg.Metrics)
 	ledger := s.cfg.Ledger
 	if ledger == nil {
 		ledger = manifest.InBucket(js, s.cfg.Names)
@@ -124,6 +127,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	s.fires = newRoomMaker(s)
 	s.backups = backup.New(s.requests, s.jobs, s.attempts, s.routes, s.partitions, backup.Config{Now: s.cfg.Now, Log: s.cfg.Log, Metrics: s.cfg.Metrics})
 	s.leases = newLeases(s)
+	s.audit = s.newAudit(own)
 	if err := s.tellCollisions(ctx); err != nil {
 		return nil, err
 	}
@@ -246,7 +250,7 @@ func (s *Store) Run(ctx context.Context) error {
 	g.Go(func() { s.leases.run(ctx) })
 	g.Go(func() { s.buryAdvised(ctx) })
 	g.Go(func() { newUnread(s).run(ctx) })
-	g.Go(func() { s.runAudit(ctx) })
+	g.Go(func() { s.audit.Run(ctx) })
 	g.Go(func() { s.watchFires(ctx) })
 	g.Go(func() { s.fires.run(ctx) })
 	g.Go(func() { s.prober.Run(ctx) })
@@ -260,7 +264,7 @@ func (s *Store) Run(ctx context.Context) error {
 // changed is judged anew from when it is as it should be.
 func (s *Store) Stuck(ctx context.Context) (since time.Time, why string) {
 	for _, stuck := range s.health.Stuck() {
-		if !s.wasChanged(ctx, stuck.Name) {
+		if !s.audit.WasChanged(ctx, stuck.Name) {
 			return stuck.Since, stuck.Why
 		}
 		s.health.Changed(stuck.Name)
@@ -284,7 +288,7 @@ func (s *Store) writtenStreams() []string {
 // Ready reports whether JetStream answers, all streams are as they should be and
 // take writes, and the timer is at work. The error wraps [job.ErrUnavailable].
 func (s *Store) Ready(ctx context.Context) error {
-	if amiss := slices.Concat(s.health.Amiss(), s.audit.amiss(), s.withoutSpare()); len(amiss) > 0 {
+	if amiss := slices.Concat(s.health.Amiss(), s.audit.Amiss(), s.withoutSpare()); len(amiss) > 0 {
 		return fmt.Errorf("%w: %s", job.ErrUnavailable, strings.Join(amiss, "; "))
 	}
 	for _, nc := range []*nats.Conn{s.nc, s.work.NC, s.requests.NC} {

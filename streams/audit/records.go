@@ -1,8 +1,9 @@
-package streams
+package audit
 
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -15,19 +16,22 @@ import (
 // A purge of a bucket leaves no marks, so whoever follows the bucket does not hear
 // of it: routes would be in force until the next start, and gone then. They are in
 // memory, and so they are written back. Tokens are not: a token that a purge took is
-// refused, as one that was revoked; see [tokens.Tokens].
+// refused, as one that was revoked.
 
-// auditRoutes writes back the routes that were purged.
-func (s *Store) auditRoutes(ctx context.Context) error {
-	if !s.routes.Cache.IsLoaded() {
+// compareRoutes writes back the routes that were purged.
+func (a *Audit) compareRoutes(ctx context.Context) error {
+	if !a.cache.IsLoaded() {
 		return nil
 	}
 	records := map[string]record{}
-	for _, r := range s.routes.Cache.All() {
-		records[s.cfg.Names.RouteSubject(r.RouteKey)] = record{r.Revision, routes.RouteMessage(s.cfg.Names, r).Data}
+	for _, r := range a.cache.All() {
+		records[a.names.RouteSubject(r.RouteKey)] = record{r.Revision, routes.RouteMessage(a.names, r).Data}
 	}
-	return s.writeBack(ctx, s.cfg.Names.RoutesStream(), records)
+	return a.writeBack(ctx, a.names.RoutesStream(), records)
 }
+
+// writeBackTime bounds how long one bucket is written back.
+const writeBackTime = time.Minute
 
 // record is what a bucket had under a key.
 type record struct {
@@ -38,10 +42,10 @@ type record struct {
 // writeBack writes the records that a bucket has lost without a mark. It looks for
 // them only where some must be lost: there are fewer messages than records, or one
 // stood before the first message.
-func (s *Store) writeBack(ctx context.Context, stream string, records map[string]record) error {
-	ctx, cancel := context.WithTimeout(ctx, setupPatience)
+func (a *Audit) writeBack(ctx context.Context, stream string, records map[string]record) error {
+	ctx, cancel := context.WithTimeout(ctx, writeBackTime)
 	defer cancel()
-	is, err := s.js.Stream(ctx, stream)
+	is, err := a.js.Stream(ctx, stream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil // the audit says so already
 	}
@@ -50,7 +54,7 @@ func (s *Store) writeBack(ctx context.Context, stream string, records map[string
 	}
 	state := is.CachedInfo().State
 	present := state.Msgs
-	if _, probed, err := s.w.LastOnLeader(ctx, stream, s.cfg.Names.ProbeSubject(stream)); err != nil {
+	if _, probed, err := a.w.LastOnLeader(ctx, stream, a.names.ProbeSubject(stream)); err != nil {
 		return err
 	} else if probed {
 		present--
@@ -61,9 +65,9 @@ func (s *Store) writeBack(ctx context.Context, stream string, records map[string
 		if !all && (r.revision == 0 || r.revision >= state.FirstSeq) {
 			continue
 		}
-		_, found, err := s.w.LastOnLeader(ctx, stream, subject)
+		_, found, err := a.w.LastOnLeader(ctx, stream, subject)
 		if err == nil && !found {
-			err = journal.ConfirmLeader(ctx, s.js, stream)
+			err = journal.ConfirmLeader(ctx, a.js, stream)
 		}
 		if err != nil {
 			return err
@@ -71,17 +75,17 @@ func (s *Store) writeBack(ctx context.Context, stream string, records map[string
 		if found {
 			continue
 		}
-		_, err = s.w.Send(ctx, &nats.Msg{Subject: subject, Header: nats.Header{wire.HeaderExpectSubjectSeq: {"0"}}, Data: r.data})
+		_, err = a.w.Send(ctx, &nats.Msg{Subject: subject, Header: nats.Header{wire.HeaderExpectSubjectSeq: {"0"}}, Data: r.data})
 		if err != nil && !errors.Is(err, journal.ErrConflict) {
 			return err
 		}
 		if err == nil {
 			written++
-			s.cfg.Metrics.Mended("key")
+			a.cfg.Metrics.Mended("key")
 		}
 	}
 	if written > 0 {
-		s.cfg.Log.Error("a bucket was purged by other hands; what was known of it is written back", "stream", stream, "records", written)
+		a.cfg.Log.Error("a bucket was purged by other hands; what was known of it is written back", "stream", stream, "records", written)
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package streams
+package audit
 
 import (
 	"context"
@@ -11,23 +11,23 @@ import (
 // subject that is written meanwhile it removes the newest message, too. So the stream
 // takes no writes for that moment. A crash then leaves a stream with another subject,
 // which the next audit or start brings back as any other edit.
-func (s *Store) update(ctx context.Context, is, next jetstream.StreamConfig) error {
+func (m *Mender) update(ctx context.Context, is, next jetstream.StreamConfig) error {
 	if next.MaxMsgsPerSubject <= 0 || is.MaxMsgsPerSubject > 0 && is.MaxMsgsPerSubject <= next.MaxMsgsPerSubject {
-		_, err := s.js.UpdateStream(ctx, next)
+		_, err := m.js.UpdateStream(ctx, next)
 		return err
 	}
 	quiet := is
-	quiet.Subjects = []string{s.cfg.Names.MendingSubject(is.Name)}
-	if _, err := s.js.UpdateStream(ctx, quiet); err != nil {
+	quiet.Subjects = []string{m.names.MendingSubject(is.Name)}
+	if _, err := m.js.UpdateStream(ctx, quiet); err != nil {
 		return err
 	}
 	cut := next
 	cut.Subjects = quiet.Subjects
-	_, refused := s.js.UpdateStream(ctx, cut)
+	_, refused := m.js.UpdateStream(ctx, cut)
 	if refused != nil {
 		next = is
 	}
-	if _, err := s.js.UpdateStream(ctx, next); err != nil {
+	if _, err := m.js.UpdateStream(ctx, next); err != nil {
 		return err
 	}
 	return refused

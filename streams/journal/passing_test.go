@@ -1,4 +1,4 @@
-package streams_test
+package journal_test
 
 import (
 	"context"
@@ -8,12 +8,12 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"belfry/streams"
+	"belfry/streams/journal"
 )
 
 // A start waits for what passes by itself in a cluster that comes up, and for
 // nothing else.
-func TestSetupWaits(t *testing.T) {
+func TestIsPassing(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		err  error
@@ -28,7 +28,7 @@ func TestSetupWaits(t *testing.T) {
 		{jetstream.ErrBucketNotFound, true},
 		{errors.New("something else"), false},
 	} {
-		if got := streams.Waiting(tt.err); got != tt.want {
+		if got := journal.IsPassing(tt.err); got != tt.want {
 			t.Errorf("%v: %v, want %v", tt.err, got, tt.want)
 		}
 	}

@@ -1,0 +1,103 @@
+package audit
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/nats-io/nats.go"
+
+	"belfry/streams/journal"
+	"belfry/streams/manifest"
+	"belfry/streams/wire"
+)
+
+// compareKeys puts back what other hands have changed in the bucket belfry.
+func (a *Audit) compareKeys(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, journal.AnswerWait)
+	defer cancel()
+	if err := a.comparePartitions(ctx); err != nil {
+		return err
+	}
+	if err := a.compareManifest(ctx); err != nil {
+		return err
+	}
+	return a.compareRestoreMark(ctx)
+}
+
+// compareManifest keeps the manifest, where it is a key: without it the next start
+// could not tell that a stream is lost.
+func (a *Audit) compareManifest(ctx context.Context) error {
+	if a.others.Manifest == nil {
+		return nil
+	}
+	m, found, err := a.w.LastOnLeader(ctx, a.names.BelfryStream(), a.names.BelfrySubject(wire.ManifestKey))
+	if err != nil {
+		return err
+	}
+	if found && !wire.IsMarker(m.Header) {
+		is, some, err := manifest.Decode(m.Data)
+		if some && (err == nil || is.IsNewer()) { // a newer Belfry's is its own matter
+			return nil
+		}
+	}
+	ours, _ := a.others.Manifest.Current()
+	text, err := ours.Encode()
+	if err != nil {
+		return err
+	}
+	return a.putBack(ctx, wire.ManifestKey, m.Seq, text)
+}
+
+// comparePartitions keeps the number of partitions written down: without it, or with
+// another one, the next start would look for jobs in the wrong buckets.
+func (a *Audit) comparePartitions(ctx context.Context) error {
+	want := strconv.Itoa(a.cfg.Partitions)
+	m, found, err := a.w.LastOnLeader(ctx, a.names.BelfryStream(), a.names.BelfrySubject(wire.PartitionsKey))
+	if err != nil || found && !wire.IsMarker(m.Header) && string(m.Data) == want {
+		return err
+	}
+	return a.putBack(ctx, wire.PartitionsKey, m.Seq, []byte(want))
+}
+
+// compareRestoreMark keeps the mark of a restore, by a copy that is written with it:
+// without the mark nothing fires that the restore has written.
+func (a *Audit) compareRestoreMark(ctx context.Context) error {
+	m, found, err := a.w.LastOnLeader(ctx, a.names.BelfryStream(), a.names.BelfrySubject(wire.RestoreKey))
+	if err != nil {
+		return err
+	}
+	twin, _, err := a.w.LastOnLeader(ctx, a.names.BelfryStream(), a.names.BelfrySubject(wire.RestoreCopy))
+	if err != nil {
+		return err
+	}
+	if found && !wire.IsMarker(m.Header) {
+		if a.others.IsRestoreMark(m.Data) {
+			if !bytes.Equal(m.Data, twin.Data) {
+				a.others.CopyRestoreMark(ctx, m.Data)
+			}
+			a.mender.report.note(wire.RestoreKey, "")
+			return nil
+		}
+	}
+	if !a.others.IsRestoreMark(twin.Data) {
+		if found && !wire.IsMarker(m.Header) {
+			a.mender.report.note(wire.RestoreKey, fmt.Sprintf("the key %s of bucket %s is no mark of a restore, and its copy is gone", wire.RestoreKey, a.names.BelfryBucket()))
+		}
+		return nil
+	}
+	a.mender.report.note(wire.RestoreKey, "")
+	return a.putBack(ctx, wire.RestoreKey, m.Seq, twin.Data)
+}
+
+func (a *Audit) putBack(ctx context.Context, key string, over uint64, value []byte) error {
+	_, err := a.w.Send(ctx, &nats.Msg{
+		Subject: a.names.BelfrySubject(key), Header: nats.Header{wire.HeaderExpectSubjectSeq: {wire.FormatUint(over)}}, Data: value,
+	})
+	if err == nil {
+		a.cfg.Metrics.Mended("key")
+		a.cfg.Log.Warn("a key was deleted or overwritten by other hands; it is as it was again", "bucket", a.names.BelfryBucket(), "key", key)
+	}
+	return err
+}

@@ -1,0 +1,33 @@
+package streams
+
+import (
+	"context"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/streams/audit"
+	"belfry/streams/backup"
+	"belfry/streams/journal"
+)
+
+// newAudit makes the audit, with the parts of it that others do.
+func (s *Store) newAudit(own journal.Access) *audit.Audit {
+	others := audit.Others{
+		Owner: func() bool { return s.timers[0].owns() },
+		Advisories: func(ctx context.Context) (jetstream.Consumer, error) {
+			return buryInbox(ctx, s.js, s.cfg.Names, s.inboxes, s.cfg.Log)
+		},
+		IsRestoreMark: func(value []byte) bool {
+			_, err := backup.ParseMark(s.cfg.Names, value)
+			return err == nil
+		},
+		CopyRestoreMark: func(ctx context.Context, value []byte) { backup.CopyMark(ctx, own.W, value) },
+	}
+	if s.cfg.Ledger == nil {
+		others.Manifest = s.book
+	}
+	return audit.New(own, s.inboxes, s.mender, s.health, others, audit.Config{
+		Assets: s.assets, Partitions: s.partitions, Every: s.cfg.AuditEvery, IgnoresCase: s.ignoresCase,
+		Log: s.cfg.Log, Metrics: s.cfg.Metrics,
+	})
+}

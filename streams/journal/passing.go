@@ -1,0 +1,23 @@
+package journal
+
+import (
+	"context"
+	"errors"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// JetStream errors that pass by themselves have codeUnavailable, or are ErrCodeNoPeers.
+const codeUnavailable = 503
+
+// IsPassing reports whether an error of JetStream's API may pass by itself.
+func IsPassing(err error) bool {
+	var api *jetstream.APIError
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) ||
+		errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrNoResponders) ||
+		// Those of a server that has not heard yet of what was just made.
+		errors.Is(err, jetstream.ErrKeyNotFound) || errors.Is(err, jetstream.ErrBucketNotFound) ||
+		errors.Is(err, jetstream.ErrStreamNotFound) ||
+		errors.As(err, &api) && (api.Code == codeUnavailable || api.ErrorCode == ErrCodeNoPeers)
+}
