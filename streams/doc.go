@@ -10,13 +10,11 @@
 //
 // The packages below are its lower floors, in this order: wire (names, and what is
 // stored), journal (writes and reads), due (what to load and fire next),
-// routes (routes and what holds them back), jobs (the records of jobs, and their history),
-// tokens (bearer tokens), backup (all of it, read and written back), and then this
-// one. Each file here is in one room:
-// manifest (what Belfry has made, written down),
-// manifest (what Belfry has made, written down), asset (the streams, and their settings),
-// audit (compares what is there with what it should be, and mends it),
-// and then this one. Each file here is in one room:
+// routes (routes and what holds them back), jobs (the records of jobs, and their
+// history), tokens (bearer tokens), backup (all of it, read and written back),
+// manifest (what Belfry has made, written down), asset (the streams, and their
+// settings), audit (compares what is there with what it should be, and mends it), and
+// then this one. Each file here is in one room:
 //
 //   - the store: store.go, config.go, setup.go, beside.go, makeroom.go,
 //     notready.go
@@ -28,9 +26,5 @@
 //   - ownership: leases.go, sightings.go, clocks.go, balance.go, fence.go, tenure.go,
 //     doubt.go, idle.go, recover.go
 //   - fires: fire.go, finisher.go, expire.go, disk.go
-//   - dead letters: bury.go, unread.go, letters.go, redrive.go
 //   - dead letters: bury.go, burybox.go, unread.go, letters.go, redrive.go
-//   - tokens: tokens.go, authmark.go
-//   - backups: backup.go, readtoend.go, restore.go, restorejob.go,
-//     restoreseries.go, restoremark.go, hold.go
 package streams
