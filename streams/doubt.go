@@ -20,7 +20,7 @@ const calmTenure = 10 * time.Second
 
 // take begins the routine beside the loop, after a while, in place of one that is
 // under way.
-func (t *timer) take(ctx context.Context, after time.Duration) {
+func (t *Timer) take(ctx context.Context, after time.Duration) {
 	t.stopTake()
 	ctx, t.stopTake = context.WithCancel(ctx)
 	t.start(func(context.Context) {
@@ -64,7 +64,7 @@ func (d *doubts) about(fence uint64) string {
 }
 
 // inDoubt asks the loop for the routine, for the sake of a fire of the tenure.
-func (t *timer) inDoubt(why string, ten tenure) {
+func (t *Timer) inDoubt(why string, ten tenure) {
 	t.doubts.raise(ten.fence, why)
 	select {
 	case t.doubted <- struct{}{}:
@@ -74,7 +74,7 @@ func (t *timer) inDoubt(why string, ten tenure) {
 
 // doubt ends the tenure and begins the routine, unless it is under way. What ends
 // one tenure soon may end the next one too, so they are spaced out.
-func (t *timer) doubt(ctx context.Context, why string) {
+func (t *Timer) doubt(ctx context.Context, why string) {
 	if t.tenure.fence == 0 {
 		return // on standby, or about to own under a new fence anyway
 	}
@@ -92,7 +92,7 @@ func (t *timer) doubt(ctx context.Context, why string) {
 // refused deals with a fire that the server refused, and reports whether its
 // claim is somebody else's to deal with now: the routine's, under a newer fence
 // of our own, or that of another owner.
-func (t *timer) refused(ctx context.Context, ten tenure) bool {
+func (t *Timer) refused(ctx context.Context, ten tenure) bool {
 	// All fires of a batch ask the same.
 	why, _, _ := t.asking.Do(wire.FormatUint(ten.fence), func() (any, error) { return t.whyRefused(ctx, ten.fence), nil })
 	switch why {

@@ -11,7 +11,7 @@ import (
 // tooLate reports whether the due record r is of a NATS route that wants it no
 // more, and how it ends then. Of REST routes the worker decides, which knows when
 // a try begins; here that is now.
-func (t *timer) tooLate(r job.Record) (job.Result, bool) {
+func (t *Timer) tooLate(r job.Record) (job.Result, bool) {
 	route, known := t.routes.Peek(r.RouteKey())
 	if !known || route.Type != job.NATS || route.MaxLateness == 0 || r.Status != job.Scheduled {
 		return job.Result{}, false
@@ -22,7 +22,7 @@ func (t *timer) tooLate(r job.Record) (job.Result, bool) {
 
 // expire ends a due record without a claim, so that a crash leaves nothing that
 // could be published still.
-func (t *timer) expire(r job.Record, res job.Result) {
+func (t *Timer) expire(r job.Record, res job.Result) {
 	t.firing.Add(1)
 	p := t.jobs.NewWrite(r.Expire(res, t.now()), r.Revision)
 	t.w.TrySend(p.Msg, func(seq uint64, err error) {

@@ -16,15 +16,15 @@ import (
 // LoadingLoop is a timer's loop as far as it loads jobs, on no server.
 type LoadingLoop struct {
 	queue *due.Queue
-	t     *timer
+	t     *Timer
 }
 
 // NewLoadingLoop makes one whose large jobs take room, the only one of its node.
 func NewLoadingLoop(pool *room.Pool) LoadingLoop {
-	t := &timer{w: &journal.Writer{}, ended: make(chan struct{}, 1), inFlight: due.NewInFlight(pool, 1), wanted: true, stopTake: func() {}}
+	t := &Timer{w: &journal.Writer{}, ended: make(chan struct{}, 1), inFlight: due.NewInFlight(pool, 1), wanted: true, stopTake: func() {}}
 	t.queue = due.NewQueue(func(job.RouteKey) due.GateState { return due.GateState{Out: due.Unlimited} }, func(job.RouteKey) {})
 	t.queue.SetLimit(t.inFlight)
-	pool.OnFreed((&Store{timers: []*timer{t}}).roomFreed)
+	pool.OnFreed((&Store{timers: []*Timer{t}}).roomFreed)
 	return LoadingLoop{t.queue, t}
 }
 

@@ -15,7 +15,7 @@ import (
 
 // own takes the partition: first the fence, then the mark. It goes on until it
 // has both, or ctx ends.
-func (t *timer) own(ctx context.Context) (tenure, bool) {
+func (t *Timer) own(ctx context.Context) (tenure, bool) {
 	pause := journal.NewBackOff(50*time.Millisecond, 2*time.Second)
 	for ctx.Err() == nil {
 		ten, err := t.tryOwn(ctx)
@@ -34,26 +34,26 @@ func (t *timer) own(ctx context.Context) (tenure, bool) {
 	return tenure{}, false
 }
 
-func (t *timer) tryOwn(ctx context.Context) (ten tenure, err error) {
+func (t *Timer) tryOwn(ctx context.Context) (ten tenure, err error) {
 	if ten.fence, err = t.takeFence(ctx); err != nil {
 		return ten, err
 	}
 	// A second mark after a lost answer does no harm: the last one counts.
 	ten.mark, err = t.w.Send(ctx, &nats.Msg{
-		Subject: t.cfg.Names.MarkSubject(t.partition),
+		Subject: t.w.Names.MarkSubject(t.partition),
 		Header:  nats.Header{wire.HeaderEpoch: {wire.FormatUint(ten.fence)}},
 	})
 	return ten, err
 }
 
-func (t *timer) takeFence(ctx context.Context) (uint64, error) {
+func (t *Timer) takeFence(ctx context.Context) (uint64, error) {
 	op := rand.Text()
-	last, _, err := t.w.LastOnLeader(ctx, t.cfg.Names.FiresStream(), t.cfg.Names.FenceSubject(t.partition))
+	last, _, err := t.w.LastOnLeader(ctx, t.w.Names.FiresStream(), t.w.Names.FenceSubject(t.partition))
 	if err != nil {
 		return 0, err
 	}
 	seq, err := t.w.Send(ctx, &nats.Msg{
-		Subject: t.cfg.Names.FenceSubject(t.partition),
+		Subject: t.w.Names.FenceSubject(t.partition),
 		Header: nats.Header{
 			wire.HeaderOp:               {op},
 			wire.HeaderExpectSubjectSeq: {wire.FormatUint(last.Seq)},
@@ -68,7 +68,7 @@ func (t *timer) takeFence(ctx context.Context) (uint64, error) {
 		return seq, err
 	}
 	t.fences.noAnswer()
-	last, found, readErr := t.w.LastOnLeader(ctx, t.cfg.Names.FiresStream(), t.cfg.Names.FenceSubject(t.partition))
+	last, found, readErr := t.w.LastOnLeader(ctx, t.w.Names.FiresStream(), t.w.Names.FenceSubject(t.partition))
 	if readErr == nil && found && last.Header.Get(wire.HeaderOp) == op {
 		t.fences.note(last.Seq)
 		return last.Seq, nil
@@ -98,8 +98,8 @@ const (
 // wakes up or was cut off. Both get the fire then; the old leader refuses it at
 // once, by what it last knew, while the new one is about to store it. So only
 // a newer fence is a reason that can be believed.
-func (t *timer) whyRefused(ctx context.Context, fence uint64) refusal {
-	last, found, err := t.w.LastOnLeader(ctx, t.cfg.Names.FiresStream(), t.cfg.Names.FenceSubject(t.partition))
+func (t *Timer) whyRefused(ctx context.Context, fence uint64) refusal {
+	last, found, err := t.w.LastOnLeader(ctx, t.w.Names.FiresStream(), t.w.Names.FenceSubject(t.partition))
 	switch {
 	case err != nil || !found:
 		return forUnknown

@@ -103,7 +103,7 @@ func (f *finisher) idle() bool {
 
 // finishSoon has the end of a published fire written. One that holds room is
 // finished at once, since others wait for that.
-func (t *timer) finishSoon(claim job.Record) {
+func (t *Timer) finishSoon(claim job.Record) {
 	if t.inFlight.Cost(len(claim.Meta)) > 0 {
 		t.finisher.began()
 		t.finishPublished(claim)
@@ -113,11 +113,11 @@ func (t *timer) finishSoon(claim job.Record) {
 }
 
 // finishPublished writes the end of a published fire, without waiting for it.
-func (t *timer) finishPublished(claim job.Record) {
+func (t *Timer) finishPublished(claim job.Record) {
 	end := func() {
 		t.inFlight.Give(claim)
 		t.finisher.done()
-		t.poke()
+		t.Wake()
 	}
 	p := t.jobs.NewWrite(claim.Finish(job.Result{Status: job.Published}, t.now()), claim.Revision)
 	t.w.TrySend(p.Msg, func(seq uint64, err error) {

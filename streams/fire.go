@@ -23,9 +23,9 @@ const claimPatience = 10 * time.Second
 //
 // While all goes well each answer begins the next step, where the answers are
 // read. Whatever else the answer is, a goroutine of its own deals with it.
-func (t *timer) fire(r job.Record, ten tenure) {
+func (t *Timer) fire(r job.Record, ten tenure) {
 	t.firing.Add(1) // until fireEnded
-	claim := r.Claim(t.now(), ten.fence, t.firesSeen.Load(), t.cfg.FiresMaxAge/2, rand.Text())
+	claim := r.Claim(t.now(), ten.fence, t.firesSeen.Load(), t.staleAfter, rand.Text())
 	p := t.jobs.NewWrite(claim, r.Revision)
 	t.w.TrySend(p.Msg, func(revision uint64, err error) {
 		switch {
@@ -41,7 +41,7 @@ func (t *timer) fire(r job.Record, ten tenure) {
 }
 
 // carryOn goes on with the fire of a record in a goroutine of its own, to its end.
-func (t *timer) carryOn(r job.Record, do func(context.Context)) {
+func (t *Timer) carryOn(r job.Record, do func(context.Context)) {
 	t.start(func(ctx context.Context) {
 		defer t.fireEnded(r)
 		do(ctx)
@@ -50,19 +50,19 @@ func (t *timer) carryOn(r job.Record, do func(context.Context)) {
 
 // fireEnded tells the loop that a fire, or the end of one, is through. It gives back
 // the room of the record, whose meta is the one that was loaded.
-func (t *timer) fireEnded(r job.Record) {
+func (t *Timer) fireEnded(r job.Record) {
 	t.inFlight.Give(r)
 	t.firePassedOn()
 }
 
 // firePassedOn is fireEnded for a record that is under way still.
-func (t *timer) firePassedOn() {
+func (t *Timer) firePassedOn() {
 	t.firing.Add(-1)
-	t.poke()
+	t.Wake()
 }
 
-// poke has the loop look at what there is to do.
-func (t *timer) poke() {
+// Wake has the timer look at what there is to do.
+func (t *Timer) Wake() {
 	select {
 	case t.ended <- struct{}{}:
 	default: // it has yet to look for the last one's sake
@@ -70,7 +70,7 @@ func (t *timer) poke() {
 }
 
 // concludeClaim goes on with a claim that was not simply made.
-func (t *timer) concludeClaim(ctx context.Context, p *journal.RecordWrite, ten tenure, revision uint64, err error) {
+func (t *Timer) concludeClaim(ctx context.Context, p *journal.RecordWrite, ten tenure, revision uint64, err error) {
 	tryCtx, cancel := context.WithTimeout(ctx, claimPatience)
 	defer cancel()
 	claim := p.Record
@@ -93,7 +93,7 @@ func (t *timer) concludeClaim(ctx context.Context, p *journal.RecordWrite, ten t
 }
 
 // claimed publishes the fire of a claim that was made.
-func (t *timer) claimed(claim job.Record, ten tenure) {
+func (t *Timer) claimed(claim job.Record, ten tenure) {
 	route, known := t.routes.Peek(claim.RouteKey())
 	if !known {
 		t.carryOn(claim, func(ctx context.Context) { t.publish(ctx, claim, ten) })
@@ -126,7 +126,7 @@ func (t *timer) claimed(claim job.Record, ten tenure) {
 
 // publish asks for the try of a claimed record, once per claim, and waits until
 // that is through. A job whose route is gone dies instead.
-func (t *timer) publish(ctx context.Context, claim job.Record, ten tenure) {
+func (t *Timer) publish(ctx context.Context, claim job.Record, ten tenure) {
 	pause, began := journal.NewBackOff(50*time.Millisecond, 5*time.Second), t.now()
 	for {
 		route, err := t.routes.Get(ctx, claim.RouteKey())
@@ -158,7 +158,7 @@ func (t *timer) publish(ctx context.Context, claim job.Record, ten tenure) {
 
 // published deals with the answer to a fire, and reports whether the fire needs
 // nothing more from here.
-func (t *timer) published(ctx context.Context, claim job.Record, ten tenure, route job.Route, err error) bool {
+func (t *Timer) published(ctx context.Context, claim job.Record, ten tenure, route job.Route, err error) bool {
 	switch {
 	case err == nil:
 		if route.Type == job.NATS {
@@ -176,15 +176,15 @@ func (t *timer) published(ctx context.Context, claim job.Record, ten tenure, rou
 
 // fireMessage makes the fire of a claim, for the server to take while the fence
 // stands.
-func (t *timer) fireMessage(claim job.Record, ten tenure) *nats.Msg {
-	m := t.cfg.Names.EncodeFire(claim, t.now())
+func (t *Timer) fireMessage(claim job.Record, ten tenure) *nats.Msg {
+	m := t.w.Names.EncodeFire(claim, t.now())
 	m.Header[wire.HeaderExpectSubjectSeq] = []string{wire.FormatUint(ten.fence)}
-	m.Header[wire.HeaderExpectSubject] = []string{t.cfg.Names.FenceSubject(t.partition)}
+	m.Header[wire.HeaderExpectSubject] = []string{t.w.Names.FenceSubject(t.partition)}
 	return m
 }
 
 // saw notes the highest sequence seen in FIRES.
-func (t *timer) saw(seq uint64) {
+func (t *Timer) saw(seq uint64) {
 	for {
 		old := t.firesSeen.Load()
 		if seq <= old || t.firesSeen.CompareAndSwap(old, seq) {
@@ -196,7 +196,7 @@ func (t *timer) saw(seq uint64) {
 // buryUnrouted lets a claimed job die whose route was deleted. There is no
 // fire that would bring a worker back to it, so the dead letter comes first:
 // while it may be missing, the claim stands, and the next owner meets it.
-func (t *timer) buryUnrouted(ctx context.Context, claim job.Record) {
+func (t *Timer) buryUnrouted(ctx context.Context, claim job.Record) {
 	f := claim.Fire()
 	const detail = "there was no such route when the job came due"
 	pause := journal.NewBackOff(50*time.Millisecond, 5*time.Second)
@@ -214,7 +214,7 @@ func (t *timer) buryUnrouted(ctx context.Context, claim job.Record) {
 }
 
 // finish writes the end of a claim, until it is written or somebody else has.
-func (t *timer) finish(ctx context.Context, claim job.Record, res job.Result) {
+func (t *Timer) finish(ctx context.Context, claim job.Record, res job.Result) {
 	pause := journal.NewBackOff(50*time.Millisecond, 5*time.Second)
 	for {
 		_, err := t.jobs.Write(ctx, claim.Finish(res, t.now()), claim.Revision)

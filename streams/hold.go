@@ -2,11 +2,9 @@ package streams
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
-	"belfry/internal/job"
 	"belfry/streams/backup"
 	"belfry/streams/journal"
 )
@@ -51,11 +49,14 @@ func (h *holds) any() bool {
 	return false
 }
 
+// Holds reports whether the timer waits for a restore.
+func (t *Timer) Holds() bool { return t.holds.any() }
+
 // holdPoll is how often a timer asks whether a restore is through.
 const holdPoll = 500 * time.Millisecond
 
 // holdFor keeps the timer from firing until the restore is through.
-func (t *timer) holdFor(run string) {
+func (t *Timer) holdFor(run string) {
 	if run == "" || !t.holds.begin(run) {
 		return
 	}
@@ -79,5 +80,3 @@ func (t *timer) holdFor(run string) {
 		}
 	})
 }
-
-var errRestoring = fmt.Errorf("%w: a backup is being restored, or that broke off; nothing fires before all of it is there; send its file again if it broke off", job.ErrUnavailable)

@@ -25,8 +25,8 @@ type loaded struct {
 
 // beginLoad reads the record at seq from any replica, and tells the loop. What that
 // does not settle, a goroutine asks again.
-func (t *timer) beginLoad(seq uint64) {
-	t.w.Ask(journal.AskSeq(t.cfg.Names.JobsStream(t.partition), seq), func(answer *nats.Msg, err error) {
+func (t *Timer) beginLoad(seq uint64) {
+	t.w.Ask(journal.AskSeq(t.w.Names.JobsStream(t.partition), seq), func(answer *nats.Msg, err error) {
 		if t.work.Err() != nil {
 			return
 		}
@@ -50,7 +50,7 @@ func (t *timer) beginLoad(seq uint64) {
 
 // unloadIdle lets go of what is loaded for a partition that is not ours any more, or that
 // takes no claims, since others need the room. Claims give back theirs by themselves.
-func (t *timer) unloadIdle() {
+func (t *Timer) unloadIdle() {
 	if !t.wanted || t.stalled() {
 		t.hungry.Store(false)
 		t.queue.PutBack()
@@ -59,8 +59,8 @@ func (t *timer) unloadIdle() {
 
 // load reads the record at seq. That it is gone only the leader is believed, and
 // only if it has a later one: one that was cut off may not have seen it yet.
-func (t *timer) load(ctx context.Context, seq uint64) loaded {
-	stream := t.cfg.Names.JobsStream(t.partition)
+func (t *Timer) load(ctx context.Context, seq uint64) loaded {
+	stream := t.w.Names.JobsStream(t.partition)
 	m, found, err := t.w.SeqOnReplica(ctx, stream, seq)
 	if err != nil || !found {
 		m, found, err = t.w.NextOnLeader(ctx, stream, ">", seq)
@@ -77,8 +77,8 @@ func (t *timer) load(ctx context.Context, seq uint64) loaded {
 }
 
 // loadedFrom reads a stored record; what is none counts as gone.
-func (t *timer) loadedFrom(m journal.Stored) loaded {
-	k, err := t.cfg.Names.ParseJobSubject(t.partition, m.Subject)
+func (t *Timer) loadedFrom(m journal.Stored) loaded {
+	k, err := t.w.Names.ParseJobSubject(t.partition, m.Subject)
 	if err != nil {
 		return loaded{seq: m.Seq, gone: true}
 	}
@@ -96,9 +96,9 @@ func (t *timer) loadedFrom(m journal.Stored) loaded {
 }
 
 // honest is due.HonestDue for the timer, which says so.
-func (t *timer) honest(r job.Record) job.Record {
+func (t *Timer) honest(r job.Record) job.Record {
 	stored := r.Due
-	r, other := due.HonestDue(r, t.now(), t.cfg.FiresMaxAge/2)
+	r, other := due.HonestDue(r, t.now(), t.staleAfter)
 	if other {
 		t.clocks.Do(func() {
 			t.log.Warn(due.TooFarAhead, "db", r.DB, "collection", r.Collection, "job", r.ID, "status", r.Status, "due", time.UnixMilli(stored).UTC())

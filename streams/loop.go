@@ -11,7 +11,7 @@ import (
 
 // run fires due jobs until ctx ends, and returns when the fires it has begun
 // are through.
-func (t *timer) run(ctx context.Context) {
+func (t *Timer) run(ctx context.Context) {
 	t.work, t.stopWork = context.WithCancel(context.WithoutCancel(ctx))
 	defer t.drain()
 	t.idle.set(WaitsForRoutes, "")
@@ -73,8 +73,8 @@ func (t *timer) run(ctx context.Context) {
 			t.depose(ten)
 		case o := <-t.orders:
 			t.obey(ctx, o)
-		case g := <-t.gone:
-			t.lookForFires(ctx, g)
+		case g := <-t.removals:
+			t.searchFires(ctx, g)
 		case m := <-t.missing:
 			t.tookMissing(ctx, m)
 		case run := <-t.freed:
@@ -92,7 +92,7 @@ func (t *timer) run(ctx context.Context) {
 }
 
 // step does what the queue has for this moment.
-func (t *timer) step(ctx context.Context) {
+func (t *Timer) step(ctx context.Context) {
 	switch {
 	case t.next == nil:
 	case t.seen >= t.next.mark:
@@ -130,7 +130,7 @@ func (t *timer) step(ctx context.Context) {
 
 // loadSome begins to load what the queue wants. Room that is given back while it asks
 // wakes the loop again: it may have been refused just before.
-func (t *timer) loadSome() {
+func (t *Timer) loadSome() {
 	t.hungry.Store(true)
 	for _, seq := range t.queue.ToLoad(t.now()) {
 		t.beginLoad(seq)
@@ -139,7 +139,7 @@ func (t *timer) loadSome() {
 }
 
 // finishSome writes the ends of published fires, if it is time for it.
-func (t *timer) finishSome(hurry bool) {
+func (t *Timer) finishSome(hurry bool) {
 	busy := t.firing.Load() >= maxFiring/4
 	for _, claim := range t.finisher.take(t.now(), busy, hurry) {
 		t.finishPublished(claim)
@@ -149,14 +149,14 @@ func (t *timer) finishSome(hurry bool) {
 // active reports whether there is anything to be done for jobs: not on standby, nor
 // while nobody is there to ask or no claim can be written. A reconnect wakes the loop,
 // and so does an answer to a write.
-func (t *timer) active() bool { return t.wanted && t.w.NC.IsConnected() && !t.stalled() }
+func (t *Timer) active() bool { return t.wanted && t.w.NC.IsConnected() && !t.stalled() }
 
 // mayFire reports whether claims may be made.
-func (t *timer) mayFire() bool { return t.tenure.fence > 0 && !t.holds.any() }
+func (t *Timer) mayFire() bool { return t.tenure.fence > 0 && !t.holds.any() }
 
 // untilNext is how long nothing is to be done: at most a second, so that a
 // step of the clock or a suspended machine delays nothing for longer.
-func (t *timer) untilNext() time.Duration {
+func (t *Timer) untilNext() time.Duration {
 	wait := time.Second
 	now, active := t.now(), t.active()
 	if at := t.queue.NextLoad(); active && !at.IsZero() {
@@ -177,7 +177,7 @@ func (t *timer) untilNext() time.Duration {
 	return max(wait, 0)
 }
 
-func (t *timer) observe(m tailed) {
+func (t *Timer) observe(m tailed) {
 	t.seen = m.seq
 	switch m.kind {
 	case isMark:
@@ -203,7 +203,7 @@ func (t *timer) observe(m tailed) {
 	}
 }
 
-func (t *timer) took(l loaded) {
+func (t *Timer) took(l loaded) {
 	switch {
 	case l.gone:
 		t.queue.Remove(l.seq)

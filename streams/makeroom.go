@@ -110,9 +110,9 @@ func (r *roomMaker) saw(now time.Time, last uint64) (oldest uint64) {
 // tailsKnow reports whether the books of all partitions have every claim that is
 // older than tailAge and a little.
 func (r *roomMaker) tailsKnow() bool {
-	since := time.Now().Add(-tailAge).UnixMilli()
+	since := time.Now().Add(-tailAge)
 	for _, t := range r.s.timers {
-		if t.caughtUp.Load() < since {
+		if t.CaughtUp().Before(since) {
 			return false
 		}
 	}
@@ -145,8 +145,8 @@ func (r *roomMaker) advised(ctx context.Context) (bool, error) {
 // clear removes acked fires, the oldest quarter first, until there is room.
 func (r *roomMaker) clear(ctx context.Context, stream jetstream.Stream, floors map[job.RouteKey]uint64, oldest uint64) error {
 	claims := map[job.RouteKey]uint64{}
-	for _, t := range r.s.timers {
-		r.s.index.Partition(t.partition).Earliest(claims)
+	for p := range r.s.timers {
+		r.s.index.Partition(p).Earliest(claims)
 	}
 	first, total := stream.CachedInfo().State.FirstSeq, uint64(0)
 	for quarter := uint64(1); quarter <= 4; quarter++ {

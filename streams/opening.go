@@ -20,7 +20,7 @@ const anyNumber = due.Unlimited - 1
 //	its breaker is open         shut, until it is time for a probe
 //	its breaker lets one probe  one fire, of each partition
 //	a REST route                due.GateLimit fires, and no faster than its limit
-func (t *timer) opening(k job.RouteKey) due.GateState {
+func (t *Timer) opening(k job.RouteKey) due.GateState {
 	r, known := t.routes.Peek(k)
 	if !known && t.routes.IsBroken(k) {
 		return due.GateState{Held: true}
@@ -53,7 +53,7 @@ func (t *timer) opening(k job.RouteKey) due.GateState {
 }
 
 // askPermits asks for the permits that the queue wants.
-func (t *timer) askPermits() {
+func (t *Timer) askPermits() {
 	for _, ask := range t.queue.PermitsWanted(t.now()) {
 		r, known := t.routes.Peek(ask.Route)
 		t.start(func(ctx context.Context) {

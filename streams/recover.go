@@ -43,7 +43,7 @@ type settled struct {
 // are there are left to their workers, or finished for a NATS route; those
 // missing are published. The newest fires are read first, since the claims of
 // a moment ago are the ones that are most likely late.
-func (t *timer) settleClaims(ctx context.Context, ten tenure, claims []doubtful) {
+func (t *Timer) settleClaims(ctx context.Context, ten tenure, claims []doubtful) {
 	if len(claims) == 0 {
 		return
 	}
@@ -75,7 +75,7 @@ func (t *timer) settleClaims(ctx context.Context, ten tenure, claims []doubtful)
 	}
 }
 
-func (t *timer) settleEach(ctx context.Context, ten tenure, claims []doubtful, published map[uint64]uint64) {
+func (t *Timer) settleEach(ctx context.Context, ten tenure, claims []doubtful, published map[uint64]uint64) {
 	var g errgroup.Group
 	g.SetLimit(settlers)
 	for _, c := range claims {
@@ -88,7 +88,7 @@ func (t *timer) settleEach(ctx context.Context, ten tenure, claims []doubtful, p
 // that is published, as fire says, finishes what no worker does. Until it is through the
 // claim is not made anew, or its fire could come to stand twice; one that is
 // overdue without a fire is left to just that.
-func (t *timer) settle(ctx context.Context, c doubtful, ten tenure, fire uint64) {
+func (t *Timer) settle(ctx context.Context, c doubtful, ten tenure, fire uint64) {
 	defer func() {
 		select {
 		case t.settled <- settled{c.seq, ten}:
@@ -129,7 +129,7 @@ func (t *timer) settle(ctx context.Context, c doubtful, ten tenure, fire uint64)
 
 // native reports whether a published fire of the route is for subscribers. Of a
 // route that is gone its inbox still tells.
-func (t *timer) native(ctx context.Context, k job.RouteKey) bool {
+func (t *Timer) native(ctx context.Context, k job.RouteKey) bool {
 	pause := journal.NewBackOff(50*time.Millisecond, 2*time.Second)
 	for {
 		r, err := t.routes.Get(ctx, k)
@@ -150,7 +150,7 @@ func (t *timer) native(ctx context.Context, k job.RouteKey) bool {
 
 // scanFires notes which of the claims in published have a fire from one sequence up
 // to another. It goes on until it has read them all, or ctx ends.
-func (t *timer) scanFires(ctx context.Context, from, to uint64, published map[uint64]uint64) bool {
+func (t *Timer) scanFires(ctx context.Context, from, to uint64, published map[uint64]uint64) bool {
 	pause := journal.NewBackOff(50*time.Millisecond, 2*time.Second)
 	for {
 		err := t.scanFiresOnce(ctx, from, to, published)
@@ -165,8 +165,8 @@ func (t *timer) scanFires(ctx context.Context, from, to uint64, published map[ui
 	}
 }
 
-func (t *timer) scanFiresOnce(ctx context.Context, from, to uint64, published map[uint64]uint64) error {
-	return t.inOrder().Read(ctx, t.cfg.Names.FiresStream(), from, func(m jetstream.Msg, at *jetstream.MsgMetadata) bool {
+func (t *Timer) scanFiresOnce(ctx context.Context, from, to uint64, published map[uint64]uint64) error {
+	return t.inOrder().Read(ctx, t.w.Names.FiresStream(), from, func(m jetstream.Msg, at *jetstream.MsgMetadata) bool {
 		// Revisions of different partitions are different things, and so are
 		// those of the server that a restored fire is from.
 		f, err := wire.DecodeFire(m.Headers(), nil, at.Sequence.Stream, at.Timestamp)

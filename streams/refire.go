@@ -7,6 +7,29 @@ import (
 	"belfry/streams/journal"
 )
 
+// Removal says what was removed from FIRES: what stood before First, and, if Look is
+// set, perhaps others.
+type Removal struct {
+	First uint64
+	Look  bool
+}
+
+// LookForFires has the timer look for the fires of the claims that stand, if it fires,
+// and publish those again that are gone.
+func (t *Timer) LookForFires(ctx context.Context, removed Removal) {
+	if !t.owns() {
+		return
+	}
+	select {
+	case t.removals <- removed:
+	case <-ctx.Done():
+	}
+}
+
+// FencesBetween counts the fences that the timer has written behind one sequence of
+// FIRES up to another, and reports whether there may be more whose answer was lost.
+func (t *Timer) FencesBetween(from, to uint64) (n int, lost bool) { return t.fences.between(from, to) }
+
 // publishedFires knows where the fires of the claims of REST routes stand in
 // FIRES, by the claim's revision. It is safe for concurrent use.
 type publishedFires struct {
@@ -53,15 +76,15 @@ type missing struct {
 	failed bool // some could not be looked for
 }
 
-// lookForFires finds the claims whose fire is gone; in the loop.
-func (t *timer) lookForFires(ctx context.Context, g firesGone) {
+// searchFires finds the claims whose fire is gone; in the loop.
+func (t *Timer) searchFires(ctx context.Context, g Removal) {
 	if t.tenure.fence == 0 {
 		return
 	}
 	all := t.fireSeqs.standing(t.queue.Stands, t.seen)
 	var lost []uint64
 	for claim, seq := range all {
-		if seq < g.first {
+		if seq < g.First {
 			lost = append(lost, claim)
 			delete(all, claim)
 		}
@@ -70,7 +93,7 @@ func (t *timer) lookForFires(ctx context.Context, g firesGone) {
 		t.fireAgain(ctx, lost)
 		return // the routine looks at all others, too
 	}
-	if !g.look && !t.lookAgain || len(all) == 0 {
+	if !g.Look && !t.lookAgain || len(all) == 0 {
 		return
 	}
 	t.lookAgain = false
@@ -93,19 +116,19 @@ func (t *timer) lookForFires(ctx context.Context, g firesGone) {
 
 // stands reports whether a message is in FIRES. That it is not only the leader can
 // say, and only while it has a later one or our fence before it.
-func (t *timer) stands(ctx context.Context, seq uint64) (bool, error) {
-	if _, found, err := t.w.SeqOnReplica(ctx, t.cfg.Names.FiresStream(), seq); err == nil && found {
+func (t *Timer) stands(ctx context.Context, seq uint64) (bool, error) {
+	if _, found, err := t.w.SeqOnReplica(ctx, t.w.Names.FiresStream(), seq); err == nil && found {
 		return true, nil
 	}
-	_, found, err := t.w.SeqOnLeader(ctx, t.cfg.Names.FiresStream(), seq)
+	_, found, err := t.w.SeqOnLeader(ctx, t.w.Names.FiresStream(), seq)
 	if err != nil || found {
 		return found, err
 	}
-	return false, journal.ConfirmLeader(ctx, t.js, t.cfg.Names.FiresStream())
+	return false, journal.ConfirmLeader(ctx, t.js, t.w.Names.FiresStream())
 }
 
 // tookMissing takes in what was found, in the loop.
-func (t *timer) tookMissing(ctx context.Context, m missing) {
+func (t *Timer) tookMissing(ctx context.Context, m missing) {
 	t.lookAgain = t.lookAgain || m.failed
 	if m.ten != t.tenure || len(m.claims) == 0 {
 		return
@@ -114,7 +137,7 @@ func (t *timer) tookMissing(ctx context.Context, m missing) {
 }
 
 // fireAgain has the fires of claims published again, by the routine for doubt.
-func (t *timer) fireAgain(ctx context.Context, claims []uint64) {
+func (t *Timer) fireAgain(ctx context.Context, claims []uint64) {
 	for _, claim := range claims {
 		t.fireSeqs.forget(claim)
 	}

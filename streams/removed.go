@@ -5,7 +5,6 @@ import (
 	"errors"
 	"math"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -39,13 +38,6 @@ type firesState struct {
 // gaps is how many messages are gone between others: age alone leaves none.
 func (f firesState) gaps() uint64 { return f.last + 1 - f.first - f.msgs }
 
-// firesGone tells a timer that what stood before first is gone, and, if look is
-// set, perhaps others.
-type firesGone struct {
-	first uint64
-	look  bool
-}
-
 // watchFires looks at FIRES again and again, until ctx ends.
 func (s *Store) watchFires(ctx context.Context) {
 	var before firesState
@@ -66,16 +58,16 @@ func (s *Store) watchFires(ctx context.Context) {
 			continue // the audit and /readyz say so
 		}
 		at := s.cfg.Now()
-		gone := firesGone{first: now.first}
+		gone := Removal{First: now.first}
 		switch {
 		case before.created.IsZero():
-			gone.look = true
+			gone.Look = true
 		case !now.created.Equal(before.created):
-			gone.first = math.MaxUint64
+			gone.First = math.MaxUint64
 		default:
 			removed := removedFires(before, now, ages.tooOld(at.Add(-s.cfg.FiresMaxAge), before))
 			pending = pending || before.fires()+came(before, now) != now.fires()+now.cleared
-			gone.look = removed > 0 || newGaps(before, now) || pending && at.Sub(looked) >= time.Minute
+			gone.Look = removed > 0 || newGaps(before, now) || pending && at.Sub(looked) >= time.Minute
 			if removed > 0 && s.timers[0].owns() && (owned || !now.bounded) {
 				s.cfg.Metrics.FiresRemoved(removed)
 				s.cfg.Log.Error("fires were removed from FIRES before their time, by a purge or a limit; those that no subscriber had yet are lost",
@@ -86,18 +78,11 @@ func (s *Store) watchFires(ctx context.Context) {
 		ages.saw(at, now.last)
 		before = now
 		s.firesLast.Store(now.last)
-		if gone.look {
+		if gone.Look {
 			looked, pending = at, false
 		}
 		for _, t := range s.timers {
-			if !t.owns() {
-				continue
-			}
-			select {
-			case t.gone <- gone:
-			case <-ctx.Done():
-				return
-			}
+			t.LookForFires(ctx, gone)
 		}
 	}
 }
@@ -138,7 +123,7 @@ func (s *Store) firesState(ctx context.Context, before firesState) (firesState, 
 		}
 	}
 	for p := range s.partitions {
-		written, lost := s.timers[p].fences.between(before.last, now.last)
+		written, lost := s.timers[p].FencesBetween(before.last, now.last)
 		if now.fences[p] > before.last { // perhaps another node's
 			now.unsure = now.unsure || written == 0 || s.leases.hasOthers()
 			written = max(written, 1)
@@ -231,43 +216,6 @@ func removedFires(before, now firesState, tooOld uint64) int {
 		return int(max(0, before.fires()-aged-now.cleared))
 	}
 	return int(max(0, before.fires()+came(before, now)-now.fires()-aged-now.cleared))
-}
-
-// writtenFences are the sequences of the last fences that this process wrote for a
-// partition. It is safe for concurrent use.
-type writtenFences struct {
-	mu   sync.Mutex // guards what follows
-	seqs []uint64
-	lost bool // an answer was, since they were last counted
-}
-
-func (w *writtenFences) noAnswer() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.lost = true
-}
-
-func (w *writtenFences) note(seq uint64) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	const most = 1000 // many more than there can be between two looks
-	if w.seqs = append(w.seqs, seq); len(w.seqs) > most {
-		w.seqs = w.seqs[1:]
-	}
-}
-
-// between counts those behind one sequence up to another, and reports whether there
-// may be more whose answer was lost.
-func (w *writtenFences) between(from, to uint64) (n int, lost bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	lost, w.lost = w.lost, false
-	for _, seq := range w.seqs {
-		if seq > from && seq <= to {
-			n++
-		}
-	}
-	return n, lost
 }
 
 // ages knows up to which sequence messages had come at which time, once a minute.

@@ -15,14 +15,14 @@ import (
 const fewClaims = 16
 
 // stalled reports whether no claim of the partition can be written.
-func (t *timer) stalled() bool {
-	return t.health.Refused(t.cfg.Names.JobsStream(t.partition)) != nil
+func (t *Timer) stalled() bool {
+	return t.health.Refused(t.w.Names.JobsStream(t.partition)) != nil
 }
 
 // room is how many more fires may begin. few says that this is for a second.
-func (t *timer) room() (n int, few bool) {
+func (t *Timer) room() (n int, few bool) {
 	n = maxFiring - int(t.firing.Load())
-	if !t.health.Refuses(t.cfg.Names.JobsStream(t.partition)) {
+	if !t.health.Refuses(t.w.Names.JobsStream(t.partition)) {
 		return n, false
 	}
 	if since := t.now().Sub(t.triedFew); since >= 0 && since < time.Second {
@@ -32,7 +32,7 @@ func (t *timer) room() (n int, few bool) {
 }
 
 // ToFire returns what the queue has to fire now.
-func (t *timer) toFire() []job.Record {
+func (t *Timer) toFire() []job.Record {
 	n, few := t.room()
 	due := t.queue.ToFire(t.now(), n)
 	if few && len(due) > 0 {
@@ -42,14 +42,7 @@ func (t *timer) toFire() []job.Record {
 }
 
 // mayFireMore reports whether more fires may begin now.
-func (t *timer) mayFireMore() bool {
+func (t *Timer) mayFireMore() bool {
 	n, _ := t.room()
 	return n > 0
-}
-
-// writesWork tells the timers that a stream answers again, or takes writes again.
-func (s *Store) writesWork() {
-	for _, t := range s.timers {
-		t.poke()
-	}
 }

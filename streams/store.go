@@ -52,6 +52,9 @@ type Store struct {
 	tokens   *tokens.Tokens
 	backups  *backup.Backups
 	timers   []*timer      // by partition
+	tokens   *Tokens
+	backups  *Backups
+	timers   []*Timer      // by partition
 	rooms    []*jobs.Spare // the same
 	index    due.Index     // of the claims of all of them
 	leases   *leases
@@ -116,10 +119,10 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	s.jobs = jobs.New(s.requests, s.routes, s.rooms, s.index, s.recordsConfig())
 	s.dead = jobs.NewDeadLetters(s.w, s.recordsConfig())
 	for p := range s.partitions {
-		s.timers = append(s.timers, newTimer(s, p))
+		s.timers = append(s.timers, newTimer(s.timerConfig(p, own, routes)))
 	}
 	s.cfg.InFlight.OnFreed(s.roomFreed)
-	s.health.OnBetter = s.writesWork
+	s.health.OnBetter = s.wake
 	s.letters = &Letters{js: s.requests.JS, w: s.requests.W, jobs: s.jobs, routes: s.routes, cfg: s.cfg, scanTime: scanTime}
 	s.attempts = jobs.NewAttempts(s.tries, s.requests, s.cfg.SyncAlways && s.replicas == 1, s.health, s.recordsConfig())
 	s.tokens = tokens.New(own, s.ensureTokens, tokens.Config{Authenticated: s.cfg.Authenticated, Log: s.cfg.Log, Metrics: s.cfg.Metrics})
@@ -215,10 +218,11 @@ func (s *Store) Attempts() *jobs.Attempts { return s.attempts }
 // Breakers returns the breakers of the routes.
 func (s *Store) Breakers() *routes.Breakers { return s.breakers }
 
-// gatesChanged tells the timers that a gate may be open further, or less.
-func (s *Store) gatesChanged() {
+// wake has the timers look at what there is to do: a gate may be open further, or less,
+// and a stream may answer or take writes again.
+func (s *Store) wake() {
 	for _, t := range s.timers {
-		t.poke()
+		t.Wake()
 	}
 }
 
@@ -228,9 +232,7 @@ func (s *Store) inFlight() due.InFlight { return due.NewInFlight(s.cfg.InFlight,
 // roomFreed tells the timers that wait for room that there may be some.
 func (s *Store) roomFreed() {
 	for _, t := range s.timers {
-		if t.hungry.Load() {
-			t.poke()
-		}
+		t.RoomFreed()
 	}
 }
 
@@ -302,7 +304,7 @@ func (s *Store) Ready(ctx context.Context) error {
 		}
 	}
 	for _, t := range s.timers {
-		if t.holds.any() {
+		if t.Holds() {
 			return errRestoring
 		}
 	}
@@ -311,11 +313,8 @@ func (s *Store) Ready(ctx context.Context) error {
 
 // firesSoon reports whether a job of this node fires now, or is due within journal.TurnGap.
 func (s *Store) firesSoon() bool {
-	before := s.cfg.Now().Add(journal.TurnGap).UnixMilli()
-	return slices.ContainsFunc(s.timers, func(t *timer) bool {
-		next := t.nextDue.Load()
-		return t.firing.Load() > 0 || next > 0 && next <= before
-	})
+	before := s.cfg.Now().Add(journal.TurnGap)
+	return slices.ContainsFunc(s.timers, func(t *Timer) bool { return t.FiresBefore(before) })
 }
 
 // withoutSpare says in words which jobs buckets take no new jobs.
@@ -333,12 +332,24 @@ func (s *Store) recordsConfig() jobs.Config {
 	return jobs.Config{HistoryTTL: s.cfg.HistoryTTL, MaxMeta: s.cfg.MaxMeta, Now: s.cfg.Now, Log: s.cfg.Log, Metrics: s.cfg.Metrics}
 }
 
+// timerConfig is what the timer of a partition reads, and whom it works with.
+func (s *Store) timerConfig(partition int, own journal.Access, routes *routes.Routes) timerConfig {
+	return timerConfig{
+		Partition: partition, Partitions: s.partitions, StaleAfter: s.cfg.FiresMaxAge / 2,
+		By: own, Jobs: s.own, Dead: s.dead, Spare: s.rooms[partition], Routes: routes,
+		InFlight: s.inFlight(), Claims: s.index, Health: s.health,
+		Now:      s.cfg.Now, Log: s.cfg.Log, Metrics: s.cfg.Metrics,
+	}
+}
+
 // routesConfig is what the routes read.
 func (s *Store) routesConfig() routes.Config {
 	return routes.Config{
 		Names: s.cfg.Names, Log: s.cfg.Log, Metrics: s.cfg.Metrics, Now: s.cfg.Now, MaxMeta: s.cfg.MaxMeta,
 		NativeAckWait: s.cfg.NativeAckWait, NativeMaxDeliver: s.cfg.NativeMaxDeliver,
 		MaxPullWait: s.cfg.MaxPullWait, SubscriberAPI: s.cfg.SubscriberAPI,
-		IgnoresCase: s.ignoresCase, Room: s.inFlight(), Claims: s.index, Changed: s.gatesChanged,
+		IgnoresCase: s.ignoresCase, Room: s.inFlight(), Claims: s.index, Changed: s.wake,
 	}
 }
+
+var errRestoring = fmt.Errorf("%w: a backup is being restored, or that broke off; nothing fires before all of it is there; send its file again if it broke off", job.ErrUnavailable)

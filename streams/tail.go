@@ -39,7 +39,7 @@ const (
 // tail reads the jobs bucket behind the sequence last, headers only, and hands
 // each message to out, until ctx ends. Whatever goes wrong, it goes on behind
 // the last message it handed over.
-func (t *timer) tail(ctx context.Context, last uint64, out chan<- tailed) {
+func (t *Timer) tail(ctx context.Context, last uint64, out chan<- tailed) {
 	pause := journal.NewBackOff(50*time.Millisecond, 2*time.Second)
 	for ctx.Err() == nil {
 		before := last
@@ -55,8 +55,8 @@ func (t *timer) tail(ctx context.Context, last uint64, out chan<- tailed) {
 	}
 }
 
-func (t *timer) tailOnce(ctx context.Context, last *uint64, out chan<- tailed) error {
-	return t.inOrder().Read(ctx, t.cfg.Names.JobsStream(t.partition), *last+1, func(m jetstream.Msg, at *jetstream.MsgMetadata) bool {
+func (t *Timer) tailOnce(ctx context.Context, last *uint64, out chan<- tailed) error {
+	return t.inOrder().Read(ctx, t.w.Names.JobsStream(t.partition), *last+1, func(m jetstream.Msg, at *jetstream.MsgMetadata) bool {
 		select {
 		case out <- t.glimpse(m, at.Sequence.Stream):
 			*last = at.Sequence.Stream
@@ -68,8 +68,8 @@ func (t *timer) tailOnce(ctx context.Context, last *uint64, out chan<- tailed) e
 }
 
 // glimpse reads what one message of the bucket means to the timer.
-func (t *timer) glimpse(m jetstream.Msg, seq uint64) tailed {
-	key := strings.TrimPrefix(m.Subject(), t.cfg.Names.JobsPrefix(t.partition))
+func (t *Timer) glimpse(m jetstream.Msg, seq uint64) tailed {
+	key := strings.TrimPrefix(m.Subject(), t.w.Names.JobsPrefix(t.partition))
 	if key == wire.EpochKey {
 		p := wire.HeaderParser{H: m.Headers()}
 		return tailed{seq: seq, kind: isMark, rec: job.Record{Epoch: p.Uint(wire.HeaderEpoch)}}
@@ -99,12 +99,12 @@ func (t *timer) glimpse(m jetstream.Msg, seq uint64) tailed {
 
 // leaveAlone logs a stored record that is no job of this partition. The timer
 // meets each one once.
-func (t *timer) leaveAlone(k job.Key, err error) {
+func (t *Timer) leaveAlone(k job.Key, err error) {
 	t.log.Warn("record in the jobs bucket is no job; it is left alone",
 		"db", k.DB, "collection", k.Collection, "job", k.ID, "error", err)
 }
 
 // inOrder reads streams for the timer.
-func (t *timer) inOrder() journal.OrderedReader {
-	return journal.OrderedReader{JS: t.js, W: t.w, Log: t.log, Panicked: t.cfg.Metrics.Panicked}
+func (t *Timer) inOrder() journal.OrderedReader {
+	return journal.OrderedReader{JS: t.js, W: t.w, Log: t.log, Panicked: t.meter.Panicked}
 }

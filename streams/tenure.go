@@ -27,7 +27,7 @@ type order struct {
 }
 
 // obey carries out an order, in the loop.
-func (t *timer) obey(ctx context.Context, o order) {
+func (t *Timer) obey(ctx context.Context, o order) {
 	switch {
 	case o.own && !t.wanted:
 		t.wanted = true
@@ -46,7 +46,7 @@ func (t *timer) obey(ctx context.Context, o order) {
 
 // letGo answers releases once no fire is under way, so that the successor
 // finds nothing half done.
-func (t *timer) letGo() {
+func (t *Timer) letGo() {
 	if len(t.releases) == 0 || t.firing.Load() > 0 || !t.finisher.idle() {
 		return
 	}
@@ -57,7 +57,7 @@ func (t *timer) letGo() {
 }
 
 // begin starts the tenure, now that the tail has reached its mark.
-func (t *timer) begin(ten tenure) {
+func (t *Timer) begin(ten tenure) {
 	t.tenure, t.began = ten, t.now()
 	t.owning.Store(true)
 	t.firesSeen.Store(ten.fence) // a higher one is of a FIRES that was lost
@@ -81,20 +81,20 @@ func (t *timer) begin(ten tenure) {
 // marked takes in an owner's mark. One under a newer fence than ours is that of
 // our successor, who may learn of our last claims only if we make no more: to
 // be refused is not enough, since an owner without fires to publish never is.
-func (t *timer) marked(epoch uint64) {
+func (t *Timer) marked(epoch uint64) {
 	if t.next != nil && epoch > t.next.fence || t.tenure.fence > 0 && epoch > t.tenure.fence {
 		t.stopOwning()
 	}
 }
 
 // depose ends the tenure if it is still the one that was refused.
-func (t *timer) depose(ten tenure) {
+func (t *Timer) depose(ten tenure) {
 	if t.tenure == ten {
 		t.stopOwning()
 	}
 }
 
-func (t *timer) stopOwning() {
+func (t *Timer) stopOwning() {
 	t.stopTake()
 	t.tenure, t.next = tenure{}, nil
 	t.wanted = false

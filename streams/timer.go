@@ -14,6 +14,7 @@ import (
 	limits "golang.org/x/time/rate"
 
 	"belfry/internal/loglimit"
+	"belfry/internal/metrics"
 	"belfry/internal/panics"
 	"belfry/streams/due"
 	"belfry/streams/jobs"
@@ -21,29 +22,29 @@ import (
 	"belfry/streams/routes"
 )
 
-// timer owns a partition and fires its jobs: it follows the jobs bucket, keeps
+// Timer owns a partition and fires its jobs: it follows the jobs bucket, keeps
 // a queue, and sleeps until the next job is due.
-type timer struct {
+type Timer struct {
 	partition  int
 	partitions int // how many there are
+	staleAfter time.Duration
 
-	cfg    Config
-	log    *slog.Logger
-	now    func() time.Time
-	js     jetstream.JetStream
-	w      *journal.Writer
-	jobs   *jobs.Jobs
-	routes *routes.Cache
-	dead   *jobs.DeadLetters
+	log *slog.Logger
+	now func() time.Time
+	js  jetstream.JetStream
+	w   *journal.Writer
 
-	inboxes *routes.Inboxes
-	meter   meter
-	health  *journal.Health
-
+	jobs     *jobs.Jobs
+	dead     *jobs.DeadLetters
+	spare    *jobs.Spare // of the jobs bucket
+	routes   *routes.Cache
+	inboxes  *routes.Inboxes
 	breakers *routes.Breakers
 	rates    *routes.Rates
 	inFlight due.InFlight
 	index    due.Index // has the claims of the queue
+	health   *journal.Health
+	meter    meter
 
 	// The loop's own; only run touches them.
 	queue    *due.Queue
@@ -82,21 +83,20 @@ type timer struct {
 	fences    writtenFences      // ours
 	fireSeqs  publishedFires     // of the claims that stand
 	caughtUp  atomic.Int64       // when the tail last had all that the leader had a moment before, in Unix ms
-	spare     *jobs.Spare        // of the jobs bucket
 
-	loads   chan loaded
-	permits chan due.Permitted
-	claims  chan claimResult
-	doubted chan struct{} // doubts has something
-	tenures chan tenure
-	lost    chan tenure
-	settled chan settled
-	ended   chan struct{} // a fire came to its end, or its final state is written
-	orders  chan order
-	states  chan leaderState
-	freed   chan string // restores that are through
-	gone    chan firesGone
-	missing chan missing
+	loads    chan loaded
+	permits  chan due.Permitted
+	claims   chan claimResult
+	doubted  chan struct{} // doubts has something
+	tenures  chan tenure
+	lost     chan tenure
+	settled  chan settled
+	ended    chan struct{} // a fire came to its end, or its final state is written
+	orders   chan order
+	states   chan leaderState
+	freed    chan string // restores that are through
+	removals chan Removal
+	missing  chan missing
 
 	work     context.Context // of all that start begins
 	stopWork context.CancelFunc
@@ -117,7 +117,7 @@ type claimResult struct {
 // complain logs that something cannot go on yet, once a second: in an outage it is
 // the same for every job that is due. About a stream that takes no writes the log has
 // been told.
-func (t *timer) complain(why string, args ...any) {
+func (t *Timer) complain(why string, args ...any) {
 	if slices.ContainsFunc(args, func(arg any) bool {
 		err, is := arg.(error)
 		return is && journal.IsLogged(err)
@@ -133,12 +133,38 @@ const maxFiring = 1024
 // shutdownPatience is how long begun fires may take when the timer stops.
 const shutdownPatience = 2 * time.Second
 
-func newTimer(s *Store, partition int) *timer {
-	t := &timer{
-		partition: partition, partitions: s.partitions, cfg: s.cfg, log: s.cfg.Log, now: s.cfg.Now, js: s.js, w: s.w,
-		jobs: s.own, spare: s.rooms[partition], routes: s.routes.Cache, dead: s.dead, inboxes: s.inboxes, health: s.health,
-		breakers: s.breakers, rates: s.rates, inFlight: s.inFlight(), index: s.index,
-		meter:   newMeter(s.cfg.Metrics, partition, s.cfg.Now()),
+// timerConfig is what a timer reads, and whom it works with. All is needed, but for
+// Metrics.
+type timerConfig struct {
+	Partition  int
+	Partitions int // how many there are
+
+	// StaleAfter is how old a claim is that is made anew, since its fire counts as lost.
+	StaleAfter time.Duration
+
+	By       journal.Access
+	Jobs     *jobs.Jobs
+	Dead     *jobs.DeadLetters
+	Spare    *jobs.Spare // of the partition's bucket
+	Routes   *routes.Routes
+	InFlight due.InFlight
+	Claims   due.Index
+	Health   *journal.Health
+
+	Now     func() time.Time
+	Log     *slog.Logger
+	Metrics *metrics.Streams
+}
+
+func newTimer(cfg timerConfig) *Timer {
+	t := &Timer{
+		partition: cfg.Partition, partitions: cfg.Partitions, staleAfter: cfg.StaleAfter,
+		log: cfg.Log, now: cfg.Now, js: cfg.By.JS, w: cfg.By.W,
+		jobs: cfg.Jobs, dead: cfg.Dead, spare: cfg.Spare,
+		routes: cfg.Routes.Cache, inboxes: cfg.Routes.Inboxes, breakers: cfg.Routes.Breakers, rates: cfg.Routes.Rates,
+		inFlight: cfg.InFlight, index: cfg.Claims, health: cfg.Health,
+		meter: newMeter(cfg.Metrics, cfg.Partition, cfg.Now()),
+
 		clocks:  due.NewClockTrouble(),
 		loads:   make(chan loaded, due.MaxLoading),
 		permits: make(chan due.Permitted),
@@ -154,7 +180,7 @@ func newTimer(s *Store, partition int) *timer {
 
 		stopTake: func() {},
 		freed:    make(chan string),
-		gone:     make(chan firesGone),
+		removals: make(chan Removal),
 		missing:  make(chan missing),
 	}
 	t.finisher.most = t.inFlight.Unfinished()
@@ -162,7 +188,7 @@ func newTimer(s *Store, partition int) *timer {
 	return t
 }
 
-func (t *timer) newQueue() {
+func (t *Timer) newQueue() {
 	if t.queue != nil {
 		t.queue.ReleaseRoom()
 	}
@@ -171,24 +197,37 @@ func (t *timer) newQueue() {
 	t.index.Set(t.partition, t.queue.Book)
 }
 
+// FiresBefore reports whether the timer fires now, or is to fire by that time.
+func (t *Timer) FiresBefore(at time.Time) bool {
+	next := t.nextDue.Load()
+	return t.firing.Load() > 0 || next > 0 && next <= at.UnixMilli()
+}
+
+// RoomFreed tells the timer that there may be room for large jobs.
+func (t *Timer) RoomFreed() {
+	if t.hungry.Load() {
+		t.Wake()
+	}
+}
+
 // owns reports whether the timer fires what comes due.
-func (t *timer) owns() bool { return t.owning.Load() }
+func (t *Timer) owns() bool { return t.owning.Load() }
 
 // start runs do beside the loop, to be waited for at the end. After that it does
 // nothing: an answer may still come.
-func (t *timer) start(do func(context.Context)) {
+func (t *Timer) start(do func(context.Context)) {
 	t.starting.Lock()
 	defer t.starting.Unlock()
 	if !t.drained {
 		t.working.Go(func() {
-			defer panics.Recover(t.log, "work beside the loop of the timer", t.cfg.Metrics.Panicked)
+			defer panics.Recover(t.log, "work beside the loop of the timer", t.meter.Panicked)
 			do(t.work)
 		})
 	}
 }
 
 // drain lets what was begun come to its end, for a bounded time.
-func (t *timer) drain() {
+func (t *Timer) drain() {
 	t.owning.Store(false)
 	patience := time.AfterFunc(shutdownPatience, t.stopWork)
 	defer patience.Stop()
@@ -208,7 +247,7 @@ func (t *timer) drain() {
 }
 
 // report tells the loop of a claim that was not made.
-func (t *timer) report(ctx context.Context, c claimResult) {
+func (t *Timer) report(ctx context.Context, c claimResult) {
 	select {
 	case t.claims <- c:
 	case <-ctx.Done():

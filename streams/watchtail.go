@@ -21,19 +21,19 @@ const checkEvery = time.Second
 
 // askState asks the leader for the state of the jobs bucket, again and again,
 // until ctx ends. What cannot be asked now is asked a moment later.
-func (t *timer) askState(ctx context.Context) {
+func (t *Timer) askState(ctx context.Context) {
 	for journal.Sleep(ctx, checkEvery) {
 		if !t.w.NC.IsConnected() {
 			continue
 		}
 		added := t.spare.Pending()
 		ask, cancel := context.WithTimeout(ctx, journal.AnswerWait)
-		stream, err := t.js.Stream(ask, t.cfg.Names.JobsStream(t.partition))
+		stream, err := t.js.Stream(ask, t.w.Names.JobsStream(t.partition))
 		cancel()
 		if err != nil {
 			continue
 		}
-		present, _, err := t.w.LastOnLeader(ctx, t.cfg.Names.JobsStream(t.partition), ">")
+		present, _, err := t.w.LastOnLeader(ctx, t.w.Names.JobsStream(t.partition), ">")
 		if err != nil {
 			continue
 		}
@@ -49,11 +49,14 @@ func (t *timer) askState(ctx context.Context) {
 	}
 }
 
+// CaughtUp returns when the tail last had all that the leader had a moment before.
+func (t *Timer) CaughtUp() time.Time { return time.UnixMilli(t.caughtUp.Load()) }
+
 // compare checks the tail against the leader. One that has stood still behind
 // it since the last check is made anew. One that was ahead of it both times, or is
 // of another stream, follows something that is there no more: then nothing that is
 // known holds, and all is read again. Once may be a server that has just woken up.
-func (t *timer) compare(ctx context.Context, now leaderState) {
+func (t *Timer) compare(ctx context.Context, now leaderState) {
 	before, seenBefore := t.state, t.checked
 	t.state, t.checked = now, t.seen
 	if now.created.Equal(before.created) && t.seen >= before.present {
@@ -77,7 +80,7 @@ func (t *timer) compare(ctx context.Context, now leaderState) {
 
 // purged takes in that our mark is gone from the jobs bucket, which is there until
 // there is a newer one: the bucket was purged, and so are the jobs before first.
-func (t *timer) purged(ctx context.Context, first uint64) {
+func (t *Timer) purged(ctx context.Context, first uint64) {
 	t.bucketFirst = first
 	if lost := t.queue.Before(first); lost > 0 {
 		t.log.Error("the jobs bucket was purged by other hands; the jobs in it are lost", "partition", t.partition, "jobs", lost)
@@ -89,7 +92,7 @@ func (t *timer) purged(ctx context.Context, first uint64) {
 }
 
 // follow begins a tail behind what was seen, in place of the one before.
-func (t *timer) follow(ctx context.Context) {
+func (t *Timer) follow(ctx context.Context) {
 	if t.stopTail != nil {
 		t.stopTail()
 	}
