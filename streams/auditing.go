@@ -13,7 +13,7 @@ import (
 // newAudit makes the audit, with the parts of it that others do.
 func (s *Store) newAudit(own journal.Access) *audit.Audit {
 	others := audit.Others{
-		Owner: func() bool { return s.timers[0].owns() },
+		Owner: func() bool { return s.timers[0].Owns() },
 		Advisories: func(ctx context.Context) (jetstream.Consumer, error) {
 			return buryInbox(ctx, s.js, s.cfg.Names, s.inboxes, s.cfg.Log)
 		},

@@ -69,7 +69,7 @@ const (
 	tellClocks = 10 * time.Minute
 )
 
-func newClocks(node string, cfg Config) *clocks {
+func newClocks(node string, cfg leasesConfig) *clocks {
 	return &clocks{
 		node: node, log: cfg.Log, metrics: cfg.Metrics,
 		timed: map[uint64]span{}, stored: map[uint64]time.Time{}, nodes: map[string]nodeClock{},
@@ -77,8 +77,8 @@ func newClocks(node string, cfg Config) *clocks {
 	}
 }
 
-// beat takes in that a heartbeat of ours was answered.
-func (c *clocks) beat(revision uint64, from, to time.Time) {
+// answered takes in that a heartbeat of ours was answered.
+func (c *clocks) answered(revision uint64, from, to time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.timed[revision] = span{from, to}

@@ -93,11 +93,11 @@ func TestClockEstimate(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 12, 24, 18, 0, 0, 0, time.UTC)
 	at := func(ms int) time.Time { return now.Add(time.Duration(ms) * time.Millisecond) }
-	c := streams.NewClocks("us", streams.Config{})
+	c := streams.NewClocks("us", nil)
 	if _, _, known := c.Server(); known {
 		t.Error("there is an estimate before a heartbeat")
 	}
-	c.Beat(1, at(0), at(40))
+	c.Answered(1, at(0), at(40))
 	c.Brought(1, at(520))
 	check := func(ahead, err time.Duration) {
 		t.Helper()
@@ -107,14 +107,14 @@ func TestClockEstimate(t *testing.T) {
 	}
 	check(500*time.Millisecond, 20*time.Millisecond)
 	c.Brought(2, at(1504))
-	c.Beat(2, at(1000), at(1008))
+	c.Answered(2, at(1000), at(1008))
 	check(500*time.Millisecond, 4*time.Millisecond)
-	c.Beat(3, at(2000), at(1000)) // the clock was set back meanwhile
+	c.Answered(3, at(2000), at(1000)) // the clock was set back meanwhile
 	c.Brought(3, at(2500))
 	check(500*time.Millisecond, 4*time.Millisecond)
 	for i := range 10 { // it stays so, and what was known before is forgotten
 		c.Brought(uint64(4+i), at(9012+1000*i))
-		c.Beat(uint64(4+i), at(7000+1000*i), at(7024+1000*i))
+		c.Answered(uint64(4+i), at(7000+1000*i), at(7024+1000*i))
 	}
 	check(2*time.Second, 12*time.Millisecond)
 }
@@ -123,9 +123,9 @@ func TestClocksOfOtherNodes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var log logtest.Log
-		c := streams.NewClocks("us", streams.Config{Log: log.Logger()})
+		c := streams.NewClocks("us", log.Logger())
 		now := time.Now()
-		c.Beat(1, now, now.Add(2*time.Millisecond))
+		c.Answered(1, now, now.Add(2*time.Millisecond))
 		c.Brought(1, now.Add(time.Millisecond)) // the server agrees
 		report := func(node, data string) {
 			c.Heard(node, []byte(data))

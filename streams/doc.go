@@ -23,8 +23,8 @@
 //   - the timer: timer.go, loop.go, tail.go, watchtail.go, load.go, stalled.go,
 //     meter.go, hold.go
 //   - gates: opening.go
-//   - ownership: leases.go, sightings.go, clocks.go, balance.go, fence.go, tenure.go,
-//     doubt.go, idle.go, recover.go
+//   - ownership: ownership.go, fence.go, tenure.go, doubt.go, idle.go, recover.go
+//   - leases: leases.go, partition.go, presence.go, clocks.go, balance.go, ready.go
 //   - fires: fire.go, finisher.go, expire.go, disk.go
 //   - dead letters: bury.go, burybox.go, unread.go, letters.go, redrive.go
 package streams

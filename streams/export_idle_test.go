@@ -10,8 +10,5 @@ func (s *Store) WhyIdle() string {
 	return ""
 }
 
-// Say are the words of an idle with its facts, and what to do.
-func (i Idle) Say(facts string) string { return i.say(facts) }
-
-// HandOver releases a partition, as for a node that has come.
-func (s *Store) HandOver(partition int) { s.leases.release(context.Background(), partition) }
+// HandOver has a timer release its partition, as for a node that has come.
+func (s *Store) HandOver(partition int) { s.timers[partition].Release(context.Background()) }

@@ -122,7 +122,7 @@ func (s *Store) HearState(created time.Time, last uint64) {
 }
 
 // Owns reports whether the timer is at work.
-func (s *Store) Owns() bool { return s.timers[0].owns() }
+func (s *Store) Owns() bool { return s.timers[0].Owns() }
 
 // Entries counts what the queues hold; call it when Run has returned.
 func (s *Store) Entries() int {
@@ -137,7 +137,7 @@ func (s *Store) Entries() int {
 func (s *Store) Owned() int {
 	n := 0
 	for _, t := range s.timers {
-		if t.owns() {
+		if t.Owns() {
 			n++
 		}
 	}
@@ -173,11 +173,6 @@ func (s *Store) ReservePermits(ctx context.Context, k job.RouteKey, limit job.Ra
 // ReadJobsFor sets how long one request reads jobs.
 func (s *Store) ReadJobsFor(d time.Duration) { s.jobs.ReadTime = d }
 
-// Leased reports whether a lease of the partition was seen.
-func (s *Store) Leased(partition int) bool {
-	return *s.leases.revision(wire.LeaseKey(partition)) > 0
-}
-
 // Names for the tests of what comes from outside.
 var ()
 
@@ -198,14 +193,16 @@ func ReadAnswer(m *nats.Msg) {
 // Clocks is what measures clocks.
 type Clocks struct{ c *clocks }
 
-func NewClocks(node string, cfg Config) Clocks { return Clocks{newClocks(node, cfg.withDefaults())} }
+func NewClocks(node string, log *slog.Logger) Clocks {
+	return Clocks{newClocks(node, leasesConfig{Log: log})}
+}
 
-func (c Clocks) Beat(revision uint64, from, to time.Time)  { c.c.beat(revision, from, to) }
-func (c Clocks) Brought(revision uint64, stored time.Time) { c.c.brought(revision, stored) }
-func (c Clocks) Heard(node string, data []byte)            { c.c.heard(node, data) }
-func (c Clocks) Left(node string)                          { c.c.left(node) }
-func (c Clocks) Look()                                     { c.c.look() }
-func (c Clocks) Warnings() []string                        { return c.c.warnings() }
+func (c Clocks) Answered(revision uint64, from, to time.Time) { c.c.answered(revision, from, to) }
+func (c Clocks) Brought(revision uint64, stored time.Time)    { c.c.brought(revision, stored) }
+func (c Clocks) Heard(node string, data []byte)               { c.c.heard(node, data) }
+func (c Clocks) Left(node string)                             { c.c.left(node) }
+func (c Clocks) Look()                                        { c.c.look() }
+func (c Clocks) Warnings() []string                           { return c.c.warnings() }
 func (c Clocks) Server() (ahead, err time.Duration, known bool) {
 	c.c.mu.Lock()
 	defer c.c.mu.Unlock()

@@ -4,10 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"time"
 
 	"belfry/internal/job"
-	"belfry/streams/wire"
 )
 
 // Idle is why a partition that this node is to fire is not fired by it. [Idles] has
@@ -65,14 +63,17 @@ func IdleMarkdown() string {
 	return b.String()
 }
 
-// say returns the words of an idle with its facts and what to do.
-func (i Idle) say(facts string) string {
+// Say returns the words of an idle with its facts, if there are any, and what to do.
+func (i Idle) Say(facts string) string {
 	row := Idles()[i]
 	if facts != "" {
 		facts = ": " + facts
 	}
 	return row.Words + facts + " (to do: " + row.Do + ")"
 }
+
+// SayWhy is [Idle.Say] with an error as the facts.
+func (i Idle) SayWhy(err error) string { return i.Say(plainWords(err)) }
 
 // plainWords are those of an error behind [job.ErrUnavailable], which /readyz has said.
 func plainWords(err error) string {
@@ -115,60 +116,7 @@ func (i *idleness) String() string {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.is == ReadsBucket {
-		return i.is.say(fmt.Sprintf("at message %d of %d", i.seen, i.mark))
+		return i.is.Say(fmt.Sprintf("at message %d of %d", i.seen, i.mark))
 	}
-	return i.is.say(i.why)
-}
-
-// ready reports whether this node fires what it is to. Otherwise it names the first
-// partition that is not, and why.
-func (l *leases) ready() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.held) == 0 && l.others() == 0 {
-		return fmt.Errorf("%w: no partition is owned yet; partition 0: %s", job.ErrUnavailable, l.unleased(0))
-	}
-	first, more := -1, 0
-	for p, t := range l.s.timers {
-		switch {
-		case !l.held[p] || t.owns():
-		case first < 0:
-			first = p
-		default:
-			more++
-		}
-	}
-	switch {
-	case first < 0:
-		return nil
-	case more > 0:
-		return fmt.Errorf("%w: the timer of partition %d is not at work yet, nor are %d others: %v", job.ErrUnavailable, first, more, &l.s.timers[first].idle)
-	}
-	return fmt.Errorf("%w: the timer of partition %d is not at work yet: %v", job.ErrUnavailable, first, &l.s.timers[first].idle)
-}
-
-// unleased says why a partition is not ours while no other node is alive; l.mu is held.
-func (l *leases) unleased(p int) string {
-	key := wire.LeaseKey(p)
-	s, seen := l.seen[key]
-	switch ago := time.Since(s.at); {
-	case l.s.timers[p].replaced.Load():
-		return Replaced.say("")
-	case seen && s.node != "" && s.node != l.node && ago < leaseExpiry:
-		return LeaseOfAnother.say(fmt.Sprintf("last written %v ago", ago.Round(100*time.Millisecond)))
-	case l.failed[p] != nil:
-		return LeaseUnwritten.say(plainWords(l.failed[p]))
-	}
-	return LeaseUnseen.say("")
-}
-
-// tried takes in the answer to a write of a lease.
-func (l *leases) tried(key string, err error) {
-	p, is := wire.ParseLeaseKey(key, l.s.partitions)
-	if !is {
-		return
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.failed[p] = err
+	return i.is.Say(i.why)
 }

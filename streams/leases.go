@@ -4,13 +4,17 @@ import (
 	"context"
 	"crypto/rand"
 	"hash/fnv"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
+	"belfry/internal/metrics"
+	"belfry/streams/journal"
 	"belfry/streams/wire"
 )
 
@@ -24,56 +28,76 @@ import (
 // monotonic clock saw it; nobody compares clocks. Each node says in the same
 // way that it is alive, from which all compute the same share.
 type leases struct {
-	s      *Store
+	js         jetstream.JetStream
+	w          *journal.Writer
+	requests   *journal.Writer
+	partitions []Partition
+	cfg        leasesConfig
+
 	node   string
 	clocks *clocks
 
-	mu   sync.Mutex // guards what follows
-	seen map[string]sighting
-	held map[int]bool // the partitions whose timers we have told to own
+	mu   sync.Mutex          // guards what follows
+	seen map[string]presence // by key
+	held map[int]bool        // the partitions that we have told to be owned
 
 	failed map[int]error // why the last write of a partition's lease failed, nil if it did not
 }
 
+// leasesConfig is what leases read.
+type leasesConfig struct {
+	OnlyNode bool // there is no other
+
+	Now     func() time.Time
+	Log     *slog.Logger
+	Metrics *metrics.Streams
+}
+
 const (
-	beatEvery   = time.Second
-	checkLeases = 250 * time.Millisecond
-	leaseExpiry = 3 * time.Second
+	heartbeatEvery = time.Second
+	checkLeases    = 250 * time.Millisecond
+	leaseExpiry    = 3 * time.Second
 	// presenceTTL is when JetStream drops the keys of a dead node, well after
 	// everybody has counted them as expired.
 	presenceTTL = time.Minute
 )
 
-func newLeases(s *Store) *leases {
+// newLeases returns the leases of all partitions, which are written by an access. The
+// writer of the requests is for what is only said, and may wait.
+func newLeases(by journal.Access, requests *journal.Writer, partitions []Partition, cfg leasesConfig) *leases {
 	node := rand.Text()
-	return &leases{s: s, node: node, clocks: newClocks(node, s.cfg), seen: map[string]sighting{}, held: map[int]bool{}, failed: map[int]error{}}
+	return &leases{
+		js: by.JS, w: by.W, requests: requests, partitions: partitions, cfg: cfg,
+		node: node, clocks: newClocks(node, cfg),
+		seen: map[string]presence{}, held: map[int]bool{}, failed: map[int]error{},
+	}
 }
 
-// run runs the timers of all partitions, each on standby until this node has
-// its lease, until ctx ends. Then it releases its leases once the timers are
-// through, so that successors start at once and find nothing half done.
+// run runs all partitions, each on standby until this node has its lease, until ctx
+// ends. Then it releases its leases once the partitions are through, so that
+// successors start at once and find nothing half done.
 func (l *leases) run(ctx context.Context) {
-	var timers sync.WaitGroup
-	for _, t := range l.s.timers {
-		timers.Go(func() { t.run(ctx) })
+	var running sync.WaitGroup
+	for _, part := range l.partitions {
+		running.Go(func() { part.Run(ctx) })
 	}
 	var watch sync.WaitGroup
 	watch.Go(func() { l.watch(ctx) })
-	if l.s.cfg.OnlyNode {
+	if l.cfg.OnlyNode {
 		// A lease that is there is our own from before a crash.
-		for p := range l.s.partitions {
+		for p := range l.partitions {
 			l.own(ctx, p)
 		}
 	}
 	tick := time.NewTicker(checkLeases)
 	defer tick.Stop()
-	var beaten time.Time
-	for beats := 0; ctx.Err() == nil; {
-		due := time.Since(beaten) >= beatEvery
+	var last time.Time // heartbeat
+	for heartbeats := 0; ctx.Err() == nil; {
+		due := time.Since(last) >= heartbeatEvery
 		if due {
-			beaten = time.Now()
-			l.beat(ctx)
-			if beats++; beats%publishClock == 0 {
+			last = time.Now()
+			l.heartbeat(ctx)
+			if heartbeats++; heartbeats%publishClock == 0 {
 				l.publishClock(ctx)
 			}
 		}
@@ -83,7 +107,7 @@ func (l *leases) run(ctx context.Context) {
 		case <-tick.C:
 		}
 	}
-	timers.Wait()
+	running.Wait()
 	watch.Wait()
 	l.leave(context.WithoutCancel(ctx))
 }
@@ -106,13 +130,16 @@ func (l *leases) others() int {
 	return n
 }
 
-// beat says that we are alive, and renews what we hold.
-func (l *leases) beat(ctx context.Context) {
+// clockWarnings says which clocks differ from ours, in words for people.
+func (l *leases) clockWarnings() []string { return l.clocks.warnings() }
+
+// heartbeat says that we are alive, and renews what we hold.
+func (l *leases) heartbeat(ctx context.Context) {
 	var writes sync.WaitGroup
 	writes.Go(func() {
-		from := l.s.cfg.Now()
+		from := l.cfg.Now()
 		if l.write(ctx, wire.NodeKey(l.node), nil) {
-			l.clocks.beat(*l.revision(wire.NodeKey(l.node)), from, l.s.cfg.Now())
+			l.clocks.answered(*l.revision(wire.NodeKey(l.node)), from, l.cfg.Now())
 		}
 	})
 	writes.Go(func() { l.renew(ctx) })
@@ -126,8 +153,8 @@ func (l *leases) publishClock(ctx context.Context) {
 	if !known {
 		return
 	}
-	m := &nats.Msg{Subject: l.s.cfg.Names.BelfrySubject(wire.ClockKey(l.node)), Header: nats.Header{wire.HeaderTTL: {presenceTTL.String()}}, Data: data}
-	_, _ = l.s.requests.W.Send(ctx, m) // the next one says it again
+	m := &nats.Msg{Subject: l.w.Names.BelfrySubject(wire.ClockKey(l.node)), Header: nats.Header{wire.HeaderTTL: {presenceTTL.String()}}, Data: data}
+	_, _ = l.requests.Send(ctx, m) // the next one says it again
 }
 
 // rebalance takes what is free and ours to take, and, when it may, hands over
@@ -135,7 +162,7 @@ func (l *leases) publishClock(ctx context.Context) {
 func (l *leases) rebalance(ctx context.Context, mayHandOver bool) {
 	l.mu.Lock()
 	var held, free []int
-	for p := range l.s.partitions {
+	for p := range l.partitions {
 		s, leased := l.seen[wire.LeaseKey(p)]
 		switch {
 		case l.held[p]:
@@ -146,16 +173,16 @@ func (l *leases) rebalance(ctx context.Context, mayHandOver bool) {
 	}
 	h := fnv.New32a()
 	h.Write([]byte(l.node)) // a Hash never returns an error
-	take, handOver := balance(held, free, l.s.partitions, 1+l.others(), int(h.Sum32()>>1))
+	take, handOver := balance(held, free, len(l.partitions), 1+l.others(), int(h.Sum32()>>1))
 	l.mu.Unlock()
 
-	for p, t := range l.s.timers {
+	for p, part := range l.partitions {
 		if !slices.Contains(take, p) {
-			t.unleased.Store(false)
+			part.SetUnleased(false)
 			continue
 		}
 		leased := l.write(ctx, wire.LeaseKey(p), l.revision(wire.LeaseKey(p)))
-		t.unleased.Store(!leased)
+		part.SetUnleased(!leased)
 		if leased {
 			l.own(ctx, p)
 		}
@@ -166,15 +193,15 @@ func (l *leases) rebalance(ctx context.Context, mayHandOver bool) {
 }
 
 // renew writes the leases that we hold. One that somebody else has taken is
-// theirs; our timer learns from the fence. One whose timer was replaced we
+// theirs; our partition learns from the fence. One whose partition was replaced we
 // give up.
 func (l *leases) renew(ctx context.Context) {
 	var writes sync.WaitGroup
-	for p, t := range l.s.timers {
+	for p, part := range l.partitions {
 		l.mu.Lock()
 		held, s := l.held[p], l.seen[wire.LeaseKey(p)]
-		lost := held && s.node != "" && s.node != l.node && !l.s.cfg.OnlyNode
-		if held && (lost || t.replaced.Load()) {
+		lost := held && s.node != "" && s.node != l.node && !l.cfg.OnlyNode
+		if held && (lost || part.Replaced()) {
 			delete(l.held, p)
 			held = false
 		}
@@ -186,33 +213,21 @@ func (l *leases) renew(ctx context.Context) {
 	writes.Wait()
 }
 
-// own tells the timer of a partition to own it.
+// own tells a partition to be owned.
 func (l *leases) own(ctx context.Context, p int) {
 	l.mu.Lock()
 	l.held[p] = true
 	l.mu.Unlock()
-	select {
-	case l.s.timers[p].orders <- order{own: true}:
-	case <-ctx.Done():
-	}
+	l.partitions[p].Own(ctx)
 }
 
-// release hands a partition over: its timer comes to rest, then the lease goes.
+// release hands a partition over: it comes to rest, then the lease goes. The fence
+// settles what is left by then.
 func (l *leases) release(ctx context.Context, p int) {
-	l.s.cfg.Log.Info("handing a partition over", "partition", p)
-	done := make(chan struct{})
-	select {
-	case l.s.timers[p].orders <- order{done: done}:
-	case <-ctx.Done():
-		return
+	l.cfg.Log.Info("handing a partition over", "partition", p)
+	if l.partitions[p].Release(ctx) {
+		l.drop(ctx, p)
 	}
-	select {
-	case <-done:
-	case <-time.After(shutdownPatience): // the fence settles what is left
-	case <-ctx.Done():
-		return
-	}
-	l.drop(ctx, p)
 }
 
 // drop deletes a lease that we hold.
@@ -228,7 +243,7 @@ func (l *leases) drop(ctx context.Context, p int) {
 
 // leave deletes all that says that we are here.
 func (l *leases) leave(ctx context.Context) {
-	for p := range l.s.partitions {
+	for p := range l.partitions {
 		l.mu.Lock()
 		held := l.held[p]
 		l.mu.Unlock()

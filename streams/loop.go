@@ -9,9 +9,9 @@ import (
 	"belfry/internal/job"
 )
 
-// run fires due jobs until ctx ends, and returns when the fires it has begun
+// Run fires due jobs until ctx ends, and returns when the fires it has begun
 // are through.
-func (t *Timer) run(ctx context.Context) {
+func (t *Timer) Run(ctx context.Context) {
 	t.work, t.stopWork = context.WithCancel(context.WithoutCancel(ctx))
 	defer t.drain()
 	t.idle.set(WaitsForRoutes, "")
@@ -103,7 +103,7 @@ func (t *Timer) step(ctx context.Context) {
 	}
 	t.finishSome(len(t.releases) > 0)
 	t.letGo()
-	t.meter.look(t.queue, t.owns(), t.wanted || t.unleased.Load(), t.now())
+	t.meter.look(t.queue, t.Owns(), t.wanted || t.unleased.Load(), t.now())
 	if !t.active() {
 		t.unloadIdle()
 		return

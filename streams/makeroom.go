@@ -81,7 +81,7 @@ func (r *roomMaker) look(ctx context.Context) error {
 		r.made, r.lasts, r.done = info.Created, nil, map[string]uint64{}
 	}
 	oldest := r.saw(time.Now(), info.State.LastSeq)
-	if !r.s.timers[0].owns() || !asset.NearlyFull(info.Config.MaxBytes, info.State.Bytes, asset.RoomHigh) || oldest <= info.State.FirstSeq || !r.tailsKnow() {
+	if !r.s.timers[0].Owns() || !asset.NearlyFull(info.Config.MaxBytes, info.State.Bytes, asset.RoomHigh) || oldest <= info.State.FirstSeq || !r.tailsKnow() {
 		return nil
 	}
 	floors, err := r.floors(ctx, stream)

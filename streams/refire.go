@@ -17,7 +17,7 @@ type Removal struct {
 // LookForFires has the timer look for the fires of the claims that stand, if it fires,
 // and publish those again that are gone.
 func (t *Timer) LookForFires(ctx context.Context, removed Removal) {
-	if !t.owns() {
+	if !t.Owns() {
 		return
 	}
 	select {

@@ -68,13 +68,13 @@ func (s *Store) watchFires(ctx context.Context) {
 			removed := removedFires(before, now, ages.tooOld(at.Add(-s.cfg.FiresMaxAge), before))
 			pending = pending || before.fires()+came(before, now) != now.fires()+now.cleared
 			gone.Look = removed > 0 || newGaps(before, now) || pending && at.Sub(looked) >= time.Minute
-			if removed > 0 && s.timers[0].owns() && (owned || !now.bounded) {
+			if removed > 0 && s.timers[0].Owns() && (owned || !now.bounded) {
 				s.cfg.Metrics.FiresRemoved(removed)
 				s.cfg.Log.Error("fires were removed from FIRES before their time, by a purge or a limit; those that no subscriber had yet are lost",
 					"fires", removed, "first", now.first, "last", now.last)
 			}
 		}
-		owned = s.timers[0].owns()
+		owned = s.timers[0].Owns()
 		ages.saw(at, now.last)
 		before = now
 		s.firesLast.Store(now.last)

@@ -51,9 +51,6 @@ type Store struct {
 	rates    *routes.Rates
 	tokens   *tokens.Tokens
 	backups  *backup.Backups
-	timers   []*timer      // by partition
-	tokens   *Tokens
-	backups  *Backups
 	timers   []*Timer      // by partition
 	rooms    []*jobs.Spare // the same
 	index    due.Index     // of the claims of all of them
@@ -129,8 +126,8 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	s.prober = &journal.Prober{H: s.health, W: own.W, Send: own.Publish, Tokens: s.tokens.HadAny}
 	s.fires = newRoomMaker(s)
 	s.backups = backup.New(s.requests, s.jobs, s.attempts, s.routes, s.partitions, backup.Config{Now: s.cfg.Now, Log: s.cfg.Log, Metrics: s.cfg.Metrics})
-	s.leases = newLeases(s)
 	s.audit = s.newAudit(own)
+	s.leases = s.newLeases(own)
 	if err := s.tellCollisions(ctx); err != nil {
 		return nil, err
 	}
@@ -311,6 +308,16 @@ func (s *Store) Ready(ctx context.Context) error {
 	return s.leases.ready()
 }
 
+// newLeases returns the leases of the timers' partitions.
+func (s *Store) newLeases(own journal.Access) *leases {
+	var partitions []Partition
+	for _, t := range s.timers {
+		partitions = append(partitions, t)
+	}
+	cfg := leasesConfig{OnlyNode: s.cfg.OnlyNode, Now: s.cfg.Now, Log: s.cfg.Log, Metrics: s.cfg.Metrics}
+	return newLeases(own, s.requests.W, partitions, cfg)
+}
+
 // firesSoon reports whether a job of this node fires now, or is due within journal.TurnGap.
 func (s *Store) firesSoon() bool {
 	before := s.cfg.Now().Add(journal.TurnGap)
@@ -338,7 +345,7 @@ func (s *Store) timerConfig(partition int, own journal.Access, routes *routes.Ro
 		Partition: partition, Partitions: s.partitions, StaleAfter: s.cfg.FiresMaxAge / 2,
 		By: own, Jobs: s.own, Dead: s.dead, Spare: s.rooms[partition], Routes: routes,
 		InFlight: s.inFlight(), Claims: s.index, Health: s.health,
-		Now:      s.cfg.Now, Log: s.cfg.Log, Metrics: s.cfg.Metrics,
+		Now: s.cfg.Now, Log: s.cfg.Log, Metrics: s.cfg.Metrics,
 	}
 }
 

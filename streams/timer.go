@@ -46,7 +46,7 @@ type Timer struct {
 	health   *journal.Health
 	meter    meter
 
-	// The loop's own; only run touches them.
+	// The loop's own; only Run touches them.
 	queue    *due.Queue
 	seen     uint64 // the last sequence that the tail brought
 	tailed   <-chan tailed
@@ -209,9 +209,6 @@ func (t *Timer) RoomFreed() {
 		t.Wake()
 	}
 }
-
-// owns reports whether the timer fires what comes due.
-func (t *Timer) owns() bool { return t.owning.Load() }
 
 // start runs do beside the loop, to be waited for at the end. After that it does
 // nothing: an answer may still come.

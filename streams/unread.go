@@ -49,7 +49,7 @@ func newUnread(s *Store) *unread {
 // harm: a fire is handed to one of them.
 func (u *unread) run(ctx context.Context) {
 	for pause := u.every; journal.Sleep(ctx, pause); {
-		if !u.s.timers[0].owns() {
+		if !u.s.timers[0].Owns() {
 			continue
 		}
 		began := time.Now()

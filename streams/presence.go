@@ -13,8 +13,8 @@ import (
 	"belfry/streams/wire"
 )
 
-// sighting is when a key was last seen written, and what with.
-type sighting struct {
+// presence is when a key was last seen written, and what with.
+type presence struct {
 	node     string
 	revision uint64
 	at       time.Time
@@ -31,26 +31,26 @@ func (l *leases) revision(key string) *uint64 {
 // write puts our name under a key, over the revision expect if it is given,
 // and reports whether it did.
 func (l *leases) write(ctx context.Context, key string, expect *uint64) bool {
-	m := &nats.Msg{Subject: l.s.cfg.Names.BelfrySubject(key), Header: nats.Header{wire.HeaderTTL: {presenceTTL.String()}}, Data: []byte(l.node)}
+	m := &nats.Msg{Subject: l.w.Names.BelfrySubject(key), Header: nats.Header{wire.HeaderTTL: {presenceTTL.String()}}, Data: []byte(l.node)}
 	if expect != nil {
 		m.Header[wire.HeaderExpectSubjectSeq] = []string{wire.FormatUint(*expect)}
 	}
-	seq, err := l.s.w.Send(ctx, m)
+	seq, err := l.w.Send(ctx, m)
 	l.tried(key, err)
 	if errors.Is(err, journal.ErrConflict) && expect != nil {
 		l.lookAgain(ctx, key, *expect)
 	}
 	if err != nil {
-		return false // the next beat tries again
+		return false // the next heartbeat tries again
 	}
-	l.saw(key, sighting{node: l.node, revision: seq, at: time.Now()})
+	l.saw(key, presence{node: l.node, revision: seq, at: time.Now()})
 	return true
 }
 
 // lookAgain finds out why a key is not as it was when it was last seen. Its mark
 // expires too, and of that no watch tells one that was cut off meanwhile.
 func (l *leases) lookAgain(ctx context.Context, key string, revision uint64) {
-	m, found, err := l.s.w.LastOnLeader(ctx, l.s.cfg.Names.BelfryStream(), l.s.cfg.Names.BelfrySubject(key))
+	m, found, err := l.w.LastOnLeader(ctx, l.w.Names.BelfryStream(), l.w.Names.BelfrySubject(key))
 	switch {
 	case err != nil:
 	case !found:
@@ -60,9 +60,9 @@ func (l *leases) lookAgain(ctx context.Context, key string, revision uint64) {
 		}
 		l.mu.Unlock()
 	case wire.IsMarker(m.Header):
-		l.saw(key, sighting{revision: m.Seq, at: time.Now().Add(-leaseExpiry)})
+		l.saw(key, presence{revision: m.Seq, at: time.Now().Add(-leaseExpiry)})
 	default:
-		l.saw(key, sighting{node: string(m.Data), revision: m.Seq, at: time.Now()})
+		l.saw(key, presence{node: string(m.Data), revision: m.Seq, at: time.Now()})
 	}
 }
 
@@ -71,21 +71,21 @@ func (l *leases) erase(ctx context.Context, key string) {
 	if err := l.eraseAt(ctx, key, *l.revision(key)); !errors.Is(err, journal.ErrConflict) {
 		return
 	}
-	// Perhaps by a last beat of ours, whose answer nobody waited for.
-	m, found, err := l.s.w.LastOnLeader(ctx, l.s.cfg.Names.BelfryStream(), l.s.cfg.Names.BelfrySubject(key))
+	// Perhaps by a last heartbeat of ours, whose answer nobody waited for.
+	m, found, err := l.w.LastOnLeader(ctx, l.w.Names.BelfryStream(), l.w.Names.BelfrySubject(key))
 	if err == nil && found && string(m.Data) == l.node {
 		_ = l.eraseAt(ctx, key, m.Seq)
 	}
 }
 
 func (l *leases) eraseAt(ctx context.Context, key string, revision uint64) error {
-	m := wire.PurgeMarker(l.s.cfg.Names.BelfrySubject(key), presenceTTL)
+	m := wire.PurgeMarker(l.w.Names.BelfrySubject(key), presenceTTL)
 	m.Header[wire.HeaderExpectSubjectSeq] = []string{wire.FormatUint(revision)}
-	_, err := l.s.w.Send(ctx, m)
+	_, err := l.w.Send(ctx, m)
 	return err
 }
 
-func (l *leases) saw(key string, s sighting) {
+func (l *leases) saw(key string, s presence) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if s.revision > l.seen[key].revision {
@@ -95,7 +95,7 @@ func (l *leases) saw(key string, s sighting) {
 
 // watch notes what is written to the bucket belfry, until ctx ends.
 func (l *leases) watch(ctx context.Context) {
-	journal.WatchKeys(ctx, l.s.js, l.s.cfg.Log, l.s.cfg.Metrics.Panicked, l.s.cfg.Names.BelfryBucket(), ">", func(e jetstream.KeyValueEntry) {
+	journal.WatchKeys(ctx, l.js, l.cfg.Log, l.cfg.Metrics.Panicked, l.w.Names.BelfryBucket(), ">", func(e jetstream.KeyValueEntry) {
 		if e != nil && l.watchClock(e) {
 			return
 		}
@@ -104,7 +104,7 @@ func (l *leases) watch(ctx context.Context) {
 		case e.Operation() != jetstream.KeyValuePut:
 			l.gone(ctx, e)
 		default:
-			l.saw(e.Key(), sighting{node: string(e.Value()), revision: e.Revision(), at: time.Now()})
+			l.saw(e.Key(), presence{node: string(e.Value()), revision: e.Revision(), at: time.Now()})
 		}
 	})
 }
@@ -128,15 +128,15 @@ func (l *leases) watchClock(e jetstream.KeyValueEntry) bool {
 }
 
 // gone takes in that a key was deleted. A lease that was released is taken at
-// once rather than at the next beat.
+// once rather than at the next heartbeat.
 func (l *leases) gone(ctx context.Context, e jetstream.KeyValueEntry) {
-	l.saw(e.Key(), sighting{revision: e.Revision(), at: time.Now().Add(-leaseExpiry)})
-	p, ok := wire.ParseLeaseKey(e.Key(), l.s.partitions)
+	l.saw(e.Key(), presence{revision: e.Revision(), at: time.Now().Add(-leaseExpiry)})
+	p, ok := wire.ParseLeaseKey(e.Key(), len(l.partitions))
 	if !ok {
 		return
 	}
 	l.mu.Lock()
-	room := !l.held[p] && len(l.held) < share(l.s.partitions, 1+l.others())
+	room := !l.held[p] && len(l.held) < share(len(l.partitions), 1+l.others())
 	l.mu.Unlock()
 	if room && ctx.Err() == nil && l.write(ctx, wire.LeaseKey(p), l.revision(wire.LeaseKey(p))) {
 		l.own(ctx, p)

@@ -1,0 +1,47 @@
+package streams
+
+import (
+	"context"
+	"time"
+)
+
+// Own orders the timer to own its partition. It returns when the order is taken, or
+// ctx ends.
+func (t *Timer) Own(ctx context.Context) {
+	select {
+	case t.orders <- order{own: true}:
+	case <-ctx.Done():
+	}
+}
+
+// Release orders the timer to let go of its partition, and returns when its last fires
+// are through, or after a bounded time: the fence settles what is left. It reports
+// whether ctx let it.
+func (t *Timer) Release(ctx context.Context) bool {
+	done := make(chan struct{})
+	select {
+	case t.orders <- order{done: done}:
+	case <-ctx.Done():
+		return false
+	}
+	select {
+	case <-done:
+	case <-time.After(shutdownPatience):
+	case <-ctx.Done():
+		return false
+	}
+	return true
+}
+
+// Owns reports whether the timer fires what comes due.
+func (t *Timer) Owns() bool { return t.owning.Load() }
+
+// Replaced reports whether another process has taken the partition from the timer.
+func (t *Timer) Replaced() bool { return t.replaced.Load() }
+
+// SetUnleased notes whether the partition is free and ours to take while its lease
+// cannot be written. Its late jobs count as ours then.
+func (t *Timer) SetUnleased(unleased bool) { t.unleased.Store(unleased) }
+
+// Idle says why the timer does not fire, in words for people.
+func (t *Timer) Idle() string { return t.idle.String() }
