@@ -28,9 +28,6 @@ func (s *Store) Refuse(stream string, err error) { s.health.Judge(stream, err) }
 // Answered has it hear of a stored write to that stream.
 func (s *Store) Answered(stream string) { s.health.Judge(stream, nil) }
 
-// FewClaims is how many claims a second are tried on a stream that refuses them.
-const FewClaims = fewClaims
-
 // MakeRoomAfter sets how old acked fires are at least that are removed to make room;
 // call it before Run.
 func (s *Store) MakeRoomAfter(d time.Duration) { s.fires.age = d }

@@ -24,7 +24,7 @@ func NewLoadingLoop(pool *room.Pool) LoadingLoop {
 	t := &Timer{w: &journal.Writer{}, ended: make(chan struct{}, 1), inFlight: due.NewInFlight(pool, 1), wanted: true, stopTake: func() {}}
 	t.queue = due.NewQueue(func(job.RouteKey) due.GateState { return due.GateState{Out: due.Unlimited} }, func(job.RouteKey) {})
 	t.queue.SetLimit(t.inFlight)
-	pool.OnFreed((&Store{timers: []*Timer{t}}).roomFreed)
+	pool.OnFreed(t.RoomFreed)
 	return LoadingLoop{t.queue, t}
 }
 

@@ -95,7 +95,7 @@ func (c Committer) Submit(m *nats.Msg, done func(seq uint64, err error)) { c.c.S
 // Crash ends all that Run has begun where it stands.
 func (s *Store) Crash() {
 	for _, t := range s.timers {
-		t.stopWork()
+		t.Crash()
 	}
 }
 
@@ -105,7 +105,7 @@ func (s *Store) Doubt() {
 	if err != nil {
 		panic(err)
 	}
-	s.timers[0].inDoubt("the test says so", tenure{fence: fence.Seq})
+	s.timers[0].Doubt("the test says so", fence.Seq)
 }
 
 // Remembered counts what is known of routes that there are or were.
@@ -118,7 +118,7 @@ func (s *Store) DropRoute(k job.RouteKey, revision uint64) { s.routes.Cache.Drop
 
 // HearState has the timer compare its tail with what a leader says of the bucket.
 func (s *Store) HearState(created time.Time, last uint64) {
-	s.timers[0].states <- leaderState{created: created, last: last, present: last}
+	s.timers[0].HearState(created, last)
 }
 
 // Owns reports whether the timer is at work.
@@ -128,7 +128,7 @@ func (s *Store) Owns() bool { return s.timers[0].Owns() }
 func (s *Store) Entries() int {
 	n := 0
 	for _, t := range s.timers {
-		n += t.queue.Entries()
+		n += t.Entries()
 	}
 	return n
 }
@@ -146,17 +146,6 @@ func (s *Store) Owned() int {
 
 // Mute cuts the store off from JetStream, as if its process were dead.
 func (s *Store) Mute() { s.nc.Close() }
-
-// Finisher is the finisher for tests outside the package.
-type Finisher struct{ f finisher }
-
-func (f *Finisher) Add(r job.Record, now time.Time) { f.f.add(r, now) }
-func (f *Finisher) Next() time.Time                 { return f.f.next() }
-func (f *Finisher) Done()                           { f.f.done() }
-func (f *Finisher) Idle() bool                      { return f.f.idle() }
-
-// Take returns how many are to be finished.
-func (f *Finisher) Take(now time.Time, busy, hurry bool) int { return len(f.f.take(now, busy, hurry)) }
 
 // ScanLettersFor sets how long one request reads dead letters.
 func (s *Store) ScanLettersFor(d time.Duration) { s.letters.scanTime = d }

@@ -11,8 +11,8 @@ import (
 // them all again and again would only cost time, and memory for each that was put off.
 // A stream that answers with refusals costs the same, so then it tries a few a second.
 
-// fewClaims is how many claims are tried in a second while the stream refuses them.
-const fewClaims = 16
+// FewClaims is how many claims are tried in a second while the stream refuses them.
+const FewClaims = 16
 
 // stalled reports whether no claim of the partition can be written.
 func (t *Timer) stalled() bool {
@@ -28,7 +28,7 @@ func (t *Timer) room() (n int, few bool) {
 	if since := t.now().Sub(t.triedFew); since >= 0 && since < time.Second {
 		return 0, true
 	}
-	return min(n, fewClaims), true
+	return min(n, FewClaims), true
 }
 
 // ToFire returns what the queue has to fire now.
