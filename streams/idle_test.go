@@ -14,6 +14,7 @@ import (
 	"belfry/internal/job"
 	"belfry/internal/waittest"
 	"belfry/streams"
+	"belfry/streams/timer"
 )
 
 // Each reason why a timer does not fire is named, with its facts and what to do.
@@ -51,23 +52,23 @@ func TestIdleTimerSaysWhy(t *testing.T) {
 	}
 	tests := []struct {
 		name  string
-		is    streams.Idle
+		is    timer.Idle
 		facts string
 		play  func(f *fixture)
 	}{
-		{"no run", streams.LeaseUnseen, "", func(*fixture) {}},
-		{"routes", streams.WaitsForRoutes, "", func(f *fixture) { remove(f, "routes"); f.begin() }},
-		{"breakers", streams.WaitsForBreakers, "", func(f *fixture) { remove(f, "gates"); f.begin() }},
-		{"a fence is written", streams.TakesFence, "", func(f *fixture) { hangs(f, fences).Store(true); f.begin() }},
-		{"no fence", streams.NoFence, stalled.Error(), func(f *fixture) { fails(f, fences); f.begin() }},
-		{"no mark", streams.NoFence, stalled.Error(), func(f *fixture) { fails(f, marks); f.begin() }},
-		{"a doubt", streams.InDoubt, "the connection was lost", func(f *fixture) {
+		{"no run", timer.LeaseUnseen, "", func(*fixture) {}},
+		{"routes", timer.WaitsForRoutes, "", func(f *fixture) { remove(f, "routes"); f.begin() }},
+		{"breakers", timer.WaitsForBreakers, "", func(f *fixture) { remove(f, "gates"); f.begin() }},
+		{"a fence is written", timer.TakesFence, "", func(f *fixture) { hangs(f, fences).Store(true); f.begin() }},
+		{"no fence", timer.NoFence, stalled.Error(), func(f *fixture) { fails(f, fences); f.begin() }},
+		{"no mark", timer.NoFence, stalled.Error(), func(f *fixture) { fails(f, marks); f.begin() }},
+		{"a doubt", timer.InDoubt, "the connection was lost", func(f *fixture) {
 			from := hangs(f, fences)
 			f.run()
 			from.Store(true)
 			f.server.Restart()
 		}},
-		{"a bucket is read", streams.ReadsBucket, "at message ", func(f *fixture) {
+		{"a bucket is read", timer.ReadsBucket, "at message ", func(f *fixture) {
 			f.Intercept(func(ctx context.Context, m *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {
 				ack, err := send(ctx, m)
 				if m.Subject == marks && err == nil {
@@ -77,7 +78,7 @@ func TestIdleTimerSaysWhy(t *testing.T) {
 			})
 			f.begin()
 		}},
-		{"a partition is handed over", streams.HandsOver, "", func(f *fixture) {
+		{"a partition is handed over", timer.HandsOver, "", func(f *fixture) {
 			hangs(f, "fires.").Store(true)
 			f.route("r", job.NATS)
 			f.run()
@@ -85,7 +86,7 @@ func TestIdleTimerSaysWhy(t *testing.T) {
 			f.reaches(newJob("j", "r", time.Now()).Key, job.Firing)
 			go f.HandOver(0)
 		}},
-		{"another owner", streams.Replaced, "", func(f *fixture) {
+		{"another owner", timer.Replaced, "", func(f *fixture) {
 			f.run()
 			m := nats.NewMsg(marks)
 			m.Header.Set("Belfry-Epoch", "1000000")
@@ -93,7 +94,7 @@ func TestIdleTimerSaysWhy(t *testing.T) {
 				f.t.Fatal(err)
 			}
 		}},
-		{"another lease", streams.LeaseOfAnother, "last written ", func(f *fixture) {
+		{"another lease", timer.LeaseOfAnother, "last written ", func(f *fixture) {
 			kv, err := f.js.KeyValue(f.t.Context(), "belfry")
 			if err == nil {
 				_, err = kv.PutString(f.t.Context(), "lease.0", "another")
@@ -103,7 +104,7 @@ func TestIdleTimerSaysWhy(t *testing.T) {
 			}
 			f.begin()
 		}},
-		{"no lease", streams.LeaseUnwritten, stalled.Error(), func(f *fixture) { fails(f, lease); f.begin() }},
+		{"no lease", timer.LeaseUnwritten, stalled.Error(), func(f *fixture) { fails(f, lease); f.begin() }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -139,16 +140,16 @@ func TestLostConnectionIsTheCause(t *testing.T) {
 func TestIdleTable(t *testing.T) {
 	t.Parallel()
 	words := map[string]bool{}
-	for i, row := range streams.Idles() {
+	for i, row := range timer.Idles() {
 		if int(row.Idle) != i || row.Do == "" || words[row.Words] {
 			t.Errorf("row %d is %+v", i, row)
 		}
 		words[row.Words] = true
 	}
-	if n := len(words); n != int(streams.LeaseUnwritten)+1 {
-		t.Errorf("%d rows, want all %d", n, streams.LeaseUnwritten+1)
+	if n := len(words); n != int(timer.LeaseUnwritten)+1 {
+		t.Errorf("%d rows, want all %d", n, timer.LeaseUnwritten+1)
 	}
-	if got := streams.NotOrdered.Say(""); got != "it is about to take its partition (to do: nothing; it takes seconds)" {
+	if got := timer.NotOrdered.Say(""); got != "it is about to take its partition (to do: nothing; it takes seconds)" {
 		t.Errorf("a timer before its order says %q", got)
 	}
 }

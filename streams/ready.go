@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"belfry/internal/job"
+	"belfry/streams/timer"
 	"belfry/streams/wire"
 )
 
@@ -42,13 +43,13 @@ func (l *leases) whyUnleased(p int) string {
 	s, seen := l.seen[key]
 	switch ago := time.Since(s.at); {
 	case l.partitions[p].Replaced():
-		return Replaced.Say("")
+		return timer.Replaced.Say("")
 	case seen && s.node != "" && s.node != l.node && ago < leaseExpiry:
-		return LeaseOfAnother.Say(fmt.Sprintf("last written %v ago", ago.Round(100*time.Millisecond)))
+		return timer.LeaseOfAnother.Say(fmt.Sprintf("last written %v ago", ago.Round(100*time.Millisecond)))
 	case l.failed[p] != nil:
-		return LeaseUnwritten.SayWhy(l.failed[p])
+		return timer.LeaseUnwritten.SayWhy(l.failed[p])
 	}
-	return LeaseUnseen.Say("")
+	return timer.LeaseUnseen.Say("")
 }
 
 // tried takes in the answer to a write of a lease.

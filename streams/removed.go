@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/streams/journal"
+	"belfry/streams/timer"
 	"belfry/streams/wire"
 )
 
@@ -58,7 +59,7 @@ func (s *Store) watchFires(ctx context.Context) {
 			continue // the audit and /readyz say so
 		}
 		at := s.cfg.Now()
-		gone := Removal{First: now.first}
+		gone := timer.Removal{First: now.first}
 		switch {
 		case before.created.IsZero():
 			gone.Look = true

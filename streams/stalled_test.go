@@ -17,6 +17,7 @@ import (
 	"belfry/internal/metrics/metricstest"
 	"belfry/internal/room"
 	"belfry/streams"
+	"belfry/streams/timer"
 )
 
 // While no claim can be written, the jobs that come due are not even loaded, those that
@@ -99,13 +100,13 @@ func TestRefusingJobsStreamIsTriedSeldom(t *testing.T) {
 	eventually(t, "claims are tried", func() bool {
 		mu.Lock()
 		defer mu.Unlock()
-		return len(tried) > rounds*streams.FewClaims
+		return len(tried) > rounds*timer.FewClaims
 	})
 	mu.Lock()
-	took := tried[rounds*streams.FewClaims].Sub(tried[0])
+	took := tried[rounds*timer.FewClaims].Sub(tried[0])
 	mu.Unlock()
 	if took < (rounds-1)*time.Second {
-		t.Errorf("%d claims are tried in %v, want %d a second", rounds*streams.FewClaims, took, streams.FewClaims)
+		t.Errorf("%d claims are tried in %v, want %d a second", rounds*timer.FewClaims, took, timer.FewClaims)
 	}
 	works.Store(true)
 	f.Answered("KV_jobs_0")

@@ -22,6 +22,7 @@ import (
 	"belfry/streams/journal"
 	"belfry/streams/manifest"
 	"belfry/streams/routes"
+	"belfry/streams/timer"
 	"belfry/streams/tokens"
 )
 
@@ -51,9 +52,9 @@ type Store struct {
 	rates    *routes.Rates
 	tokens   *tokens.Tokens
 	backups  *backup.Backups
-	timers   []*Timer      // by partition
-	rooms    []*jobs.Spare // the same
-	index    due.Index     // of the claims of all of them
+	timers   []*timer.Timer // by partition
+	rooms    []*jobs.Spare  // the same
+	index    due.Index      // of the claims of all of them
 	leases   *leases
 	book     *manifest.Book
 	health   *journal.Health
@@ -116,7 +117,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	s.jobs = jobs.New(s.requests, s.routes, s.rooms, s.index, s.recordsConfig())
 	s.dead = jobs.NewDeadLetters(s.w, s.recordsConfig())
 	for p := range s.partitions {
-		s.timers = append(s.timers, newTimer(s.timerConfig(p, own, routes)))
+		s.timers = append(s.timers, timer.New(s.timerConfig(p, own, routes)))
 	}
 	s.cfg.InFlight.OnFreed(s.roomFreed)
 	s.health.OnBetter = s.wake
@@ -321,7 +322,7 @@ func (s *Store) newLeases(own journal.Access) *leases {
 // firesSoon reports whether a job of this node fires now, or is due within journal.TurnGap.
 func (s *Store) firesSoon() bool {
 	before := s.cfg.Now().Add(journal.TurnGap)
-	return slices.ContainsFunc(s.timers, func(t *Timer) bool { return t.FiresBefore(before) })
+	return slices.ContainsFunc(s.timers, func(t *timer.Timer) bool { return t.FiresBefore(before) })
 }
 
 // withoutSpare says in words which jobs buckets take no new jobs.
@@ -339,9 +340,9 @@ func (s *Store) recordsConfig() jobs.Config {
 	return jobs.Config{HistoryTTL: s.cfg.HistoryTTL, MaxMeta: s.cfg.MaxMeta, Now: s.cfg.Now, Log: s.cfg.Log, Metrics: s.cfg.Metrics}
 }
 
-// timerConfig is what the timer of a partition reads, and whom it works with.
-func (s *Store) timerConfig(partition int, own journal.Access, routes *routes.Routes) timerConfig {
-	return timerConfig{
+// timer.Config is what the timer of a partition reads, and whom it works with.
+func (s *Store) timerConfig(partition int, own journal.Access, routes *routes.Routes) timer.Config {
+	return timer.Config{
 		Partition: partition, Partitions: s.partitions, StaleAfter: s.cfg.FiresMaxAge / 2,
 		By: own, Jobs: s.own, Dead: s.dead, Spare: s.rooms[partition], Routes: routes,
 		InFlight: s.inFlight(), Claims: s.index, Health: s.health,

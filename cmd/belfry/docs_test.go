@@ -20,9 +20,9 @@ import (
 	"belfry/internal/fault"
 	"belfry/internal/job"
 	"belfry/internal/metrics"
-	"belfry/streams"
 	"belfry/streams/asset"
 	"belfry/streams/routes"
+	"belfry/streams/timer"
 	"belfry/streams/wire"
 )
 
@@ -40,7 +40,7 @@ func TestDocumentedTables(t *testing.T) {
 		{"../../docs/nats.md", "nats endpoints", service.Markdown()},
 		{"../../docs/operations.md", "stream settings", asset.SettingsMarkdown()},
 		{"../../docs/operations.md", "consumer settings", routes.SettingsMarkdown()},
-		{"../../docs/operations.md", "idle timers", streams.IdleMarkdown()},
+		{"../../docs/operations.md", "idle timers", timer.IdleMarkdown()},
 		{"../../docs/cluster.md", "prefixed names", wire.PrefixMarkdown()},
 		{"../../docs/cli.md", "commands", commandsMarkdown()},
 		{"../../docs/cli.md", "exit codes", exitsMarkdown()},

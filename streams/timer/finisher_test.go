@@ -1,11 +1,11 @@
-package streams_test
+package timer_test
 
 import (
 	"testing"
 	"time"
 
 	"belfry/internal/job"
-	"belfry/streams"
+	"belfry/streams/timer"
 )
 
 func TestFinisherWaits(t *testing.T) {
@@ -30,7 +30,7 @@ func TestFinisherWaits(t *testing.T) {
 		{"nothing may be left", 3, 0, start, true, true, 3},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var f streams.Finisher
+			var f timer.Finisher
 			r := job.Record{Arming: job.Arming{Job: job.Job{Meta: make([]byte, c.meta)}}}
 			for range c.added {
 				f.Add(r, start)
@@ -55,7 +55,7 @@ func TestFinisherWaits(t *testing.T) {
 
 // What waits to be finished is known to the loop.
 func TestFinisherNext(t *testing.T) {
-	var f streams.Finisher
+	var f timer.Finisher
 	start := time.UnixMilli(1_000_000)
 	if got := f.Next(); !got.IsZero() {
 		t.Errorf("without anything to finish the next time is %v, want none", got)

@@ -1,4 +1,4 @@
-package streams_test
+package timer_test
 
 import (
 	"testing"
@@ -6,7 +6,7 @@ import (
 	"belfry/internal/job"
 	"belfry/internal/jobtest"
 	"belfry/internal/room"
-	"belfry/streams"
+	"belfry/streams/timer"
 )
 
 // costOfLarge is the room that a large record takes once it is loaded.
@@ -17,7 +17,7 @@ const costOfLarge = 2*jobtest.LargeSize + 1<<10
 func TestRoomIsNoticedAtOnce(t *testing.T) {
 	t.Parallel()
 	pool := room.New(room.Config{Bytes: 4 * costOfLarge})
-	loop := streams.NewLoadingLoop(pool)
+	loop := timer.NewLoadingLoop(pool)
 	pool.Force("others", 4*costOfLarge)
 	loop.ObserveLarge(jobtest.Large(1, "a", jobtest.At(0)), jobtest.LargeSize)
 	loop.Observe(jobtest.Scheduled(2, jobtest.At(0), job.Position{}))
@@ -39,7 +39,7 @@ func TestRoomIsNoticedAtOnce(t *testing.T) {
 func TestGivenUpPartitionKeepsNoRoom(t *testing.T) {
 	t.Parallel()
 	pool := room.New(room.Config{Bytes: 12 * costOfLarge})
-	loop := streams.NewLoadingLoop(pool)
+	loop := timer.NewLoadingLoop(pool)
 	records := map[uint64]job.Record{}
 	for seq := uint64(1); seq <= 8; seq++ { // the last two wait for room
 		records[seq] = jobtest.Large(seq, "a", jobtest.At(int(seq)))

@@ -1,4 +1,4 @@
-package streams
+package timer
 
 import (
 	"context"
@@ -133,9 +133,9 @@ const maxFiring = 1024
 // shutdownPatience is how long begun fires may take when the timer stops.
 const shutdownPatience = 2 * time.Second
 
-// timerConfig is what a timer reads, and whom it works with. All is needed, but for
+// Config is what a timer reads, and whom it works with. All is needed, but for
 // Metrics.
-type timerConfig struct {
+type Config struct {
 	Partition  int
 	Partitions int // how many there are
 
@@ -156,7 +156,7 @@ type timerConfig struct {
 	Metrics *metrics.Streams
 }
 
-func newTimer(cfg timerConfig) *Timer {
+func New(cfg Config) *Timer {
 	t := &Timer{
 		partition: cfg.Partition, partitions: cfg.Partitions, staleAfter: cfg.StaleAfter,
 		log: cfg.Log, now: cfg.Now, js: cfg.By.JS, w: cfg.By.W,
