@@ -19,12 +19,6 @@ type permitRequest struct {
 	N     int
 }
 
-// Permitted is the answer to a permitRequest.
-type Permitted struct {
-	Route   job.RouteKey
-	Permits []time.Time
-}
-
 // PermitsWanted returns what to ask permits for: jobs that wait at a gate for no other
 // reason. It counts on each being answered with [Queue.Grant].
 func (q *Queue) PermitsWanted(now time.Time) []permitRequest {

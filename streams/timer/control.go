@@ -8,10 +8,7 @@ import (
 // Own orders the timer to own its partition. It returns when the order is taken, or
 // ctx ends.
 func (t *Timer) Own(ctx context.Context) {
-	select {
-	case t.orders <- order{own: true}:
-	case <-ctx.Done():
-	}
+	t.post(ctx, t.own)
 }
 
 // Release orders the timer to let go of its partition, and returns when its last fires
@@ -19,9 +16,7 @@ func (t *Timer) Own(ctx context.Context) {
 // whether ctx let it.
 func (t *Timer) Release(ctx context.Context) bool {
 	done := make(chan struct{})
-	select {
-	case t.orders <- order{done: done}:
-	case <-ctx.Done():
+	if !t.post(ctx, func(context.Context) { t.release(done) }) {
 		return false
 	}
 	select {

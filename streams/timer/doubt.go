@@ -2,7 +2,6 @@ package timer
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"belfry/internal/loglimit"
@@ -27,49 +26,27 @@ func (t *Timer) take(ctx context.Context, after time.Duration) {
 		if !journal.Sleep(ctx, after) {
 			return
 		}
-		if ten, ok := t.own(ctx); ok {
-			select {
-			case t.tenures <- ten:
-			case <-ctx.Done():
-			}
+		if ten, ok := t.fenceAndMark(ctx); ok {
+			t.post(ctx, func(context.Context) { t.taken(ten) })
 		}
 	})
 }
 
-// doubts are those that fires have left: of the newest tenure, since the routine
-// of a newer one has looked into all that came before. It is safe for concurrent
-// use.
-type doubts struct {
-	mu    sync.Mutex // guards what follows
-	fence uint64     // of the tenure
-	why   string
-}
-
-func (d *doubts) raise(fence uint64, why string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if fence >= d.fence {
-		d.fence, d.why = fence, why
+// taken takes in a fence and a mark, unless there are newer ones.
+func (t *Timer) taken(ten tenure) {
+	if t.wanted && ten.fence > t.tenure.fence && (t.next == nil || ten.fence > t.next.fence) {
+		t.next = &ten
 	}
 }
 
-// about returns why the tenure under the fence is in doubt, or nothing.
-func (d *doubts) about(fence uint64) string {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.fence != fence {
-		return ""
-	}
-	return d.why
-}
-
-// inDoubt asks the loop for the routine, for the sake of a fire of the tenure.
-func (t *Timer) inDoubt(why string, ten tenure) {
-	t.doubts.raise(ten.fence, why)
-	select {
-	case t.doubted <- struct{}{}:
-	default:
-	}
+// inDoubt asks the loop for the routine, for the sake of a fire of the tenure. The
+// routine of a newer one has looked into all that came before.
+func (t *Timer) inDoubt(ctx context.Context, why string, ten tenure) {
+	t.post(ctx, func(ctx context.Context) {
+		if t.tenure.fence == ten.fence {
+			t.doubt(ctx, why)
+		}
+	})
 }
 
 // doubt ends the tenure and begins the routine, unless it is under way. What ends
@@ -97,13 +74,10 @@ func (t *Timer) refused(ctx context.Context, ten tenure) bool {
 	why, _, _ := t.asking.Do(wire.FormatUint(ten.fence), func() (any, error) { return t.whyRefused(ctx, ten.fence), nil })
 	switch why {
 	case forFence:
-		select {
-		case t.lost <- ten:
-		case <-ctx.Done():
-		}
+		t.post(ctx, func(context.Context) { t.depose(ten) })
 		return true
 	case forUnknown:
-		t.inDoubt("a fire was refused, and not for a newer fence", ten)
+		t.inDoubt(ctx, "a fire was refused, and not for a newer fence", ten)
 		return true
 	}
 	return false

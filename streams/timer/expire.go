@@ -35,7 +35,7 @@ func (t *Timer) expire(r job.Record, res job.Result) {
 			defer cancel()
 			if _, err := p.Conclude(tryCtx, seq, err); err != nil {
 				// What was not written is due again; what was, is found gone.
-				t.report(ctx, claimResult{seq: r.Revision, moved: errors.Is(err, job.ErrMoved)})
+				t.unclaimed(ctx, r.Revision, errors.Is(err, job.ErrMoved))
 			}
 		})
 	})

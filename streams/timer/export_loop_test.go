@@ -39,7 +39,7 @@ func (l LoadingLoop) LoadSome(now time.Time, do func()) (n int) {
 
 // GiveUp orders the loop to release its partition.
 func (l LoadingLoop) GiveUp(ctx context.Context) {
-	l.t.obey(ctx, order{done: make(chan struct{})})
+	l.t.release(make(chan struct{}))
 	l.t.step(ctx)
 }
 

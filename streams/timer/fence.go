@@ -13,12 +13,12 @@ import (
 	"belfry/streams/wire"
 )
 
-// own takes the partition: first the fence, then the mark. It goes on until it
+// fenceAndMark takes the partition: first the fence, then the mark. It goes on until it
 // has both, or ctx ends.
-func (t *Timer) own(ctx context.Context) (tenure, bool) {
+func (t *Timer) fenceAndMark(ctx context.Context) (tenure, bool) {
 	pause := journal.NewBackOff(50*time.Millisecond, 2*time.Second)
 	for ctx.Err() == nil {
-		ten, err := t.tryOwn(ctx)
+		ten, err := t.tryFenceAndMark(ctx)
 		if err == nil {
 			t.meter.FenceTaken()
 			return ten, true
@@ -34,7 +34,7 @@ func (t *Timer) own(ctx context.Context) (tenure, bool) {
 	return tenure{}, false
 }
 
-func (t *Timer) tryOwn(ctx context.Context) (ten tenure, err error) {
+func (t *Timer) tryFenceAndMark(ctx context.Context) (ten tenure, err error) {
 	if ten.fence, err = t.takeFence(ctx); err != nil {
 		return ten, err
 	}

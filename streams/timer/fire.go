@@ -82,14 +82,27 @@ func (t *Timer) concludeClaim(ctx context.Context, p *journal.RecordWrite, ten t
 		t.publish(ctx, claim, ten)
 	case errors.Is(err, job.ErrMoved):
 		t.meter.ClaimLost()
-		t.report(ctx, claimResult{seq: p.Expect, moved: true})
+		t.unclaimed(ctx, p.Expect, true)
 	default:
 		t.complain("couldn't claim a due job", "db", claim.DB, "collection", claim.Collection, "job", claim.ID, "error", err)
-		t.report(ctx, claimResult{seq: p.Expect})
+		t.unclaimed(ctx, p.Expect, false)
 		if errors.Is(err, job.ErrUnknownOutcome) {
-			t.inDoubt("a claim was not answered", ten)
+			t.inDoubt(ctx, "a claim was not answered", ten)
 		}
 	}
+}
+
+// unclaimed tells the loop of a record that was not claimed: it has another revision
+// if it has moved, else the claim is to be tried again. A claim that was made the tail
+// brings.
+func (t *Timer) unclaimed(ctx context.Context, seq uint64, moved bool) {
+	t.post(ctx, func(context.Context) {
+		if moved {
+			t.queue.Remove(seq)
+		} else {
+			t.queue.RetryAt(seq, t.now().Add(time.Second))
+		}
+	})
 }
 
 // claimed publishes the fire of a claim that was made.
@@ -168,7 +181,7 @@ func (t *Timer) published(ctx context.Context, claim job.Record, ten tenure, rou
 	case errors.Is(err, journal.ErrConflict), t.w.Replicated && journal.MayBeStored(err):
 		return t.refused(ctx, ten)
 	case errors.Is(err, journal.ErrNoAnswer):
-		t.inDoubt("a fire was not answered", ten)
+		t.inDoubt(ctx, "a fire was not answered", ten)
 		return true
 	}
 	return false

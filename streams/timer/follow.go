@@ -42,10 +42,8 @@ func (t *Timer) askState(ctx context.Context) {
 			continue
 		}
 		t.spare.Look(info, added)
-		select {
-		case t.states <- leaderState{created: info.Created, first: info.State.FirstSeq, last: info.State.LastSeq, present: present.Seq}:
-		case <-ctx.Done():
-		}
+		now := leaderState{created: info.Created, first: info.State.FirstSeq, last: info.State.LastSeq, present: present.Seq}
+		t.post(ctx, func(ctx context.Context) { t.compare(ctx, now) })
 	}
 }
 

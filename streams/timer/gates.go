@@ -57,18 +57,15 @@ func (t *Timer) askPermits() {
 	for _, ask := range t.queue.PermitsWanted(t.now()) {
 		r, known := t.routes.Peek(ask.Route)
 		t.start(func(ctx context.Context) {
-			answer := due.Permitted{Route: ask.Route}
+			var permits []time.Time
 			if known {
 				var err error
-				if answer.Permits, err = t.rates.Reserve(ctx, ask.Route, r.RateLimit, ask.N); err != nil {
+				if permits, err = t.rates.Reserve(ctx, ask.Route, r.RateLimit, ask.N); err != nil {
 					t.complain("no permits for a route with a rate limit yet", "db", r.DB, "route", r.ID, "error", err)
 					journal.Sleep(ctx, journal.AnswerWait/10)
 				}
 			}
-			select {
-			case t.permits <- answer:
-			case <-ctx.Done():
-			}
+			t.post(ctx, func(context.Context) { t.queue.Grant(ask.Route, permits, t.now()) })
 		})
 	}
 }

@@ -64,10 +64,7 @@ func (t *Timer) holdFor(run string) {
 		for told := false; ; {
 			through, err := backup.Restored(ctx, t.w, run)
 			if through {
-				select {
-				case t.freed <- run:
-				case <-ctx.Done():
-				}
+				t.post(ctx, func(context.Context) { t.holds.end(run) })
 				return
 			}
 			if !told && err == nil {

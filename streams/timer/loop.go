@@ -14,6 +14,7 @@ import (
 func (t *Timer) Run(ctx context.Context) {
 	t.work, t.stopWork = context.WithCancel(context.WithoutCancel(ctx))
 	defer t.drain()
+	defer close(t.over)
 	t.idle.set(WaitsForRoutes, "")
 	if t.routes.Wait(ctx) != nil {
 		return // stopped before it began
@@ -23,10 +24,8 @@ func (t *Timer) Run(ctx context.Context) {
 		return
 	}
 	t.idle.set(NotOrdered, "")
-	following, stop := context.WithCancel(ctx)
-	defer stop()
-	t.follow(following)
-	t.start(func(context.Context) { t.askState(following) })
+	t.follow(ctx)
+	t.start(func(context.Context) { t.askState(ctx) })
 	reconnects := t.w.NC.StatusChanged(nats.CONNECTED)
 	defer t.w.NC.RemoveStatusListener(reconnects)
 
@@ -41,54 +40,37 @@ func (t *Timer) Run(ctx context.Context) {
 			for n := len(t.tailed); n > 0; n-- {
 				t.observe(<-t.tailed)
 			}
-		case s := <-t.states:
-			t.compare(following, s)
 		case l := <-t.loads:
 			t.took(l)
 			for n := len(t.loads); n > 0; n-- {
 				t.took(<-t.loads)
 			}
-		case p := <-t.permits:
-			t.queue.Grant(p.Route, p.Permits, t.now())
-		case c := <-t.claims:
-			if c.moved {
-				t.queue.Remove(c.seq)
-			} else {
-				t.queue.RetryAt(c.seq, t.now().Add(time.Second))
-			}
-		case <-t.doubted:
-			if why := t.doubts.about(t.tenure.fence); why != "" {
-				t.doubt(ctx, why)
-			}
+		case do := <-t.events:
+			do(ctx)
 		case <-reconnects:
 			// The tail may wait for an answer that was lost, and a new fence
 			// waits for the tail.
-			t.follow(following)
+			t.follow(ctx)
 			t.doubt(ctx, "the connection was lost")
-		case ten := <-t.tenures:
-			if t.wanted && ten.fence > t.tenure.fence && (t.next == nil || ten.fence > t.next.fence) {
-				t.next = &ten
-			}
-		case ten := <-t.lost:
-			t.depose(ten)
-		case o := <-t.orders:
-			t.obey(ctx, o)
-		case g := <-t.removals:
-			t.searchFires(ctx, g)
-		case m := <-t.missing:
-			t.tookMissing(ctx, m)
-		case run := <-t.freed:
-			t.holds.end(run)
-		case c := <-t.settled:
-			if c.ten == t.tenure {
-				delete(t.unsettled, c.seq)
-			}
 		case <-t.ended:
 		case <-wake.C:
 		}
 		t.step(ctx)
 		wake.Reset(t.untilNext())
 	}
+}
+
+// post has the loop call do, which gets the loop's context, and returns when the loop
+// has taken it. It reports false if the loop has ended, or ctx has. The loop itself must
+// not call it.
+func (t *Timer) post(ctx context.Context, do func(context.Context)) bool {
+	select {
+	case t.events <- do:
+		return true
+	case <-t.over:
+	case <-ctx.Done():
+	}
+	return false
 }
 
 // step does what the queue has for this moment.

@@ -20,28 +20,26 @@ type tenure struct {
 	mark uint64
 }
 
-// order makes the timer take its partition, or let go of it.
-type order struct {
-	own  bool
-	done chan struct{} // for a release: closed once the last fires are through
+// own begins to take the partition, in the loop.
+func (t *Timer) own(ctx context.Context) {
+	if t.wanted {
+		return
+	}
+	t.wanted = true
+	t.replaced.Store(false)
+	t.idle.set(TakesFence, "")
+	t.take(ctx, 0)
 }
 
-// obey carries out an order, in the loop.
-func (t *Timer) obey(ctx context.Context, o order) {
-	switch {
-	case o.own && !t.wanted:
-		t.wanted = true
-		t.replaced.Store(false)
-		t.idle.set(TakesFence, "")
-		t.take(ctx, 0)
-	case !o.own:
-		t.wanted = false
-		t.stopTake()
-		t.tenure, t.next = tenure{}, nil
-		t.owning.Store(false)
-		t.idle.set(HandsOver, "")
-		t.releases = append(t.releases, o.done)
-	}
+// release lets go of the partition, in the loop. done is closed once the last fires are
+// through.
+func (t *Timer) release(done chan struct{}) {
+	t.wanted = false
+	t.stopTake()
+	t.tenure, t.next = tenure{}, nil
+	t.owning.Store(false)
+	t.idle.set(HandsOver, "")
+	t.releases = append(t.releases, done)
 }
 
 // letGo answers releases once no fire is under way, so that the successor

@@ -20,10 +20,7 @@ func (t *Timer) LookForFires(ctx context.Context, removed Removal) {
 	if !t.Owns() {
 		return
 	}
-	select {
-	case t.removals <- removed:
-	case <-ctx.Done():
-	}
+	t.post(ctx, func(ctx context.Context) { t.searchFires(ctx, removed) })
 }
 
 // FencesBetween counts the fences that the timer has written behind one sequence of
@@ -69,13 +66,6 @@ func (p *publishedFires) standing(stands func(claim uint64) bool, seen uint64) m
 	return all
 }
 
-// missing is what was found when fires were looked for.
-type missing struct {
-	ten    tenure
-	claims []uint64
-	failed bool // some could not be looked for
-}
-
 // searchFires finds the claims whose fire is gone; in the loop.
 func (t *Timer) searchFires(ctx context.Context, g Removal) {
 	if t.tenure.fence == 0 {
@@ -99,18 +89,21 @@ func (t *Timer) searchFires(ctx context.Context, g Removal) {
 	t.lookAgain = false
 	ten := t.tenure
 	t.start(func(ctx context.Context) {
-		found := missing{ten: ten}
+		var missing []uint64
+		failed := false
 		for claim, seq := range all {
 			is, err := t.stands(ctx, seq)
-			found.failed = found.failed || err != nil
+			failed = failed || err != nil
 			if err == nil && !is {
-				found.claims = append(found.claims, claim)
+				missing = append(missing, claim)
 			}
 		}
-		select {
-		case t.missing <- found:
-		case <-ctx.Done():
-		}
+		t.post(ctx, func(ctx context.Context) {
+			t.lookAgain = t.lookAgain || failed
+			if t.tenure == ten && len(missing) > 0 {
+				t.fireAgain(ctx, missing)
+			}
+		})
 	})
 }
 
@@ -125,15 +118,6 @@ func (t *Timer) stands(ctx context.Context, seq uint64) (bool, error) {
 		return found, err
 	}
 	return false, journal.ConfirmLeader(ctx, t.js, t.w.Names.FiresStream())
-}
-
-// tookMissing takes in what was found, in the loop.
-func (t *Timer) tookMissing(ctx context.Context, m missing) {
-	t.lookAgain = t.lookAgain || m.failed
-	if m.ten != t.tenure || len(m.claims) == 0 {
-		return
-	}
-	t.fireAgain(ctx, m.claims)
 }
 
 // fireAgain has the fires of claims published again, by the routine for doubt.

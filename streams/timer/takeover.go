@@ -31,13 +31,6 @@ type doubtful struct {
 	behind     bool // our mark; then its fire cannot be in FIRES
 }
 
-// settled says that a claim was dealt with for a tenure. The next one may look
-// into the same claim.
-type settled struct {
-	seq uint64
-	ten tenure
-}
-
 // settleClaims finds out what became of the fires of doubtful claims: it reads
 // FIRES up to the fence, behind which the earlier owner is refused. Those that
 // are there are left to their workers, or finished for a NATS route; those
@@ -89,12 +82,11 @@ func (t *Timer) settleEach(ctx context.Context, ten tenure, claims []doubtful, p
 // claim is not made anew, or its fire could come to stand twice; one that is
 // overdue without a fire is left to just that.
 func (t *Timer) settle(ctx context.Context, c doubtful, ten tenure, fire uint64) {
-	defer func() {
-		select {
-		case t.settled <- settled{c.seq, ten}:
-		case <-ctx.Done():
+	defer t.post(ctx, func(context.Context) {
+		if t.tenure == ten { // the next one may look into the same claim
+			delete(t.unsettled, c.seq)
 		}
-	}()
+	})
 	published := fire != 0
 	if published && !t.native(ctx, c.route) {
 		t.fireSeqs.note(c.seq, fire)

@@ -1,6 +1,9 @@
 package timer
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // What follows is for the tests of a whole store, which bring about by it what only
 // a failing machine or server does.
@@ -9,12 +12,16 @@ import "time"
 func (t *Timer) Crash() { t.stopWork() }
 
 // Doubt has the timer doubt the last fires under a fence.
-func (t *Timer) Doubt(why string, fence uint64) { t.inDoubt(why, tenure{fence: fence}) }
+func (t *Timer) Doubt(why string, fence uint64) {
+	t.inDoubt(context.Background(), why, tenure{fence: fence})
+}
 
 // HearState has the timer hear from a leader when its bucket was made, and of the
 // last message in it.
 func (t *Timer) HearState(created time.Time, last uint64) {
-	t.states <- leaderState{created: created, last: last, present: last}
+	t.post(context.Background(), func(ctx context.Context) {
+		t.compare(ctx, leaderState{created: created, last: last, present: last})
+	})
 }
 
 // Entries counts what the queue holds. It is called when Run has returned.

@@ -76,7 +76,6 @@ type Timer struct {
 	owning    atomic.Bool        // whether tenure is set, for others to ask
 	idle      idleness           // why it is not
 	unleased  atomic.Bool        // it is free and ours to take, and its lease cannot be written
-	doubts    doubts             // about our fires
 	asking    singleflight.Group // for what a fire was refused
 	replaced  atomic.Bool        // somebody else took the partition from us
 	firesSeen atomic.Uint64      // the highest sequence seen in FIRES
@@ -84,19 +83,10 @@ type Timer struct {
 	fireSeqs  publishedFires     // of the claims that stand
 	caughtUp  atomic.Int64       // when the tail last had all that the leader had a moment before, in Unix ms
 
-	loads    chan loaded
-	permits  chan due.Permitted
-	claims   chan claimResult
-	doubted  chan struct{} // doubts has something
-	tenures  chan tenure
-	lost     chan tenure
-	settled  chan settled
-	ended    chan struct{} // a fire came to its end, or its final state is written
-	orders   chan order
-	states   chan leaderState
-	freed    chan string // restores that are through
-	removals chan Removal
-	missing  chan missing
+	loads  chan loaded                // many at a time
+	ended  chan struct{}              // a fire came to its end, or its final state is written
+	events chan func(context.Context) // all else that the loop learns; see [Timer.post]
+	over   chan struct{}              // closed when the loop has ended
 
 	work     context.Context // of all that start begins
 	stopWork context.CancelFunc
@@ -105,13 +95,6 @@ type Timer struct {
 	drained  bool       // nothing is started any more
 
 	clocks *limits.Sometimes // bounds what is logged of moments too far ahead
-}
-
-// claimResult tells the loop of a claim that was not made. One that was made
-// the tail brings.
-type claimResult struct {
-	seq   uint64
-	moved bool // the record has another revision; else try again
 }
 
 // complain logs that something cannot go on yet, once a second: in an outage it is
@@ -165,23 +148,14 @@ func New(cfg Config) *Timer {
 		inFlight: cfg.InFlight, index: cfg.Claims, health: cfg.Health,
 		meter: newMeter(cfg.Metrics, cfg.Partition, cfg.Now()),
 
-		clocks:  due.NewClockTrouble(),
-		loads:   make(chan loaded, due.MaxLoading),
-		permits: make(chan due.Permitted),
-		claims:  make(chan claimResult, maxFiring),
-		doubted: make(chan struct{}, 1),
-		tenures: make(chan tenure),
-		lost:    make(chan tenure),
-		settled: make(chan settled, settlers),
-		ended:   make(chan struct{}, 1),
-		orders:  make(chan order),
-		states:  make(chan leaderState),
-		pace:    journal.NewBackOff(10*time.Millisecond, 2*time.Second),
+		clocks: due.NewClockTrouble(),
+		loads:  make(chan loaded, due.MaxLoading),
+		ended:  make(chan struct{}, 1),
+		events: make(chan func(context.Context)),
+		over:   make(chan struct{}),
 
+		pace:     journal.NewBackOff(10*time.Millisecond, 2*time.Second),
 		stopTake: func() {},
-		freed:    make(chan string),
-		removals: make(chan Removal),
-		missing:  make(chan missing),
 	}
 	t.finisher.most = t.inFlight.Unfinished()
 	t.newQueue()
@@ -241,12 +215,4 @@ func (t *Timer) drain() {
 	t.starting.Unlock()
 	t.working.Wait()
 	t.stopWork()
-}
-
-// report tells the loop of a claim that was not made.
-func (t *Timer) report(ctx context.Context, c claimResult) {
-	select {
-	case t.claims <- c:
-	case <-ctx.Done():
-	}
 }
