@@ -20,23 +20,17 @@ func (t *Timer) tooLate(r job.Record) (job.Result, bool) {
 	return job.TooLate(late, route.MaxLateness), late > route.MaxLateness
 }
 
-// expire ends a due record without a claim, so that a crash leaves nothing that
-// could be published still.
-func (t *Timer) expire(r job.Record, res job.Result) {
-	t.firing.Add(1)
+// expire is the step that ends a due record without a claim, so that a crash leaves
+// nothing that could be published still.
+func (t *Timer) expire(r job.Record, res job.Result) step {
 	p := t.jobs.NewWrite(r.Expire(res, t.now()), r.Revision)
-	t.w.TrySend(p.Msg, func(seq uint64, err error) {
-		if err == nil || t.work.Err() != nil {
-			t.fireEnded(r)
-			return
+	return step{p.Msg, func(uint64) { t.fireEnded(r) }, func(ctx context.Context, seq uint64, err error) {
+		defer t.fireEnded(r)
+		try, cancel := context.WithTimeout(ctx, claimPatience)
+		defer cancel()
+		if _, err := p.Conclude(try, seq, err); err != nil {
+			// What was not written is due again; what was, is found gone.
+			t.unclaimed(ctx, r.Revision, errors.Is(err, job.ErrMoved))
 		}
-		t.carryOn(r, func(ctx context.Context) {
-			tryCtx, cancel := context.WithTimeout(ctx, claimPatience)
-			defer cancel()
-			if _, err := p.Conclude(tryCtx, seq, err); err != nil {
-				// What was not written is due again; what was, is found gone.
-				t.unclaimed(ctx, r.Revision, errors.Is(err, job.ErrMoved))
-			}
-		})
-	})
+	}}
 }

@@ -10,6 +10,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/streams/due"
+	"belfry/streams/journal"
 )
 
 // The limits of the finisher.
@@ -106,30 +107,39 @@ func (f *finisher) idle() bool {
 func (t *Timer) finishSoon(claim job.Record) {
 	if t.inFlight.Cost(len(claim.Meta)) > 0 {
 		t.finisher.began()
-		t.finishPublished(claim)
+		t.begin(t.finish(claim))
 		return
 	}
 	t.finisher.add(claim, t.now())
 }
 
-// finishPublished writes the end of a published fire, without waiting for it.
-func (t *Timer) finishPublished(claim job.Record) {
-	end := func() {
+// finish is the step that writes the end of a published fire.
+func (t *Timer) finish(claim job.Record) step {
+	p := t.jobs.NewWrite(claim.Finish(job.Result{Status: job.Published}, t.now()), claim.Revision)
+	ended := func() {
 		t.inFlight.Give(claim)
 		t.finisher.done()
 		t.Wake()
 	}
-	p := t.jobs.NewWrite(claim.Finish(job.Result{Status: job.Published}, t.now()), claim.Revision)
-	t.w.TrySend(p.Msg, func(seq uint64, err error) {
-		if err == nil || t.work.Err() != nil {
-			end()
+	return step{p.Msg, func(uint64) { ended() }, func(ctx context.Context, seq uint64, err error) {
+		defer ended()
+		if _, err := p.Conclude(ctx, seq, err); err != nil && !errors.Is(err, job.ErrMoved) {
+			t.finishNow(ctx, claim, job.Result{Status: job.Published})
+		}
+	}}
+}
+
+// finishNow writes the end of a claim, until it is written or somebody else has.
+func (t *Timer) finishNow(ctx context.Context, claim job.Record, res job.Result) {
+	pause := journal.NewBackOff(50*time.Millisecond, 5*time.Second)
+	for {
+		_, err := t.jobs.Write(ctx, claim.Finish(res, t.now()), claim.Revision)
+		if err == nil || errors.Is(err, job.ErrMoved) {
 			return
 		}
-		t.start(func(ctx context.Context) {
-			defer end()
-			if _, err := p.Conclude(ctx, seq, err); err != nil && !errors.Is(err, job.ErrMoved) {
-				t.finish(ctx, claim, job.Result{Status: job.Published})
-			}
-		})
-	})
+		t.complain("couldn't finish a fire yet", "db", claim.DB, "collection", claim.Collection, "job", claim.ID, "error", err)
+		if !journal.Sleep(ctx, pause.NextBackOff()) {
+			return
+		}
+	}
 }

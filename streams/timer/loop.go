@@ -78,7 +78,7 @@ func (t *Timer) step(ctx context.Context) {
 	switch {
 	case t.next == nil:
 	case t.seen >= t.next.mark:
-		t.begin(*t.next)
+		t.beginTenure(*t.next)
 		t.next = nil
 	default:
 		t.idle.reads(t.seen, t.next.mark)
@@ -103,7 +103,8 @@ func (t *Timer) step(ctx context.Context) {
 			continue
 		}
 		if end, late := t.tooLate(r); late {
-			t.expire(r, end)
+			t.firing.Add(1) // until fireEnded
+			t.begin(t.expire(r, end))
 			continue
 		}
 		t.fire(r, ten)
@@ -124,7 +125,7 @@ func (t *Timer) loadSome() {
 func (t *Timer) finishSome(hurry bool) {
 	busy := t.firing.Load() >= maxFiring/4
 	for _, claim := range t.finisher.take(t.now(), busy, hurry) {
-		t.finishPublished(claim)
+		t.begin(t.finish(claim))
 	}
 }
 

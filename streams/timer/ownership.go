@@ -54,8 +54,8 @@ func (t *Timer) letGo() {
 	t.releases = nil
 }
 
-// begin starts the tenure, now that the tail has reached its mark.
-func (t *Timer) begin(ten tenure) {
+// beginTenure starts the tenure, now that the tail has reached its mark.
+func (t *Timer) beginTenure(ten tenure) {
 	t.tenure, t.began = ten, t.now()
 	t.owning.Store(true)
 	t.firesSeen.Store(ten.fence) // a higher one is of a FIRES that was lost

@@ -107,10 +107,10 @@ func (t *Timer) settle(ctx context.Context, c doubtful, ten tenure, fire uint64)
 		case l.gone || l.err == nil && l.rec.Status != job.Firing:
 			return
 		case l.err == nil && published:
-			t.finish(ctx, l.rec, job.Result{Status: job.Published})
+			t.finishNow(ctx, l.rec, job.Result{Status: job.Published})
 			return
 		case l.err == nil:
-			t.publish(ctx, l.rec, ten)
+			t.publishNow(ctx, l.rec, ten)
 			return
 		}
 		if !journal.Sleep(ctx, pause.NextBackOff()) {
