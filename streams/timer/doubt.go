@@ -5,39 +5,11 @@ import (
 	"time"
 
 	"belfry/internal/loglimit"
-	"belfry/streams/journal"
 	"belfry/streams/wire"
 )
 
-// The routine for doubt, which is the routine for taking over: a new fence, a
-// mark in the jobs bucket, the tail up to the mark, and then every claim of an
-// earlier epoch is settled by what FIRES holds. It serves start, takeover, a
-// missing answer and a reconnect alike.
-
 // calmTenure is how long a tenure lasts that is no sign of trouble.
 const calmTenure = 10 * time.Second
-
-// take begins the routine beside the loop, after a while, in place of one that is
-// under way.
-func (t *Timer) take(ctx context.Context, after time.Duration) {
-	t.stopTake()
-	ctx, t.stopTake = context.WithCancel(ctx)
-	t.start(func(context.Context) {
-		if !journal.Sleep(ctx, after) {
-			return
-		}
-		if ten, ok := t.fenceAndMark(ctx); ok {
-			t.post(ctx, func(context.Context) { t.taken(ten) })
-		}
-	})
-}
-
-// taken takes in a fence and a mark, unless there are newer ones.
-func (t *Timer) taken(ten tenure) {
-	if t.wanted && ten.fence > t.tenure.fence && (t.next == nil || ten.fence > t.next.fence) {
-		t.next = &ten
-	}
-}
 
 // inDoubt asks the loop for the routine, for the sake of a fire of the tenure. The
 // routine of a newer one has looked into all that came before.
@@ -81,4 +53,39 @@ func (t *Timer) refused(ctx context.Context, ten tenure) bool {
 		return true
 	}
 	return false
+}
+
+// refusal is why the server refused a fire.
+type refusal int
+
+const (
+	// forNothing: our fence is the last, or unknown to a leader that is behind;
+	// the fire can be sent again.
+	forNothing refusal = iota
+	// forFence: another fence is the last.
+	forFence
+	// forUnknown: the fence is gone or cannot be read, or another server may
+	// have taken the fire.
+	forUnknown
+)
+
+// whyRefused finds out why a fire under our fence was refused. The server gives
+// the same answer for a fence that differs, for one that it could not read,
+// and on replicas while another fire is under way.
+//
+// On replicas two servers can take themselves for the leader, when one of them
+// wakes up or was cut off. Both get the fire then; the old leader refuses it at
+// once, by what it last knew, while the new one is about to store it. So only
+// a newer fence is a reason that can be believed.
+func (t *Timer) whyRefused(ctx context.Context, fence uint64) refusal {
+	last, found, err := t.w.LastOnLeader(ctx, t.w.Names.FiresStream(), t.w.Names.FenceSubject(t.partition))
+	switch {
+	case err != nil || !found:
+		return forUnknown
+	case last.Seq > fence:
+		return forFence
+	case t.w.Replicated:
+		return forUnknown
+	}
+	return forNothing
 }

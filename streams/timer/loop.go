@@ -5,8 +5,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-
-	"belfry/internal/job"
 )
 
 // Run fires due jobs until ctx ends, and returns when the fires it has begun
@@ -75,14 +73,7 @@ func (t *Timer) post(ctx context.Context, do func(context.Context)) bool {
 
 // step does what the queue has for this moment.
 func (t *Timer) step(ctx context.Context) {
-	switch {
-	case t.next == nil:
-	case t.seen >= t.next.mark:
-		t.beginTenure(*t.next)
-		t.next = nil
-	default:
-		t.idle.reads(t.seen, t.next.mark)
-	}
+	t.reach()
 	t.finishSome(len(t.releases) > 0)
 	t.letGo()
 	t.meter.look(t.queue, t.Owns(), t.wanted || t.unleased.Load(), t.now())
@@ -175,14 +166,7 @@ func (t *Timer) observe(m tailed) {
 		t.queue.Observe(m.rec)
 		t.queue.Weigh(m.rec, m.bytes)
 		t.meter.ended(m.rec, t.wanted)
-		// Behind our mark a claim of an earlier epoch has no fire yet, and
-		// its owner can publish none.
-		if m.rec.Status == job.Firing && t.tenure.fence > 0 && m.rec.Epoch != t.tenure.fence {
-			ten := t.tenure
-			c := doubtful{seq: m.seq, due: m.rec.Due, route: m.rec.RouteKey(), bytes: m.bytes, behind: true}
-			t.unsettled[m.seq] = struct{}{}
-			t.start(func(ctx context.Context) { t.settle(ctx, c, ten, 0) })
-		}
+		t.settleBehind(m.rec, m.bytes)
 	}
 }
 

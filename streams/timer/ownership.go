@@ -2,8 +2,6 @@ package timer
 
 import (
 	"context"
-
-	"belfry/streams/due"
 )
 
 // tenure is the ownership of the partition from one fence to the next.
@@ -52,28 +50,6 @@ func (t *Timer) letGo() {
 		close(done)
 	}
 	t.releases = nil
-}
-
-// beginTenure starts the tenure, now that the tail has reached its mark.
-func (t *Timer) beginTenure(ten tenure) {
-	t.tenure, t.began = ten, t.now()
-	t.owning.Store(true)
-	t.firesSeen.Store(ten.fence) // a higher one is of a FIRES that was lost
-	t.log.Info("firing", "partition", t.partition, "fence", ten.fence)
-	t.unsettled = map[uint64]struct{}{}
-	var claims []doubtful
-	t.queue.EachClaim(func(seq uint64, c due.Claim, bytes int) {
-		// A higher epoch than ours is that of a FIRES which was lost. Should
-		// it be a successor's, then its fence refuses what we publish.
-		if c.Epoch == ten.fence {
-			return
-		}
-		t.unsettled[seq] = struct{}{}
-		claims = append(claims, doubtful{
-			seq: seq, due: c.Due, route: c.Route, firesAfter: c.FiresAfter, behind: seq > ten.mark, bytes: bytes,
-		})
-	})
-	t.start(func(ctx context.Context) { t.settleClaims(ctx, ten, claims) })
 }
 
 // marked takes in an owner's mark. One under a newer fence than ours is that of

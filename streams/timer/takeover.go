@@ -2,174 +2,150 @@ package timer
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-	"golang.org/x/sync/errgroup"
+	"github.com/nats-io/nats.go"
 
-	"belfry/internal/job"
 	"belfry/internal/loglimit"
+	"belfry/streams/due"
 	"belfry/streams/journal"
 	"belfry/streams/wire"
 )
 
-// scanFirst is how many of the newest fires are searched before the rest.
-const scanFirst = 100_000
+// A timer takes its partition over in five steps, at a start, from another owner, and
+// when it is in doubt about its own last fires: its writes of a moment ago are no more
+// certain than those of a dead owner.
+//
+//  1. A new fence in FIRES. From then on the server refuses what an earlier owner
+//     publishes.
+//  2. A mark in the jobs bucket. A claim of an earlier owner behind it was answered when
+//     the fence stood already, so its fire cannot be in FIRES.
+//  3. The tail up to the mark, which brings every claim before it.
+//  4. The claims of earlier epochs are settled by what FIRES holds up to the fence.
+//  5. So is each that the tail brings behind the mark. Its fire is missing for certain.
+//
+// The first two are in this file; the loop waits for the third, and the others are in
+// settle.go.
 
-// settlers is how many claims are settled at once.
-const settlers = 64
-
-// doubtful is a claim of another epoch than ours: its fire may or may not be in
-// FIRES, after firesAfter and before our fence.
-type doubtful struct {
-	seq        uint64
-	due        int64 // when it counts as lost and is claimed anew
-	route      job.RouteKey
-	firesAfter uint64
-	bytes      int  // of the record, if it is large
-	behind     bool // our mark; then its fire cannot be in FIRES
-}
-
-// settleClaims finds out what became of the fires of doubtful claims: it reads
-// FIRES up to the fence, behind which the earlier owner is refused. Those that
-// are there are left to their workers, or finished for a NATS route; those
-// missing are published. The newest fires are read first, since the claims of
-// a moment ago are the ones that are most likely late.
-func (t *Timer) settleClaims(ctx context.Context, ten tenure, claims []doubtful) {
-	if len(claims) == 0 {
-		return
-	}
-	t.log.Info("settling the claims of the last owner", "partition", t.partition, "claims", len(claims))
-	split := uint64(1)
-	if ten.fence > scanFirst {
-		split = ten.fence - scanFirst
-	}
-	var newer, older []doubtful
-	lowest := ten.fence
-	for _, c := range claims {
-		if c.behind || c.firesAfter+1 >= split {
-			newer = append(newer, c)
-		} else {
-			older = append(older, c)
+// take begins to take the partition over beside the loop, after a while, in place of a
+// takeover that is under way.
+func (t *Timer) take(ctx context.Context, after time.Duration) {
+	t.stopTake()
+	ctx, t.stopTake = context.WithCancel(ctx)
+	t.start(func(context.Context) {
+		if !journal.Sleep(ctx, after) {
+			return
 		}
-		lowest = min(lowest, c.firesAfter+1)
-	}
-	published := make(map[uint64]uint64, len(claims)) // the fires by claim; as far as FIRES was read
-	for _, c := range claims {
-		published[c.seq] = 0
-	}
-	if !t.scanFires(ctx, max(lowest, split), ten.fence, published) {
-		return
-	}
-	t.settleEach(ctx, ten, newer, published)
-	if len(older) > 0 && t.scanFires(ctx, lowest, split, published) {
-		t.settleEach(ctx, ten, older, published)
-	}
-}
-
-func (t *Timer) settleEach(ctx context.Context, ten tenure, claims []doubtful, published map[uint64]uint64) {
-	var g errgroup.Group
-	g.SetLimit(settlers)
-	for _, c := range claims {
-		g.Go(func() error { t.settle(ctx, c, ten, published[c.seq]); return nil })
-	}
-	g.Wait() // they have no errors: each goes on until it is through
-}
-
-// settle goes on with one claim of another epoch: publishes its fire, or, when
-// that is published, as fire says, finishes what no worker does. Until it is through the
-// claim is not made anew, or its fire could come to stand twice; one that is
-// overdue without a fire is left to just that.
-func (t *Timer) settle(ctx context.Context, c doubtful, ten tenure, fire uint64) {
-	defer t.post(ctx, func(context.Context) {
-		if t.tenure == ten { // the next one may look into the same claim
-			delete(t.unsettled, c.seq)
+		if ten, ok := t.fenceAndMark(ctx); ok {
+			t.post(ctx, func(context.Context) { t.taken(ten) })
 		}
 	})
-	published := fire != 0
-	if published && !t.native(ctx, c.route) {
-		t.fireSeqs.note(c.seq, fire)
-		return
-	}
-	if !published && c.due <= t.now().Add(journal.AnswerWait).UnixMilli() {
-		return
-	}
-	giveBack, ok := t.inFlight.Wait(ctx, c.route, c.bytes)
-	if !ok {
-		return
-	}
-	defer giveBack()
-	pause := journal.NewBackOff(50*time.Millisecond, 2*time.Second)
-	for {
-		l := t.load(ctx, c.seq)
-		switch {
-		case l.gone || l.err == nil && l.rec.Status != job.Firing:
-			return
-		case l.err == nil && published:
-			t.finishNow(ctx, l.rec, job.Result{Status: job.Published})
-			return
-		case l.err == nil:
-			t.publishNow(ctx, l.rec, ten)
-			return
-		}
-		if !journal.Sleep(ctx, pause.NextBackOff()) {
-			return
-		}
-	}
 }
 
-// native reports whether a published fire of the route is for subscribers. Of a
-// route that is gone its inbox still tells.
-func (t *Timer) native(ctx context.Context, k job.RouteKey) bool {
+// fenceAndMark takes the partition: first the fence, then the mark. It goes on until it
+// has both, or ctx ends.
+func (t *Timer) fenceAndMark(ctx context.Context) (tenure, bool) {
 	pause := journal.NewBackOff(50*time.Millisecond, 2*time.Second)
-	for {
-		r, err := t.routes.Get(ctx, k)
-		switch {
-		case err == nil:
-			return r.Type == job.NATS
-		case errors.Is(err, job.ErrRouteNotFound), errors.Is(err, job.ErrNotARoute):
-			box, err := t.inboxes.Find(ctx, k)
-			if err == nil || errors.Is(err, jetstream.ErrConsumerNotFound) {
-				return box.Type == job.NATS
-			}
-		}
-		if !journal.Sleep(ctx, pause.NextBackOff()) {
-			return false
-		}
-	}
-}
-
-// scanFires notes which of the claims in published have a fire from one sequence up
-// to another. It goes on until it has read them all, or ctx ends.
-func (t *Timer) scanFires(ctx context.Context, from, to uint64, published map[uint64]uint64) bool {
-	pause := journal.NewBackOff(50*time.Millisecond, 2*time.Second)
-	for {
-		err := t.scanFiresOnce(ctx, from, to, published)
+	for ctx.Err() == nil {
+		ten, err := t.tryFenceAndMark(ctx)
 		if err == nil {
-			return true
+			t.meter.FenceTaken()
+			return ten, true
 		}
-		if ctx.Err() != nil {
-			return false
+		if ctx.Err() == nil {
+			t.idle.noFence(err)
 		}
-		loglimit.Warn(t.log, "couldn't read the last fires yet", "error", err)
+		if !journal.IsLogged(err) {
+			loglimit.Warn(t.log, "couldn't take the partition yet", "partition", t.partition, "error", err)
+		}
 		journal.Sleep(ctx, pause.NextBackOff())
 	}
+	return tenure{}, false
 }
 
-func (t *Timer) scanFiresOnce(ctx context.Context, from, to uint64, published map[uint64]uint64) error {
-	return t.inOrder().Read(ctx, t.w.Names.FiresStream(), from, func(m jetstream.Msg, at *jetstream.MsgMetadata) bool {
-		// Revisions of different partitions are different things, and so are
-		// those of the server that a restored fire is from.
-		f, err := wire.DecodeFire(m.Headers(), nil, at.Sequence.Stream, at.Timestamp)
-		restored := m.Headers().Get(wire.HeaderRestore) != ""
-		if err == nil && !restored && wire.PartitionOf(f.Key, t.partitions) == t.partition {
-			if _, asked := published[f.Claim]; asked {
-				published[f.Claim] = at.Sequence.Stream
-			}
-		}
-		// The message at to, or one behind it, is there: our fence, or the one
-		// that replaced it.
-		return at.Sequence.Stream < to
+func (t *Timer) tryFenceAndMark(ctx context.Context) (ten tenure, err error) {
+	if ten.fence, err = t.takeFence(ctx); err != nil {
+		return ten, err
+	}
+	// A second mark after a lost answer does no harm: the last one counts.
+	ten.mark, err = t.w.Send(ctx, &nats.Msg{
+		Subject: t.w.Names.MarkSubject(t.partition),
+		Header:  nats.Header{wire.HeaderEpoch: {wire.FormatUint(ten.fence)}},
 	})
+	return ten, err
+}
+
+// takeFence writes the fence, and returns its sequence.
+func (t *Timer) takeFence(ctx context.Context) (uint64, error) {
+	op := rand.Text()
+	last, _, err := t.w.LastOnLeader(ctx, t.w.Names.FiresStream(), t.w.Names.FenceSubject(t.partition))
+	if err != nil {
+		return 0, err
+	}
+	seq, err := t.w.Send(ctx, &nats.Msg{
+		Subject: t.w.Names.FenceSubject(t.partition),
+		Header: nats.Header{
+			wire.HeaderOp:               {op},
+			wire.HeaderExpectSubjectSeq: {wire.FormatUint(last.Seq)},
+			wire.HeaderRollup:           {"sub"},
+			wire.HeaderTTL:              {"never"},
+		},
+	})
+	if err == nil {
+		t.fences.note(seq)
+	}
+	if !errors.Is(err, journal.ErrNoAnswer) {
+		return seq, err
+	}
+	t.fences.noAnswer()
+	last, found, readErr := t.w.LastOnLeader(ctx, t.w.Names.FiresStream(), t.w.Names.FenceSubject(t.partition))
+	if readErr == nil && found && last.Header.Get(wire.HeaderOp) == op {
+		t.fences.note(last.Seq)
+		return last.Seq, nil
+	}
+	return 0, err
+}
+
+// taken takes in a fence and a mark, unless there are newer ones.
+func (t *Timer) taken(ten tenure) {
+	if t.wanted && ten.fence > t.tenure.fence && (t.next == nil || ten.fence > t.next.fence) {
+		t.next = &ten
+	}
+}
+
+// reach begins the tenure that was taken once the tail has reached its mark.
+func (t *Timer) reach() {
+	switch {
+	case t.next == nil:
+	case t.seen >= t.next.mark:
+		ten := *t.next
+		t.next = nil
+		t.beginTenure(ten)
+	default:
+		t.idle.reads(t.seen, t.next.mark)
+	}
+}
+
+// beginTenure starts the tenure, now that the tail has reached its mark.
+func (t *Timer) beginTenure(ten tenure) {
+	t.tenure, t.began = ten, t.now()
+	t.owning.Store(true)
+	t.firesSeen.Store(ten.fence) // a higher one is of a FIRES that was lost
+	t.log.Info("firing", "partition", t.partition, "fence", ten.fence)
+	t.unsettled = map[uint64]struct{}{}
+	var claims []doubtful
+	t.queue.EachClaim(func(seq uint64, c due.Claim, bytes int) {
+		// A higher epoch than ours is that of a FIRES which was lost. Should
+		// it be a successor's, then its fence refuses what we publish.
+		if c.Epoch == ten.fence {
+			return
+		}
+		t.unsettled[seq] = struct{}{}
+		claims = append(claims, doubtful{
+			seq: seq, due: c.Due, route: c.Route, firesAfter: c.FiresAfter, behind: seq > ten.mark, bytes: bytes,
+		})
+	})
+	t.start(func(ctx context.Context) { t.settleClaims(ctx, ten, claims) })
 }
