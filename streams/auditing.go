@@ -3,8 +3,6 @@ package streams
 import (
 	"context"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"belfry/streams/audit"
 	"belfry/streams/backup"
 	"belfry/streams/journal"
@@ -13,10 +11,8 @@ import (
 // newAudit makes the audit, with the parts of it that others do.
 func (s *Store) newAudit(own journal.Access) *audit.Audit {
 	others := audit.Others{
-		Owner: func() bool { return s.timers[0].Owns() },
-		Advisories: func(ctx context.Context) (jetstream.Consumer, error) {
-			return buryInbox(ctx, s.js, s.cfg.Names, s.inboxes, s.cfg.Log)
-		},
+		Owner:      s.timers[0].Owns,
+		Advisories: s.advised.Consumer,
 		IsRestoreMark: func(value []byte) bool {
 			_, err := backup.ParseMark(s.cfg.Names, value)
 			return err == nil

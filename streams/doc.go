@@ -22,5 +22,5 @@
 //   - what was made: survey.go, refusal.go, damage.go, replicas.go
 //   - other hands: foreign.go, auditing.go, removed.go
 //   - leases: leases.go, partition.go, presence.go, clocks.go, balance.go, ready.go
-//   - dead letters: bury.go, burybox.go, unread.go, letters.go, redrive.go
+//   - dead letters: advisories.go, advisoryinbox.go, unread.go, letters.go, redrive.go
 package streams

@@ -148,7 +148,7 @@ func (s *Store) Owned() int {
 func (s *Store) Mute() { s.nc.Close() }
 
 // ScanLettersFor sets how long one request reads dead letters.
-func (s *Store) ScanLettersFor(d time.Duration) { s.letters.scanTime = d }
+func (s *Store) ScanLettersFor(d time.Duration) { s.letters.ScanTime = d }
 
 // HonestDue is due.HonestDue.
 

@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
+	"belfry/internal/metrics"
 	"belfry/internal/room"
 	"belfry/streams/jobs"
 	"belfry/streams/journal"
@@ -23,9 +25,24 @@ type Letters struct {
 	w      *journal.Writer
 	jobs   *jobs.Jobs
 	routes *routes.Routes
-	cfg    Config
+	cfg    lettersConfig
 
-	scanTime time.Duration // that one request may read for
+	// ScanTime bounds the reading of one request. It is set before the first one.
+	ScanTime time.Duration
+}
+
+// lettersConfig is what the room of the dead letters reads.
+type lettersConfig struct {
+	FiresMaxAge time.Duration // how long a fire waits to be delivered
+
+	Now     func() time.Time
+	Log     *slog.Logger
+	Metrics *metrics.Streams
+}
+
+// newLetters returns the letters as they are read by an access, and redriven into jobs.
+func newLetters(by journal.Access, jobs *jobs.Jobs, routes *routes.Routes, cfg lettersConfig) *Letters {
+	return &Letters{js: by.JS, w: by.W, jobs: jobs, routes: routes, cfg: cfg, ScanTime: scanTime}
 }
 
 const (
@@ -59,7 +76,7 @@ func (s *Letters) List(ctx context.Context, q job.LetterQuery) (job.Letters, err
 
 // begin fills in what the query leaves open.
 func (s *Letters) begin(ctx context.Context, q *job.LetterQuery) (jetstream.Stream, error) {
-	stream, err := s.js.Stream(ctx, s.cfg.Names.DeadStream())
+	stream, err := s.js.Stream(ctx, s.w.Names.DeadStream())
 	if err != nil {
 		return nil, journal.Unavailable("couldn't look at the dead letters", err)
 	}
@@ -75,7 +92,7 @@ func (s *Letters) list(ctx context.Context, stream jetstream.Stream, q job.Lette
 		next = l.Number + 1
 		if q.Matches(l) {
 			page.Letters = append(page.Letters, l)
-			left -= 1024 + jobs.KeyBytes(l.Key) + len(l.Route) + len(l.Detail)
+			left -= 1024 + l.KeySize() + len(l.Route) + len(l.Detail)
 		}
 		return len(page.Letters) < q.Limit && left > 0
 	})
@@ -95,7 +112,7 @@ func (s *Letters) scan(ctx context.Context, stream jetstream.Stream, q job.Lette
 	}
 	cfg := jetstream.OrderedConsumerConfig{
 		HeadersOnly:       true,
-		FilterSubjects:    []string{s.cfg.Names.DeadSubjectsOf(q.DB, q.Route)},
+		FilterSubjects:    []string{s.w.Names.DeadSubjectsOf(q.DB, q.Route)},
 		MaxResetAttempts:  1,
 		InactiveThreshold: 10 * time.Second,
 	}
@@ -163,7 +180,7 @@ func (s *Letters) scan(ctx context.Context, stream jetstream.Stream, q job.Lette
 		// Letters are in the order of their deaths, restored ones too.
 		end := at.NumPending == 0 || at.Sequence.Stream >= last ||
 			q.Before > 0 && l.Died.UnixMilli() >= q.Before
-		if !visit(l) || end || time.Since(begun) > s.scanTime {
+		if !visit(l) || end || time.Since(begun) > s.ScanTime {
 			return !end, nil
 		}
 	}
@@ -175,7 +192,7 @@ func (s *Letters) Get(ctx context.Context, db string, number uint64) (job.Letter
 	if err != nil {
 		return job.Letter{}, err
 	}
-	m, found, err := s.w.SeqOnLeader(ctx, s.cfg.Names.DeadStream(), number)
+	m, found, err := s.w.SeqOnLeader(ctx, s.w.Names.DeadStream(), number)
 	shrink(len(m.Data))
 	if err != nil {
 		return job.Letter{}, err

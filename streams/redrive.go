@@ -54,16 +54,16 @@ func (s *Letters) DiscardEach(ctx context.Context, q job.LetterQuery) (job.Lette
 	return s.each(ctx, q, "dead letters discarded", s.discard)
 }
 
-// deed is what is done with a letter, or why not.
-type deed func(context.Context, jetstream.Stream, job.Letter) (job.Skip, error)
+// action handles one letter; it returns why it was skipped.
+type action func(context.Context, jetstream.Stream, job.Letter) (job.Skip, error)
 
-func (s *Letters) one(ctx context.Context, db string, number uint64, do deed) (job.LetterRun, error) {
+func (s *Letters) one(ctx context.Context, db string, number uint64, do action) (job.LetterRun, error) {
 	var run job.LetterRun
 	l, err := s.Get(ctx, db, number)
 	if err != nil {
 		return run, err
 	}
-	stream, err := s.js.Stream(ctx, s.cfg.Names.DeadStream())
+	stream, err := s.js.Stream(ctx, s.w.Names.DeadStream())
 	if err != nil {
 		return run, journal.Unavailable("couldn't look at the dead letters", err)
 	}
@@ -75,7 +75,7 @@ func (s *Letters) one(ctx context.Context, db string, number uint64, do deed) (j
 	return run, nil
 }
 
-func (s *Letters) each(ctx context.Context, q job.LetterQuery, message string, do deed) (job.LetterRun, error) {
+func (s *Letters) each(ctx context.Context, q job.LetterQuery, message string, do action) (job.LetterRun, error) {
 	var run job.LetterRun
 	stream, err := s.begin(ctx, &q)
 	if err != nil {
@@ -187,7 +187,7 @@ func (s *Letters) remove(ctx context.Context, stream jetstream.Stream, number ui
 	if err == nil {
 		return nil
 	}
-	if _, found, lost := s.w.SeqOnLeader(ctx, s.cfg.Names.DeadStream(), number); lost == nil && !found {
+	if _, found, lost := s.w.SeqOnLeader(ctx, s.w.Names.DeadStream(), number); lost == nil && !found {
 		return nil
 	}
 	return fmt.Errorf("%w: couldn't remove a dead letter: %v", job.ErrUnknownOutcome, err)

@@ -47,6 +47,8 @@ type Store struct {
 	inboxes  *routes.Inboxes
 	dead     *jobs.DeadLetters
 	letters  *Letters
+	advised  *Advisories
+	unread   *Unread
 	attempts *jobs.Attempts
 	breakers *routes.Breakers
 	rates    *routes.Rates
@@ -121,7 +123,9 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	}
 	s.cfg.InFlight.OnFreed(s.roomFreed)
 	s.health.OnBetter = s.wake
-	s.letters = &Letters{js: s.requests.JS, w: s.requests.W, jobs: s.jobs, routes: s.routes, cfg: s.cfg, scanTime: scanTime}
+	s.letters = newLetters(s.requests, s.jobs, s.routes, s.lettersConfig())
+	s.advised = newAdvisories(own, s.inboxes, s.dead, s.lettersConfig())
+	s.unread = newUnread(own, s.inboxes, s.dead, s.timers[0].Owns, s.lettersConfig())
 	s.attempts = jobs.NewAttempts(s.tries, s.requests, s.cfg.SyncAlways && s.replicas == 1, s.health, s.recordsConfig())
 	s.tokens = tokens.New(own, s.ensureTokens, tokens.Config{Authenticated: s.cfg.Authenticated, Log: s.cfg.Log, Metrics: s.cfg.Metrics})
 	s.prober = &journal.Prober{H: s.health, W: own.W, Send: own.Publish, Tokens: s.tokens.HadAny}
@@ -248,8 +252,8 @@ func (s *Store) Run(ctx context.Context) error {
 	g.Go(func() { s.routes.Cache.Follow(ctx) })
 	g.Go(func() { s.breakers.Follow(ctx) })
 	g.Go(func() { s.leases.run(ctx) })
-	g.Go(func() { s.buryAdvised(ctx) })
-	g.Go(func() { newUnread(s).run(ctx) })
+	g.Go(func() { s.advised.Run(ctx) })
+	g.Go(func() { s.unread.Run(ctx) })
 	g.Go(func() { s.audit.Run(ctx) })
 	g.Go(func() { s.watchFires(ctx) })
 	g.Go(func() { s.fires.run(ctx) })
@@ -348,6 +352,11 @@ func (s *Store) timerConfig(partition int, own journal.Access, routes *routes.Ro
 		InFlight: s.inFlight(), Claims: s.index, Health: s.health,
 		Now: s.cfg.Now, Log: s.cfg.Log, Metrics: s.cfg.Metrics,
 	}
+}
+
+// lettersConfig is what the dead letters read.
+func (s *Store) lettersConfig() lettersConfig {
+	return lettersConfig{FiresMaxAge: s.cfg.FiresMaxAge, Now: s.cfg.Now, Log: s.cfg.Log, Metrics: s.cfg.Metrics}
 }
 
 // routesConfig is what the routes read.

@@ -11,18 +11,25 @@ import (
 	"belfry/internal/job"
 	"belfry/internal/loglimit"
 	"belfry/internal/panics"
+	"belfry/streams/jobs"
 	"belfry/streams/journal"
+	"belfry/streams/routes"
 	"belfry/streams/wire"
 )
 
-// unread looks after the inboxes of NATS routes whose subscribers have left.
+// Unread looks after the inboxes of NATS routes whose subscribers have left.
 // JetStream notices that the deliveries of a fire are exhausted only when
 // somebody asks for more: when no subscriber does, Belfry asks. And it says
 // nothing of a fire that grows too old: what FIRES is about to drop is moved
 // into DEAD. On the same walk it says which routes have fires left that no worker
 // fetches, since their jobs are over.
-type unread struct {
-	s *Store
+type Unread struct {
+	js      jetstream.JetStream
+	w       *journal.Writer
+	inboxes *routes.Inboxes
+	dead    *jobs.DeadLetters
+	owner   func() bool
+	cfg     lettersConfig
 
 	// from is the age from which a fire is too old to wait for its subscriber.
 	from time.Duration
@@ -36,25 +43,28 @@ type unread struct {
 	rest   time.Duration
 }
 
-func newUnread(s *Store) *unread {
-	margin := min(time.Hour, s.cfg.FiresMaxAge/4)
-	return &unread{
-		s: s, from: s.cfg.FiresMaxAge - margin, every: max(margin/60, 50*time.Millisecond), seldom: margin / 4,
+// newUnread returns what looks after the inboxes by an access. The node does so while
+// owner says that it is the one to do it.
+func newUnread(by journal.Access, inboxes *routes.Inboxes, dead *jobs.DeadLetters, owner func() bool, cfg lettersConfig) *Unread {
+	margin := min(time.Hour, cfg.FiresMaxAge/4)
+	return &Unread{
+		js: by.JS, w: by.W, inboxes: inboxes, dead: dead, owner: owner, cfg: cfg,
+		from: cfg.FiresMaxAge - margin, every: max(margin/60, 50*time.Millisecond), seldom: margin / 4,
 		rested: map[string]time.Time{}, rest: margin / 4,
 	}
 }
 
-// run looks at the inboxes from time to time, until ctx ends, on the node that
-// owns the first partition. That another one may do so too for a moment is no
-// harm: a fire is handed to one of them.
-func (u *unread) run(ctx context.Context) {
+// Run looks at the inboxes from time to time, until ctx ends, while this node is the
+// owner. Another one may do so too for a moment, which is no harm: a fire is handed to
+// one of them.
+func (u *Unread) Run(ctx context.Context) {
 	for pause := u.every; journal.Sleep(ctx, pause); {
-		if !u.s.timers[0].Owns() {
+		if !u.owner() {
 			continue
 		}
 		began := time.Now()
 		if err := u.look(ctx); err != nil && ctx.Err() == nil {
-			loglimit.Warn(u.s.cfg.Log, "couldn't look for unread fires", "error", err)
+			loglimit.Warn(u.cfg.Log, "couldn't look for unread fires", "error", err)
 		}
 		pause = u.pause(time.Since(began))
 	}
@@ -64,12 +74,12 @@ func (u *unread) run(ctx context.Context) {
 const walkShare = 1000
 
 // pause is how long to wait for the next walk after one that took so long.
-func (u *unread) pause(took time.Duration) time.Duration {
+func (u *Unread) pause(took time.Duration) time.Duration {
 	return max(u.every, min(walkShare*took, u.seldom))
 }
 
-func (u *unread) look(ctx context.Context) error {
-	stream, err := u.s.js.Stream(ctx, u.s.cfg.Names.FiresStream())
+func (u *Unread) look(ctx context.Context) error {
+	stream, err := u.js.Stream(ctx, u.w.Names.FiresStream())
 	if err != nil {
 		return err
 	}
@@ -80,7 +90,7 @@ func (u *unread) look(ctx context.Context) error {
 		switch {
 		case info.NumPending == 0 && info.NumAckPending == 0:
 		case job.RouteType(m[wire.MetadataType]) == job.REST:
-			u.s.inboxes.Stirred(job.RouteKey{DB: m[wire.MetadataDB], ID: m[wire.MetadataRoute]})
+			u.inboxes.Stirred(job.RouteKey{DB: m[wire.MetadataDB], ID: m[wire.MetadataRoute]})
 		case job.RouteType(m[wire.MetadataType]) == job.NATS:
 			left = append(left, info)
 		}
@@ -98,8 +108,8 @@ func (u *unread) look(ctx context.Context) error {
 	return errors.Join(failed...)
 }
 
-func (u *unread) lookAt(ctx context.Context, stream jetstream.Stream, info *jetstream.ConsumerInfo) error {
-	defer panics.Recover(u.s.cfg.Log, "an inbox that nobody reads", u.s.cfg.Metrics.Panicked)
+func (u *Unread) lookAt(ctx context.Context, stream jetstream.Stream, info *jetstream.ConsumerInfo) error {
+	defer panics.Recover(u.cfg.Log, "an inbox that nobody reads", u.cfg.Metrics.Panicked)
 	c, err := stream.Consumer(ctx, info.Name)
 	if err != nil {
 		return err
@@ -133,16 +143,16 @@ const nudgeWait = 100 * time.Millisecond
 
 // isOld reports whether the first fire of the inbox behind a sequence is too
 // old to wait.
-func (u *unread) isOld(ctx context.Context, info *jetstream.ConsumerInfo, behind uint64) (bool, error) {
-	m, found, err := u.s.w.NextOnLeader(ctx, u.s.cfg.Names.FiresStream(), info.Config.FilterSubject, behind+1)
+func (u *Unread) isOld(ctx context.Context, info *jetstream.ConsumerInfo, behind uint64) (bool, error) {
+	m, found, err := u.w.NextOnLeader(ctx, u.w.Names.FiresStream(), info.Config.FilterSubject, behind+1)
 	return found && u.tooOld(m.Time), err
 }
 
-func (u *unread) tooOld(published time.Time) bool { return u.s.cfg.Now().Sub(published) >= u.from }
+func (u *Unread) tooOld(published time.Time) bool { return u.cfg.Now().Sub(published) >= u.from }
 
 // clear takes old fires from the inbox, one by one, and stops at the first
 // that is fresh.
-func (u *unread) clear(ctx context.Context, c jetstream.Consumer) error {
+func (u *Unread) clear(ctx context.Context, c jetstream.Consumer) error {
 	for {
 		take, err := u.mayTake(ctx, c)
 		if err != nil || !take {
@@ -158,7 +168,7 @@ func (u *unread) clear(ctx context.Context, c jetstream.Consumer) error {
 		}
 		fresh, err := u.bury(ctx, m)
 		if fresh {
-			u.rested[c.CachedInfo().Name] = u.s.cfg.Now().Add(u.rest)
+			u.rested[c.CachedInfo().Name] = u.cfg.Now().Add(u.rest)
 		}
 		if fresh || err != nil {
 			return err
@@ -170,7 +180,7 @@ func (u *unread) clear(ctx context.Context, c jetstream.Consumer) error {
 // sure while the next one that was never handed out is old, since those handed
 // out before are older still. Of these it is likely when no subscriber waits,
 // to whom they would go first.
-func (u *unread) mayTake(ctx context.Context, c jetstream.Consumer) (bool, error) {
+func (u *Unread) mayTake(ctx context.Context, c jetstream.Consumer) (bool, error) {
 	info, err := c.Info(ctx)
 	if err != nil {
 		return false, err
@@ -181,21 +191,21 @@ func (u *unread) mayTake(ctx context.Context, c jetstream.Consumer) (bool, error
 	if is, err := u.isOld(ctx, info, info.Delivered.Stream); err != nil || is {
 		return is, err
 	}
-	return info.NumWaiting == 0 && !u.s.cfg.Now().Before(u.rested[info.Name]), nil
+	return info.NumWaiting == 0 && !u.cfg.Now().Before(u.rested[info.Name]), nil
 }
 
 // bury copies an old fire into DEAD, and gives back a fresh one.
-func (u *unread) bury(ctx context.Context, m jetstream.Msg) (fresh bool, err error) {
+func (u *Unread) bury(ctx context.Context, m jetstream.Msg) (fresh bool, err error) {
 	f, err := fireOf(m)
 	if err != nil {
-		u.s.cfg.Log.Warn("message in FIRES dropped", "subject", m.Subject(), "error", err)
+		u.cfg.Log.Warn("message in FIRES dropped", "subject", m.Subject(), "error", err)
 		return false, m.Term()
 	}
 	if !u.tooOld(f.Published) {
 		return true, m.Nak()
 	}
-	detail := fmt.Sprintf("not acked by a subscriber within %v", u.s.cfg.Now().Sub(f.Published).Round(time.Second))
-	if err := u.s.dead.Bury(ctx, f, job.ReasonUnread, detail); err != nil {
+	detail := fmt.Sprintf("not acked by a subscriber within %v", u.cfg.Now().Sub(f.Published).Round(time.Second))
+	if err := u.dead.Bury(ctx, f, job.ReasonUnread, detail); err != nil {
 		return false, err
 	}
 	return false, m.DoubleAck(ctx)

@@ -16,6 +16,9 @@ type Key struct {
 	ID         string
 }
 
+// KeySize is roughly what the key takes in memory, in bytes, as it is and in an answer.
+func (k Key) KeySize() int { return 2 * (len(k.DB) + len(k.Collection) + len(k.ID)) }
+
 // Job is what a client asks for: at Trigger, hand Meta to Route.
 type Job struct {
 	Key

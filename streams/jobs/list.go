@@ -20,9 +20,6 @@ const readTime = 2 * time.Second
 // are all escapes, has fewer.
 const listedBytes = 2 << 10
 
-// KeyBytes is what a key takes, as it is and in the answer.
-func KeyBytes(k job.Key) int { return 2 * (len(k.DB) + len(k.Collection) + len(k.ID)) }
-
 // List returns jobs that the query selects, without their meta, and where to go
 // on. It holds one page in memory, however many jobs there are. A walk from
 // page to page has each job that is there all the time at least once. One that
@@ -45,7 +42,7 @@ func (s *Jobs) List(ctx context.Context, q job.Query) (job.Page, error) {
 			r.Meta = nil
 			met[r.Key] = len(page.Jobs)
 			page.Jobs = append(page.Jobs, r)
-			left -= 512 + KeyBytes(r.Key) + len(r.Route) + len(r.Detail)
+			left -= 512 + r.KeySize() + len(r.Route) + len(r.Detail)
 		}
 		return len(page.Jobs) < q.Limit && left > 0
 	})

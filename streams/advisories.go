@@ -13,21 +13,37 @@ import (
 	"belfry/internal/job"
 	"belfry/internal/loglimit"
 	"belfry/internal/panics"
+	"belfry/streams/jobs"
 	"belfry/streams/journal"
+	"belfry/streams/routes"
 	"belfry/streams/wire"
 )
 
-// buryAdvised copies into DEAD what the subscribers of NATS routes let pass
-// too often or refused, until ctx ends. JetStream only says so in passing; the
-// stream ADVISORIES keeps what it said, to be acted on once somebody can.
-func (s *Store) buryAdvised(ctx context.Context) {
-	journal.RetryForever(ctx, 100*time.Millisecond, 5*time.Second, s.readAdvisories, func(err error) {
-		loglimit.Warn(s.cfg.Log, "couldn't read advisories", "error", err)
+// Advisories copies into DEAD what the subscribers of NATS routes let pass too often or
+// refused. JetStream only says so in passing; the stream ADVISORIES keeps what it said,
+// to be acted on once somebody can.
+type Advisories struct {
+	js      jetstream.JetStream
+	w       *journal.Writer
+	inboxes *routes.Inboxes
+	dead    *jobs.DeadLetters
+	cfg     lettersConfig
+}
+
+// newAdvisories returns what reads advisories by an access.
+func newAdvisories(by journal.Access, inboxes *routes.Inboxes, dead *jobs.DeadLetters, cfg lettersConfig) *Advisories {
+	return &Advisories{js: by.JS, w: by.W, inboxes: inboxes, dead: dead, cfg: cfg}
+}
+
+// Run reads advisories and acts on them until ctx ends.
+func (a *Advisories) Run(ctx context.Context) {
+	journal.RetryForever(ctx, 100*time.Millisecond, 5*time.Second, a.read, func(err error) {
+		loglimit.Warn(a.cfg.Log, "couldn't read advisories", "error", err)
 	})
 }
 
-func (s *Store) readAdvisories(ctx context.Context) error {
-	c, err := buryInbox(ctx, s.js, s.cfg.Names, s.inboxes, s.cfg.Log)
+func (a *Advisories) read(ctx context.Context) error {
+	c, err := a.Consumer(ctx)
 	if err != nil {
 		return err
 	}
@@ -35,7 +51,7 @@ func (s *Store) readAdvisories(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := s.actOn(ctx, m.Data()); err != nil {
+		if err := a.actOn(ctx, m.Data()); err != nil {
 			return err // handed out again after its wait
 		}
 		if err := m.Ack(); err != nil {
@@ -90,14 +106,14 @@ func (a advisory) why() (reason job.Reason, detail string) {
 
 // actOn buries the fire that an advisory is about. Advisories about anything
 // but the fires of NATS routes mean nothing.
-func (s *Store) actOn(ctx context.Context, data []byte) error {
-	defer panics.Recover(s.cfg.Log, "an advisory", s.cfg.Metrics.Panicked) // nil: it is dropped
-	a, err := readAdvisory(data)
+func (a *Advisories) actOn(ctx context.Context, data []byte) error {
+	defer panics.Recover(a.cfg.Log, "an advisory", a.cfg.Metrics.Panicked) // nil: it is dropped
+	said, err := readAdvisory(data)
 	if err != nil {
-		s.cfg.Log.Warn("advisory dropped", "error", err)
+		a.cfg.Log.Warn("advisory dropped", "error", err)
 		return nil
 	}
-	m, found, err := s.w.SeqOnLeader(ctx, s.cfg.Names.FiresStream(), a.StreamSeq)
+	m, found, err := a.w.SeqOnLeader(ctx, a.w.Names.FiresStream(), said.StreamSeq)
 	if err != nil {
 		return err
 	}
@@ -105,12 +121,12 @@ func (s *Store) actOn(ctx context.Context, data []byte) error {
 		return nil // grown too old meanwhile
 	}
 	f, err := wire.DecodeFire(m.Header, m.Data, m.Seq, time.Time{})
-	if err != nil || wire.InboxConsumer(f.RouteKey()) != a.Consumer {
+	if err != nil || wire.InboxConsumer(f.RouteKey()) != said.Consumer {
 		return nil
 	}
 	// The workers of a REST route refuse nothing that can be read. An inbox that is
 	// gone was that of a NATS route, which was deleted with advisories left.
-	box, err := s.inboxes.Find(ctx, f.RouteKey())
+	box, err := a.inboxes.Find(ctx, f.RouteKey())
 	gone := errors.Is(err, jetstream.ErrConsumerNotFound)
 	if err == nil && box.Type != job.NATS {
 		return nil
@@ -118,6 +134,6 @@ func (s *Store) actOn(ctx context.Context, data []byte) error {
 	if err != nil && !gone {
 		return err
 	}
-	reason, detail := a.why()
-	return s.dead.Bury(ctx, f, reason, detail)
+	reason, detail := said.why()
+	return a.dead.Bury(ctx, f, reason, detail)
 }
