@@ -11,16 +11,15 @@
 // The packages below are its lower floors, in this order: wire (names, and what is
 // stored), journal (writes and reads), due (what to load and fire next),
 // routes (routes and what holds them back), jobs (the records of jobs, and their
-// history), tokens (bearer tokens), backup (all of it, read and written back),
-// timer (owns one partition and fires its jobs),
-// manifest (what Belfry has made, written down), asset (the streams, and their
-// settings), audit (compares what is there with what it should be, and mends it), and
-// then this one. Each file here is in one room:
+// history), deadletter (what nobody took), tokens (bearer tokens), backup (all of it,
+// read and written back), timer (owns one partition and fires its jobs), manifest (what
+// Belfry has made, written down), asset (the streams, and their settings), audit
+// (compares what is there with what it should be, and mends it), and then this one. Each
+// file here is in one room:
 //
 //   - the store: store.go, config.go, setup.go, beside.go, makeroom.go,
 //     notready.go, disk.go
 //   - what was made: survey.go, refusal.go, damage.go, replicas.go
 //   - other hands: foreign.go, auditing.go, removed.go
 //   - leases: leases.go, partition.go, presence.go, clocks.go, balance.go, ready.go
-//   - dead letters: advisories.go, advisoryinbox.go, unread.go, letters.go, redrive.go
 package streams

@@ -22,16 +22,6 @@ var (
 	Balance = balance
 )
 
-// Advisory reads an advisory, and why its fire is buried.
-func Advisory(data []byte) (consumer string, seq uint64, reason job.Reason, detail string, err error) {
-	a, err := readAdvisory(data)
-	if err != nil {
-		return "", 0, "", "", err
-	}
-	reason, detail = a.why()
-	return a.Consumer, a.StreamSeq, reason, detail, nil
-}
-
 // PublishFunc sends one message and waits for its answer.
 type PublishFunc func(context.Context, *nats.Msg, ...jetstream.PublishOpt) (*jetstream.PubAck, error)
 
@@ -175,7 +165,6 @@ func ReadAnswer(m *nats.Msg) {
 	_, _ = journal.PullStatus(m)
 	_, _ = routes.Handover(m)
 	_, _ = journal.ReadAck(m.Data)
-	_, _ = readAdvisory(m.Data)
 	_, _ = journal.LeaderAnswer("S", m.Data)
 }
 

@@ -17,6 +17,7 @@ import (
 	"belfry/streams/asset"
 	"belfry/streams/audit"
 	"belfry/streams/backup"
+	"belfry/streams/deadletter"
 	"belfry/streams/due"
 	"belfry/streams/jobs"
 	"belfry/streams/journal"
@@ -46,9 +47,9 @@ type Store struct {
 	routes   *routes.Routes
 	inboxes  *routes.Inboxes
 	dead     *jobs.DeadLetters
-	letters  *Letters
-	advised  *Advisories
-	unread   *Unread
+	letters  *deadletter.Letters
+	advised  *deadletter.Advisories
+	unread   *deadletter.Unread
 	attempts *jobs.Attempts
 	breakers *routes.Breakers
 	rates    *routes.Rates
@@ -123,9 +124,9 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	}
 	s.cfg.InFlight.OnFreed(s.roomFreed)
 	s.health.OnBetter = s.wake
-	s.letters = newLetters(s.requests, s.jobs, s.routes, s.lettersConfig())
-	s.advised = newAdvisories(own, s.inboxes, s.dead, s.lettersConfig())
-	s.unread = newUnread(own, s.inboxes, s.dead, s.timers[0].Owns, s.lettersConfig())
+	s.letters = deadletter.NewLetters(s.requests, s.jobs, s.routes, s.lettersConfig())
+	s.advised = deadletter.NewAdvisories(own, s.inboxes, s.dead, s.lettersConfig())
+	s.unread = deadletter.NewUnread(own, s.inboxes, s.dead, s.timers[0].Owns, s.lettersConfig())
 	s.attempts = jobs.NewAttempts(s.tries, s.requests, s.cfg.SyncAlways && s.replicas == 1, s.health, s.recordsConfig())
 	s.tokens = tokens.New(own, s.ensureTokens, tokens.Config{Authenticated: s.cfg.Authenticated, Log: s.cfg.Log, Metrics: s.cfg.Metrics})
 	s.prober = &journal.Prober{H: s.health, W: own.W, Send: own.Publish, Tokens: s.tokens.HadAny}
@@ -211,7 +212,7 @@ func (s *Store) RouteCache() *routes.Cache { return s.routes.Cache }
 func (s *Store) Inboxes() *routes.Inboxes { return s.inboxes }
 
 // Letters returns the dead letters.
-func (s *Store) Letters() *Letters { return s.letters }
+func (s *Store) Letters() *deadletter.Letters { return s.letters }
 
 // Attempts returns the tries that were made. Its own Run is to end after the
 // delivery, whose last tries it writes.
@@ -339,12 +340,12 @@ func (s *Store) withoutSpare() (all []string) {
 	return all
 }
 
-// jobs.Config is what the jobs read.
+// recordsConfig is what the jobs read.
 func (s *Store) recordsConfig() jobs.Config {
 	return jobs.Config{HistoryTTL: s.cfg.HistoryTTL, MaxMeta: s.cfg.MaxMeta, Now: s.cfg.Now, Log: s.cfg.Log, Metrics: s.cfg.Metrics}
 }
 
-// timer.Config is what the timer of a partition reads, and whom it works with.
+// timerConfig is what the timer of a partition reads, and whom it works with.
 func (s *Store) timerConfig(partition int, own journal.Access, routes *routes.Routes) timer.Config {
 	return timer.Config{
 		Partition: partition, Partitions: s.partitions, StaleAfter: s.cfg.FiresMaxAge / 2,
@@ -355,8 +356,8 @@ func (s *Store) timerConfig(partition int, own journal.Access, routes *routes.Ro
 }
 
 // lettersConfig is what the dead letters read.
-func (s *Store) lettersConfig() lettersConfig {
-	return lettersConfig{FiresMaxAge: s.cfg.FiresMaxAge, Now: s.cfg.Now, Log: s.cfg.Log, Metrics: s.cfg.Metrics}
+func (s *Store) lettersConfig() deadletter.Config {
+	return deadletter.Config{FiresMaxAge: s.cfg.FiresMaxAge, Now: s.cfg.Now, Log: s.cfg.Log, Metrics: s.cfg.Metrics}
 }
 
 // routesConfig is what the routes read.

@@ -1,4 +1,4 @@
-package streams_test
+package deadletter_test
 
 import (
 	"encoding/json"
@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 
 	"belfry/internal/job"
-	"belfry/streams"
+	"belfry/streams/deadletter"
 )
 
 func TestAdvisory(t *testing.T) {
@@ -29,7 +29,7 @@ func TestAdvisory(t *testing.T) {
 		{`[]`, "", ""},
 		{``, "", ""},
 	} {
-		consumer, seq, reason, detail, err := streams.Advisory([]byte(tt.data))
+		consumer, seq, reason, detail, err := deadletter.Advisory([]byte(tt.data))
 		if (err != nil) != (tt.reason == "") || reason != tt.reason || detail != tt.detail || err == nil && (consumer != "db_r" || seq != 7) {
 			t.Errorf("%.120s: got %q, %d, %s, %.120q, %v; want %s, %.120q", tt.data, consumer, seq, reason, detail, err, tt.reason, tt.detail)
 		}
@@ -42,7 +42,7 @@ func FuzzAdvisory(f *testing.F) {
 	f.Add([]byte(`{"type":"io.nats.jetstream.advisory.v1.terminated","consumer":"db_r","stream_seq":7,"reason":"no \u0000 \ud800 cart"}`))
 	f.Add([]byte(`{"stream_seq":1e3}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		consumer, seq, reason, detail, err := streams.Advisory(data)
+		consumer, seq, reason, detail, err := deadletter.Advisory(data)
 		if err != nil {
 			return
 		}

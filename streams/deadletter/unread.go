@@ -1,4 +1,4 @@
-package streams
+package deadletter
 
 import (
 	"context"
@@ -29,7 +29,7 @@ type Unread struct {
 	inboxes *routes.Inboxes
 	dead    *jobs.DeadLetters
 	owner   func() bool
-	cfg     lettersConfig
+	cfg     Config
 
 	// from is the age from which a fire is too old to wait for its subscriber.
 	from time.Duration
@@ -43,9 +43,9 @@ type Unread struct {
 	rest   time.Duration
 }
 
-// newUnread returns what looks after the inboxes by an access. The node does so while
+// NewUnread returns what looks after the inboxes by an access. The node does so while
 // owner says that it is the one to do it.
-func newUnread(by journal.Access, inboxes *routes.Inboxes, dead *jobs.DeadLetters, owner func() bool, cfg lettersConfig) *Unread {
+func NewUnread(by journal.Access, inboxes *routes.Inboxes, dead *jobs.DeadLetters, owner func() bool, cfg Config) *Unread {
 	margin := min(time.Hour, cfg.FiresMaxAge/4)
 	return &Unread{
 		js: by.JS, w: by.W, inboxes: inboxes, dead: dead, owner: owner, cfg: cfg,

@@ -1,4 +1,4 @@
-package streams
+package deadletter
 
 import (
 	"context"
@@ -27,11 +27,11 @@ type Advisories struct {
 	w       *journal.Writer
 	inboxes *routes.Inboxes
 	dead    *jobs.DeadLetters
-	cfg     lettersConfig
+	cfg     Config
 }
 
-// newAdvisories returns what reads advisories by an access.
-func newAdvisories(by journal.Access, inboxes *routes.Inboxes, dead *jobs.DeadLetters, cfg lettersConfig) *Advisories {
+// NewAdvisories returns what reads advisories by an access.
+func NewAdvisories(by journal.Access, inboxes *routes.Inboxes, dead *jobs.DeadLetters, cfg Config) *Advisories {
 	return &Advisories{js: by.JS, w: by.W, inboxes: inboxes, dead: dead, cfg: cfg}
 }
 

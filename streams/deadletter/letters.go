@@ -1,16 +1,14 @@
-package streams
+package deadletter
 
 import (
 	"cmp"
 	"context"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
-	"belfry/internal/metrics"
 	"belfry/internal/room"
 	"belfry/streams/jobs"
 	"belfry/streams/journal"
@@ -25,23 +23,14 @@ type Letters struct {
 	w      *journal.Writer
 	jobs   *jobs.Jobs
 	routes *routes.Routes
-	cfg    lettersConfig
+	cfg    Config
 
 	// ScanTime bounds the reading of one request. It is set before the first one.
 	ScanTime time.Duration
 }
 
-// lettersConfig is what the room of the dead letters reads.
-type lettersConfig struct {
-	FiresMaxAge time.Duration // how long a fire waits to be delivered
-
-	Now     func() time.Time
-	Log     *slog.Logger
-	Metrics *metrics.Streams
-}
-
-// newLetters returns the letters as they are read by an access, and redriven into jobs.
-func newLetters(by journal.Access, jobs *jobs.Jobs, routes *routes.Routes, cfg lettersConfig) *Letters {
+// NewLetters returns the letters as they are read by an access, and redriven into jobs.
+func NewLetters(by journal.Access, jobs *jobs.Jobs, routes *routes.Routes, cfg Config) *Letters {
 	return &Letters{js: by.JS, w: by.W, jobs: jobs, routes: routes, cfg: cfg, ScanTime: scanTime}
 }
 

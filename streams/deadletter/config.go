@@ -1,0 +1,17 @@
+package deadletter
+
+import (
+	"log/slog"
+	"time"
+
+	"belfry/internal/metrics"
+)
+
+// Config is what the dead letters read.
+type Config struct {
+	FiresMaxAge time.Duration // how long a fire waits to be delivered
+
+	Now     func() time.Time
+	Log     *slog.Logger
+	Metrics *metrics.Streams
+}
