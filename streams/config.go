@@ -11,6 +11,7 @@ import (
 	"belfry/internal/metrics"
 	"belfry/internal/room"
 	"belfry/streams/asset"
+	"belfry/streams/lease"
 	"belfry/streams/manifest"
 	"belfry/streams/wire"
 )
@@ -183,6 +184,6 @@ func (c Config) manifestPlace() string {
 func (c Config) assets() asset.Set {
 	return asset.Set{
 		Names: c.Names, HistoryTTL: c.HistoryTTL, FiresMaxAge: c.FiresMaxAge, DeadMaxAge: c.DeadMaxAge,
-		PresenceTTL: presenceTTL, MaxBytes: c.MaxBytes,
+		PresenceTTL: lease.PresenceTTL, MaxBytes: c.MaxBytes,
 	}
 }

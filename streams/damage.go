@@ -204,7 +204,7 @@ func (s *Store) Warnings() []string {
 	for _, d := range m.Damage {
 		all = append(all, fmt.Sprintf("%s: stream %s: %s (--accept-damage %s)", fault.Damaged, d.Stream, d.What, m.DamageID()))
 	}
-	all = append(all, s.leases.clockWarnings()...)
+	all = append(all, s.leases.ClockWarnings()...)
 	s.told.Lock()
 	defer s.told.Unlock()
 	if len(s.few) > 0 {

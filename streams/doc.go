@@ -12,14 +12,13 @@
 // stored), journal (writes and reads), due (what to load and fire next),
 // routes (routes and what holds them back), jobs (the records of jobs, and their
 // history), deadletter (what nobody took), tokens (bearer tokens), backup (all of it,
-// read and written back), timer (owns one partition and fires its jobs), manifest (what
-// Belfry has made, written down), asset (the streams, and their settings), audit
-// (compares what is there with what it should be, and mends it), and then this one. Each
-// file here is in one room:
+// read and written back), timer (owns one partition and fires its jobs), lease (which
+// node tries to own which partition), manifest (what Belfry has made, written down),
+// asset (the streams, and their settings), audit (compares what is there with what it
+// should be, and mends it), and then this one. Each file here is in one room:
 //
 //   - the store: store.go, config.go, setup.go, beside.go, makeroom.go,
 //     notready.go, disk.go
 //   - what was made: survey.go, refusal.go, damage.go, replicas.go
 //   - other hands: foreign.go, auditing.go, removed.go
-//   - leases: leases.go, partition.go, presence.go, clocks.go, balance.go, ready.go
 package streams

@@ -4,7 +4,7 @@ import "context"
 
 // WhyIdle is why the timers do not fire what this node is to fire, "" if they do.
 func (s *Store) WhyIdle() string {
-	if err := s.leases.ready(); err != nil {
+	if err := s.leases.Ready(); err != nil {
 		return err.Error()
 	}
 	return ""

@@ -18,8 +18,6 @@ import (
 // Names for the tests outside the package.
 var (
 	EncodeFire = encodeFire
-
-	Balance = balance
 )
 
 // PublishFunc sends one message and waits for its answer.
@@ -166,26 +164,6 @@ func ReadAnswer(m *nats.Msg) {
 	_, _ = routes.Handover(m)
 	_, _ = journal.ReadAck(m.Data)
 	_, _ = journal.LeaderAnswer("S", m.Data)
-}
-
-// Clocks is what measures clocks.
-type Clocks struct{ c *clocks }
-
-func NewClocks(node string, log *slog.Logger) Clocks {
-	return Clocks{newClocks(node, leasesConfig{Log: log})}
-}
-
-func (c Clocks) Answered(revision uint64, from, to time.Time) { c.c.answered(revision, from, to) }
-func (c Clocks) Brought(revision uint64, stored time.Time)    { c.c.brought(revision, stored) }
-func (c Clocks) Heard(node string, data []byte)               { c.c.heard(node, data) }
-func (c Clocks) Left(node string)                             { c.c.left(node) }
-func (c Clocks) Look()                                        { c.c.look() }
-func (c Clocks) Warnings() []string                           { return c.c.warnings() }
-func (c Clocks) Server() (ahead, err time.Duration, known bool) {
-	c.c.mu.Lock()
-	defer c.c.mu.Unlock()
-	d, known := c.c.server()
-	return d.ahead, d.err, known
 }
 
 // Unmake has the manifest as a first start leaves it that died while it made the

@@ -126,7 +126,7 @@ func (s *Store) firesState(ctx context.Context, before firesState) (firesState, 
 	for p := range s.partitions {
 		written, lost := s.timers[p].FencesBetween(before.last, now.last)
 		if now.fences[p] > before.last { // perhaps another node's
-			now.unsure = now.unsure || written == 0 || s.leases.hasOthers()
+			now.unsure = now.unsure || written == 0 || s.leases.HasOthers()
 			written = max(written, 1)
 		}
 		now.unsure = now.unsure || lost

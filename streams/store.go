@@ -21,6 +21,7 @@ import (
 	"belfry/streams/due"
 	"belfry/streams/jobs"
 	"belfry/streams/journal"
+	"belfry/streams/lease"
 	"belfry/streams/manifest"
 	"belfry/streams/routes"
 	"belfry/streams/timer"
@@ -58,7 +59,7 @@ type Store struct {
 	timers   []*timer.Timer // by partition
 	rooms    []*jobs.Spare  // the same
 	index    due.Index      // of the claims of all of them
-	leases   *leases
+	leases   *lease.Leases
 	book     *manifest.Book
 	health   *journal.Health
 	noted    time.Time // when it was last written down how far the streams are; of Keep alone
@@ -252,7 +253,7 @@ func (s *Store) Run(ctx context.Context) error {
 	var g sync.WaitGroup
 	g.Go(func() { s.routes.Cache.Follow(ctx) })
 	g.Go(func() { s.breakers.Follow(ctx) })
-	g.Go(func() { s.leases.run(ctx) })
+	g.Go(func() { s.leases.Run(ctx) })
 	g.Go(func() { s.advised.Run(ctx) })
 	g.Go(func() { s.unread.Run(ctx) })
 	g.Go(func() { s.audit.Run(ctx) })
@@ -311,17 +312,17 @@ func (s *Store) Ready(ctx context.Context) error {
 			return errRestoring
 		}
 	}
-	return s.leases.ready()
+	return s.leases.Ready()
 }
 
 // newLeases returns the leases of the timers' partitions.
-func (s *Store) newLeases(own journal.Access) *leases {
-	var partitions []Partition
+func (s *Store) newLeases(own journal.Access) *lease.Leases {
+	var partitions []lease.Partition
 	for _, t := range s.timers {
 		partitions = append(partitions, t)
 	}
-	cfg := leasesConfig{OnlyNode: s.cfg.OnlyNode, Now: s.cfg.Now, Log: s.cfg.Log, Metrics: s.cfg.Metrics}
-	return newLeases(own, s.requests.W, partitions, cfg)
+	cfg := lease.Config{OnlyNode: s.cfg.OnlyNode, Now: s.cfg.Now, Log: s.cfg.Log, Metrics: s.cfg.Metrics}
+	return lease.New(own, s.requests.W, partitions, cfg)
 }
 
 // firesSoon reports whether a job of this node fires now, or is due within journal.TurnGap.

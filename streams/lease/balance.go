@@ -1,4 +1,4 @@
-package streams
+package lease
 
 // share is how many of the partitions a node may hold when so many nodes are
 // alive: the shares of all cover all partitions.

@@ -1,4 +1,4 @@
-package streams
+package lease
 
 import (
 	"cmp"
@@ -69,7 +69,7 @@ const (
 	tellClocks = 10 * time.Minute
 )
 
-func newClocks(node string, cfg leasesConfig) *clocks {
+func newClocks(node string, cfg Config) *clocks {
 	return &clocks{
 		node: node, log: cfg.Log, metrics: cfg.Metrics,
 		timed: map[uint64]span{}, stored: map[uint64]time.Time{}, nodes: map[string]nodeClock{},

@@ -1,4 +1,4 @@
-package streams
+package lease
 
 import (
 	"context"
@@ -21,7 +21,7 @@ type presence struct {
 }
 
 // revision returns the revision that a key was last seen with, 0 for none.
-func (l *leases) revision(key string) *uint64 {
+func (l *Leases) revision(key string) *uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	revision := l.seen[key].revision
@@ -30,8 +30,8 @@ func (l *leases) revision(key string) *uint64 {
 
 // write puts our name under a key, over the revision expect if it is given,
 // and reports whether it did.
-func (l *leases) write(ctx context.Context, key string, expect *uint64) bool {
-	m := &nats.Msg{Subject: l.w.Names.BelfrySubject(key), Header: nats.Header{wire.HeaderTTL: {presenceTTL.String()}}, Data: []byte(l.node)}
+func (l *Leases) write(ctx context.Context, key string, expect *uint64) bool {
+	m := &nats.Msg{Subject: l.w.Names.BelfrySubject(key), Header: nats.Header{wire.HeaderTTL: {PresenceTTL.String()}}, Data: []byte(l.node)}
 	if expect != nil {
 		m.Header[wire.HeaderExpectSubjectSeq] = []string{wire.FormatUint(*expect)}
 	}
@@ -49,7 +49,7 @@ func (l *leases) write(ctx context.Context, key string, expect *uint64) bool {
 
 // lookAgain finds out why a key is not as it was when it was last seen. Its mark
 // expires too, and of that no watch tells one that was cut off meanwhile.
-func (l *leases) lookAgain(ctx context.Context, key string, revision uint64) {
+func (l *Leases) lookAgain(ctx context.Context, key string, revision uint64) {
 	m, found, err := l.w.LastOnLeader(ctx, l.w.Names.BelfryStream(), l.w.Names.BelfrySubject(key))
 	switch {
 	case err != nil:
@@ -67,7 +67,7 @@ func (l *leases) lookAgain(ctx context.Context, key string, revision uint64) {
 }
 
 // erase deletes a key that has our name. At worst it expires.
-func (l *leases) erase(ctx context.Context, key string) {
+func (l *Leases) erase(ctx context.Context, key string) {
 	if err := l.eraseAt(ctx, key, *l.revision(key)); !errors.Is(err, journal.ErrConflict) {
 		return
 	}
@@ -78,14 +78,14 @@ func (l *leases) erase(ctx context.Context, key string) {
 	}
 }
 
-func (l *leases) eraseAt(ctx context.Context, key string, revision uint64) error {
-	m := wire.PurgeMarker(l.w.Names.BelfrySubject(key), presenceTTL)
+func (l *Leases) eraseAt(ctx context.Context, key string, revision uint64) error {
+	m := wire.PurgeMarker(l.w.Names.BelfrySubject(key), PresenceTTL)
 	m.Header[wire.HeaderExpectSubjectSeq] = []string{wire.FormatUint(revision)}
 	_, err := l.w.Send(ctx, m)
 	return err
 }
 
-func (l *leases) saw(key string, s presence) {
+func (l *Leases) saw(key string, s presence) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if s.revision > l.seen[key].revision {
@@ -94,7 +94,7 @@ func (l *leases) saw(key string, s presence) {
 }
 
 // watch notes what is written to the bucket belfry, until ctx ends.
-func (l *leases) watch(ctx context.Context) {
+func (l *Leases) watch(ctx context.Context) {
 	journal.WatchKeys(ctx, l.js, l.cfg.Log, l.cfg.Metrics.Panicked, l.w.Names.BelfryBucket(), ">", func(e jetstream.KeyValueEntry) {
 		if e != nil && l.watchClock(e) {
 			return
@@ -111,7 +111,7 @@ func (l *leases) watch(ctx context.Context) {
 
 // watchClock takes in what an entry says of clocks, and reports whether that is
 // all that it says.
-func (l *leases) watchClock(e jetstream.KeyValueEntry) bool {
+func (l *Leases) watchClock(e jetstream.KeyValueEntry) bool {
 	node, clock := strings.CutPrefix(e.Key(), wire.ClockPrefix)
 	put := e.Operation() == jetstream.KeyValuePut
 	switch {
@@ -129,7 +129,7 @@ func (l *leases) watchClock(e jetstream.KeyValueEntry) bool {
 
 // gone takes in that a key was deleted. A lease that was released is taken at
 // once rather than at the next heartbeat.
-func (l *leases) gone(ctx context.Context, e jetstream.KeyValueEntry) {
+func (l *Leases) gone(ctx context.Context, e jetstream.KeyValueEntry) {
 	l.saw(e.Key(), presence{revision: e.Revision(), at: time.Now().Add(-leaseExpiry)})
 	p, ok := wire.ParseLeaseKey(e.Key(), len(l.partitions))
 	if !ok {

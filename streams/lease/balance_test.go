@@ -1,10 +1,10 @@
-package streams_test
+package lease_test
 
 import (
 	"slices"
 	"testing"
 
-	"belfry/streams"
+	"belfry/streams/lease"
 )
 
 func TestBalance(t *testing.T) {
@@ -24,7 +24,7 @@ func TestBalance(t *testing.T) {
 		{"more nodes than partitions", nil, []int{0}, 1, 3, []int{0}, false},
 		{"nothing to do", []int{0}, nil, 1, 1, nil, false},
 	} {
-		take, handOver := streams.Balance(tt.held, tt.free, tt.partitions, tt.live, 0)
+		take, handOver := lease.Balance(tt.held, tt.free, tt.partitions, tt.live, 0)
 		if !slices.Equal(take, tt.take) || handOver != tt.handOver {
 			t.Errorf("%s: takes %v, hands over %v; want %v, %v", tt.name, take, handOver, tt.take, tt.handOver)
 		}
@@ -34,15 +34,15 @@ func TestBalance(t *testing.T) {
 // Whatever the numbers, the shares of all cover all partitions, and once all
 // hold their share nobody hands anything over.
 func TestSharesCoverAll(t *testing.T) {
-	for partitions := 1; partitions <= streams.MaxPartitions; partitions++ {
+	for partitions := 1; partitions <= 50; partitions++ {
 		for nodes := 1; nodes <= 12; nodes++ {
 			free := make([]int, partitions)
 			for i := range free {
 				free[i] = i
 			}
 			for n := range nodes {
-				take, _ := streams.Balance(nil, free, partitions, nodes, n*7)
-				if _, handOver := streams.Balance(take, nil, partitions, nodes, 0); handOver {
+				take, _ := lease.Balance(nil, free, partitions, nodes, n*7)
+				if _, handOver := lease.Balance(take, nil, partitions, nodes, 0); handOver {
 					t.Fatalf("%d partitions, %d nodes: hands over what it has just taken", partitions, nodes)
 				}
 				free = slices.DeleteFunc(free, func(p int) bool { return slices.Contains(take, p) })

@@ -1,10 +1,9 @@
-package streams
+package lease
 
 import (
 	"context"
 	"crypto/rand"
 	"hash/fnv"
-	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -13,12 +12,11 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"belfry/internal/metrics"
 	"belfry/streams/journal"
 	"belfry/streams/wire"
 )
 
-// leases decide which node tries to own which partition. They are for liveness
+// Leases decide which node tries to own which partition. They are for liveness
 // only: what keeps two owners apart is the fence, so a lease that two nodes
 // believe in costs a few refused fires, and an owner that cannot renew its own
 // goes on until it is replaced.
@@ -27,12 +25,12 @@ import (
 // Others count it as expired after three seconds without a write, as their own
 // monotonic clock saw it; nobody compares clocks. Each node says in the same
 // way that it is alive, from which all compute the same share.
-type leases struct {
+type Leases struct {
 	js         jetstream.JetStream
 	w          *journal.Writer
 	requests   *journal.Writer
 	partitions []Partition
-	cfg        leasesConfig
+	cfg        Config
 
 	node   string
 	clocks *clocks
@@ -44,39 +42,30 @@ type leases struct {
 	failed map[int]error // why the last write of a partition's lease failed, nil if it did not
 }
 
-// leasesConfig is what leases read.
-type leasesConfig struct {
-	OnlyNode bool // there is no other
-
-	Now     func() time.Time
-	Log     *slog.Logger
-	Metrics *metrics.Streams
-}
-
 const (
 	heartbeatEvery = time.Second
 	checkLeases    = 250 * time.Millisecond
 	leaseExpiry    = 3 * time.Second
-	// presenceTTL is when JetStream drops the keys of a dead node, well after
+	// PresenceTTL is when JetStream drops the keys of a dead node, well after
 	// everybody has counted them as expired.
-	presenceTTL = time.Minute
+	PresenceTTL = time.Minute
 )
 
-// newLeases returns the leases of all partitions, which are written by an access. The
+// New returns the leases of all partitions, which are written by an access. The
 // writer of the requests is for what is only said, and may wait.
-func newLeases(by journal.Access, requests *journal.Writer, partitions []Partition, cfg leasesConfig) *leases {
+func New(by journal.Access, requests *journal.Writer, partitions []Partition, cfg Config) *Leases {
 	node := rand.Text()
-	return &leases{
+	return &Leases{
 		js: by.JS, w: by.W, requests: requests, partitions: partitions, cfg: cfg,
 		node: node, clocks: newClocks(node, cfg),
 		seen: map[string]presence{}, held: map[int]bool{}, failed: map[int]error{},
 	}
 }
 
-// run runs all partitions, each on standby until this node has its lease, until ctx
+// Run runs all partitions, each on standby until this node has its lease, until ctx
 // ends. Then it releases its leases once the partitions are through, so that
 // successors start at once and find nothing half done.
-func (l *leases) run(ctx context.Context) {
+func (l *Leases) Run(ctx context.Context) {
 	var running sync.WaitGroup
 	for _, part := range l.partitions {
 		running.Go(func() { part.Run(ctx) })
@@ -112,15 +101,15 @@ func (l *leases) run(ctx context.Context) {
 	l.leave(context.WithoutCancel(ctx))
 }
 
-// hasOthers reports whether other nodes are alive.
-func (l *leases) hasOthers() bool {
+// HasOthers reports whether other nodes are alive.
+func (l *Leases) HasOthers() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.others() > 0
 }
 
 // others counts the other nodes that are alive; l.mu is held.
-func (l *leases) others() int {
+func (l *Leases) others() int {
 	n := 0
 	for key, s := range l.seen {
 		if strings.HasPrefix(key, wire.NodePrefix) && s.node != l.node && time.Since(s.at) < leaseExpiry {
@@ -130,11 +119,11 @@ func (l *leases) others() int {
 	return n
 }
 
-// clockWarnings says which clocks differ from ours, in words for people.
-func (l *leases) clockWarnings() []string { return l.clocks.warnings() }
+// ClockWarnings says which clocks differ from ours, in words for people.
+func (l *Leases) ClockWarnings() []string { return l.clocks.warnings() }
 
 // heartbeat says that we are alive, and renews what we hold.
-func (l *leases) heartbeat(ctx context.Context) {
+func (l *Leases) heartbeat(ctx context.Context) {
 	var writes sync.WaitGroup
 	writes.Go(func() {
 		from := l.cfg.Now()
@@ -148,18 +137,18 @@ func (l *leases) heartbeat(ctx context.Context) {
 }
 
 // publishClock tells the other nodes how our clock stands to the server's.
-func (l *leases) publishClock(ctx context.Context) {
+func (l *Leases) publishClock(ctx context.Context) {
 	data, known := l.clocks.report()
 	if !known {
 		return
 	}
-	m := &nats.Msg{Subject: l.w.Names.BelfrySubject(wire.ClockKey(l.node)), Header: nats.Header{wire.HeaderTTL: {presenceTTL.String()}}, Data: data}
+	m := &nats.Msg{Subject: l.w.Names.BelfrySubject(wire.ClockKey(l.node)), Header: nats.Header{wire.HeaderTTL: {PresenceTTL.String()}}, Data: data}
 	_, _ = l.requests.Send(ctx, m) // the next one says it again
 }
 
 // rebalance takes what is free and ours to take, and, when it may, hands over
 // what is too much.
-func (l *leases) rebalance(ctx context.Context, mayHandOver bool) {
+func (l *Leases) rebalance(ctx context.Context, mayHandOver bool) {
 	l.mu.Lock()
 	var held, free []int
 	for p := range l.partitions {
@@ -195,7 +184,7 @@ func (l *leases) rebalance(ctx context.Context, mayHandOver bool) {
 // renew writes the leases that we hold. One that somebody else has taken is
 // theirs; our partition learns from the fence. One whose partition was replaced we
 // give up.
-func (l *leases) renew(ctx context.Context) {
+func (l *Leases) renew(ctx context.Context) {
 	var writes sync.WaitGroup
 	for p, part := range l.partitions {
 		l.mu.Lock()
@@ -214,7 +203,7 @@ func (l *leases) renew(ctx context.Context) {
 }
 
 // own tells a partition to be owned.
-func (l *leases) own(ctx context.Context, p int) {
+func (l *Leases) own(ctx context.Context, p int) {
 	l.mu.Lock()
 	l.held[p] = true
 	l.mu.Unlock()
@@ -223,7 +212,7 @@ func (l *leases) own(ctx context.Context, p int) {
 
 // release hands a partition over: it comes to rest, then the lease goes. The fence
 // settles what is left by then.
-func (l *leases) release(ctx context.Context, p int) {
+func (l *Leases) release(ctx context.Context, p int) {
 	l.cfg.Log.Info("handing a partition over", "partition", p)
 	if l.partitions[p].Release(ctx) {
 		l.drop(ctx, p)
@@ -231,7 +220,7 @@ func (l *leases) release(ctx context.Context, p int) {
 }
 
 // drop deletes a lease that we hold.
-func (l *leases) drop(ctx context.Context, p int) {
+func (l *Leases) drop(ctx context.Context, p int) {
 	l.mu.Lock()
 	delete(l.held, p)
 	mine := l.seen[wire.LeaseKey(p)].node == l.node
@@ -242,7 +231,7 @@ func (l *leases) drop(ctx context.Context, p int) {
 }
 
 // leave deletes all that says that we are here.
-func (l *leases) leave(ctx context.Context) {
+func (l *Leases) leave(ctx context.Context) {
 	for p := range l.partitions {
 		l.mu.Lock()
 		held := l.held[p]

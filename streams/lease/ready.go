@@ -1,4 +1,4 @@
-package streams
+package lease
 
 import (
 	"fmt"
@@ -9,9 +9,9 @@ import (
 	"belfry/streams/wire"
 )
 
-// ready reports whether this node fires what it is to. Otherwise it names the first
+// Ready reports whether this node fires what it is to. Otherwise it names the first
 // partition that is not fired, and why.
-func (l *leases) ready() error {
+func (l *Leases) Ready() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.held) == 0 && l.others() == 0 {
@@ -38,7 +38,7 @@ func (l *leases) ready() error {
 
 // whyUnleased says why a partition is not ours while no other node is alive; l.mu is
 // held.
-func (l *leases) whyUnleased(p int) string {
+func (l *Leases) whyUnleased(p int) string {
 	key := wire.LeaseKey(p)
 	s, seen := l.seen[key]
 	switch ago := time.Since(s.at); {
@@ -53,7 +53,7 @@ func (l *leases) whyUnleased(p int) string {
 }
 
 // tried takes in the answer to a write of a lease.
-func (l *leases) tried(key string, err error) {
+func (l *Leases) tried(key string, err error) {
 	p, is := wire.ParseLeaseKey(key, len(l.partitions))
 	if !is {
 		return
