@@ -20,10 +20,10 @@ func (s *Store) newAudit(own journal.Access) *audit.Audit {
 		CopyRestoreMark: func(ctx context.Context, value []byte) { backup.CopyMark(ctx, own.W, value) },
 	}
 	if s.cfg.Ledger == nil {
-		others.Manifest = s.book
+		others.Manifest = s.setup.Book()
 	}
 	return audit.New(own, s.inboxes, s.mender, s.health, others, audit.Config{
-		Assets: s.assets, Partitions: s.partitions, Every: s.cfg.AuditEvery, IgnoresCase: s.ignoresCase,
+		Assets: s.assets, Partitions: s.partitions, Every: s.cfg.AuditEvery, IgnoresCase: s.setup.IgnoresCase(),
 		Log: s.cfg.Log, Metrics: s.cfg.Metrics,
 	})
 }

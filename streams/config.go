@@ -13,6 +13,7 @@ import (
 	"belfry/streams/asset"
 	"belfry/streams/lease"
 	"belfry/streams/manifest"
+	"belfry/streams/setup"
 	"belfry/streams/wire"
 )
 
@@ -27,7 +28,7 @@ type Config struct {
 	Replicas int
 
 	// Partitions is how many parts the jobs are spread over at the first
-	// start, up to [MaxPartitions]; 0 is 1. Later starts keep what was fixed
+	// start, up to [setup.MaxPartitions]; 0 is 1. Later starts keep what was fixed
 	// then.
 	Partitions int
 
@@ -94,7 +95,7 @@ type Config struct {
 	Ledger manifest.Ledger
 
 	// Disk is what the embedded server's folder showed; nil is another server.
-	Disk Disk
+	Disk setup.Disk
 
 	// Place says for people where the data is.
 	Place string
@@ -170,14 +171,6 @@ func (c Config) withDefaults() Config {
 		c.Now = time.Now
 	}
 	return c
-}
-
-// manifestPlace says for people where the manifest is.
-func (c Config) manifestPlace() string {
-	if c.Ledger != nil {
-		return manifest.FileName + " in the data folder"
-	}
-	return "the key " + wire.ManifestKey + " of the bucket " + c.Names.BelfryBucket()
 }
 
 // assets are the streams that follow from it.

@@ -4,7 +4,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
-	"belfry/streams/manifest"
 	"belfry/streams/wire"
 )
 
@@ -48,10 +47,4 @@ func RoundTrip(n wire.Names, k job.Key) (back []job.Key) {
 		back = append(back, k)
 	}
 	return back
-}
-
-// EncodeManifest is the manifest of a store with these names.
-func EncodeManifest(n wire.Names) ([]byte, error) {
-	m := manifest.Manifest{Prefix: string(n), Made: []string{n.FiresStream()}}
-	return m.Encode()
 }

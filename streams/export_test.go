@@ -169,7 +169,7 @@ func ReadAnswer(m *nats.Msg) {
 // Unmake has the manifest as a first start leaves it that died while it made the
 // streams.
 func (s *Store) Unmake(ctx context.Context) error {
-	return s.book.Change(ctx, func(m *manifest.Manifest) bool {
+	return s.setup.Book().Change(ctx, func(m *manifest.Manifest) bool {
 		m.Making, m.Made = append(m.Making, m.Made...), nil
 		return true
 	})
@@ -177,7 +177,7 @@ func (s *Store) Unmake(ctx context.Context) error {
 
 // ForgetMade has the manifest as a version leaves it that lacks a stream.
 func (s *Store) ForgetMade(ctx context.Context, stream string) error {
-	return s.book.Change(ctx, func(m *manifest.Manifest) bool {
+	return s.setup.Book().Change(ctx, func(m *manifest.Manifest) bool {
 		m.Forget([]string{stream})
 		return true
 	})

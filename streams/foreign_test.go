@@ -13,6 +13,7 @@ import (
 	"belfry/internal/job"
 	"belfry/internal/natstest"
 	"belfry/streams"
+	"belfry/streams/setup"
 )
 
 // Streams of others that have a name or a subject of Belfry's are refused by name,
@@ -37,7 +38,7 @@ func TestForeignStreamsAreRefused(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err = streams.Open(t.Context(), f.nc, streams.Config{Partitions: 2, Log: slog.New(slog.DiscardHandler)})
-			if !errors.Is(err, streams.ErrForeign) || !strings.Contains(err.Error(), "the stream "+name) {
+			if !errors.Is(err, setup.ErrForeign) || !strings.Contains(err.Error(), "the stream "+name) {
 				t.Errorf("start beside %s: %v, want ErrForeign with its name", name, err)
 			}
 			info, err := made.Info(t.Context())

@@ -15,6 +15,7 @@ import (
 	"belfry/internal/job"
 	"belfry/internal/logtest"
 	"belfry/streams"
+	"belfry/streams/setup"
 )
 
 // tryOpen opens a store as the next start would.
@@ -36,7 +37,7 @@ func (f *fixture) refused(cfg streams.Config, words, stream string) {
 	f.t.Helper()
 	before := f.names()
 	err := f.tryOpen(cfg)
-	var refusal *streams.Refusal
+	var refusal *setup.Refusal
 	if !errors.As(err, &refusal) || refusal.Fault != words || !strings.Contains(err.Error(), words) || !strings.Contains(err.Error(), stream) ||
 		!strings.Contains(err.Error(), "nothing was changed") {
 		f.t.Fatalf("opened with %v, want a refusal: %s, %s", err, words, stream)

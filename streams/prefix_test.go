@@ -1,14 +1,12 @@
 package streams_test
 
 import (
-	"errors"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/nats-io/nats-server/v2/server"
 
-	"belfry/internal/fault"
 	"belfry/internal/job"
 	"belfry/streams"
 	"belfry/streams/asset"
@@ -102,50 +100,4 @@ func FuzzPrefix(f *testing.F) {
 			}
 		}
 	})
-}
-
-// A data folder with a store of other names is refused, with both named.
-func TestFolderOfAnotherPrefix(t *testing.T) {
-	t.Parallel()
-	manifest := func(prefix wire.Names) []byte {
-		text, err := streams.EncodeManifest(prefix)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return text
-	}
-	plain, team := []string{"KV_belfry", "FIRES"}, []string{"KV_team1_belfry", "team1_FIRES"}
-	for name, tt := range map[string]struct {
-		names    wire.Names
-		manifest []byte
-		folders  []string
-		want     []string // words of the refusal; nil is none
-	}{
-		"an empty folder":                   {"team1", nil, nil, nil},
-		"streams of others":                 {"team1", nil, []string{"ORDERS", "KV_settings"}, nil},
-		"its own, written down":             {"team1", manifest("team1"), team, nil},
-		"its own, not written down":         {"team1", nil, team, nil},
-		"plain, by an older version":        {"", nil, plain, nil},
-		"plain with a guest":                {"", manifest(""), append(team, plain...), nil},
-		"a manifest that cannot be read":    {"team1", []byte("{"), plain, nil}, // told by the start
-		"a prefix on plain data":            {"team1", manifest(""), plain, []string{"without --asset-prefix", "--asset-prefix team1"}},
-		"a prefix on older plain data":      {"team1", nil, plain, []string{"without --asset-prefix"}},
-		"plain on data with a prefix":       {"", manifest("team1"), team, []string{"--asset-prefix team1"}},
-		"plain on such data, no manifest":   {"", nil, team, []string{"--asset-prefix team1"}},
-		"another prefix":                    {"team2", manifest("team1"), team, []string{"--asset-prefix team1", "--asset-prefix team2"}},
-		"a guest's prefix":                  {"team1", manifest(""), append(team, plain...), []string{"without --asset-prefix"}},
-		"a manifest whose streams are gone": {"team1", manifest(""), nil, []string{"without --asset-prefix"}},
-	} {
-		err := streams.CheckFolder(tt.names, tt.manifest, tt.folders)
-		var refusal *streams.Refusal
-		if tt.want == nil && err != nil || tt.want != nil && (!errors.As(err, &refusal) || refusal.Fault != fault.OtherPrefix) {
-			t.Errorf("%s: %v, want a refusal: %v", name, err, tt.want != nil)
-			continue
-		}
-		for _, words := range tt.want {
-			if !strings.Contains(err.Error(), words) {
-				t.Errorf("%s: %v, want %q in it", name, err, words)
-			}
-		}
-	}
 }

@@ -15,6 +15,7 @@ import (
 	"belfry/internal/fault"
 	"belfry/internal/job"
 	"belfry/streams"
+	"belfry/streams/setup"
 	"belfry/streams/wire"
 )
 
@@ -184,7 +185,7 @@ func TestUnknownPrefixIsLoud(t *testing.T) {
 	f.refused(streams.Config{Names: "taem1", ExistingData: true, Place: "nats://example"}, fault.NothingThere, "--asset-prefix team1")
 	f.refused(streams.Config{ExistingData: true, Place: "nats://example"}, fault.NothingThere, "--asset-prefix team1")
 	before := f.names()
-	if err := f.tryOpen(streams.Config{Names: "TEAM1"}); !errors.Is(err, streams.ErrForeign) || !strings.Contains(err.Error(), "case only") {
+	if err := f.tryOpen(streams.Config{Names: "TEAM1"}); !errors.Is(err, setup.ErrForeign) || !strings.Contains(err.Error(), "case only") {
 		t.Errorf("opened with names that differ in case only: %v, want ErrForeign", err)
 	}
 	if after := f.names(); !slices.Equal(before, after) {

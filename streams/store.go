@@ -22,8 +22,8 @@ import (
 	"belfry/streams/jobs"
 	"belfry/streams/journal"
 	"belfry/streams/lease"
-	"belfry/streams/manifest"
 	"belfry/streams/routes"
+	"belfry/streams/setup"
 	"belfry/streams/timer"
 	"belfry/streams/tokens"
 )
@@ -60,30 +60,22 @@ type Store struct {
 	rooms    []*jobs.Spare  // the same
 	index    due.Index      // of the claims of all of them
 	leases   *lease.Leases
-	book     *manifest.Book
 	health   *journal.Health
-	noted    time.Time // when it was last written down how far the streams are; of Keep alone
 	prober   *journal.Prober
 	fires    *roomMaker
 
 	mender *audit.Mender
 	audit  *audit.Audit
+	setup  *setup.Setup
 
-	beside    []string      // the other stores on the server, at a first start
 	firesLast atomic.Uint64 // the last sequence of FIRES that was looked at
 
 	partitions int // as fixed at the first start
 	replicas   int // of the streams, or more
-	copies     copies
-	grown      time.Time  // when the copies were last looked at; [Store.Keep]'s own
-	told       sync.Mutex // guards what follows
-	few        []string   // streams with fewer copies than wanted
-
-	ignoresCase bool // the disk, as it was written down
 }
 
 // Open makes in a first start what is missing on the JetStream behind nc, and
-// returns the store on it. A store of which something is lost is a [Refusal].
+// returns the store on it. A store of which something is lost is a [setup.Refusal].
 // nc is the timer's connection; [Config] has the others. All stay the caller's.
 func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	js, err := jetstream.New(nc)
@@ -93,14 +85,11 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	s := &Store{cfg: cfg.withDefaults(), nc: nc, js: js}
 	s.assets = s.cfg.assets()
 	s.mender = audit.NewMender(js, s.cfg.Names, s.cfg.Log, s.cfg.Metrics)
-	ledger := s.cfg.Ledger
-	if ledger == nil {
-		ledger = manifest.InBucket(js, s.cfg.Names)
-	}
-	s.book = manifest.NewBook(ledger)
-	if err := s.setup(ctx); err != nil {
+	s.setup = setup.New(js, s.mender, s.setupConfig())
+	if err := s.setup.Run(ctx); err != nil {
 		return nil, err
 	}
+	s.partitions, s.replicas = s.setup.Partitions(), s.setup.Replicas()
 	var said func(stream string) string
 	if s.cfg.Disk != nil {
 		said = s.cfg.Disk.Reason
@@ -135,7 +124,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	s.backups = backup.New(s.requests, s.jobs, s.attempts, s.routes, s.partitions, backup.Config{Now: s.cfg.Now, Log: s.cfg.Log, Metrics: s.cfg.Metrics})
 	s.audit = s.newAudit(own)
 	s.leases = s.newLeases(own)
-	if err := s.tellCollisions(ctx); err != nil {
+	if err := s.setup.TellCollisions(ctx); err != nil {
 		return nil, err
 	}
 	if s.cfg.MaxPullWait > 0 || s.cfg.OnlyNode {
@@ -304,7 +293,7 @@ func (s *Store) Ready(ctx context.Context) error {
 	}
 	for _, stream := range []string{s.cfg.Names.JobsStream(0), s.cfg.Names.FiresStream()} {
 		if _, err := s.js.Stream(ctx, stream); err != nil {
-			return fmt.Errorf("%w: stream %s: %v", job.ErrUnavailable, stream, whyNotReady(err))
+			return fmt.Errorf("%w: stream %s: %v", job.ErrUnavailable, stream, setup.WhyNotReady(err))
 		}
 	}
 	for _, t := range s.timers {
@@ -367,7 +356,7 @@ func (s *Store) routesConfig() routes.Config {
 		Names: s.cfg.Names, Log: s.cfg.Log, Metrics: s.cfg.Metrics, Now: s.cfg.Now, MaxMeta: s.cfg.MaxMeta,
 		NativeAckWait: s.cfg.NativeAckWait, NativeMaxDeliver: s.cfg.NativeMaxDeliver,
 		MaxPullWait: s.cfg.MaxPullWait, SubscriberAPI: s.cfg.SubscriberAPI,
-		IgnoresCase: s.ignoresCase, Room: s.inFlight(), Claims: s.index, Changed: s.wake,
+		IgnoresCase: s.setup.IgnoresCase(), Room: s.inFlight(), Claims: s.index, Changed: s.wake,
 	}
 }
 

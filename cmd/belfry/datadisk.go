@@ -17,15 +17,15 @@ import (
 
 	"belfry/internal/fault"
 	"belfry/internal/storefolder"
-	"belfry/streams"
 	"belfry/streams/asset"
 	"belfry/streams/manifest"
+	"belfry/streams/setup"
 	"belfry/streams/wire"
 )
 
 // dataDisk is what the streams' files in the data folder showed before the
 // embedded server started, and what the server said of them. It implements
-// [streams.Disk].
+// [setup.Disk].
 type dataDisk struct {
 	dir     *dataDir
 	path    string // of the streams' folders
@@ -99,7 +99,7 @@ func unreadable(err error, names ...string) error {
 	if isOfWant(err) {
 		return fmt.Errorf("couldn't look at the files of the streams: %w", err)
 	}
-	return &streams.Refusal{Fault: fault.StreamUnreadable, Streams: names, Reason: err.Error(), Do: "put owner, rights or disk right and start again"}
+	return &setup.Refusal{Fault: fault.StreamUnreadable, Streams: names, Reason: err.Error(), Do: "put owner, rights or disk right and start again"}
 }
 
 // open looks at one stream, and returns its damaged blocks.
@@ -230,19 +230,19 @@ func (d *dataDisk) found(stream, what string) {
 	d.damage = append(d.damage, manifest.Damage{Stream: stream, What: what, Found: time.Now().UTC()})
 }
 
-// Folders implements [streams.Disk].
+// Folders implements [setup.Disk].
 func (d *dataDisk) Folders() []string { return slices.Clone(d.folders) }
 
-// Last implements [streams.Disk].
+// Last implements [setup.Disk].
 func (d *dataDisk) Last(stream string) (uint64, bool) {
 	last, ok := d.last[stream]
 	return last, ok
 }
 
-// Reason implements [streams.Disk].
+// Reason implements [setup.Disk].
 func (d *dataDisk) Reason(stream string) string { return strings.Join(d.says.about(stream), "; ") }
 
-// Damage implements [streams.Disk].
+// Damage implements [setup.Disk].
 func (d *dataDisk) Damage() []manifest.Damage {
 	for _, said := range d.says.damage(d.stopped) {
 		d.found(said.stream, "the server says: "+said.text)
@@ -254,7 +254,7 @@ func (d *dataDisk) Damage() []manifest.Damage {
 	return all
 }
 
-// SetAside implements [streams.Disk].
+// SetAside implements [setup.Disk].
 func (d *dataDisk) SetAside(stream string) (string, error) {
 	to := d.aside(stream)
 	return to, d.guard.SetAside(stream, to)

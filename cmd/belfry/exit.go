@@ -13,8 +13,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/command"
-	"belfry/streams"
 	"belfry/streams/manifest"
+	"belfry/streams/setup"
 )
 
 // mistake is an error that the same start makes again: what is configured is not
@@ -55,7 +55,7 @@ func endedBy(cause, stopping error) error {
 // something. In doubt it does not: a service that is started in vain once a second
 // is better than one that stays down for a cause that is gone.
 func needsPerson(err error) bool {
-	var refusal *streams.Refusal
+	var refusal *setup.Refusal
 	var configured mistake
 	var ended ending
 	switch {
@@ -69,7 +69,7 @@ func needsPerson(err error) bool {
 		return true
 	}
 	for _, stays := range []error{
-		errFolderLost, streams.ErrForeign, streams.ErrPartitions, manifest.ErrBad,
+		errFolderLost, setup.ErrForeign, setup.ErrPartitions, manifest.ErrBad,
 		fs.ErrPermission, fs.ErrNotExist, syscall.ENOTDIR, syscall.EISDIR, syscall.EROFS, syscall.ENAMETOOLONG, syscall.ELOOP,
 		nats.ErrSecureConnRequired, nats.ErrSecureConnWanted, nats.ErrNkeysNotSupported,
 	} {

@@ -19,8 +19,8 @@ import (
 	"belfry/internal/command"
 	"belfry/internal/fault"
 	"belfry/internal/natstest"
-	"belfry/streams"
 	"belfry/streams/manifest"
+	"belfry/streams/setup"
 )
 
 // Errors that the same start makes again tell a service manager to leave it at that.
@@ -35,9 +35,9 @@ func TestServeExitCodes(t *testing.T) {
 		{errStuck, 75},
 		{mistake{errors.New("no such flag")}, 78},
 		{errFolderLost, 78},
-		{&streams.Refusal{Fault: fault.StreamMissing}, 78},
-		{streams.ErrForeign, 78},
-		{streams.ErrPartitions, 78},
+		{&setup.Refusal{Fault: fault.StreamMissing}, 78},
+		{setup.ErrForeign, 78},
+		{setup.ErrPartitions, 78},
 		{manifest.ErrBad, 78},
 		{errLimit, 75},
 		{errDataInUse, 75},
@@ -46,7 +46,7 @@ func TestServeExitCodes(t *testing.T) {
 		{&fs.PathError{Op: "mkdir", Path: "data", Err: syscall.ENOSPC}, 75},
 		{errors.Join(unreadable(&fs.PathError{Op: "open", Path: "1.blk", Err: syscall.EMFILE}), fs.ErrPermission), 75},
 		{unreadable(&fs.PathError{Op: "open", Path: "1.blk", Err: syscall.EACCES}), 78},
-		{&streams.Refusal{Fault: fault.StreamUnrecovered, Reason: "open 1.blk: too many open files"}, 75},
+		{&setup.Refusal{Fault: fault.StreamUnrecovered, Reason: "open 1.blk: too many open files"}, 75},
 		{&net.OpError{Op: "listen", Err: syscall.EADDRINUSE}, 75},
 		{&net.OpError{Op: "listen", Err: syscall.EACCES}, 78},
 		{x509.UnknownAuthorityError{}, 78},
@@ -87,7 +87,7 @@ func TestExitOnWhatOthersLeft(t *testing.T) {
 			if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "FIRES", Subjects: []string{"theirs"}}); err != nil {
 				t.Fatal(err)
 			}
-		}, streams.ErrForeign.Error()},
+		}, setup.ErrForeign.Error()},
 		"a number of partitions that is none": {func(t *testing.T, js jetstream.JetStream) {
 			kv, err := js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "belfry", Description: "Belfry: of an older version"})
 			if err != nil {
@@ -96,7 +96,7 @@ func TestExitOnWhatOthersLeft(t *testing.T) {
 			if _, err := kv.PutString(t.Context(), "partitions", "many"); err != nil {
 				t.Fatal(err)
 			}
-		}, streams.ErrPartitions.Error()},
+		}, setup.ErrPartitions.Error()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

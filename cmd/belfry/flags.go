@@ -5,8 +5,8 @@ import (
 	"time"
 
 	"belfry/internal/job"
-	"belfry/streams"
 	"belfry/streams/asset"
+	"belfry/streams/setup"
 	"belfry/streams/wire"
 )
 
@@ -128,7 +128,7 @@ func flagTable() []setting {
 			value:   "NUMBER",
 			usage:   "how many parts the jobs are spread over, fixed at the first start; 0 is 1 embedded, and 8 on another NATS server",
 			accepts: "0 to 50 is accepted",
-		}, func(c *Config) *int { return &c.Partitions }, number, between(0, streams.MaxPartitions)),
+		}, func(c *Config) *int { return &c.Partitions }, number, between(0, setup.MaxPartitions)),
 		field(setting{name: "replicas", def: "0",
 			value:   "NUMBER",
 			usage:   "how many copies each stream has; 0 is 3 on a NATS cluster, else 1. Streams with fewer get more as soon as the servers can hold them",

@@ -15,6 +15,7 @@ import (
 	"belfry/internal/storefolder"
 	"belfry/streams"
 	"belfry/streams/manifest"
+	"belfry/streams/setup"
 )
 
 // How often the embedded server's data is looked at: whether its folder is still
@@ -54,7 +55,7 @@ func (s *Server) checkFolder(dir *dataDir) error {
 	if err != nil {
 		return nil // told by the look at the streams
 	}
-	return streams.CheckFolder(s.cfg.names(), written, folders)
+	return setup.CheckFolder(s.cfg.names(), written, folders)
 }
 
 // stopEmbedded ends the embedded server. One whose folder is lost is left alone

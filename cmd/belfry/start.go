@@ -15,6 +15,7 @@ import (
 	"belfry/internal/metrics"
 	"belfry/internal/tracing"
 	"belfry/streams"
+	"belfry/streams/setup"
 	"belfry/streams/wire"
 )
 
@@ -146,7 +147,7 @@ func (s *Server) openStore(ctx context.Context, dial dial, memory memory, counts
 		cfg.SubscriberAPI, cfg.MaxPullWait = s.cfg.names().SubscriberAPI(), maxPullWait
 	}
 	store, err := streams.Open(ctx, nc, s.keeping(cfg))
-	if errors.Is(err, streams.ErrMaxBytesRequired) {
+	if errors.Is(err, setup.ErrMaxBytesRequired) {
 		return nil, mistake{fmt.Errorf("couldn't open the store: %w; say with --max-bytes how much of it Belfry gets, as in --max-bytes 10GiB", err)}
 	}
 	if err != nil {

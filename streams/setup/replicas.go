@@ -1,4 +1,4 @@
-package streams
+package setup
 
 import (
 	"context"
@@ -35,7 +35,7 @@ type copies struct {
 	deadline time.Time
 }
 
-func (s *Store) startCopies() {
+func (s *Setup) startCopies() {
 	want := s.cfg.Replicas
 	s.grown = time.Now()
 	s.copies = copies{want: want, explicit: want > 0, most: want, deadline: time.Now().Add(forming)}
@@ -45,7 +45,7 @@ func (s *Store) startCopies() {
 }
 
 // create makes a stream with as many copies as JetStream takes.
-func (s *Store) create(make func(replicas int) error) error {
+func (s *Setup) create(make func(replicas int) error) error {
 	for {
 		err := make(s.copies.most)
 		var api *jetstream.APIError
@@ -73,15 +73,15 @@ func (s *Store) create(make func(replicas int) error) error {
 
 // grow gives the streams as many copies as wanted, where JetStream can hold them,
 // and tells of those that have fewer.
-func (s *Store) grow(ctx context.Context, atStart bool) error {
-	ctx, cancel := context.WithTimeout(ctx, setupPatience)
+func (s *Setup) grow(ctx context.Context, atStart bool) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var few, more []string
 	var reason error
 	list := s.js.ListStreams(ctx)
 	var all []*jetstream.StreamInfo
 	for info := range list.Info() {
-		if s.assets.Has(info.Config.Name) && asset.IsBelfrys(info.Config) {
+		if s.cfg.Assets.Has(info.Config.Name) && asset.IsBelfrys(info.Config) {
 			all = append(all, info)
 		}
 	}
@@ -135,7 +135,7 @@ func (s *Store) grow(ctx context.Context, atStart bool) error {
 }
 
 // growLater tries again what a start could not.
-func (s *Store) growLater(ctx context.Context) error {
+func (s *Setup) growLater(ctx context.Context) error {
 	s.told.Lock()
 	due := len(s.few) > 0 && time.Since(s.grown) > s.cfg.GrowEvery
 	s.told.Unlock()

@@ -1,4 +1,4 @@
-package streams
+package setup
 
 import (
 	"context"
@@ -13,8 +13,8 @@ import (
 )
 
 // CheckFolder refuses a data folder whose store has other names than n, before anything
-// touches it. written is the manifest that its file holds, nil for none, and folders are those of
-// the streams. A manifest that cannot be read is left to [Open].
+// touches it. written is the manifest that its file holds, nil for none, and folders are
+// those of the streams. A manifest that cannot be read is left to [Setup.Run].
 func CheckFolder(n wire.Names, written []byte, folders []string) error {
 	m, found, err := manifest.Decode(written)
 	if err != nil {
@@ -38,8 +38,8 @@ func CheckFolder(n wire.Names, written []byte, folders []string) error {
 // lookBeside lists the other stores on the server, which a new one is made beside. It
 // refuses names that differ from another store's in case only: on some disks their
 // streams would share folders.
-func (s *Store) lookBeside(ctx context.Context) (others []string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, setupTry)
+func (s *Setup) lookBeside(ctx context.Context) (others []string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, tryTime)
 	defer cancel()
 	var names []string
 	list := s.js.StreamNames(ctx)
@@ -49,7 +49,7 @@ func (s *Store) lookBeside(ctx context.Context) (others []string, err error) {
 	if err := list.Err(); err != nil {
 		return nil, fmt.Errorf("couldn't look for other stores: %w", err)
 	}
-	own := s.cfg.Names
+	own := s.names
 	for _, name := range names {
 		if other, ok := wire.StoreOf(name); ok && other != own && strings.EqualFold(string(other), string(own)) {
 			return nil, fmt.Errorf("%w: there is a store of a start %s, which differs from this one's prefix in case only, and some disks do not tell. Nothing was changed. Take another --asset-prefix",

@@ -1,4 +1,4 @@
-package streams
+package setup
 
 import (
 	"context"
@@ -19,8 +19,8 @@ var ErrForeign = errors.New("streams that are not Belfry's are in the way")
 
 // refuseForeign looks for streams of others that have a name or a subject of
 // ours. It changes nothing, and comes before all that does.
-func (s *Store) refuseForeign(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 4*setupTry) // it asks for each of them
+func (s *Setup) refuseForeign(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 4*tryTime) // it asks for each of them
 	defer cancel()
 	var inTheWay []string
 	foreign := func(name string) (bool, error) {
@@ -31,7 +31,7 @@ func (s *Store) refuseForeign(ctx context.Context) error {
 		}
 		return err == nil && !asset.IsBelfrys(stream.CachedInfo().Config), err
 	}
-	is, err := foreign(s.cfg.Names.BelfryStream())
+	is, err := foreign(s.names.BelfryStream())
 	if err != nil {
 		return fmt.Errorf("couldn't look for streams of others: %w", err)
 	}
@@ -41,7 +41,7 @@ func (s *Store) refuseForeign(ctx context.Context) error {
 			partitions = n
 		}
 	}
-	assets := s.assets.All(partitions)
+	assets := s.cfg.Assets.All(partitions)
 	names := map[string]bool{}
 	for _, want := range assets {
 		names[want.Name] = true

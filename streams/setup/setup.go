@@ -1,4 +1,4 @@
-package streams
+package setup
 
 import (
 	"context"
@@ -19,11 +19,11 @@ import (
 // A start waits so long for the JetStream of its own server to make what is missing,
 // and for each answer of any. For that of others it waits as long as it takes.
 const (
-	setupPatience = time.Minute
-	setupTry      = 3 * time.Second
+	patience = time.Minute
+	tryTime  = 3 * time.Second
 )
 
-// setup refuses streams of others that are in the way, compares what is there with
+// Run refuses streams of others that are in the way, compares what is there with
 // what Belfry has made, makes the streams and buckets that are missing in a first
 // start or that are new in this version, and mends the others. Nothing is made or
 // changed before the comparison is over.
@@ -31,10 +31,10 @@ const (
 // It goes on while JetStream does not answer: a cluster may be without a leader
 // for a while, and of two nodes that make a stream at the same moment one may get
 // no answer. All of it is safe to repeat.
-func (s *Store) setup(ctx context.Context) error {
+func (s *Setup) Run(ctx context.Context) error {
 	if s.cfg.OnlyNode { // a server of our own is ready soon, or never
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, setupPatience)
+		ctx, cancel = context.WithTimeout(ctx, patience)
 		defer cancel()
 	}
 	s.startCopies()
@@ -56,7 +56,7 @@ func (s *Store) setup(ctx context.Context) error {
 	if first {
 		about := []any{"in", s.cfg.Place}
 		if len(s.beside) > 0 {
-			about = append(about, "names", s.cfg.Names.Describe(), "beside", s.beside)
+			about = append(about, "names", s.names.Describe(), "beside", s.beside)
 		}
 		s.cfg.Log.Warn(fault.NewStore, about...)
 	}
@@ -67,11 +67,11 @@ func (s *Store) setup(ctx context.Context) error {
 }
 
 // untilReady repeats a step of the setup while JetStream is not ready.
-func (s *Store) untilReady(ctx context.Context, step func() error) error {
+func (s *Setup) untilReady(ctx context.Context, step func() error) error {
 	pause := journal.NewBackOff(100*time.Millisecond, 2*time.Second)
 	for {
 		failed := step()
-		err := whyNotReady(failed)
+		err := WhyNotReady(failed)
 		if err == nil || !journal.IsPassing(failed) || !journal.Sleep(ctx, pause.NextBackOff()) {
 			return err
 		}
@@ -82,12 +82,12 @@ func (s *Store) untilReady(ctx context.Context, step func() error) error {
 	}
 }
 
-func (s *Store) setupOnce(ctx context.Context, recreated []string) error {
-	for _, cfg := range s.assets.Fixed() {
-		if err := s.ensureAsset(ctx, cfg); err != nil {
+func (s *Setup) setupOnce(ctx context.Context, recreated []string) error {
+	for _, cfg := range s.cfg.Assets.Fixed() {
+		if _, err := s.ensure(ctx, cfg); err != nil {
 			return err
 		}
-		if cfg.Name != s.cfg.Names.BelfryStream() {
+		if cfg.Name != s.names.BelfryStream() {
 			continue
 		}
 		// The first one holds what everything else depends on.
@@ -95,9 +95,9 @@ func (s *Store) setupOnce(ctx context.Context, recreated []string) error {
 			return err
 		}
 		err := s.book.Change(ctx, func(m *manifest.Manifest) bool {
-			m.Prefix = string(s.cfg.Names)
+			m.Prefix = string(s.names)
 			m.Forget(recreated)
-			return m.Announce(s.assets.StreamNames(s.partitions), s.partitions)
+			return m.Announce(s.cfg.Assets.StreamNames(s.partitions), s.partitions)
 		})
 		if err != nil {
 			return fmt.Errorf("couldn't write down what is made: %w", err)
@@ -107,17 +107,17 @@ func (s *Store) setupOnce(ctx context.Context, recreated []string) error {
 		}
 	}
 	for p := range s.partitions {
-		if err := s.ensureAsset(ctx, s.assets.Jobs(p)); err != nil {
+		if _, err := s.ensure(ctx, s.cfg.Assets.Jobs(p)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// ensureAsset makes the stream, or mends it. What cannot be mended does not keep
-// Belfry from starting; the audit says it.
-func (s *Store) ensureAsset(ctx context.Context, want jetstream.StreamConfig) error {
-	ctx, cancel := context.WithTimeout(ctx, setupTry)
+// ensure makes the stream, or mends it, and reports whether it has changed one that was
+// there. What cannot be mended does not keep Belfry from starting; the audit says it.
+func (s *Setup) ensure(ctx context.Context, want jetstream.StreamConfig) (changed bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, tryTime)
 	defer cancel()
 	stream, err := s.js.Stream(ctx, want.Name)
 	switch {
@@ -132,21 +132,18 @@ func (s *Store) ensureAsset(ctx context.Context, want jetstream.StreamConfig) er
 		if want.MaxConsumers > 0 && is.MaxConsumers <= 0 {
 			is = s.limitConsumers(ctx, is, want.MaxConsumers)
 		}
-		var changed bool
-		if changed, err = s.mender.Mend(ctx, is, want, stream.CachedInfo().State.Bytes); changed {
-			s.health.Changed(want.Name)
-		}
+		changed, err = s.mender.Mend(ctx, is, want, stream.CachedInfo().State.Bytes)
 	}
 	if err != nil {
-		return fmt.Errorf("couldn't set up stream %s%s: %w", want.Name, wire.BucketNote(want.Name), err)
+		return changed, fmt.Errorf("couldn't set up stream %s%s: %w", want.Name, wire.BucketNote(want.Name), err)
 	}
-	return nil
+	return changed, nil
 }
 
 // makeStream makes a stream. An account that allows fewer consumers takes no
 // stream with more: its limit counts then.
-func (s *Store) makeStream(ctx context.Context, cfg jetstream.StreamConfig) error {
-	cfg = s.assets.Bounded(cfg, s.partitions)
+func (s *Setup) makeStream(ctx context.Context, cfg jetstream.StreamConfig) error {
+	cfg = s.cfg.Assets.Bounded(cfg, s.partitions)
 	_, err := s.js.CreateStream(ctx, cfg)
 	if cfg.MaxConsumers > 0 && errors.Is(journal.Limited("", err), job.ErrLimit) {
 		cfg.MaxConsumers = 0
@@ -158,7 +155,7 @@ func (s *Store) makeStream(ctx context.Context, cfg jetstream.StreamConfig) erro
 // limitConsumers sets the limit of a stream that an older version has made, and
 // returns the configuration as it is then. An account that allows fewer refuses
 // it, and its limit counts.
-func (s *Store) limitConsumers(ctx context.Context, now jetstream.StreamConfig, most int) jetstream.StreamConfig {
+func (s *Setup) limitConsumers(ctx context.Context, now jetstream.StreamConfig, most int) jetstream.StreamConfig {
 	want := now
 	want.MaxConsumers = most
 	if _, err := s.js.UpdateStream(ctx, want); err != nil {
@@ -168,9 +165,10 @@ func (s *Store) limitConsumers(ctx context.Context, now jetstream.StreamConfig, 
 	return want
 }
 
-// ensureTokens makes the bucket of the tokens if it is missing.
-func (s *Store) ensureTokens(ctx context.Context) error {
-	return s.ensureAsset(ctx, s.assets.Tokens())
+// EnsureTokens makes the bucket of the tokens if it is missing, and reports whether it has
+// changed one that was there.
+func (s *Setup) EnsureTokens(ctx context.Context) (changed bool, err error) {
+	return s.ensure(ctx, s.cfg.Assets.Tokens())
 }
 
 // MaxPartitions is the most parts that jobs can be spread over.
@@ -178,10 +176,10 @@ const MaxPartitions = 50
 
 // fixPartitions writes down how many partitions there are, once: a job's
 // partition follows from the number, so it can never change.
-func (s *Store) fixPartitions(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, setupTry)
+func (s *Setup) fixPartitions(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, tryTime)
 	defer cancel()
-	kv, err := s.js.KeyValue(ctx, s.cfg.Names.BelfryBucket())
+	kv, err := s.js.KeyValue(ctx, s.names.BelfryBucket())
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package streams
+package setup
 
 import (
 	"context"
@@ -22,10 +22,10 @@ import (
 const ignoresCase = "ignores case"
 
 // fixDisk writes down what the disk is like, if this node knows, and reads it.
-func (s *Store) fixDisk(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, setupTry)
+func (s *Setup) fixDisk(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, tryTime)
 	defer cancel()
-	kv, err := s.js.KeyValue(ctx, s.cfg.Names.BelfryBucket())
+	kv, err := s.js.KeyValue(ctx, s.names.BelfryBucket())
 	if err != nil {
 		return err
 	}
@@ -50,13 +50,13 @@ func (s *Store) fixDisk(ctx context.Context) error {
 	return nil
 }
 
-// tellCollisions says which routes of an earlier version, or of another disk, share a
+// TellCollisions says which routes of an earlier version, or of another disk, share a
 // folder.
-func (s *Store) tellCollisions(ctx context.Context) error {
+func (s *Setup) TellCollisions(ctx context.Context) error {
 	if !s.ignoresCase {
 		return nil
 	}
-	kv, err := s.js.KeyValue(ctx, s.cfg.Names.RoutesBucket())
+	kv, err := s.js.KeyValue(ctx, s.names.RoutesBucket())
 	if err != nil {
 		return journal.Unavailable("couldn't look at the routes", err)
 	}

@@ -1,4 +1,4 @@
-package streams
+package setup
 
 import (
 	"context"
@@ -45,10 +45,10 @@ type survey struct {
 // The streams are looked up in the reverse of the order in which they are made:
 // while another process makes them, whatever is found has all that is made
 // before it.
-func (s *Store) look(ctx context.Context) (survey, error) {
+func (s *Setup) look(ctx context.Context) (survey, error) {
 	v := survey{found: map[string]*jetstream.StreamInfo{}, offline: map[string]string{}}
 	if s.cfg.Disk != nil {
-		v.folders = slices.DeleteFunc(s.cfg.Disk.Folders(), func(name string) bool { return !s.assets.Has(name) })
+		v.folders = slices.DeleteFunc(s.cfg.Disk.Folders(), func(name string) bool { return !s.cfg.Assets.Has(name) })
 	}
 	m, _ := s.book.Current()
 	var err error
@@ -59,14 +59,14 @@ func (s *Store) look(ctx context.Context) (survey, error) {
 		v.partitions = m.Partitions
 	}
 	for p := MaxPartitions - 1; v.partitions == 0 && p >= 0; p-- {
-		if err := s.lookUp(ctx, &v, s.cfg.Names.JobsStream(p)); err != nil {
+		if err := s.lookUp(ctx, &v, s.names.JobsStream(p)); err != nil {
 			return v, err
 		}
-		if is := v.found[s.cfg.Names.JobsStream(p)]; is != nil && asset.IsBelfrys(is.Config) {
+		if is := v.found[s.names.JobsStream(p)]; is != nil && asset.IsBelfrys(is.Config) {
 			v.partitions = p + 1
 		}
 	}
-	names := s.assets.StreamNames(max(v.partitions, 1))
+	names := s.cfg.Assets.StreamNames(max(v.partitions, 1))
 	for _, more := range [][]string{m.Made, v.folders} {
 		for _, name := range more {
 			if !slices.Contains(names, name) {
@@ -98,8 +98,8 @@ func offline(err error) string {
 	return ""
 }
 
-func (s *Store) lookUp(ctx context.Context, v *survey, name string) error {
-	ctx, cancel := context.WithTimeout(ctx, setupTry)
+func (s *Setup) lookUp(ctx context.Context, v *survey, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, tryTime)
 	defer cancel()
 	stream, err := s.js.Stream(ctx, name)
 	switch {
@@ -115,10 +115,10 @@ func (s *Store) lookUp(ctx context.Context, v *survey, name string) error {
 }
 
 // fixedPartitions reads the number of partitions; 0 is none.
-func (s *Store) fixedPartitions(ctx context.Context) (int, error) {
-	ctx, cancel := context.WithTimeout(ctx, setupTry)
+func (s *Setup) fixedPartitions(ctx context.Context) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, tryTime)
 	defer cancel()
-	kv, err := s.js.KeyValue(ctx, s.cfg.Names.BelfryBucket())
+	kv, err := s.js.KeyValue(ctx, s.names.BelfryBucket())
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
 		return 0, nil
 	}
@@ -135,17 +135,17 @@ func (s *Store) fixedPartitions(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("couldn't read the number of partitions: %w", err)
 	}
-	return parsePartitions(s.cfg.Names, e.Value())
+	return parsePartitions(s.names, e.Value())
 }
 
 // compare refuses a store of which something is missing. Otherwise it returns
 // the streams to make anew, which --recreate-missing allows, and whether this is
 // the first start.
-func (s *Store) compare(ctx context.Context) (recreate []string, first bool, err error) {
+func (s *Setup) compare(ctx context.Context) (recreate []string, first bool, err error) {
 	if err := s.book.Read(ctx); err != nil {
 		if errors.Is(err, manifest.ErrBad) {
 			return nil, false, &Refusal{Fault: fault.ManifestBad, Reason: strings.TrimPrefix(err.Error(), fault.ManifestBad+": "),
-				Do: fmt.Sprintf("look for a bad disk, then remove it (%s): what is there is compared and written down anew", s.cfg.manifestPlace())}
+				Do: fmt.Sprintf("look for a bad disk, then remove it (%s): what is there is compared and written down anew", s.manifestPlace())}
 		}
 		return nil, false, err
 	}
@@ -183,8 +183,8 @@ func (s *Store) compare(ctx context.Context) (recreate []string, first bool, err
 	}
 	if found && m.Partitions > 0 && v.fixed > 0 && v.fixed != m.Partitions {
 		return nil, false, &Refusal{Fault: fault.PartitionsDiffer,
-			Reason: fmt.Sprintf("the key %s of bucket %s says %d, the manifest %d", wire.PartitionsKey, s.cfg.Names.BelfryBucket(), v.fixed, m.Partitions),
-			Do:     fmt.Sprintf("count the buckets %s<n>; if there are %d, write that under the key, else remove the manifest (%s)", s.cfg.Names.JobsBucketPrefix(), m.Partitions, s.cfg.manifestPlace())}
+			Reason: fmt.Sprintf("the key %s of bucket %s says %d, the manifest %d", wire.PartitionsKey, s.names.BelfryBucket(), v.fixed, m.Partitions),
+			Do:     fmt.Sprintf("count the buckets %s<n>; if there are %d, write that under the key, else remove the manifest (%s)", s.names.JobsBucketPrefix(), m.Partitions, s.manifestPlace())}
 	}
 	lost := s.judge(v, m, found)
 	if lost == nil {
@@ -199,7 +199,7 @@ func (s *Store) compare(ctx context.Context) (recreate []string, first bool, err
 const recreateHint = "or start once with --recreate-missing, which begins with empty ones"
 
 // judge finds what is missing. It is pure.
-func (s *Store) judge(v survey, m manifest.Manifest, found bool) *Refusal {
+func (s *Setup) judge(v survey, m manifest.Manifest, found bool) *Refusal {
 	var bad, reasons []string
 	for _, name := range v.folders {
 		if v.found[name] == nil {
@@ -230,7 +230,7 @@ func (s *Store) judge(v survey, m manifest.Manifest, found bool) *Refusal {
 	return s.judgeUnwritten(v)
 }
 
-func (s *Store) reason(v survey, name string) string {
+func (s *Setup) reason(v survey, name string) string {
 	if reason := v.offline[name]; reason != "" {
 		return reason
 	}
@@ -244,10 +244,10 @@ func (s *Store) reason(v survey, name string) string {
 // leaves them that kept no manifest. Either all are there, or a first start did
 // not come to its end: then the later ones are missing, and nothing is in those
 // that are there.
-func (s *Store) judgeUnwritten(v survey) *Refusal {
+func (s *Setup) judgeUnwritten(v survey) *Refusal {
 	var ours, missing []string
 	used := false
-	for _, name := range s.assets.StreamNames(max(v.partitions, 1)) {
+	for _, name := range s.cfg.Assets.StreamNames(max(v.partitions, 1)) {
 		info := v.found[name]
 		switch {
 		case info == nil:
@@ -259,19 +259,19 @@ func (s *Store) judgeUnwritten(v survey) *Refusal {
 			used = true // streams are made in this order
 		}
 		ours = append(ours, name)
-		used = used || name != s.cfg.Names.BelfryStream() && info.State.LastSeq > 0
+		used = used || name != s.names.BelfryStream() && info.State.LastSeq > 0
 	}
 	switch {
 	case len(missing) == 0 || len(ours) == 0 || !used:
 		return nil
-	case v.found[s.cfg.Names.BelfryStream()] == nil && s.cfg.Disk == nil:
+	case v.found[s.names.BelfryStream()] == nil && s.cfg.Disk == nil:
 		return &Refusal{Fault: fault.ManifestKeyGone, Streams: missing, Reason: "there are " + strings.Join(ours, ", "), Do: "bring back what was there, " + recreateHint}
 	}
 	return &Refusal{Fault: fault.StreamMissing, Streams: missing, Reason: "there are " + strings.Join(ours, ", "), Do: "bring back what was there, " + recreateHint}
 }
 
 // recreating makes room for streams that are made anew.
-func (s *Store) recreating(v survey, lost *Refusal) error {
+func (s *Setup) recreating(v survey, lost *Refusal) error {
 	for _, name := range lost.Streams {
 		kept := "nothing was left"
 		if v.offline[name] != "" {

@@ -1,4 +1,4 @@
-package streams
+package setup
 
 import (
 	"context"
@@ -13,12 +13,12 @@ import (
 const errCodeMaxBytesRequired = 10113
 
 // ErrMaxBytesRequired: JetStream's account has max_bytes_required, and no
-// [Config.MaxBytes] is given. A person has to say how much.
+// MaxBytes of an [asset.Set] is given. A person has to say how much.
 var ErrMaxBytesRequired = errors.New("the account of Belfry takes no stream without max_bytes (max_bytes_required)")
 
-// whyNotReady adds to an error of JetStream's API what it means, where its own words
+// WhyNotReady adds to an error of JetStream's API what it means, where its own words
 // do not say, and what to do.
-func whyNotReady(err error) error {
+func WhyNotReady(err error) error {
 	var api *jetstream.APIError
 	isAPI := errors.As(err, &api)
 	switch {

@@ -1,4 +1,4 @@
-package streams
+package setup
 
 import (
 	"context"
@@ -25,15 +25,16 @@ const noteFailed = "couldn't note how far the streams are"
 
 // Keep notes every few seconds how far the streams are, and what damage the
 // server reports, until ctx ends, and once more then. It is to end after what
-// writes. The error is always nil.
-func (s *Store) Keep(ctx context.Context) error {
+// writes. probes reports whether all that was written to a stream in between were probes.
+// The error is always nil.
+func (s *Setup) Keep(ctx context.Context, probes func(stream string, behind, to uint64) bool) error {
 	tick := time.NewTicker(s.cfg.KeepEvery)
 	defer tick.Stop()
 	failed := false // told once
 	for {
 		select {
 		case <-tick.C:
-			err := errors.Join(s.note(ctx), s.growLater(ctx))
+			err := errors.Join(s.note(ctx, probes), s.growLater(ctx))
 			if err != nil && ctx.Err() == nil && !failed {
 				loglimit.Warn(s.cfg.Log, noteFailed, "error", err)
 			}
@@ -41,7 +42,7 @@ func (s *Store) Keep(ctx context.Context) error {
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastNote)
 			defer cancel()
-			if err := s.note(last); err != nil {
+			if err := s.note(last, probes); err != nil {
 				loglimit.Warn(s.cfg.Log, noteFailed, "error", err)
 			}
 			return nil
@@ -50,8 +51,8 @@ func (s *Store) Keep(ctx context.Context) error {
 }
 
 // note writes down how far the streams are, and new damage.
-func (s *Store) note(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, setupTry)
+func (s *Setup) note(ctx context.Context, idle func(stream string, behind, to uint64) bool) error {
+	ctx, cancel := context.WithTimeout(ctx, tryTime)
 	defer cancel()
 	if s.cfg.Ledger == nil && !s.book.Behind() { // others may have accepted damage, or found some
 		if err := s.book.Read(ctx); err != nil {
@@ -66,12 +67,11 @@ func (s *Store) note(ctx context.Context) error {
 	if s.cfg.Disk != nil {
 		news = s.cfg.Disk.Damage()
 	}
-	idle := s.prober.Wrote.All
 	if s.cfg.Now().Sub(s.noted) >= idleEvery {
 		idle = nil
 	}
 	err = s.book.Change(ctx, func(m *manifest.Manifest) bool {
-		changed := m.Advance(s.cfg.Names, now, idle)
+		changed := m.Advance(s.names, now, idle)
 		for _, d := range news {
 			changed = m.NoteDamage(d) || changed
 		}
@@ -85,11 +85,11 @@ func (s *Store) note(ctx context.Context) error {
 }
 
 // howFar asks the server for the last sequences of Belfry's streams.
-func (s *Store) howFar(ctx context.Context) (map[string]manifest.Known, error) {
+func (s *Setup) howFar(ctx context.Context) (map[string]manifest.Known, error) {
 	now := map[string]manifest.Known{}
 	list := s.js.ListStreams(ctx)
 	for info := range list.Info() {
-		if s.assets.Has(info.Config.Name) {
+		if s.cfg.Assets.Has(info.Config.Name) {
 			now[info.Config.Name] = manifest.Known{Last: info.State.LastSeq, Created: info.Created}
 		}
 	}
@@ -98,7 +98,7 @@ func (s *Store) howFar(ctx context.Context) (map[string]manifest.Known, error) {
 
 // checkDamage compares the streams with what is written down of them, at a
 // start, and tells of all damage that nobody has accepted.
-func (s *Store) checkDamage(ctx context.Context, recreated []string) error {
+func (s *Setup) checkDamage(ctx context.Context, recreated []string) error {
 	now, err := s.caughtUp(ctx)
 	if err != nil {
 		return fmt.Errorf("couldn't look at the streams: %w", err)
@@ -138,7 +138,7 @@ func (s *Store) checkDamage(ctx context.Context, recreated []string) error {
 const catchUp = 10 * time.Second
 
 // caughtUp is howFar when no stream is behind what was known of it, or stays so.
-func (s *Store) caughtUp(ctx context.Context) (map[string]manifest.Known, error) {
+func (s *Setup) caughtUp(ctx context.Context) (map[string]manifest.Known, error) {
 	for deadline := time.Now().Add(catchUp); ; {
 		now, err := s.howFar(ctx)
 		if err != nil || s.cfg.Disk != nil || time.Now().After(deadline) {
@@ -157,7 +157,7 @@ func (s *Store) caughtUp(ctx context.Context) (map[string]manifest.Known, error)
 }
 
 // findDamage lists what is less than was known, and what the disk showed.
-func (s *Store) findDamage(m manifest.Manifest, now map[string]manifest.Known, recreated []string) []manifest.Damage {
+func (s *Setup) findDamage(m manifest.Manifest, now map[string]manifest.Known, recreated []string) []manifest.Damage {
 	var all []manifest.Damage
 	add := func(stream, format string, args ...any) {
 		if !slices.Contains(recreated, stream) {
@@ -187,7 +187,7 @@ func (s *Store) findDamage(m manifest.Manifest, now map[string]manifest.Known, r
 }
 
 // tellDamage logs damage that nobody has accepted, and counts it.
-func (s *Store) tellDamage(all []manifest.Damage) {
+func (s *Setup) tellDamage(all []manifest.Damage) {
 	m, _ := s.book.Current()
 	s.cfg.Metrics.Damaged(len(m.Damage))
 	for _, d := range all {
@@ -197,33 +197,37 @@ func (s *Store) tellDamage(all []manifest.Damage) {
 	}
 }
 
-// Warnings says what is amiss though requests can be served. /readyz repeats it.
-func (s *Store) Warnings() []string {
+// DamageWarnings says which damage nobody has accepted.
+func (s *Setup) DamageWarnings() []string {
 	m, _ := s.book.Current()
 	var all []string
 	for _, d := range m.Damage {
 		all = append(all, fmt.Sprintf("%s: stream %s: %s (--accept-damage %s)", fault.Damaged, d.Stream, d.What, m.DamageID()))
 	}
-	all = append(all, s.leases.ClockWarnings()...)
-	s.told.Lock()
-	defer s.told.Unlock()
-	if len(s.few) > 0 {
-		all = append(all, fmt.Sprintf("%s: %s", fault.FewCopies, strings.Join(s.few, ", ")))
-	}
 	return all
 }
 
+// CopiesWarnings says which streams have fewer copies than wanted.
+func (s *Setup) CopiesWarnings() []string {
+	s.told.Lock()
+	defer s.told.Unlock()
+	if len(s.few) == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s: %s", fault.FewCopies, strings.Join(s.few, ", "))}
+}
+
 // CountJobs returns how many jobs are stored, in every state.
-func (s *Store) CountJobs(ctx context.Context) (uint64, error) {
+func (s *Setup) CountJobs(ctx context.Context) (uint64, error) {
 	var n uint64
 	for p := range s.partitions {
-		stream, err := s.js.Stream(ctx, s.cfg.Names.JobsStream(p))
+		stream, err := s.js.Stream(ctx, s.names.JobsStream(p))
 		if err != nil {
 			return 0, fmt.Errorf("couldn't count the jobs: %w", err)
 		}
 		n += stream.CachedInfo().State.Msgs
 		for _, key := range []string{wire.EpochKey, wire.AuthKey, wire.ProbeKey} { // no jobs
-			switch _, err := stream.GetLastMsgForSubject(ctx, s.cfg.Names.JobsPrefix(p)+key); {
+			switch _, err := stream.GetLastMsgForSubject(ctx, s.names.JobsPrefix(p)+key); {
 			case err == nil:
 				n--
 			case !errors.Is(err, jetstream.ErrMsgNotFound):

@@ -1,0 +1,41 @@
+package streams
+
+import (
+	"context"
+	"slices"
+
+	"belfry/streams/setup"
+)
+
+// setupConfig is what the setup reads.
+func (s *Store) setupConfig() setup.Config {
+	return setup.Config{
+		Assets: s.assets, Partitions: s.cfg.Partitions, Replicas: s.cfg.Replicas,
+		Ledger: s.cfg.Ledger, Disk: s.cfg.Disk, OnlyNode: s.cfg.OnlyNode, DiskIgnoresCase: s.cfg.DiskIgnoresCase,
+		Place: s.cfg.Place, ExistingData: s.cfg.ExistingData, RecreateMissing: s.cfg.RecreateMissing, AcceptDamage: s.cfg.AcceptDamage,
+		NotReady: s.cfg.NotReady, KeepEvery: s.cfg.KeepEvery, GrowEvery: s.cfg.GrowEvery,
+		Metrics: s.cfg.Metrics, Log: s.cfg.Log, Now: s.cfg.Now,
+	}
+}
+
+// ensureTokens makes the bucket of the tokens if it is missing.
+func (s *Store) ensureTokens(ctx context.Context) error {
+	changed, err := s.setup.EnsureTokens(ctx)
+	if changed {
+		s.health.Changed(s.cfg.Names.TokensStream())
+	}
+	return err
+}
+
+// Keep notes every few seconds how far the streams are, and what damage the
+// server reports, until ctx ends, and once more then. It is to end after what
+// writes. The error is always nil.
+func (s *Store) Keep(ctx context.Context) error { return s.setup.Keep(ctx, s.prober.Wrote.All) }
+
+// Warnings says what is amiss though requests can be served. /readyz repeats it.
+func (s *Store) Warnings() []string {
+	return slices.Concat(s.setup.DamageWarnings(), s.leases.ClockWarnings(), s.setup.CopiesWarnings())
+}
+
+// CountJobs returns how many jobs are stored, in every state.
+func (s *Store) CountJobs(ctx context.Context) (uint64, error) { return s.setup.CountJobs(ctx) }
