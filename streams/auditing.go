@@ -1,10 +1,7 @@
 package streams
 
 import (
-	"context"
-
 	"belfry/streams/audit"
-	"belfry/streams/backup"
 	"belfry/streams/journal"
 )
 
@@ -13,11 +10,6 @@ func (s *Store) newAudit(own journal.Access) *audit.Audit {
 	others := audit.Others{
 		Owner:      s.timers[0].Owns,
 		Advisories: s.advised.Consumer,
-		IsRestoreMark: func(value []byte) bool {
-			_, err := backup.ParseMark(s.cfg.Names, value)
-			return err == nil
-		},
-		CopyRestoreMark: func(ctx context.Context, value []byte) { backup.CopyMark(ctx, own.W, value) },
 	}
 	if s.cfg.Ledger == nil {
 		others.Manifest = s.setup.Book()

@@ -15,20 +15,5 @@
 // read and written back), timer (owns one partition and fires its jobs), lease (which
 // node tries to own which partition), manifest (what Belfry has made, written down),
 // asset (the streams, and their settings), audit (compares what is there with what it
-// should be, and mends it), and then this one. Each file here is in one room:
-//
-//   - the store: store.go, config.go, setup.go, beside.go, makeroom.go,
-//     notready.go, disk.go
-//   - what was made: survey.go, refusal.go, damage.go, replicas.go
-//   - other hands: foreign.go, auditing.go, removed.go
-// history), tokens (bearer tokens), backup (all of it, read and written back),
-// timer (owns one partition and fires its jobs),
-// manifest (what Belfry has made, written down), asset (the streams, and their
-// settings), audit (compares what is there with what it should be, and mends it), setup
-// (opens a store), and then this one. Each file here is in one room:
-//
-//   - the store: store.go, config.go, opened.go, makeroom.go
-//   - other hands: auditing.go, removed.go
-//   - leases: leases.go, partition.go, presence.go, clocks.go, balance.go, ready.go
-//   - dead letters: bury.go, burybox.go, unread.go, letters.go, redrive.go
+// should be, and mends it), setup (opens a store), and then this one, which wires them.
 package streams

@@ -11,8 +11,9 @@ import (
 )
 
 // rooms are the packages below streams, each of which may use those before it.
-var rooms = []string{"wire", "journal", "due", "routes", "jobs", "deadletter", "tokens", "backup", "timer", "lease", "manifest", "asset", "audit"}
-var rooms = []string{"wire", "journal", "due", "routes", "jobs", "tokens", "backup", "timer", "manifest", "asset", "audit", "setup"}
+var rooms = []string{
+	"wire", "journal", "due", "routes", "jobs", "deadletter", "tokens", "backup", "timer", "lease", "manifest", "asset", "audit", "setup",
+}
 
 // The packages that adapt a technology do not know each other, and the domain
 // knows the standard library only; they meet here, in cmd.

@@ -62,11 +62,6 @@ type Others struct {
 	// Manifest is in memory what a key of the bucket belfry has; nil if that key is not
 	// where the manifest is.
 	Manifest *manifest.Book
-
-	// IsRestoreMark reports whether a value is the mark of a restore, and
-	// CopyRestoreMark writes the copy of one.
-	IsRestoreMark   func(value []byte) bool
-	CopyRestoreMark func(ctx context.Context, value []byte)
 }
 
 // New returns an audit that mends streams by m, and works on the server that a goes to.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"belfry/streams/backup"
 	"belfry/streams/journal"
 	"belfry/streams/manifest"
 	"belfry/streams/wire"
@@ -73,15 +74,15 @@ func (a *Audit) compareRestoreMark(ctx context.Context) error {
 		return err
 	}
 	if found && !wire.IsMarker(m.Header) {
-		if a.others.IsRestoreMark(m.Data) {
+		if _, err := backup.ParseMark(a.names, m.Data); err == nil {
 			if !bytes.Equal(m.Data, twin.Data) {
-				a.others.CopyRestoreMark(ctx, m.Data)
+				backup.CopyMark(ctx, a.w, m.Data)
 			}
 			a.mender.report.note(wire.RestoreKey, "")
 			return nil
 		}
 	}
-	if !a.others.IsRestoreMark(twin.Data) {
+	if _, err := backup.ParseMark(a.names, twin.Data); err != nil {
 		if found && !wire.IsMarker(m.Header) {
 			a.mender.report.note(wire.RestoreKey, fmt.Sprintf("the key %s of bucket %s is no mark of a restore, and its copy is gone", wire.RestoreKey, a.names.BelfryBucket()))
 		}
