@@ -1,0 +1,12 @@
+package audit
+
+import "log/slog"
+
+// Report is the report for tests outside the package.
+type Report struct{ r *report }
+
+func NewReport(log *slog.Logger) Report { return Report{&report{log: log, harm: map[string]string{}}} }
+
+func (r Report) Note(asset, amiss string) { r.r.note(asset, amiss) }
+func (r Report) Amiss() []string          { return r.r.amiss() }
+func (r Report) Harmed() []string         { return r.r.harmed() }

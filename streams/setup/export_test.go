@@ -1,0 +1,25 @@
+package setup
+
+import (
+	"github.com/nats-io/nats.go/jetstream"
+
+	"belfry/streams/asset"
+	"belfry/streams/manifest"
+)
+
+// Judge judges a store of one partition: the streams that are there, those that the server
+// does not serve, and what is written down, nil for nothing.
+func Judge(d Disk, there []*jetstream.StreamInfo, offline map[string]string, written *manifest.Manifest) *Refusal {
+	v := survey{found: map[string]*jetstream.StreamInfo{}, offline: offline, partitions: 1}
+	for _, info := range there {
+		v.found[info.Config.Name] = info
+	}
+	if d != nil {
+		v.folders = d.Folders()
+	}
+	s := &Setup{cfg: Config{Disk: d, Assets: asset.Set{}}}
+	if written == nil {
+		return s.judge(v, manifest.Manifest{}, false)
+	}
+	return s.judge(v, *written, true)
+}
