@@ -30,7 +30,7 @@ func (s *Store) Answered(stream string) { s.health.Judge(stream, nil) }
 
 // MakeRoomAfter sets how old acked fires are at least that are removed to make room;
 // call it before Run.
-func (s *Store) MakeRoomAfter(d time.Duration) { s.fires.age = d }
+func (s *Store) MakeRoomAfter(d time.Duration) { s.fires.MakeRoomAfter(d) }
 
 // SpareOf returns the max_bytes of a jobs bucket, as last seen.
 func (s *Store) SpareOf(partition int) int64 { return s.rooms[partition].Bound() }

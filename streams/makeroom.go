@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -14,7 +15,9 @@ import (
 	"belfry/internal/job"
 	"belfry/internal/loglimit"
 	"belfry/streams/asset"
+	"belfry/streams/due"
 	"belfry/streams/journal"
+	"belfry/streams/timer"
 	"belfry/streams/wire"
 )
 
@@ -42,7 +45,13 @@ const (
 
 // roomMaker removes acked fires. It is safe for concurrent use.
 type roomMaker struct {
-	s    *Store
+	js     jetstream.JetStream
+	w      *journal.Writer
+	log    *slog.Logger
+	timers []*timer.Timer // by partition
+	index  due.Index      // of their claims
+	every  time.Duration
+
 	age  time.Duration
 	told limits.Sometimes // bounds what is said of a stream that stays full
 
@@ -55,24 +64,20 @@ type roomMaker struct {
 	unsure  bool       // perhaps more were
 }
 
-func newRoomMaker(s *Store) *roomMaker {
-	return &roomMaker{s: s, age: roomAge, told: limits.Sometimes{Interval: 10 * time.Minute}, done: map[string]uint64{}}
-}
-
 // run makes room again and again, until ctx ends.
 func (r *roomMaker) run(ctx context.Context) {
-	for journal.Sleep(ctx, min(firesEvery, r.s.cfg.AuditEvery)) {
-		if !r.s.nc.IsConnected() {
+	for journal.Sleep(ctx, r.every) {
+		if !r.w.NC.IsConnected() {
 			continue
 		}
 		if err := r.look(ctx); err != nil && ctx.Err() == nil && !journal.IsLogged(err) {
-			r.told.Do(func() { loglimit.Warn(r.s.cfg.Log, "couldn't make room in FIRES", "error", err) })
+			r.told.Do(func() { loglimit.Warn(r.log, "couldn't make room in FIRES", "error", err) })
 		}
 	}
 }
 
 func (r *roomMaker) look(ctx context.Context) error {
-	stream, err := r.s.js.Stream(ctx, r.s.cfg.Names.FiresStream())
+	stream, err := r.js.Stream(ctx, r.w.Names.FiresStream())
 	if err != nil {
 		return nil // the audit and /readyz say so
 	}
@@ -81,7 +86,7 @@ func (r *roomMaker) look(ctx context.Context) error {
 		r.made, r.lasts, r.done = info.Created, nil, map[string]uint64{}
 	}
 	oldest := r.saw(time.Now(), info.State.LastSeq)
-	if !r.s.timers[0].Owns() || !asset.NearlyFull(info.Config.MaxBytes, info.State.Bytes, asset.RoomHigh) || oldest <= info.State.FirstSeq || !r.tailsKnow() {
+	if !r.timers[0].Owns() || !asset.NearlyFull(info.Config.MaxBytes, info.State.Bytes, asset.RoomHigh) || oldest <= info.State.FirstSeq || !r.tailsKnow() {
 		return nil
 	}
 	floors, err := r.floors(ctx, stream)
@@ -111,7 +116,7 @@ func (r *roomMaker) saw(now time.Time, last uint64) (oldest uint64) {
 // older than tailAge and a little.
 func (r *roomMaker) tailsKnow() bool {
 	since := time.Now().Add(-tailAge)
-	for _, t := range r.s.timers {
+	for _, t := range r.timers {
 		if t.CaughtUp().Before(since) {
 			return false
 		}
@@ -125,7 +130,7 @@ func (r *roomMaker) floors(ctx context.Context, stream jetstream.Stream) (map[jo
 	consumers := stream.ListConsumers(ctx)
 	for info := range consumers.Info() {
 		k := job.RouteKey{DB: info.Config.Metadata[wire.MetadataDB], ID: info.Config.Metadata[wire.MetadataRoute]}
-		if info.Name == wire.InboxConsumer(k) && info.Config.FilterSubject == r.s.cfg.Names.FireSubject(k) {
+		if info.Name == wire.InboxConsumer(k) && info.Config.FilterSubject == r.w.Names.FireSubject(k) {
 			floors[k] = info.AckFloor.Stream
 		}
 	}
@@ -134,7 +139,7 @@ func (r *roomMaker) floors(ctx context.Context, stream jetstream.Stream) (map[jo
 
 // advised reports whether there are advisories that nobody has acted on.
 func (r *roomMaker) advised(ctx context.Context) (bool, error) {
-	c, err := r.s.js.Consumer(ctx, r.s.cfg.Names.AdvisoryStream(), wire.BuryConsumer)
+	c, err := r.js.Consumer(ctx, r.w.Names.AdvisoryStream(), wire.BuryConsumer)
 	if err != nil {
 		return true, fmt.Errorf("couldn't look for advisories: %w", err)
 	}
@@ -145,8 +150,8 @@ func (r *roomMaker) advised(ctx context.Context) (bool, error) {
 // clear removes acked fires, the oldest quarter first, until there is room.
 func (r *roomMaker) clear(ctx context.Context, stream jetstream.Stream, floors map[job.RouteKey]uint64, oldest uint64) error {
 	claims := map[job.RouteKey]uint64{}
-	for p := range r.s.timers {
-		r.s.index.Partition(p).Earliest(claims)
+	for p := range r.timers {
+		r.index.Partition(p).Earliest(claims)
 	}
 	first, total := stream.CachedInfo().State.FirstSeq, uint64(0)
 	for quarter := uint64(1); quarter <= 4; quarter++ {
@@ -156,7 +161,7 @@ func (r *roomMaker) clear(ctx context.Context, stream jetstream.Stream, floors m
 			if after, stands := claims[k]; stands {
 				upTo = min(upTo, after)
 			}
-			n, err := r.purge(ctx, r.s.cfg.Names.FireSubject(k), upTo)
+			n, err := r.purge(ctx, r.w.Names.FireSubject(k), upTo)
 			if err != nil {
 				return err
 			}
@@ -171,13 +176,13 @@ func (r *roomMaker) clear(ctx context.Context, stream jetstream.Stream, floors m
 		}
 		if quarter == 4 && asset.NearlyFull(info.Config.MaxBytes, info.State.Bytes, asset.RoomHigh) {
 			r.told.Do(func() {
-				r.s.cfg.Log.Warn("FIRES is nearly full of fires that are not acked yet, or are new; once it is full nothing fires",
+				r.log.Warn("FIRES is nearly full of fires that are not acked yet, or are new; once it is full nothing fires",
 					"bytes", info.State.Bytes, "max_bytes", info.Config.MaxBytes, "do", "raise max_bytes of the stream, or look after the routes with the most fires")
 			})
 		}
 	}
 	if total > 0 {
-		r.s.cfg.Log.Info("acked fires were removed from FIRES before their age, to make room for new ones", "fires", total)
+		r.log.Info("acked fires were removed from FIRES before their age, to make room for new ones", "fires", total)
 	}
 	return nil
 }
@@ -196,7 +201,7 @@ func (r *roomMaker) purge(ctx context.Context, subject string, upTo uint64) (uin
 	defer cancel()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	m, err := r.s.w.Request(ctx, &nats.Msg{Subject: wire.PurgeOf(r.s.cfg.Names.FiresStream()), Data: question})
+	m, err := r.w.Request(ctx, &nats.Msg{Subject: wire.PurgeOf(r.w.Names.FiresStream()), Data: question})
 	var answer struct {
 		Purged uint64              `json:"purged"`
 		Error  *jetstream.APIError `json:"error"`

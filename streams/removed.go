@@ -39,20 +39,20 @@ type firesState struct {
 // gaps is how many messages are gone between others: age alone leaves none.
 func (f firesState) gaps() uint64 { return f.last + 1 - f.first - f.msgs }
 
-// watchFires looks at FIRES again and again, until ctx ends.
-func (s *Store) watchFires(ctx context.Context) {
+// watch looks at FIRES again and again, until ctx ends.
+func (s *firesWatch) watch(ctx context.Context) {
 	var before firesState
 	var ages ages
 	var looked time.Time // when look was last set
 	pending := false     // messages are gone since
 	owned := false       // we owned the first partition then: another node may have made room
-	for pause := time.Duration(0); journal.Sleep(ctx, pause); pause = min(firesEvery, s.cfg.AuditEvery) {
-		if !s.nc.IsConnected() {
+	for pause := time.Duration(0); journal.Sleep(ctx, pause); pause = s.cfg.Every {
+		if !s.w.NC.IsConnected() {
 			continue
 		}
 		var now firesState
-		err := s.fires.between(func() (err error) {
-			now, err = s.firesState(ctx, before)
+		err := s.room.between(func() (err error) {
+			now, err = s.look(ctx, before)
 			return err
 		}, &now)
 		if err != nil {
@@ -66,7 +66,7 @@ func (s *Store) watchFires(ctx context.Context) {
 		case !now.created.Equal(before.created):
 			gone.First = math.MaxUint64
 		default:
-			removed := removedFires(before, now, ages.tooOld(at.Add(-s.cfg.FiresMaxAge), before))
+			removed := removedFires(before, now, ages.tooOld(at.Add(-s.cfg.MaxAge), before))
 			pending = pending || before.fires()+came(before, now) != now.fires()+now.cleared
 			gone.Look = removed > 0 || newGaps(before, now) || pending && at.Sub(looked) >= time.Minute
 			if removed > 0 && s.timers[0].Owns() && (owned || !now.bounded) {
@@ -78,7 +78,7 @@ func (s *Store) watchFires(ctx context.Context) {
 		owned = s.timers[0].Owns()
 		ages.saw(at, now.last)
 		before = now
-		s.firesLast.Store(now.last)
+		s.last.Store(now.last)
 		if gone.Look {
 			looked, pending = at, false
 		}
@@ -88,10 +88,10 @@ func (s *Store) watchFires(ctx context.Context) {
 	}
 }
 
-func (s *Store) firesState(ctx context.Context, before firesState) (firesState, error) {
+func (s *firesWatch) look(ctx context.Context, before firesState) (firesState, error) {
 	ctx, cancel := context.WithTimeout(ctx, journal.AnswerWait)
 	defer cancel()
-	stream, err := s.js.Stream(ctx, s.cfg.Names.FiresStream())
+	stream, err := s.js.Stream(ctx, s.w.Names.FiresStream())
 	if err != nil {
 		return firesState{}, err
 	}
@@ -100,20 +100,20 @@ func (s *Store) firesState(ctx context.Context, before firesState) (firesState, 
 		return firesState{}, errors.New("its leader is not in touch with the others")
 	}
 	now := stateOf(info)
-	for p := range s.partitions {
-		m, err := s.standsInFires(ctx, now, s.cfg.Names.FenceSubject(p))
+	for p := range s.timers {
+		m, err := s.standsInFires(ctx, now, s.w.Names.FenceSubject(p))
 		if err != nil {
 			return now, err
 		}
 		now.fences[p] = m.Seq
 	}
-	probe, err := s.standsInFires(ctx, now, s.cfg.Names.ProbeSubject(s.cfg.Names.FiresStream()))
+	probe, err := s.standsInFires(ctx, now, s.w.Names.ProbeSubject(s.w.Names.FiresStream()))
 	if err != nil {
 		return now, err
 	}
 	number, _ := strconv.ParseUint(probe.Header.Get(wire.HeaderProbe), 10, 64)
 	now.sawProbe(before, probe.Seq, number)
-	if now.standing() < int64(s.partitions)+1 {
+	if now.standing() < int64(len(s.timers))+1 {
 		// A fence that is missing may have been purged after the state was read, which
 		// counts it.
 		if info, err = stream.Info(ctx); err != nil {
@@ -123,10 +123,10 @@ func (s *Store) firesState(ctx context.Context, before firesState) (firesState, 
 			return now, errFiresChange
 		}
 	}
-	for p := range s.partitions {
+	for p := range s.timers {
 		written, lost := s.timers[p].FencesBetween(before.last, now.last)
 		if now.fences[p] > before.last { // perhaps another node's
-			now.unsure = now.unsure || written == 0 || s.leases.HasOthers()
+			now.unsure = now.unsure || written == 0 || s.others()
 			written = max(written, 1)
 		}
 		now.unsure = now.unsure || lost
@@ -147,8 +147,8 @@ func stateOf(info *jetstream.StreamInfo) firesState {
 }
 
 // standsInFires returns the last message on a subject, which the state counts.
-func (s *Store) standsInFires(ctx context.Context, state firesState, subject string) (journal.Stored, error) {
-	m, _, err := s.w.LastOnLeader(ctx, s.cfg.Names.FiresStream(), subject)
+func (s *firesWatch) standsInFires(ctx context.Context, state firesState, subject string) (journal.Stored, error) {
+	m, _, err := s.w.LastOnLeader(ctx, s.w.Names.FiresStream(), subject)
 	if err == nil && m.Seq > state.last {
 		err = errFiresChange
 	}

@@ -162,60 +162,6 @@ func TestPurgedNATSFiresAreTold(t *testing.T) {
 	}
 }
 
-// Age, new fences and the ends of jobs are no purge.
-func TestRemovedFires(t *testing.T) {
-	t.Parallel()
-	for name, tt := range map[string]struct {
-		before, now streams.FiresState
-		tooOld      uint64
-		want        int
-	}{
-		"nothing":               {streams.FiresState{First: 1, Last: 10, Msgs: 10}, streams.FiresState{First: 1, Last: 12, Msgs: 12}, 0, 0},
-		"a new fence":           {streams.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 4}, streams.FiresState{First: 1, Last: 11, Msgs: 10, Fence: 11, Written: 1}, 0, 0},
-		"two fences":            {streams.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 4}, streams.FiresState{First: 1, Last: 12, Msgs: 10, Fence: 12, Written: 2}, 0, 0},
-		"a first fence":         {streams.FiresState{First: 1, Last: 10, Msgs: 10}, streams.FiresState{First: 1, Last: 11, Msgs: 11, Fence: 11, Written: 1}, 0, 0},
-		"a purge of all":        {streams.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 4}, streams.FiresState{First: 11, Last: 10}, 0, 9},
-		"fences of other nodes": {streams.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 4}, streams.FiresState{First: 1, Last: 20, Msgs: 17, Fence: 18, Written: 1, Unsure: true}, 0, 0},
-		"a purge of all, and fences of other nodes": {streams.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 4}, streams.FiresState{First: 13, Last: 13, Msgs: 1, Fence: 13, Written: 1, Unsure: true}, 0, 9},
-		"a purge and a fence":                       {streams.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 4}, streams.FiresState{First: 11, Last: 11, Msgs: 1, Fence: 11, Written: 1}, 0, 9},
-		"without a fence, and then":                 {streams.FiresState{First: 1, Last: 10, Msgs: 10}, streams.FiresState{First: 1, Last: 11, Msgs: 6, Fence: 11, Written: 1}, 0, 5},
-		"a purge of a route":                        {streams.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 4}, streams.FiresState{First: 1, Last: 13, Msgs: 8, Fence: 4}, 0, 5},
-		"a purge of the fence":                      {streams.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 4}, streams.FiresState{First: 1, Last: 10, Msgs: 9}, 0, 0},
-		"old age":                                   {streams.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 9}, streams.FiresState{First: 6, Last: 10, Msgs: 5, Fence: 9}, 5, 0},
-		"some old, some purged":                     {streams.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 9}, streams.FiresState{First: 6, Last: 10, Msgs: 2, Fence: 9}, 5, 3},
-		"all old, and none left":                    {streams.FiresState{First: 5, Last: 10, Msgs: 6}, streams.FiresState{First: 11, Last: 10}, 20, 0},
-	} {
-		if got := streams.RemovedFires(tt.before, tt.now, tt.tooOld); got != tt.want {
-			t.Errorf("%s: %d fires, want %d", name, got, tt.want)
-		}
-	}
-}
-
-// What may be too old is what had come by then, and one minute's more.
-func TestTooOld(t *testing.T) {
-	t.Parallel()
-	start := time.Unix(1_000_000, 0)
-	at := func(minutes int) time.Time { return start.Add(time.Duration(minutes) * time.Minute) }
-	seen := map[int]uint64{}
-	for m := range 100 {
-		seen[m] = uint64(100 + 10*m)
-	}
-	for _, tt := range []struct {
-		before    int // minutes
-		firstTime int
-		want      uint64
-	}{
-		{-10, 0, 0},     // the first that there is came later
-		{-10, -20, 100}, // perhaps all that was there when we began
-		{50, -20, 100 + 10*51},
-		{50, 60, 0},
-	} {
-		if got := streams.TooOld(start, seen, at(tt.before), at(tt.firstTime)); got != tt.want {
-			t.Errorf("before minute %d, the first of minute %d: up to %d, want %d", tt.before, tt.firstTime, got, tt.want)
-		}
-	}
-}
-
 // A purge of the jobs bucket is told with how many jobs it has taken, and the timer
 // goes on with what is left.
 func TestPurgedJobsBucketIsTold(t *testing.T) {

@@ -95,33 +95,3 @@ func TestPurgeInTheMidstOfALook(t *testing.T) {
 		t.Errorf("four fires were purged, and the log says: %q", told)
 	}
 }
-
-// The state of FIRES counts no probe as a fire.
-func TestRemovedFiresBesideProbes(t *testing.T) {
-	t.Parallel()
-	type state = streams.FiresState
-	for name, tt := range map[string]struct {
-		before, now state
-		want        int
-		gaps        bool
-	}{
-		"a first probe":           {state{First: 1, Last: 10, Msgs: 10}, state{First: 1, Last: 11, Msgs: 11, Probe: 11, Number: 1}, 0, false},
-		"a probe after another":   {state{First: 1, Last: 10, Msgs: 10, Probe: 5, Number: 7}, state{First: 1, Last: 11, Msgs: 10, Probe: 11, Number: 8}, 0, false},
-		"none since":              {state{First: 1, Last: 10, Msgs: 10, Probe: 5, Number: 7}, state{First: 1, Last: 12, Msgs: 12, Probe: 5, Number: 7}, 0, false},
-		"those of many nodes":     {state{First: 1, Last: 10, Msgs: 10, Probe: 5, Number: 7}, state{First: 1, Last: 16, Msgs: 12, Probe: 16, Number: 11}, 0, false},
-		"and a fence":             {state{First: 1, Last: 10, Msgs: 10, Fence: 4, Probe: 5, Number: 7}, state{First: 1, Last: 13, Msgs: 10, Fence: 12, Written: 1, Probe: 13, Number: 9}, 0, false},
-		"and a fire is gone":      {state{First: 1, Last: 10, Msgs: 10, Probe: 5, Number: 7}, state{First: 1, Last: 11, Msgs: 9, Probe: 11, Number: 8}, 1, true},
-		"a purge of all":          {state{First: 1, Last: 10, Msgs: 10, Probe: 5, Number: 7}, state{First: 11, Last: 10}, 9, false},
-		"a purge, and then":       {state{First: 1, Last: 10, Msgs: 10, Probe: 5, Number: 7}, state{First: 12, Last: 12, Msgs: 1, Probe: 12, Number: 2}, 9, false},
-		"a purge, and a fire":     {state{First: 1, Last: 10, Msgs: 10, Probe: 5, Number: 7}, state{First: 13, Last: 14, Msgs: 2, Probe: 14, Number: 1 << 60}, 9, false},
-		"a purge of the probe":    {state{First: 1, Last: 10, Msgs: 10, Probe: 5, Number: 7}, state{First: 1, Last: 11, Msgs: 10, Probe: 11, Number: 1}, 0, false},
-		"a number of other hands": {state{First: 1, Last: 10, Msgs: 10, Probe: 5, Number: 7}, state{First: 1, Last: 11, Msgs: 10, Probe: 11, Number: 1 << 63}, 0, false},
-	} {
-		if got := streams.RemovedFires(tt.before, tt.now, 0); got != tt.want {
-			t.Errorf("%s: %d fires, want %d", name, got, tt.want)
-		}
-		if got := streams.NewGaps(tt.before, tt.now); got != tt.gaps {
-			t.Errorf("%s: new gaps %v, want %v", name, got, tt.gaps)
-		}
-	}
-}

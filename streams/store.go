@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -62,13 +61,11 @@ type Store struct {
 	leases   *lease.Leases
 	health   *journal.Health
 	prober   *journal.Prober
-	fires    *roomMaker
+	fires    *firesWatch
 
 	mender *audit.Mender
 	audit  *audit.Audit
 	setup  *setup.Setup
-
-	firesLast atomic.Uint64 // the last sequence of FIRES that was looked at
 
 	partitions int // as fixed at the first start
 	replicas   int // of the streams, or more
@@ -120,10 +117,12 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	s.attempts = jobs.NewAttempts(s.tries, s.requests, s.cfg.SyncAlways && s.replicas == 1, s.health, s.recordsConfig())
 	s.tokens = tokens.New(own, s.ensureTokens, tokens.Config{Authenticated: s.cfg.Authenticated, Log: s.cfg.Log, Metrics: s.cfg.Metrics})
 	s.prober = &journal.Prober{H: s.health, W: own.W, Send: own.Publish, Tokens: s.tokens.HadAny}
-	s.fires = newRoomMaker(s)
 	s.backups = backup.New(s.requests, s.jobs, s.attempts, s.routes, s.partitions, backup.Config{Now: s.cfg.Now, Log: s.cfg.Log, Metrics: s.cfg.Metrics})
 	s.audit = s.newAudit(own)
 	s.leases = s.newLeases(own)
+	s.fires = newFiresWatch(own, s.timers, s.index, s.leases.HasOthers, firesConfig{
+		MaxAge: s.cfg.FiresMaxAge, Every: s.cfg.AuditEvery, Now: s.cfg.Now, Log: s.cfg.Log, Metrics: s.cfg.Metrics,
+	})
 	if err := s.setup.TellCollisions(ctx); err != nil {
 		return nil, err
 	}
@@ -246,8 +245,7 @@ func (s *Store) Run(ctx context.Context) error {
 	g.Go(func() { s.advised.Run(ctx) })
 	g.Go(func() { s.unread.Run(ctx) })
 	g.Go(func() { s.audit.Run(ctx) })
-	g.Go(func() { s.watchFires(ctx) })
-	g.Go(func() { s.fires.run(ctx) })
+	g.Go(func() { s.fires.Run(ctx) })
 	g.Go(func() { s.prober.Run(ctx) })
 	g.Wait()
 	return nil
