@@ -14,6 +14,7 @@
 // history), deadletter (what nobody took), tokens (bearer tokens), backup (all of it,
 // read and written back), timer (owns one partition and fires its jobs), lease (which
 // node tries to own which partition), manifest (what Belfry has made, written down),
-// asset (the streams, and their settings), audit (compares what is there with what it
-// should be, and mends it), setup (opens a store), and then this one, which wires them.
+// asset (the streams, and their settings), fires (looks after FIRES), audit (compares
+// what is there with what it should be, and mends it), setup (opens a store), and then
+// this one, which wires them.
 package streams

@@ -18,6 +18,7 @@ import (
 	"belfry/streams/backup"
 	"belfry/streams/deadletter"
 	"belfry/streams/due"
+	"belfry/streams/fires"
 	"belfry/streams/jobs"
 	"belfry/streams/journal"
 	"belfry/streams/lease"
@@ -61,7 +62,7 @@ type Store struct {
 	leases   *lease.Leases
 	health   *journal.Health
 	prober   *journal.Prober
-	fires    *firesWatch
+	fires    *fires.Watch
 
 	mender *audit.Mender
 	audit  *audit.Audit
@@ -120,7 +121,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	s.backups = backup.New(s.requests, s.jobs, s.attempts, s.routes, s.partitions, backup.Config{Now: s.cfg.Now, Log: s.cfg.Log, Metrics: s.cfg.Metrics})
 	s.audit = s.newAudit(own)
 	s.leases = s.newLeases(own)
-	s.fires = newFiresWatch(own, s.timers, s.index, s.leases.HasOthers, firesConfig{
+	s.fires = fires.New(own, s.timers, s.index, s.leases.HasOthers, fires.Config{
 		MaxAge: s.cfg.FiresMaxAge, Every: s.cfg.AuditEvery, Now: s.cfg.Now, Log: s.cfg.Log, Metrics: s.cfg.Metrics,
 	})
 	if err := s.setup.TellCollisions(ctx); err != nil {

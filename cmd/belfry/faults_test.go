@@ -14,7 +14,7 @@ import (
 )
 
 // handsFiles log what other hands did.
-var handsFiles = []string{"audit.go", "report.go", "mender.go", "keys.go", "records.go", "consumers.go", "mend.go", "consumer.go", "removed.go", "removal.go"}
+var handsFiles = []string{"audit.go", "report.go", "mender.go", "keys.go", "records.go", "consumers.go", "mend.go", "consumer.go", "removal.go"}
 
 // The messages that docs/operations.md names for what other hands do are those of
 // the code, and it names all of them.

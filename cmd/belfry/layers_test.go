@@ -12,7 +12,7 @@ import (
 
 // rooms are the packages below streams, each of which may use those before it.
 var rooms = []string{
-	"wire", "journal", "due", "routes", "jobs", "deadletter", "tokens", "backup", "timer", "lease", "manifest", "asset", "audit", "setup",
+	"wire", "journal", "due", "routes", "jobs", "deadletter", "tokens", "backup", "timer", "lease", "manifest", "asset", "fires", "audit", "setup",
 }
 
 // The packages that adapt a technology do not know each other, and the domain

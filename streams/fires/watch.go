@@ -1,4 +1,4 @@
-package streams
+package fires
 
 import (
 	"context"
@@ -16,19 +16,19 @@ import (
 	"belfry/streams/timer"
 )
 
-// firesWatch looks after FIRES. It is safe for concurrent use.
-type firesWatch struct {
+// Watch looks after FIRES. It is safe for concurrent use.
+type Watch struct {
 	js     jetstream.JetStream
 	w      *journal.Writer
 	timers []*timer.Timer // by partition
 	others func() bool
-	cfg    firesConfig
+	cfg    Config
 	room   *roomMaker
 	last   atomic.Uint64 // the last sequence that was looked at
 }
 
-// firesConfig is what the watch reads.
-type firesConfig struct {
+// Config is what the watch reads.
+type Config struct {
 	MaxAge time.Duration // how long a fire is kept
 	Every  time.Duration // how often FIRES is looked at; five seconds at most
 
@@ -37,20 +37,20 @@ type firesConfig struct {
 	Metrics *metrics.Streams
 }
 
-// newFiresWatch returns what looks after FIRES for the timers, one for each partition,
+// New returns what looks after FIRES for the timers, one for each partition,
 // whose claims the index has. others reports whether other nodes are alive.
-func newFiresWatch(by journal.Access, timers []*timer.Timer, index due.Index, others func() bool, cfg firesConfig) *firesWatch {
+func New(by journal.Access, timers []*timer.Timer, index due.Index, others func() bool, cfg Config) *Watch {
 	cfg.Every = min(cfg.Every, firesEvery)
 	room := &roomMaker{
 		js: by.JS, w: by.W, log: cfg.Log, timers: timers, index: index, every: cfg.Every, age: roomAge,
 		told: limits.Sometimes{Interval: 10 * time.Minute}, done: map[string]uint64{},
 	}
-	return &firesWatch{js: by.JS, w: by.W, timers: timers, others: others, cfg: cfg, room: room}
+	return &Watch{js: by.JS, w: by.W, timers: timers, others: others, cfg: cfg, room: room}
 }
 
 // Run looks after FIRES until ctx ends: it has the timers look for fires that were
 // removed, and makes room before the stream is full.
-func (s *firesWatch) Run(ctx context.Context) {
+func (s *Watch) Run(ctx context.Context) {
 	var g sync.WaitGroup
 	g.Go(func() { s.watch(ctx) })
 	g.Go(func() { s.room.run(ctx) })
@@ -58,8 +58,8 @@ func (s *firesWatch) Run(ctx context.Context) {
 }
 
 // Last returns the last sequence of FIRES that was looked at.
-func (s *firesWatch) Last() uint64 { return s.last.Load() }
+func (s *Watch) Last() uint64 { return s.last.Load() }
 
 // MakeRoomAfter sets how old acked fires are at least that are removed to make room, 30 s
 // by default. It is set before Run.
-func (s *firesWatch) MakeRoomAfter(age time.Duration) { s.room.age = age }
+func (s *Watch) MakeRoomAfter(age time.Duration) { s.room.age = age }

@@ -1,36 +1,36 @@
-package streams_test
+package fires_test
 
 import (
 	"testing"
 	"time"
 
-	"belfry/streams"
+	"belfry/streams/fires"
 )
 
 // Age, new fences and the ends of jobs are no purge.
 func TestRemovedFires(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
-		before, now streams.FiresState
+		before, now fires.FiresState
 		tooOld      uint64
 		want        int
 	}{
-		"nothing":               {streams.FiresState{First: 1, Last: 10, Msgs: 10}, streams.FiresState{First: 1, Last: 12, Msgs: 12}, 0, 0},
-		"a new fence":           {streams.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 4}, streams.FiresState{First: 1, Last: 11, Msgs: 10, Fence: 11, Written: 1}, 0, 0},
-		"two fences":            {streams.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 4}, streams.FiresState{First: 1, Last: 12, Msgs: 10, Fence: 12, Written: 2}, 0, 0},
-		"a first fence":         {streams.FiresState{First: 1, Last: 10, Msgs: 10}, streams.FiresState{First: 1, Last: 11, Msgs: 11, Fence: 11, Written: 1}, 0, 0},
-		"a purge of all":        {streams.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 4}, streams.FiresState{First: 11, Last: 10}, 0, 9},
-		"fences of other nodes": {streams.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 4}, streams.FiresState{First: 1, Last: 20, Msgs: 17, Fence: 18, Written: 1, Unsure: true}, 0, 0},
-		"a purge of all, and fences of other nodes": {streams.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 4}, streams.FiresState{First: 13, Last: 13, Msgs: 1, Fence: 13, Written: 1, Unsure: true}, 0, 9},
-		"a purge and a fence":                       {streams.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 4}, streams.FiresState{First: 11, Last: 11, Msgs: 1, Fence: 11, Written: 1}, 0, 9},
-		"without a fence, and then":                 {streams.FiresState{First: 1, Last: 10, Msgs: 10}, streams.FiresState{First: 1, Last: 11, Msgs: 6, Fence: 11, Written: 1}, 0, 5},
-		"a purge of a route":                        {streams.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 4}, streams.FiresState{First: 1, Last: 13, Msgs: 8, Fence: 4}, 0, 5},
-		"a purge of the fence":                      {streams.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 4}, streams.FiresState{First: 1, Last: 10, Msgs: 9}, 0, 0},
-		"old age":                                   {streams.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 9}, streams.FiresState{First: 6, Last: 10, Msgs: 5, Fence: 9}, 5, 0},
-		"some old, some purged":                     {streams.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 9}, streams.FiresState{First: 6, Last: 10, Msgs: 2, Fence: 9}, 5, 3},
-		"all old, and none left":                    {streams.FiresState{First: 5, Last: 10, Msgs: 6}, streams.FiresState{First: 11, Last: 10}, 20, 0},
+		"nothing":               {fires.FiresState{First: 1, Last: 10, Msgs: 10}, fires.FiresState{First: 1, Last: 12, Msgs: 12}, 0, 0},
+		"a new fence":           {fires.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 4}, fires.FiresState{First: 1, Last: 11, Msgs: 10, Fence: 11, Written: 1}, 0, 0},
+		"two fences":            {fires.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 4}, fires.FiresState{First: 1, Last: 12, Msgs: 10, Fence: 12, Written: 2}, 0, 0},
+		"a first fence":         {fires.FiresState{First: 1, Last: 10, Msgs: 10}, fires.FiresState{First: 1, Last: 11, Msgs: 11, Fence: 11, Written: 1}, 0, 0},
+		"a purge of all":        {fires.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 4}, fires.FiresState{First: 11, Last: 10}, 0, 9},
+		"fences of other nodes": {fires.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 4}, fires.FiresState{First: 1, Last: 20, Msgs: 17, Fence: 18, Written: 1, Unsure: true}, 0, 0},
+		"a purge of all, and fences of other nodes": {fires.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 4}, fires.FiresState{First: 13, Last: 13, Msgs: 1, Fence: 13, Written: 1, Unsure: true}, 0, 9},
+		"a purge and a fence":                       {fires.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 4}, fires.FiresState{First: 11, Last: 11, Msgs: 1, Fence: 11, Written: 1}, 0, 9},
+		"without a fence, and then":                 {fires.FiresState{First: 1, Last: 10, Msgs: 10}, fires.FiresState{First: 1, Last: 11, Msgs: 6, Fence: 11, Written: 1}, 0, 5},
+		"a purge of a route":                        {fires.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 4}, fires.FiresState{First: 1, Last: 13, Msgs: 8, Fence: 4}, 0, 5},
+		"a purge of the fence":                      {fires.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 4}, fires.FiresState{First: 1, Last: 10, Msgs: 9}, 0, 0},
+		"old age":                                   {fires.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 9}, fires.FiresState{First: 6, Last: 10, Msgs: 5, Fence: 9}, 5, 0},
+		"some old, some purged":                     {fires.FiresState{First: 1, Last: 10, Msgs: 10, Fence: 9}, fires.FiresState{First: 6, Last: 10, Msgs: 2, Fence: 9}, 5, 3},
+		"all old, and none left":                    {fires.FiresState{First: 5, Last: 10, Msgs: 6}, fires.FiresState{First: 11, Last: 10}, 20, 0},
 	} {
-		if got := streams.RemovedFires(tt.before, tt.now, tt.tooOld); got != tt.want {
+		if got := fires.RemovedFires(tt.before, tt.now, tt.tooOld); got != tt.want {
 			t.Errorf("%s: %d fires, want %d", name, got, tt.want)
 		}
 	}
@@ -55,7 +55,7 @@ func TestTooOld(t *testing.T) {
 		{50, -20, 100 + 10*51},
 		{50, 60, 0},
 	} {
-		if got := streams.TooOld(start, seen, at(tt.before), at(tt.firstTime)); got != tt.want {
+		if got := fires.TooOld(start, seen, at(tt.before), at(tt.firstTime)); got != tt.want {
 			t.Errorf("before minute %d, the first of minute %d: up to %d, want %d", tt.before, tt.firstTime, got, tt.want)
 		}
 	}
@@ -64,7 +64,7 @@ func TestTooOld(t *testing.T) {
 // The state of FIRES counts no probe as a fire.
 func TestRemovedFiresBesideProbes(t *testing.T) {
 	t.Parallel()
-	type state = streams.FiresState
+	type state = fires.FiresState
 	for name, tt := range map[string]struct {
 		before, now state
 		want        int
@@ -82,10 +82,10 @@ func TestRemovedFiresBesideProbes(t *testing.T) {
 		"a purge of the probe":    {state{First: 1, Last: 10, Msgs: 10, Probe: 5, Number: 7}, state{First: 1, Last: 11, Msgs: 10, Probe: 11, Number: 1}, 0, false},
 		"a number of other hands": {state{First: 1, Last: 10, Msgs: 10, Probe: 5, Number: 7}, state{First: 1, Last: 11, Msgs: 10, Probe: 11, Number: 1 << 63}, 0, false},
 	} {
-		if got := streams.RemovedFires(tt.before, tt.now, 0); got != tt.want {
+		if got := fires.RemovedFires(tt.before, tt.now, 0); got != tt.want {
 			t.Errorf("%s: %d fires, want %d", name, got, tt.want)
 		}
-		if got := streams.NewGaps(tt.before, tt.now); got != tt.gaps {
+		if got := fires.NewGaps(tt.before, tt.now); got != tt.gaps {
 			t.Errorf("%s: new gaps %v, want %v", name, got, tt.gaps)
 		}
 	}
