@@ -88,14 +88,15 @@ func TestGarbageUnderARoutesKey(t *testing.T) {
 func TestJobsOfAnOverwrittenRouteWait(t *testing.T) {
 	t.Parallel()
 	m := metricstest.New()
-	cfg := streams.Config{AuditEvery: soon, Metrics: m.Streams}
+	var clock clock
+	cfg := streams.Config{AuditEvery: soon, Metrics: m.Streams, Now: clock.now}
 	f := open(t, cfg)
 	stop := f.run()
 	r := f.route("turns", job.NATS)
 	f.fireAll(0, 2)
-	soonDue := time.Now().Add(300 * time.Millisecond)
-	f.create(newJob("2", "turns", soonDue))
-	f.create(newJob("3", "turns", soonDue))
+	later := clock.now().Add(time.Hour)
+	f.create(newJob("2", "turns", later))
+	f.create(newJob("3", "turns", later))
 	f.put("routes", "db.turns", "garbage")
 	for range 2 {
 		eventually(t, "the cache knows", func() bool {
@@ -105,6 +106,7 @@ func TestJobsOfAnOverwrittenRouteWait(t *testing.T) {
 		if orphans := f.orphans(); len(orphans) > 0 {
 			t.Errorf("the inbox counts as a deleted route's: %v", orphans)
 		}
+		clock.forward(2 * time.Hour)
 		becomes(t, m, `belfry_jobs_held{partition="0"}`, 2)
 		stop()
 		f.reopen(cfg)

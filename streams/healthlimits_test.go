@@ -161,15 +161,16 @@ func TestNoStorageLeft(t *testing.T) {
 
 func noStorageLeft(t *testing.T, only bool) {
 	m := metricstest.New()
+	var clock clock
 	f := &fixture{t: t, server: natstest.StartWith(t, &server.Options{JetStreamMaxStore: 4 << 20})}
 	f.connect()
-	f.reopen(streams.Config{Metrics: m.Streams, OnlyNode: only})
+	f.reopen(streams.Config{Metrics: m.Streams, OnlyNode: only, Now: clock.now})
 	f.ProbeAfter(100 * time.Millisecond)
 	stop := f.run()
 	f.route("r", job.NATS)
 	const jobs = 20
 	for n := range jobs {
-		f.create(newJob(fmt.Sprint(n), "r", time.Now().Add(2*time.Second)))
+		f.create(newJob(fmt.Sprint(n), "r", clock.now().Add(time.Hour)))
 	}
 	filler, err := f.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "filler", Subjects: []string{"filler"}})
 	if err != nil {
@@ -184,9 +185,10 @@ func noStorageLeft(t *testing.T, only bool) {
 	if _, why := f.Stuck(t.Context()); why != "" {
 		t.Errorf("a limit is reached, and Stuck says %q", why)
 	}
+	clock.forward(2 * time.Hour) // not before there is no storage, or some would fire
 	becomes(t, m, `belfry_jobs_overdue{partition="0"}`, jobs)
 	began := time.Now()
-	if err := f.Jobs().Create(t.Context(), newJob("late", "r", time.Now().Add(time.Hour))); !errors.Is(err, job.ErrUnavailable) {
+	if err := f.Jobs().Create(t.Context(), newJob("late", "r", clock.now().Add(time.Hour))); !errors.Is(err, job.ErrUnavailable) {
 		t.Errorf("a job without storage: %v, want %v", err, job.ErrUnavailable)
 	}
 	if took := time.Since(began); took > 2*time.Second {
@@ -195,7 +197,7 @@ func noStorageLeft(t *testing.T, only bool) {
 	stop()
 	// Nor can the next start own the partition, and they are overdue all the same.
 	m = metricstest.New()
-	f.reopen(streams.Config{Metrics: m.Streams, OnlyNode: only})
+	f.reopen(streams.Config{Metrics: m.Streams, OnlyNode: only, Now: clock.now})
 	f.ProbeAfter(100 * time.Millisecond)
 	f.begin()
 	f.unwritable("KV_belfry", "insufficient")

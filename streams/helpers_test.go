@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -195,3 +196,11 @@ func eventually(t testing.TB, what string, done func() bool) {
 		return ""
 	})
 }
+
+// clock is one that a test sets forward: jobs come due when all is prepared for them,
+// however long that takes.
+type clock struct{ ahead atomic.Int64 }
+
+func (c *clock) now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
+
+func (c *clock) forward(d time.Duration) { c.ahead.Add(int64(d)) }

@@ -169,7 +169,8 @@ func TestNotAJobSaysHowToRemoveIt(t *testing.T) {
 
 // A plain KV put of a job is a job; of anything else it is left alone.
 func TestPlainPut(t *testing.T) {
-	f := open(t, streams.Config{})
+	var clock clock
+	f := open(t, streams.Config{Now: clock.now})
 	f.route("r", job.NATS)
 	kv, err := f.js.KeyValue(t.Context(), "jobs_0")
 	if err != nil {
@@ -203,7 +204,7 @@ func TestPlainPut(t *testing.T) {
 		}
 	}
 	// A plain delete is a delete.
-	later := newJob("later", "r", time.Now().Add(300*time.Millisecond))
+	later := newJob("later", "r", clock.now().Add(time.Hour))
 	f.create(later)
 	if err := kv.Delete(t.Context(), "db.coll.later"); err != nil {
 		t.Fatal(err)
@@ -211,6 +212,7 @@ func TestPlainPut(t *testing.T) {
 	if _, err := f.Jobs().Get(t.Context(), later.Key); !errors.Is(err, job.ErrJobNotFound) {
 		t.Errorf("get of a deleted key: %v, want ErrJobNotFound", err)
 	}
+	clock.forward(2 * time.Hour)
 	later.Trigger = time.Now().UnixMilli()
 	f.create(later)
 	f.reaches(later.Key, job.Published)
