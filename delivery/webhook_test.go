@@ -21,6 +21,7 @@ import (
 	"belfry/delivery"
 	"belfry/internal/job"
 	"belfry/internal/logtest"
+	"belfry/internal/porttest"
 )
 
 // TestRequest compares all that a receiver gets.
@@ -190,11 +191,7 @@ func TestSwitchingProtocols(t *testing.T) {
 // TestNothingLeaks fails in every way there is with secrets in the URL.
 func TestNothingLeaks(t *testing.T) {
 	t.Parallel()
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed.Close()
+	closed := porttest.Unused(t)
 	quiet := log.New(io.Discard, "", 0)
 	untrusted := httptest.NewUnstartedServer(http.NotFoundHandler())
 	untrusted.Config.ErrorLog = quiet
@@ -214,7 +211,7 @@ func TestNothingLeaks(t *testing.T) {
 		name, scheme, host, want string
 	}{
 		{"dns", "http", "s3cret..example", "dns error"},
-		{"refused", "http", closed.Addr().String(), "connection refused"},
+		{"refused", "http", closed, "connection refused"},
 		{"timeout", "http", silent, "timeout after 300ms"},
 		{"reset", "http", hangup, "connection reset"},
 		{"tls", "https", untrusted.Listener.Addr().String(), "tls error"},

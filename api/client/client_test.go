@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"belfry/api/client"
+	"belfry/internal/porttest"
 )
 
 func TestDo(t *testing.T) {
@@ -55,8 +56,11 @@ func TestDo(t *testing.T) {
 			t.Errorf("%d %s: got %v, want %v", tt.status, tt.answer, err, tt.want)
 		}
 	}
-	srv.Close()
-	if _, err := c.Do(t.Context(), "GET", "/x", nil); err == nil || !strings.HasPrefix(err.Error(), "couldn't reach the server: ") || strings.Contains(err.Error(), "secret") {
+	nobody, err := client.New("http://"+porttest.Unused(t), "secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := nobody.Do(t.Context(), "GET", "/x", nil); err == nil || !strings.HasPrefix(err.Error(), "couldn't reach the server: ") || strings.Contains(err.Error(), "secret") {
 		t.Errorf("without a server: %v", err)
 	}
 }

@@ -19,19 +19,9 @@ import (
 
 	"belfry/internal/logtest"
 	"belfry/internal/natstest"
+	"belfry/internal/porttest"
 	"belfry/internal/waittest"
 )
-
-// unusedAddress is where nobody listens.
-func unusedAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
 
 // starts begins a start that waits, and returns how it ends.
 func starts(t *testing.T, cfg Config, log *logtest.Log) (*Server, context.CancelFunc, <-chan error) {
@@ -129,7 +119,7 @@ func TestStartWaitsForJetStream(t *testing.T) {
 // A signal ends a start that waits at once, and is no failure.
 func TestSignalWhileTheStartWaits(t *testing.T) {
 	t.Parallel()
-	at := unusedAddress(t)
+	at := porttest.Unused(t)
 	silent, err := net.Listen("tcp", "127.0.0.1:0") // accepts, and says nothing
 	if err != nil {
 		t.Fatal(err)
@@ -221,13 +211,13 @@ func TestStartIsRefusedBesideServersThatAreDown(t *testing.T) {
 	}
 	at := ns.Addr().String()
 	for range 5 { // the client shuffles the list
-		s := newServer(Config{NATSURL: "nats://wrong:hunter2@" + at + ",nats://" + unusedAddress(t)})
+		s := newServer(Config{NATSURL: "nats://wrong:hunter2@" + at + ",nats://" + porttest.Unused(t)})
 		_, err := openAny(func(more ...nats.Option) (*nats.Conn, error) { return s.openURL(more...) })
 		if !errors.Is(err, nats.ErrAuthorization) {
 			t.Errorf("got %v, want %v", err, nats.ErrAuthorization)
 		}
 	}
-	cfg := Config{Listen: "127.0.0.1:0", NATSURL: "nats://wrong:hunter2@" + at + ",nats://" + unusedAddress(t)}
+	cfg := Config{Listen: "127.0.0.1:0", NATSURL: "nats://wrong:hunter2@" + at + ",nats://" + porttest.Unused(t)}
 	if err := newServer(cfg).Start(t.Context()); err == nil || !errors.Is(err, nats.ErrAuthorization) || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("Start: %v, want %v", err, nats.ErrAuthorization)
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"belfry/internal/logtest"
+	"belfry/internal/porttest"
 	"belfry/internal/waittest"
 )
 
@@ -66,7 +67,7 @@ func TestImageHasAHealthCheck(t *testing.T) {
 		}
 		return ""
 	})
-	waiting, _, _ := starts(t, Config{Listen: "127.0.0.1:0", NATSURL: "nats://" + unusedAddress(t)}, &logtest.Log{})
+	waiting, _, _ := starts(t, Config{Listen: "127.0.0.1:0", NATSURL: "nats://" + porttest.Unused(t)}, &logtest.Log{})
 	notReady(t, waiting, "is not up yet")
 	if code, out := run("http://"+waiting.Addr(), "--quiet"); code == 0 || !strings.Contains(out, "is not up yet") {
 		t.Errorf("--quiet of a server that waits for NATS: exit code %d, %q", code, out)
@@ -76,7 +77,7 @@ func TestImageHasAHealthCheck(t *testing.T) {
 			t.Errorf("--alive: exit code %d, %q; want 0 and nothing", code, out)
 		}
 	}
-	if code, _ := run("http://"+unusedAddress(t), "--alive"); code == 0 {
+	if code, _ := run("http://"+porttest.Unused(t), "--alive"); code == 0 {
 		t.Error("--alive without a server: exit code 0")
 	}
 }

@@ -133,6 +133,7 @@ func TestStartRefused(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			cfg := freePorts(t)
+			cfg.Listen = freePort(t) // nobody else gets it meanwhile
 			folder := cfg.Data
 			tc.change(&cfg)
 			s := newServer(cfg)

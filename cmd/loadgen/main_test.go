@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"belfry/api/client"
+	"belfry/internal/porttest"
 )
 
 // asBelfry makes the test binary behave as a belfry that serves nothing.
@@ -190,10 +191,8 @@ func TestBadArguments(t *testing.T) {
 
 func TestNobodyThere(t *testing.T) {
 	t.Parallel()
-	server := httptest.NewServer(http.NotFoundHandler())
-	server.Close()
 	var out, log bytes.Buffer
-	err := run(t.Context(), []string{"--server", server.URL}, &out, &log)
+	err := run(t.Context(), []string{"--server", "http://" + porttest.Unused(t)}, &out, &log)
 	if err == nil || !strings.HasPrefix(err.Error(), "couldn't create the route: ") {
 		t.Errorf("run without a server: %v, want that the route couldn't be created", err)
 	}
