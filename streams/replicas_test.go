@@ -10,6 +10,7 @@ import (
 	"belfry/internal/fault"
 	"belfry/internal/logtest"
 	"belfry/internal/natstest"
+	"belfry/internal/waittest"
 	"belfry/streams"
 )
 
@@ -39,12 +40,9 @@ func TestCopiesGrowWithTheCluster(t *testing.T) {
 	}
 
 	f.reopen(streams.Config{Log: log.Logger(), KeepEvery: 100 * time.Millisecond, GrowEvery: 100 * time.Millisecond})
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() { defer close(done); _ = f.Keep(ctx) }()
-	defer func() { cancel(); <-done }()
+	defer f.keeps()()
 	cluster.Start(2)
-	eventually(t, "all streams have three copies", func() bool { return f.copies() == "3" && len(f.Warnings()) == 0 })
+	f.haveCopies("3")
 }
 
 // A number of copies that is asked for later is not ignored.
@@ -55,16 +53,15 @@ func TestCopiesOfALaterStart(t *testing.T) {
 	f.join(cluster.Start(0, 1, 2))
 	var log logtest.Log
 	f.reopen(streams.Config{Replicas: 1})
-	if got := f.copies(); got != "1" {
-		t.Errorf("copies: %s, want 1", got)
-	}
-	f.reopen(streams.Config{Replicas: 3, Log: log.Logger()})
-	if got := f.copies(); got != "3" {
-		t.Errorf("copies after a start with 3: %s\n%s", got, log.String())
-	}
+	f.haveCopies("1")
+	f.reopen(streams.Config{Replicas: 3, Log: log.Logger(), KeepEvery: 100 * time.Millisecond, GrowEvery: 100 * time.Millisecond})
+	stop := f.keeps() // a stream may have no leader while the start looks
+	f.haveCopies("3")
+	stop()
 	f.reopen(streams.Config{Replicas: 1, Log: log.Logger()})
-	if got := f.copies(); got != "3" || !strings.Contains(log.String(), "more copies than --replicas says") {
-		t.Errorf("copies after a start with 1: %s, want 3, and words:\n%s", got, log.String())
+	f.haveCopies("3")
+	if !strings.Contains(log.String(), "more copies than --replicas says") {
+		t.Errorf("a start with 1 says nothing:\n%s", log.String())
 	}
 }
 
@@ -99,6 +96,27 @@ func (f *fixture) join(servers []*natstest.Server) {
 			}
 		}
 		return false
+	})
+}
+
+// keeps has the store look after what a start could not do, until stop is called.
+func (f *fixture) keeps() (stop func()) {
+	ctx, cancel := context.WithCancel(f.t.Context())
+	done := make(chan struct{})
+	s := f.Store
+	go func() { defer close(done); _ = s.Keep(ctx) }()
+	return func() { cancel(); <-done }
+}
+
+// haveCopies waits until all streams have so many copies, and the store has no warnings.
+// A list of streams leaves out those without a leader, as while they get more copies.
+func (f *fixture) haveCopies(want string) {
+	f.t.Helper()
+	waittest.Eventually(f.t, func() string {
+		if got, warnings := f.copies(), f.Warnings(); got != want || len(warnings) > 0 {
+			return fmt.Sprintf("copies: %s, want %s; warnings %q", got, want, warnings)
+		}
+		return ""
 	})
 }
 

@@ -69,6 +69,8 @@ type Setup struct {
 	grown  time.Time  // when the copies were last looked at; the same
 	told   sync.Mutex // guards what follows
 	few    []string   // streams with fewer copies than wanted
+
+	unlisted bool // some stream could not be looked at when the copies last were; as grown
 }
 
 // New returns what opens the store on js. m mends what is there.

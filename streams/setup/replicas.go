@@ -80,7 +80,9 @@ func (s *Setup) grow(ctx context.Context, atStart bool) error {
 	var reason error
 	list := s.js.ListStreams(ctx)
 	var all []*jetstream.StreamInfo
+	listed := map[string]bool{}
 	for info := range list.Info() {
+		listed[info.Config.Name] = true
 		if s.cfg.Assets.Has(info.Config.Name) && asset.IsBelfrys(info.Config) {
 			all = append(all, info)
 		}
@@ -122,6 +124,8 @@ func (s *Setup) grow(ctx context.Context, atStart bool) error {
 	news := len(s.few) == 0 && len(few) > 0
 	s.few = few
 	s.told.Unlock()
+	// JetStream leaves out those without a leader.
+	s.unlisted = slices.ContainsFunc(s.cfg.Assets.StreamNames(s.partitions), func(name string) bool { return !listed[name] })
 	if clustered && atStart {
 		s.replicas = max(s.replicas, want) // other processes may make them more at any time
 	}
@@ -137,7 +141,7 @@ func (s *Setup) grow(ctx context.Context, atStart bool) error {
 // growLater tries again what a start could not.
 func (s *Setup) growLater(ctx context.Context) error {
 	s.told.Lock()
-	due := len(s.few) > 0 && time.Since(s.grown) > s.cfg.GrowEvery
+	due := (len(s.few) > 0 || s.unlisted) && time.Since(s.grown) > s.cfg.GrowEvery
 	s.told.Unlock()
 	if !due {
 		return nil
