@@ -11,25 +11,41 @@ import (
 
 // TestHealth is what is known of one stream, by a clock of the test's own.
 type TestHealth struct {
-	h   *Health
-	now time.Time
+	h      *Health
+	stream string
+	now    time.Time
 }
 
-func NewTestHealth() *TestHealth {
-	t := &TestHealth{h: NewHealth([]string{"FIRES"}, slog.New(slog.DiscardHandler), nil, nil), now: time.Unix(1e9, 0)}
+func NewTestHealth() *TestHealth { return NewTestHealthOf("FIRES") }
+
+func NewTestHealthOf(stream string) *TestHealth {
+	t := &TestHealth{h: NewHealth([]string{stream}, slog.New(slog.DiscardHandler), nil, nil), stream: stream, now: time.Unix(1e9, 0)}
 	t.h.now = func() time.Time { return t.now }
-	t.h.all["FIRES"].stored = t.now
+	t.h.all[stream].stored = t.now
 	return t
 }
 
 func (t *TestHealth) Pass(d time.Duration)        { t.now = t.now.Add(d) }
-func (t *TestHealth) Began() (func(error), error) { return t.h.Began("FIRES", 1) }
+func (t *TestHealth) Began() (func(error), error) { return t.h.Began(t.stream, 1) }
 func (t *TestHealth) Look(connected bool) int     { return len(t.h.look(connected)) }
-func (t *TestHealth) ProbeEnded(err error)        { t.h.probeEnded("FIRES", 0, err) }
+func (t *TestHealth) ProbeEnded(err error)        { t.h.probeEnded(t.stream, 0, err) }
 func (t *TestHealth) Amiss() string               { return strings.Join(t.h.Amiss(), "; ") }
 func (t *TestHealth) Stuck() bool                 { return len(t.h.Stuck()) > 0 }
-func (t *TestHealth) Changed()                    { t.h.Changed("FIRES") }
+func (t *TestHealth) Changed()                    { t.h.Changed(t.stream) }
 func (t *TestHealth) Hurry()                      { t.h.Hurry() }
+
+// Write has a write of that size sent and answered, and Probe a probe.
+func (t *TestHealth) Write(size int, err error) {
+	if ended, refused := t.h.Began(t.stream, size); refused == nil {
+		ended(err)
+	}
+}
+
+func (t *TestHealth) Probe(size int, err error) {
+	t.h.all[t.stream].asked++
+	t.h.all[t.stream].probes++
+	t.h.probeEnded(t.stream, size, err)
+}
 
 // StuckFor is how long the stream has taken no write, as a stop goes by that.
 func (t *TestHealth) StuckFor() time.Duration { return t.now.Sub(t.h.Stuck()[0].Since) }

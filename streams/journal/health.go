@@ -16,6 +16,7 @@ import (
 	"belfry/internal/job"
 	"belfry/internal/loglimit"
 	"belfry/internal/metrics"
+	"belfry/streams/wire"
 )
 
 // Health knows of each stream that Belfry writes to whether writes work. It learns
@@ -108,7 +109,7 @@ func (h *Health) Began(stream string, size int) (ended func(error), err error) {
 		return nil, Unwritable([]string{stream}, s.why)
 	}
 	h.ask(s)
-	return func(err error) { h.ended(stream, size, err) }, nil
+	return func(err error) { h.ended(stream, size, err, false) }, nil
 }
 
 // ask counts a write; h.mu is held. The answers to the writes of a stream that fails
@@ -158,8 +159,9 @@ func unwritableText(streams []string, why string) string {
 // errNotSent: the write never left, so that its end says nothing of the stream.
 var errNotSent = errors.New("the write was not sent")
 
-// ended takes in the answer to a write.
-func (h *Health) ended(stream string, size int, err error) {
+// ended takes in the answer to a write. A full bucket takes what is no larger than what
+// it replaces, so there only a probe shows that there is room again.
+func (h *Health) ended(stream string, size int, err error, probe bool) {
 	kind := answerKind(err)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -174,7 +176,7 @@ func (h *Health) ended(stream string, size int, err error) {
 		s.heard = now
 	}
 	switch {
-	case kind == isStored && size >= s.size:
+	case kind == isStored && size >= s.size && (probe || !isFull(s.failed) || !wire.IsBucket(stream)):
 		s.stored = now
 		h.works(stream, s)
 	case kind == isStored:

@@ -172,3 +172,30 @@ func TestAnswersOfASilentStreamAreTold(t *testing.T) {
 		}
 	}
 }
+
+// A write that takes the place of one as large needs no room: a full bucket that takes it
+// is full still, until a probe that needs room is stored. In a stream each write needs room.
+func TestFullBucketTakesWhatReplaces(t *testing.T) {
+	t.Parallel()
+	full := &jetstream.APIError{Code: 503, ErrorCode: 10077, Description: "maximum bytes exceeded"}
+	h := journal.NewTestHealthOf("KV_belfry")
+	h.Write(76, full) // a new key
+	for range 3 {
+		h.Pass(time.Second)
+		h.Write(113, nil) // a lease
+		if h.Amiss() == "" {
+			t.Fatal("a write took the place of another, and the full bucket counts as one that works")
+		}
+		h.Probe(76, full)
+	}
+	h.Probe(76, nil)
+	if amiss := h.Amiss(); amiss != "" {
+		t.Errorf("there is room again, and: %q", amiss)
+	}
+	h = journal.NewTestHealthOf("FIRES")
+	h.Write(76, full)
+	h.Write(113, nil)
+	if amiss := h.Amiss(); amiss != "" {
+		t.Errorf("a stream has room again, and: %q", amiss)
+	}
+}

@@ -104,7 +104,7 @@ func (h *Health) look(connected bool) (due []dueProbe) {
 
 // probeEnded takes in the answer to a probe.
 func (h *Health) probeEnded(stream string, size int, err error) {
-	h.ended(stream, size, err)
+	h.ended(stream, size, err, true)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.all[stream].probes--
