@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// Own orders the timer to own its partition. It returns when the order is taken, or
-// ctx ends.
+// Own orders the timer to own its partition. It returns when the order is taken, or the
+// timer or ctx has ended.
 func (t *Timer) Own(ctx context.Context) {
 	t.post(ctx, t.own)
 }
 
 // Release orders the timer to let go of its partition, and returns when its last fires
 // are through, or after a bounded time: the fence settles what is left. It reports
-// whether ctx let it.
+// false if the timer or ctx has ended.
 func (t *Timer) Release(ctx context.Context) bool {
 	done := make(chan struct{})
 	if !t.post(ctx, func(context.Context) { t.release(done) }) {

@@ -18,7 +18,7 @@ const claimPatience = 10 * time.Second
 // finish. What a crash between two of these leaves behind is recovered by the
 // next owner; see the crash table in docs/design.md.
 func (t *Timer) fire(r job.Record, ten tenure) {
-	t.firing.Add(1) // until fireEnded
+	t.firing.Add(1) // until fireEnded, or firePassedOn
 	t.begin(t.claim(r, ten))
 }
 
@@ -53,14 +53,20 @@ func (t *Timer) claim(r job.Record, ten tenure) step {
 		t.publishClaim(claim, ten)
 	}
 	return step{p.Msg, made, func(ctx context.Context, revision uint64, err error) {
+		ended := true
+		defer func() {
+			if ended {
+				t.fireEnded(r)
+			}
+		}()
 		try, cancel := context.WithTimeout(ctx, claimPatience)
 		defer cancel()
 		revision, err = p.Conclude(try, revision, err)
 		if err == nil {
 			made(revision)
+			ended = false
 			return
 		}
-		defer t.fireEnded(r)
 		if errors.Is(err, job.ErrMoved) {
 			t.meter.ClaimLost()
 			t.unclaimed(ctx, r.Revision, true)
@@ -74,9 +80,9 @@ func (t *Timer) claim(r job.Record, ten tenure) step {
 	}}
 }
 
-// unclaimed tells the loop of a record that was not claimed: it has another revision
-// if it has moved, else the claim is to be tried again. The tail brings a claim that was
-// made.
+// unclaimed tells the loop of a record that could not be claimed, or expired: it has
+// another revision if it has moved, else it is to be tried again. The tail brings a claim
+// that was made.
 func (t *Timer) unclaimed(ctx context.Context, seq uint64, moved bool) {
 	t.post(ctx, func(context.Context) {
 		if moved {

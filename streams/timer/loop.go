@@ -13,6 +13,8 @@ func (t *Timer) Run(ctx context.Context) {
 	t.work, t.stopWork = context.WithCancel(context.WithoutCancel(ctx))
 	defer t.drain()
 	defer close(t.over)
+	ctx, stop := context.WithCancel(ctx)
+	defer stop() // what follows the bucket, also if the loop ends by a panic
 	t.idle.set(WaitsForRoutes, "")
 	if t.routes.Wait(ctx) != nil {
 		return // stopped before it began
@@ -45,6 +47,8 @@ func (t *Timer) Run(ctx context.Context) {
 			}
 		case do := <-t.events:
 			do(ctx)
+			for n := 0; n < maxEvents && t.tookEvent(ctx); n++ {
+			}
 		case <-reconnects:
 			// The tail may wait for an answer that was lost, and a new fence
 			// waits for the tail.
@@ -55,6 +59,20 @@ func (t *Timer) Run(ctx context.Context) {
 		}
 		t.step(ctx)
 		wake.Reset(t.untilNext())
+	}
+}
+
+// maxEvents is how many more events are taken in before the loop does its work.
+const maxEvents = 256
+
+// tookEvent does what a goroutine has posted, and reports whether one had.
+func (t *Timer) tookEvent(ctx context.Context) bool {
+	select {
+	case do := <-t.events:
+		do(ctx)
+		return true
+	default:
+		return false
 	}
 }
 

@@ -31,7 +31,7 @@ func (t *Timer) room() (n int, few bool) {
 	return min(n, FewClaims), true
 }
 
-// ToFire returns what the queue has to fire now.
+// toFire returns what the queue has to fire now.
 func (t *Timer) toFire() []job.Record {
 	n, few := t.room()
 	due := t.queue.ToFire(t.now(), n)

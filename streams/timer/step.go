@@ -11,18 +11,19 @@ import (
 type step struct {
 	msg *nats.Msg
 
-	// made goes on from a write that was simply made. It is called where answers are
-	// read, so it must not block.
+	// made goes on from a write that was made. It may be called where answers are read, so
+	// it must not block.
 	made func(seq uint64)
 
 	// settle deals with every other answer, in a goroutine of its own: it finds out what
-	// became of the write, repeats what may be repeated, and goes on until it is
-	// through, or ctx ends.
+	// became of the write, repeats what may be repeated, and goes on until it is through,
+	// or has given up, or ctx ends.
 	settle func(ctx context.Context, seq uint64, err error)
 }
 
-// begin sends the write of a step. Once the timer has stopped, answers mean nothing: the
-// next owner finds what was written.
+// begin sends the write of a step. Once the work of the timer has ended, answers mean
+// nothing: the next owner finds what was written, and the room of the fires ends with the
+// store.
 func (t *Timer) begin(s step) {
 	t.w.TrySend(s.msg, func(seq uint64, err error) {
 		switch {

@@ -23,11 +23,12 @@ import (
 //  2. A mark in the jobs bucket. A claim of an earlier owner behind it was answered when
 //     the fence stood already, so its fire cannot be in FIRES.
 //  3. The tail up to the mark, which brings every claim before it.
-//  4. The claims of earlier epochs are settled by what FIRES holds up to the fence.
-//  5. So is each that the tail brings behind the mark. Its fire is missing for certain.
+//  4. The claims of other epochs are settled by what FIRES holds up to the fence.
+//  5. A claim of another epoch that the tail brings behind the mark is published: its fire
+//     is missing for certain.
 //
-// The first two are in this file; the loop waits for the third, and the others are in
-// settle.go.
+// This is the routine for doubt, too. The first two steps are in this file; the loop
+// waits for the third, and the others are in settle.go.
 
 // take begins to take the partition over beside the loop, after a while, in place of a
 // takeover that is under way.

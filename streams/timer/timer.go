@@ -85,7 +85,7 @@ type Timer struct {
 
 	loads  chan loaded                // many at a time
 	ended  chan struct{}              // a fire came to its end, or its final state is written
-	events chan func(context.Context) // all else that the loop learns; see [Timer.post]
+	events chan func(context.Context) // what goroutines tell the loop; see [Timer.post]
 	over   chan struct{}              // closed when the loop has ended
 
 	work     context.Context // of all that start begins
