@@ -12,10 +12,10 @@ import (
 // Run.
 func (s *Store) ProbeAfter(d time.Duration) { s.health.ProbeAfter = d }
 
-// WrittenStreams names the streams whose writes are looked after, ProbeSubject
-// where one is tried.
+// WrittenStreams names the streams whose writes are looked after.
 func (s *Store) WrittenStreams() []string { return s.writtenStreams() }
 
+// ProbeSubject is where a stream is tried.
 func ProbeSubject(stream string) string { return probeSubject(stream) }
 
 // Silence has the store take a stream for silent until [Store.Answered]. No probe of it

@@ -62,8 +62,8 @@ func (s *Store) InterceptReads(f func(*nats.Msg) *nats.Msg) {
 	}
 }
 
-// AsReplicated has the timers believe of the server what they may believe of one
-// of several; call it before Run.
+// AsReplicated has the timers trust the server only as far as one of several; call
+// it before Run.
 func (s *Store) AsReplicated() {
 	s.requests.W.Replicated = true
 }
@@ -71,8 +71,8 @@ func (s *Store) AsReplicated() {
 // Committer is the committer of a lane for tests outside the package.
 type Committer struct{ c *journal.Committer }
 
-// NewReplicatedCommitter makes one that believes of the server what it may believe
-// of one of several.
+// NewReplicatedCommitter makes one that trusts the server only as far as one of
+// several.
 func NewReplicatedCommitter(nc *nats.Conn, js jetstream.JetStream) (Committer, error) {
 	a, err := journal.NewRequester(nc, slog.New(slog.DiscardHandler), nil)
 	return Committer{journal.NewCommitter(js, a, nil, true)}, err
@@ -138,10 +138,6 @@ func (s *Store) Mute() { s.nc.Close() }
 // ScanLettersFor sets how long one request reads dead letters.
 func (s *Store) ScanLettersFor(d time.Duration) { s.letters.ScanTime = d }
 
-// HonestDue is due.HonestDue.
-
-// HonestPermits is due.HonestPermits.
-
 // ReservePermits asks for permits as the timers do.
 func (s *Store) ReservePermits(ctx context.Context, k job.RouteKey, limit job.RateLimit, n int) ([]time.Time, error) {
 	return s.rates.Reserve(ctx, k, limit, n)
@@ -149,9 +145,6 @@ func (s *Store) ReservePermits(ctx context.Context, k job.RouteKey, limit job.Ra
 
 // ReadJobsFor sets how long one request reads jobs.
 func (s *Store) ReadJobsFor(d time.Duration) { s.jobs.ReadTime = d }
-
-// Names for the tests of what comes from outside.
-var ()
 
 // ReadAnswer reads a message in each way that an answer of JetStream is read.
 func ReadAnswer(m *nats.Msg) {
@@ -182,10 +175,6 @@ func (s *Store) ForgetMade(ctx context.Context, stream string) error {
 		return true
 	})
 }
-
-// GateLimit is how many fires of a REST route may be out.
-
-// Unlimited is how far the gate of a route without one is open.
 
 // LargePulls counts the routes of which large fires are expected.
 func (s *Store) LargePulls() int { return s.inboxes.LargePulls() }

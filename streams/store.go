@@ -219,7 +219,7 @@ func (s *Store) wake() {
 	}
 }
 
-// inFlight returns the bound of the jobs that are under way.
+// inFlight returns the bound on the jobs that are under way.
 func (s *Store) inFlight() due.InFlight { return due.NewInFlight(s.cfg.InFlight, s.partitions) }
 
 // roomFreed tells the timers that wait for room that there may be some.
@@ -232,7 +232,7 @@ func (s *Store) roomFreed() {
 // Tokens returns the bearer tokens. Its own Run is to end after the API.
 func (s *Store) Tokens() *tokens.Tokens { return s.tokens }
 
-// Backups returns what makes backups and restores them.
+// Backups returns the backups, which it makes and restores.
 func (s *Store) Backups() *backup.Backups { return s.backups }
 
 // Run follows the routes, fires due jobs and buries what subscribers could not

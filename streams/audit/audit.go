@@ -22,7 +22,7 @@ import (
 )
 
 // Audit compares what is in JetStream with what Belfry has made, once in a while: other
-// hands work on the server, too. What was harmed it mends, or it says what it could not
+// hands work on the server, too. It mends what was harmed, or says what it could not
 // mend, in the log, in a metric and in /readyz. It is safe for concurrent use.
 type Audit struct {
 	js      jetstream.JetStream
@@ -106,7 +106,7 @@ func (a *Audit) Run(ctx context.Context) {
 }
 
 // compareAll compares all there is. Each node does so, and mends: to mend twice
-// does no harm. What cannot be asked now is asked the next time.
+// does no harm. A question that cannot be asked now is asked the next time.
 func (a *Audit) compareAll(ctx context.Context) {
 	for _, want := range a.cfg.Assets.All(a.cfg.Partitions) {
 		a.tellTrouble(ctx, "the stream "+want.Name, a.compareStream(ctx, want))
@@ -116,8 +116,8 @@ func (a *Audit) compareAll(ctx context.Context) {
 	a.tellTrouble(ctx, "the consumers of routes", a.compareConsumers(ctx))
 }
 
-// tellTrouble says that something could not be looked at. It is the next time. That
-// a stream takes no writes the log has been told.
+// tellTrouble says that something could not be looked at. It is looked at the next
+// time. The log has been told already of a stream that takes no writes.
 func (a *Audit) tellTrouble(ctx context.Context, what string, err error) {
 	if err != nil && ctx.Err() == nil && !journal.IsLogged(err) {
 		loglimit.Warn(a.cfg.Log, "couldn't compare an asset with what it should be", "asset", what, "error", err)

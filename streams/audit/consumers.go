@@ -129,7 +129,7 @@ func consumerAsset(n wire.Names, k job.RouteKey) string {
 	return n.FiresStream() + " " + wire.InboxConsumer(k)
 }
 
-// keepAdvisories keeps the consumer of advisories as it should be. What reads from it
+// keepAdvisories keeps the consumer of advisories as it should be. Its reader
 // makes it again when it is gone.
 func (a *Audit) keepAdvisories(ctx context.Context) error {
 	c, err := a.others.Advisories(ctx)

@@ -22,7 +22,7 @@ import (
 )
 
 // Backups read all that Belfry knows, while it works, and bring it back into an
-// empty one. What belongs to the running is left out: leases, breakers, rates,
+// empty one. They leave out the state of running nodes: leases, breakers, rates,
 // and the fires of REST routes, which the timer makes anew. It is safe for
 // concurrent use.
 type Backups struct {
@@ -240,8 +240,8 @@ func (b *Backups) eachAttempt(ctx context.Context, visit func(job.Entry) error) 
 }
 
 // eachFire reads the fires of a NATS route behind the first one that its
-// subscribers have not acked. Of those behind it some may be acked; they come
-// again, as an ack that was lost has them come again.
+// subscribers have not acked. Some of those behind it may be acked; they come
+// again, as after an ack that was lost.
 func (b *Backups) eachFire(ctx context.Context, k job.RouteKey, visit func(job.Entry) error) error {
 	c, err := b.js.Consumer(ctx, b.w.Names.FiresStream(), wire.InboxConsumer(k))
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {

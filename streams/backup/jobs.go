@@ -42,9 +42,9 @@ func (r *restoration) settleJobs() error {
 }
 
 // job writes a job unless there is something on its key that counts for more: a
-// newer entry of this backup, or whatever others have made of it since. Of the
-// entries of one job the newest stays, in whatever order and however often they
-// come, so a restore can be repeated, and a lost answer settles itself.
+// newer entry of this backup, or whatever others have made of it since. The newest
+// of a job's entries stays, in whatever order and however often they come, so a
+// restore can be repeated, and a lost answer settles itself.
 func (r *restoration) job(ctx context.Context, rec job.Record) error {
 	order := rec.Revision
 	rec.Revision = 0

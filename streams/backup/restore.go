@@ -106,7 +106,7 @@ func (r *restoration) each(next func() (job.Entry, error)) error {
 			return err
 		}
 		if e.Job == nil {
-			// What follows the jobs looks at them.
+			// The entries that follow the jobs look at them.
 			if err := r.settleJobs(); err != nil {
 				return err
 			}

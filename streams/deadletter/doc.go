@@ -2,5 +2,5 @@
 //
 // Letters are for requests. Advisories act on what JetStream says of fires that
 // subscribers refused or let pass too often, and Unread looks for those that nobody
-// comes for. What workers bury, the jobs package writes.
+// comes for. The jobs package writes the letters of workers.
 package deadletter

@@ -115,7 +115,7 @@ func (s *Letters) scan(ctx context.Context, stream jetstream.Stream, q job.Lette
 	if err != nil {
 		return false, journal.Unavailable("couldn't read the dead letters", err)
 	}
-	// Whoever lists often would come up against the limit of consumers; one
+	// A caller that lists often would come up against the limit of consumers; one
 	// that cannot be deleted now ends by itself.
 	defer func() { _ = stream.DeleteConsumer(ctx, c.CachedInfo().Name) }()
 	if c.CachedInfo().NumPending == 0 {

@@ -103,7 +103,7 @@ func (s *Letters) each(ctx context.Context, q job.LetterQuery, message string, d
 			held := room.Of(ctx).Beside()
 			defer held.Close()
 			working := room.With(working, held)
-			// What was listed may be gone by now; the leader knows.
+			// A listed letter may be gone by now; the leader knows.
 			l, err := s.Get(working, q.DB, listed.Number)
 			if errors.Is(err, job.ErrLetterNotFound) {
 				return nil
@@ -181,7 +181,7 @@ func (s *Letters) rearm(ctx context.Context, l job.Letter) (job.Skip, error) {
 	}
 }
 
-// remove deletes a letter. That it is gone already is no error.
+// remove deletes a letter. It is no error if it is gone already.
 func (s *Letters) remove(ctx context.Context, stream jetstream.Stream, number uint64) error {
 	err := stream.DeleteMsg(ctx, number)
 	if err == nil {

@@ -98,7 +98,7 @@ func (u *Unread) look(ctx context.Context) error {
 	if err := consumers.Err(); err != nil {
 		return err
 	}
-	// What is wrong with one inbox is no reason to leave out the others.
+	// Trouble with one inbox is no reason to leave out the others.
 	var failed []error
 	for _, info := range left {
 		if err := u.lookAt(ctx, stream, info); err != nil {
@@ -178,8 +178,8 @@ func (u *Unread) clear(ctx context.Context, c jetstream.Consumer) error {
 
 // mayTake reports whether a pull from the inbox gets an old fire. It does for
 // sure while the next one that was never handed out is old, since those handed
-// out before are older still. Of these it is likely when no subscriber waits,
-// to whom they would go first.
+// out before are older still. It probably gets one of those when no subscriber waits, to
+// whom they would go first.
 func (u *Unread) mayTake(ctx context.Context, c jetstream.Consumer) (bool, error) {
 	info, err := c.Info(ctx)
 	if err != nil {

@@ -24,7 +24,7 @@ import (
 // Attempts keep what became of the tries of jobs, for people who ask. They are
 // no part of what is promised: they are written lazily, in groups, so that no
 // delivery waits for them. A crash loses those of the last 100 ms or so, and
-// while JetStream does not answer only so many wait. It is safe for concurrent
+// while JetStream does not answer a bounded number wait. It is safe for concurrent
 // use.
 type Attempts struct {
 	js    jetstream.JetStream
@@ -58,8 +58,8 @@ const (
 // job, which may have been tried for hours before.
 const AttemptsExtra = 24 * time.Hour
 
-// NewAttempts returns those that are written by one access and read by another. With
-// batch a group is written as an atomic batch.
+// NewAttempts returns the attempts that by writes and reads reads. With batch a group
+// is written as an atomic batch.
 func NewAttempts(by, reads journal.Access, batch bool, health *journal.Health, cfg Config) *Attempts {
 	return &Attempts{js: by.JS, w: by.W, reads: reads, batch: batch, health: health, log: cfg.Log, metrics: cfg.Metrics, queue: make(chan *nats.Msg, attemptsQueued)}
 }
@@ -190,8 +190,8 @@ func (s *Attempts) WriteOnce(ctx context.Context, group []*nats.Msg) error {
 	return nil
 }
 
-// Of returns the tries of the job that are kept, oldest first, those of its
-// earlier fire ids included. The error wraps [job.ErrUnavailable].
+// Of returns the tries of the job that are kept, oldest first, with those of its
+// earlier fire ids. The error wraps [job.ErrUnavailable].
 func (s *Attempts) Of(ctx context.Context, k job.Key) ([]job.Attempt, error) {
 	if err := room.Of(ctx).Add(ctx, AttemptsPerJob*attemptBytes); err != nil {
 		return nil, journal.NoRoom(err)

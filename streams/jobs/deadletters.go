@@ -20,7 +20,7 @@ type DeadLetters struct {
 	metrics *metrics.Streams
 }
 
-// NewDeadLetters returns what writes letters by w.
+// NewDeadLetters returns the dead letters that w writes.
 func NewDeadLetters(w *journal.Writer, cfg Config) *DeadLetters {
 	return &DeadLetters{w: w, now: cfg.Now, log: cfg.Log, metrics: cfg.Metrics}
 }

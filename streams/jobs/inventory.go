@@ -145,7 +145,7 @@ func (t *tour) meet(ctx context.Context, part int, m journal.Stored) error {
 	if err != nil {
 		return err
 	}
-	// Else an earlier page has it.
+	// Otherwise an earlier page has it.
 	if begun := t.q.Cursor; first.Part > begun.Part || first.Part == begun.Part && first.Next >= begun.Next {
 		t.tell(name, n)
 	}

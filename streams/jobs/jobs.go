@@ -20,10 +20,10 @@ import (
 	"belfry/streams/wire"
 )
 
-// Jobs are the records of all jobs, one key each. What it answered is stored;
-// each change is one compare-and-set, so of two racing ones exactly one wins
-// and the other is told so. Errors are those of the job package. It is safe
-// for concurrent use.
+// Jobs are the records of all jobs, one key each. A change that was answered is
+// stored. Each is one compare-and-set, so exactly one of two racing ones wins, and
+// the other is told so. Errors are those of the job package. It is safe for
+// concurrent use.
 type Jobs struct {
 	js         jetstream.JetStream
 	w          *journal.Writer
@@ -63,7 +63,7 @@ func (s *Jobs) Read(ctx context.Context, k job.Key) (r job.Record, found bool, e
 	return s.readBy(ctx, s.w.LastOnLeader, k)
 }
 
-// readBy is read with a way to ask for the newest message on a subject.
+// readBy is [Jobs.Read] with a way to ask for the newest message on a subject.
 func (s *Jobs) readBy(ctx context.Context, last func(ctx context.Context, stream, subject string) (journal.Stored, bool, error), k job.Key) (r job.Record, found bool, err error) {
 	p := wire.PartitionOf(k, s.partitions)
 	shrink, err := s.w.Hold(ctx)
@@ -96,9 +96,9 @@ func (s *Jobs) NewWrite(r job.Record, expect uint64) *journal.RecordWrite {
 	return s.w.NewRecordWrite(wire.PartitionOf(r.Key, s.partitions), r, expect, s.cfg.HistoryTTL)
 }
 
-// Get returns the job as it stands now. That there is none is believed when it is
-// said again after the leader was found to be in touch with the others: what
-// answers at first may have been the leader before it slept.
+// Get returns the job as it stands now. A first answer that there is none may come
+// from a server that was the leader before it slept, so it is trusted only when it
+// is given again after the leader was found to be in touch with the others.
 func (s *Jobs) Get(ctx context.Context, k job.Key) (job.Record, error) {
 	for again := false; ; again = true {
 		r, found, err := s.readBy(ctx, s.w.Last, k)
@@ -117,7 +117,7 @@ func (s *Jobs) Get(ctx context.Context, k job.Key) (job.Record, error) {
 // Create stores a new job. Creating it again with the same content does
 // nothing while it lives or its final state is kept; other content is refused
 // with [job.ErrJobExists] while it lives. A finished job with other content,
-// and a cancelled one, is armed anew; what is no job is replaced.
+// and a cancelled one, is armed anew. Anything else under the key is replaced.
 func (s *Jobs) Create(ctx context.Context, j job.Job) error {
 	if _, err := s.routes.Cached(ctx, j.RouteKey()); err != nil {
 		return err
@@ -176,10 +176,11 @@ func (s *Jobs) BuryBefore(ctx context.Context, r job.Record) error {
 
 // Update changes a job that waits. It fails with [job.ErrFiring] or
 // [job.ErrFinished] when it is too late: then the job fires, or has fired, as
-// it was. Is that just what was asked for, the update is done: an earlier one
-// may have come through without its answer. An expect that is not 0 is the only
-// revision to change, else it fails with [job.ErrRevision]; repeating a change
-// that was made does nothing. What is no job is replaced.
+// it was. If that is exactly what was asked for, the update succeeds: an earlier
+// one may have come through without its answer. An expect that is not 0 is the only
+// revision to change; on any other it fails with [job.ErrRevision]. Repeating a
+// change that was made does nothing. Anything under the key that is no job is
+// replaced.
 func (s *Jobs) Update(ctx context.Context, j job.Job, expect uint64) error {
 	if _, err := s.routes.Cached(ctx, j.RouteKey()); err != nil {
 		return err
@@ -207,7 +208,7 @@ func (s *Jobs) Update(ctx context.Context, j job.Job, expect uint64) error {
 }
 
 // Cancel stops a job that waits, with the errors of [Jobs.Update]. Cancelling
-// it again does nothing. What is no job is removed.
+// it again does nothing. Anything under the key that is no job is removed.
 func (s *Jobs) Cancel(ctx context.Context, k job.Key, expect uint64) error {
 	err := s.change(ctx, k, func(r job.Record) (job.Record, error) {
 		if expect != 0 && r.Revision != expect {
@@ -239,9 +240,8 @@ func unlessMade(r job.Record, expect uint64, done bool) error {
 	return job.OtherRevision(r.Revision, expect)
 }
 
-// Fire makes a job that waits due now, with the errors of [Jobs.Update]. All
-// else of it stays, its fire id included. One that is due already is left to
-// the timer.
+// Fire makes a job that waits due now, with the errors of [Jobs.Update]. The rest
+// of it stays, its fire id included. One that is due already is left to the timer.
 func (s *Jobs) Fire(ctx context.Context, k job.Key) error {
 	var asked job.Record // the one that was to be hastened, in vain or not
 	return s.change(ctx, k, func(r job.Record) (job.Record, error) {

@@ -96,8 +96,8 @@ func (s *Jobs) walk(ctx context.Context, q job.Query, visit func(job.Record) (mo
 	return job.Cursor{}, nil
 }
 
-// jobOf reads a job whose key the query selects. What else there is in the
-// bucket is passed over, as the timer leaves it alone.
+// jobOf reads a job whose key the query selects. It passes over anything else in the
+// bucket, as the timer does.
 func (s *Jobs) jobOf(ctx context.Context, partition int, q job.Query, m journal.Stored) (r job.Record, ok bool, err error) {
 	k, err := s.w.Names.ParseJobSubject(partition, m.Subject)
 	if err != nil || !q.MatchesKey(k) || wire.PartitionOf(k, s.partitions) != partition {

@@ -53,8 +53,8 @@ func (b *Book) Current() (m Manifest, found bool) {
 }
 
 // Change stores what edit makes of the manifest, if edit says that it changed
-// something. When another process was faster, edit gets what that one wrote. What
-// could not be stored counts here, and is stored with the next change.
+// something. When another process was faster, edit gets what that one wrote. A change
+// that could not be stored counts here, and is stored with the next one.
 func (b *Book) Change(ctx context.Context, edit func(*Manifest) bool) error {
 	for {
 		b.mu.Lock()

@@ -2,5 +2,5 @@
 // makes what is missing, and keeps note of how far the streams are.
 //
 // Nothing is made or changed before all that is there was compared with what was written
-// down. What Belfry has made and is gone is a [Refusal], never made anew unasked.
+// down. A stream that Belfry has made and that is gone is a [Refusal], never made anew unasked.
 package setup

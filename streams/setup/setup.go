@@ -16,8 +16,8 @@ import (
 	"belfry/streams/wire"
 )
 
-// A start waits so long for the JetStream of its own server to make what is missing,
-// and for each answer of any. For that of others it waits as long as it takes.
+// A start waits this long for the JetStream of its own server to make what is missing,
+// and for each answer of any. It waits for others' as long as it takes.
 const (
 	patience = time.Minute
 	tryTime  = 3 * time.Second
@@ -115,7 +115,7 @@ func (s *Setup) setupOnce(ctx context.Context, recreated []string) error {
 }
 
 // ensure makes the stream, or mends it, and reports whether it has changed one that was
-// there. What cannot be mended does not keep Belfry from starting; the audit says it.
+// there. A stream that cannot be mended does not keep Belfry from starting; the audit says it.
 func (s *Setup) ensure(ctx context.Context, want jetstream.StreamConfig) (changed bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, tryTime)
 	defer cancel()

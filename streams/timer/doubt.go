@@ -21,8 +21,8 @@ func (t *Timer) inDoubt(ctx context.Context, why string, ten tenure) {
 	})
 }
 
-// doubt ends the tenure and begins the routine, unless it is under way. What ends
-// one tenure soon may end the next one too, so they are spaced out.
+// doubt ends the tenure and begins the routine, unless it is under way. The
+// reason that ends one tenure soon may end the next one too, so they are spaced out.
 func (t *Timer) doubt(ctx context.Context, why string) {
 	if t.tenure.fence == 0 {
 		return // on standby, or about to own under a new fence anyway
@@ -76,7 +76,7 @@ const (
 // On replicas two servers can take themselves for the leader, when one of them
 // wakes up or was cut off. Both get the fire then; the old leader refuses it at
 // once, by what it last knew, while the new one is about to store it. So only
-// a newer fence is a reason that can be believed.
+// a newer fence is a reason to trust.
 func (t *Timer) whyRefused(ctx context.Context, fence uint64) refusal {
 	last, found, err := t.w.LastOnLeader(ctx, t.w.Names.FiresStream(), t.w.Names.FenceSubject(t.partition))
 	switch {

@@ -9,7 +9,7 @@ import (
 )
 
 // tooLate reports whether the due record r is of a NATS route that wants it no
-// more, and how it ends then. Of REST routes the worker decides, which knows when
+// more, and how it ends then. For REST routes the worker decides, which knows when
 // a try begins; here that is now.
 func (t *Timer) tooLate(r job.Record) (job.Result, bool) {
 	route, known := t.routes.Peek(r.RouteKey())
@@ -29,7 +29,7 @@ func (t *Timer) expire(r job.Record, res job.Result) step {
 		try, cancel := context.WithTimeout(ctx, claimPatience)
 		defer cancel()
 		if _, err := p.Conclude(try, seq, err); err != nil {
-			// What was not written is due again; what was, is found gone.
+			// A record that was not written is due again; one that was is found gone.
 			t.unclaimed(ctx, r.Revision, errors.Is(err, job.ErrMoved))
 		}
 	}}

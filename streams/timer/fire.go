@@ -15,8 +15,8 @@ import (
 const claimPatience = 10 * time.Second
 
 // fire takes a due record through its steps: claim, publish and, for a NATS route,
-// finish. What a crash between two of these leaves behind is recovered by the
-// next owner; see the crash table in docs/design.md.
+// finish. The next owner recovers what a crash between two of these leaves behind;
+// see the crash table in docs/design.md.
 func (t *Timer) fire(r job.Record, ten tenure) {
 	t.firing.Add(1) // until fireEnded, or firePassedOn
 	t.begin(t.claim(r, ten))

@@ -20,7 +20,7 @@ type leaderState struct {
 const checkEvery = time.Second
 
 // askState asks the leader for the state of the jobs bucket, again and again,
-// until ctx ends. What cannot be asked now is asked a moment later.
+// until ctx ends. A question that cannot be asked now is asked a moment later.
 func (t *Timer) askState(ctx context.Context) {
 	for journal.Sleep(ctx, checkEvery) {
 		if !t.w.NC.IsConnected() {

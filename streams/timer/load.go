@@ -23,8 +23,8 @@ type loaded struct {
 	err  error
 }
 
-// beginLoad reads the record at seq from any replica, and tells the loop. What that
-// does not settle, a goroutine asks again.
+// beginLoad reads the record at seq from any replica, and tells the loop. Where that
+// settles nothing, a goroutine asks again.
 func (t *Timer) beginLoad(seq uint64) {
 	t.w.Ask(journal.AskSeq(t.w.Names.JobsStream(t.partition), seq), func(answer *nats.Msg, err error) {
 		if t.work.Err() != nil {
@@ -57,8 +57,8 @@ func (t *Timer) unloadIdle() {
 	}
 }
 
-// load reads the record at seq. That it is gone only the leader is believed, and
-// only if it has a later one: one that was cut off may not have seen it yet.
+// load reads the record at seq. Only the leader can say that it is gone, and only if
+// it has a later one: one that was cut off may not have seen it yet.
 func (t *Timer) load(ctx context.Context, seq uint64) loaded {
 	stream := t.w.Names.JobsStream(t.partition)
 	m, found, err := t.w.SeqOnReplica(ctx, stream, seq)
@@ -95,7 +95,7 @@ func (t *Timer) loadedFrom(m journal.Stored) loaded {
 	return loaded{seq: m.Seq, rec: r}
 }
 
-// honest is due.HonestDue for the timer, which says so.
+// honest is [due.HonestDue] for the timer, which logs it.
 func (t *Timer) honest(r job.Record) job.Record {
 	stored := r.Due
 	r, other := due.HonestDue(r, t.now(), t.staleAfter)

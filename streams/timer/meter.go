@@ -8,8 +8,8 @@ import (
 	"belfry/streams/due"
 )
 
-// meter tells the metrics how a timer does. What is not of its Streams is for
-// the timer's loop.
+// meter tells the metrics how a timer does. Only the timer's loop uses it, except for
+// its Streams.
 type meter struct {
 	*metrics.Streams
 
@@ -31,8 +31,8 @@ func (m *meter) claimed(claim job.Record, now time.Time) {
 	m.Claimed(now.Sub(time.UnixMilli(claim.Replaces.Due)))
 }
 
-// ended takes in a record as the tail brings it. Of all the nodes the one that
-// owns the partition counts, and not what ended before it was there.
+// ended takes in a record as the tail brings it. Only the node that owns
+// the partition counts it, unless it ended before that node was there.
 func (m *meter) ended(r job.Record, ours bool) {
 	if ours && r.Status.Final() && r.Finished >= m.since {
 		m.Finished(r.Status)

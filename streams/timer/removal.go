@@ -107,8 +107,8 @@ func (t *Timer) searchFires(ctx context.Context, g Removal) {
 	})
 }
 
-// stands reports whether a message is in FIRES. That it is not only the leader can
-// say, and only while it has a later one or our fence before it.
+// stands reports whether a message is in FIRES. Only the leader can say that it is
+// not, and only while it has a later one or our fence before it.
 func (t *Timer) stands(ctx context.Context, seq uint64) (bool, error) {
 	if _, found, err := t.w.SeqOnReplica(ctx, t.w.Names.FiresStream(), seq); err == nil && found {
 		return true, nil

@@ -119,8 +119,8 @@ func (t *Timer) settle(ctx context.Context, c doubtful, ten tenure, fire uint64)
 	}
 }
 
-// native reports whether a published fire of the route is for subscribers. Of a
-// route that is gone its inbox still tells.
+// native reports whether a published fire of the route is for subscribers. The
+// inbox of a route that is gone still tells.
 func (t *Timer) native(ctx context.Context, k job.RouteKey) bool {
 	pause := journal.NewBackOff(50*time.Millisecond, 2*time.Second)
 	for {

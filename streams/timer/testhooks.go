@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// What follows is for the tests of a whole store, which bring about by it what only
-// a failing machine or server does.
+// The methods below are for the tests of a whole store, which imitate a failing machine
+// or server with them.
 
 // Crash ends all that Run has begun where it stands, as if the process died.
 func (t *Timer) Crash() { t.stopWork() }

@@ -139,6 +139,7 @@ type Config struct {
 	Metrics *metrics.Streams
 }
 
+// New returns the timer of cfg.Partition.
 func New(cfg Config) *Timer {
 	t := &Timer{
 		partition: cfg.Partition, partitions: cfg.Partitions, staleAfter: cfg.StaleAfter,

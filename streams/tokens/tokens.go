@@ -136,7 +136,8 @@ func (s *Tokens) Create(ctx context.Context, t job.Token) error {
 }
 
 // Delete revokes a token. It is refused on this node when Delete returns, and
-// on the others as soon as JetStream tells them. What is no token is removed.
+// on the others as soon as JetStream tells them. Anything under the key that is no
+// token is removed.
 func (s *Tokens) Delete(ctx context.Context, id string) error {
 	if _, err := s.Find(id); err != nil && !s.isBroken(id) {
 		return err
@@ -227,7 +228,7 @@ func (s *Tokens) followBucket(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// What is read until the first state is whole.
+	// The tokens read until the first state is whole.
 	fresh := &Tokens{w: s.w, cfg: s.cfg, known: map[string]job.Token{}, broken: map[string]bool{}}
 	keys := map[string]bool{}
 	first := func(last uint64) {
@@ -269,9 +270,9 @@ func (s *Tokens) followBucket(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// take brings one message of the bucket into the tokens that are known. What
-// is no token lets nobody in. It counts as one that was there, since it may have
-// been written over one, unless its key cannot be a token's.
+// take brings one message of the bucket into the tokens that are known. A message
+// that is no token lets nobody in. It counts as one that was there, since it may
+// have been written over one, unless its key cannot be a token's.
 func (s *Tokens) take(m jetstream.Msg) {
 	defer panics.Recover(s.cfg.Log, "a message of the tokens bucket", s.cfg.Metrics.Panicked)
 	id := s.w.Names.ParseTokenSubject(m.Subject())
