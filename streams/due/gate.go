@@ -106,7 +106,7 @@ func (g *gate) forget(open GateState, now time.Time) {
 	for n := len(g.permits); open.Ahead > 0 && n > 0 && g.permits[n-1].Sub(now) > open.Ahead; n-- {
 		g.permits = g.permits[:n-1]
 	}
-	for free := g.ripe(now) - g.called; free > 0 && g.permits[0].Add(PermitsAhead).Before(now); free-- {
+	for free := g.ripe(now) - g.called; free > 0 && g.permits[0].Add(permitsAhead).Before(now); free-- {
 		g.permits = g.permits[1:]
 	}
 }

@@ -28,7 +28,7 @@ func NewClockTrouble() *limits.Sometimes {
 // HonestPermits is how far ahead the next permit of a route can be: for the permits that all
 // partitions may hold, and as many that were lost with an owner.
 func HonestPermits(limit job.RateLimit, partitions int) time.Duration {
-	most := math.Max(1, math.Ceil(limit.PerSecond*PermitsAhead.Seconds()))
+	most := math.Max(1, math.Ceil(limit.PerSecond*permitsAhead.Seconds()))
 	seconds := 2 * float64(partitions) * most / limit.PerSecond
 	return honestSkew + time.Duration(min(seconds, math.MaxInt32)*float64(time.Second))
 }

@@ -7,11 +7,11 @@ import (
 	"belfry/internal/job"
 )
 
-// PermitsAhead is for how long permits are asked for at once: long enough that
+// permitsAhead is for how long permits are asked for at once: long enough that
 // asking costs little, and short enough that the partitions of a route take
 // turns. One that is older is not used any more, so what can come at once behind a
 // delay is what this time has permits for, over all partitions.
-const PermitsAhead = 250 * time.Millisecond
+const permitsAhead = 250 * time.Millisecond
 
 // permitRequest is for how many permits to ask.
 type permitRequest struct {
@@ -29,7 +29,7 @@ func (q *Queue) PermitsWanted(now time.Time) []permitRequest {
 			continue
 		}
 		g.forget(open, now)
-		most := max(1, int(math.Ceil(open.PerSecond*PermitsAhead.Seconds())))
+		most := max(1, int(math.Ceil(open.PerSecond*permitsAhead.Seconds())))
 		n := min(g.waiting.Len(), most, open.Out-g.out) - len(g.permits)
 		if n > most/2 || n > 0 && len(g.permits) == 0 {
 			g.asking = true

@@ -10,9 +10,9 @@ import (
 func SettingsMarkdown() string {
 	var b strings.Builder
 	b.WriteString("| setting | brought back by |\n|---|---|\n")
-	for _, f := range InboxFields {
+	for _, f := range inboxFields {
 		by := "a change of the consumer"
-		if f.Remade {
+		if f.remade {
 			by = "making the consumer again, behind its last ack floor"
 		}
 		fmt.Fprintf(&b, "| `%s` | %s |\n", f.Name, by)

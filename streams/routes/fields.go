@@ -20,7 +20,7 @@ type inboxField struct {
 	// remade is whether the consumer has to be made again: the server does not
 	// change the setting, or what was handed out meanwhile was not what the route
 	// gets.
-	Remade  bool
+	remade  bool
 	differs func(is, want *jetstream.ConsumerConfig) bool
 	set     func(to, from *jetstream.ConsumerConfig)
 }
@@ -34,13 +34,13 @@ func consumerField[T comparable](name string, at func(*jetstream.ConsumerConfig)
 }
 
 func (f inboxField) makesAgain() inboxField {
-	f.Remade = true
+	f.remade = true
 	return f
 }
 
-var InboxFields = []inboxField{
+var inboxFields = []inboxField{
 	{
-		Name: "filter_subject", Remade: true,
+		Name: "filter_subject", remade: true,
 		differs: func(is, want *jetstream.ConsumerConfig) bool {
 			return is.FilterSubject != want.FilterSubject || len(is.FilterSubjects) > 0
 		},
@@ -110,7 +110,7 @@ var InboxFields = []inboxField{
 // InboxDifferences returns in what a route's consumer is not as it should be.
 func InboxDifferences(is, want jetstream.ConsumerConfig) []inboxField {
 	var all []inboxField
-	for _, f := range InboxFields {
+	for _, f := range inboxFields {
 		if f.differs(&is, &want) {
 			all = append(all, f)
 		}

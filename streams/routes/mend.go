@@ -63,7 +63,7 @@ func (in *Inboxes) Mend(ctx context.Context, r job.Route, isNew bool, level slog
 	}
 	next := is.Config
 	for _, f := range wrong {
-		if f.Remade {
+		if f.remade {
 			return in.makeAgain(ctx, r, want, isNew, "its setting "+f.Name+" was changed")
 		}
 		f.set(&next, &want)
