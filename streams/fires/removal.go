@@ -22,25 +22,25 @@ import (
 const firesEvery = 5 * time.Second
 
 // watch looks at FIRES again and again, until ctx ends.
-func (s *Watch) watch(ctx context.Context) {
+func (w *Watch) watch(ctx context.Context) {
 	var before firesState
 	var ages ages
 	var looked time.Time // when look was last set
 	pending := false     // messages are gone since
 	owned := false       // we owned the first partition then: another node may have made room
-	for pause := time.Duration(0); journal.Sleep(ctx, pause); pause = s.cfg.Every {
-		if !s.w.NC.IsConnected() {
+	for pause := time.Duration(0); journal.Sleep(ctx, pause); pause = w.cfg.Every {
+		if !w.w.NC.IsConnected() {
 			continue
 		}
 		var now firesState
-		err := s.room.between(func() (err error) {
-			now, err = s.look(ctx, before)
+		err := w.room.between(func() (err error) {
+			now, err = w.look(ctx, before)
 			return err
 		}, &now)
 		if err != nil {
 			continue // the audit and /readyz say so
 		}
-		at := s.cfg.Now()
+		at := w.cfg.Now()
 		gone := timer.Removal{First: now.first}
 		switch {
 		case before.created.IsZero():
@@ -48,32 +48,32 @@ func (s *Watch) watch(ctx context.Context) {
 		case !now.created.Equal(before.created):
 			gone.First = math.MaxUint64
 		default:
-			removed := removedFires(before, now, ages.tooOld(at.Add(-s.cfg.MaxAge), before))
+			removed := removedFires(before, now, ages.tooOld(at.Add(-w.cfg.MaxAge), before))
 			pending = pending || before.fires()+came(before, now) != now.fires()+now.cleared
 			gone.Look = removed > 0 || newGaps(before, now) || pending && at.Sub(looked) >= time.Minute
-			if removed > 0 && s.timers[0].Owns() && (owned || !now.bounded) {
-				s.cfg.Metrics.FiresRemoved(removed)
-				s.cfg.Log.Error("fires were removed from FIRES before their time, by a purge or a limit; those that no subscriber had yet are lost",
+			if removed > 0 && w.timers[0].Owns() && (owned || !now.bounded) {
+				w.cfg.Metrics.FiresRemoved(removed)
+				w.cfg.Log.Error("fires were removed from FIRES before their time, by a purge or a limit; those that no subscriber had yet are lost",
 					"fires", removed, "first", now.first, "last", now.last)
 			}
 		}
-		owned = s.timers[0].Owns()
+		owned = w.timers[0].Owns()
 		ages.saw(at, now.last)
 		before = now
-		s.last.Store(now.last)
+		w.last.Store(now.last)
 		if gone.Look {
 			looked, pending = at, false
 		}
-		for _, t := range s.timers {
+		for _, t := range w.timers {
 			t.LookForFires(ctx, gone)
 		}
 	}
 }
 
-func (s *Watch) look(ctx context.Context, before firesState) (firesState, error) {
+func (w *Watch) look(ctx context.Context, before firesState) (firesState, error) {
 	ctx, cancel := context.WithTimeout(ctx, journal.AnswerWait)
 	defer cancel()
-	stream, err := s.js.Stream(ctx, s.w.Names.FiresStream())
+	stream, err := w.js.Stream(ctx, w.w.Names.FiresStream())
 	if err != nil {
 		return firesState{}, err
 	}
@@ -82,20 +82,20 @@ func (s *Watch) look(ctx context.Context, before firesState) (firesState, error)
 		return firesState{}, errors.New("its leader is not in touch with the others")
 	}
 	now := stateOf(info)
-	for p := range s.timers {
-		m, err := s.standsInFires(ctx, now, s.w.Names.FenceSubject(p))
+	for p := range w.timers {
+		m, err := w.standsInFires(ctx, now, w.w.Names.FenceSubject(p))
 		if err != nil {
 			return now, err
 		}
 		now.fences[p] = m.Seq
 	}
-	probe, err := s.standsInFires(ctx, now, s.w.Names.ProbeSubject(s.w.Names.FiresStream()))
+	probe, err := w.standsInFires(ctx, now, w.w.Names.ProbeSubject(w.w.Names.FiresStream()))
 	if err != nil {
 		return now, err
 	}
 	number, _ := strconv.ParseUint(probe.Header.Get(wire.HeaderProbe), 10, 64)
 	now.sawProbe(before, probe.Seq, number)
-	if now.standing() < int64(len(s.timers))+1 {
+	if now.standing() < int64(len(w.timers))+1 {
 		// A fence that is missing may have been purged after the state was read, which
 		// counts it.
 		if info, err = stream.Info(ctx); err != nil {
@@ -105,10 +105,10 @@ func (s *Watch) look(ctx context.Context, before firesState) (firesState, error)
 			return now, errFiresChange
 		}
 	}
-	for p := range s.timers {
-		written, lost := s.timers[p].FencesBetween(before.last, now.last)
+	for p := range w.timers {
+		written, lost := w.timers[p].FencesBetween(before.last, now.last)
 		if now.fences[p] > before.last { // perhaps another node's
-			now.unsure = now.unsure || written == 0 || s.others()
+			now.unsure = now.unsure || written == 0 || w.others()
 			written = max(written, 1)
 		}
 		now.unsure = now.unsure || lost
@@ -117,13 +117,13 @@ func (s *Watch) look(ctx context.Context, before firesState) (firesState, error)
 	return now, nil
 }
 
-// errFiresChange: what was read of FIRES does not belong together. It does the next
-// time.
+// errFiresChange: FIRES changed between two reads, which do not belong together. The
+// next ones do.
 var errFiresChange = errors.New("it has changed meanwhile")
 
 // standsInFires returns the last message on a subject, which the state counts.
-func (s *Watch) standsInFires(ctx context.Context, state firesState, subject string) (journal.Stored, error) {
-	m, _, err := s.w.LastOnLeader(ctx, s.w.Names.FiresStream(), subject)
+func (w *Watch) standsInFires(ctx context.Context, state firesState, subject string) (journal.Stored, error) {
+	m, _, err := w.w.LastOnLeader(ctx, w.w.Names.FiresStream(), subject)
 	if err == nil && m.Seq > state.last {
 		err = errFiresChange
 	}

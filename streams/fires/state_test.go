@@ -36,7 +36,8 @@ func TestRemovedFires(t *testing.T) {
 	}
 }
 
-// What may be too old is what had come by then, and one minute's more.
+// The messages that may be too old are those that had come by then, and one minute's
+// more.
 func TestTooOld(t *testing.T) {
 	t.Parallel()
 	start := time.Unix(1_000_000, 0)

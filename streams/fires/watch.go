@@ -50,16 +50,16 @@ func New(by journal.Access, timers []*timer.Timer, index due.Index, others func(
 
 // Run looks after FIRES until ctx ends: it has the timers look for fires that were
 // removed, and makes room before the stream is full.
-func (s *Watch) Run(ctx context.Context) {
+func (w *Watch) Run(ctx context.Context) {
 	var g sync.WaitGroup
-	g.Go(func() { s.watch(ctx) })
-	g.Go(func() { s.room.run(ctx) })
+	g.Go(func() { w.watch(ctx) })
+	g.Go(func() { w.room.run(ctx) })
 	g.Wait()
 }
 
 // Last returns the last sequence of FIRES that was looked at.
-func (s *Watch) Last() uint64 { return s.last.Load() }
+func (w *Watch) Last() uint64 { return w.last.Load() }
 
 // MakeRoomAfter sets how old acked fires are at least that are removed to make room, 30 s
 // by default. It is set before Run.
-func (s *Watch) MakeRoomAfter(age time.Duration) { s.room.age = age }
+func (w *Watch) MakeRoomAfter(age time.Duration) { w.room.age = age }
