@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 
 	"belfry/internal/job"
 	"belfry/streams"
+	"belfry/streams/journal"
 	"belfry/streams/wire"
 )
 
@@ -136,10 +138,11 @@ func TestRefusedBatchOfReplicas(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := streams.NewReplicatedCommitter(f.nc, f.js)
+	requester, err := journal.NewRequester(f.nc, slog.New(slog.DiscardHandler), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
+	c := journal.NewCommitter(f.js, requester, nil, true)
 	type answer struct {
 		id  int
 		err error

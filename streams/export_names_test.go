@@ -16,7 +16,6 @@ const (
 var (
 	fenceSubject = wire.Names("").FenceSubject
 	probeSubject = wire.Names("").ProbeSubject
-	encodeFire   = wire.Names("").EncodeFire
 )
 
 // Assets are the streams of a store with these names.

@@ -2,22 +2,13 @@ package streams
 
 import (
 	"context"
-	"log/slog"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"belfry/internal/job"
-	"belfry/streams/journal"
 	"belfry/streams/manifest"
-	"belfry/streams/routes"
-	"belfry/streams/wire"
-)
-
-// Names for the tests outside the package.
-var (
-	EncodeFire = encodeFire
 )
 
 // PublishFunc sends one message and waits for its answer.
@@ -67,18 +58,6 @@ func (s *Store) InterceptReads(f func(*nats.Msg) *nats.Msg) {
 func (s *Store) AsReplicated() {
 	s.requests.W.Replicated = true
 }
-
-// Committer is the committer of a lane for tests outside the package.
-type Committer struct{ c *journal.Committer }
-
-// NewReplicatedCommitter makes one that trusts the server only as far as one of
-// several.
-func NewReplicatedCommitter(nc *nats.Conn, js jetstream.JetStream) (Committer, error) {
-	a, err := journal.NewRequester(nc, slog.New(slog.DiscardHandler), nil)
-	return Committer{journal.NewCommitter(js, a, nil, true)}, err
-}
-
-func (c Committer) Submit(m *nats.Msg, done func(seq uint64, err error)) { c.c.Submit(m, done) }
 
 // Crash ends all that Run has begun where it stands.
 func (s *Store) Crash() {
@@ -145,19 +124,6 @@ func (s *Store) ReservePermits(ctx context.Context, k job.RouteKey, limit job.Ra
 
 // ReadJobsFor sets how long one request reads jobs.
 func (s *Store) ReadJobsFor(d time.Duration) { s.jobs.ReadTime = d }
-
-// ReadAnswer reads a message in each way that an answer of JetStream is read.
-func ReadAnswer(m *nats.Msg) {
-	if s, found, err := journal.ReplicaAnswer(m); err == nil && found {
-		_, _, _ = wire.DecodeHeaders(job.Key{}, s.Seq, s.Header)
-		_, _ = wire.ParseRestoreTag(s.Header)
-		_ = wire.IsMarker(s.Header)
-	}
-	_, _ = journal.PullStatus(m)
-	_, _ = routes.Handover(m)
-	_, _ = journal.ReadAck(m.Data)
-	_, _ = journal.LeaderAnswer("S", m.Data)
-}
 
 // Unmake has the manifest as a first start leaves it that died while it made the
 // streams.

@@ -15,6 +15,7 @@ import (
 	"belfry/internal/job"
 	"belfry/internal/logtest"
 	"belfry/streams"
+	"belfry/streams/asset"
 )
 
 type lines = logtest.Log
@@ -55,7 +56,7 @@ func TestEditedStreamsAreMended(t *testing.T) {
 		before := f.config(e.stream)
 		f.change(e.stream, e.change)
 		eventually(t, e.setting+" of "+e.stream+" is mended", func() bool {
-			return len(streams.Differences(f.config(e.stream), before)) == 0
+			return len(asset.Differences(f.config(e.stream), before)) == 0
 		})
 		want := "stream=" + e.stream + " setting=" + e.setting
 		eventually(t, "the log says "+want, func() bool { return strings.Contains(log.String(), want) })

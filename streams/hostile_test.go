@@ -17,6 +17,8 @@ import (
 	"belfry/internal/logtest"
 	"belfry/internal/natstest"
 	"belfry/streams"
+	"belfry/streams/journal"
+	"belfry/streams/routes"
 	"belfry/streams/wire"
 )
 
@@ -271,14 +273,23 @@ func FuzzKeys(f *testing.F) {
 	})
 }
 
-// The answers to direct reads, and what a pull is told, are headers alone.
+// The answers to direct reads and to pulls are headers alone. Each message is read in
+// every way that an answer of JetStream is.
 func FuzzAnswers(f *testing.F) {
 	for _, h := range hostileHeaders() {
 		f.Add(natstest.FormatHeader(h), []byte("{}"))
 	}
 	f.Fuzz(func(t *testing.T, headers string, data []byte) {
 		m := &nats.Msg{Subject: "_INBOX.x", Header: natstest.ParseHeader(headers), Data: data}
-		streams.ReadAnswer(m)
+		if s, found, err := journal.ReplicaAnswer(m); err == nil && found {
+			_, _, _ = wire.DecodeHeaders(job.Key{}, s.Seq, s.Header)
+			_, _ = wire.ParseRestoreTag(s.Header)
+			_ = wire.IsMarker(s.Header)
+		}
+		_, _ = journal.PullStatus(m)
+		_, _ = routes.Handover(m)
+		_, _ = journal.ReadAck(m.Data)
+		_, _ = journal.LeaderAnswer("S", m.Data)
 	})
 }
 

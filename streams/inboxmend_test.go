@@ -12,6 +12,7 @@ import (
 	"belfry/internal/job"
 	"belfry/internal/waittest"
 	"belfry/streams"
+	"belfry/streams/routes"
 )
 
 const turns = "db_turns" // the consumer of the route turns
@@ -222,7 +223,7 @@ func TestEditedConsumerIsMended(t *testing.T) {
 			f.read(0, 1, 2)
 			eventually(t, "the consumer is as it was", func() bool {
 				c, err := f.js.Consumer(t.Context(), "FIRES", turns)
-				return err == nil && !c.CachedInfo().Paused && len(streams.InboxDifferences(c.CachedInfo().Config, right)) == 0
+				return err == nil && !c.CachedInfo().Paused && len(routes.InboxDifferences(c.CachedInfo().Config, right)) == 0
 			})
 			eventually(t, "the log says so", func() bool { return strings.Contains(log.String(), "level=WARN msg=\"the consumer of a route") })
 		})
