@@ -32,9 +32,9 @@ type Config struct {
 	// then.
 	Partitions int
 
-	// MaxMeta is the longest meta of a job, in bytes: of one that is put into its
-	// bucket by hand, since the API judges what comes through it, and for how much
-	// a read may bring. 0 is 512 KiB.
+	// MaxMeta is the longest meta of a job, in bytes; 0 is 512 KiB. It limits a job
+	// that is put into its bucket by hand, as the API limits the others, and says how
+	// much a read may bring.
 	MaxMeta int
 
 	// HistoryTTL is how long the final state of a job is kept, in whole
@@ -62,28 +62,28 @@ type Config struct {
 	// run left unfinished is handed out again at once.
 	OnlyNode bool
 
-	// SubscriberAPI is what the subjects of the JetStream API begin with for
-	// subscribers in another account; empty is that they are in this one.
+	// SubscriberAPI is the prefix of the subjects of the JetStream API for subscribers
+	// in another account; it is empty if they are in this one.
 	SubscriberAPI string
 
-	// MaxPullWait is the longest that a pull of a subscriber may wait. 0 is any
-	// time for the only node; others leave each inbox as it is.
+	// MaxPullWait is the longest that a pull of a subscriber may wait. With 0 the only
+	// node sets no limit, and others leave each inbox as it is.
 	MaxPullWait time.Duration
 
 	// Authenticated says that an admin token is configured, so that
 	// authentication is on without any other.
 	Authenticated bool
 
-	// Conns are connections for what is not the timer's.
+	// Conns are the connections beside the timer's.
 	Conns Conns
 
-	// Reads bounds what the answers have together that requests wait for from
+	// Reads bounds the size of all answers together that requests wait for from
 	// JetStream; nil is no bound. It must be well below the max_pending of the
 	// server, 64 MiB by default: a connection with more to read is cut.
 	Reads *room.Pool
 
-	// InFlight bounds what jobs take together that are loaded, fired or delivered,
-	// by route; nil is no bound. Its waits should be short.
+	// InFlight bounds the size of all jobs together that are loaded, fired or
+	// delivered, by route; nil is no bound. Its waits should be short.
 	InFlight *room.Pool
 
 	// DiskIgnoresCase says that the disk of the embedded server does not tell upper
@@ -97,7 +97,7 @@ type Config struct {
 	// Disk is what the embedded server's folder showed; nil is another server.
 	Disk setup.Disk
 
-	// Place says for people where the data is.
+	// Place tells people where the data is.
 	Place string
 
 	// ExistingData refuses a first start. RecreateMissing makes streams anew
@@ -106,8 +106,8 @@ type Config struct {
 	RecreateMissing bool
 	AcceptDamage    string
 
-	// MaxBytes is what all streams may hold together, for accounts that want to
-	// know; see [asset.Set.Bounded]. 0 is no bound.
+	// MaxBytes is how much all streams may hold together, for accounts that require a
+	// limit; see [asset.Set.Bounded]. 0 is no bound.
 	MaxBytes int64
 
 	// NotReady is told why [Open] waits for JetStream; nil is nobody.
@@ -122,7 +122,7 @@ type Config struct {
 	GrowEvery time.Duration
 
 	// AuditEvery is how often everything in JetStream is compared with what it
-	// should be; 0 is [DefaultAudit].
+	// should be; 0 is 45 s.
 	AuditEvery time.Duration
 
 	// Metrics counts what happens; nil is nobody.
@@ -151,9 +151,9 @@ type Conns struct {
 	Requests *nats.Conn
 }
 
-// DefaultAudit is how often everything in JetStream is compared: what other hands
+// defaultAudit is how often everything in JetStream is compared: what other hands
 // have changed is as it was within a minute.
-const DefaultAudit = 45 * time.Second
+const defaultAudit = 45 * time.Second
 
 func (c Config) withDefaults() Config {
 	c.GrowEvery = cmp.Or(c.GrowEvery, time.Minute)
@@ -161,7 +161,7 @@ func (c Config) withDefaults() Config {
 	c.HistoryTTL = cmp.Or(c.HistoryTTL, 24*time.Hour)
 	c.FiresMaxAge = cmp.Or(c.FiresMaxAge, 72*time.Hour)
 	c.DeadMaxAge = cmp.Or(c.DeadMaxAge, 30*24*time.Hour)
-	c.AuditEvery = cmp.Or(c.AuditEvery, DefaultAudit)
+	c.AuditEvery = cmp.Or(c.AuditEvery, defaultAudit)
 	c.NativeAckWait = cmp.Or(c.NativeAckWait, job.DefaultAckWait)
 	c.NativeMaxDeliver = cmp.Or(c.NativeMaxDeliver, job.DefaultMaxDeliver)
 	c.MaxMeta = cmp.Or(c.MaxMeta, 512<<10)

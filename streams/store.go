@@ -103,10 +103,10 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	s.inboxes, s.breakers, s.rates = routes.Inboxes, routes.Breakers, routes.Rates
 	s.routes = routes.On(s.requests)
 	s.rooms = jobs.NewSpares(s.cfg.Names, s.partitions, s.cfg.Log)
-	s.own = jobs.New(own, routes, s.rooms, s.index, s.recordsConfig())
-	s.workJobs = jobs.New(s.work, routes, s.rooms, s.index, s.recordsConfig())
-	s.jobs = jobs.New(s.requests, s.routes, s.rooms, s.index, s.recordsConfig())
-	s.dead = jobs.NewDeadLetters(s.w, s.recordsConfig())
+	s.own = jobs.New(own, routes, s.rooms, s.index, s.jobsConfig())
+	s.workJobs = jobs.New(s.work, routes, s.rooms, s.index, s.jobsConfig())
+	s.jobs = jobs.New(s.requests, s.routes, s.rooms, s.index, s.jobsConfig())
+	s.dead = jobs.NewDeadLetters(s.w, s.jobsConfig())
 	for p := range s.partitions {
 		s.timers = append(s.timers, timer.New(s.timerConfig(p, own, routes)))
 	}
@@ -115,7 +115,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	s.letters = deadletter.NewLetters(s.requests, s.jobs, s.routes, s.lettersConfig())
 	s.advised = deadletter.NewAdvisories(own, s.inboxes, s.dead, s.lettersConfig())
 	s.unread = deadletter.NewUnread(own, s.inboxes, s.dead, s.timers[0].Owns, s.lettersConfig())
-	s.attempts = jobs.NewAttempts(s.tries, s.requests, s.cfg.SyncAlways && s.replicas == 1, s.health, s.recordsConfig())
+	s.attempts = jobs.NewAttempts(s.tries, s.requests, s.cfg.SyncAlways && s.replicas == 1, s.health, s.jobsConfig())
 	s.tokens = tokens.New(own, s.ensureTokens, tokens.Config{Authenticated: s.cfg.Authenticated, Log: s.cfg.Log, Metrics: s.cfg.Metrics})
 	s.prober = &journal.Prober{H: s.health, W: own.W, Send: own.Publish, Tokens: s.tokens.HadAny}
 	s.backups = backup.New(s.requests, s.jobs, s.attempts, s.routes, s.partitions, backup.Config{Now: s.cfg.Now, Log: s.cfg.Log, Metrics: s.cfg.Metrics})
@@ -329,8 +329,8 @@ func (s *Store) withoutSpare() (all []string) {
 	return all
 }
 
-// recordsConfig is what the jobs read.
-func (s *Store) recordsConfig() jobs.Config {
+// jobsConfig is what the jobs read.
+func (s *Store) jobsConfig() jobs.Config {
 	return jobs.Config{HistoryTTL: s.cfg.HistoryTTL, MaxMeta: s.cfg.MaxMeta, Now: s.cfg.Now, Log: s.cfg.Log, Metrics: s.cfg.Metrics}
 }
 
