@@ -125,7 +125,7 @@ func (a *Audit) tellTrouble(ctx context.Context, what string, err error) {
 }
 
 // compareStream compares one stream, and mends it. One that is gone is never made
-// again: what had been in it is lost, and a person has to know.
+// again: its messages are lost, and a person has to know.
 func (a *Audit) compareStream(ctx context.Context, want jetstream.StreamConfig) error {
 	ctx, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()

@@ -9,9 +9,9 @@ import (
 	"belfry/streams/wire"
 )
 
-// unlessFull leaves out of what is to be mended that a stream drops its oldest, while it
-// is nearly full, and says so once: from then on it would refuse everything. An
-// operator may have had it like that for long. FIRES gets room by itself.
+// unlessFull returns the fields to mend. While a stream is nearly full it leaves out
+// that the stream drops its oldest, and says so once: mended, it would refuse
+// everything. An operator may have had it like that for long. FIRES gets room by itself.
 func (m *Mender) unlessFull(is, want jetstream.StreamConfig, bytes uint64, wrong []asset.Field) []asset.Field {
 	if is.Discard != jetstream.DiscardOld || !wire.IsFires(want.Name) && !wire.IsDead(want.Name) || !asset.NearlyFull(is.MaxBytes, bytes, asset.RoomHigh) {
 		return wrong

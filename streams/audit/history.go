@@ -7,8 +7,8 @@ import (
 )
 
 // update changes a stream. Where it is to keep less of each subject, nats-server
-// removes what is too much by counts that it took before, while others may write: of a
-// subject that is written meanwhile it removes the newest message, too. So the stream
+// removes what is too much by counts that it took before, while others may write: it
+// then removes the newest message, too, of a subject that is written meanwhile. So the stream
 // takes no writes for that moment. A crash then leaves a stream with another subject,
 // which the next audit or start brings back as any other edit.
 func (m *Mender) update(ctx context.Context, is, next jetstream.StreamConfig) error {

@@ -10,7 +10,7 @@ import (
 	"belfry/streams/audit"
 )
 
-// What is amiss is told once, and once more when it is over.
+// Trouble is told once, and once more when it is over.
 func TestReport(t *testing.T) {
 	t.Parallel()
 	log := &logtest.Log{}

@@ -39,7 +39,7 @@ type Backups struct {
 	restoring chan struct{} // holds a token while this node restores
 }
 
-// Config says how to make backups and restore them.
+// Config is what the backups read.
 type Config struct {
 	Now     func() time.Time
 	Log     *slog.Logger

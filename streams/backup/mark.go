@@ -36,7 +36,7 @@ func readMark(ctx context.Context, w *journal.Writer) (mark Mark, revision uint6
 	return mark, m.Seq, err
 }
 
-// errNoMark: what is stored in the place of the mark is none.
+// errNoMark: the message in the place of the mark is none.
 var errNoMark = errors.New("the mark of the last restore cannot be read")
 
 // ParseMark reads what is stored in the place of the mark.

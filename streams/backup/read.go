@@ -32,8 +32,8 @@ func (b *Backups) lastOf(ctx context.Context, stream string) (uint64, error) {
 
 // readToEnd hands the messages on a subject to visit, in the order of their
 // sequences, from one up to another, or until the leader has no more. Where more
-// comes all the time it goes after that for so many times: what is missed then is
-// what has changed in between each time.
+// comes all the time it goes after that catchUps times; then it misses only what
+// changed in between each time.
 func (b *Backups) readToEnd(ctx context.Context, stream, subject string, from, until uint64, visit func(journal.Stored) error) error {
 	next := max(from, 1)
 	pause := journal.NewBackOff(50*time.Millisecond, time.Second)

@@ -36,7 +36,7 @@ func TestAdvisory(t *testing.T) {
 	}
 }
 
-// Whoever may publish on the subjects of advisories can say anything there.
+// A client that may publish on the subjects of advisories can say anything there.
 func FuzzAdvisory(f *testing.F) {
 	f.Add([]byte(`{"type":"io.nats.jetstream.advisory.v1.max_deliver","consumer":"db_r","stream_seq":7,"deliveries":5}`))
 	f.Add([]byte(`{"type":"io.nats.jetstream.advisory.v1.terminated","consumer":"db_r","stream_seq":7,"reason":"no \u0000 \ud800 cart"}`))

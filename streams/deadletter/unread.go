@@ -20,7 +20,7 @@ import (
 // Unread looks after the inboxes of NATS routes whose subscribers have left.
 // JetStream notices that the deliveries of a fire are exhausted only when
 // somebody asks for more: when no subscriber does, Belfry asks. And it says
-// nothing of a fire that grows too old: what FIRES is about to drop is moved
+// nothing of a fire that grows too old: Belfry moves those that FIRES is about to drop
 // into DEAD. On the same walk it says which routes have fires left that no worker
 // fetches, since their jobs are over.
 type Unread struct {

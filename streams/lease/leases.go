@@ -17,8 +17,8 @@ import (
 )
 
 // Leases decide which node tries to own which partition. They are for liveness
-// only: what keeps two owners apart is the fence, so a lease that two nodes
-// believe in costs a few refused fires, and an owner that cannot renew its own
+// only: the fence keeps two owners apart, so a lease that two nodes take for theirs
+// costs a few refused fires, and an owner that cannot renew its own
 // goes on until it is replaced.
 //
 // A lease is a key of the bucket belfry that its holder writes each second.

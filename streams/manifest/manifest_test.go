@@ -148,7 +148,7 @@ func TestBookTakesInWhatOthersWrote(t *testing.T) {
 	}
 }
 
-// What cannot be stored counts nevertheless, and is stored with the next change.
+// A change that cannot be stored counts nevertheless, and is stored with the next one.
 func TestBookKeepsWhatItCouldNotStore(t *testing.T) {
 	ctx := t.Context()
 	ledger := &memory{fails: errors.New("the disk is full")}

@@ -22,7 +22,8 @@ func (disk) Reason(stream string) string          { return stream + " has a bad 
 func (disk) Damage() []manifest.Damage            { return nil }
 func (disk) SetAside(string) (to string, _ error) { return "", nil }
 
-// What was made and is not there is refused, and so is what the server does not serve.
+// A stream that was made and is not there is refused, and so is one that the server
+// does not serve.
 // A first start that was cut short is neither.
 func TestJudge(t *testing.T) {
 	t.Parallel()

@@ -59,7 +59,7 @@ func (l LoadingLoop) ToFire(now time.Time, max int) []job.Record { return l.queu
 func (l LoadingLoop) Ready() int                                 { return l.queue.Ready() }
 func (l LoadingLoop) Hungry() bool                               { return l.queue.Hungry() }
 
-// ObserveLarge is Observe for a record with a value of so many bytes.
+// ObserveLarge is Observe for a record with a value of that many bytes.
 func (l LoadingLoop) ObserveLarge(r job.Record, bytes int) {
 	l.queue.Observe(r)
 	l.queue.Weigh(r, bytes)

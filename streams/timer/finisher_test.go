@@ -53,7 +53,7 @@ func TestFinisherWaits(t *testing.T) {
 	}
 }
 
-// What waits to be finished is known to the loop.
+// The loop knows when there is something to finish.
 func TestFinisherNext(t *testing.T) {
 	var f timer.Finisher
 	start := time.UnixMilli(1_000_000)

@@ -76,7 +76,7 @@ func (t *Timer) load(ctx context.Context, seq uint64) loaded {
 	return t.loadedFrom(m)
 }
 
-// loadedFrom reads a stored record; what is none counts as gone.
+// loadedFrom reads a stored record; a message that is none counts as gone.
 func (t *Timer) loadedFrom(m journal.Stored) loaded {
 	k, err := t.w.Names.ParseJobSubject(t.partition, m.Subject)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"belfry/streams/journal"
 )
 
-// Removal says what was removed from FIRES: what stood before First, and, if Look is
+// Removal says what was removed from FIRES: the messages before First, and, if Look is
 // set, perhaps others.
 type Removal struct {
 	First uint64

@@ -53,7 +53,7 @@ type Tokens struct {
 	readAnew  func()          // ends the following of the bucket that is under way
 }
 
-// Config says how to keep tokens.
+// Config is what the tokens read.
 type Config struct {
 	// Authenticated says that there is an admin token, so that authentication is on
 	// without any other.
@@ -185,8 +185,8 @@ func (s *Tokens) wait(ctx context.Context, done func() bool) error {
 	}
 }
 
-// Run follows the bucket until ctx ends, whatever happens to JetStream. When
-// what follows it breaks, what is known stays in force until all is read anew.
+// Run follows the bucket until ctx ends, whatever happens to JetStream. When the
+// consumer breaks, the known tokens stay in force until all is read anew.
 func (s *Tokens) Run(ctx context.Context) error {
 	var looking sync.WaitGroup
 	defer looking.Wait()
