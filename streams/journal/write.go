@@ -74,7 +74,7 @@ func (p *RecordWrite) Conclude(ctx context.Context, seq uint64, err error) (uint
 			asked = true
 		}
 		if asked {
-			seq, again, err := p.whatBecame(ctx, pause)
+			seq, again, err := p.resolve(ctx, pause)
 			if !again {
 				return seq, err
 			}
@@ -83,9 +83,9 @@ func (p *RecordWrite) Conclude(ctx context.Context, seq uint64, err error) (uint
 	}
 }
 
-// whatBecame settles a write whose answer is missing, however long that takes
+// resolve settles a write whose answer is missing, however long that takes
 // while ctx lasts. again says that it is to be sent again.
-func (p *RecordWrite) whatBecame(ctx context.Context, pause backoff.BackOff) (seq uint64, again bool, err error) {
+func (p *RecordWrite) resolve(ctx context.Context, pause backoff.BackOff) (seq uint64, again bool, err error) {
 	for {
 		seq, again, err := p.settle(ctx)
 		switch {
