@@ -32,7 +32,7 @@ func NewMender(js jetstream.JetStream, n wire.Names, log *slog.Logger, m *metric
 	return &Mender{js: js, names: n, log: log, metrics: m, report: &report{log: log, metrics: m, harm: map[string]string{}}}
 }
 
-// Mend brings a stream of ours, which holds so many bytes, back to what it should be, and
+// Mend brings a stream of ours, which holds that many bytes, back to what it should be, and
 // reports what it cannot. It tells whether it has changed the stream.
 func (m *Mender) Mend(ctx context.Context, is, want jetstream.StreamConfig, bytes uint64) (changed bool, err error) {
 	if is.Sealed {

@@ -185,8 +185,8 @@ func TestQueueForgetsClaimsItMissedTheEndOf(t *testing.T) {
 	}
 }
 
-// What is due now is loaded before what is due later, however much of that is
-// loaded already.
+// Jobs that are due now are loaded before later ones, however many of those are loaded
+// already.
 func TestQueueLoadsTheNextFirst(t *testing.T) {
 	a := newQueue(none)
 	later := func(seq uint64) job.Record {

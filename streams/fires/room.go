@@ -60,7 +60,7 @@ type roomMaker struct {
 	made  time.Time         // when the FIRES of these was made
 
 	mu      sync.Mutex // is held while fires are removed, and guards what follows
-	cleared int64      // how many were since watchFires last looked
+	cleared int64      // how many were since between was last called
 	unsure  bool       // perhaps more were
 }
 
@@ -112,7 +112,7 @@ func (r *roomMaker) saw(now time.Time, last uint64) (oldest uint64) {
 	return r.lasts[0].last
 }
 
-// tailsKnow reports whether the books of all partitions have every claim that is
+// tailsKnow reports whether the timers of all partitions know every claim that is
 // older than tailAge and a little.
 func (r *roomMaker) tailsKnow() bool {
 	since := time.Now().Add(-tailAge)

@@ -14,9 +14,9 @@ import (
 // judged by. The tail or any replica may answer, but the leader is asked when that
 // shows an older record or none, since it may not have seen the claim yet, and
 // when the fire was handed out before, since it may not have seen its end yet.
-// [job.Undecided] means that the fire must wait unacked: that there is no
-// record is believed only once every final state of the fire's time has
-// expired; and a claim that is overdue is about to be made anew.
+// [job.Undecided] means that the fire must wait unacked: either there is no record,
+// which is trusted only once every final state of the fire's time has expired, or the
+// claim is overdue and about to be made anew.
 func (s *Jobs) Standing(ctx context.Context, f job.Fire) (job.Standing, job.Record, error) {
 	if f.Times <= 1 {
 		if r, ok := s.index.Partition(wire.PartitionOf(f.Key, s.partitions)).Record(f); ok {

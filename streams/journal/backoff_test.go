@@ -10,8 +10,8 @@ import (
 	"belfry/streams/journal"
 )
 
-// What breaks at once is tried again less and less often; what breaks after it
-// had lasted is tried again soon, however often it broke before.
+// Work that breaks at once is tried again less and less often; work that had lasted is
+// tried again soon, however often it broke before.
 func TestKeepAtStartsOver(t *testing.T) {
 	const first, most = 50 * time.Millisecond, 2 * time.Second
 	// A pause is up to half as long again, or as much shorter.

@@ -16,8 +16,7 @@ import (
 const MaxRoutes = 100_000
 
 // The refusals of JetStream that stay as they are until somebody changes a limit.
-// That there is no storage left is not one of them: it passes as fires and final
-// states expire.
+// A lack of storage is not one of them: it passes as fires and final states expire.
 var refusedForGood = map[jetstream.ErrorCode]string{
 	errCodeMaxConsumers:    "each route takes one consumer of the stream FIRES; max_consumers of the stream or of the account, or default_max_consumers of the server, says how many there may be",
 	errCodeMaxStreams:      "max_streams of the account says how many streams there may be",

@@ -46,7 +46,7 @@ func NewWriter(nc *nats.Conn, a *Requester, c *Lanes) *Writer {
 	return &Writer{NC: nc, js: c.JS, Names: a.Names, Replicated: c.Replicated, metrics: c.Metrics, Ask: a.Ask, Submit: c.submit}
 }
 
-// What the answer to one send can be, besides success.
+// The answers to one send besides success.
 var (
 	// ErrConflict: a server refused the write, since the subject it compared
 	// has another last sequence there. It wrote nothing; on replicas another

@@ -1,6 +1,6 @@
 package lease
 
-// share is how many of the partitions a node may hold when so many nodes are
+// share is how many of the partitions a node may hold when that many nodes are
 // alive: the shares of all cover all partitions.
 func share(partitions, nodes int) int { return (partitions + nodes - 1) / max(nodes, 1) }
 

@@ -28,7 +28,7 @@ func (in *Inboxes) Follow(ctx context.Context, visit func(job.Inbox)) error {
 			}
 			left = nil
 		case errors.Is(found, job.ErrNotARoute):
-			// What is in the inbox waits until there is a route again, or none.
+			// The inbox keeps its fires until there is a route again, or none.
 			delete(left, r.RouteKey)
 		case found == nil:
 			box, there := left[r.RouteKey]

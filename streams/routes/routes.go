@@ -61,8 +61,9 @@ func (s *Routes) Cached(ctx context.Context, k job.RouteKey) (job.Route, error) 
 	return s.Cache.get(ctx, k, s)
 }
 
-// Get returns the route as the leader has it. That there is none is believed as
-// in [Jobs.Get].
+// Get returns the route as the leader has it. A first answer that there is none may
+// come from a server that was the leader before it slept, so it is asked for again
+// after the leader was found to be in touch with the others.
 func (s *Routes) Get(ctx context.Context, k job.RouteKey) (job.Route, error) {
 	for again := false; ; again = true {
 		r, err := s.read(ctx, k)
@@ -214,7 +215,7 @@ func (s *Routes) Rotate(ctx context.Context, k job.RouteKey, secret string, grac
 
 // Delete removes the route's record. Its pending jobs die when they come due,
 // and what is left in its inbox goes to DEAD. expect is as in [Routes.Replace].
-// What is no route is removed, too.
+// Anything else under the key is removed, too.
 func (s *Routes) Delete(ctx context.Context, k job.RouteKey, expect uint64) error {
 	return s.Change(ctx, k, func(old job.Route, found error) (*nats.Msg, error) {
 		switch {
