@@ -50,17 +50,13 @@ func (f *faulter) removeConsumers(ctx context.Context) error {
 			return fmt.Errorf("couldn't remove the consumer %s: %w", name, err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, mendWithin)
-	defer cancel()
 	for _, name := range consumers {
-		for {
+		err := insist(ctx, func(ctx context.Context) error {
 			_, err := f.receiver.js.Consumer(ctx, "FIRES", name)
-			if err == nil {
-				break
-			}
-			if wait(ctx, 200*time.Millisecond) != nil {
-				return fmt.Errorf("the consumer %s was not made again: %w", name, err)
-			}
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("the consumer %s was not made again: %w", name, err)
 		}
 	}
 	return nil
