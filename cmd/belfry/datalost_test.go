@@ -13,6 +13,7 @@ import (
 
 	"belfry/internal/fault"
 	"belfry/internal/storefolder"
+	"belfry/internal/waittest"
 )
 
 // A data folder that is removed, moved or replaced under a running belfry ends
@@ -39,6 +40,17 @@ func TestDataFolderLost(t *testing.T) {
 			data := filepath.Join(t.TempDir(), "data")
 			p := startProgram(t, data)
 			postTo(t, p, "/route/games", `{"id":"r","type":"NATS"}`)
+			// The server writes some files by their path, the states of consumers among
+			// them. Those are written once they are made, and then when they change.
+			for _, consumer := range []string{"FIRES/obs/games_r", "ADVISORIES/obs/bury"} {
+				state := filepath.Join(storefolder.Path(data), filepath.FromSlash(consumer), "o.dat")
+				waittest.Eventually(t, func() string {
+					if _, err := os.Stat(state); err != nil {
+						return fmt.Sprint("the state of a consumer: ", err)
+					}
+					return ""
+				})
+			}
 			if err := lose(data); err != nil {
 				t.Fatal(err)
 			}
