@@ -11,6 +11,6 @@ type Access struct {
 	JS jetstream.JetStream
 	W  *Writer
 
-	// Publish is [Requester.Publish], past what else waits to be written.
+	// Publish is [Requester.Publish]. It overtakes the writes that wait for their turn.
 	Publish func(m *nats.Msg, done func(seq uint64, err error))
 }

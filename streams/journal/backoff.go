@@ -13,10 +13,10 @@ func NewBackOff(first, most time.Duration) backoff.BackOff {
 		backoff.WithInitialInterval(first), backoff.WithMaxInterval(most), backoff.WithMaxElapsedTime(0))
 }
 
-// RetryForever does once until ctx ends, and again after a pause whenever it breaks,
-// which it tells. The pauses grow from first to most while it breaks at once, and
-// start over when it had lasted for longer than most: then the trouble is new,
-// and repeats are rare enough without a pause.
+// RetryForever calls once until ctx ends. Whenever once returns, it reports the error to
+// tell, pauses, and calls once again. The pauses grow from first to most while once fails
+// quickly. They start over when once has lasted longer than most: the trouble is new
+// then, and retries are rare enough without a pause.
 func RetryForever(ctx context.Context, first, most time.Duration, once func(context.Context) error, tell func(error)) {
 	pause := NewBackOff(first, most)
 	for ctx.Err() == nil {

@@ -10,16 +10,16 @@ import (
 	"belfry/streams/journal"
 )
 
-// Work that breaks at once is tried again less and less often; work that had lasted is
-// tried again soon, however often it broke before.
+// Work that fails at once is retried less and less often. Work that had lasted is retried
+// soon, however often it failed before.
 func TestKeepAtStartsOver(t *testing.T) {
 	const first, most = 50 * time.Millisecond, 2 * time.Second
-	// A pause is up to half as long again, or as much shorter.
+	// A pause may be up to half longer or half shorter.
 	soon, late := first*3/2, most/2
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		lasts := []time.Duration{19: most, 20: 30 * 24 * time.Hour, 40: most + 1, 41: 0}
-		var pauses []time.Duration // before each time but the first
+		var pauses []time.Duration // the pause before each call but the first
 		var broke time.Time
 		told := 0
 		journal.RetryForever(ctx, first, most, func(ctx context.Context) error {
@@ -53,7 +53,7 @@ func TestKeepAtStartsOver(t *testing.T) {
 	})
 }
 
-// The end of ctx ends a pause, and is no trouble to tell of.
+// The end of ctx ends a pause and is not reported as an error.
 func TestKeepAtEndsInPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithTimeout(t.Context(), time.Minute)

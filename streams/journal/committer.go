@@ -16,52 +16,51 @@ import (
 	"belfry/streams/wire"
 )
 
-// Committer groups concurrent writes to one stream of a server that syncs each
-// write. Such a server syncs once a message, but an atomic batch costs about
-// four syncs whatever its size (docs/design.md has the figures). So a few
-// writes go out at once and by themselves; when many wait, they go as one
-// batch. Each caller gets the answer to its own write. It is safe for
-// concurrent use.
+// Committer groups concurrent writes to one stream on a server that syncs each write.
+// Such a server syncs once per message, but an atomic batch costs about four syncs
+// whatever its size (docs/design.md has the figures). So a few writes go out at once and
+// alone; when many wait, they go as one batch. Each caller gets the answer to its own
+// write. A Committer is safe for concurrent use.
 type Committer struct {
 	js        jetstream.JetStream
 	requester *Requester
 	metrics   *metrics.Streams
-	health    *Health // nil for none
+	health    *Health // may be nil
 
-	// maxPlain is how many writes go out by themselves before others wait. If
-	// it is 1, a batch waits for that one too.
+	// maxPlain is how many single writes may be under way at once. If it is 1, a batch
+	// waits for that write, too.
 	maxPlain int
 	// batchFrom is how many waiting writes are worth a batch.
 	batchFrom int
-	// replicated streams may have taken what one server refused, so nothing is
-	// sent twice from here.
+	// replicated means that one server may have stored what another refused, so the
+	// committer never sends a write twice.
 	replicated bool
 	batchBytes int // bounds a batch
 
 	mu       sync.Mutex // guards what follows
 	queue    []*pendingWrite
-	limit    int  // of a batch
+	limit    int  // the most writes in one batch
 	plain    int  // single writes under way
 	batching bool // a batch is under way
 }
 
-// pendingWrite waits for its turn, and then for its answer.
+// pendingWrite is a write that waits for its turn and then for its answer.
 type pendingWrite struct {
 	msg  *nats.Msg
 	done func(seq uint64, err error)
 }
 
 const (
-	// worthHalving is the least part of a refused batch that is tried as a
-	// batch again; smaller ones are cheaper write by write.
+	// worthHalving is the smallest part of a refused batch that is tried as a batch
+	// again. Below it, single writes are cheaper.
 	worthHalving = 64
 	// maxBatch and maxBatchBytes bound a batch; the server takes 1,000.
 	maxBatch      = 1000
 	maxBatchBytes = 4 << 20
 )
 
-// NewCommitter makes one that asks by a. replicated says that the streams have more
-// than one replica.
+// NewCommitter returns a committer that sends single writes through a. replicated says
+// that the streams have more than one replica.
 func NewCommitter(js jetstream.JetStream, a *Requester, m *metrics.Streams, replicated bool) *Committer {
 	c := &Committer{js: js, requester: a, metrics: m, maxPlain: 2, batchFrom: 8, limit: maxBatch, batchBytes: maxBatchBytes}
 	if replicated {
@@ -70,9 +69,10 @@ func NewCommitter(js jetstream.JetStream, a *Requester, m *metrics.Streams, repl
 	return c
 }
 
-// Submit sends m, alone or with others, and has done called once with the
-// answer, as [Requester.Publish] does. Until then m is not the caller's. withdraw
-// takes back a write that still waits for its turn: then done is not called.
+// Submit sends m, alone or in a batch, and has done called once with the answer, as
+// [Requester.Publish] does. The caller must not touch m until then. withdraw takes back a
+// write that still waits for its turn and reports whether it did; done is not called
+// then.
 func (c *Committer) Submit(m *nats.Msg, done func(seq uint64, err error)) (withdraw func() bool) {
 	w := &pendingWrite{msg: m, done: done}
 	c.mu.Lock()
@@ -99,10 +99,10 @@ func (c *Committer) withdraw(w *pendingWrite) bool {
 	return i >= 0
 }
 
-// alone sends one write that counts as plain by itself.
+// alone sends one write, already counted as plain, by itself.
 func (c *Committer) alone(w *pendingWrite) {
 	if err := c.health.Refused(c.requester.Names.StreamOf(w.msg.Subject)); err != nil {
-		go func() { // not here, where the next one would be started in turn
+		go func() { // in a goroutine, since ended calls alone for the next write
 			c.ended(func() { c.plain-- })
 			c.requester.refuse(w.done, err)
 		}()
@@ -120,7 +120,7 @@ func (c *Committer) alone(w *pendingWrite) {
 	})
 }
 
-// ended takes in that a plain write or a batch is through, and starts what may
+// ended records that a plain write or a batch is finished, and starts the writes that may
 // start now.
 func (c *Committer) ended(count func()) {
 	c.mu.Lock()
@@ -138,7 +138,7 @@ func (c *Committer) ended(count func()) {
 	}
 }
 
-// next takes from the queue what may start now; c.mu is held.
+// next takes the writes that may start now from the queue. The caller holds c.mu.
 func (c *Committer) next() (batch, alone []*pendingWrite) {
 	switch {
 	case c.batching:
@@ -155,9 +155,8 @@ func (c *Committer) next() (batch, alone []*pendingWrite) {
 	return batch, alone
 }
 
-// takeBatch takes the oldest waiting writes, of each subject one: two that
-// compare with the same revision cannot both be right. The others keep their
-// order.
+// takeBatch takes the oldest waiting writes, one for each subject: two that compare with
+// the same revision cannot both succeed. The others keep their order.
 func (c *Committer) takeBatch() []*pendingWrite {
 	var batch, rest []*pendingWrite
 	subjects := make(map[string]bool, min(len(c.queue), maxBatch))
@@ -179,18 +178,18 @@ func (c *Committer) takeBatch() []*pendingWrite {
 	return batch
 }
 
-// written has batches grow again that a refusal has made smaller, once one is
-// through that was as large as they may be; c.mu is held.
+// written lets batches grow again after a refusal made them smaller. It does so once a
+// batch of the current limit has succeeded. The caller holds c.mu.
 func (c *Committer) written(n int) {
 	if n >= c.limit {
 		c.limit = min(2*c.limit, maxBatch)
 	}
 }
 
-// commit writes the batch as one. When it is refused, which does not tell for
-// whose sake, its halves are tried, down to single writes. Of a replicated stream
-// each caller is told of the refusal instead, and the next batches are smaller, so
-// that a write that spoils its batch is alone at last.
+// commit writes the batch as one. A refusal does not say which write caused it, so commit
+// tries the halves, down to single writes. On a replicated stream it passes the refusal
+// to each caller instead and makes the next batches smaller, so that a write that spoils
+// its batch ends up alone.
 func (c *Committer) commit(batch []*pendingWrite, halved bool) {
 	if len(batch) < c.batchFrom || halved && len(batch) <= worthHalving {
 		c.eachAlone(batch)
@@ -232,12 +231,12 @@ func (c *Committer) commit(batch []*pendingWrite, halved bool) {
 		c.commit(batch[:len(batch)/2], true)
 		c.commit(batch[len(batch)/2:], true)
 	default:
-		// Each caller finds out for itself what became of its write.
+		// Each caller resolves the outcome of its own write.
 		failed(batch, err)
 	}
 }
 
-// failed answers all members of a batch; they may send their messages again.
+// failed gives all members of a batch the error; they may send their messages again.
 func failed(batch []*pendingWrite, err error) {
 	for _, w := range batch {
 		unbatch(w.msg)
@@ -245,15 +244,15 @@ func failed(batch []*pendingWrite, err error) {
 	}
 }
 
-// unbatch takes the marks of a batch off a message.
+// unbatch removes the headers of a batch from a message.
 func unbatch(m *nats.Msg) {
 	for _, name := range []string{jetstreamext.BatchIDHeader, jetstreamext.BatchSeqHeader, jetstreamext.BatchCommitHeader} {
 		m.Header.Del(name)
 	}
 }
 
-// eachAlone sends the members of a batch by themselves, a few at once, and
-// returns when all are through.
+// eachAlone sends the members of a batch one by one, a few at a time, and returns when
+// all are answered.
 func (c *Committer) eachAlone(batch []*pendingWrite) {
 	var all errgroup.Group
 	all.SetLimit(c.maxPlain)
@@ -270,5 +269,5 @@ func (c *Committer) eachAlone(batch []*pendingWrite) {
 			return nil
 		})
 	}
-	all.Wait() // they have no errors: each answers its caller
+	all.Wait() // it returns no error: each write answers its caller
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// TestHealth is what is known of one stream, by a clock of the test's own.
+// TestHealth is the health of one stream, driven by the test's own clock.
 type TestHealth struct {
 	h      *Health
 	stream string
@@ -34,7 +34,7 @@ func (t *TestHealth) Stuck() bool                 { return len(t.h.Stuck()) > 0 
 func (t *TestHealth) Changed()                    { t.h.Changed(t.stream) }
 func (t *TestHealth) Hurry()                      { t.h.Hurry() }
 
-// Write has a write of that size sent and answered, and Probe a probe.
+// Write records a write of that size with its answer; Probe does so for a probe.
 func (t *TestHealth) Write(size int, err error) {
 	if ended, refused := t.h.Began(t.stream, size); refused == nil {
 		ended(err)
@@ -47,13 +47,14 @@ func (t *TestHealth) Probe(size int, err error) {
 	t.h.probeEnded(t.stream, size, err)
 }
 
-// StuckFor is how long the stream has taken no write, as a stop goes by that.
+// StuckFor returns how long the stream has accepted no write, by the time that stops the
+// process.
 func (t *TestHealth) StuckFor() time.Duration { return t.now.Sub(t.h.Stuck()[0].Since) }
 
-// OnBetter has f called when the stream is silent or down no more.
+// OnBetter has f called when the stream stops being silent or down.
 func (t *TestHealth) OnBetter(f func()) { t.h.OnBetter = f }
 
-// Ask sends m and waits for the answer to be handed to its callback.
+// Ask sends m and waits until its callback has the answer.
 func Ask(nc *nats.Conn, m *nats.Msg) (*nats.Msg, error) {
 	a, err := NewRequester(nc, slog.New(slog.DiscardHandler), nil)
 	if err != nil {

@@ -17,18 +17,18 @@ import (
 	"belfry/streams/wire"
 )
 
-// Stored is a message as its stream has it.
+// Stored is a message as its stream holds it.
 type Stored struct {
 	Subject string
 	Seq     uint64
 	Header  nats.Header
 	Data    []byte
-	Time    time.Time // when it was stored; only of the leader's
+	Time    time.Time // when it was stored; set only by a read from the leader
 	Bare    bool      // it came without its data
 }
 
-// Last is LastOnLeader of a stream with AllowDirect. A server that is in no cluster
-// is the leader of all its streams, and then the message need not come as base64 in
+// Last is LastOnLeader for a stream with AllowDirect. A server that is in no cluster is
+// the leader of all its streams. A direct get from it is as fresh, and avoids base64 in
 // JSON, which takes several times as long.
 func (w *Writer) Last(ctx context.Context, stream, subject string) (m Stored, found bool, err error) {
 	if !w.NC.IsConnected() || w.NC.ConnectedClusterName() != "" {
@@ -36,7 +36,7 @@ func (w *Writer) Last(ctx context.Context, stream, subject string) (m Stored, fo
 	}
 	m, found, err = w.LastOnReplica(ctx, stream, subject)
 	if err == nil && (!found || m.Header.Get(jetstream.StreamHeader) != stream) {
-		// A mirror that somebody has made answers as well, and may be behind.
+		// A mirror that somebody created answers as well, and may be behind.
 		return w.LastOnLeader(ctx, stream, subject)
 	}
 	if err != nil || len(m.Data) <= largeAnswer {
@@ -49,15 +49,15 @@ func (w *Writer) Last(ctx context.Context, stream, subject string) (m Stored, fo
 	return m, found, err
 }
 
-// LastOnLeader returns the newest message on subject as the stream's leader
-// has it. nats.go asks any replica of a stream with AllowDirect, which may not
-// have seen the last write yet. The error wraps [job.ErrUnavailable].
+// LastOnLeader returns the newest message on subject as the stream's leader has it.
+// nats.go asks any replica of a stream with AllowDirect, and a replica may not have seen
+// the last write yet. The error wraps [job.ErrUnavailable].
 func (w *Writer) LastOnLeader(ctx context.Context, stream, subject string) (m Stored, found bool, err error) {
 	return w.askLeader(ctx, stream, map[string]any{"last_by_subj": subject})
 }
 
-// NextOnLeader returns the first message on subject at seq or behind it, as the
-// stream's leader has it.
+// NextOnLeader returns the first message on subject with the sequence seq or a higher
+// one, as the stream's leader has it.
 func (w *Writer) NextOnLeader(ctx context.Context, stream, subject string, seq uint64) (m Stored, found bool, err error) {
 	return w.askLeader(ctx, stream, map[string]any{"seq": seq, "next_by_subj": subject})
 }
@@ -90,8 +90,8 @@ func (w *Writer) askLeader(ctx context.Context, stream string, query map[string]
 	return *m, true, nil
 }
 
-// LeaderAnswer reads what the leader of a stream answers; nil is that it has no
-// such message.
+// LeaderAnswer parses the answer of a stream's leader. It returns nil if the leader has
+// no such message.
 func LeaderAnswer(stream string, answer []byte) (*Stored, error) {
 	var got struct {
 		Message *struct {
@@ -103,7 +103,7 @@ func LeaderAnswer(stream string, answer []byte) (*Stored, error) {
 		} `json:"message"`
 		Error *jetstream.APIError `json:"error"`
 	}
-	// Large ones are most of the work of a read; this reads them several times as fast
+	// Large answers are most of the work of a read. This reads them several times as fast
 	// as encoding/json.
 	if err := fastjson.Unmarshal(answer, &got, jsontext.AllowInvalidUTF8(true)); err != nil {
 		return nil, fmt.Errorf("couldn't read the answer of the leader of %s: %w", stream, err)
@@ -137,13 +137,13 @@ func (w *Writer) SeqOnReplica(ctx context.Context, stream string, seq uint64) (S
 	return w.askReplica(ctx, AskSeq(stream, seq))
 }
 
-// AskSeq is the question for the message at seq that any replica answers.
+// AskSeq returns the request for the message at seq that any replica answers.
 func AskSeq(stream string, seq uint64) *nats.Msg {
 	return &nats.Msg{Subject: wire.ReplicaGet(stream), Data: []byte(`{"seq":` + wire.FormatUint(seq) + `}`)}
 }
 
-// First returns the sequence of the first message on a subject and how many
-// there are.
+// First returns the sequence of the first message on a subject and how many messages the
+// subject has.
 func (w *Writer) First(ctx context.Context, stream, subject string) (seq, count uint64, err error) {
 	question := &nats.Msg{Subject: wire.ReplicaGet(stream), Data: []byte(`{"seq":1,"batch":1,"next_by_subj":"` + subject + `"}`)}
 	m, found, err := w.askReplica(ctx, question)
@@ -160,7 +160,7 @@ func (w *Writer) First(ctx context.Context, stream, subject string) (seq, count 
 	if m, found, err = w.NextOnLeader(ctx, stream, subject, 1); err != nil || !found {
 		return 0, 0, err
 	}
-	return m.Seq, 1, nil // at least; the replica will know soon
+	return m.Seq, 1, nil // at least one; the replica will know soon
 }
 
 func (w *Writer) askReplica(ctx context.Context, question *nats.Msg) (Stored, bool, error) {
@@ -171,8 +171,8 @@ func (w *Writer) askReplica(ctx context.Context, question *nats.Msg) (Stored, bo
 	return ReplicaAnswer(m)
 }
 
-// Request asks and waits for the answer, until ctx ends. That it does so is bounded
-// by [Writer.Reads], whichever way the answer is encoded.
+// Request sends a request and waits for the answer until ctx ends. [Writer.Reads] bounds
+// the answers that are waited for, whichever way they are encoded.
 func (w *Writer) Request(ctx context.Context, question *nats.Msg) (*nats.Msg, error) {
 	type answer struct {
 		m   *nats.Msg
@@ -195,9 +195,9 @@ func (w *Writer) Request(ctx context.Context, question *nats.Msg) (*nats.Msg, er
 	}
 }
 
-// ReplicaAnswer reads the answer to a direct get.
+// ReplicaAnswer parses the answer to a direct get.
 func ReplicaAnswer(m *nats.Msg) (Stored, bool, error) {
-	// A stored message may have a header of that name, too.
+	// A stored message may have a header named Status, too.
 	if status := m.Header.Get("Status"); status != "" && m.Header.Get(jetstream.SequenceHeader) == "" {
 		if status == "404" {
 			return Stored{}, false, nil

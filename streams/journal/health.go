@@ -19,68 +19,67 @@ import (
 	"belfry/streams/wire"
 )
 
-// Health knows of each stream that Belfry writes to whether writes work. It learns
-// that from the answers to all writes, and from writes of its own (probe.go) to
-// streams that were not written to for a while. It is safe for concurrent use.
+// Health tells for each stream that Belfry writes to whether writes work. It learns that
+// from the answers to all writes, and from its own probes (probe.go) of streams that had
+// no write for a while. It is safe for concurrent use.
 //
-// A write that the server refuses tells the reason. A server that cannot store a
-// message at all, as on a full disk, does not answer: then each write would wait
-// for its time to be over. So while a stream is silent, writes to it are refused
-// here, and only probes go out.
+// A server that refuses a write says why. A server that cannot store a message at all, as
+// on a full disk, does not answer, and each write would wait until it times out. So while
+// a stream is silent, Health refuses writes to it at once, and only probes go out.
 type Health struct {
 	now     func() time.Time
 	log     *slog.Logger
 	metrics *metrics.Streams
 
-	// reason is what the server said of a stream, "" for nothing.
+	// reason is what the server last said about a stream, "" for nothing.
 	reason func(stream string) string
 
 	// ProbeAfter is how long a stream may go without a successful write before it is
-	// tried. It is set before the first write.
+	// probed. It is set before the first write.
 	ProbeAfter time.Duration
 
-	OnBetter func() // called when a stream is silent or down no more; must not block
+	OnBetter func() // called when a stream stops being silent or down; must not block
 
 	mu  sync.Mutex // guards what follows
 	all map[string]*streamHealth
 }
 
-// streamHealth is what is known of one stream.
+// streamHealth is what Health knows about one stream.
 type streamHealth struct {
 	asked  int       // writes that wait for their answer
-	heard  time.Time // when a write was last answered, or the first of those was sent
+	heard  time.Time // when a write was last answered, or the first unanswered one was sent
 	stored time.Time // the last successful write
 	tried  time.Time // the last probe
-	probes int       // that are under way
+	probes int       // how many are under way
 	probed time.Time // when the first of those was sent
-	failed error     // of the last failed write since the last successful one
+	failed error     // the error of the last failed write since the last successful one
 	since  time.Time // when failed was first set
 	judged time.Time // when failed was first set, or the stream was last found changed; see [Health.Changed]
-	size   int       // of a message that there was no room for, for the next probe
-	larger bool      // the last probe of a stream that works was the larger one
-	down   bool      // it is known that writes do not work
-	silent bool      // they are not answered; set with down
-	why    string    // in words; set with down
+	size   int       // the size of a message that found no room, for the next probe
+	larger bool      // the last probe of this working stream was the larger one
+	down   bool      // writes are known not to work
+	silent bool      // writes are not answered; set with down
+	why    string    // why it is down, in words; set with down
 }
 
 const (
-	// probeAfter is how long a stream may go without a successful write before it
-	// is tried, and probeAgain how long between two tries of one that fails.
+	// probeAfter is how long a stream may go without a successful write before it is
+	// probed. probeAgain is the pause between two probes of a stream that fails.
 	probeAfter = 10 * time.Second
 	probeAgain = time.Second
-	// probeSeldom is that time for one that has failed for failsLong.
+	// probeSeldom is that pause for a stream that has failed for failsLong.
 	probeSeldom = 5 * time.Second
 	failsLong   = 30 * time.Second
-	// silentAfter is how long no write may be answered until a stream counts as
-	// silent, and doubtAfter until it is tried.
+	// silentAfter is how long writes may go unanswered before a stream counts as silent.
+	// doubtAfter is how long before it is probed.
 	silentAfter = AnswerWait
 	doubtAfter  = time.Second
-	// passing is how long failures count as an election, which passes. The others of a
-	// group wait four seconds for a leader that died, and vote then; see [inTouch].
+	// passing is how long failures count as an election, which passes. The other members
+	// of a group wait four seconds for a dead leader, and vote then; see [inTouch].
 	passing = 6 * time.Second
 )
 
-// NewHealth looks after streams. reason may be nil.
+// NewHealth tracks the given streams. reason may be nil.
 func NewHealth(streams []string, log *slog.Logger, m *metrics.Streams, reason func(stream string) string) *Health {
 	if reason == nil {
 		reason = func(string) string { return "" }
@@ -93,8 +92,8 @@ func NewHealth(streams []string, log *slog.Logger, m *metrics.Streams, reason fu
 	return h
 }
 
-// Began takes in that a write is sent, and returns what takes in its answer. The
-// error refuses it: the stream is silent.
+// Began records that a write is being sent and returns a function that records its
+// answer. The error refuses the write, because the stream is silent.
 func (h *Health) Began(stream string, size int) (ended func(error), err error) {
 	if h == nil {
 		return func(error) {}, nil
@@ -112,15 +111,15 @@ func (h *Health) Began(stream string, size int) (ended func(error), err error) {
 	return func(err error) { h.ended(stream, size, err, false) }, nil
 }
 
-// ask counts a write; h.mu is held. The answers to the writes of a stream that fails
-// are missing since the first of them.
+// ask counts a write as asked. The caller holds h.mu. A failing stream's heard stays: it
+// counts as unanswered since the first of its writes.
 func (h *Health) ask(s *streamHealth) {
 	if s.asked++; s.asked == 1 && s.failed == nil {
 		s.heard = h.now()
 	}
 }
 
-// Refused is the error for a write to a stream that is silent, nil for others.
+// Refused returns the error for a write to a silent stream, nil for any other stream.
 func (h *Health) Refused(stream string) error {
 	if h == nil {
 		return nil
@@ -133,19 +132,19 @@ func (h *Health) Refused(stream string) error {
 	return nil
 }
 
-// Unwritable is the error for streams that take no writes. It is a
-// [job.ErrUnavailable], and the log has it already.
+// Unwritable returns the error for streams that accept no writes. It is a
+// [job.ErrUnavailable], and it is already in the log.
 func Unwritable(streams []string, why string) error {
 	return unwritableError{unwritableText(streams, why)}
 }
 
-// unwritableError refuses a write to a stream that is silent. The log has it already.
+// unwritableError refuses a write to a silent stream. It is already in the log.
 type unwritableError struct{ text string }
 
 func (e unwritableError) Error() string { return fmt.Sprintf("%v: %s", job.ErrUnavailable, e.text) }
 func (e unwritableError) Unwrap() error { return job.ErrUnavailable }
 
-// IsLogged reports whether an error is one that the log has already.
+// IsLogged reports whether an error is already in the log.
 func IsLogged(err error) bool {
 	var refused unwritableError
 	var told toldError
@@ -156,11 +155,12 @@ func unwritableText(streams []string, why string) string {
 	return fmt.Sprintf("couldn't write to %s: %s", strings.Join(streams, ", "), why)
 }
 
-// errNotSent: the write never left, so that its end says nothing of the stream.
+// errNotSent means that the write never left, so its failure says nothing about the
+// stream.
 var errNotSent = errors.New("the write was not sent")
 
-// ended takes in the answer to a write. A full bucket takes what is no larger than what
-// it replaces, so there only a probe shows that there is room again.
+// ended records the answer to a write. A full bucket accepts a message that is no larger
+// than the one it replaces, so there only a probe shows that there is room again.
 func (h *Health) ended(stream string, size int, err error, probe bool) {
 	kind := answerKind(err)
 	h.mu.Lock()
@@ -169,7 +169,7 @@ func (h *Health) ended(stream string, size int, err error, probe bool) {
 	defer h.tellBetter(s, s.silent, s.down)
 	s.asked--
 	if kind == saysNothing || kind == saysOfMessage {
-		return // a server that cannot store still compares
+		return // a server that cannot store can still refuse by comparison
 	}
 	now := h.now()
 	if kind != noAnswer {
@@ -187,14 +187,15 @@ func (h *Health) ended(stream string, size int, err error, probe bool) {
 	}
 }
 
-// tellBetter tells that a stream is silent or down no more, if it was; h.mu is held.
+// tellBetter calls OnBetter if the stream was silent or down and is not any more. The
+// caller holds h.mu.
 func (h *Health) tellBetter(s *streamHealth, wasSilent, wasDown bool) {
 	if h.OnBetter != nil && (wasSilent && !s.silent || wasDown && !s.down) {
 		h.OnBetter()
 	}
 }
 
-// fails takes in a failed write; h.mu is held.
+// fails records a failed write. The caller holds h.mu.
 func (h *Health) fails(stream string, s *streamHealth, size int, err error, kind writeAnswer, now time.Time) {
 	if s.failed == nil {
 		s.since, s.judged = now, now
@@ -208,7 +209,7 @@ func (h *Health) fails(stream string, s *streamHealth, size int, err error, kind
 	}
 }
 
-// goesDown takes in that writes to a stream do not work; h.mu is held.
+// goesDown records that writes to a stream do not work. The caller holds h.mu.
 func (h *Health) goesDown(stream string, s *streamHealth, kind writeAnswer) {
 	s.silent = kind == noAnswer
 	s.why = h.words(stream, s.failed, kind)
@@ -217,13 +218,13 @@ func (h *Health) goesDown(stream string, s *streamHealth, kind writeAnswer) {
 	}
 	s.down = true
 	h.metrics.Writable(stream, false)
-	// One reason commonly holds for all streams, and /readyz and a metric name each.
+	// All streams commonly share one reason, and /readyz and a metric name each stream.
 	why, _, _ := strings.Cut(s.why, theServerSays)
 	ctx := loglimit.Cause(loglimit.Named(context.Background(), "writes to a stream do not work: "+why))
 	h.log.ErrorContext(ctx, "writes to a stream do not work; Belfry goes on by itself when they do", "stream", stream, "reason", s.why, "do", AdviceFor(kind, s.failed))
 }
 
-// works takes in a successful write; h.mu is held.
+// works records a successful write. The caller holds h.mu.
 func (h *Health) works(stream string, s *streamHealth) {
 	if s.down {
 		h.metrics.Writable(stream, true)
@@ -232,11 +233,11 @@ func (h *Health) works(stream string, s *streamHealth) {
 	s.failed, s.since, s.judged, s.size, s.down, s.silent, s.why = nil, time.Time{}, time.Time{}, 0, false, false, ""
 }
 
-// Changed takes in that other hands have changed a stream, or that it was mended. What
-// failed until now says nothing of the stream as it is, so it is judged anew: it is
-// tried at once, and counts as stuck only from now on.
+// Changed records that somebody else changed a stream, or that it was mended. Earlier
+// failures say nothing about the stream as it is now, so it is judged anew: it is probed
+// at once, and counts as stuck only from now on.
 func (h *Health) Changed(stream string) {
-	if h == nil { // before the streams are there
+	if h == nil { // before the streams exist
 		return
 	}
 	h.mu.Lock()
@@ -246,7 +247,7 @@ func (h *Health) Changed(stream string) {
 	}
 }
 
-// Hurry has the streams tried at once that do not work.
+// Hurry has the streams that do not work probed at once.
 func (h *Health) Hurry() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -260,7 +261,7 @@ func (h *Health) Hurry() {
 // theServerSays stands between a reason and the server's own line about a stream.
 const theServerSays = "; the server says: "
 
-// words are the server's own of why a write fails, as far as it has any.
+// words says why a write fails, in the server's own words as far as there are any.
 func (h *Health) words(stream string, err error, kind writeAnswer) string {
 	var refused *jetstream.APIError
 	switch {
@@ -280,7 +281,7 @@ func (h *Health) words(stream string, err error, kind writeAnswer) string {
 	return why
 }
 
-// AdviceFor is what people can do.
+// AdviceFor returns what an operator can do about a failure.
 func AdviceFor(kind writeAnswer, err error) string {
 	switch {
 	case tooLarge(err):
@@ -295,7 +296,7 @@ func AdviceFor(kind writeAnswer, err error) string {
 	return "look at the disk and the limits of the NATS server (space, open files), and at its log"
 }
 
-// Amiss says in words which streams cannot be written.
+// Amiss describes each stream that cannot be written.
 func (h *Health) Amiss() (all []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -318,15 +319,15 @@ func (h *Health) Amiss() (all []string) {
 	return all
 }
 
-// stuckStream is one that has not been able to take any write since.
+// stuckStream is a stream that has been unable to accept any write since Since.
 type stuckStream struct {
 	Name  string
 	Since time.Time
 	Why   string
 }
 
-// Stuck returns the streams that cannot take any write, the first that could not
-// first. A refusal is no such state: it passes when its cause does.
+// Stuck returns the streams that cannot accept any write, the longest stuck first. A
+// refusal does not make a stream stuck: it passes when its cause does.
 func (h *Health) Stuck() (all []stuckStream) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -340,7 +341,7 @@ func (h *Health) Stuck() (all []stuckStream) {
 	return all
 }
 
-// Short returns since when a stream refuses writes for want of storage, and why.
+// Short returns since when a stream has refused writes for lack of storage, and why.
 func (h *Health) Short() (since time.Time, why string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -352,8 +353,8 @@ func (h *Health) Short() (since time.Time, why string) {
 	return since, why
 }
 
-// told is the error of a write as its caller gets it. About a stream that is down the
-// log has been told.
+// told wraps the error of a write for its caller. If the stream is down, the log has it
+// already and the error says so.
 func (h *Health) told(stream string, err error) error {
 	if h == nil || err == nil {
 		return err
@@ -366,13 +367,13 @@ func (h *Health) told(stream string, err error) error {
 	return err
 }
 
-// toldError is an error that the log has already.
+// toldError is an error that is already in the log.
 type toldError struct{ error }
 
 func (e toldError) Unwrap() error { return e.error }
 
-// Refuses reports whether a stream is known to refuse writes, or to have nobody who
-// takes them. One that refuses a message for its size takes others.
+// Refuses reports whether a stream is known to refuse writes or to have nobody who
+// accepts them. A stream that refuses a message for its size accepts others.
 func (h *Health) Refuses(stream string) bool {
 	if h == nil {
 		return false
@@ -383,8 +384,8 @@ func (h *Health) Refuses(stream string) bool {
 	return s != nil && s.down && !tooLarge(s.failed)
 }
 
-// Judge has a stream count as one that fails with err until somebody judges it again,
-// and as one that works with nil. Only tests of what goes on meanwhile judge.
+// Judge makes a stream count as failing with err until it is judged again, or as working
+// if err is nil. Only tests use it.
 func (h *Health) Judge(stream string, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -13,8 +13,8 @@ import (
 	"belfry/streams/journal"
 )
 
-// A stream that does not answer is known for it after five seconds. Then writes are
-// refused at once, until a probe is answered.
+// A stream that does not answer counts as silent after five seconds. From then on writes
+// are refused at once, until a probe is answered.
 func TestSilentStream(t *testing.T) {
 	t.Parallel()
 	h := journal.NewTestHealth()
@@ -60,8 +60,8 @@ func TestSilentStream(t *testing.T) {
 	}
 }
 
-// An election passes, conflicts say nothing, and without a connection nobody is
-// blamed.
+// An election passes, conflicts say nothing, and a lost connection is no fault of a
+// stream.
 func TestWhatIsNoFaultOfAStream(t *testing.T) {
 	t.Parallel()
 	h := journal.NewTestHealth()
@@ -76,13 +76,13 @@ func TestWhatIsNoFaultOfAStream(t *testing.T) {
 	write(nats.ErrNoResponders)
 	write(&jetstream.APIError{Code: 400, ErrorCode: jetstream.JSErrCodeStreamWrongLastSequence})
 	write(nats.ErrMaxPayload)
-	for _, code := range []jetstream.ErrorCode{10158, 10201} { // another copy is under way, a batch has one twice
+	for _, code := range []jetstream.ErrorCode{10158, 10201} { // another copy is under way; the batch has a duplicate
 		write(&jetstream.APIError{Code: 409, ErrorCode: code})
 	}
 	for _, code := range []jetstream.ErrorCode{10163, 10210} { // a new leader cannot compare yet, too many batches
 		write(&jetstream.APIError{Code: 503, ErrorCode: code})
 	}
-	h.Pass(5 * time.Second) // the others wait four seconds for a leader that died
+	h.Pass(5 * time.Second) // the others wait four seconds for a dead leader
 	write(nats.ErrNoResponders)
 	if amiss := h.Amiss(); amiss != "" {
 		t.Errorf("after an election of a moment: %q", amiss)
@@ -109,15 +109,15 @@ func TestWhatIsNoFaultOfAStream(t *testing.T) {
 	}
 }
 
-// A stream that other hands have made silent, and that is as it should be again, is
-// tried at once. Earlier failures do not make it stuck.
+// A stream that others made silent and that was mended is probed at once. Earlier
+// failures do not make it stuck.
 func TestSilentStreamThatIsMended(t *testing.T) {
 	t.Parallel()
 	h := journal.NewTestHealth()
 	if _, err := h.Began(); err != nil {
 		t.Fatal(err)
 	}
-	for range 90 { // long enough to be tried seldom
+	for range 90 { // long enough to be probed seldom
 		h.Pass(time.Second)
 		h.Look(true)
 	}
@@ -132,7 +132,7 @@ func TestSilentStreamThatIsMended(t *testing.T) {
 	if n := h.Look(true); n != 1 || h.StuckFor() != 0 {
 		t.Errorf("it is mended; %d probes, want 1, and stuck for %v", n, h.StuckFor())
 	}
-	h.Hurry() // the disk takes writes again
+	h.Hurry() // the disk accepts writes again
 	if n := h.Look(true); n != 1 {
 		t.Errorf("%d probes in a hurry, want 1", n)
 	}
@@ -146,7 +146,7 @@ func TestSilentStreamThatIsMended(t *testing.T) {
 	}
 }
 
-// Those that wait for a silent stream are told of the first answer, also of a refusal.
+// OnBetter is called at the first answer of a silent stream, even if it is a refusal.
 func TestAnswersOfASilentStreamAreTold(t *testing.T) {
 	for _, answer := range []error{nil, &jetstream.APIError{Code: 503, ErrorCode: 10077}} {
 		h, told := journal.NewTestHealth(), 0
@@ -155,7 +155,7 @@ func TestAnswersOfASilentStreamAreTold(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for range 10 { // no write is answered, nor are the probes
+		for range 10 { // neither writes nor probes are answered
 			h.Pass(time.Second)
 			h.Look(true)
 		}
@@ -173,8 +173,9 @@ func TestAnswersOfASilentStreamAreTold(t *testing.T) {
 	}
 }
 
-// A write that takes the place of one as large needs no room: a full bucket that takes it
-// is full still, until a probe that needs room is stored. In a stream each write needs room.
+// A write that replaces one of the same size needs no room: a full bucket that accepts it
+// is still full, until a probe that needs room is stored. In a stream each write needs
+// room.
 func TestFullBucketTakesWhatReplaces(t *testing.T) {
 	t.Parallel()
 	full := &jetstream.APIError{Code: 503, ErrorCode: 10077, Description: "maximum bytes exceeded"}

@@ -11,13 +11,13 @@ import (
 	"belfry/streams/wire"
 )
 
-// Lanes hand each write to the committer of its lane, where there is one:
+// Lanes hands each write to the committer of its lane, where there is one:
 //
 //   - One replica, synced: a lane for each jobs bucket and one for FIRES.
 //   - One replica, not synced: none, since a batch costs more than it saves.
 //   - More replicas: a lane for the fires of each partition, with one write or
 //     batch under way, since the server refuses a second one that compares with
-//     the same fence. All else goes out by itself: Raft groups the syncs.
+//     the same fence. All other writes go out alone: Raft groups the syncs.
 type Lanes struct {
 	JS         jetstream.JetStream
 	Requester  *Requester
@@ -32,8 +32,8 @@ type Lanes struct {
 	lanes map[string]*Committer
 }
 
-// submit is [Committer.Submit]; withdraw is nil for what was sent at once. What
-// its stream cannot take now is refused at once.
+// submit is [Committer.Submit]; withdraw is nil for a write that was sent at once. A
+// write to a silent stream is refused at once.
 func (l *Lanes) submit(m *nats.Msg, done func(seq uint64, err error)) (withdraw func() bool) {
 	ended, err := l.Health.Began(l.Requester.Names.StreamOf(m.Subject), m.Size())
 	if err != nil {

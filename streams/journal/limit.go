@@ -15,8 +15,8 @@ import (
 // the server's default, which is 1,000.
 const MaxRoutes = 100_000
 
-// The refusals of JetStream that stay as they are until somebody changes a limit.
-// A lack of storage is not one of them: it passes as fires and final states expire.
+// refusedForGood lists the refusals of JetStream that last until somebody changes a
+// limit. A lack of storage is not among them: it passes as fires and final states expire.
 var refusedForGood = map[jetstream.ErrorCode]string{
 	errCodeMaxConsumers:    "each route takes one consumer of the stream FIRES; max_consumers of the stream or of the account, or default_max_consumers of the server, says how many there may be",
 	errCodeMaxStreams:      "max_streams of the account says how many streams there may be",
@@ -33,8 +33,8 @@ const (
 	errCodeMaxStreamBytes = 10122
 )
 
-// limitError is what a limit of the server refuses. Nothing was changed by it, so
-// it is a [job.ErrUnavailable], too.
+// limitError is a refusal by a limit of the server. Nothing was changed, so it is a
+// [job.ErrUnavailable], too.
 type limitError struct {
 	doing string // what failed; may be empty
 	hint  string
@@ -50,7 +50,7 @@ func (e limitError) Error() string {
 
 func (e limitError) Unwrap() []error { return []error{job.ErrLimit, job.ErrUnavailable, e.cause} }
 
-// Limited returns the error of a refusal for good, or nil for any other.
+// Limited returns the error for a permanent refusal, or nil for any other error.
 func Limited(doing string, err error) error {
 	if errors.Is(err, job.ErrLimit) {
 		return err
@@ -67,7 +67,7 @@ func Limited(doing string, err error) error {
 	return nil
 }
 
-// Unavailable is the error of what could not be done, with its cause: a
+// Unavailable returns the error of a failed operation with its cause: a
 // [job.ErrUnavailable], or a limit of the server. Nothing was changed.
 func Unavailable(doing string, err error) error {
 	if limit := Limited(doing, err); limit != nil {

@@ -7,8 +7,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// MessagesOf yields the messages of a consumer as they come. With the error that
-// it yields it ends, and so it does with ctx.
+// MessagesOf yields the messages of a consumer as they come. It ends with the first error
+// that it yields, or when ctx ends.
 func MessagesOf(ctx context.Context, c jetstream.Consumer, opts ...jetstream.PullMessagesOpt) iter.Seq2[jetstream.Msg, error] {
 	return func(yield func(jetstream.Msg, error) bool) {
 		messages, err := c.Messages(opts...)
@@ -19,7 +19,7 @@ func MessagesOf(ctx context.Context, c jetstream.Consumer, opts ...jetstream.Pul
 		defer messages.Stop()
 		stop := context.AfterFunc(ctx, messages.Stop)
 		defer stop()
-		// While the consumer is being made again, a Stop reaches the old one alone.
+		// While the consumer is being recreated, Stop reaches only the old one.
 		untilEnd := jetstream.NextContext(ctx)
 		for {
 			m, err := messages.Next(untilEnd)

@@ -11,15 +11,15 @@ import (
 	"belfry/internal/panics"
 )
 
-// ReadAtOnce is how many messages are asked for at once. A start reads a long
-// bucket a fifth faster with it than with the 500 of nats.go.
+// ReadAtOnce is how many messages are requested at once. A start reads a long bucket a
+// fifth faster with it than with the 500 of nats.go.
 const ReadAtOnce = 5000
 
-// TailHeartbeat is how often the server says that it is there; the tail is
-// made anew when two are missed.
+// TailHeartbeat is how often the server sends a heartbeat. The tail is restarted when two
+// are missed.
 const TailHeartbeat = 500 * time.Millisecond
 
-// OrderedReader reads streams in order, headers only.
+// OrderedReader reads the headers of a stream's messages in order.
 type OrderedReader struct {
 	JS       jetstream.JetStream
 	W        *Writer
@@ -27,9 +27,9 @@ type OrderedReader struct {
 	Panicked func() // counts a visit that panicked
 }
 
-// Read hands the messages of a stream to visit, headers only, from the
-// sequence from on and in order, until visit wants no more, which is no error.
-// One that ends otherwise has to be begun again behind what was visited.
+// Read hands the messages of a stream to visit, headers only, in order and from the
+// sequence from on. It ends without an error when visit returns false. After an error the
+// caller starts again behind the last message visited.
 func (o OrderedReader) Read(ctx context.Context, stream string, from uint64, visit func(m jetstream.Msg, at *jetstream.MsgMetadata) (more bool)) error {
 	from, more := o.pastStatuses(ctx, stream, max(from, 1), visit)
 	if !more {
@@ -39,7 +39,7 @@ func (o OrderedReader) Read(ctx context.Context, stream string, from uint64, vis
 		HeadersOnly:   true,
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
 		OptStartSeq:   from,
-		// One attempt, since those within hold on for 10 s each.
+		// One attempt, since each one holds on for 10 s.
 		MaxResetAttempts: 1,
 	})
 	if err != nil {
@@ -60,15 +60,15 @@ func (o OrderedReader) Read(ctx context.Context, stream string, from uint64, vis
 	return ctx.Err()
 }
 
-// pastStatuses visits the messages at from that have a header Status, and returns
-// what comes behind them. Without its data nats.go takes such a message for the
-// server's own word about the consumer, drops it or makes the consumer anew, and
-// would never get past it.
+// pastStatuses visits the messages at from that have a header named Status, and returns
+// the sequence after them. Without its data, nats.go takes such a message for a status of
+// the server; it drops the message or recreates the consumer, and would never get past
+// it.
 func (o OrderedReader) pastStatuses(ctx context.Context, stream string, from uint64, visit func(jetstream.Msg, *jetstream.MsgMetadata) bool) (next uint64, more bool) {
 	for ctx.Err() == nil {
 		m, found, err := o.W.NextOnLeader(ctx, stream, ">", from)
 		if err != nil || !found || m.Header.Get("Status") == "" {
-			break // what is wrong with the stream shows when it is read
+			break // an error of the stream shows when it is read
 		}
 		at := &jetstream.MsgMetadata{Stream: stream, Timestamp: m.Time, NumPending: 1, Sequence: jetstream.SequencePair{Stream: m.Seq}}
 		if !o.visited(visit, asked{m: m}, at) {
@@ -79,17 +79,18 @@ func (o OrderedReader) pastStatuses(ctx context.Context, stream string, from uin
 	return from, true
 }
 
-// asked is a message that the leader was asked for.
+// asked is a message that was requested from the leader.
 type asked struct {
-	jetstream.Msg // nil: nobody acks it
+	jetstream.Msg // nil: nobody acknowledges it
 	m             Stored
 }
 
 func (a asked) Subject() string      { return a.m.Subject }
 func (a asked) Headers() nats.Header { return a.m.Header }
-func (a asked) Data() []byte         { return nil } // as of all that are read here
+func (a asked) Data() []byte         { return nil } // like all messages of this reader
 
-// visited visits one message. Reading goes on behind one that cannot be visited.
+// visited visits one message. A panic in visit is counted, and reading goes on behind the
+// message.
 func (o OrderedReader) visited(visit func(jetstream.Msg, *jetstream.MsgMetadata) bool, m jetstream.Msg, at *jetstream.MsgMetadata) (more bool) {
 	more = true
 	defer panics.Recover(o.Log, "a message of a stream that is read", o.Panicked)

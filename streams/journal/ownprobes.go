@@ -2,15 +2,15 @@ package journal
 
 import "sync"
 
-// ownProbes are the sequences of the probes that this process has written, by stream,
-// since it was written down how far the streams are. Those of other nodes are not
-// among them. It is safe for concurrent use.
+// ownProbes holds the sequences of the probes that this process wrote, by stream, since
+// the position of the streams was last recorded. It does not hold the probes of other
+// nodes. It is safe for concurrent use.
 type ownProbes struct {
 	mu   sync.Mutex // guards what follows
 	seqs map[string][]uint64
 }
 
-// note takes in a probe; 0 is one that was not stored.
+// note records a probe's sequence; 0 means that it was not stored.
 func (o *ownProbes) note(stream string, seq uint64) {
 	if seq == 0 {
 		return
@@ -20,14 +20,14 @@ func (o *ownProbes) note(stream string, seq uint64) {
 	if o.seqs == nil {
 		o.seqs = map[string][]uint64{}
 	}
-	const most = 1000 // many more than there are between two notes
+	const most = 1000 // many more than are written between two records
 	if o.seqs[stream] = append(o.seqs[stream], seq); len(o.seqs[stream]) > most {
 		o.seqs[stream] = o.seqs[stream][1:]
 	}
 }
 
-// All reports whether nothing but these probes came behind one sequence of a stream up
-// to another.
+// All reports whether the messages of a stream after the sequence behind, up to the
+// sequence to, are nothing but these probes.
 func (o *ownProbes) All(stream string, behind, to uint64) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()

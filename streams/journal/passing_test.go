@@ -11,8 +11,8 @@ import (
 	"belfry/streams/journal"
 )
 
-// A start waits for what passes by itself in a cluster that comes up, and for
-// nothing else.
+// A start waits for errors that pass by themselves while a cluster comes up, and for no
+// others.
 func TestIsPassing(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

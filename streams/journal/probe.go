@@ -13,25 +13,26 @@ import (
 	"belfry/streams/wire"
 )
 
-// Writes of Belfry's own show whether a stream takes any, while nothing else is
-// written to it. They stand on a subject of their own in each stream and harm
-// nothing there:
+// Probes are Belfry's own writes. They show whether a stream accepts writes while nothing
+// else is written to it. They use a subject of their own in each stream and do no harm
+// there:
 //
-//   - In a bucket it is the key "probe", and the message is the mark of a deleted
-//     key: who follows the bucket learns nothing from it.
-//   - In FIRES it is fence.probe, which is the fence of no partition and in the
-//     inbox of no route. It has a number, so that it can be told how many there were.
-//   - From DEAD and ATTEMPTS, which people read, it is removed again.
+//   - In a bucket the key is "probe", and the message is a deletion marker, so a
+//     watcher of the bucket learns nothing from it.
+//   - In FIRES the subject is fence.probe, which is the fence of no partition and in
+//     the inbox of no route. Probes are numbered there, so that they can be counted.
+//   - From DEAD and ATTEMPTS, which people read, each probe is removed again.
 //
-// Each replaces the one before. The tokens bucket has none before there was a
+// Each probe replaces the one before. The tokens bucket gets no probe before it has a
 // token, since any key in it turns authentication on.
 
 // probeTTL is how long the last probe stays in a jobs bucket.
 const probeTTL = time.Hour
 
-// largerProbe is about as large as a job. Every other probe is: a stream that has
-// reached its max_bytes takes what is no larger than what it replaces. So in a bucket a
-// small one replaces each of those at once.
+// largerProbe is about the size of a job. Every other probe has it, because a stream that
+// has reached its max_bytes accepts a message no larger than the one it replaces. In a
+// bucket a small probe replaces each larger one at once, so that the next larger one needs
+// room again.
 const largerProbe = 1 << 10
 
 // Prober writes the probes of one node.
@@ -44,7 +45,7 @@ type Prober struct {
 	Wrote  ownProbes
 }
 
-// Run looks at all streams again and again, until ctx ends.
+// Run probes the streams that need it, again and again, until ctx ends.
 func (p *Prober) Run(ctx context.Context) {
 	const every = 200 * time.Millisecond
 	for Sleep(ctx, every) {
@@ -54,16 +55,17 @@ func (p *Prober) Run(ctx context.Context) {
 	}
 }
 
-// dueProbe is a stream to be tried, with a message of that size.
+// dueProbe is a stream to be probed, with the size of the message.
 type dueProbe struct {
 	stream string
 	size   int
-	// shrinks: it only takes the place of a larger one, which the next one would
-	// replace else. Then a stream without room would seem to have some.
+	// shrinks means that this probe only replaces a larger one. Otherwise the next large
+	// probe would replace it and a stream without room would seem to have some.
 	shrinks bool
 }
 
-// look notes which streams do not answer, and returns those to be tried now.
+// look marks the streams that do not answer as silent, and returns the probes to send
+// now.
 func (h *Health) look(connected bool) (due []dueProbe) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -102,7 +104,7 @@ func (h *Health) look(connected bool) (due []dueProbe) {
 	return due
 }
 
-// probeEnded takes in the answer to a probe.
+// probeEnded records the answer to a probe.
 func (h *Health) probeEnded(stream string, size int, err error) {
 	h.ended(stream, size, err, true)
 	h.mu.Lock()
@@ -110,8 +112,8 @@ func (h *Health) probeEnded(stream string, size int, err error) {
 	h.all[stream].probes--
 }
 
-// ended takes in the answer to a probe, and puts a small one in the place of a large
-// one in a bucket. In other streams what is replaced gives no room.
+// ended records the answer to a probe, and replaces a large probe in a bucket with a
+// small one. In other streams, replacing a message gives no room.
 func (p *Prober) ended(due dueProbe, err error) {
 	if due.shrinks {
 		return
@@ -123,7 +125,7 @@ func (p *Prober) ended(due dueProbe, err error) {
 	}
 }
 
-// probe tries a stream.
+// probe sends a probe to a stream.
 func (p *Prober) probe(due dueProbe) {
 	if due.stream == p.W.Names.FiresStream() {
 		p.probeFires(due, false)
@@ -132,14 +134,14 @@ func (p *Prober) probe(due dueProbe) {
 	p.write(p.message(due.stream), due)
 }
 
-// message is the probe of a stream.
+// message returns the probe for a stream.
 func (p *Prober) message(stream string) *nats.Msg {
 	subject := p.W.Names.ProbeSubject(stream)
 	switch {
 	case stream == p.W.Names.DeadStream() || stream == p.W.Names.AttemptsStream():
 		return &nats.Msg{Subject: subject, Header: nats.Header{}}
 	case stream == p.W.Names.TokensStream() && !p.Tokens():
-		// Refused by the comparison, which shows that somebody answers.
+		// The comparison refuses it, which shows that somebody answers.
 		m := wire.PurgeMarker(subject, 0)
 		m.Header[wire.HeaderExpectSubjectSeq] = []string{wire.FormatUint(1 << 62)}
 		return m
@@ -149,14 +151,15 @@ func (p *Prober) message(stream string) *nats.Msg {
 	return wire.PurgeMarker(subject, 0)
 }
 
-// fireProbe is the last probe in FIRES, as far as this node knows.
+// fireProbe is the last probe in FIRES that this node knows of.
 type fireProbe struct {
 	seq, number uint64
-	unread      bool // it cannot be read, so that the next one stands for itself
+	unread      bool // it could not be read, so the next one compares with nothing
 }
 
-// nextNumber numbers the probes of FIRES one by one. Where none stands, as after a
-// purge, they begin so far up that nobody takes them for a few more of those before.
+// nextNumber returns the next number for a probe of FIRES. Where there is none, as after
+// a purge, the numbers start so high that nobody takes the new probes for a continuation
+// of the old ones.
 func (p *Prober) nextNumber(last *fireProbe) uint64 {
 	if last.number == 0 {
 		return uint64(max(p.H.now().UnixNano(), 1))
@@ -164,9 +167,9 @@ func (p *Prober) nextNumber(last *fireProbe) uint64 {
 	return last.number + 1
 }
 
-// probeFires tries FIRES with the next number. When another node came first its
-// probe is read, and the next number tried; if one comes first again, that has
-// shown the same.
+// probeFires probes FIRES with the next number. If another node's probe came first,
+// probeFires reads that probe and tries the number after it. If one comes first again,
+// that shows that FIRES accepts writes, too.
 func (p *Prober) probeFires(due dueProbe, again bool) {
 	last := p.fires.Load()
 	if last == nil {
@@ -215,7 +218,7 @@ func (p *Prober) write(m *nats.Msg, due dueProbe) {
 	p.Send(m, func(seq uint64, err error) {
 		p.Wrote.note(due.stream, seq)
 		if due.stream == p.W.Names.TokensStream() && errors.Is(kindOfFailure(err), ErrConflict) {
-			err = nil // as it was to be
+			err = nil // as intended
 		}
 		p.ended(due, err)
 		if err == nil && (due.stream == p.W.Names.DeadStream() || due.stream == p.W.Names.AttemptsStream()) {
@@ -224,7 +227,7 @@ func (p *Prober) write(m *nats.Msg, due dueProbe) {
 	})
 }
 
-// remove takes the probes out of a stream. The next one takes those that are left.
+// remove deletes the probes of a stream. If it fails, the next call deletes what is left.
 func (p *Prober) remove(stream string) {
 	filter, err := json.Marshal(map[string]string{"filter": p.W.Names.ProbeSubject(stream)})
 	if err == nil {

@@ -15,11 +15,11 @@ import (
 	"belfry/streams/wire"
 )
 
-// pullHeartbeat is how often the server says that a pull still stands. Two that
-// are missed mean that the server which knew of it is gone.
+// pullHeartbeat is how often the server says that a pull is still open. Two missed
+// heartbeats mean that the server that held the pull is gone.
 const pullHeartbeat = 2 * time.Second
 
-// Why a pull ends before its time.
+// These errors say why a pull ended early.
 var (
 	ErrNoConsumer = errors.New("the consumer does not answer")
 	errSilence    = errors.New("the server is silent")
@@ -27,8 +27,8 @@ var (
 	ErrMaxBytes   = errors.New("the next message is larger than what is left of the pull")
 )
 
-// Puller pulls messages from consumers, one pull after the other, on a
-// subscription that it keeps. It is for one goroutine.
+// Puller pulls messages from consumers, one pull after the other, on one subscription
+// that it keeps. It is for one goroutine.
 type Puller struct {
 	nc         *nats.Conn
 	sub        *nats.Subscription
@@ -41,7 +41,7 @@ type Puller struct {
 // maxPull is how many messages one pull may ask for.
 const maxPull = job.MaxConcurrency
 
-// NewPuller makes one with a subscription of its own, which Close ends.
+// NewPuller returns a puller with a subscription of its own, which Close ends.
 func NewPuller(nc *nats.Conn) (*Puller, error) {
 	p := &Puller{nc: nc, inbox: nc.NewInbox() + ".", messages: make(chan *nats.Msg, 2*maxPull)}
 	var err error
@@ -52,17 +52,17 @@ func NewPuller(nc *nats.Conn) (*Puller, error) {
 	return p, nil
 }
 
-// Close ends the interest in what was pulled and has not come yet, so that the
-// server gives it to others.
+// Close ends the interest in messages that were pulled and have not arrived yet, so that
+// the server gives them to others.
 func (p *Puller) Close() {
 	_ = p.sub.Unsubscribe() // fails only without a connection
 	p.nc.RemoveStatusListener(p.reconnects)
 }
 
-// Pull hands at most max messages of the consumer to take, which have at most bytes
-// together; 0 is any number. It returns nil when max were handed out or wait is
-// over, and ErrMaxBytes when the next message does not fit. After another error the
-// puller is closed; what had come by then was handed out.
+// Pull hands take at most max messages of the consumer, with at most bytes in total; 0
+// bytes means no bound. It returns nil after max messages or when wait is over, and
+// ErrMaxBytes when the next message does not fit. After another error the puller is
+// closed; messages that had arrived by then were handed out.
 func (p *Puller) Pull(ctx context.Context, stream, consumer string, max, bytes int, wait time.Duration, take func(*nats.Msg)) error {
 	p.forgetReconnects()
 	max = min(max, maxPull)
@@ -87,15 +87,15 @@ func (p *Puller) Pull(ctx context.Context, stream, consumer string, max, bytes i
 	}
 }
 
-// forgetReconnects lets go of what happened to the connection before a pull.
+// forgetReconnects drops the reconnects that happened before a pull.
 func (p *Puller) forgetReconnects() {
 	for len(p.reconnects) > 0 {
 		<-p.reconnects
 	}
 }
 
-// request asks for messages, and returns the subject that tells of the request
-// itself.
+// request asks for messages, and returns the subject on which the server reports the
+// status of the request.
 func (p *Puller) request(stream, consumer string, max, bytes int, wait time.Duration) (reply string, err error) {
 	body, err := json.Marshal(struct {
 		Batch     int   `json:"batch"`
@@ -111,7 +111,7 @@ func (p *Puller) request(stream, consumer string, max, bytes int, wait time.Dura
 	return reply, p.nc.PublishRequest(wire.NextOf(stream, consumer), reply, body)
 }
 
-// heartbeat is none for a short pull: the server refuses it.
+// heartbeat returns 0 for a short pull, whose heartbeat the server would refuse.
 func heartbeat(wait time.Duration) time.Duration {
 	if wait <= 2*pullHeartbeat {
 		return 0
@@ -136,7 +136,7 @@ func (p *Puller) receive(ctx context.Context, reply string, max int, wait time.D
 				continue
 			}
 			if m.Subject != reply {
-				continue // of a pull that is over
+				continue // it belongs to a pull that is over
 			}
 			if over, err := PullStatus(m); over {
 				return err
@@ -152,11 +152,11 @@ func (p *Puller) receive(ctx context.Context, reply string, max int, wait time.D
 	return nil
 }
 
-// PullStatus reads what the server says of a pull; over is that it gives no
-// more for it.
+// PullStatus reads a status message about a pull. over means that the server sends no
+// more messages for it.
 func PullStatus(m *nats.Msg) (over bool, err error) {
 	switch status := m.Header.Get("Status"); status {
-	case "100": // the heartbeat
+	case "100": // a heartbeat
 		return false, nil
 	case "404", "408":
 		return true, nil
@@ -167,8 +167,9 @@ func PullStatus(m *nats.Msg) (over bool, err error) {
 		case "message size exceeds maxbytes":
 			return true, ErrMaxBytes
 		case "batch completed":
-			// All that was asked for is sent. A server with replicas sends this one
-			// sooner, since the messages wait until the others know of them.
+			// Everything asked for has been sent. A server with replicas sends this
+			// status before the messages, since they wait until the other replicas have
+			// them.
 			return false, nil
 		}
 		fallthrough

@@ -7,14 +7,14 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// The server's words about a pull end it or not. In a cluster those that all was sent
-// come before the messages do.
+// A status of the server ends a pull or does not. In a cluster the status that everything
+// was sent arrives before the messages.
 func TestPullStatus(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		status, words string
 		over          bool
-		err           error // nil is any, or none if it goes on
+		err           error // nil is any error, or none if the pull goes on
 	}{
 		{"100", "Idle Heartbeat", false, nil},
 		{"404", "No Messages", true, nil},

@@ -10,11 +10,11 @@ import (
 	"belfry/internal/job"
 )
 
-// ConfirmLeader makes sure that the leader of a stream that just answered may still be it:
-// one that was cut off goes on to answer from what it knew. It is the leader as
-// long as most of the group has been in touch with it lately, since the others
-// wait longer than that before they elect another. It may be another one than has
-// answered before: ask that again.
+// ConfirmLeader makes sure that the stream's leader may still be the leader: one that was
+// cut off goes on answering from what it knew. It is the leader as long as most of the
+// group has been in touch with it lately, since the others wait longer than that before
+// they elect another. It may not be the server that answered before, so the caller asks
+// the leader again afterwards.
 func ConfirmLeader(ctx context.Context, js jetstream.JetStream, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, AnswerWait)
 	defer cancel()
@@ -32,19 +32,19 @@ func ConfirmLeader(ctx context.Context, js jetstream.JetStream, name string) err
 	return nil
 }
 
-// wakingUp is how long a server that slept may take for its leader until it has
-// read what the others sent it meanwhile.
+// wakingUp is how long a server that was asleep may take itself for the leader before it
+// has read what the others sent meanwhile.
 const wakingUp = 100 * time.Millisecond
 
-// inTouch is how lately a replica was heard of that follows its leader, who
-// speaks once a second; it waits for four before it wants to lead.
+// inTouch is how recently a leader must have heard from a replica to count it. A replica
+// reports once a second, and waits four seconds before it runs for leader.
 const inTouch = 2 * time.Second
 
-// HasQuorum reports whether the leader that answered has heard of most of its group
-// lately; nil is a stream in no cluster.
+// HasQuorum reports whether the leader that answered has heard from most of its group
+// lately. group is nil for a stream in no cluster.
 func HasQuorum(group *jetstream.ClusterInfo) bool {
 	if group == nil || len(group.Replicas) == 0 {
-		return true // the only one
+		return true // the only replica
 	}
 	there := 1 // the leader itself
 	for _, r := range group.Replicas {

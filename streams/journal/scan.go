@@ -16,21 +16,20 @@ import (
 	"belfry/streams/wire"
 )
 
-// Scanner reads the messages of a jobs bucket that are on its subject, in the
-// order of their sequences. It asks any replica, which may be behind: it never
-// takes one that has not heard of a message yet for a proof that there is none.
-// So what is there all the time is read at least once: a record that changes
-// meanwhile gets a higher sequence, and only the leader is believed that there
-// is nothing higher.
+// Scanner reads the messages of a jobs bucket that are on its subject, in the order of
+// their sequences. It asks any replica, and a replica may be behind. So it never takes
+// "not found" from a replica as proof: a record that changes during the scan gets a
+// higher sequence, and only the leader is trusted to say that there is nothing higher. A
+// record that is there throughout the scan is therefore read at least once.
 //
-// JetStream counts what is left for each batch and for each consumer, which
-// takes it time in proportion to all messages that match, 50 to 100 ms for a
-// million. So a batch is read only of a subject that few match; a crowd is
-// read one message at a time, many such questions under way, and what it has
-// too much is left out here.
+// For each batch and each consumer JetStream counts how many messages are left. That
+// takes time in proportion to all messages that match, 50 to 100 ms for a million. So
+// batches are read only for a subject that few messages match. A crowd is read message by
+// message, with many requests under way, and the scanner drops the messages that do not
+// match.
 //
-// Only a consumer can leave the data of messages where it is. So large messages
-// are read by one, without their data, however many match.
+// Only a consumer can leave out the data of messages. So large messages are read by a
+// consumer, without their data, however many match.
 type Scanner struct {
 	JS      jetstream.JetStream
 	W       *Writer
@@ -38,32 +37,31 @@ type Scanner struct {
 	Subject string
 	Narrow  bool
 
-	last            uint64 // the sequence that was visited last
-	messages, bytes int    // that were met
+	last            uint64 // the last sequence visited
+	messages, bytes int    // met so far
 }
 
 const (
-	// Crowd is how many matches are too many to count for each page.
+	// Crowd is how many matching messages are too many to count for each page.
 	Crowd = 20_000
-	// batchMost and batchBytes bound what one batch has, and batchFirst the
-	// first one, before the size of the messages is known.
+	// batchMost and batchBytes bound one batch. batchFirst bounds the first one, before
+	// the size of the messages is known.
 	batchMost  = 64
 	batchBytes = 1 << 20
 	batchFirst = 256 << 10
-	// questionsMost is how many messages of a crowd are asked for at once.
+	// questionsMost is how many messages of a crowd are requested at once.
 	questionsMost = 64
-	// largeFrom is how long the messages are on average that are read without
-	// their data.
+	// largeFrom is the average size from which messages are read without their data.
 	largeFrom = 8 << 10
 )
 
-// Holds is what a scanner holds in memory at once, beside what it is given more
-// when there is room. One message goes into it in any case.
+// Holds is how many bytes a scanner holds in memory at once, not counting the extra room
+// it takes when there is some. One message fits in any case.
 func (w *Writer) Holds() int64 { return batchBytes + w.Largest }
 
-// Read hands the messages from the sequence from on to visit, until visit wants
-// no more, until is past, or there are none. next is where to go on, and ended
-// says that this was the end.
+// Read hands the messages from the sequence from on to visit, until visit returns false,
+// until is past, or there are no more. next is where to go on, and ended says that there
+// are no more.
 func (r *Scanner) Read(ctx context.Context, from uint64, until time.Time, visit func(Stored) (more bool)) (next uint64, ended bool, err error) {
 	next = max(from, 1)
 	for width := 4; ; {
@@ -80,8 +78,8 @@ func (r *Scanner) Read(ctx context.Context, from uint64, until time.Time, visit 
 	}
 }
 
-// step visits some messages. It finds none when there are none. The turn is over
-// by then, since a visit may wait for others who need one.
+// step visits some messages; none if there are no more. Its turn is over before the
+// visits, since a visit may wait for others that need a turn.
 func (r *Scanner) step(ctx context.Context, from uint64, width int, visit func(Stored) bool) (visited int, more bool, err error) {
 	found, err := r.inTurn(ctx, from, width)
 	if err != nil {
@@ -96,14 +94,14 @@ func (r *Scanner) step(ctx context.Context, from uint64, width int, visit func(S
 	return len(found), true, nil
 }
 
-// inTurn reads some messages, in a turn of its own.
+// inTurn reads some messages in a turn of its own.
 func (r *Scanner) inTurn(ctx context.Context, from uint64, width int) ([]Stored, error) {
 	over, err := r.W.Turns.Take(ctx, WalkRest)
 	if err != nil {
 		return nil, err
 	}
 	found, err := r.some(ctx, from, width)
-	over() // the leader's answer may need another one
+	over() // the leader's answer may need a turn of its own
 	if err != nil || len(found) > 0 {
 		return found, err
 	}
@@ -121,7 +119,8 @@ func (r *Scanner) filter() string {
 	return ">"
 }
 
-// some returns messages from the sequence from on, all up to the last of them.
+// some returns the messages from the sequence from on, without a gap up to the last of
+// them.
 func (r *Scanner) some(ctx context.Context, from uint64, width int) (found []Stored, err error) {
 	switch {
 	case r.messages > 0 && r.bytes/r.messages >= largeFrom:
@@ -142,14 +141,14 @@ func (r *Scanner) some(ctx context.Context, from uint64, width int) (found []Sto
 	return found, err
 }
 
-// batch is one answer of one replica. One that has a gap, after a connection
-// that broke, ends before it.
+// batch returns one answer of one replica. If the answer has a gap, because the
+// connection broke, the result ends before the gap.
 func (r *Scanner) batch(ctx context.Context, from uint64) (found []Stored, err error) {
 	most := batchBytes
 	if r.messages == 0 {
 		most = batchFirst
 	}
-	done, err := r.W.TakeReads(ctx, int64(most)+r.W.Largest) // the last one goes beyond
+	done, err := r.W.TakeReads(ctx, int64(most)+r.W.Largest) // the last message may exceed the bound
 	if err != nil {
 		return nil, Unavailable("couldn't read jobs", err)
 	}
@@ -175,11 +174,11 @@ func (r *Scanner) batch(ctx context.Context, from uint64) (found []Stored, err e
 	return found, nil
 }
 
-// questions asks for the first message at or behind each of width sequences, or
-// of fewer, as far as there is room for their answers.
-// Each answer is of a replica that has heard of all up to its message, so the
-// sequences it left out are gone. One that knows of none proves nothing, and
-// nor do the answers to the questions after it.
+// questions asks for the first message at or behind each of width sequences, or of fewer
+// if there is no room for that many answers. A replica that answers with a message has
+// heard of all sequences up to it, so the sequences that it skips are gone. A replica
+// that knows of no message proves nothing, and neither do the answers to the requests
+// after it.
 func (r *Scanner) questions(ctx context.Context, from uint64, width int) ([]Stored, error) {
 	held := room.Of(ctx).Beside()
 	defer held.Close()
@@ -217,15 +216,15 @@ func (r *Scanner) questions(ctx context.Context, from uint64, width int) ([]Stor
 	return found, nil
 }
 
-// answer is that to the question with the number i.
+// answer is the answer to request number i.
 type answer struct {
 	i   int
 	m   *nats.Msg
 	err error
 }
 
-// ask returns the answers in the order of the questions. done is called when all
-// have come, which may be after ask has given up.
+// ask returns the answers in the order of the requests. done is called when all have
+// arrived, which may be after ask has given up.
 func (r *Scanner) ask(ctx context.Context, from uint64, width int, done func()) ([]answer, error) {
 	answers := make(chan answer, width)
 	for i := range width {
@@ -239,7 +238,7 @@ func (r *Scanner) ask(ctx context.Context, from uint64, width int, done func()) 
 		case a := <-answers:
 			all[a.i] = a
 		case <-ctx.Done():
-			go func() { // each is answered in the end, or its time is over
+			go func() { // each request is answered or times out in the end
 				defer done()
 				for range width - n {
 					<-answers

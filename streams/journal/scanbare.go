@@ -10,21 +10,21 @@ import (
 )
 
 const (
-	// bareMost is how many of these are read at once, bareBytes what each has
-	// at most, and bareWait how long the next one may take, of which the server
-	// has said that it is there.
+	// bareMost is how many messages are read at once without their data, and bareBytes
+	// the most that each has. bareWait is how long the next one may take after the server
+	// has said that there is one.
 	bareMost  = 500
 	bareBytes = 2 << 10
 	bareWait  = time.Second
-	// bareBehind bounds the data that the server reads for them at once: it locks
-	// the stream meanwhile, and its blocks have 8 MB.
+	// bareBehind bounds the data that the server reads to produce them: it locks the
+	// stream meanwhile, and its blocks have 8 MB.
 	bareBehind = 8 << 20
 )
 
-// bare reads by a consumer of its own, on whichever replica that is, and without
-// the data.
+// bare reads through a consumer of its own, on whichever replica gets it, without the
+// data.
 func (r *Scanner) bare(ctx context.Context, from uint64) (found []Stored, err error) {
-	most := min(bareMost, max(bareBehind*r.messages/r.bytes, 1)) // by what was met so far
+	most := min(bareMost, max(bareBehind*r.messages/r.bytes, 1)) // by the average size so far
 	done, err := r.W.TakeReads(ctx, int64(most)*bareBytes)
 	if err != nil {
 		return nil, Unavailable("couldn't read jobs", err)
@@ -41,7 +41,7 @@ func (r *Scanner) bare(ctx context.Context, from uint64) (found []Stored, err er
 	if err != nil {
 		return nil, Unavailable("couldn't read jobs", err)
 	}
-	// One that cannot be deleted now ends by itself.
+	// A consumer that cannot be deleted now expires by itself.
 	defer func() { _ = r.JS.DeleteConsumer(context.WithoutCancel(ctx), r.Stream, c.CachedInfo().Name) }()
 	if c.CachedInfo().NumPending == 0 {
 		return nil, nil
@@ -55,7 +55,7 @@ func (r *Scanner) bare(ctx context.Context, from uint64) (found []Stored, err er
 		m, err := messages.Next(jetstream.NextMaxWait(bareWait))
 		switch {
 		case errors.Is(err, nats.ErrTimeout) && ctx.Err() == nil:
-			return found, nil // gone meanwhile; the leader is asked if it was all
+			return found, nil // gone meanwhile; the leader says whether that was all
 		case err != nil:
 			return nil, Unavailable("couldn't read jobs", err)
 		}

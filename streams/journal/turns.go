@@ -9,9 +9,8 @@ import (
 	"belfry/internal/room"
 )
 
-// Turns are those of walks over many records, and of large answers and writes: at
-// each step one is needed, so that they leave the processor to others. nil is no
-// bound.
+// Turns bound walks over many records, and large answers and writes. Each step needs a
+// turn, so that such work leaves the processor to others. A nil Turns has no bound.
 type Turns struct {
 	pool *room.Pool
 	// firesSoon reports whether something fires now or within TurnGap.
@@ -21,10 +20,11 @@ type Turns struct {
 	requests map[*room.Ticket]int // how many turns each has or waits for
 }
 
-// While others wait, a turn is followed by a rest of turnRest times as long, which
-// goes on for as long as something fires or is due within TurnGap, but not for ever. A
-// processor is then free most of the time for what fires, whoever has hundreds of
-// requests under way, and what a turn locks in the server is free as well. A request that is alone does not rest, however much it does at once.
+// If others wait, a turn is followed by a rest turnRest times as long. The rest goes on
+// while something fires or is due within TurnGap, but not forever. So a processor is free
+// most of the time for fires, even if somebody has hundreds of requests under way; the
+// server's locks that a turn takes are free as well. A request that is alone does not
+// rest, however much it does at once.
 const (
 	turnRest = 3
 	TurnGap  = 5 * time.Millisecond
@@ -32,22 +32,23 @@ const (
 	turnLook = 2 * time.Millisecond
 )
 
-// The most that a rest takes. A step of a walk may have the server read a block under
-// the lock of a stream; one large message is sooner done, and has somebody wait.
+// WalkRest and largeRest are the longest rests. A step of a walk may make the server read
+// a block under the lock of a stream. One large message is done sooner, and somebody
+// waits for it.
 const (
 	WalkRest  = 250 * time.Millisecond
 	largeRest = 25 * time.Millisecond
 )
 
-// NewTurns returns as many turns as there are processors. Half of them are for one
-// db at most. A turn is waited for as long as the request has time: one that does
-// many things has many of them wait.
+// NewTurns returns as many turns as there are processors. One db gets at most half of
+// them. A request waits for a turn as long as it has time, and a request that does many
+// things waits for many turns.
 func NewTurns(firesSoon func() bool) *Turns {
 	pool := room.New(room.Config{Bytes: max(int64(runtime.GOMAXPROCS(0)), 2), Patience: time.Minute})
 	return &Turns{pool: pool, firesSoon: firesSoon, requests: map[*room.Ticket]int{}}
 }
 
-// Take waits for a turn of the db that the request works for. over ends it, with a
+// Take waits for a turn for the db that the request works for. over ends the turn, with a
 // rest of mostRest at most.
 func (t *Turns) Take(ctx context.Context, mostRest time.Duration) (over func(), err error) {
 	if t == nil {
@@ -72,8 +73,8 @@ func (t *Turns) Take(ctx context.Context, mostRest time.Duration) (over func(), 
 	}, nil
 }
 
-// count notes that a request has or waits for so many turns more, and reports
-// whether another one does.
+// count changes by more how many turns a request has or waits for, and reports whether
+// another request has or waits for any.
 func (t *Turns) count(request *room.Ticket, more int) (others bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -85,7 +86,7 @@ func (t *Turns) count(request *room.Ticket, more int) (others bool) {
 	return len(t.requests) > 1
 }
 
-// rest gives back a turn after a rest of at least and at most so long.
+// rest gives back a turn after a rest of at least least and at most most.
 func (t *Turns) rest(least, most time.Duration, give func()) {
 	end := time.Now().Add(most - turnLook)
 	var look func()

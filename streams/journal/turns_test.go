@@ -9,16 +9,16 @@ import (
 	"belfry/internal/room"
 )
 
-// A turn that others wait for is followed by a rest, which goes on while something
-// fires, but not for ever.
+// A turn that others wait for is followed by a rest. The rest goes on while something
+// fires, but not forever.
 func TestTurnsComeBetweenFires(t *testing.T) {
 	t.Parallel()
 	const work = 2 * time.Millisecond
 	for _, c := range []struct {
 		name        string
-		fires       time.Duration // something fires for so long from the start of the rest
-		own         bool          // it is the same request that waits
-		least, most time.Duration // when the next turn begins, after the first has ended
+		fires       time.Duration // something fires for this long from the start of the rest
+		own         bool          // the same request waits
+		least, most time.Duration // when the next turn begins, after the end of the first
 	}{
 		{"nothing fires", 0, false, turnRest * work, turnRest * work},
 		{"something fires", 20 * time.Millisecond, false, 20 * time.Millisecond, 20*time.Millisecond + turnLook},

@@ -12,9 +12,9 @@ import (
 	"belfry/internal/panics"
 )
 
-// WatchKeys hands the entries of a bucket whose keys match to visit, the present
-// ones first, then nil, then each change, until ctx ends. After trouble it begins
-// anew. panicked counts a visit that panicked.
+// WatchKeys hands the entries of a bucket whose keys match to visit: the present ones
+// first, then nil, then each change, until ctx ends. After an error it begins anew.
+// panicked counts the panics of visit.
 func WatchKeys(ctx context.Context, js jetstream.JetStream, log *slog.Logger, panicked func(), bucket, keys string, visit func(jetstream.KeyValueEntry)) {
 	RetryForever(ctx, 50*time.Millisecond, 2*time.Second, func(ctx context.Context) error {
 		return watchKeysOnce(ctx, js, bucket, keys, func(e jetstream.KeyValueEntry) {
@@ -35,8 +35,8 @@ func watchKeysOnce(ctx context.Context, js jetstream.JetStream, bucket, keys str
 	if err != nil {
 		return err
 	}
-	// Beside us, since without a connection it waits for an answer; at worst
-	// the server forgets the watch by itself.
+	// Stop runs in its own goroutine, since without a connection it waits for an answer.
+	// At worst the server drops the watch by itself.
 	defer func() { go w.Stop() }()
 	for {
 		select {

@@ -14,8 +14,8 @@ import (
 	"belfry/streams/wire"
 )
 
-// WriteRecord writes r over the record at the revision expect, 0 being none, and
-// returns its revision. It repeats and reads until it knows the outcome or ctx
+// WriteRecord writes r over the record at the revision expect, 0 meaning that there is
+// none, and returns its revision. It repeats and reads until it knows the outcome or ctx
 // ends:
 //
 //   - [job.ErrMoved]: the record has another revision, and nothing was written;
@@ -34,12 +34,12 @@ type RecordWrite struct {
 	stream string
 
 	Record job.Record // as it is written
-	Expect uint64     // the revision that it is written over; 0 is none
-	Msg    *nats.Msg  // to be sent once; Conclude may send it again
+	Expect uint64     // the revision that it overwrites; 0 is none
+	Msg    *nats.Msg  // to be sent once by the caller; Conclude may send it again
 }
 
-// NewRecordWrite prepares [Writer.WriteRecord] for who sends Msg by itself, and then
-// calls Conclude with the answer.
+// NewRecordWrite prepares [Writer.WriteRecord] for a caller that sends Msg itself and
+// then calls Conclude with the answer.
 func (w *Writer) NewRecordWrite(partition int, r job.Record, expect uint64, finalTTL time.Duration) *RecordWrite {
 	r.Op = rand.Text()
 	m := wire.EncodeRecord(w.Names.JobSubject(partition, r.Key), r, finalTTL)
@@ -47,23 +47,23 @@ func (w *Writer) NewRecordWrite(partition int, r job.Record, expect uint64, fina
 	return &RecordWrite{w: w, Record: r, Expect: expect, stream: w.Names.JobsStream(partition), Msg: m}
 }
 
-// Conclude goes on from the answer to the first send; see [Writer.Write].
+// Conclude goes on from the answer to the first send; see [Writer.WriteRecord].
 func (p *RecordWrite) Conclude(ctx context.Context, seq uint64, err error) (uint64, error) {
-	asked := false // a send without an answer lies behind us
+	asked := false // an earlier send has no trusted answer
 	pause := NewBackOff(10*time.Millisecond, time.Second)
 	for {
 		switch {
 		case err == nil:
 			return seq, nil
 		case errors.Is(err, ErrConflict) && !asked:
-			// The server says so too when it could not read, and on replicas
-			// while another write is under way that may yet fail.
+			// The server also says so when it could not read, and on replicas while
+			// another write is under way that may yet fail.
 			seq, err := p.refused(ctx)
 			if seq > 0 || errors.Is(err, job.ErrMoved) {
 				return seq, err
 			}
-			// A leader that was cut off refuses what the new one stores: who
-			// cannot be asked may have it.
+			// A leader that was cut off refuses what the new leader stores. So if the
+			// leader cannot be asked, the write may be stored.
 			asked = err != nil || !Sleep(ctx, pause.NextBackOff())
 		case errors.Is(err, job.ErrUnavailable) && !asked:
 			if p.w.Replicated && MayBeStored(err) {
@@ -83,8 +83,8 @@ func (p *RecordWrite) Conclude(ctx context.Context, seq uint64, err error) (uint
 	}
 }
 
-// resolve settles a write whose answer is missing, however long that takes
-// while ctx lasts. again says that it is to be sent again.
+// resolve finds out the outcome of a write whose answer is missing, however long that
+// takes while ctx lasts. again says that the write must be sent again.
 func (p *RecordWrite) resolve(ctx context.Context, pause backoff.BackOff) (seq uint64, again bool, err error) {
 	for {
 		seq, again, err := p.settle(ctx)
@@ -101,11 +101,11 @@ func (p *RecordWrite) resolve(ctx context.Context, pause backoff.BackOff) (seq u
 	}
 }
 
-// refused asks the leader why it refused the write. That the record has moved
-// ([job.ErrMoved]) is believed of a higher revision only: a leader that was cut
-// off answers, and refuses, by what it last knew. seq is that of the write itself,
-// when it is there in spite of the refusal; in an election a refusal can come
-// after the write. Without either, the write can be sent again.
+// refused asks the leader why the write was refused. Only a higher revision proves that
+// the record has moved ([job.ErrMoved]): a leader that was cut off answers, and refuses,
+// by what it last knew. seq is the revision of the write itself, if it was stored in
+// spite of the refusal; in an election a refusal can come after the write. If both are
+// zero, the write can be sent again.
 func (p *RecordWrite) refused(ctx context.Context) (seq uint64, err error) {
 	m, _, err := p.read(ctx)
 	if err != nil || m.Seq <= p.Expect {
@@ -117,9 +117,10 @@ func (p *RecordWrite) refused(ctx context.Context) (seq uint64, err error) {
 	return 0, fmt.Errorf("%w: its revision is %d, not %d", job.ErrMoved, m.Seq, p.Expect)
 }
 
-// read returns the record as the leader has it. That there is none any more is
-// [job.ErrMoved] if it is said again after the leader was found to be in touch with
-// the others. Of a claim it is not believed, so that no job is forgotten for it.
+// read returns the record as the leader has it. If there is none, read confirms that the
+// leader is in touch with the others and asks again; a second "not found" is
+// [job.ErrMoved]. For a claim, "not found" is never trusted, so that no job is forgotten
+// because of it.
 func (p *RecordWrite) read(ctx context.Context) (m Stored, found bool, err error) {
 	for again := false; ; again = true {
 		m, found, err = p.w.LastOnLeader(ctx, p.stream, p.Msg.Subject)
@@ -135,15 +136,15 @@ func (p *RecordWrite) read(ctx context.Context) (m Stored, found bool, err error
 	}
 }
 
-// isOurs reports whether the record now shows that the write of r was applied: it
-// is that write, or the job has moved on since from what that write armed.
+// isOurs reports whether the record now shows that the write of r was applied: it is that
+// write, or the job has since moved on from what that write armed.
 func isOurs(now, r job.Record) bool {
 	return now.Op == r.Op || r.Arms && now.FireID == r.FireID
 }
 
-// settle finds out from the leader what became of the write, whose answer is
-// missing. again says that the record is still as it was, so that the write can be
-// sent again: should both arrive, the comparison lets one through.
+// settle asks the leader for the outcome of a write whose answer is missing. again says
+// that the record is unchanged, so the write can be sent again: if both copies arrive,
+// the comparison lets only one through.
 func (p *RecordWrite) settle(ctx context.Context) (seq uint64, again bool, err error) {
 	m, found, err := p.read(ctx)
 	switch {

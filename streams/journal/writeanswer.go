@@ -11,20 +11,20 @@ import (
 	"belfry/internal/job"
 )
 
-// writeAnswer is what the answer to a write says of its stream.
+// writeAnswer is what the answer to a write says about its stream.
 type writeAnswer int
 
 const (
 	saysNothing   writeAnswer = iota
 	isStored                  // it was stored
-	saysOfMessage             // it was refused for its own sake
-	IsRefused                 // the stream takes none
-	noLeader                  // nobody took it, as in an election
+	saysOfMessage             // it was refused because of the message
+	IsRefused                 // the stream accepts no writes
+	noLeader                  // nobody accepted it, as in an election
 	noAnswer
 )
 
-// Codes of refusals that pass by themselves, as in an election, and of those that
-// speak of a message or of its batch alone.
+// These refusals pass by themselves, as in an election, or concern only one message or
+// its batch.
 var (
 	passingRefusals = []jetstream.ErrorCode{
 		10008, 10009, ErrCodeNoPeers,
@@ -32,9 +32,9 @@ var (
 		10210, // too many batches are under way
 	}
 	messageRefusals = []jetstream.ErrorCode{
-		errCodeHeaderTooLarge, 10164, 10165, // too large, in flight, a bad time to live
+		errCodeHeaderTooLarge, 10164, 10165, // too large, in flight, an invalid TTL
 		10158,                                                  // another message with this id is under way
-		10174, 10175, 10176, 10177, 10179, 10199, 10200, 10201, // of a batch
+		10174, 10175, 10176, 10177, 10179, 10199, 10200, 10201, // about the batch
 		jetstream.JSErrCodeStreamWrongLastSequence, 10070, 10072,
 	}
 )
@@ -59,7 +59,7 @@ func answerKind(err error) writeAnswer {
 	return noAnswer
 }
 
-// tooLarge reports whether a stream refuses a message for its size.
+// tooLarge reports whether a stream refuses a message because of its size.
 func tooLarge(err error) bool {
 	var refused *jetstream.APIError
 	return errors.As(err, &refused) && refused.ErrorCode == errCodeMessageTooLarge
@@ -71,7 +71,8 @@ func isFull(err error) bool {
 	return errors.As(err, &refused) && refused.ErrorCode == ErrCodeStoreFailed
 }
 
-// ErrCodeStoreFailed is max_bytes or max_msgs, with the limit in the words.
+// ErrCodeStoreFailed means that max_bytes or max_msgs is reached; the text names the
+// limit.
 const ErrCodeStoreFailed = 10077
 
 // isShort reports whether a server has no storage left for any stream.
@@ -80,6 +81,6 @@ func isShort(err error) bool {
 	return errors.As(err, &refused) && (refused.ErrorCode == 10023 || refused.ErrorCode == 10047)
 }
 
-// ErrCodeNoPeers passes by itself: a server that has just joined may not count as a
-// peer yet.
+// ErrCodeNoPeers passes by itself: a server that has just joined may not count as a peer
+// yet.
 const ErrCodeNoPeers = 10005

@@ -15,8 +15,8 @@ import (
 	"belfry/streams/wire"
 )
 
-// Writer makes compare-and-set writes and settles their outcomes. It is safe
-// for concurrent use.
+// Writer makes compare-and-set writes and resolves their outcomes. It is safe for
+// concurrent use.
 type Writer struct {
 	NC         *nats.Conn
 	js         jetstream.JetStream
@@ -24,15 +24,15 @@ type Writer struct {
 	Replicated bool // the streams have more than one replica
 	metrics    *metrics.Streams
 
-	// Reads bounds what the answers to requests have together, each of which is
-	// taken for one with a message of the Largest size, in bytes; nil is no bound.
+	// Reads bounds the total size, in bytes, of the answers to requests. Each answer
+	// counts as a message of the Largest size. Nil is no bound.
 	Reads   *room.Pool
 	Largest int64
 
-	// Turns are those of large answers and writes; nil is no bound.
+	// Turns bound large answers and writes; nil is no bound.
 	Turns *Turns
 
-	// Ask is [Requester.Ask]. Tests replace it to answer otherwise.
+	// Ask is [Requester.Ask]. Tests replace it to give other answers.
 	Ask func(*nats.Msg, func(*nats.Msg, error))
 
 	// Submit sends one message and has done called with the answer; see
@@ -40,28 +40,28 @@ type Writer struct {
 	Submit func(m *nats.Msg, done func(seq uint64, err error)) (withdraw func() bool)
 }
 
-// NewWriter makes one that writes through lanes and asks by a requester of the same
-// connection.
+// NewWriter returns a writer that writes through lanes and reads through a requester on
+// the same connection.
 func NewWriter(nc *nats.Conn, a *Requester, c *Lanes) *Writer {
 	return &Writer{NC: nc, js: c.JS, Names: a.Names, Replicated: c.Replicated, metrics: c.Metrics, Ask: a.Ask, Submit: c.submit}
 }
 
-// The answers to one send besides success.
+// These are the answers to one send besides success.
 var (
-	// ErrConflict: a server refused the write, since the subject it compared
-	// has another last sequence there. It wrote nothing; on replicas another
-	// one may have.
+	// ErrConflict means that a server refused the write because the subject's last
+	// sequence there is another. That server wrote nothing; with replicas, another one
+	// may have.
 	ErrConflict = errors.New("another write came first")
-	// ErrNoAnswer: the write may or may not have been applied, or may yet be.
+	// ErrNoAnswer means that the write may or may not have been applied, or may yet be.
 	ErrNoAnswer = errors.New("no answer")
-	// errWithdrawn: the write waited too long for its turn, and was not sent.
+	// errWithdrawn means that the write waited too long for its turn and was not sent.
 	errWithdrawn = errors.New("too many writes are waiting")
 )
 
-// TrySend sends m once and has done called once, with the sequence or one of
-// three kinds of failure: ErrConflict and ErrNoAnswer, and [job.ErrUnavailable]
-// when the server refused it or nobody was there to take it. done must not
-// block. withdraw is that of [Lanes.submit].
+// TrySend sends m once and has done called once, with the sequence or one of three kinds
+// of failure: ErrConflict, ErrNoAnswer, or [job.ErrUnavailable] when the server refused
+// the write or nobody was there to take it. done must not block. withdraw is what
+// [Lanes.submit] returns.
 func (w *Writer) TrySend(m *nats.Msg, done func(seq uint64, err error)) (withdraw func() bool) {
 	began := time.Now()
 	w.metrics.WriteBegan()
@@ -78,7 +78,7 @@ func kindOfFailure(err error) error {
 		return nil
 	case errors.As(err, &refused) && isConflict(refused):
 		return ErrConflict
-	case errors.Is(err, job.ErrUnavailable): // not sent at all
+	case errors.Is(err, job.ErrUnavailable): // not sent
 		return err
 	case Limited("", err) != nil:
 		return Limited("", err)
@@ -89,12 +89,12 @@ func kindOfFailure(err error) error {
 	return fmt.Errorf("%w: %v", ErrNoAnswer, err)
 }
 
-// electionWait is how long after nobody took a write it is sent again: the
-// stream may be about to have a leader.
+// electionWait is how long after nobody accepted a write it is sent again: the stream may
+// be about to have a leader.
 const electionWait = 250 * time.Millisecond
 
-// Send is TrySend that waits for the answer, for a bounded time. What nobody
-// took it sends once more.
+// Send is TrySend that waits for the answer, for a bounded time. A write that nobody
+// accepted is sent once more.
 func (w *Writer) Send(ctx context.Context, m *nats.Msg) (seq uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, AnswerWait)
 	defer cancel()
@@ -135,14 +135,14 @@ func (w *Writer) sendOnce(ctx context.Context, m *nats.Msg) (seq uint64, err err
 		w.metrics.WriteEnded(time.Since(began))
 		return 0, fmt.Errorf("%w: %v", job.ErrUnavailable, errWithdrawn)
 	}
-	// Under way. A caller that sent it again would meet its own first copy,
-	// and spoil the batch that it is in.
+	// The write is under way. A caller that sent it again would conflict with its own
+	// first copy and spoil the batch that it is in.
 	a := <-answers
 	return a.seq, a.err
 }
 
-// MayBeStored reports whether one of several servers refused what another may have
-// stored. What is wrong with the message itself all of them refuse.
+// MayBeStored reports whether a write that one of several servers refused may have been
+// stored by another. An error in the message itself makes all of them refuse.
 func MayBeStored(err error) bool {
 	var refused *jetstream.APIError
 	return errors.As(err, &refused) &&
