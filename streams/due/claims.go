@@ -7,17 +7,16 @@ import (
 	"belfry/internal/job"
 )
 
-// Claims knows the claims that stand, as of the tail, for those who are not
-// the timer's loop: it answers workers as well as a replica would, without the
-// read, which would wait for whatever batch is being committed. It is safe for
-// concurrent use.
+// Claims holds the standing claims, as the tail knows them, for readers outside the
+// timer's loop. It answers workers as well as a replica would, but without a read, which
+// would wait for the batch being committed. It is safe for concurrent use.
 type Claims struct {
-	// begun is told of the route of each claim that is added. It does not block.
+	// begun is called with the route of each claim that is added. It does not block.
 	begun func(job.RouteKey)
 
 	mu     sync.RWMutex // guards what follows
 	claims map[uint64]standingClaim
-	routes map[job.RouteKey]int // how many of them each route has
+	routes map[job.RouteKey]int // how many claims each route has
 }
 
 type standingClaim struct {
@@ -25,8 +24,8 @@ type standingClaim struct {
 	fireID   string
 	due      int64
 	replaces job.Position
-	after    uint64     // its fire stands behind this in FIRES
-	reason   job.Reason // of the last try
+	after    uint64     // the sequence in FIRES before its fire
+	reason   job.Reason // why the last try failed
 	detail   string
 }
 
@@ -57,15 +56,15 @@ func (b *Claims) drop(revision uint64) {
 	}
 }
 
-// Busy reports whether the route has claims that stand.
+// Busy reports whether the route has standing claims.
 func (b *Claims) Busy(k job.RouteKey) bool {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	return b.routes[k] > 0
 }
 
-// Earliest notes in all, for each route, the sequence in FIRES that the fires of its
-// claims stand behind.
+// Earliest lowers all[route] to the lowest sequence in FIRES that the fires of the
+// route's claims come after.
 func (b *Claims) Earliest(all map[job.RouteKey]uint64) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
@@ -76,7 +75,7 @@ func (b *Claims) Earliest(all map[job.RouteKey]uint64) {
 	}
 }
 
-// Record returns the record of a fire's claim, as far as a worker judges by it.
+// Record returns the record of a fire's claim, with the fields that a worker judges by.
 func (b *Claims) Record(f job.Fire) (job.Record, bool) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
@@ -87,10 +86,10 @@ func (b *Claims) Record(f job.Fire) (job.Record, bool) {
 }
 
 // Index finds the claims of all partitions of a node. The timer of a partition sets its
-// own; until then there are none. It is safe for concurrent use.
+// own; until then the partition has none. It is safe for concurrent use.
 type Index []atomic.Pointer[Claims]
 
-// NewIndex makes an empty one.
+// NewIndex returns an empty index.
 func NewIndex(partitions int) Index {
 	x := make(Index, partitions)
 	for p := range x {
@@ -99,13 +98,13 @@ func NewIndex(partitions int) Index {
 	return x
 }
 
-// Set has the claims of a partition be these from now on.
+// Set replaces the claims of a partition.
 func (x Index) Set(partition int, c *Claims) { x[partition].Store(c) }
 
 // Partition returns the claims of a partition.
 func (x Index) Partition(partition int) *Claims { return x[partition].Load() }
 
-// Busy reports whether the route has claims that stand.
+// Busy reports whether the route has standing claims in any partition.
 func (x Index) Busy(k job.RouteKey) bool {
 	for p := range x {
 		if x.Partition(p).Busy(k) {

@@ -10,9 +10,9 @@ import (
 	"belfry/internal/metrics"
 )
 
-// Counts returns how many jobs there are. It takes some microseconds however
-// many there are, and leaves out of the due ones those few that are being loaded
-// or claimed for the first time, for a second at most.
+// Counts returns how many jobs there are. It takes a few microseconds however many there
+// are. The overdue count leaves out the few jobs that are being loaded, or are being
+// claimed for the first time, for a second at most.
 func (q *Queue) Counts(now time.Time) metrics.Counts {
 	held := 0
 	for g := range q.queues {
@@ -38,7 +38,7 @@ func (q *Queue) Counts(now time.Time) metrics.Counts {
 	}
 }
 
-// claimsInTime is how long a claim may take until its job counts as overdue.
+// claimsInTime is how long a first claim may take before its job counts as overdue.
 const claimsInTime = time.Second
 
 // dueIn counts the positions that are due.

@@ -2,8 +2,7 @@ package due
 
 import "belfry/internal/job"
 
-// Out returns how many fires of a route are out, and how many of its records
-// wait.
+// Out returns how many fires of a route are out, and how many of its records wait.
 func (q *Queue) Out(k job.RouteKey) (out, waiting int) {
 	g := q.gates[k]
 	if g == nil {
@@ -12,7 +11,7 @@ func (q *Queue) Out(k job.RouteKey) (out, waiting int) {
 	return g.out, g.waiting.Len()
 }
 
-// Balanced reports the first counter that does not agree with what it counts.
+// Balanced describes the first counter that disagrees with what it counts.
 func (q *Queue) Balanced() string {
 	loading, loaded := 0, 0
 	called, in := map[*gate]int{}, map[*gate]int{}

@@ -9,46 +9,45 @@ import (
 	"belfry/internal/job"
 )
 
-// GateLimit is how many fires of one REST route may be out. The others stay
+// GateLimit is how many fires of one REST route may be out. The other jobs stay
 // scheduled, where they can be cancelled and do not grow old.
 const GateLimit = 1000
 
-// Unlimited is how far the gate of a route without one is open.
+// Unlimited is the GateState.Out of a route without a gate.
 const Unlimited = math.MaxInt
 
-// GateState is how far the gate of a route is open now.
+// GateState says how far the gate of a route is open now.
 type GateState struct {
 	Out int // how many fires may be out
 
-	// PerSecond is how many fires may begin per second, each with a permit;
-	// 0 is any number, without.
+	// PerSecond is how many fires may begin per second, each with a permit; 0 means any
+	// number, without permits.
 	PerSecond float64
 
-	// Ahead is how far ahead a permit can be; 0 is any time.
+	// Ahead is how far in the future a permit can be; 0 is no limit.
 	Ahead time.Duration
 
-	// Held says that the route is paused, or its endpoint down: those who wait
-	// are meant to.
+	// Held says that the route is paused, or its endpoint down: its jobs wait on purpose.
 	Held bool
 
-	// Again is when it opens further by itself, if that is known.
+	// Again is when the gate opens further by itself, if that is known.
 	Again time.Time
 }
 
-// gate counts the fires of one route that are out.
+// gate counts the fires of one route that are out and keeps the records that wait.
 type gate struct {
 	route   job.RouteKey
 	out     int // claimed, or about to be
 	called  int // called up from waiting, not yet claimed
 	waiting *btree.BTreeG[job.Position]
 
-	permits []time.Time // to begin a fire each, at that time; in their order
-	asking  bool        // for more of them
+	permits []time.Time // each lets one fire begin at that time; in order
+	asking  bool        // more permits were requested
 }
 
-// admit lets a due record through its route's gate, or parks it there: when
-// the gate is shut, or when it is not its turn: others wait there, or were called
-// up and are being loaded.
+// admit lets a due record through its route's gate, or parks it there. It parks the
+// record if the gate is shut, or if it is not the record's turn: others wait there
+// already, or were called up and are being loaded.
 func (q *Queue) admit(n *nearRecord, now time.Time) bool {
 	g, open := q.enter(n.rec.RouteKey())
 	if g == nil {
@@ -85,7 +84,7 @@ func (q *Queue) enter(k job.RouteKey) (*gate, GateState) {
 	return g, open
 }
 
-// spend uses up a permit, if the route needs them.
+// spend uses up a permit, if the route needs permits.
 func (g *gate) spend(open GateState, now time.Time) bool {
 	if open.PerSecond == 0 {
 		return true
@@ -98,10 +97,10 @@ func (g *gate) spend(open GateState, now time.Time) bool {
 	return true
 }
 
-// forget drops the permits that were not used in time, as of a gate that was shut
-// or full: used later they would come on top of those for then. Those of records
-// that were called up stay, however long it takes to load them. Those that are too
-// far ahead are of a clock that was set back since.
+// forget drops the permits that were not used in time, because the gate was shut or full.
+// If they were used later, they would come on top of the permits for that time. Permits
+// of records that were called up stay, however long the load takes. forget also drops
+// permits that are too far ahead: the clock was set back since.
 func (g *gate) forget(open GateState, now time.Time) {
 	for n := len(g.permits); open.Ahead > 0 && n > 0 && g.permits[n-1].Sub(now) > open.Ahead; n-- {
 		g.permits = g.permits[:n-1]
@@ -111,7 +110,7 @@ func (g *gate) forget(open GateState, now time.Time) {
 	}
 }
 
-// ripe counts the permits for now.
+// ripe counts the permits that may be used now.
 func (g *gate) ripe(now time.Time) int {
 	n := 0
 	for n < len(g.permits) && !g.permits[n].After(now) {
@@ -120,7 +119,7 @@ func (g *gate) ripe(now time.Time) int {
 	return n
 }
 
-// mayCall is how many of the waiting records may be called up.
+// mayCall returns how many of the waiting records may be called up.
 func (g *gate) mayCall(open GateState, now time.Time) int {
 	n := open.Out - g.out
 	if open.PerSecond > 0 {
@@ -138,7 +137,8 @@ func (q *Queue) leave(g *gate) {
 	}
 }
 
-// tidy drops what of a gate is empty.
+// tidy removes a gate without waiting records from the queues, and drops it if it is
+// empty.
 func (q *Queue) tidy(g *gate) {
 	if g.waiting.Len() > 0 {
 		return
@@ -149,7 +149,7 @@ func (q *Queue) tidy(g *gate) {
 	}
 }
 
-// release frees what the record holds of its gate.
+// release gives up the record's place at its gate.
 func (q *Queue) release(n *nearRecord) {
 	if g := n.from; g != nil {
 		n.from = nil

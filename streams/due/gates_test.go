@@ -44,7 +44,7 @@ func TestQueueGate(t *testing.T) {
 	}
 	final.Revision = n + 1
 	a.Observe(final)
-	// Each claim, and then its end, lets the next one through, in due order.
+	// Each claim, and then its end, lets the next record through, in due order.
 	seq := uint64(n + 1)
 	for i := 0; i < len(fired); i++ {
 		claim := fired[i].Claim(now, 1, 0, time.Hour, "")
@@ -71,8 +71,8 @@ func TestQueueGate(t *testing.T) {
 	}
 }
 
-// A gate that is shut keeps what comes due, and gives it back in due order when
-// it opens; also of a route that has no gate otherwise.
+// A shut gate keeps the records that come due and gives them back in due order when it
+// opens, even for a route that has no gate otherwise.
 func TestQueueGateShut(t *testing.T) {
 	open := due.GateState{}
 	a := newQueueWith(func(job.RouteKey) due.GateState { return open })
@@ -117,7 +117,7 @@ func TestQueueGateShut(t *testing.T) {
 	}
 }
 
-// A record that was called up has its permit, however long it takes to load.
+// A record that was called up keeps its permit, however long it takes to load.
 func TestQueuePermitsOfSlowLoads(t *testing.T) {
 	k := job.RouteKey{DB: "db", ID: "r"}
 	a := newQueueWith(func(job.RouteKey) due.GateState {
@@ -138,7 +138,7 @@ func TestQueuePermitsOfSlowLoads(t *testing.T) {
 	if got := seqs(a.ToFire(at(10_000), 10)); !slices.Equal(got, []uint64{1}) {
 		t.Errorf("fired %v once it was loaded, want 1", got)
 	}
-	// The other permit was for nobody.
+	// No record is left for the other permit.
 	a.Observe(scheduled(2, at(1), job.Position{}))
 	load(at(10_000), at(10_000))
 	if got := a.ToFire(at(10_000), 10); got != nil {
@@ -163,7 +163,7 @@ func TestQueuePermits(t *testing.T) {
 	}
 	fire := func(now time.Time) []uint64 {
 		var fired []uint64
-		for range 2 { // what is called up fires the next time
+		for range 2 { // a record that is called up fires the next time
 			for _, seq := range a.ToLoad(now) {
 				a.SetLoaded(records[seq], now)
 			}
@@ -195,14 +195,14 @@ func TestQueuePermits(t *testing.T) {
 	if got := wanted(a, at(600))[k]; got != 2 {
 		t.Errorf("asks for %d permits, want 2 for those that are left", got)
 	}
-	a.Grant(k, nil, at(600)) // it failed
+	a.Grant(k, nil, at(600)) // the request for permits failed
 	if got := wanted(a, at(600))[k]; got != 2 {
 		t.Errorf("asks for %d permits after a failure, want 2 again", got)
 	}
 }
 
-// Permits that a shut gate has left unused are not added to those of the time when
-// it opens.
+// Permits that a shut gate left unused are not added to the permits for the time when it
+// opens.
 func TestQueueForgetsPermits(t *testing.T) {
 	k := job.RouteKey{DB: "db", ID: "r"}
 	out := due.GateLimit
@@ -217,7 +217,7 @@ func TestQueueForgetsPermits(t *testing.T) {
 	}
 	fire := func(now time.Time) int {
 		n := 0
-		for range 2 { // what is called up fires the next time
+		for range 2 { // a record that is called up fires the next time
 			for _, seq := range a.ToLoad(now) {
 				a.SetLoaded(records[seq], now)
 			}
@@ -245,14 +245,14 @@ func TestQueueForgetsPermits(t *testing.T) {
 	if got := wanted(a, at(400))[k]; got != 20 {
 		t.Errorf("asks for %d permits, want 20 for those that are left", got)
 	}
-	// Those of a burst are for a time that is long past.
+	// The permits of a burst are for a time long past.
 	a.Grant(k, []time.Time{at(-500), at(-490)}, at(500))
 	if got := fire(at(600)); got != 2 {
 		t.Errorf("%d fire with two permits of a burst, want both", got)
 	}
 }
 
-// A record that was called up is ahead of those that come due while it is loaded.
+// A record that was called up goes before those that come due while it is loaded.
 func TestQueueKeepsTheOrderOfTheCalled(t *testing.T) {
 	k := job.RouteKey{DB: "db", ID: "r"}
 	a := newQueueWith(func(job.RouteKey) due.GateState {

@@ -9,26 +9,26 @@ import (
 	"belfry/internal/job"
 )
 
-// heavies are the queue's large records. They are loaded only while their route has
-// room for them; see [InFlight]. A large record that comes due without room is set
-// aside in a queue of its route, so others pass it.
+// heavies holds the queue's large records. They are loaded only while their route has
+// room for them; see [InFlight]. A large record that comes due without room is set aside
+// in a queue of its route, so others pass it.
 type heavies struct {
 	room  InFlight
 	known map[uint64]heavy // the large records that the tail brought, by sequence
 
 	aside  map[uint64]asideAt                           // the records that wait for room, by sequence
-	queues map[job.RouteKey]*btree.BTreeG[job.Position] // those, by route
+	queues map[job.RouteKey]*btree.BTreeG[job.Position] // those in aside, by route
 	ready  *btree.BTreeG[job.Position]                  // the large ones among the queue's ready records
-	gated  bool                                         // some wait at their gate for room alone
+	gated  bool                                         // some records wait at their gate for room alone
 }
 
-// heavy is what is known of a large record before it is loaded.
+// heavy is what is known about a large record before it is loaded.
 type heavy struct {
 	bytes uint32
 	route unique.Handle[job.RouteKey]
 }
 
-// lookForRoom is how many routes may be refused room until no more are asked for.
+// lookForRoom is how many routes may be refused room before the queue stops asking.
 const lookForRoom = 64
 
 type asideAt struct {
@@ -43,14 +43,14 @@ func newHeavies() heavies {
 	}
 }
 
-// Weigh notes how many bytes an observed record has.
+// Weigh records how many bytes an observed record has.
 func (q *Queue) Weigh(r job.Record, bytes int) {
 	if bytes > LargeRecord && (r.Status.Waiting() || r.Status == job.Firing) {
 		q.heavies.known[r.Revision] = heavy{uint32(bytes), unique.Make(r.RouteKey())}
 	}
 }
 
-// setAside has a large record wait for room.
+// setAside makes a large record wait for room.
 func (h *heavies) setAside(p job.Position, k job.RouteKey) {
 	h.aside[p.Seq] = asideAt{p, k}
 	if h.queues[k] == nil {
@@ -77,7 +77,7 @@ func (h *heavies) takeBack(seq uint64) bool {
 // hungry reports whether records wait for room.
 func (h *heavies) hungry() bool { return h.gated || len(h.aside) > 0 }
 
-// due counts the records that wait for room though they are due.
+// due counts the records that are due but wait for room.
 func (h *heavies) due(now time.Time) (n int) {
 	for _, q := range h.queues {
 		n += dueIn(q, now)
@@ -85,8 +85,9 @@ func (h *heavies) due(now time.Time) (n int) {
 	return n
 }
 
-// hold takes the room that the record at p needs to be loaded. If need be, and if that
-// makes enough, records of its route that are loaded and due later give theirs.
+// hold takes the room that the record at p needs to be loaded. If there is too little,
+// loaded records of its route that are due later give up theirs, provided that this makes
+// enough.
 func (q *Queue) hold(p job.Position) (held int64, ok bool) {
 	h, large := q.heavies.known[p.Seq]
 	if !large {
@@ -106,15 +107,15 @@ func (q *Queue) hold(p job.Position) (held int64, ok bool) {
 		return 0, false
 	}
 	for _, n := range later {
-		q.handOver(n) // its room went in the exchange
+		q.handOver(n) // Exchange has given back its room
 		q.dropNear(n)
 		q.heavies.setAside(n.at, k)
 	}
 	return held, true
 }
 
-// laterThan returns the last of the route's large records that are loaded and due later
-// than that, as many as hold so many bytes, and how many they hold.
+// laterThan returns large records of the route that are loaded and due after due, the
+// latest first, until they hold bytes bytes together. held is how much they hold.
 func (q *Queue) laterThan(due int64, k job.RouteKey, bytes int64) (later []*nearRecord, held int64) {
 	q.heavies.ready.Reverse(func(p job.Position) bool {
 		if p.Due <= due || held >= bytes {
@@ -129,13 +130,13 @@ func (q *Queue) laterThan(due int64, k job.RouteKey, bytes int64) (later []*near
 	return later, held
 }
 
-// settle has a loaded record hold the room for what it has turned out to be.
+// settle makes a loaded record hold the room for its actual size and route.
 func (q *Queue) settle(n *nearRecord) {
 	owner, need := RoomOwner(n.rec.RouteKey()), q.heavies.room.Cost(len(n.rec.Meta))
 	pool := q.heavies.room.Pool
 	if n.owner == owner && n.held > need {
 		pool.Give(owner, n.held-need)
-	} else if n.held != need { // nothing was known of it, or something else
+	} else if n.held != need { // its size or route was unknown, or is another
 		pool.Give(n.owner, n.held)
 		pool.Force(owner, need)
 	}
@@ -151,14 +152,14 @@ func (q *Queue) unhold(n *nearRecord) {
 	q.handOver(n)
 }
 
-// ReleaseRoom gives back all room, of a queue that is not used any more.
+// ReleaseRoom gives back all room of a queue that is not used any more.
 func (q *Queue) ReleaseRoom() {
 	for _, n := range q.near {
 		q.unhold(n)
 	}
 }
 
-// handOver leaves the room of a near record to its fire, with the bytes.
+// handOver passes the room of a near record, and its bytes, on to its fire.
 func (q *Queue) handOver(n *nearRecord) {
 	if n.held == 0 {
 		return
@@ -167,8 +168,8 @@ func (q *Queue) handOver(n *nearRecord) {
 	q.heavies.ready.Delete(n.at)
 }
 
-// loadHeavies calls load with the large records that wait and have room now.
-// While nothing is free it looks at a few routes only; each time at others.
+// loadHeavies calls load with the large records that wait and have room now. While
+// nothing is free it looks at a few routes only, other ones each time.
 func (q *Queue) loadHeavies(load func(p job.Position, held int64)) {
 	full := 0
 	for _, waiting := range q.heavies.queues {

@@ -14,7 +14,7 @@ const largeSize = jobtest.LargeSize
 
 var largeRecord = jobtest.Large
 
-// Large records are loaded as far as their route has room, and others pass them.
+// Large records are loaded while their route has room, and others pass them.
 func TestQueueLoadsLargeRecordsAsThereIsRoom(t *testing.T) {
 	const cost = 2*largeSize + 1<<10
 	pool := room.New(room.Config{Bytes: 6 * cost})
@@ -47,7 +47,7 @@ func TestQueueLoadsLargeRecordsAsThereIsRoom(t *testing.T) {
 	if bad := a.Balanced(); bad != "" {
 		t.Error(bad)
 	}
-	// One that is due sooner takes the place of one that is due later.
+	// A record that is due sooner takes the place of one that is due later.
 	records[8] = largeRecord(8, "a", at(0))
 	observeLarge(a, records[8], largeSize+100)
 	if got := load(); !slices.Contains(got, 8) {
@@ -59,7 +59,7 @@ func TestQueueLoadsLargeRecordsAsThereIsRoom(t *testing.T) {
 	if got := a.Counts(at(100)); got.Waiting != 8 || got.Overdue != 8 {
 		t.Errorf("%+v, want 8 waiting, all overdue", got)
 	}
-	// As fires end, the others get their room.
+	// As fires end, the other records get their room.
 	fired := map[uint64]int{}
 	for range 20 {
 		for _, r := range a.ToFire(at(100), 10) {
@@ -84,8 +84,8 @@ func TestQueueLoadsLargeRecordsAsThereIsRoom(t *testing.T) {
 	}
 }
 
-// A record that waits for room can be replaced, and one that is loaded gives its
-// room back when it is.
+// A record that waits for room can be replaced. A loaded record gives its room back when
+// it is replaced.
 func TestQueueForgetsLargeRecords(t *testing.T) {
 	pool := room.New(room.Config{Bytes: 3 * largeSize})
 	a := newQueue(none)

@@ -9,10 +9,10 @@ import (
 	"belfry/streams/due"
 )
 
-// largeCost is the room that a LargeRecord takes once it is loaded.
+// largeCost is the room that a LargeRecord takes when it is loaded.
 const largeCost = 2*largeSize + 1<<10
 
-// heavyQueue has n large records of one route loaded.
+// heavyQueue returns a queue with n large records of one route loaded.
 func heavyQueue(t *testing.T, pool *room.Pool, n int) *due.Queue {
 	t.Helper()
 	a := newQueue(none)
@@ -29,17 +29,17 @@ func heavyQueue(t *testing.T, pool *room.Pool, n int) *due.Queue {
 	return a
 }
 
-// Loaded records give up their room only where that lets one be loaded that is due
-// sooner, and only as many as it takes.
+// Loaded records give up their room only if that lets a record that is due sooner be
+// loaded, and only as many as needed.
 func TestQueueUnloadsOnlyWhatHelps(t *testing.T) {
 	const bound = 12 * largeCost // the route gets six of them
 	for _, c := range []struct {
 		name   string
 		loaded int
 		hinder func(*room.Pool)
-		bytes  int  // of the record that is due sooner
-		loads  bool // that record
-		gone   int  // of the loaded ones
+		bytes  int  // the size of the record that is due sooner
+		loads  bool // whether that record is loaded
+		gone   int  // how many of the loaded records give way
 	}{
 		{"there is room", 5, func(*room.Pool) {}, largeSize, true, 0},
 		{"the share is used up", 6, func(*room.Pool) {}, largeSize, true, 1},
@@ -69,7 +69,7 @@ func TestQueueUnloadsOnlyWhatHelps(t *testing.T) {
 	}
 }
 
-// All that is loaded, being loaded or set aside goes back to the far future when
+// All records that are loaded, being loaded or set aside go back to the far future when
 // the partition is given up.
 func TestQueueThatIsGivenUp(t *testing.T) {
 	pool := room.New(room.Config{Bytes: 12 * largeCost})

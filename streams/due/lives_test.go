@@ -10,9 +10,9 @@ import (
 	"belfry/internal/jobtest"
 )
 
-// Random lives of jobs, with loads and claims that fail or come late: every
-// counter stays right, nothing fires early or from an old revision, and each
-// arming that is left alone fires.
+// Jobs live random lives, with loads and claims that fail or come late. Every counter
+// stays right, nothing fires early or from an old revision, and each arming that is left
+// alone fires.
 func TestQueueRandomLives(t *testing.T) {
 	for seed := range uint64(200) {
 		queueLife(t, seed)
@@ -22,7 +22,7 @@ func TestQueueRandomLives(t *testing.T) {
 func queueLife(t *testing.T, seed uint64) {
 	rnd := rand.New(rand.NewPCG(seed, 1))
 	a := newQueue(func(k job.RouteKey) bool { return k.ID == "rest" })
-	bucket := map[string]job.Record{} // by id: what is stored
+	bucket := map[string]job.Record{} // the stored records, by id
 	bySeq := map[uint64]string{}
 	var seq uint64
 	store := func(r job.Record) job.Record {

@@ -6,8 +6,8 @@ import (
 	"belfry/internal/job"
 )
 
-// ToLoad returns the records to load now, and counts on each being answered
-// with [Queue.SetLoaded], [Queue.Remove] or [Queue.RetryAt].
+// ToLoad returns the records to load now. The caller answers each with [Queue.SetLoaded],
+// [Queue.Remove] or [Queue.RetryAt].
 func (q *Queue) ToLoad(now time.Time) []uint64 {
 	soon := now.Add(loadAhead).UnixMilli()
 	var seqs []uint64
@@ -57,8 +57,8 @@ func (q *Queue) ToLoad(now time.Time) []uint64 {
 	return seqs
 }
 
-// roomFor reports whether the record at p may be loaded now: if there is room,
-// or if something is loaded that is due later.
+// roomFor reports whether the record at p may be loaded now: if there is room, or if a
+// loaded record is due later.
 func (q *Queue) roomFor(p job.Position) bool {
 	if q.loading >= MaxLoading {
 		return false
@@ -67,8 +67,8 @@ func (q *Queue) roomFor(p job.Position) bool {
 	return q.loaded < q.most || ok && p.Due < last.Due
 }
 
-// makeRoom puts the loaded record that is due last back into the far future,
-// if too much is loaded.
+// makeRoom puts the loaded record that is due last back into the far future, if too much
+// is loaded.
 func (q *Queue) makeRoom() {
 	if last, ok := q.ready.Max(); ok && q.loaded >= q.most {
 		q.dropNear(q.near[last.Seq])
@@ -76,7 +76,7 @@ func (q *Queue) makeRoom() {
 	}
 }
 
-// SetLoaded takes in a loaded record. Its own due time counts: one that is due much
+// SetLoaded adds a loaded record. Its own due time counts: a record that is due much
 // later goes back to the far future.
 func (q *Queue) SetLoaded(r job.Record, now time.Time) {
 	n, ok := q.near[r.Revision]
@@ -105,7 +105,7 @@ func (q *Queue) SetLoaded(r job.Record, now time.Time) {
 	q.ready.Set(n.at)
 }
 
-// PutBack puts all that is loaded, or being loaded, back into the far future.
+// PutBack puts all records that are loaded, or being loaded, back into the far future.
 func (q *Queue) PutBack() {
 	for _, n := range q.near {
 		if n.stage != isClaiming {
@@ -115,8 +115,8 @@ func (q *Queue) PutBack() {
 	}
 }
 
-// RetryAt puts back a record that could not be loaded or claimed, to be tried
-// again at the given time.
+// RetryAt puts back a record that could not be loaded or claimed. It is tried again at
+// the given time.
 func (q *Queue) RetryAt(seq uint64, again time.Time) {
 	n, ok := q.near[seq]
 	if !ok {
@@ -127,11 +127,11 @@ func (q *Queue) RetryAt(seq uint64, again time.Time) {
 	q.far.Set(job.Position{Due: again.Add(loadAhead).UnixMilli(), Seq: seq})
 }
 
-// postpone notes when a record is due that is tried again later, unless it is
-// firing already.
+// postpone keeps the due time of a record that is tried again later, unless it is firing
+// already.
 func (q *Queue) postpone(n *nearRecord) {
 	at := n.at
-	if was, ok := q.postponedAt[at.Seq]; ok { // at is when it was to be tried again
+	if was, ok := q.postponedAt[at.Seq]; ok { // at is when it was to be retried
 		at = was
 	}
 	if _, firing := q.firing[at.Seq]; !firing {
@@ -150,9 +150,9 @@ func (q *Queue) tryNow(seq uint64) bool {
 	return ok
 }
 
-// ToFire returns at most max of the records that are due, in due order. Each
-// stays until its claim is observed, or until Remove or RetryAt is called. The room
-// that a large one holds is the caller's.
+// ToFire returns at most max of the records that are due, in due order. Each stays in the
+// queue until its claim is observed, or until Remove or RetryAt is called. The caller
+// takes over the room that a large record holds.
 func (q *Queue) ToFire(now time.Time, max int) []job.Record {
 	ms := now.UnixMilli()
 	var due []job.Record
@@ -181,7 +181,7 @@ func (q *Queue) ToFire(now time.Time, max int) []job.Record {
 	return due
 }
 
-// NextLoad returns when ToLoad will have something; zero is not before
+// NextLoad returns when ToLoad will return a record by itself; zero means not before
 // something else happens.
 func (q *Queue) NextLoad() time.Time {
 	p, ok := q.far.Min()
@@ -191,7 +191,7 @@ func (q *Queue) NextLoad() time.Time {
 	return time.UnixMilli(p.Due).Add(-loadAhead)
 }
 
-// NextFire is the same for ToFire.
+// NextFire returns when ToFire will return a record by itself; zero as for NextLoad.
 func (q *Queue) NextFire() time.Time {
 	p, ok := q.ready.Min()
 	if !ok {

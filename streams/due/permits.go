@@ -7,20 +7,20 @@ import (
 	"belfry/internal/job"
 )
 
-// permitsAhead is for how long permits are asked for at once: long enough that
-// asking costs little, and short enough that the partitions of a route take
-// turns. One that is older is not used any more, so what can come at once behind a
-// delay is what this time has permits for, over all partitions.
+// permitsAhead is how much time one request for permits covers: long enough that requests
+// cost little, short enough that the partitions of a route take turns. A permit older
+// than this is not used. So the burst that can follow a delay is at most the permits of
+// this time, over all partitions.
 const permitsAhead = 250 * time.Millisecond
 
-// permitRequest is for how many permits to ask.
+// permitRequest says how many permits to request for a route.
 type permitRequest struct {
 	Route job.RouteKey
 	N     int
 }
 
-// PermitsWanted returns what to ask permits for: jobs that wait at a gate for no other
-// reason. It counts on each being answered with [Queue.Grant].
+// PermitsWanted returns which permits to request: for jobs that wait at a gate for no
+// other reason. The caller answers each request with [Queue.Grant].
 func (q *Queue) PermitsWanted(now time.Time) []permitRequest {
 	var all []permitRequest
 	for g := range q.queues {
@@ -39,8 +39,8 @@ func (q *Queue) PermitsWanted(now time.Time) []permitRequest {
 	return all
 }
 
-// Grant takes in permits. Those for jobs that are gone meanwhile are lost. Those
-// of a burst are for a time that is past, and begin to grow old now.
+// Grant adds permits. Permits for jobs that have gone meanwhile are lost. The permits of
+// a burst are for a time that is past; they begin to age now.
 func (q *Queue) Grant(k job.RouteKey, permits []time.Time, now time.Time) {
 	g := q.gates[k]
 	if g == nil {
@@ -55,8 +55,8 @@ func (q *Queue) Grant(k job.RouteKey, permits []time.Time, now time.Time) {
 	}
 }
 
-// NextOpening returns when a gate with waiting records opens further by itself;
-// zero is not before something else happens.
+// NextOpening returns when a gate with waiting records opens further by itself; zero
+// means not before something else happens.
 func (q *Queue) NextOpening(now time.Time) time.Time {
 	var first time.Time
 	for g := range q.queues {

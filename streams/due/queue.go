@@ -8,19 +8,19 @@ import (
 	"belfry/internal/job"
 )
 
-// The limits of what is loaded.
+// These are the limits on loaded records.
 const (
-	// loadAhead is how long before their time records are loaded.
+	// loadAhead is how long before their due time records are loaded.
 	loadAhead = 3 * time.Second
-	// maxLoaded bounds the meta of small records held in memory, in bytes.
+	// maxLoaded bounds, in bytes, the meta of small records held in memory.
 	maxLoaded = 64 << 20
 	// MaxLoading bounds the reads under way.
 	MaxLoading = 256
 )
 
-// Queue decides what the timer does next: which records to load, and which to
-// fire. It is pure: it learns of the records through its methods, takes the
-// time as a parameter, and does nothing by itself. It is for one goroutine.
+// Queue decides what the timer does next: which records to load, and which to fire. It is
+// pure: it learns of the records through its methods, takes the time as a parameter, and
+// does nothing by itself. It is for one goroutine.
 //
 // A waiting record is in one place at a time:
 //
@@ -29,11 +29,11 @@ const (
 //	 └── due much later ────────┤          ▼ the route's gate is shut
 //	                            └─────── parked
 //
-// A large record goes from far through a queue of its route, aside, until there is
-// room for it; see [heavies].
+// A large record goes from far through a queue of its route, aside, until there is room
+// for it; see [heavies].
 //
-// and leaves it when a newer record of the same job replaces it, or when it is
-// found to be gone. For the far future only its position is kept.
+// A record leaves the queue when a newer record of the same job replaces it, or when it
+// is found to be gone. For the far future only its position is kept.
 type Queue struct {
 	// opening says how far the gate of a route is open.
 	opening func(job.RouteKey) GateState
@@ -42,22 +42,22 @@ type Queue struct {
 	near   map[uint64]*nearRecord      // by sequence
 	ready  *btree.BTreeG[job.Position] // the near records that wait for their time
 	firing map[uint64]Claim            // the claims that are not finished, by sequence
-	gates  map[job.RouteKey]*gate      // of the routes that have one, with anything in it
+	gates  map[job.RouteKey]*gate      // of the routes that have one, if not empty
 	queues map[*gate]struct{}          // the gates with records waiting
 	parked map[uint64]*gate            // those records, by sequence
-	claims map[job.Key]uint64          // of each job that is claiming or firing, the record
+	claims map[job.Key]uint64          // the record of each job that is claiming or firing
 
 	Book *Claims // the firing ones, for others to ask
 
-	// postponed are the records that could not be loaded or claimed, by their own
-	// due time: in far they stand at when they are tried again.
+	// postponed holds the records that could not be loaded or claimed, by their own due
+	// time. In far they have the time of the retry instead.
 	postponed   *btree.BTreeG[job.Position]
 	postponedAt map[uint64]job.Position // by sequence
-	claiming    map[uint64]int64        // since when waiting records are claimed, by sequence
+	claiming    map[uint64]int64        // since when each waiting record is being claimed, by sequence
 
-	loading int // how many near records are in this stage
-	loaded  int // bytes that near records take, roughly; the meta of large ones aside
-	most    int // how many they may take
+	loading int // how many near records are being loaded
+	loaded  int // roughly the bytes of the near records, without the meta of large ones
+	most    int // the bound on loaded
 
 	heavies heavies
 }
@@ -65,13 +65,13 @@ type Queue struct {
 type nearRecord struct {
 	at    job.Position
 	stage stage
-	rec   job.Record // from ready on
-	from  *gate      // the gate that called it up, until it claims
-	in    *gate      // the gate that it counts at, while it claims
-	again bool       // it could not be loaded or claimed before
-	size  int        // what it counts in loaded
+	rec   job.Record // set from ready on
+	from  *gate      // the gate that called it up, until the claim
+	in    *gate      // the gate that counts it, during the claim
+	again bool       // a load or claim of it failed before
+	size  int        // its part of loaded
 
-	held  int64  // the room that it has, if it is large
+	held  int64  // the room that it holds, if it is large
 	owner string // of that room
 }
 
@@ -83,8 +83,8 @@ const (
 	isClaiming
 )
 
-// Claim is what the queue knows of a firing record: enough to count it, and
-// to find out what became of its fire.
+// Claim is what the queue knows about a firing record: enough to count it, and to resolve
+// the outcome of its fire.
 type Claim struct {
 	key               job.Key
 	Due               int64
@@ -93,8 +93,8 @@ type Claim struct {
 	gate              *gate // nil when the route has none
 }
 
-// NewQueue makes an empty one. openings says how far the gate of a route is open, and
-// begun is told of the route of each claim that stands; it does not block.
+// NewQueue returns an empty queue. openings says how far the gate of a route is open.
+// begun is called with the route of each standing claim; it must not block.
 func NewQueue(openings func(job.RouteKey) GateState, begun func(job.RouteKey)) *Queue {
 	return &Queue{
 		opening: openings,
@@ -118,8 +118,7 @@ func newPositions() *btree.BTreeG[job.Position] {
 	return btree.NewBTreeGOptions(job.Position.Before, btree.Options{NoLocks: true})
 }
 
-// Observe takes in the headers of a record as the tail brings them, in the
-// order of the bucket.
+// Observe adds the headers of a record from the tail, in the order of the bucket.
 func (q *Queue) Observe(r job.Record) {
 	q.forget(r.Replaces)
 	q.DropOvertaken(r.Key, r.Revision)
@@ -137,24 +136,24 @@ func (q *Queue) Observe(r job.Record) {
 	}
 }
 
-// DropOvertaken drops the claim of a job of which there is a newer record. The
-// bucket keeps only the last one, so the tail may have missed those between,
-// and what the last one says it replaces need not be what is known here.
-// Waiting records that are overtaken so are found gone when they come due.
+// DropOvertaken drops the claim of a job that has a newer record. The bucket keeps only
+// the last record, so the tail may have missed those between, and the record that the
+// last one replaces need not be known here. Waiting records that were overtaken in this
+// way are found gone when they come due.
 func (q *Queue) DropOvertaken(k job.Key, revision uint64) {
 	if seq, ok := q.claims[k]; ok && seq < revision {
 		q.Remove(seq)
 	}
 }
 
-// ObserveUnknown takes in a record whose headers do not tell when it is due:
-// it is loaded at once.
+// ObserveUnknown adds a record whose headers do not tell when it is due. It is loaded at
+// once.
 func (q *Queue) ObserveUnknown(r job.Record) {
 	q.DropOvertaken(r.Key, r.Revision)
 	q.far.Set(job.Position{Seq: r.Revision})
 }
 
-// Before counts the records, waiting or firing, that stood before a sequence.
+// Before counts the records, waiting or firing, with a sequence below first.
 func (q *Queue) Before(first uint64) int {
 	n := 0
 	q.far.Scan(func(p job.Position) bool {
@@ -211,11 +210,11 @@ func (q *Queue) forget(p job.Position) {
 	q.far.Delete(p)
 }
 
-// Remove drops the record at seq, which its leader does not have any more.
+// Remove drops the record at seq, which is gone from the leader.
 func (q *Queue) Remove(seq uint64) { q.forget(job.Position{Seq: seq}) }
 
-// unclaim notes that the record at seq is not the job's claim any more, unless
-// it still fires.
+// unclaim records that the record at seq is no longer the job's claim, unless it is still
+// firing.
 func (q *Queue) unclaim(k job.Key, seq uint64) {
 	if _, firing := q.firing[seq]; !firing && q.claims[k] == seq {
 		delete(q.claims, k)
@@ -237,7 +236,7 @@ func (q *Queue) dropNear(n *nearRecord) {
 	q.release(n)
 }
 
-// SetLimit has what is loaded take its room from f.
+// SetLimit makes loaded records take their room from f.
 func (q *Queue) SetLimit(f InFlight) { q.most, q.heavies.room = f.loaded(), f }
 
 // Hungry reports whether large records wait for room.
@@ -259,7 +258,7 @@ func (q *Queue) EachClaim(visit func(seq uint64, c Claim, bytes int)) {
 // Ready counts the records that are loaded and wait for their time.
 func (q *Queue) Ready() int { return q.ready.Len() }
 
-// Entries counts all that is held.
+// Entries counts all records in the queue.
 func (q *Queue) Entries() int {
 	return q.far.Len() + len(q.near) + len(q.parked) + len(q.firing) + len(q.gates) + len(q.queues) + len(q.claims) + len(q.heavies.aside) + len(q.heavies.known)
 }

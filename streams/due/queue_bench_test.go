@@ -14,8 +14,8 @@ const benchPending = 1_000_000
 
 var benchStart = time.UnixMilli(1_700_000_000_000)
 
-// pendingQueue holds jobs that are due at random within a day from an hour
-// hence.
+// pendingQueue returns a queue of jobs that are due at random within a day, starting an
+// hour from now.
 func pendingQueue() (*Queue, *rand.Rand) {
 	a := NewQueue(func(job.RouteKey) GateState { return GateState{Out: Unlimited} }, func(job.RouteKey) {})
 	random := rand.New(rand.NewPCG(1, 2))
@@ -35,7 +35,7 @@ func benchRecord(seq uint64, due time.Time) job.Record {
 	}
 }
 
-// A new job comes and goes, among a million.
+// A new job comes and goes among a million.
 func BenchmarkQueueObserve(b *testing.B) {
 	a, random := pendingQueue()
 	seq := uint64(benchPending)
@@ -73,7 +73,7 @@ func BenchmarkQueueFire(b *testing.B) {
 	}
 }
 
-// The queue of a million pending jobs, as a start builds it.
+// A start builds the queue of a million pending jobs.
 func BenchmarkQueueBuild(b *testing.B) {
 	random := rand.New(rand.NewPCG(1, 2))
 	dues := make([]int64, benchPending)

@@ -19,7 +19,7 @@ var (
 func none(job.RouteKey) bool { return false }
 func all(job.RouteKey) bool  { return true }
 
-// newQueue makes one in which the gates of the gated routes have the usual limit.
+// newQueue returns a queue in which the gated routes have the usual limit.
 func newQueue(gated func(job.RouteKey) bool) *due.Queue {
 	return newQueueWith(func(k job.RouteKey) due.GateState {
 		if gated(k) {
@@ -33,7 +33,7 @@ func newQueueWith(gates func(job.RouteKey) due.GateState) *due.Queue {
 	return due.NewQueue(gates, func(job.RouteKey) {})
 }
 
-// wanted returns for how many jobs of each route permits are to be asked for.
+// wanted returns how many permits are to be requested for each route.
 func wanted(q *due.Queue, now time.Time) map[job.RouteKey]int {
 	all := map[job.RouteKey]int{}
 	for _, r := range q.PermitsWanted(now) {
@@ -42,7 +42,7 @@ func wanted(q *due.Queue, now time.Time) map[job.RouteKey]int {
 	return all
 }
 
-// observeLarge observes a record with a value of so many bytes.
+// observeLarge observes a record with a value of that many bytes.
 func observeLarge(q *due.Queue, r job.Record, bytes int) {
 	q.Observe(r)
 	q.Weigh(r, bytes)
@@ -60,7 +60,7 @@ func TestQueueNeverEarly(t *testing.T) {
 	a := newQueue(none)
 	r := scheduled(1, at(900), job.Position{})
 	a.Observe(r)
-	a.SetLoaded(r, at(0)) // not asked for: means nothing
+	a.SetLoaded(r, at(0)) // not requested, so ignored
 	if got := a.ToLoad(at(0)); !slices.Equal(got, []uint64{1}) {
 		t.Fatalf("to load: %v, want [1]", got)
 	}
@@ -104,7 +104,7 @@ func TestQueueKeepsOneEntryPerJob(t *testing.T) {
 	}
 }
 
-// A stale load must not bring back what was replaced, nor a late due time fire
+// A stale load must not bring back a replaced record. A late due time must not fire
 // early.
 func TestQueueBelievesTheRecord(t *testing.T) {
 	a := newQueue(none)
@@ -143,8 +143,8 @@ func TestQueueTriesAgainAfterFailure(t *testing.T) {
 	}
 }
 
-// The bucket keeps only the last record of a job, so the tail may miss those
-// between: then a claim must not count for ever.
+// The bucket keeps only the last record of a job, so the tail may miss those between. A
+// claim among them must not count forever.
 func TestQueueForgetsClaimsItMissedTheEndOf(t *testing.T) {
 	a := newQueue(all)
 	for i := range uint64(due.GateLimit) {
@@ -168,7 +168,7 @@ func TestQueueForgetsClaimsItMissedTheEndOf(t *testing.T) {
 		t.Errorf("the counter %q is off", bad)
 	}
 
-	// The same for a claim that was never seen, only its end.
+	// The same holds for a claim when only its end was seen.
 	b := newQueue(none)
 	r := scheduled(1, at(0), job.Position{})
 	b.Observe(r)
@@ -185,8 +185,8 @@ func TestQueueForgetsClaimsItMissedTheEndOf(t *testing.T) {
 	}
 }
 
-// Jobs that are due now are loaded before later ones, however many of those are loaded
-// already.
+// Jobs that are due now are loaded before later ones, however many of the later ones are
+// loaded already.
 func TestQueueLoadsTheNextFirst(t *testing.T) {
 	a := newQueue(none)
 	later := func(seq uint64) job.Record {
