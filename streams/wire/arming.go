@@ -8,15 +8,15 @@ import (
 	"belfry/internal/job"
 )
 
-// This file is the codec of [job.Arming] in records, fires and dead letters. A record
-// has the key in its subject and the job in its value; a fire has the meta alone in
-// its value, and all else in headers, for its receivers.
+// This file is the codec of [job.Arming] in records, fires and dead letters. A record has
+// the key in its subject and the job in its value. A fire has only the meta in its value;
+// everything else is in headers, for its receivers.
 
-// mostHeaders is how many headers a message has at most, more or less: so much room
-// saves growing.
+// mostHeaders is roughly the most headers that a message has. Making room for them up
+// front saves growing the map.
 const mostHeaders = 14
 
-// recordHeaders makes the headers of a record's arming.
+// recordHeaders returns the headers of a record's arming.
 func recordHeaders(a job.Arming) nats.Header {
 	h := make(nats.Header, mostHeaders)
 	setArming(h, a)
@@ -24,7 +24,7 @@ func recordHeaders(a job.Arming) nats.Header {
 	return h
 }
 
-// fireHeaders makes the headers of the arming of a fire or a dead letter.
+// fireHeaders returns the headers of a fire's or a dead letter's arming.
 func fireHeaders(a job.Arming) nats.Header {
 	h := make(nats.Header, mostHeaders)
 	setArming(h, a)
@@ -36,14 +36,14 @@ func fireHeaders(a job.Arming) nats.Header {
 	return h
 }
 
-// letterArming returns what a dead letter keeps of its fire's arming: all but when the
-// job was redriven, since the next redrive sets another time.
+// letterArming returns what a dead letter keeps of its fire's arming: everything but the
+// time of the redrive, since the next redrive sets another.
 func letterArming(a job.Arming) job.Arming {
 	a.Redriven = 0
 	return a
 }
 
-// setArming adds the headers that records and fires have in common.
+// setArming adds the headers that records and fires share.
 func setArming(h nats.Header, a job.Arming) {
 	h[hdrFireID] = []string{a.FireID}
 	h[hdrAttempt] = []string{strconv.Itoa(a.Attempt)}
@@ -66,15 +66,15 @@ func (p *HeaderParser) arming(k job.Key) job.Arming {
 	}
 }
 
-// fireArming reads the headers that fireHeaders makes.
+// fireArming reads what fireHeaders returns.
 func (p *HeaderParser) fireArming(meta []byte) job.Arming {
 	a := p.arming(job.Key{DB: p.text(job.HeaderDB), Collection: p.text(job.HeaderCollection), ID: p.text(job.HeaderJobID)})
 	a.Trigger, a.Meta = int64(p.Uint(job.HeaderTriggerTime)), meta
 	return a
 }
 
-// withValue completes the arming that a record's headers have with the job in its
-// value. The traceparent is no part of what the client gave.
+// withValue completes the arming from a record's headers with the job in its value. The
+// traceparent does not come from the client.
 func withValue(a job.Arming, value job.Job) job.Arming {
 	value.Trace = a.Trace
 	a.Job = value

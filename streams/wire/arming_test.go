@@ -47,7 +47,7 @@ func goldenRecord() job.Record {
 	}
 }
 
-// The stored form of a record with every field that its status can have. Data of
+// A record with every field that its status can have is stored in this form. Data of
 // earlier versions has these bytes.
 func TestStoredRecord(t *testing.T) {
 	t.Parallel()
@@ -109,7 +109,7 @@ traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01
 	}
 }
 
-// The stored form of a fire with every field.
+// A fire with every field is stored in this form.
 func TestStoredFire(t *testing.T) {
 	t.Parallel()
 	fired, published := time.UnixMilli(1667659345678), time.UnixMilli(1667659345999)
@@ -144,7 +144,7 @@ webhook-timestamp: 1667659345
 	}
 }
 
-// The stored form of a dead letter with every field. A letter does not keep when its
+// A dead letter with every field is stored in this form. A letter does not keep when its
 // job was redriven: the next redrive sets another time.
 func TestStoredLetter(t *testing.T) {
 	t.Parallel()

@@ -32,8 +32,8 @@ func Escape(s string) string {
 	return string(b)
 }
 
-// Unescape undoes [Escape]. Text that Escape cannot have made is an error, so
-// that two keys never mean the same job.
+// Unescape undoes [Escape]. Text that Escape cannot have produced is an error, so that
+// two keys never mean the same job.
 func Unescape(s string) (string, error) {
 	if strings.IndexByte(s, '=') < 0 {
 		if bad := strings.IndexFunc(s, func(r rune) bool { return r > 0x7f || !plain(byte(r)) }); bad >= 0 {

@@ -9,15 +9,15 @@ import (
 	"belfry/internal/job"
 )
 
-// EncodeFire makes the message that asks for one try of the claimed record r.
+// EncodeFire returns the message that requests one try of the claimed record r.
 func (n Names) EncodeFire(r job.Record, now time.Time) *nats.Msg {
 	m := FireMessage(n.FireSubject(r.RouteKey()), r.Fire(), now)
 	m.Header[hdrFired] = []string{FormatInt(now.UnixMilli())}
 	return m
 }
 
-// EncodeDead makes the message that keeps an undeliverable fire, with the
-// reason. Its message id lets the server drop most repeats.
+// EncodeDead returns the message that keeps an undeliverable fire, with the reason. Its
+// message id lets the server drop most repeats.
 func (n Names) EncodeDead(f job.Fire, reason job.Reason, detail string, now time.Time) *nats.Msg {
 	f.Arming = letterArming(f.Arming)
 	m := FireMessage(n.deadSubject(f.RouteKey()), f, now)
@@ -27,8 +27,8 @@ func (n Names) EncodeDead(f job.Fire, reason job.Reason, detail string, now time
 	return m
 }
 
-// DecodeDead reads a message of DEAD that was stored at a time: then its fire
-// died, unless a restore has stored it.
+// DecodeDead reads a message of DEAD. The fire died when the message was stored, unless a
+// restore stored it; then a header has the time.
 func DecodeDead(h nats.Header, data []byte, seq uint64, stored time.Time) (job.Letter, error) {
 	f, err := DecodeFire(h, data, 0, time.Time{})
 	died := stored
@@ -42,7 +42,7 @@ func DecodeDead(h nats.Header, data []byte, seq uint64, stored time.Time) (job.L
 	}, err
 }
 
-// FireMessage makes the message of a fire on a subject, published now.
+// FireMessage returns the message of a fire on a subject, published at now.
 func FireMessage(subject string, f job.Fire, now time.Time) *nats.Msg {
 	h := fireHeaders(f.Arming)
 	h[job.HeaderTimestamp] = []string{FormatInt(now.Unix())}
@@ -50,8 +50,7 @@ func FireMessage(subject string, f job.Fire, now time.Time) *nats.Msg {
 	return &nats.Msg{Subject: subject, Header: h, Data: f.Meta}
 }
 
-// DecodeFire reads a message of FIRES. The error says which header is not one
-// of a fire.
+// DecodeFire reads a message of FIRES. The error says which header is invalid.
 func DecodeFire(h nats.Header, data []byte, seq uint64, published time.Time) (job.Fire, error) {
 	p := HeaderParser{H: h}
 	f := job.Fire{Arming: p.fireArming(data), Claim: p.Uint(hdrClaim), Seq: seq, Published: published}

@@ -19,26 +19,25 @@ const (
 	hdrFireID  = "Belfry-Fire-Id"
 	hdrReason  = "Belfry-Reason"
 	hdrDetail  = "Belfry-Detail"
-	hdrClaim   = "Belfry-Claim" // a fire's: the revision it was published for
+	hdrClaim   = "Belfry-Claim" // in a fire: the revision it was published for
 	hdrRoute   = job.HeaderRoute
 	hdrAttempt = job.HeaderAttempt
 
-	// Records and fires have when the job was redriven, if it was, and fires when
-	// they were published by the timer's clock; in unix milliseconds.
+	// Records and fires say when the job was redriven, if it was. Fires say when they
+	// were published, by the timer's clock. Both are in unix milliseconds.
 	hdrRedriven = "Belfry-Redriven"
 	hdrFired    = "Belfry-Fired"
 
-	// Everything that a restore writes has "<run>:<number>", see RestoreTag.
+	// Everything that a restore writes has "<run>:<number>"; see RestoreTag.
 	HeaderRestore = "Belfry-Restore"
-	// A dead letter that a restore has written has when the fire died, in unix
-	// milliseconds.
+	// A dead letter that a restore wrote says when the fire died, in unix milliseconds.
 	HeaderDied = "Belfry-Died"
 )
 
-// HeaderProbe is the number of a message that shows that writes work.
+// HeaderProbe is the number of a message that shows whether writes work.
 const HeaderProbe = "Belfry-Probe"
 
-// Headers that JetStream gives a meaning to.
+// These headers have a meaning to JetStream.
 const (
 	HeaderExpectSubjectSeq = "Nats-Expected-Last-Subject-Sequence"
 	HeaderExpectSubject    = "Nats-Expected-Last-Subject-Sequence-Subject"
@@ -47,8 +46,8 @@ const (
 	hdrMsgID               = "Nats-Msg-Id"
 	HeaderKVOperation      = "KV-Operation"
 
-	// Answers to direct gets have the message before in the answer, and how many
-	// are left behind it.
+	// The answers to direct gets say which message comes before in the answer, and how
+	// many are left after it.
 	HeaderLastSequence = "Nats-Last-Sequence"
 	HeaderNumPending   = "Nats-Num-Pending"
 )

@@ -11,8 +11,8 @@ import (
 	"belfry/internal/job"
 )
 
-// HeaderParser reads headers and remembers the first that cannot be read. An
-// absent one is zero.
+// HeaderParser reads headers and remembers the first that cannot be read. A missing
+// header is zero.
 type HeaderParser struct {
 	H   nats.Header
 	bad string
@@ -60,12 +60,12 @@ func (p *HeaderParser) position(name string) job.Position {
 	return job.Position{Due: int64(p.parse(name, due)), Seq: p.parse(name, seq)}
 }
 
-// FormatInt and FormatUint write numbers as headers have them.
+// FormatInt and FormatUint format numbers as headers have them.
 func FormatInt(v int64) string   { return strconv.FormatInt(v, 10) }
 func FormatUint(v uint64) string { return strconv.FormatUint(v, 10) }
 
-// PurgeMarker is the mark that a key of a bucket was deleted, in place of all that
-// it had. It is kept for a while, or with 0 as long as the bucket keeps anything.
+// PurgeMarker returns the marker of a deleted key of a bucket, which replaces all of the
+// key's messages. It is kept for ttl; with 0, as long as the bucket keeps anything.
 func PurgeMarker(subject string, ttl time.Duration) *nats.Msg {
 	m := &nats.Msg{Subject: subject, Header: nats.Header{HeaderKVOperation: {"PURGE"}, HeaderRollup: {"sub"}}}
 	if ttl > 0 {
@@ -74,8 +74,8 @@ func PurgeMarker(subject string, ttl time.Duration) *nats.Msg {
 	return m
 }
 
-// IsMarker reports whether a message of a bucket is the mark of a deleted key, or
-// of one that expired.
+// IsMarker reports whether a message of a bucket marks a key that was deleted or that
+// expired.
 func IsMarker(h nats.Header) bool {
 	return h.Get(HeaderKVOperation) != "" || h.Get(jetstream.MarkerReasonHeader) != ""
 }

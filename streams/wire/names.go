@@ -14,52 +14,54 @@ import (
 )
 
 // Every bucket, stream, subject and consumer name that Belfry uses in JetStream is
-// built and parsed in this file. How the ids in them are escaped is in escape.go; the
-// names of headers are in headernames.go.
+// built and parsed in this file. Their ids are escaped in escape.go; the names of headers
+// are in headernames.go.
 
-// Names are the names of the streams, of their buckets, and of the subjects in them.
-// The value is what they begin with, as [IsPrefix] accepts it: two Belfrys with
-// different values share an account without a name in common. The zero value's names
-// are the plain ones.
+// Names are the names of the streams, of their buckets, and of the subjects in them. The
+// value is their prefix, as [IsPrefix] accepts it: two Belfrys with different values
+// share an account without a name in common. The zero value gives the plain names.
 type Names string
 
-// The streams.
+// These are the streams.
 func (n Names) FiresStream() string    { return n.name("FIRES") }      // one message per fire
-func (n Names) DeadStream() string     { return n.name("DEAD") }       // what could not be delivered
-func (n Names) AttemptsStream() string { return n.name("ATTEMPTS") }   // what became of the tries of jobs
-func (n Names) AdvisoryStream() string { return n.name("ADVISORIES") } // what JetStream says of the consumers of FIRES
+func (n Names) DeadStream() string     { return n.name("DEAD") }       // fires that could not be delivered
+func (n Names) AttemptsStream() string { return n.name("ATTEMPTS") }   // the results of the tries of jobs
+func (n Names) AdvisoryStream() string { return n.name("ADVISORIES") } // JetStream's advisories about the consumers of FIRES
 func (n Names) BelfryStream() string   { return BucketStream(n.BelfryBucket()) }
 func (n Names) GatesStream() string    { return BucketStream(n.GatesBucket()) }
 func (n Names) RoutesStream() string   { return BucketStream(n.RoutesBucket()) }
 func (n Names) TokensStream() string   { return BucketStream(n.TokensBucket()) }
 
-// The buckets.
+// These are the buckets.
 func (n Names) RoutesBucket() string { return n.name("routes") } // one key per route
 func (n Names) TokensBucket() string { return n.name("tokens") } // one key per bearer token
 func (n Names) GatesBucket() string  { return n.name("gates") }  // what holds routes back for a while
 
-// BelfryBucket has the number of partitions, leases, nodes, the last restore, ack
-// floors, and what the disk is like.
+// BelfryBucket holds the number of partitions, leases, nodes, the last restore, ack
+// floors, and facts about the disk.
 func (n Names) BelfryBucket() string { return n.name("belfry") }
 
-// MendingSubject is the only one of a stream while its history is cut.
+// MendingSubject is the only subject of a stream while its history is cut.
 func (n Names) MendingSubject(stream string) string { return n.subject("belfry.mending." + stream) }
 
-// IsGates, IsDead and IsFires tell which of Belfry's streams one is, whatever its prefix.
+// IsGates, IsDead and IsFires report which of Belfry's streams one is, whatever its
+// prefix.
 func IsGates(stream string) bool { return strings.HasSuffix(stream, "gates") }
 func IsDead(stream string) bool  { return strings.HasSuffix(stream, "DEAD") }
 func IsFires(stream string) bool { return strings.HasSuffix(stream, "FIRES") }
 
-// JobsBucketPrefix begins the names of the buckets of jobs, one for each partition.
+// JobsBucketPrefix is the prefix of the names of the jobs buckets, one for each
+// partition.
 func (n Names) JobsBucketPrefix() string { return n.name("jobs_") }
 
-// The subjects in the streams.
+// These are the subjects in the streams.
 func (n Names) FiresSubjects() string    { return n.subject("fires.>") }
 func (n Names) FenceSubjects() string    { return n.subject("fence.*") }
 func (n Names) DeadSubjects() string     { return n.subject("dead.>") }
 func (n Names) AttemptsSubjects() string { return n.subject("attempts.>") }
 
-// JetStream's words of the fires that subscribers let pass or refused are on these.
+// UnackedSubjects match JetStream's advisories about the fires that subscribers let pass
+// or refused.
 func (n Names) UnackedSubjects() string {
 	return "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES." + n.FiresStream() + ".*"
 }
@@ -67,7 +69,7 @@ func (n Names) RefusedSubjects() string {
 	return "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED." + n.FiresStream() + ".*"
 }
 
-// name is a name of a stream, a bucket or a service: team1_FIRES.
+// name returns the name of a stream, a bucket or a service: team1_FIRES.
 func (n Names) name(plain string) string {
 	if n == "" {
 		return plain
@@ -75,7 +77,7 @@ func (n Names) name(plain string) string {
 	return string(n) + "_" + plain
 }
 
-// subject is a subject that is not of JetStream itself: team1.fires.>.
+// subject returns a subject that is not JetStream's own: team1.fires.>.
 func (n Names) subject(plain string) string {
 	if n == "" {
 		return plain
@@ -83,7 +85,7 @@ func (n Names) subject(plain string) string {
 	return string(n) + "." + plain
 }
 
-// Service names the NATS service, and Subject is one of its subjects.
+// Service returns the name of the NATS service, and Subject one of its subjects.
 func (n Names) Service(plain string) string { return n.name(plain) }
 func (n Names) Subject(plain string) string { return n.subject(plain) }
 
@@ -91,20 +93,20 @@ const (
 	// BuryConsumer reads AdvisoryStream.
 	BuryConsumer = "bury"
 
-	// EpochKey is a key of a jobs bucket that is no job: the owner's mark in the
-	// order of its writes. Jobs have three tokens.
+	// EpochKey is a key of a jobs bucket that is not a job: the owner's mark in the order
+	// of its writes. Job keys have three tokens.
 	EpochKey = "epoch"
-	// AuthKey is the other one, of the first jobs bucket, and a key of the
+	// AuthKey is a key of the first jobs bucket that is not a job, and a key of the
 	// bucket belfry: the mark that authentication was on.
 	AuthKey = "authentication"
-	// ProbeKey is one of each bucket, which shows that writes work.
+	// ProbeKey is a key of each bucket, which shows that writes work.
 	ProbeKey = "probe"
 
 	PartitionsKey = "partitions"
 	ManifestKey   = "manifest"
 	RestoreKey    = "restore"
 	DiskKey       = "disk"
-	RestoreCopy   = "restore.copy" // the same once more, should other hands harm it
+	RestoreCopy   = "restore.copy" // a second copy, in case somebody damages the first
 	leasePrefix   = "lease."
 	NodePrefix    = "node."
 	ClockPrefix   = "clock."
@@ -114,15 +116,15 @@ const (
 	ratePrefix    = "rate."
 )
 
-// Keys of a route consumer's metadata.
+// These are keys of a route consumer's metadata.
 const (
 	MetadataDB    = "belfry.db"
 	MetadataRoute = "belfry.route"
 	MetadataType  = "belfry.type"
 )
 
-// The subjects by which subscribers of NATS routes ask JetStream. In an account of their own
-// they begin with SubscriberAPI in the place of JetStreamAPI; acks go where the
+// JetStreamAPI is the prefix of the subjects by which subscribers of NATS routes ask
+// JetStream. In an account of their own, SubscriberAPI takes its place. Acks go where the
 // server says, which is the same in every account.
 const JetStreamAPI = "$JS.API"
 
@@ -131,26 +133,27 @@ func (n Names) InboxInfo() string     { return ".CONSUMER.INFO." + n.FiresStream
 func (n Names) InboxNext() string     { return ".CONSUMER.MSG.NEXT." + n.FiresStream() + ".*" }
 func (n Names) InboxAcks() string     { return "$JS.ACK." + n.FiresStream() + ".>" }
 
-// MetadataAsset is the key of a stream's metadata that says that it is Belfry's; its
-// value is the stream's name. Streams of older versions have OurDescription alone.
+// MetadataAsset is the key of a stream's metadata that marks it as Belfry's; its value is
+// the stream's name. Streams of older versions have only OurDescription.
 const (
 	MetadataAsset  = "belfry.asset"
-	OurDescription = "Belfry: " // begins the description of all that Belfry makes
+	OurDescription = "Belfry: " // the prefix of the description of everything that Belfry creates
 )
 
-// WriteSubjects match every subject on which a message changes something that
-// a Belfry keeps, this one or another on the server: those of its streams and
-// buckets, and of JetStream's API.
+// WriteSubjects match every subject on which a message changes something that this
+// Belfry, or another on the server, keeps: the subjects of its streams and buckets, and
+// of JetStream's API.
 func WriteSubjects() []string {
 	all := []string{"$KV.>", "$JS.>"}
-	for _, n := range []Names{"", "*"} { // no prefix, and any
+	for _, n := range []Names{"", "*"} { // no prefix, and any prefix
 		all = append(all, n.FiresSubjects(), n.FenceSubjects(), n.DeadSubjects(), n.AttemptsSubjects())
 	}
 	return all
 }
 
-// Where JetStream is asked: the leader of a stream for a message, any replica of
-// it for some, and a consumer for its next ones.
+// LeaderGet is the subject for asking a stream's leader for a message, ReplicaGet for
+// asking any replica, PurgeOf for purging a stream, and NextOf for asking a consumer for
+// its next messages.
 func LeaderGet(stream string) string  { return "$JS.API.STREAM.MSG.GET." + stream }
 func ReplicaGet(stream string) string { return "$JS.API.DIRECT.GET." + stream }
 func PurgeOf(stream string) string    { return "$JS.API.STREAM.PURGE." + stream }
@@ -158,8 +161,8 @@ func NextOf(stream, consumer string) string {
 	return "$JS.API.CONSUMER.MSG.NEXT." + stream + "." + consumer
 }
 
-// BucketStream names the stream behind a bucket, and BucketPrefix begins the
-// subjects of its keys.
+// BucketStream returns the name of the stream behind a bucket, and BucketPrefix the
+// prefix of the subjects of its keys.
 func BucketStream(bucket string) string { return "KV_" + bucket }
 func BucketPrefix(bucket string) string { return "$KV." + bucket + "." }
 
@@ -189,7 +192,7 @@ func (n Names) ParseJobSubject(partition int, subject string) (job.Key, error) {
 	return ParseJobKey(strings.TrimPrefix(subject, n.JobsPrefix(partition)))
 }
 
-// JobsBucketOf names the jobs bucket that a subject belongs to, if any.
+// JobsBucketOf returns the name of the jobs bucket that a subject belongs to, if any.
 func (n Names) JobsBucketOf(subject string) string {
 	rest, ok := strings.CutPrefix(subject, "$KV.")
 	if !ok || !strings.HasPrefix(rest, n.JobsBucketPrefix()) {
@@ -199,7 +202,7 @@ func (n Names) JobsBucketOf(subject string) string {
 	return bucket
 }
 
-// ProbeSubject is where a stream is tried.
+// ProbeSubject is the subject of the probes of a stream.
 func (n Names) ProbeSubject(stream string) string {
 	switch stream {
 	case n.FiresStream():
@@ -212,8 +215,8 @@ func (n Names) ProbeSubject(stream string) string {
 	return "$KV." + strings.TrimPrefix(stream, BucketStream("")) + "." + ProbeKey
 }
 
-// StreamOf names the stream of Belfry that a message on a subject goes to, "" for
-// none.
+// StreamOf returns the name of Belfry's stream that stores messages on a subject, "" if
+// there is none.
 func (n Names) StreamOf(subject string) string {
 	if rest, ok := strings.CutPrefix(subject, "$KV."); ok {
 		bucket, _, _ := strings.Cut(rest, ".")
@@ -242,8 +245,8 @@ func JobKey(k job.Key) string {
 // AllJobs matches the jobs in the partition, and not the owner's mark.
 func (n Names) AllJobs(partition int) string { return n.JobsPrefix(partition) + "*.*.*" }
 
-// JobSubjectsOf matches the jobs of a db that are in the partition, of all its
-// collections if collection is empty.
+// JobSubjectsOf matches the jobs in the partition that belong to a db and collection, or
+// to all collections of the db if collection is empty.
 func (n Names) JobSubjectsOf(partition int, db, collection string) string {
 	if collection == "" {
 		return n.JobsPrefix(partition) + Escape(db) + ".*.*"
@@ -281,24 +284,24 @@ func ClockKey(node string) string               { return ClockPrefix + node }
 func FloorKey(n int) string                     { return floorPrefix + strconv.Itoa(n) }
 func (n Names) BelfrySubject(key string) string { return "$KV." + n.BelfryBucket() + "." + key }
 
-// IsPresence reports whether a key tells of a lease or a node.
+// IsPresence reports whether a key is a lease's or a node's.
 func IsPresence(key string) bool {
 	return strings.HasPrefix(key, leasePrefix) || strings.HasPrefix(key, NodePrefix)
 }
 
-// ParseLeaseKey undoes LeaseKey, for partitions below the number that there are.
+// ParseLeaseKey undoes LeaseKey, for partitions below the number of partitions.
 func ParseLeaseKey(key string, partitions int) (partition int, ok bool) {
 	number, _ := strings.CutPrefix(key, leasePrefix)
 	partition, err := strconv.Atoi(number)
 	return partition, err == nil && partition >= 0 && partition < partitions && LeaseKey(partition) == key
 }
 
-// RestoreTag marks what a restore has written, with a number that orders it: of
-// a job the revision that it had when it was backed up, of others the place in
-// the backup among those of the kind.
+// RestoreTag marks a message that a restore wrote, with a number that orders it. For a
+// job, the number is the revision that it had in the backup; for others, the place in the
+// backup among those of the kind.
 func RestoreTag(run string, number uint64) string { return run + ":" + FormatUint(number) }
 
-// ParseRestoreTag undoes RestoreTag; without one run is empty.
+// ParseRestoreTag undoes RestoreTag; run is empty if there is no tag.
 func ParseRestoreTag(h nats.Header) (run string, number uint64) {
 	run, n, _ := strings.Cut(h.Get(HeaderRestore), ":")
 	number, err := strconv.ParseUint(n, 10, 64)
@@ -318,7 +321,7 @@ func ParseBreakerKey(key string) (job.RouteKey, error) {
 	return ParseRouteToken(strings.TrimPrefix(key, BreakerPrefix))
 }
 
-// AlwaysWritten is a stream that each Belfry writes to as long as it runs.
+// AlwaysWritten is a stream that each Belfry writes to while it runs.
 func (n Names) AlwaysWritten() string { return n.BelfryStream() }
 
 func (n Names) RoutesPrefix() string { return BucketPrefix(n.RoutesBucket()) }
@@ -337,7 +340,8 @@ func (n Names) ParseTokenSubject(subject string) (id string) {
 	return strings.TrimPrefix(subject, n.TokensPrefix())
 }
 
-// RouteToken is the route in a subject or a key, and ParseRouteToken reads it back.
+// RouteToken returns the route as part of a subject or a key; ParseRouteToken reads it
+// back.
 func RouteToken(k job.RouteKey) string { return Escape(k.DB) + "." + Escape(k.ID) }
 
 func ParseRouteToken(token string) (job.RouteKey, error) {
@@ -359,7 +363,7 @@ func ParseRouteToken(token string) (job.RouteKey, error) {
 func (n Names) FireSubject(k job.RouteKey) string { return n.subject("fires.") + RouteToken(k) }
 func (n Names) deadSubject(k job.RouteKey) string { return n.subject("dead.") + RouteToken(k) }
 
-// AttemptSubject is that of all tries of a job.
+// AttemptSubject is the subject of all tries of a job.
 func (n Names) AttemptSubject(k job.Key) string { return n.subject("attempts.") + JobKey(k) }
 
 // ParseAttemptSubject undoes AttemptSubject.
@@ -367,8 +371,8 @@ func (n Names) ParseAttemptSubject(subject string) (job.Key, error) {
 	return ParseJobKey(strings.TrimPrefix(subject, n.subject("attempts.")))
 }
 
-// DeadSubjectsOf matches the dead letters of a db, of all its routes if route
-// is empty.
+// DeadSubjectsOf matches the dead letters of a db and route, or of all routes of the db
+// if route is empty.
 func (n Names) DeadSubjectsOf(db, route string) string {
 	if route == "" {
 		return n.subject("dead.") + Escape(db) + ".*"
@@ -376,13 +380,12 @@ func (n Names) DeadSubjectsOf(db, route string) string {
 	return n.deadSubject(job.RouteKey{DB: db, ID: route})
 }
 
-// maxConsumerName keeps consumer names within what JetStream takes, 255.
+// maxConsumerName keeps consumer names below the 255 bytes that JetStream accepts.
 const maxConsumerName = 200
 
-// InboxConsumer names the durable consumer of a route: <db>_<route>, escaped.
-// An underscore in db is escaped too, so that no two routes share a name. A
-// name that would be too long ends in a hash instead; "=-" cannot come from
-// escaping.
+// InboxConsumer names the durable consumer of a route: <db>_<route>, escaped. An
+// underscore in db is escaped, too, so that no two routes share a name. A name that would
+// be too long ends in a hash instead; escaping never produces "=-".
 func InboxConsumer(k job.RouteKey) string {
 	name := strings.ReplaceAll(Escape(k.DB), "_", "=5F") + "_" + Escape(k.ID)
 	if len(name) <= maxConsumerName {

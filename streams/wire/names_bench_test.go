@@ -6,8 +6,7 @@ import (
 	"belfry/internal/job"
 )
 
-// The keys of the benchmarks: one that needs no escaping, as most do, and one
-// that does.
+// benchKeys are a key that needs no escaping, as most do, and one that does.
 var benchKeys = map[string]job.Key{
 	"plain":   {DB: "game", Collection: "matches", ID: "nxz123bnj-4711"},
 	"escaped": {DB: "spiel", Collection: "größe", ID: "user@example.com/7 öäü"},

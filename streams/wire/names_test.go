@@ -74,8 +74,8 @@ func TestJobKeyRoundTrip(t *testing.T) {
 	}
 }
 
-// The inbox's name is what subscribers type, so it is short for short ids,
-// and no two routes share one.
+// Subscribers type the inbox's name, so it is short for short ids, and no two routes
+// share one.
 func TestInboxConsumer(t *testing.T) {
 	long := strings.Repeat("x", 200)
 	seen := map[string]job.RouteKey{}

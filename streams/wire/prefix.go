@@ -5,21 +5,20 @@ import (
 	"strings"
 )
 
-// maxPrefix keeps names well below the 255 bytes that JetStream takes.
+// maxPrefix keeps names well below the 255 bytes that JetStream accepts.
 const maxPrefix = 32
 
-// reserved would mix the subjects of a prefix with the plain ones: they are the
-// first tokens of those.
+// reserved lists the first tokens of the plain subjects. As a prefix, one of them would
+// mix its subjects with the plain ones.
 var reserved = []string{"fires", "fence", "dead", "attempts", "belfry", "JS"}
 
 // PrefixAccepts says which prefixes [IsPrefix] accepts.
 const PrefixAccepts = "1 to 32 letters of ASCII, digits, - and _ are accepted, the first of them a letter or a digit, as in team1; " +
 	"not fires, fence, dead, attempts, belfry or JS, and nothing that begins with KV_ or OBJ_"
 
-// IsPrefix reports whether names may begin with a prefix. It is a token of a
-// subject, and part of the name of a stream and of a service. Answers go to subjects
-// with an underscore in front, so none of ours begins with one. KV_ and OBJ_ begin
-// the streams of buckets.
+// IsPrefix reports whether names may begin with a prefix. The prefix is a token of a
+// subject, and part of the names of streams and of a service. Answers go to subjects that
+// begin with an underscore, so no prefix does. KV_ and OBJ_ begin the streams of buckets.
 func IsPrefix(prefix string) bool {
 	if prefix == "" || len(prefix) > maxPrefix || slices.Contains(reserved, prefix) {
 		return false
@@ -38,7 +37,7 @@ func IsPrefix(prefix string) bool {
 	return true
 }
 
-// Describe names the store of these names for people.
+// Describe names the store of these names, for humans.
 func (n Names) Describe() string {
 	if n == "" {
 		return "without --asset-prefix"
@@ -46,8 +45,8 @@ func (n Names) Describe() string {
 	return "--asset-prefix " + string(n)
 }
 
-// StoreOf returns the names of the store that a stream belongs to, by its bucket
-// belfry, which each store has one of.
+// StoreOf returns the names of the store that a stream belongs to. It recognizes the
+// bucket belfry, which each store has once.
 func StoreOf(stream string) (n Names, ok bool) {
 	if stream == n.BelfryStream() {
 		return n, true
@@ -57,7 +56,7 @@ func StoreOf(stream string) (n Names, ok bool) {
 	return Names(prefix), ok && is && IsPrefix(prefix)
 }
 
-// StoresIn returns the names of the stores that streams belong to, but for n's.
+// StoresIn returns the names of the stores that the streams belong to, except n's.
 func (n Names) StoresIn(streams []string) (others []string) {
 	for _, stream := range streams {
 		if other, ok := StoreOf(stream); ok && other != n {
@@ -68,8 +67,8 @@ func (n Names) StoresIn(streams []string) (others []string) {
 	return slices.Compact(others)
 }
 
-// BucketNote is what is said to people beside the name of a stream: which bucket it is,
-// if it is one's.
+// BucketNote is the note for humans beside a stream's name: the name of its bucket, if it
+// has one.
 func BucketNote(stream string) string {
 	bucket, ok := strings.CutPrefix(stream, BucketStream(""))
 	if !ok {
@@ -78,5 +77,5 @@ func BucketNote(stream string) string {
 	return " (the bucket " + bucket + ")"
 }
 
-// IsBucket reports whether a stream is a bucket's.
+// IsBucket reports whether a stream is the stream of a bucket.
 func IsBucket(stream string) bool { return strings.HasPrefix(stream, BucketStream("")) }

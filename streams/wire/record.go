@@ -11,13 +11,12 @@ import (
 	"belfry/internal/job"
 )
 
-// ErrNoRecord: the message is a marker of a deleted key.
+// ErrNoRecord means that the message is the marker of a deleted key.
 var ErrNoRecord = errors.New("no record")
 
-// EncodeRecord makes the message that stores r: the job as the user gave it is
-// the value, so that any KV tool shows it; all else is in the headers, so that
-// the timer can follow the bucket without the values. A final record lives for
-// ttl.
+// EncodeRecord returns the message that stores r. The value is the job as the user gave
+// it, so that any KV tool shows it. Everything else is in the headers, so that the timer
+// can follow the bucket without the values. A final record lives for ttl.
 func EncodeRecord(subject string, r job.Record, ttl time.Duration) *nats.Msg {
 	h := recordHeaders(r.Arming)
 	h[hdrStatus] = []string{string(r.Status)}
@@ -39,14 +38,14 @@ func EncodeRecord(subject string, r job.Record, ttl time.Duration) *nats.Msg {
 		h[hdrReason] = []string{string(r.Reason)}
 		h[hdrDetail] = []string{r.Detail}
 	}
-	const idsAndNames = 256 // more or less: so much room saves growing
+	const idsAndNames = 256 // roughly; it saves growing
 	value := contract.AppendJob(make([]byte, 0, len(r.Meta)+idsAndNames), r.Job)
 	return &nats.Msg{Subject: subject, Header: h, Data: value}
 }
 
-// DecodeRecord reads a stored record. One without Belfry's headers, as a plain
-// KV put leaves it, is a new scheduled job if its value is one. The error
-// wraps [job.ErrNotAJob], or is ErrNoRecord for a marker.
+// DecodeRecord reads a stored record. A record without Belfry's headers, as a plain KV
+// put leaves it, is a new scheduled job if its value is a job. The error wraps
+// [job.ErrNotAJob], or is ErrNoRecord for a marker.
 func DecodeRecord(k job.Key, seq uint64, h nats.Header, data []byte) (job.Record, error) {
 	r, written, err := DecodeHeaders(k, seq, h)
 	if err != nil {
@@ -67,9 +66,9 @@ func DecodeRecord(k job.Key, seq uint64, h nats.Header, data []byte) (job.Record
 	return r, nil
 }
 
-// DecodeBare reads a record without its value, that is without its meta. whole says
-// that nothing else is missing, as the trigger time is of one that an older Belfry
-// has written, and everything of one that it did not write.
+// DecodeBare reads a record without its value, and so without its meta. whole says that
+// nothing else is missing. A record of an older Belfry lacks its trigger time, and a
+// record that Belfry did not write lacks everything.
 func DecodeBare(k job.Key, seq uint64, h nats.Header) (r job.Record, whole bool, err error) {
 	r, written, err := DecodeHeaders(k, seq, h)
 	if err != nil || !written || h.Get(hdrTrigger) == "" {
@@ -80,9 +79,9 @@ func DecodeBare(k job.Key, seq uint64, h nats.Header) (r job.Record, whole bool,
 	return r, p.bad == "", nil
 }
 
-// DecodeHeaders reads what the headers alone tell: everything but the trigger
-// time and the meta. written is false for a record that Belfry did not write,
-// of which they tell nothing.
+// DecodeHeaders reads everything that the headers tell: all but the trigger time and the
+// meta. written is false for a record that Belfry did not write; its headers tell
+// nothing.
 func DecodeHeaders(k job.Key, seq uint64, h nats.Header) (r job.Record, written bool, err error) {
 	r = job.Record{Revision: seq, Status: job.Scheduled}
 	r.Key = k

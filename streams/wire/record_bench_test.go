@@ -10,8 +10,8 @@ import (
 
 var claimedAt = time.UnixMilli(1_700_000_000_000)
 
-// claimedBench is a record with all the headers that one can have while it
-// fires, and 200 bytes of meta.
+// claimedBench returns a record with all the headers that it can have while it fires, and
+// 200 bytes of meta.
 func claimedBench() job.Record {
 	r := job.Record{Status: job.Scheduled, Due: claimedAt.UnixMilli(), Revision: 12345}
 	r.Key, r.Trigger, r.Route = job.Key{DB: "db", Collection: "c", ID: "job-12345"}, claimedAt.UnixMilli(), "r"
@@ -41,7 +41,7 @@ func BenchmarkDecodeRecord(b *testing.B) {
 	}
 }
 
-// What the tail does with each message.
+// The tail does this with each message.
 func BenchmarkDecodeHeaders(b *testing.B) {
 	r := claimedBench()
 	m := EncodeRecord(Names("").JobSubject(0, r.Key), r, time.Hour)

@@ -12,8 +12,8 @@ import (
 	"belfry/streams/wire"
 )
 
-// Anybody can put anything under the key of a job. What is read as a record of
-// Belfry's is written as it was read.
+// Anybody can put anything under the key of a job. A value that is read as Belfry's
+// record is written back unchanged.
 func FuzzDecodeRecord(f *testing.F) {
 	k := job.Key{DB: "db", Collection: "c", ID: "id"}
 	const value = `{"id":"id","trigger_time":1893456000000,"meta":{"a":1},"route":"r"}`
@@ -52,7 +52,7 @@ func FuzzDecodeRecord(f *testing.F) {
 	})
 }
 
-// Anybody with the permission can publish anything where the fires are.
+// Anybody with the permission can publish anything to the subjects of fires.
 func FuzzDecodeFire(f *testing.F) {
 	m := wire.Names("").EncodeFire(job.Record{
 		Arming: job.Arming{
