@@ -16,18 +16,18 @@ import (
 	"belfry/streams/wire"
 )
 
-// Breakers knows of the endpoints that are down: a breaker that tripped on one
-// node shuts the gates of its route on all. It is safe for concurrent use.
+// Breakers tracks the endpoints that are down: a breaker that trips on one node shuts the
+// gates of its route on all nodes. It is safe for concurrent use.
 type Breakers struct {
 	w       *journal.Writer
 	js      jetstream.JetStream
 	cfg     Config
-	changed func() // tells the timers
+	changed func() // wakes the timers
 
 	loading sync.Once
-	loaded  chan struct{} // closed once what other processes said before is known
+	loaded  chan struct{} // closed once the breakers tripped by other processes are known
 
-	clocks *limits.Sometimes // bounds what is logged of moments too far ahead
+	clocks *limits.Sometimes // limits the log about times too far ahead
 
 	mu      sync.Mutex // guards what follows
 	tripped map[job.RouteKey]trippedBreaker
@@ -42,8 +42,8 @@ func newBreakers(w *journal.Writer, js jetstream.JetStream, cfg Config, changed 
 	return &Breakers{w: w, js: js, cfg: cfg, changed: changed, loaded: make(chan struct{}), clocks: due.NewClockTrouble(), tripped: map[job.RouteKey]trippedBreaker{}}
 }
 
-// Tripped reports whether the route's breaker has tripped. Until then nothing is
-// fired to the route, and after it one try at a time, until Reset.
+// Tripped reports whether the route's breaker has tripped. Before until nothing is fired
+// to the route; after it, one try at a time, until Reset.
 func (b *Breakers) Tripped(k job.RouteKey) (until time.Time, tripped bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -51,8 +51,8 @@ func (b *Breakers) Tripped(k job.RouteKey) (until time.Time, tripped bool) {
 	return b.honest(t.until), tripped
 }
 
-// honest returns until, or the zero time if a breaker cannot have asked for it: then
-// tries are made one at a time.
+// honest returns until, or the zero time if no breaker can have asked for it. With the
+// zero time, tries are made one at a time.
 func (b *Breakers) honest(until time.Time) time.Time {
 	if until.Sub(b.cfg.Now()) > due.HonestBreaker {
 		return time.Time{}
@@ -60,7 +60,7 @@ func (b *Breakers) honest(until time.Time) time.Time {
 	return until
 }
 
-// state is how the route's breaker stands, for people.
+// state describes the route's breaker for humans.
 func (b *Breakers) state(k job.RouteKey) job.Breaker {
 	until, tripped := b.Tripped(k)
 	switch {
@@ -75,8 +75,8 @@ func (b *Breakers) state(k job.RouteKey) job.Breaker {
 	return job.Breaker{State: job.BreakerHalfOpen, Until: until.UnixMilli()}
 }
 
-// Trip shuts the gates of the route until then. It waits until the other nodes
-// can know; if it fails, only this one does.
+// Trip shuts the gates of the route until the given time. It returns when the other nodes
+// can know; if it fails, only this node knows.
 func (b *Breakers) Trip(ctx context.Context, k job.RouteKey, until time.Time) error {
 	b.see(k, trippedBreaker{until: until})
 	seq, err := b.w.Send(ctx, &nats.Msg{
@@ -124,7 +124,7 @@ func (b *Breakers) Wait(ctx context.Context) error {
 	}
 }
 
-// Follow takes in what other nodes say, until ctx ends.
+// Follow reads the breakers of other nodes until ctx ends.
 func (b *Breakers) Follow(ctx context.Context) {
 	journal.WatchKeys(ctx, b.js, b.cfg.Log, b.cfg.Metrics.Panicked, b.cfg.Names.GatesBucket(), wire.BreakerPrefix+">", b.take)
 }
@@ -136,7 +136,7 @@ func (b *Breakers) take(e jetstream.KeyValueEntry) {
 	}
 	k, err := wire.ParseBreakerKey(e.Key())
 	if err != nil {
-		return // somebody else's
+		return // not a breaker's key
 	}
 	until, err := strconv.ParseInt(string(e.Value()), 10, 64)
 	if e.Operation() != jetstream.KeyValuePut || err != nil {

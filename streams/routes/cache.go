@@ -10,26 +10,26 @@ import (
 	"belfry/internal/job"
 )
 
-// Cache answers what a route is without asking JetStream, a moment behind
-// changes made by other processes and at once behind those of this one. That
-// there is no such route it says only when the leader does. It is safe for
-// concurrent use.
+// Cache answers what a route is without asking JetStream. It is a moment behind changes
+// made by other processes, and at once up to date with changes made by this one. It says
+// that there is no such route only when the leader says so. It is safe for concurrent
+// use.
 type Cache struct {
 	routes  *Routes
-	changed func() // told of each change
+	changed func() // called after each change
 
-	loaded chan struct{} // closed once every route there was is known
+	loaded chan struct{} // closed once all existing routes are known
 	once   sync.Once
 
 	mu      sync.RWMutex // guards what follows
 	known   map[job.RouteKey]cachedRoute
-	deleted uint64 // revision of the last deletion that the watch has brought
+	deleted uint64 // the revision of the last deletion from the watch
 }
 
 type cachedRoute struct {
 	job.Route
 	deleted bool
-	broken  bool // something that is no route is stored under its key
+	broken  bool // the value under its key is not a route
 }
 
 func (r cachedRoute) isRoute() bool { return !r.deleted && !r.broken }
@@ -57,7 +57,7 @@ func (c *Cache) get(ctx context.Context, k job.RouteKey, from *Routes) (job.Rout
 	c.mu.RLock()
 	current := c.deleted == before
 	c.mu.RUnlock()
-	if current { // else it may be the one that was deleted meanwhile
+	if current { // otherwise the route may have been deleted meanwhile
 		c.set(fresh)
 	}
 	return fresh, nil
@@ -71,15 +71,15 @@ func (c *Cache) Peek(k job.RouteKey) (job.Route, bool) {
 	return r.Route, ok && r.isRoute()
 }
 
-// IsBroken reports whether something that is no route is stored under the key.
+// IsBroken reports whether the value stored under the route's key is not a route.
 func (c *Cache) IsBroken(k job.RouteKey) bool {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	return c.known[k].broken
 }
 
-// list returns the routes of a db behind the id after, in the order of their
-// ids, up to limit of them and one more if there are more.
+// list returns the routes of a db after the id after, in the order of their ids: up to
+// limit of them, and one more if there are more.
 func (c *Cache) list(db, after string, limit int) []job.Route {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
@@ -106,7 +106,7 @@ func (c *Cache) All() []job.Route {
 	return all
 }
 
-// RoutesOf is how many routes a db has, and the revision of the first.
+// RoutesOf counts the routes of a db and holds the lowest revision among them.
 type RoutesOf struct {
 	Routes int
 	First  uint64
@@ -130,7 +130,7 @@ func (c *Cache) Census() map[string]RoutesOf {
 	return all
 }
 
-// IsLoaded reports whether every route there was is known.
+// IsLoaded reports whether all existing routes are known.
 func (c *Cache) IsLoaded() bool {
 	select {
 	case <-c.loaded:
@@ -140,7 +140,7 @@ func (c *Cache) IsLoaded() bool {
 	}
 }
 
-// Wait blocks until every route there was is known, or ctx ends.
+// Wait blocks until all existing routes are known, or ctx ends.
 func (c *Cache) Wait(ctx context.Context) error {
 	select {
 	case <-c.loaded:
@@ -150,7 +150,7 @@ func (c *Cache) Wait(ctx context.Context) error {
 	}
 }
 
-// set takes in a route that was written, unless something newer is known.
+// set stores a route that was written, unless a newer revision is known.
 func (c *Cache) set(r job.Route) { c.learn(cachedRoute{Route: r}) }
 
 func (c *Cache) learn(r cachedRoute) {
@@ -165,9 +165,9 @@ func (c *Cache) learn(r cachedRoute) {
 	}
 }
 
-// Drop takes in that a route was deleted. The mark keeps a late watcher from
-// bringing the old route back, and goes when the watcher has seen it too, if it
-// has not already.
+// Drop marks a route as deleted, unless the watch has seen the deletion already. The mark
+// keeps a late watch from bringing the old route back; it goes when the watch has seen
+// the deletion, too.
 func (c *Cache) Drop(k job.RouteKey, revision uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -195,7 +195,7 @@ func (c *Cache) Follow(ctx context.Context) {
 	})
 }
 
-// forget takes in the deletion of a route from the watch.
+// forget removes a route whose deletion the watch has seen.
 func (c *Cache) forget(k job.RouteKey, revision uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -205,7 +205,7 @@ func (c *Cache) forget(k job.RouteKey, revision uint64) {
 	}
 }
 
-// Size counts what is known of routes that there are or were.
+// Size counts the entries: existing routes, marks of deleted ones and broken ones.
 func (c *Cache) Size() int {
 	c.mu.RLock()
 	defer c.mu.RUnlock()

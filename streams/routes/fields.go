@@ -12,14 +12,13 @@ import (
 	"belfry/streams/wire"
 )
 
-// inboxField is one setting of a route's consumer that must be as Belfry has it.
-// All others are the operator's: replicas, the description, the sampling of acks,
-// further metadata, and max_ack_pending and max_waiting of NATS routes.
+// inboxField is one setting of a route's consumer that Belfry insists on. All others are
+// the operator's: replicas, the description, the sampling of acks, further metadata, and
+// max_ack_pending and max_waiting of NATS routes.
 type inboxField struct {
-	Name string // as "nats consumer info --json" has it
-	// remade is whether the consumer has to be made again: the server does not
-	// change the setting, or what was handed out meanwhile was not what the route
-	// gets.
+	Name string // as "nats consumer info --json" prints it
+	// remade says that the consumer must be recreated: the server cannot change the
+	// setting, or with the wrong setting it handed out fires that the route does not get.
 	remade  bool
 	differs func(is, want *jetstream.ConsumerConfig) bool
 	set     func(to, from *jetstream.ConsumerConfig)
@@ -68,7 +67,7 @@ var inboxFields = []inboxField{
 		Name: "max_expires",
 		differs: func(is, want *jetstream.ConsumerConfig) bool {
 			if want.MaxRequestExpires == 0 && want.Metadata[wire.MetadataType] == string(job.NATS) {
-				return false // the operator's; see MaxPullWait
+				return false // left to the operator; see MaxPullWait
 			}
 			return is.MaxRequestExpires != want.MaxRequestExpires
 		},
@@ -107,7 +106,7 @@ var inboxFields = []inboxField{
 	},
 }
 
-// InboxDifferences returns in what a route's consumer is not as it should be.
+// InboxDifferences returns the settings of a route's consumer that are wrong.
 func InboxDifferences(is, want jetstream.ConsumerConfig) []inboxField {
 	var all []inboxField
 	for _, f := range inboxFields {
@@ -118,7 +117,7 @@ func InboxDifferences(is, want jetstream.ConsumerConfig) []inboxField {
 	return all
 }
 
-// Fits reports whether a consumer is as the route's inbox is to be.
+// Fits reports whether a consumer has the settings of the route's inbox.
 func (in *Inboxes) Fits(is jetstream.ConsumerConfig, r job.Route) bool {
 	return is.Metadata[wire.MetadataType] == string(r.Type) && len(InboxDifferences(is, in.config(r))) == 0
 }

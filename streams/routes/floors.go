@@ -16,30 +16,30 @@ import (
 	"belfry/streams/wire"
 )
 
-// floors are the ack floors of the routes' consumers as they were last seen: the
-// sequence in FIRES up to which everything was acked. A consumer that other hands
-// removed is made again behind its floor. They are kept in the bucket belfry, too,
-// for a consumer that is removed while Belfry is away. One that is too old does no
+// floors holds the ack floors of the routes' consumers as they were last seen: the
+// sequence in FIRES up to which everything was acked. A consumer that somebody else
+// removed is recreated behind its floor. The floors are also kept in the bucket belfry,
+// for consumers that are removed while Belfry is away. A floor that is too old does no
 // harm: its consumer hands out more fires once more. It is safe for concurrent use.
 type floors struct {
 	w *journal.Writer
 
 	mu    sync.Mutex // guards what follows
-	fires time.Time  // when the FIRES of all of this was made
+	fires time.Time  // the creation time of the FIRES that the floors are about
 	known map[string]Floor
-	saved [floorKeys]uint64 // the hash of what each key was last written with
+	saved [floorKeys]uint64 // the hash of each key's last written value
 
-	Loaded bool // what others kept is in known; only the audit touches it
+	Loaded bool // known includes what others saved; only the audit uses it
 }
 
-// Floor is what is kept of one consumer.
+// Floor is what is kept about one consumer.
 type Floor struct {
 	Acked uint64    `json:"acked"`
 	Made  time.Time `json:"made"` // when the consumer was made
 }
 
-// floorKeys is how many keys the floors are spread over, so that none gets too
-// large, and few are written in each round.
+// floorKeys is how many keys the floors are spread over, so that no key gets too large
+// and each round writes few.
 const floorKeys = 64
 
 // savedFloors is the value of one of the keys.
@@ -48,7 +48,7 @@ type savedFloors struct {
 	Consumers map[string]Floor `json:"consumers"`
 }
 
-// Note takes in what was seen of a consumer.
+// Note records the floor of a consumer.
 func (f *floors) Note(name string, seen Floor) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -58,14 +58,14 @@ func (f *floors) Note(name string, seen Floor) {
 	f.known[name] = seen
 }
 
-// forget lets go of a consumer that Belfry has removed itself.
+// forget drops a consumer that Belfry has removed itself.
 func (f *floors) forget(name string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.known, name)
 }
 
-// Seen returns what was last seen of a consumer, by this process or another one.
+// Seen returns the last known floor of a consumer, seen by this process or another.
 func (f *floors) Seen(ctx context.Context, name string) (Floor, bool) {
 	f.mu.Lock()
 	seen, ok := f.known[name]
@@ -84,7 +84,7 @@ func (f *floors) era() time.Time {
 	return f.fires
 }
 
-// Begin says when FIRES was made; what is known of another one means nothing.
+// Begin sets when FIRES was created; floors of an earlier FIRES are dropped.
 func (f *floors) Begin(fires time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -93,7 +93,7 @@ func (f *floors) Begin(fires time.Time) {
 	}
 }
 
-// Load takes in what others kept, once, before it is written over.
+// Load adds the floors that others saved, once, before they are overwritten.
 func (f *floors) Load(ctx context.Context) error {
 	if f.Loaded {
 		return nil
@@ -118,7 +118,7 @@ func (f *floors) Load(ctx context.Context) error {
 	return nil
 }
 
-// KeepOnly lets go of the consumers that are gone, and whose routes are.
+// KeepOnly drops the consumers that are gone and whose routes are gone, too.
 func (f *floors) KeepOnly(there map[string]*jetstream.ConsumerInfo, routes []job.Route) {
 	names := map[string]bool{BuryFloor: true}
 	for _, r := range routes {
@@ -129,7 +129,7 @@ func (f *floors) KeepOnly(there map[string]*jetstream.ConsumerInfo, routes []job
 	maps.DeleteFunc(f.known, func(name string, _ Floor) bool { return there[name] == nil && !names[name] })
 }
 
-// Read returns what a key holds; a value that is none is nothing.
+// Read returns the value of a key, or an empty one if it cannot be decoded.
 func (f *floors) Read(ctx context.Context, key int) (savedFloors, error) {
 	m, found, err := f.w.LastOnLeader(ctx, f.w.Names.BelfryStream(), f.w.Names.BelfrySubject(wire.FloorKey(key)))
 	if err != nil || !found || wire.IsMarker(m.Header) {
@@ -137,12 +137,12 @@ func (f *floors) Read(ctx context.Context, key int) (savedFloors, error) {
 	}
 	var kept savedFloors
 	if json.Unmarshal(m.Data, &kept) != nil {
-		return savedFloors{}, nil // written by other hands
+		return savedFloors{}, nil // written by somebody else
 	}
 	return kept, nil
 }
 
-// Save writes the keys that have changed since they were last written.
+// Save writes the keys whose values have changed since the last write.
 func (f *floors) Save(ctx context.Context) error {
 	for key, now := range f.byKey() {
 		data, err := json.Marshal(now)
@@ -186,5 +186,5 @@ func FloorKeyOf(consumer string) int {
 	return int(h.Sum32() % floorKeys)
 }
 
-// BuryFloor is the name that the floor of [wire.BuryConsumer] is kept under.
+// BuryFloor is the name under which the floor of [wire.BuryConsumer] is kept.
 const BuryFloor = "ADVISORIES." + wire.BuryConsumer

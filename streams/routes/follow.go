@@ -12,8 +12,8 @@ import (
 	"belfry/streams/wire"
 )
 
-// Follow calls visit for each inbox there is, now and whenever its route is
-// created, replaced or deleted, until ctx ends; one call at a time.
+// Follow calls visit for each existing inbox, now and whenever its route is created,
+// replaced or deleted, until ctx ends. It makes one call at a time.
 func (in *Inboxes) Follow(ctx context.Context, visit func(job.Inbox)) error {
 	left, err := in.leftBehind(ctx)
 	if err != nil {
@@ -21,25 +21,25 @@ func (in *Inboxes) Follow(ctx context.Context, visit func(job.Inbox)) error {
 	}
 	in.Routes.watch(ctx, func(r *job.Route, found error) {
 		switch {
-		case r == nil: // every route was visited; what is left has none
+		case r == nil: // every route was visited; the remaining inboxes have none
 			for _, box := range left {
 				box.Orphaned = true
 				visit(box.Inbox)
 			}
 			left = nil
 		case errors.Is(found, job.ErrNotARoute):
-			// The inbox keeps its fires until there is a route again, or none.
+			// The inbox keeps its fires until the key holds a route again or is deleted.
 			delete(left, r.RouteKey)
 		case found == nil:
 			box, there := left[r.RouteKey]
 			delete(left, r.RouteKey)
-			// A route may have come without its inbox, by a plain KV put.
-			// If it cannot be made now, the first fetch tries again.
+			// A route may have appeared without an inbox, by a plain KV put. If the inbox
+			// cannot be created now, the first fetch tries again.
 			if !there || !in.Fits(box.config, *r) {
 				if err := in.Ensure(ctx, *r, HadInbox); err != nil {
 					loglimit.Warn(in.cfg.Log, "no inbox for the route yet", "db", r.DB, "route", r.ID, "error", err)
 				}
-				box.Waiting = box.Waiting || left != nil // one that is made again has what it had
+				box.Waiting = box.Waiting || left != nil // a recreated inbox may hold its old fires
 			}
 			visit(job.Inbox{RouteKey: r.RouteKey, Type: r.Type, Waiting: box.Waiting, Concurrency: r.Concurrency})
 		default:
@@ -59,7 +59,7 @@ func (in *Inboxes) Follow(ctx context.Context, visit func(job.Inbox)) error {
 	return nil
 }
 
-// leftBehind returns the inboxes there are, by their route.
+// leftBehind returns the existing inboxes by route.
 func (in *Inboxes) leftBehind(ctx context.Context) (map[job.RouteKey]foundInbox, error) {
 	boxes, err := in.list(ctx)
 	left := make(map[job.RouteKey]foundInbox, len(boxes))

@@ -17,31 +17,29 @@ import (
 	"belfry/streams/wire"
 )
 
-// Inboxes are the durable consumers of the routes, one each, on the route's
-// literal subject in FIRES. Workers fetch from those of REST routes; those of
-// NATS routes are for their subscribers. An inbox is made before its route and
-// outlives it until what is left in it went to DEAD. It is safe for concurrent
-// use.
+// Inboxes are the durable consumers of the routes. Each route has one, on its literal
+// subject in FIRES. Workers fetch from the inboxes of REST routes; the inboxes of NATS
+// routes are for their subscribers. An inbox is created before its route and outlives it
+// until its remaining fires have gone to DEAD. It is safe for concurrent use.
 type Inboxes struct {
 	nc     *nats.Conn
 	JS     jetstream.JetStream
 	cfg    Config
 	Routes *Routes
 
-	// stir is called with each route that may have something to fetch; nil is
-	// nobody.
+	// stir is called with each route that may have something to fetch; nil calls nobody.
 	stir atomic.Pointer[func(job.RouteKey)]
 
 	Floors *floors
 
-	large sync.Map // job.RouteKey to pullSize, where it is not smallPulls; of no deleted route
+	large sync.Map // job.RouteKey to pullSize, if not smallPulls; without deleted routes
 
 	mu      sync.Mutex        // guards pullers
-	pullers []*journal.Puller // those without a pull under way, at most idlePullers
+	pullers []*journal.Puller // idle ones, at most idlePullers
 }
 
-// idlePullers is how many pullers are kept for the next fetches. Each has room for
-// all that it may get at once.
+// idlePullers is how many pullers are kept for the next fetches. Each keeps buffers for
+// everything that it may get at once.
 const idlePullers = 64
 
 func newInboxes(by journal.Access, r *Routes, cfg Config) *Inboxes {
@@ -53,8 +51,8 @@ func (in *Inboxes) subscription(k job.RouteKey) job.Subscription {
 	return job.Subscription{Stream: in.cfg.Names.FiresStream(), Subject: in.cfg.Names.FireSubject(k), Consumer: wire.InboxConsumer(k), APIPrefix: in.cfg.SubscriberAPI}
 }
 
-// workerAckWait is how long a worker may be silent about a fire before it is
-// handed out again; workers extend it each second.
+// workerAckWait is how long a worker may be silent about a fire before the fire is
+// redelivered. Workers extend it each second.
 const workerAckWait = 3 * time.Second
 
 func (in *Inboxes) config(r job.Route) jetstream.ConsumerConfig {
@@ -68,28 +66,28 @@ func (in *Inboxes) config(r job.Route) jetstream.ConsumerConfig {
 	if r.Type == job.NATS {
 		cfg.MaxRequestExpires = in.cfg.MaxPullWait
 		cfg.AckWait = cmp.Or(r.AckWait, in.cfg.NativeAckWait)
-		// As many as there are waits at least: the server refuses fewer.
+		// At least as many as BackOff has waits: the server refuses fewer.
 		cfg.MaxDeliver = cmp.Or(r.MaxDeliver, max(in.cfg.NativeMaxDeliver, len(r.BackOff)))
 		if len(r.BackOff) > 0 {
 			cfg.BackOff = r.BackOff
-			cfg.AckWait = r.BackOff[0] // as the server has it then
+			cfg.AckWait = r.BackOff[0] // the server sets it like this, too
 		}
 	} else {
-		// From the start, so that an inbox that was lost and is made again
-		// finds its fires; the worker's rule skips those that are over.
+		// From the start, so that a lost inbox that is recreated finds its fires. The
+		// worker's rule skips those that are over.
 		cfg.DeliverPolicy = jetstream.DeliverAllPolicy
 		cfg.AckWait = workerAckWait
 		cfg.MaxDeliver = -1
-		// The limit of a route is one over all nodes. Without it each node's
-		// free slots are, and a fire that is left unacked on purpose uses none.
+		// A route's limit is one limit over all nodes. Without it, each node's free slots
+		// are the limit, and a fire that is left unacked on purpose uses none.
 		cfg.MaxAckPending = cmp.Or(r.Concurrency, -1)
 	}
 	return cfg
 }
 
-// Fetch hands at most max fires to take, as they come. It returns when max
-// were handed out, when wait is over, when there is no room for more, or when ctx
-// ends; a fire that was on its way by then is still handed out. take must not block.
+// Fetch hands at most max fires to take as they come. It returns after max fires, when
+// wait is over, when there is no more room, or when ctx ends. A fire that was on its way
+// by then is still handed out. take must not block.
 func (in *Inboxes) Fetch(ctx context.Context, k job.RouteKey, max int, wait time.Duration, take func(job.Handover)) error {
 	return in.fetchInRoom(ctx, k, max, wait, take)
 }
@@ -105,7 +103,7 @@ func (in *Inboxes) fetch(ctx context.Context, k job.RouteKey, max, bytes int, wa
 		h, err := Handover(m)
 		if err != nil {
 			in.cfg.Log.Warn("message in FIRES dropped", "subject", m.Subject, "error", err)
-			_ = m.Term() // else it comes again
+			_ = m.Term() // otherwise it is redelivered
 			return
 		}
 		take(h)
@@ -117,7 +115,7 @@ func (in *Inboxes) fetch(ctx context.Context, k job.RouteKey, max, bytes int, wa
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return nil
 	case errors.Is(err, journal.ErrNoConsumer):
-		// Perhaps removed by another process while the route was made again.
+		// Another process may have removed it while the route was created again.
 		if r, lost := in.Routes.Cache.Get(ctx, k); lost == nil {
 			if err := in.Ensure(ctx, r, HadInbox); err != nil {
 				return err
@@ -163,8 +161,8 @@ func Handover(m *nats.Msg) (job.Handover, error) {
 	}, err
 }
 
-// Settled reports whether nothing is left in the inbox, neither waiting nor
-// unacked. One that is gone is settled.
+// Settled reports whether the inbox is empty: nothing waits and nothing is unacked. A
+// missing inbox is settled.
 func (in *Inboxes) Settled(ctx context.Context, k job.RouteKey) (bool, error) {
 	c, err := in.JS.Consumer(ctx, in.cfg.Names.FiresStream(), wire.InboxConsumer(k))
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
@@ -177,9 +175,9 @@ func (in *Inboxes) Settled(ctx context.Context, k job.RouteKey) (bool, error) {
 	return info.NumPending == 0 && info.NumAckPending == 0, nil
 }
 
-// Remove deletes the inbox of a deleted route, if it is there. An inbox whose
-// route exists again is left alone, or made again, should another process have
-// found it there for its new route a moment before it went.
+// Remove deletes the inbox of a deleted route, if it is there. If the route exists again,
+// its inbox is left alone. If the route was created during the removal and took over the
+// old inbox, the inbox is created again.
 func (in *Inboxes) Remove(ctx context.Context, k job.RouteKey) error {
 	return in.Routes.Exclusively(ctx, func() error {
 		switch _, err := in.Routes.Get(ctx, k); {
@@ -215,10 +213,10 @@ func (in *Inboxes) Remove(ctx context.Context, k job.RouteKey) error {
 type foundInbox struct {
 	job.Inbox
 	config  jetstream.ConsumerConfig
-	unacked bool // something is handed out and not acked
+	unacked bool // some fires are delivered and not acked
 }
 
-// list returns every inbox there is.
+// list returns all existing inboxes.
 func (in *Inboxes) list(ctx context.Context) ([]foundInbox, error) {
 	stream, err := in.JS.Stream(ctx, in.cfg.Names.FiresStream())
 	if err != nil {
@@ -229,7 +227,7 @@ func (in *Inboxes) list(ctx context.Context) ([]foundInbox, error) {
 	for info := range names.Info() {
 		m := info.Config.Metadata
 		if m[wire.MetadataType] == "" {
-			continue // somebody else's
+			continue // not Belfry's
 		}
 		k := job.RouteKey{DB: m[wire.MetadataDB], ID: m[wire.MetadataRoute]}
 		unacked := info.NumAckPending > 0
@@ -242,9 +240,9 @@ func (in *Inboxes) list(ctx context.Context) ([]foundInbox, error) {
 	return all, nil
 }
 
-// HandOutAgain makes the REST inboxes hand out at once what the last run of
-// Belfry took and did not ack, instead of after its wait. Not for when other
-// processes deliver, or this one already does.
+// HandOutAgain makes the REST inboxes redeliver at once the fires that the last run of
+// Belfry took and did not ack, instead of after their ack wait. It must not be called
+// while other processes deliver, or once this one does.
 func (in *Inboxes) HandOutAgain(ctx context.Context) error {
 	boxes, err := in.list(ctx)
 	if err != nil {
@@ -261,7 +259,7 @@ func (in *Inboxes) HandOutAgain(ctx context.Context) error {
 	return nil
 }
 
-// LimitPulls brings the longest pull of every NATS inbox up to date.
+// LimitPulls sets the longest pull of every NATS inbox.
 func (in *Inboxes) LimitPulls(ctx context.Context) error {
 	stream, err := in.JS.Stream(ctx, in.cfg.Names.FiresStream())
 	if err != nil {

@@ -14,23 +14,23 @@ import (
 	"belfry/streams/wire"
 )
 
-// NewInbox and HadInbox say of a route whether it had an inbox before. A new one
-// begins with the next fire. One that is gone was removed by other hands: it is
-// made again where it was, so that no fire is passed over.
+// NewInbox and HadInbox say whether a route had an inbox before. A new inbox begins with
+// the next fire. An inbox that is gone was removed by somebody else: it is recreated
+// where it was, so that no fire is skipped.
 const (
 	NewInbox = true
 	HadInbox = false
 )
 
-// Ensure makes the inbox of a route unless it is there, and brings it in line with
-// the route's policy. One left by a deleted route of the same type is taken over
-// with what is in it; of another type, it is [job.ErrRouteClearing]. Where another
-// consumer has its folder, it is [job.ErrCaseOnly].
+// Ensure creates the inbox of a route unless it exists, and updates it to the route's
+// policy. An inbox left by a deleted route of the same type is taken over with its fires.
+// If the old route had another type, the error is [job.ErrRouteClearing]. If another
+// consumer uses the inbox's folder, it is [job.ErrCaseOnly].
 func (in *Inboxes) Ensure(ctx context.Context, r job.Route, isNew bool) error {
 	return in.Mend(ctx, r, isNew, slog.LevelInfo)
 }
 
-// Mend is Ensure, told at the level.
+// Mend is Ensure that logs at the given level.
 func (in *Inboxes) Mend(ctx context.Context, r job.Route, isNew bool, level slog.Level) error {
 	want := in.config(r)
 	c, err := in.JS.Consumer(ctx, in.cfg.Names.FiresStream(), want.Durable)
@@ -71,7 +71,7 @@ func (in *Inboxes) Mend(ctx context.Context, r job.Route, isNew bool, level slog
 	if _, err := in.JS.UpdateConsumer(ctx, in.cfg.Names.FiresStream(), next); err != nil {
 		return journal.Unavailable("couldn't change the inbox of the route", err)
 	}
-	if is.Config.PauseUntil != nil { // an update leaves a pause alone
+	if is.Config.PauseUntil != nil { // an update does not end a pause
 		if _, err := in.JS.ResumeConsumer(ctx, in.cfg.Names.FiresStream(), want.Durable); err != nil {
 			return journal.Unavailable("couldn't resume the inbox of the route", err)
 		}
@@ -84,9 +84,9 @@ func (in *Inboxes) Mend(ctx context.Context, r job.Route, isNew bool, level slog
 	return nil
 }
 
-// makeAgain makes a consumer that other hands removed or replaced: behind the last
-// ack floor that was seen of it, or without one from the start of FIRES. So a
-// subscriber may get fires once more, with their ids, and none is passed over.
+// makeAgain recreates a consumer that somebody else removed or replaced: behind its last
+// known ack floor, or from the start of FIRES if none is known. So a subscriber may get
+// some fires once more, with the same ids, and none is skipped.
 func (in *Inboxes) makeAgain(ctx context.Context, r job.Route, want jetstream.ConsumerConfig, isNew bool, why string) error {
 	if err := in.checkFolder(ctx, r.RouteKey); err != nil {
 		return err
@@ -126,20 +126,20 @@ func (in *Inboxes) makeAgain(ctx context.Context, r job.Route, want jetstream.Co
 	return nil
 }
 
-// Saw keeps the ack floor of a consumer.
+// Saw records the ack floor of a consumer.
 func (in *Inboxes) Saw(is *jetstream.ConsumerInfo) {
 	in.Floors.Note(is.Name, Floor{Acked: is.AckFloor.Stream, Made: is.Created})
 }
 
-// madeBefore reports whether a consumer without Belfry's metadata is one that had
-// it: then only that was taken away.
+// madeBefore reports whether a consumer without Belfry's metadata is one that had it:
+// then only the metadata was removed.
 func (in *Inboxes) madeBefore(ctx context.Context, is *jetstream.ConsumerInfo) bool {
 	seen, ok := in.Floors.Seen(ctx, is.Name)
 	return ok && seen.Made.Equal(is.Created)
 }
 
-// checkFolder refuses to make an inbox in the folder of another consumer. On another
-// disk there is nothing to look for.
+// checkFolder refuses to create an inbox in the folder of another consumer. On a disk
+// that distinguishes case there is nothing to check.
 func (in *Inboxes) checkFolder(ctx context.Context, k job.RouteKey) error {
 	if !in.cfg.IgnoresCase {
 		return nil
@@ -151,7 +151,7 @@ func (in *Inboxes) checkFolder(ctx context.Context, k job.RouteKey) error {
 	mine := wire.InboxConsumer(k)
 	others := stream.ConsumerNames(ctx)
 	taken := ""
-	for name := range others.Name() { // to its end, or it goes on by itself
+	for name := range others.Name() { // read to the end, or the lister keeps running
 		if name != mine && strings.EqualFold(name, mine) {
 			taken = name
 		}

@@ -16,32 +16,32 @@ import (
 	"belfry/streams/wire"
 )
 
-// Rates hands out permits to begin fires, so that a route with a rate limit
-// keeps it over all nodes: when the next permit of a route is for is one key in
-// the gates bucket, moved on by compare-and-set. It is safe for concurrent use.
+// Rates hands out permits to begin fires, so that a route with a rate limit keeps it over
+// all nodes. The time of a route's next permit is one key in the gates bucket, advanced
+// by compare-and-set. It is safe for concurrent use.
 type Rates struct {
 	w          *journal.Writer
 	cfg        Config
 	partitions int
-	clocks     *limits.Sometimes // bounds what is logged of moments too far ahead
+	clocks     *limits.Sometimes // limits the log about times too far ahead
 
 	mu    sync.Mutex // guards what follows
 	known map[job.RouteKey]*rate
 }
 
-// rate is what this node knows of a route's key.
+// rate is what this node knows about a route's key.
 type rate struct {
 	mu       sync.Mutex // held while the key is written
 	revision uint64
-	next     time.Time // when the next permit is for
+	next     time.Time // the time of the next permit
 }
 
 func newRates(w *journal.Writer, cfg Config, partitions int) *Rates {
 	return &Rates{w: w, cfg: cfg, partitions: partitions, clocks: due.NewClockTrouble(), known: map[job.RouteKey]*rate{}}
 }
 
-// Reserve returns n permits of a route, each with its time, in order. A permit is
-// for one fire at that time or later.
+// Reserve returns n permits of a route in order, each with its time. A permit lets one
+// fire begin at that time or later.
 func (s *Rates) Reserve(ctx context.Context, k job.RouteKey, limit job.RateLimit, n int) ([]time.Time, error) {
 	r := s.rate(k)
 	r.mu.Lock()
@@ -60,7 +60,7 @@ func (s *Rates) Reserve(ctx context.Context, k job.RouteKey, limit job.RateLimit
 			return permits, nil
 		}
 		if !errors.Is(err, journal.ErrConflict) {
-			// Should it have been written, the permits are lost.
+			// If it was written after all, the permits are lost.
 			r.revision = 0
 			return nil, err
 		}
@@ -82,14 +82,14 @@ func (s *Rates) rate(k job.RouteKey) *rate {
 	return s.known[k]
 }
 
-// forget lets go of what is known of a route that was deleted.
+// forget drops what is known about a deleted route.
 func (s *Rates) forget(k job.RouteKey) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.known, k)
 }
 
-// read takes in what another node wrote.
+// read loads what another node wrote.
 func (s *Rates) read(ctx context.Context, k job.RouteKey, r *rate) error {
 	m, found, err := s.w.LastOnLeader(ctx, s.cfg.Names.GatesStream(), s.cfg.Names.GatesSubject(wire.RateKey(k)))
 	if err != nil {
@@ -108,8 +108,8 @@ func (s *Rates) read(ctx context.Context, k job.RouteKey, r *rate) error {
 	return nil
 }
 
-// honest returns when the next permit is for: the time that is known, or now if
-// Belfry cannot have reserved so far ahead. After that the route has no burst.
+// honest returns the time of the next permit: the known time, or now if Belfry cannot
+// have reserved so far ahead. In that case the route gets no burst.
 func (s *Rates) honest(k job.RouteKey, next, now time.Time, limit job.RateLimit) time.Time {
 	if next.Sub(now) <= due.HonestPermits(limit, s.partitions) {
 		return next
@@ -120,8 +120,8 @@ func (s *Rates) honest(k job.RouteKey, next, now time.Time, limit job.RateLimit)
 	return now
 }
 
-// permitsFrom makes n permits, the first for the time next if that is not long
-// past: after a rest a burst of them is for at once.
+// permitsFrom returns n permits, the first for the time next if that is not long past.
+// After an idle time, a burst of permits may be used at once.
 func permitsFrom(next, now time.Time, limit job.RateLimit, n int) (permits []time.Time, then time.Time) {
 	interval := time.Duration(float64(time.Second) / limit.PerSecond)
 	if earliest := now.Add(-interval * time.Duration(max(limit.Burst, 1)-1)); next.Before(earliest) {

@@ -10,33 +10,33 @@ import (
 	"belfry/streams/journal"
 )
 
-// A worker does not know how large the next fires are until they are here. So a pull
-// asks for few bytes, and the server ends it if the next fire has more. Then room is
-// taken for fires of the largest size, and they are pulled one after the other or
-// several at a time, as far as there is room. Small fires are counted as they come.
+// A worker does not know how large the next fires are until they arrive. So a pull asks
+// for few bytes, and the server ends it if the next fire is larger. Then room is taken
+// for fires of the largest size, and they are pulled one after the other, or several at a
+// time if there is room. Small fires are counted as they arrive.
 
-// pullSize is how large the fires are that a pull of a route expects.
+// pullSize says how large the fires are that a pull of a route expects.
 type pullSize int
 
 const (
 	smallPulls   pullSize = iota // many small ones
 	largePulls                   // up to the largest that is accepted
-	anySizePulls                 // one, of any size: it is from a time with another limit
+	anySizePulls                 // one fire of any size: it was published under another limit
 )
 
 const (
-	// smallPull and largestSmallPull bound the bytes of a pull that has taken no
-	// room, smallFire what it expects of each fire.
+	// smallPull and largestSmallPull bound the bytes of a pull that has taken no room.
+	// smallFire is the size that it expects of each fire.
 	smallPull        = 64 << 10
 	largestSmallPull = 256 << 10
 	smallFire        = 1 << 10
 
-	// heldFreely is how much each route may hold without asking for room, so that
-	// small fires never wait for large ones of others.
+	// heldFreely is how much each route may hold without asking for room, so that small
+	// fires never wait for the large fires of other routes.
 	heldFreely = 64 << 10
 
-	// largePull is how many large fires one pull asks for, and largeWait how long
-	// room for those that do not come is held.
+	// largePull is how many large fires one pull asks for. largeWait is how long room is
+	// held for large fires that do not come.
 	largePull = 8
 	largeWait = 250 * time.Millisecond
 )
@@ -62,7 +62,7 @@ func (in *Inboxes) fetchInRoom(ctx context.Context, k job.RouteKey, max int, wai
 		if err == nil || !errors.Is(err, journal.ErrMaxBytes) {
 			in.expect(k, f.next())
 			if err == nil && f.size != smallPulls && taken == 0 && time.Now().Before(until) {
-				continue // nothing large came; go on as usual
+				continue // no large fire came; go on as usual
 			}
 			return err
 		}
@@ -96,11 +96,11 @@ type roomyFetch struct {
 	size  pullSize
 
 	reserved int64
-	fires    int // that came
-	large    int // of those
+	fires    int // how many came
+	large    int // how many of those were large
 }
 
-// reserve takes room for at most max fires, and returns how many may come, and their
+// reserve takes room for at most max fires. It returns how many may come, and their
 // bytes.
 func (f *roomyFetch) reserve(ctx context.Context, max int) (n, bytes int, ok bool) {
 	pool := f.in.cfg.Room.Pool
@@ -144,7 +144,7 @@ func (f *roomyFetch) wait(most time.Duration) time.Duration {
 	return max(most, time.Millisecond)
 }
 
-// came has a fire hold room until it is released.
+// came makes a fire hold room until it is released.
 func (f *roomyFetch) came(h *job.Handover) {
 	f.fires++
 	if len(h.Meta) > due.LargeRecord {
@@ -157,10 +157,10 @@ func (f *roomyFetch) came(h *job.Handover) {
 	h.Release = func() { pool.Give(owner, need) }
 }
 
-// end gives back what no fire has taken.
+// end gives back the room that no fire has taken.
 func (f *roomyFetch) end() { f.in.cfg.Room.Pool.Give(f.owner, f.reserved) }
 
-// next is what the next pull of the route expects.
+// next returns the size that the route's next pull expects.
 func (f *roomyFetch) next() pullSize {
 	if f.large == 0 {
 		return smallPulls
@@ -168,7 +168,7 @@ func (f *roomyFetch) next() pullSize {
 	return largePulls
 }
 
-// LargePulls counts the routes of which large fires are expected.
+// LargePulls counts the routes that expect large fires.
 func (in *Inboxes) LargePulls() (n int) {
 	in.large.Range(func(any, any) bool { n++; return true })
 	return n

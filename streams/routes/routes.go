@@ -16,9 +16,9 @@ import (
 	"belfry/streams/wire"
 )
 
-// Routes are the records of all routes, one key each in their bucket. Each
-// change is one compare-and-set, and an inbox is made before its route. Errors
-// are those of the job package. It is safe for concurrent use.
+// Routes are the records of all routes, one key each in their bucket. Each change is one
+// compare-and-set, and an inbox is created before its route. The errors are the job
+// package's. It is safe for concurrent use.
 type Routes struct {
 	w       *journal.Writer
 	js      jetstream.JetStream
@@ -29,17 +29,17 @@ type Routes struct {
 	Breakers *Breakers
 	Rates    *Rates
 
-	// changing holds a token while a route changes: one change at a time, so
-	// that an inbox is not removed between its making and its route's.
+	// changing holds a token while a route changes. Only one change runs at a time, so
+	// that an inbox is not removed between its creation and its route's.
 	changing chan struct{}
 }
 
-// DeletedFor is how long the mark of a deleted route is kept, for watchers
-// that were away.
+// DeletedFor is how long the deletion marker of a route is kept, for watchers that were
+// away.
 const DeletedFor = 24 * time.Hour
 
-// New makes the routes, their inboxes for workers on one way to JetStream, and
-// their gates. The timer's way is for all else.
+// New returns the routes with their gates and inboxes. The workers' inboxes use the
+// connection work; everything else uses the timer's own.
 func New(own, work journal.Access, partitions int, cfg Config) *Routes {
 	r := &Routes{w: own.W, js: own.JS, cfg: cfg, changing: make(chan struct{}, 1)}
 	r.Cache = newRouteCache(r, cfg.Changed)
@@ -49,21 +49,21 @@ func New(own, work journal.Access, partitions int, cfg Config) *Routes {
 	return r
 }
 
-// On returns the same routes for who goes another way to JetStream.
+// On returns the same routes over another connection.
 func (s *Routes) On(by journal.Access) *Routes {
 	other := *s
 	other.w, other.js = by.W, by.JS
 	return &other
 }
 
-// Cached is [Cache.Get], but for where it looks for what is not known.
+// Cached is [Cache.Get], except that it looks up unknown routes over s's connection.
 func (s *Routes) Cached(ctx context.Context, k job.RouteKey) (job.Route, error) {
 	return s.Cache.get(ctx, k, s)
 }
 
-// Get returns the route as the leader has it. A first answer that there is none may
-// come from a server that was the leader before it slept, so it is asked for again
-// after the leader was found to be in touch with the others.
+// Get returns the route as the leader has it. A first "not found" may come from a server
+// that was the leader before it slept. So Get asks again after it has confirmed that the
+// leader is in touch with the others.
 func (s *Routes) Get(ctx context.Context, k job.RouteKey) (job.Route, error) {
 	for again := false; ; again = true {
 		r, err := s.read(ctx, k)
@@ -76,9 +76,9 @@ func (s *Routes) Get(ctx context.Context, k job.RouteKey) (job.Route, error) {
 	}
 }
 
-// read returns the route as who answers for the leader has it. If there is none,
-// or something that is none ([job.ErrNotARoute]), its revision is what to write
-// over.
+// read returns the route as the server that answers for the leader has it. If there is
+// none, or the value is not a route ([job.ErrNotARoute]), the Revision is what to
+// overwrite.
 func (s *Routes) read(ctx context.Context, k job.RouteKey) (job.Route, error) {
 	m, found, err := s.w.LastOnLeader(ctx, s.cfg.Names.RoutesStream(), s.cfg.Names.RouteSubject(k))
 	if err != nil {
@@ -123,8 +123,8 @@ func (s *Routes) Decode(k job.RouteKey, seq uint64, data []byte) (job.Route, err
 	return r, nil
 }
 
-// Create stores a new route. Creating it again with the same content does
-// nothing, also if it has got a secret since; other content is refused with
+// Create stores a new route. Creating it again with the same content does nothing, even
+// if the route has got a secret since. Other content is refused with
 // [job.ErrRouteExists].
 func (s *Routes) Create(ctx context.Context, r job.Route) error {
 	return s.Change(ctx, r.RouteKey, func(old job.Route, found error) (*nats.Msg, error) {
@@ -137,7 +137,7 @@ func (s *Routes) Create(ctx context.Context, r job.Route) error {
 		case found == nil:
 			return nil, fmt.Errorf("%w: %q in db %q has another %s; PUT changes it", job.ErrRouteExists, r.ID, r.DB, contract.RouteDifference(old, next))
 		}
-		isNew := errors.Is(found, job.ErrRouteNotFound) // else there may have been a route
+		isNew := errors.Is(found, job.ErrRouteNotFound) // otherwise a route may have been there
 		if err := s.Inboxes.Ensure(ctx, next, isNew); err != nil {
 			return nil, err
 		}
@@ -145,11 +145,11 @@ func (s *Routes) Create(ctx context.Context, r job.Route) error {
 	})
 }
 
-// Replace changes a route; its type stays, and so does what the change leaves
-// hidden.
-// Tries that begin after it has returned use the new one. An expect that is not
-// 0 is the only revision to change, unless the route is as asked already; else
-// it fails with [job.ErrRevision]. What is no route is replaced, too.
+// Replace changes a route. Its type stays, and so do the hidden fields that the change
+// does not set. Tries that begin after it returns use the new route. If expect is not 0,
+// only that revision is changed, and another is refused with [job.ErrRevision], unless
+// the route already has the requested content. A value that is not a route is replaced,
+// too.
 func (s *Routes) Replace(ctx context.Context, r job.Route, expect uint64) error {
 	return s.Change(ctx, r.RouteKey, func(old job.Route, found error) (*nats.Msg, error) {
 		switch {
@@ -165,7 +165,7 @@ func (s *Routes) Replace(ctx context.Context, r job.Route, expect uint64) error 
 		if expect != 0 && old.Revision != expect && !old.SameContent(next) {
 			return nil, job.OtherRevision(old.Revision, expect)
 		}
-		// Also of an unchanged route: the last change may have ended halfway.
+		// Even for an unchanged route: the last change may have ended halfway.
 		if err := s.Inboxes.Ensure(ctx, next, HadInbox); err != nil || old.SameContent(next) {
 			return nil, err
 		}
@@ -173,13 +173,13 @@ func (s *Routes) Replace(ctx context.Context, r job.Route, expect uint64) error 
 	})
 }
 
-// Pause keeps the jobs of the route from firing until then, in unix milliseconds,
-// or until Resume if that is 0.
+// Pause keeps the jobs of the route from firing until the given time, in unix
+// milliseconds, or until Resume if it is 0.
 func (s *Routes) Pause(ctx context.Context, k job.RouteKey, until int64) error {
 	return s.pause(ctx, k, until == 0, until)
 }
 
-// Resume ends a pause. What came due meanwhile fires, in the order of its times.
+// Resume ends a pause. Jobs that came due meanwhile fire in due order.
 func (s *Routes) Resume(ctx context.Context, k job.RouteKey) error {
 	return s.pause(ctx, k, false, 0)
 }
@@ -213,9 +213,9 @@ func (s *Routes) Rotate(ctx context.Context, k job.RouteKey, secret string, grac
 	return next, err
 }
 
-// Delete removes the route's record. Its pending jobs die when they come due,
-// and what is left in its inbox goes to DEAD. expect is as in [Routes.Replace].
-// Anything else under the key is removed, too.
+// Delete removes the route's record. Its pending jobs die when they come due, and the
+// fires left in its inbox go to DEAD. expect is as in [Routes.Replace]. A value that is
+// not a route is removed, too.
 func (s *Routes) Delete(ctx context.Context, k job.RouteKey, expect uint64) error {
 	return s.Change(ctx, k, func(old job.Route, found error) (*nats.Msg, error) {
 		switch {
@@ -232,12 +232,12 @@ func RouteMessage(n wire.Names, r job.Route) *nats.Msg {
 	return &nats.Msg{Subject: n.RouteSubject(r.RouteKey), Header: nats.Header{}, Data: contract.AppendRoute(nil, r)}
 }
 
-// Change writes the message that next makes of the route over it, and repeats
-// while others come between or the answer is missing: a route's content tells
-// whether it was applied. No message means that nothing is to be done. found is
-// nil, [job.ErrRouteNotFound] or [job.ErrNotARoute].
+// Change overwrites the route with the message that next returns. It repeats while other
+// writes come between or the answer is missing: a route's content tells whether the
+// change was applied. A nil message means that nothing is to be done. found is nil,
+// [job.ErrRouteNotFound] or [job.ErrNotARoute].
 func (s *Routes) Change(ctx context.Context, k job.RouteKey, next func(old job.Route, found error) (*nats.Msg, error)) error {
-	asked := false // a send without an answer lies behind us
+	asked := false // an earlier send has no trusted answer
 	err := s.Exclusively(ctx, func() error { return s.tryChange(ctx, k, next, &asked) })
 	if asked && errors.Is(err, job.ErrUnavailable) {
 		return fmt.Errorf("%w: %v", job.ErrUnknownOutcome, err)
@@ -247,7 +247,7 @@ func (s *Routes) Change(ctx context.Context, k job.RouteKey, next func(old job.R
 
 func (s *Routes) tryChange(ctx context.Context, k job.RouteKey, next func(old job.Route, found error) (*nats.Msg, error), sent *bool) error {
 	pause := journal.NewBackOff(10*time.Millisecond, time.Second)
-	sure := false // whether there is no such route; a create over one is refused
+	sure := false // whether "not found" is confirmed; a create over a route is refused
 	for {
 		old, found := s.read(ctx, k)
 		exists := !errors.Is(found, job.ErrRouteNotFound)
@@ -279,8 +279,8 @@ func (s *Routes) tryChange(ctx context.Context, k job.RouteKey, next func(old jo
 			s.Cache.set(r)
 			return err
 		case errors.Is(err, journal.ErrNoAnswer), errors.Is(err, journal.ErrConflict):
-			// Also refused it may be written: a leader that was cut off refuses
-			// what the new one takes.
+			// A refused write may be stored, too: a leader that was cut off refuses what
+			// the new leader accepts.
 			*sent = true
 			if !journal.Sleep(ctx, pause.NextBackOff()) {
 				return fmt.Errorf("%w: the store did not answer in time", job.ErrUnknownOutcome)
@@ -291,7 +291,7 @@ func (s *Routes) tryChange(ctx context.Context, k job.RouteKey, next func(old jo
 	}
 }
 
-// Exclusively runs do while no route changes.
+// Exclusively calls do while no route changes.
 func (s *Routes) Exclusively(ctx context.Context, do func() error) error {
 	select {
 	case s.changing <- struct{}{}:
@@ -302,15 +302,15 @@ func (s *Routes) Exclusively(ctx context.Context, do func() error) error {
 	}
 }
 
-// watch calls visit for every route there is, then once with a nil route, then
-// for every change, until ctx ends; one call at a time. found is
-// [job.ErrRouteNotFound] for a deleted route, and [job.ErrNotARoute] for what is
-// none. When the watch breaks it begins again from the start.
+// watch calls visit for every existing route, then once with a nil route, then for every
+// change, until ctx ends. It makes one call at a time. found is [job.ErrRouteNotFound]
+// for a deleted route, and [job.ErrNotARoute] for a value that is not a route. After an
+// error the watch begins again from the start.
 func (s *Routes) watch(ctx context.Context, visit func(r *job.Route, found error)) {
 	journal.WatchKeys(ctx, s.js, s.cfg.Log, s.cfg.Metrics.Panicked, s.cfg.Names.RoutesBucket(), ">", func(e jetstream.KeyValueEntry) { s.see(e, visit) })
 }
 
-// see hands one entry of the watch to visit, if its key is a route's.
+// see hands one entry of the watch to visit, if its key is a route's key.
 func (s *Routes) see(e jetstream.KeyValueEntry, visit func(r *job.Route, found error)) {
 	if e == nil {
 		visit(nil, nil)
