@@ -21,11 +21,10 @@ import (
 	"belfry/streams/journal"
 )
 
-// Attempts keep what became of the tries of jobs, for people who ask. They are
-// no part of what is promised: they are written lazily, in groups, so that no
-// delivery waits for them. A crash loses those of the last 100 ms or so, and
-// while JetStream does not answer a bounded number wait. It is safe for concurrent
-// use.
+// Attempts keeps the results of the tries of jobs, for humans. It is no part of the
+// promises: the results are written lazily, in groups, so that no delivery waits for
+// them. A crash loses the results of about the last 100 ms. While JetStream does not
+// answer, a bounded number of them wait. It is safe for concurrent use.
 type Attempts struct {
 	js    jetstream.JetStream
 	w     *journal.Writer
@@ -41,31 +40,31 @@ type Attempts struct {
 }
 
 const (
-	// AttemptsPerJob is how many tries of one job are kept, the latest ones.
+	// AttemptsPerJob is how many tries of one job are kept; the latest ones are.
 	AttemptsPerJob = 100
-	// attemptBytes is what one has at most, with an excerpt that is all escapes.
+	// attemptBytes is the most that a try takes, with an excerpt that is all escapes.
 	attemptBytes = 16 << 10
-	// attemptsQueued is how many wait to be written, of a few KiB each.
+	// attemptsQueued is how many tries wait to be written, of a few KiB each.
 	attemptsQueued = 4096
 	// AttemptsGroup and attemptsGather bound a group, in number and in time.
 	AttemptsGroup  = 500
 	attemptsGather = 50 * time.Millisecond
-	// attemptsFlush bounds the writing of what is left at the end.
+	// attemptsFlush bounds the last write at the end.
 	attemptsFlush = time.Second
 )
 
-// AttemptsExtra is how much longer tries are kept than the final state of a
-// job, which may have been tried for hours before.
+// AttemptsExtra is how much longer the tries of a job are kept than its final state: the
+// job may have been tried for hours before.
 const AttemptsExtra = 24 * time.Hour
 
-// NewAttempts returns the attempts that by writes and reads reads. With batch a group
-// is written as an atomic batch.
+// NewAttempts returns attempts that are written through by and read through reads. With
+// batch, each group is written as an atomic batch.
 func NewAttempts(by, reads journal.Access, batch bool, health *journal.Health, cfg Config) *Attempts {
 	return &Attempts{js: by.JS, w: by.W, reads: reads, batch: batch, health: health, log: cfg.Log, metrics: cfg.Metrics, queue: make(chan *nats.Msg, attemptsQueued)}
 }
 
-// Keep takes a note of one try of a fire, to be written soon. It never blocks:
-// when too many wait, the try is dropped and counted.
+// Keep queues one try of a fire to be written soon. It never blocks: when too many wait,
+// the try is dropped and counted.
 func (s *Attempts) Keep(f job.Fire, a job.Attempt) {
 	m := &nats.Msg{Subject: s.w.Names.AttemptSubject(f.Key), Data: contract.AppendAttempt(nil, a)}
 	select {
@@ -83,8 +82,8 @@ func (s *Attempts) drop(tries int) {
 // Dropped counts the tries that were not kept.
 func (s *Attempts) Dropped() uint64 { return s.dropped.Load() }
 
-// Run writes what is kept until ctx ends, and then what is left, for a bounded
-// time. The error is always nil.
+// Run writes the queued tries until ctx ends, and then the rest, for a bounded time. The
+// error is always nil.
 func (s *Attempts) Run(ctx context.Context) error {
 	last, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
@@ -104,8 +103,8 @@ func (s *Attempts) Run(ctx context.Context) error {
 	}
 }
 
-// gather waits for something to write, and a moment for more of it. It returns
-// nothing once ctx has ended and nothing is left.
+// gather waits for something to write, and then a moment for more. It returns nothing
+// once ctx has ended and the queue is empty.
 func (s *Attempts) gather(ctx context.Context) (group []*nats.Msg) {
 	select {
 	case m := <-s.queue:
@@ -135,8 +134,8 @@ func (s *Attempts) gather(ctx context.Context) (group []*nats.Msg) {
 	return group
 }
 
-// write writes a group, again and again until it is written or ctx ends. A
-// group that is written twice shows once.
+// write tries to write a group until it succeeds or ctx ends. A group that is written
+// twice shows once.
 func (s *Attempts) write(ctx context.Context, group []*nats.Msg) {
 	pause := journal.NewBackOff(50*time.Millisecond, time.Second)
 	for told := false; ; told = true {
@@ -154,13 +153,13 @@ func (s *Attempts) write(ctx context.Context, group []*nats.Msg) {
 	}
 }
 
-// WriteOnce writes a group once, for a bounded time. After an error some of it may be
-// written.
+// WriteOnce tries once to write a group, for a bounded time. After an error part of the
+// group may be written.
 func (s *Attempts) WriteOnce(ctx context.Context, group []*nats.Msg) error {
 	ctx, cancel := context.WithTimeout(ctx, journal.AnswerWait)
 	defer cancel()
 	if s.batch && len(group) > 1 {
-		// Copies, since a batch leaves its marks in a message.
+		// Copies, since a batch adds its headers to each message.
 		msgs := make([]*nats.Msg, len(group))
 		for i, m := range group {
 			msgs[i] = &nats.Msg{Subject: m.Subject, Header: nats.Header{}, Data: m.Data}
@@ -190,8 +189,8 @@ func (s *Attempts) WriteOnce(ctx context.Context, group []*nats.Msg) error {
 	return nil
 }
 
-// Of returns the tries of the job that are kept, oldest first, with those of its
-// earlier fire ids. The error wraps [job.ErrUnavailable].
+// Of returns the kept tries of the job, oldest first, including those under earlier fire
+// ids. The error wraps [job.ErrUnavailable].
 func (s *Attempts) Of(ctx context.Context, k job.Key) ([]job.Attempt, error) {
 	if err := room.Of(ctx).Add(ctx, AttemptsPerJob*attemptBytes); err != nil {
 		return nil, journal.NoRoom(err)

@@ -16,23 +16,23 @@ import (
 	"belfry/streams/journal"
 )
 
-// cancelsBeside is how many jobs are cancelled side by side, so that their
-// writes share the syncs.
+// cancelsBeside is how many jobs are cancelled concurrently, so that their writes share
+// the syncs.
 const cancelsBeside = 256
 
-// cancelMeta is how much meta each of them holds at most between the walk and its
-// turn. With a longer one, it is read again then.
+// cancelMeta is the longest meta, in bytes, that a job keeps in memory between the walk
+// and its turn. A longer meta is read again then.
 const cancelMeta = 8 << 10
 
-// largeBeside is how many of those are cancelled side by side: more would wait for
-// room for each other, and a wait for room is short.
+// largeBeside is how many jobs with a longer meta are cancelled concurrently. More of
+// them would wait for each other's room, and a wait for room is short.
 const largeBeside = 4
 
-// CancelEach cancels jobs that the query selects and that wait, for a bounded
-// time, and returns where to go on. Each is one compare-and-set on the record
-// that was selected: one that changes meanwhile is looked at again, and left
-// alone if it is no longer selected. With dry they are counted only. On an
-// error some may be cancelled; repeating it does the rest.
+// CancelEach cancels the waiting jobs that the query selects, for a bounded time, and
+// returns where to go on. Each cancel is one compare-and-set on the selected record. A
+// job that changes meanwhile is looked at again, and is left alone if it is no longer
+// selected. With dry the jobs are only counted. After an error some may be cancelled;
+// repeating the request does the rest.
 func (s *Jobs) CancelEach(ctx context.Context, q job.Query, dry bool) (job.CancelRun, error) {
 	q.Limit = cmp.Or(q.Limit, job.MaxCancels)
 	if err := room.Of(ctx).Add(ctx, s.w.Holds()+cancelsBeside*cancelMeta); err != nil {
@@ -102,7 +102,7 @@ func (s *Jobs) cancelSelected(ctx context.Context, q job.Query, r job.Record, ca
 			return nil
 		}
 		if err != nil {
-			return nil // it is over
+			return nil // the job is over
 		}
 		_, err = s.Write(ctx, next, r.Revision)
 		if err == nil {
@@ -119,7 +119,8 @@ func (s *Jobs) cancelSelected(ctx context.Context, q job.Query, r job.Record, ca
 	}
 }
 
-// stillSelected reads a job that the query has selected, whole.
+// stillSelected reads a selected job again, whole, and reports whether the query still
+// selects it.
 func (s *Jobs) stillSelected(ctx context.Context, q job.Query, k job.Key) (r job.Record, ok bool, err error) {
 	r, found, err := s.Read(ctx, k)
 	if errors.Is(err, job.ErrNotAJob) {

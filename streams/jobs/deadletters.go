@@ -20,16 +20,16 @@ type DeadLetters struct {
 	metrics *metrics.Streams
 }
 
-// NewDeadLetters returns the dead letters that w writes.
+// NewDeadLetters returns dead letters that w writes.
 func NewDeadLetters(w *journal.Writer, cfg Config) *DeadLetters {
 	return &DeadLetters{w: w, now: cfg.Now, log: cfg.Log, metrics: cfg.Metrics}
 }
 
-// DeadRepeats is how long DEAD drops the repeat of a letter.
+// DeadRepeats is how long DEAD drops a repeated letter.
 const DeadRepeats = 2 * time.Minute
 
-// Bury copies a fire into DEAD, with the reason. Burying it again adds nothing
-// within [DeadRepeats], and a second copy after that.
+// Bury copies a fire into DEAD, with the reason. Repeating it within [DeadRepeats] adds
+// nothing; repeating it later adds a second copy.
 func (d *DeadLetters) Bury(ctx context.Context, f job.Fire, reason job.Reason, detail string) error {
 	if _, err := d.w.Send(ctx, d.w.Names.EncodeDead(f, reason, detail, d.now())); err != nil {
 		return fmt.Errorf("%w: couldn't write the dead letter: %v", job.ErrUnavailable, err)

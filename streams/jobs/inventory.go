@@ -12,12 +12,12 @@ import (
 	"belfry/streams/routes"
 )
 
-// Places returns the dbs that have jobs or routes, or the collections of one
-// db, and how much is in each. Jobs are counted by the server, in every state,
-// and with the mark that `nats kv del` leaves of one. A place is told where the
-// walk over the jobs meets it first, so a page costs no more memory than it has
-// places, and the walk is over as soon as the counts add up. One whose first
-// jobs come while pages are asked for may be left out.
+// Places returns the dbs that have jobs or routes, or the collections of one db, and how
+// many jobs and routes are in each. The server counts the jobs, in every state, including
+// the markers that `nats kv del` leaves. A place is listed where the walk over the jobs
+// meets it first, so a page needs only as much memory as it has places, and the walk ends
+// as soon as the counts add up. A place whose first jobs arrive during the walk may be
+// left out.
 func (s *Jobs) Places(ctx context.Context, q job.PlaceQuery) (job.Places, error) {
 	t := &tour{Jobs: s, q: q, seen: map[string]bool{}, until: time.Now().Add(s.ReadTime)}
 	t.q.Limit = cmp.Or(q.Limit, job.DefaultJobs)
@@ -52,15 +52,15 @@ func (s *Jobs) Places(ctx context.Context, q job.PlaceQuery) (job.Places, error)
 	return t.page, err
 }
 
-// tour is the work for one page of places.
+// tour computes one page of places.
 type tour struct {
 	*Jobs
 	q     job.PlaceQuery
 	page  job.Places
 	seen  map[string]bool
 	until time.Time
-	left  uint64 // jobs of places not seen yet; 0 is unknown
-	done  bool   // left came to nothing
+	left  uint64 // jobs of places not met yet; 0 is unknown
+	done  bool   // left has dropped to zero
 
 	census map[string]routes.RoutesOf // of the dbs
 }
@@ -94,7 +94,7 @@ func (t *tour) all(ctx context.Context) (total uint64, err error) {
 	return total, nil
 }
 
-// count returns how many jobs are in the named place, and where the first is.
+// count returns how many jobs are in the named place, and where its first job is.
 func (t *tour) count(ctx context.Context, name string) (n uint64, at job.Cursor, err error) {
 	for p := range t.partitions {
 		seq, some, err := t.w.First(ctx, t.w.Names.JobsStream(p), t.subjects(p, name))
@@ -127,7 +127,7 @@ func (t *tour) visitPart(ctx context.Context, at job.Cursor) (job.Cursor, bool, 
 	return job.Cursor{Part: at.Part, Next: next, Narrow: at.Narrow}, ended, cmp.Or(err, failed)
 }
 
-// meet takes in the place of a message, if it is a new one.
+// meet adds the place of a message, if the place is new.
 func (t *tour) meet(ctx context.Context, part int, m journal.Stored) error {
 	k, err := t.w.Names.ParseJobSubject(part, m.Subject)
 	if err != nil || t.q.DB != "" && k.DB != t.q.DB {
@@ -145,7 +145,7 @@ func (t *tour) meet(ctx context.Context, part int, m journal.Stored) error {
 	if err != nil {
 		return err
 	}
-	// Otherwise an earlier page has it.
+	// Otherwise the place is on an earlier page.
 	if begun := t.q.Cursor; first.Part > begun.Part || first.Part == begun.Part && first.Next >= begun.Next {
 		t.tell(name, n)
 	}
@@ -164,8 +164,8 @@ func (t *tour) tell(name string, n uint64) {
 	t.page.Places = append(t.page.Places, p)
 }
 
-// visitRoutes adds the dbs that have routes only, in the order of their first
-// ones, as if they were in one more part.
+// visitRoutes adds the dbs that have only routes, in the order of their first routes, as
+// if they were in one more partition.
 func (t *tour) visitRoutes(ctx context.Context, at job.Cursor) error {
 	type found struct {
 		db    string

@@ -20,9 +20,9 @@ import (
 	"belfry/streams/wire"
 )
 
-// Jobs are the records of all jobs, one key each. A change that was answered is
-// stored. Each is one compare-and-set, so exactly one of two racing ones wins, and
-// the other is told so. Errors are those of the job package. It is safe for
+// Jobs are the records of all jobs, one key each. A change whose answer is success is
+// stored. Each change is one compare-and-set, so exactly one of two racing changes wins,
+// and the other gets an error. The errors are the job package's. It is safe for
 // concurrent use.
 type Jobs struct {
 	js         jetstream.JetStream
@@ -31,25 +31,25 @@ type Jobs struct {
 	dead       *DeadLetters
 	partitions int
 	rooms      []*Spare  // for new jobs, by partition
-	index      due.Index // of the claims that stand
+	index      due.Index // the standing claims
 	cfg        Config
 
-	// ReadTime bounds the reading of one request. It is set before the first one.
+	// ReadTime bounds how long one request reads. It is set before the first request.
 	ReadTime time.Duration
 }
 
-// Config is what the jobs and their history read.
+// Config configures the jobs and their history.
 type Config struct {
 	HistoryTTL time.Duration // how long the final state of a job is kept
-	MaxMeta    int           // the longest meta of a job that was put into its bucket by hand, in bytes
+	MaxMeta    int           // the longest meta of a job put into its bucket by hand, in bytes
 
 	Now     func() time.Time
 	Log     *slog.Logger
 	Metrics *metrics.Streams
 }
 
-// New returns the jobs as they are read and written by an access. The rooms and the
-// index are those of the timers, one for each partition.
+// New returns the jobs, read and written through by. rooms and index are the timers',
+// with one entry for each partition.
 func New(by journal.Access, routes *routes.Routes, rooms []*Spare, index due.Index, cfg Config) *Jobs {
 	return &Jobs{
 		js: by.JS, w: by.W, routes: routes, dead: NewDeadLetters(by.W, cfg), partitions: len(rooms), rooms: rooms, index: index,
@@ -57,13 +57,13 @@ func New(by journal.Access, routes *routes.Routes, rooms []*Spare, index due.Ind
 	}
 }
 
-// Read returns the job's record as the leader has it. A deleted key is not
-// found, but its revision is returned, to write over.
+// Read returns the job's record as the leader has it. For a deleted key found is false,
+// but r has the revision to overwrite.
 func (s *Jobs) Read(ctx context.Context, k job.Key) (r job.Record, found bool, err error) {
 	return s.readBy(ctx, s.w.LastOnLeader, k)
 }
 
-// readBy is [Jobs.Read] with a way to ask for the newest message on a subject.
+// readBy is [Jobs.Read] with last to get the newest message on a subject.
 func (s *Jobs) readBy(ctx context.Context, last func(ctx context.Context, stream, subject string) (journal.Stored, bool, error), k job.Key) (r job.Record, found bool, err error) {
 	p := wire.PartitionOf(k, s.partitions)
 	shrink, err := s.w.Hold(ctx)
@@ -85,20 +85,20 @@ func (s *Jobs) readBy(ctx context.Context, last func(ctx context.Context, stream
 	return r, err == nil, err
 }
 
-// Write puts r over the revision expect, 0 for none, and returns the new one. The error
-// wraps [job.ErrMoved], [job.ErrUnavailable] or [job.ErrUnknownOutcome].
+// Write overwrites the revision expect, 0 for none, with r and returns the new revision.
+// The error wraps [job.ErrMoved], [job.ErrUnavailable] or [job.ErrUnknownOutcome].
 func (s *Jobs) Write(ctx context.Context, r job.Record, expect uint64) (uint64, error) {
 	return s.w.WriteRecord(ctx, wire.PartitionOf(r.Key, s.partitions), r, expect, s.cfg.HistoryTTL)
 }
 
-// NewWrite is [Jobs.Write], not sent yet.
+// NewWrite prepares [Jobs.Write] without sending it.
 func (s *Jobs) NewWrite(r job.Record, expect uint64) *journal.RecordWrite {
 	return s.w.NewRecordWrite(wire.PartitionOf(r.Key, s.partitions), r, expect, s.cfg.HistoryTTL)
 }
 
-// Get returns the job as it stands now. A first answer that there is none may come
-// from a server that was the leader before it slept, so it is trusted only when it
-// is given again after the leader was found to be in touch with the others.
+// Get returns the job as it stands now. A first "not found" may come from a server that
+// was the leader before it slept. It is trusted only when it is given again after the
+// leader was found to be in touch with the others.
 func (s *Jobs) Get(ctx context.Context, k job.Key) (job.Record, error) {
 	for again := false; ; again = true {
 		r, found, err := s.readBy(ctx, s.w.Last, k)
@@ -114,10 +114,10 @@ func (s *Jobs) Get(ctx context.Context, k job.Key) (job.Record, error) {
 	}
 }
 
-// Create stores a new job. Creating it again with the same content does
-// nothing while it lives or its final state is kept; other content is refused
-// with [job.ErrJobExists] while it lives. A finished job with other content,
-// and a cancelled one, is armed anew. Anything else under the key is replaced.
+// Create stores a new job. Creating it again with the same content does nothing while the
+// job lives or its final state is kept. Other content is refused with [job.ErrJobExists]
+// while the job lives. A cancelled job, and a finished one with other content, is armed
+// anew. Any other value under the key is replaced.
 func (s *Jobs) Create(ctx context.Context, j job.Job) error {
 	if _, err := s.routes.Cached(ctx, j.RouteKey()); err != nil {
 		return err
@@ -159,28 +159,27 @@ func (s *Jobs) Create(ctx context.Context, j job.Job) error {
 	}
 }
 
-// BuryBefore makes sure of the dead letter of a job that died a moment ago,
-// before its id is armed again: its worker may not have written it yet, and
-// would not find the death any more. JetStream drops the repeat.
+// BuryBefore makes sure that a job which has just died has its dead letter before its id
+// is armed again: its worker may not have written the letter yet, and would not find the
+// death any more. JetStream drops a repeated letter.
 func (s *Jobs) BuryBefore(ctx context.Context, r job.Record) error {
 	if r.Status != job.Dead || s.cfg.Now().UnixMilli()-r.Finished > DeadRepeats.Milliseconds() {
 		return nil
 	}
-	if r.Replaces.Seq == 0 { // restored, as was its letter
+	if r.Replaces.Seq == 0 { // it was restored, and so was its letter
 		return nil
 	}
 	f := r.Fire()
-	f.Claim = r.Replaces.Seq // the end is written over it
+	f.Claim = r.Replaces.Seq // the death replaced the claim
 	return s.dead.Bury(ctx, f, r.Reason, r.Detail)
 }
 
-// Update changes a job that waits. It fails with [job.ErrFiring] or
-// [job.ErrFinished] when it is too late: then the job fires, or has fired, as
-// it was. If that is exactly what was asked for, the update succeeds: an earlier
-// one may have come through without its answer. An expect that is not 0 is the only
-// revision to change; on any other it fails with [job.ErrRevision]. Repeating a
-// change that was made does nothing. Anything under the key that is no job is
-// replaced.
+// Update changes a waiting job. It fails with [job.ErrFiring] or [job.ErrFinished] when
+// it is too late: the job fires, or has fired, unchanged. If the job is already exactly
+// as requested, the update succeeds: an earlier update may have been applied without an
+// answer. If expect is not 0, only that revision is changed; another is refused with
+// [job.ErrRevision]. Repeating a change that was made does nothing. A value under the key
+// that is not a job is replaced.
 func (s *Jobs) Update(ctx context.Context, j job.Job, expect uint64) error {
 	if _, err := s.routes.Cached(ctx, j.RouteKey()); err != nil {
 		return err
@@ -207,8 +206,8 @@ func (s *Jobs) Update(ctx context.Context, j job.Job, expect uint64) error {
 	return err
 }
 
-// Cancel stops a job that waits, with the errors of [Jobs.Update]. Cancelling
-// it again does nothing. Anything under the key that is no job is removed.
+// Cancel stops a waiting job, with the errors of [Jobs.Update]. Cancelling it again does
+// nothing. A value under the key that is not a job is removed.
 func (s *Jobs) Cancel(ctx context.Context, k job.Key, expect uint64) error {
 	err := s.change(ctx, k, func(r job.Record) (job.Record, error) {
 		if expect != 0 && r.Revision != expect {
@@ -230,9 +229,9 @@ func (s *Jobs) Cancel(ctx context.Context, k job.Key, expect uint64) error {
 	return err
 }
 
-// unlessMade is the error of a change that was for the revision expect of r,
-// which is another one now. done says that r is as the change makes it: so it
-// was made, if it was over that revision.
+// unlessMade returns the error of a change for the revision expect when r has another
+// one. done says that r is as the change makes it; the change was made if r replaced that
+// revision.
 func unlessMade(r job.Record, expect uint64, done bool) error {
 	if done && r.Replaces.Seq == expect {
 		return errUnchanged
@@ -240,10 +239,10 @@ func unlessMade(r job.Record, expect uint64, done bool) error {
 	return job.OtherRevision(r.Revision, expect)
 }
 
-// Fire makes a job that waits due now, with the errors of [Jobs.Update]. The rest
-// of it stays, its fire id included. One that is due already is left to the timer.
+// Fire makes a waiting job due now, with the errors of [Jobs.Update]. Everything else
+// stays, including its fire id. A job that is due already is left to the timer.
 func (s *Jobs) Fire(ctx context.Context, k job.Key) error {
-	var asked job.Record // the one that was to be hastened, in vain or not
+	var asked job.Record // the record that was to fire now, whether or not it did
 	return s.change(ctx, k, func(r job.Record) (job.Record, error) {
 		now := s.cfg.Now()
 		tried := asked.FireID != "" && r.FireID == asked.FireID && r.Attempt > asked.Attempt
@@ -255,11 +254,11 @@ func (s *Jobs) Fire(ctx context.Context, k job.Key) error {
 	})
 }
 
-// errUnchanged: the record is already as it should be.
+// errUnchanged means that the record is already as requested.
 var errUnchanged = errors.New("nothing to change")
 
-// change writes what next makes of the record over it, until no other write
-// comes between.
+// change overwrites the record with what next returns. It repeats while other writes come
+// between.
 func (s *Jobs) change(ctx context.Context, k job.Key, next func(job.Record) (job.Record, error)) error {
 	pause := journal.NewBackOff(time.Millisecond, 100*time.Millisecond)
 	held := room.Of(ctx).Held()
@@ -279,7 +278,7 @@ func (s *Jobs) change(ctx context.Context, k job.Key, next func(job.Record) (job
 		if _, err = s.Write(ctx, r, old.Revision); !errors.Is(err, job.ErrMoved) {
 			return err
 		}
-		// Many that race for one job wear each other out less with a pause.
+		// A pause lets many writers that race for one job conflict less.
 		if !journal.Sleep(ctx, pause.NextBackOff()) {
 			return fmt.Errorf("%w: too many others change the job", job.ErrUnavailable)
 		}
@@ -290,8 +289,8 @@ func notFound(k job.Key) error {
 	return fmt.Errorf("%w: %q in collection %q of db %q", job.ErrJobNotFound, k.ID, k.Collection, k.DB)
 }
 
-// Decode is [wire.DecodeRecord] with the limit for the meta of a job that was put there
-// by hand.
+// Decode is [wire.DecodeRecord] that also limits the meta of a job put into the bucket by
+// hand.
 func (s *Jobs) Decode(k job.Key, seq uint64, h nats.Header, data []byte) (job.Record, error) {
 	r, err := wire.DecodeRecord(k, seq, h, data)
 	if err == nil && r.FireID == "" && len(r.Meta) > s.cfg.MaxMeta {

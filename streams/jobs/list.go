@@ -12,19 +12,19 @@ import (
 	"belfry/streams/wire"
 )
 
-// readTime bounds the reading of one request. A filter that matches little may
-// need more; then the page has fewer jobs, and a cursor.
+// readTime bounds how long one request reads. A filter that matches little may need more;
+// the page then has fewer jobs, and a cursor.
 const readTime = 2 * time.Second
 
-// listedBytes is what one job in a list takes. A page of longer ones, with ids that
-// are all escapes, has fewer.
+// listedBytes is what one job takes in a list. A page of longer jobs, with ids that are
+// all escapes, has fewer.
 const listedBytes = 2 << 10
 
-// List returns jobs that the query selects, without their meta, and where to go
-// on. It holds one page in memory, however many jobs there are. A walk from
-// page to page has each job that is there all the time at least once. One that
-// changes meanwhile may be on a later page again; on one page it is once, as it was
-// when it was met last.
+// List returns the jobs that the query selects, without their meta, and where to go on.
+// It holds one page in memory, however many jobs there are. A walk from page to page has
+// each job that exists throughout the walk at least once. A job that changes during the
+// walk may be on a later page again; within a page it appears once, as it was when the
+// walk met it last.
 func (s *Jobs) List(ctx context.Context, q job.Query) (job.Page, error) {
 	q.Limit = cmp.Or(q.Limit, job.DefaultJobs)
 	if err := room.Of(ctx).Add(ctx, s.w.Holds()+int64(q.Limit)*listedBytes); err != nil {
@@ -32,7 +32,7 @@ func (s *Jobs) List(ctx context.Context, q job.Query) (job.Page, error) {
 	}
 	var page job.Page
 	left := q.Limit * listedBytes
-	met := map[job.Key]int{} // where in the page
+	met := map[job.Key]int{} // the index in the page
 	cursor, err := s.walk(ctx, q, func(r job.Record) bool {
 		if i, again := met[r.Key]; again {
 			page.Jobs[i] = job.Record{}
@@ -51,10 +51,10 @@ func (s *Jobs) List(ctx context.Context, q job.Query) (job.Page, error) {
 	return page, err
 }
 
-// walk hands the jobs of the query's db and collection to visit, from the
-// query's cursor on, until visit wants no more, the time is over, or there are
-// none. It returns where to go on; zero is that this was the end. The meta of a
-// record may be missing.
+// walk hands the jobs of the query's db and collection to visit, from the query's cursor
+// on, until visit returns false, the time is over, or there are no more. It returns where
+// to go on; a zero cursor means that there are no more. The meta of a record may be
+// missing.
 func (s *Jobs) walk(ctx context.Context, q job.Query, visit func(job.Record) (more bool)) (job.Cursor, error) {
 	until := time.Now().Add(s.ReadTime)
 	at, more := q.Cursor, true
@@ -96,8 +96,8 @@ func (s *Jobs) walk(ctx context.Context, q job.Query, visit func(job.Record) (mo
 	return job.Cursor{}, nil
 }
 
-// jobOf reads a job whose key the query selects. It passes over anything else in the
-// bucket, as the timer does.
+// jobOf reads a job whose key the query selects. It skips anything else in the bucket, as
+// the timer does.
 func (s *Jobs) jobOf(ctx context.Context, partition int, q job.Query, m journal.Stored) (r job.Record, ok bool, err error) {
 	k, err := s.w.Names.ParseJobSubject(partition, m.Subject)
 	if err != nil || !q.MatchesKey(k) || wire.PartitionOf(k, s.partitions) != partition {
@@ -110,7 +110,7 @@ func (s *Jobs) jobOf(ctx context.Context, partition int, q job.Query, m journal.
 		}
 		var found bool
 		m, found, err = s.w.SeqOnReplica(ctx, s.w.Names.JobsStream(partition), m.Seq)
-		if err != nil || !found { // it has a higher sequence now, if any
+		if err != nil || !found { // if it exists, it has a higher sequence now
 			return r, false, err
 		}
 	}

@@ -10,10 +10,9 @@ import (
 	"belfry/streams/journal"
 )
 
-// overwrite has write put something over what is stored under a job's key and is
-// no job, on condition of its revision, until no other write comes between. When
-// there is a job meanwhile, or nothing, the request has lost the race and is to be
-// repeated.
+// overwrite calls write to replace a value under a job's key that is not a job,
+// conditional on its revision, until no other write comes between. If there is a job
+// meanwhile, or nothing, the request has lost the race and must be repeated.
 func (s *Jobs) overwrite(ctx context.Context, k job.Key, expect uint64, write func(revision uint64) error) error {
 	pause := journal.NewBackOff(time.Millisecond, 100*time.Millisecond)
 	for {

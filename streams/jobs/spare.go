@@ -13,31 +13,29 @@ import (
 	"belfry/streams/wire"
 )
 
-// A jobs bucket with a max_bytes keeps some of it back from new jobs: a claim, a
-// retry, a final state and the mark of a cancelled job are larger than the record that
-// they replace. Without that a full bucket could neither fire what it holds nor let it
-// be cancelled.
+// A jobs bucket with a max_bytes keeps some of it back from new jobs: a claim, a retry, a
+// final state and the marker of a cancelled job are larger than the record that they
+// replace. Otherwise a full bucket could neither fire its jobs nor cancel them.
 
-// recordSize is about how large a record is beside its meta, and recordGrowth how much
-// larger it may become, with the headers of a batch.
+// recordSize is roughly the size of a record besides its meta. recordGrowth is how much
+// larger it may become, including the headers of a batch.
 const (
 	recordSize   = 512
 	recordGrowth = 384
 )
 
-// Spare is what is known of the room of one jobs bucket. It is safe for concurrent
-// use.
+// Spare tracks the free room of one jobs bucket. It is safe for concurrent use.
 type Spare struct {
 	bucket string
 	log    *slog.Logger
 
-	maxBytes, bytes, msgs atomic.Int64 // as last seen; 0 is no bound
-	added                 atomic.Int64 // what the jobs need that were let in since
+	maxBytes, bytes, msgs atomic.Int64 // as last seen; a maxBytes of 0 is no bound
+	added                 atomic.Int64 // the bytes of the jobs admitted since then
 	short                 atomic.Bool  // new jobs are refused
 	told                  limits.Sometimes
 }
 
-// NewSpares returns what is known of the rooms, by partition.
+// NewSpares returns one Spare for each partition.
 func NewSpares(n wire.Names, partitions int, log *slog.Logger) (all []*Spare) {
 	for p := range partitions {
 		all = append(all, &Spare{bucket: n.JobsBucket(p), log: log})
@@ -45,7 +43,7 @@ func NewSpares(n wire.Names, partitions int, log *slog.Logger) (all []*Spare) {
 	return all
 }
 
-// Look takes in the state of the bucket, in which what was added before stands.
+// Look records the state of the bucket, which includes the first added bytes of Pending.
 func (s *Spare) Look(info *jetstream.StreamInfo, added int64) {
 	s.maxBytes.Store(max(info.Config.MaxBytes, 0))
 	s.bytes.Store(int64(info.State.Bytes))
@@ -61,14 +59,14 @@ func (s *Spare) Look(info *jetstream.StreamInfo, added int64) {
 	}
 }
 
-// fits reports whether a new job of that size leaves room for what becomes of all jobs.
+// fits reports whether a new job of that size leaves enough room for all jobs to end.
 func (s *Spare) fits(size int64) bool {
 	most := s.maxBytes.Load()
 	kept := max(most/10, s.msgs.Load()*recordGrowth)
 	return most == 0 || s.bytes.Load()+s.added.Load()+size+kept <= most
 }
 
-// admit refuses a new or changed job that there is no room for.
+// admit refuses a new or changed job for which there is no room.
 func (s *Jobs) admit(j job.Job) error {
 	p := wire.PartitionOf(j.Key, s.partitions)
 	room := s.rooms[p]
@@ -80,12 +78,12 @@ func (s *Jobs) admit(j job.Job) error {
 	return nil
 }
 
-// Pending returns how many bytes were let in since the last look. The state of the
-// bucket that is asked for after this has them.
+// Pending returns how many bytes were admitted since the last Look. A state of the bucket
+// that is requested afterwards includes them.
 func (s *Spare) Pending() int64 { return s.added.Load() }
 
-// Bound returns the max_bytes of the bucket as it was last seen; 0 is none.
+// Bound returns the max_bytes of the bucket as last seen; 0 is no bound.
 func (s *Spare) Bound() int64 { return s.maxBytes.Load() }
 
-// IsShort reports whether the bucket takes no new jobs.
+// IsShort reports whether the bucket accepts no new jobs.
 func (s *Spare) IsShort() bool { return s.short.Load() }

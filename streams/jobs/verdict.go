@@ -10,13 +10,13 @@ import (
 	"belfry/streams/wire"
 )
 
-// Standing applies the worker's rule to a fire, and returns the record that it
-// judged by. The tail or any replica may answer, but the leader is asked when that
-// shows an older record or none, since it may not have seen the claim yet, and
-// when the fire was handed out before, since it may not have seen its end yet.
-// [job.Undecided] means that the fire must wait unacked: either there is no record,
-// which is trusted only once every final state of the fire's time has expired, or the
-// claim is overdue and about to be made anew.
+// Standing applies the worker's rule to a fire, and returns the record that it judged by.
+// The tail or any replica may answer. The leader is asked when that answer is an older
+// record or none, since the claim may not be there yet, and when the fire is a
+// redelivery, since its end may not be there yet. [job.Undecided] means that the fire
+// must wait unacked. Either there is no record, which is trusted only once every final
+// state of the fire's time has expired, or the claim is overdue and about to be made
+// anew.
 func (s *Jobs) Standing(ctx context.Context, f job.Fire) (job.Standing, job.Record, error) {
 	if f.Times <= 1 {
 		if r, ok := s.index.Partition(wire.PartitionOf(f.Key, s.partitions)).Record(f); ok {
@@ -30,7 +30,7 @@ func (s *Jobs) Standing(ctx context.Context, f job.Fire) (job.Standing, job.Reco
 	return s.standingOnLeader(ctx, f)
 }
 
-// standingOnLeader is [Jobs.Standing] by the newest record.
+// standingOnLeader is [Jobs.Standing] judged by the leader's record.
 func (s *Jobs) standingOnLeader(ctx context.Context, f job.Fire) (job.Standing, job.Record, error) {
 	r, found, err := s.Read(ctx, f.Key)
 	switch {
@@ -41,7 +41,7 @@ func (s *Jobs) standingOnLeader(ctx context.Context, f job.Fire) (job.Standing, 
 	case !found && r.Revision > f.Claim:
 		return job.Superseded, r, nil // deleted from outside
 	case !found && s.cfg.Now().Sub(f.Published) > s.cfg.HistoryTTL+time.Minute:
-		// Expired, unless a server says so that has slept for as long.
+		// It has expired, unless the server that says so was asleep that long.
 		if r, err = s.Get(ctx, f.Key); errors.Is(err, job.ErrJobNotFound) {
 			return job.Superseded, r, nil
 		}
@@ -53,8 +53,7 @@ func (s *Jobs) standingOnLeader(ctx context.Context, f job.Fire) (job.Standing, 
 	return s.unlessOverdue(job.Judge(f, r, found), r), r, nil
 }
 
-// unlessOverdue keeps a fire from being delivered while the timer claims its
-// job anew.
+// unlessOverdue keeps a fire from being delivered while the timer claims its job anew.
 func (s *Jobs) unlessOverdue(st job.Standing, r job.Record) job.Standing {
 	if st == job.Valid && r.Due <= s.cfg.Now().UnixMilli() {
 		return job.Undecided
@@ -62,7 +61,7 @@ func (s *Jobs) unlessOverdue(st job.Standing, r job.Record) job.Standing {
 	return st
 }
 
-// readAnywhere returns the record as any replica has it, which is cheap.
+// readAnywhere returns the record as the tail or any replica has it, which is cheap.
 func (s *Jobs) readAnywhere(ctx context.Context, k job.Key) (job.Record, bool, error) {
 	p := wire.PartitionOf(k, s.partitions)
 	m, found, err := s.w.LastOnReplica(ctx, s.w.Names.JobsStream(p), s.w.Names.JobSubject(p, k))
@@ -73,21 +72,21 @@ func (s *Jobs) readAnywhere(ctx context.Context, k job.Key) (job.Record, bool, e
 	return r, err == nil, err
 }
 
-// Finish writes how the fire's try ended over its claim, and for a dead job
-// the copy in DEAD after that. A record that has moved on is left alone, which
-// is no error: the fire was superseded.
+// Finish overwrites the claim with the result of the fire's try, and then, for a dead
+// job, writes the copy in DEAD. If the record has moved on, it is left alone without an
+// error: the fire was superseded.
 func (s *Jobs) Finish(ctx context.Context, f job.Fire, res job.Result) error {
 	_, err := s.Write(ctx, f.Record().Finish(res, s.cfg.Now()), f.Claim)
 	switch {
 	case errors.Is(err, job.ErrMoved):
-		// Perhaps by this very result, when only the dead letter is missing; the
+		// This very result may have moved it on, and only the dead letter is missing. The
 		// tail and the replicas may not have seen it yet.
 		st, r, err := s.standingOnLeader(ctx, f)
 		switch {
 		case err != nil:
 			return err
 		case st == job.Superseded && r.Revision == 0 && res.Status == job.Dead:
-			return s.Bury(ctx, f, res) // the death itself may be what has expired
+			return s.Bury(ctx, f, res) // the death itself may have expired
 		case st == job.Superseded:
 			return nil
 		case st == job.Buried:
@@ -100,8 +99,7 @@ func (s *Jobs) Finish(ctx context.Context, f job.Fire, res job.Result) error {
 	return err
 }
 
-// Bury copies a fire into DEAD, with the reason. It may come to stand there
-// twice.
+// Bury copies a fire into DEAD, with the reason. DEAD may end up with two copies.
 func (s *Jobs) Bury(ctx context.Context, f job.Fire, res job.Result) error {
 	return s.dead.Bury(ctx, f, res.Reason, res.Detail)
 }
