@@ -8,11 +8,11 @@ import (
 	"belfry/streams/wire"
 )
 
-// calmTenure is how long a tenure lasts that is no sign of trouble.
+// calmTenure is the shortest tenure that is no sign of trouble.
 const calmTenure = 10 * time.Second
 
-// inDoubt asks the loop for the routine, for the sake of a fire of the tenure. The
-// routine of a newer one has looked into all that came before.
+// inDoubt asks the loop to run the routine because of a fire of the tenure. The routine
+// of a newer tenure has already looked into everything before it.
 func (t *Timer) inDoubt(ctx context.Context, why string, ten tenure) {
 	t.post(ctx, func(ctx context.Context) {
 		if t.tenure.fence == ten.fence {
@@ -21,8 +21,8 @@ func (t *Timer) inDoubt(ctx context.Context, why string, ten tenure) {
 	})
 }
 
-// doubt ends the tenure and begins the routine, unless it is under way. The
-// reason that ends one tenure soon may end the next one too, so they are spaced out.
+// doubt ends the tenure and begins the routine, unless the routine is under way. A reason
+// that ends one tenure soon may end the next one, too, so they are spaced out.
 func (t *Timer) doubt(ctx context.Context, why string) {
 	if t.tenure.fence == 0 {
 		return // on standby, or about to own under a new fence anyway
@@ -38,11 +38,11 @@ func (t *Timer) doubt(ctx context.Context, why string) {
 	t.take(ctx, t.pace.NextBackOff())
 }
 
-// refused deals with a fire that the server refused, and reports whether its
-// claim is somebody else's to deal with now: the routine's, under a newer fence
-// of our own, or that of another owner.
+// refused handles a fire that the server refused. It reports whether somebody else
+// handles its claim from now on: the routine, under a newer fence of our own, or another
+// owner.
 func (t *Timer) refused(ctx context.Context, ten tenure) bool {
-	// All fires of a batch ask the same.
+	// All fires of a batch share one question.
 	why, _, _ := t.asking.Do(wire.FormatUint(ten.fence), func() (any, error) { return t.whyRefused(ctx, ten.fence), nil })
 	switch why {
 	case forFence:
@@ -59,24 +59,24 @@ func (t *Timer) refused(ctx context.Context, ten tenure) bool {
 type refusal int
 
 const (
-	// forNothing: our fence is the last, or unknown to a leader that is behind;
-	// the fire can be sent again.
+	// forNothing means that our fence is the last one, or unknown to a leader that is
+	// behind; the fire can be sent again.
 	forNothing refusal = iota
-	// forFence: another fence is the last.
+	// forFence means that another fence is the last one.
 	forFence
-	// forUnknown: the fence is gone or cannot be read, or another server may
-	// have taken the fire.
+	// forUnknown means that the fence is gone or cannot be read, or that another server
+	// may have stored the fire.
 	forUnknown
 )
 
-// whyRefused finds out why a fire under our fence was refused. The server gives
-// the same answer for a fence that differs, for one that it could not read,
-// and on replicas while another fire is under way.
+// whyRefused finds out why a fire under our fence was refused. The server gives the same
+// answer for a fence that differs, for one that it could not read, and on replicas while
+// another fire is under way.
 //
-// On replicas two servers can take themselves for the leader, when one of them
-// wakes up or was cut off. Both get the fire then; the old leader refuses it at
-// once, by what it last knew, while the new one is about to store it. So only
-// a newer fence is a reason to trust.
+// On replicas two servers can take themselves for the leader, when one of them wakes up
+// or was cut off. Both get the fire then. The old leader refuses it at once, by what it
+// last knew, while the new one is about to store it. So only a newer fence is a reason to
+// trust.
 func (t *Timer) whyRefused(ctx context.Context, fence uint64) refusal {
 	last, found, err := t.w.LastOnLeader(ctx, t.w.Names.FiresStream(), t.w.Names.FenceSubject(t.partition))
 	switch {

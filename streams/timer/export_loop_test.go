@@ -13,13 +13,14 @@ import (
 	"belfry/streams/journal"
 )
 
-// LoadingLoop is a timer's loop as far as it loads jobs, on no server.
+// LoadingLoop is the part of a timer's loop that loads jobs, without a server.
 type LoadingLoop struct {
 	queue *due.Queue
 	t     *Timer
 }
 
-// NewLoadingLoop makes one whose large jobs take room, the only one of its node.
+// NewLoadingLoop returns a loop whose large jobs take room; it is the only one of its
+// node.
 func NewLoadingLoop(pool *room.Pool) LoadingLoop {
 	t := &Timer{w: &journal.Writer{}, ended: make(chan struct{}, 1), inFlight: due.NewInFlight(pool, 1), wanted: true, stopTake: func() {}}
 	t.queue = due.NewQueue(func(job.RouteKey) due.GateState { return due.GateState{Out: due.Unlimited} }, func(job.RouteKey) {})
@@ -28,8 +29,8 @@ func NewLoadingLoop(pool *room.Pool) LoadingLoop {
 	return LoadingLoop{t.queue, t}
 }
 
-// LoadSome has the loop load what it wants, and calls do as each load begins. It returns
-// how many there are.
+// LoadSome makes the loop load the records it wants, and calls do as each load begins. It
+// returns how many loads there were.
 func (l LoadingLoop) LoadSome(now time.Time, do func()) (n int) {
 	l.t.now = func() time.Time { return now }
 	l.t.w.Ask = func(*nats.Msg, func(*nats.Msg, error)) { n++; do() }
@@ -43,7 +44,7 @@ func (l LoadingLoop) GiveUp(ctx context.Context) {
 	l.t.step(ctx)
 }
 
-// Woken reports whether the loop was told to look again since the last time.
+// Woken reports whether the loop was woken since the last call.
 func (l LoadingLoop) Woken() bool {
 	select {
 	case <-l.t.ended:

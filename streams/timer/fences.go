@@ -2,12 +2,12 @@ package timer
 
 import "sync"
 
-// writtenFences are the sequences of the last fences that this process wrote for a
+// writtenFences holds the sequences of the last fences that this process wrote for a
 // partition. It is safe for concurrent use.
 type writtenFences struct {
 	mu   sync.Mutex // guards what follows
 	seqs []uint64
-	lost bool // an answer was, since they were last counted
+	lost bool // an answer was lost since the fences were last counted
 }
 
 func (w *writtenFences) noAnswer() {
@@ -19,14 +19,14 @@ func (w *writtenFences) noAnswer() {
 func (w *writtenFences) note(seq uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	const most = 1000 // many more than there can be between two looks
+	const most = 1000 // many more than there can be between two counts
 	if w.seqs = append(w.seqs, seq); len(w.seqs) > most {
 		w.seqs = w.seqs[1:]
 	}
 }
 
-// between counts those behind one sequence up to another, and reports whether there
-// may be more whose answer was lost.
+// between counts the fences after the sequence from, up to to. It reports whether there
+// may be more whose answers were lost.
 func (w *writtenFences) between(from, to uint64) (n int, lost bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -13,29 +13,28 @@ import (
 	"belfry/streams/journal"
 )
 
-// The limits of the finisher.
+// These are the limits of the finisher.
 const (
-	// finishAfter is how long a published fire waits for others to be finished
-	// with, and finishFrom how many need not wait.
+	// finishAfter is how long a published fire waits to be finished together with others.
+	// Once finishFrom fires wait, they wait no longer.
 	finishAfter = 100 * time.Millisecond
 	finishFrom  = 500
-	// maxFinishing is how many are written at once.
+	// maxFinishing is how many ends are written at once.
 	maxFinishing = 1024
-	// maxUnfinished and due.MaxUnfinishedBytes bound those that wait while others are to
-	// be fired. Large ones do not wait.
+	// maxUnfinished and due.MaxUnfinishedBytes bound the published fires that wait while
+	// other jobs are due. Large ones do not wait.
 	maxUnfinished = 128 << 10
 )
 
-// finisher holds the claims of NATS fires that are published. Their subscribers
-// have them, so the final states are written lazily: some together, which saves
-// syncs, and not while due jobs wait for the same server. Those that a crash
-// keeps from being written the next owner writes. It is safe for concurrent
-// use.
+// finisher holds the claims of published NATS fires. Their subscribers have them, so the
+// final states are written lazily: several together, which saves syncs, and not while due
+// jobs wait for the same server. The next owner writes the final states that a crash
+// prevented. It is safe for concurrent use.
 type finisher struct {
 	mu      sync.Mutex // guards what follows
 	queue   []job.Record
 	bytes   int       // of the records in the queue, roughly
-	since   time.Time // when the first of them came
+	since   time.Time // when the first of them arrived
 	writing int
 	most    int // how many bytes may wait; 0 is due.MaxUnfinishedBytes
 }
@@ -50,8 +49,8 @@ func (f *finisher) add(claim job.Record, now time.Time) {
 	f.bytes += claim.Size()
 }
 
-// take returns the claims to finish now, and counts on done for each. busy says
-// that jobs are being fired, and hurry that nothing must be left.
+// take returns the claims to finish now; the caller calls done for each. busy says that
+// jobs are being fired, and hurry that nothing may be left.
 func (f *finisher) take(now time.Time, busy, hurry bool) []job.Record {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -62,7 +61,7 @@ func (f *finisher) take(now time.Time, busy, hurry bool) []job.Record {
 	}
 	n := max(min(len(f.queue), maxFinishing-f.writing), 0)
 	claims := slices.Clone(f.queue[:n])
-	clear(f.queue[:n]) // or their metas stay until the queue moves
+	clear(f.queue[:n]) // otherwise their metas stay in memory until the queue moves
 	f.queue = f.queue[n:]
 	for _, c := range claims {
 		f.bytes -= c.Size()
@@ -71,7 +70,7 @@ func (f *finisher) take(now time.Time, busy, hurry bool) []job.Record {
 	return claims
 }
 
-// next returns when take will have something; zero is not before something
+// next returns when take will return claims by itself; zero means not before something
 // else happens.
 func (f *finisher) next() time.Time {
 	f.mu.Lock()
@@ -82,7 +81,8 @@ func (f *finisher) next() time.Time {
 	return f.since.Add(finishAfter)
 }
 
-// began counts one on done that was not taken.
+// began counts a claim that was not taken from the queue, so that done may be called for
+// it.
 func (f *finisher) began() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -102,8 +102,8 @@ func (f *finisher) idle() bool {
 	return len(f.queue) == 0 && f.writing == 0
 }
 
-// finishSoon has the end of a published fire written. One that holds room is
-// finished at once, since others wait for that.
+// finishSoon queues the end of a published fire to be written. The end of a fire that
+// holds room is written at once, since others wait for the room.
 func (t *Timer) finishSoon(claim job.Record) {
 	if t.inFlight.Cost(len(claim.Meta)) > 0 {
 		t.finisher.began()
@@ -129,7 +129,8 @@ func (t *Timer) finish(claim job.Record) step {
 	}}
 }
 
-// finishNow writes the end of a claim, until it is written or somebody else has.
+// finishNow writes the end of a claim. It retries until the end is written, by us or by
+// somebody else.
 func (t *Timer) finishNow(ctx context.Context, claim job.Record, res job.Result) {
 	pause := journal.NewBackOff(50*time.Millisecond, 5*time.Second)
 	for {

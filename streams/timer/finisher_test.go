@@ -14,7 +14,7 @@ func TestFinisherWaits(t *testing.T) {
 	for _, c := range []struct {
 		name        string
 		added       int
-		meta        int // bytes of each
+		meta        int // of each, in bytes
 		at          time.Time
 		busy, hurry bool
 		want        int

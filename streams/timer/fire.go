@@ -10,36 +10,35 @@ import (
 	"belfry/streams/journal"
 )
 
-// claimPatience is how long a claim is tried before its outcome counts as
-// unknown.
+// claimPatience is how long a claim is retried before its outcome counts as unknown.
 const claimPatience = 10 * time.Second
 
 // fire takes a due record through its steps: claim, publish and, for a NATS route,
-// finish. The next owner recovers what a crash between two of these leaves behind;
-// see the crash table in docs/design.md.
+// finish. The next owner recovers what a crash between two steps leaves behind; see the
+// crash table in docs/design.md.
 func (t *Timer) fire(r job.Record, ten tenure) {
 	t.firing.Add(1) // until fireEnded, or firePassedOn
 	t.begin(t.claim(r, ten))
 }
 
-// fireEnded tells the loop that a fire, or the end of one, is through. It gives back
-// the room of the record, whose meta is the one that was loaded.
+// fireEnded tells the loop that a fire, or the end of one, is finished. It gives back the
+// record's room; r must have the meta that was loaded.
 func (t *Timer) fireEnded(r job.Record) {
 	t.inFlight.Give(r)
 	t.firePassedOn()
 }
 
-// firePassedOn is fireEnded for a record that is under way still.
+// firePassedOn is fireEnded for a record that is still under way.
 func (t *Timer) firePassedOn() {
 	t.firing.Add(-1)
 	t.Wake()
 }
 
-// Wake has the timer look at what there is to do.
+// Wake makes the timer look at what there is to do.
 func (t *Timer) Wake() {
 	select {
 	case t.ended <- struct{}{}:
-	default: // it has yet to look for the last one's sake
+	default: // an earlier wake is still pending
 	}
 }
 
@@ -80,8 +79,8 @@ func (t *Timer) claim(r job.Record, ten tenure) step {
 	}}
 }
 
-// unclaimed tells the loop of a record that could not be claimed, or expired: it has
-// another revision if it has moved, else it is to be tried again. The tail brings a claim
+// unclaimed tells the loop about a record that could not be claimed or expired. If it has
+// moved, it has another revision; otherwise it is tried again. The tail brings a claim
 // that was made.
 func (t *Timer) unclaimed(ctx context.Context, seq uint64, moved bool) {
 	t.post(ctx, func(context.Context) {
@@ -93,9 +92,9 @@ func (t *Timer) unclaimed(ctx context.Context, seq uint64, moved bool) {
 	})
 }
 
-// buryUnrouted lets a claimed job die whose route was deleted. There is no
-// fire that would bring a worker back to it, so the dead letter comes first:
-// while it may be missing, the claim stands, and the next owner meets it.
+// buryUnrouted ends a claimed job as dead because its route was deleted. No fire will
+// bring a worker back to it, so the dead letter is written first: while the letter may be
+// missing, the claim stands, and the next owner finds it.
 func (t *Timer) buryUnrouted(ctx context.Context, claim job.Record) {
 	f := claim.Fire()
 	const detail = "there was no such route when the job came due"

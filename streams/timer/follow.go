@@ -8,19 +8,19 @@ import (
 	"belfry/streams/journal"
 )
 
-// leaderState is what the leader of the jobs bucket says of it.
+// leaderState is the state of the jobs bucket as its leader reports it.
 type leaderState struct {
-	created time.Time // when it was made
-	first   uint64    // the first message that is there, or the next one's sequence
-	last    uint64    // the last sequence it gave
-	present uint64    // the last message that is there; those behind expired
+	created time.Time // when the bucket was created
+	first   uint64    // the first message, or the next one's sequence if there is none
+	last    uint64    // the last sequence that was assigned
+	present uint64    // the last existing message; later ones expired
 }
 
 // checkEvery is how often the tail is compared with the leader.
 const checkEvery = time.Second
 
-// askState asks the leader for the state of the jobs bucket, again and again,
-// until ctx ends. A question that cannot be asked now is asked a moment later.
+// askState asks the leader for the state of the jobs bucket, again and again, until ctx
+// ends. A request that cannot be sent now is sent a moment later.
 func (t *Timer) askState(ctx context.Context) {
 	for journal.Sleep(ctx, checkEvery) {
 		if !t.w.NC.IsConnected() {
@@ -50,10 +50,11 @@ func (t *Timer) askState(ctx context.Context) {
 // CaughtUp returns when the tail last had all that the leader had a moment before.
 func (t *Timer) CaughtUp() time.Time { return time.UnixMilli(t.caughtUp.Load()) }
 
-// compare checks the tail against the leader. One that has stood still behind
-// it since the last check is made anew. One that was ahead of it both times, or is
-// of another stream, follows something that is there no more: then nothing that is
-// known holds, and all is read again. Once may be a server that has just woken up.
+// compare checks the tail against the leader. A tail that is behind the leader and has
+// not moved since the last check is restarted. A tail that was ahead of the leader in
+// both checks, or belongs to another stream, follows a stream that no longer exists: then
+// nothing known holds, and everything is read again. Being ahead once may come from a
+// server that has just woken up.
 func (t *Timer) compare(ctx context.Context, now leaderState) {
 	before, seenBefore := t.state, t.checked
 	t.state, t.checked = now, t.seen
@@ -76,8 +77,8 @@ func (t *Timer) compare(ctx context.Context, now leaderState) {
 	}
 }
 
-// purged takes in that our mark is gone from the jobs bucket, which is there until
-// there is a newer one: the bucket was purged, and so are the jobs before first.
+// purged handles the loss of our mark from the jobs bucket. The mark stays until there is
+// a newer one, so the bucket was purged, and the jobs before first are gone, too.
 func (t *Timer) purged(ctx context.Context, first uint64) {
 	t.bucketFirst = first
 	if lost := t.queue.Before(first); lost > 0 {
@@ -89,7 +90,7 @@ func (t *Timer) purged(ctx context.Context, first uint64) {
 	t.doubt(ctx, "the mark is gone from the jobs bucket")
 }
 
-// follow begins a tail behind what was seen, in place of the one before.
+// follow starts a tail behind the last message seen and stops the one before.
 func (t *Timer) follow(ctx context.Context) {
 	if t.stopTail != nil {
 		t.stopTail()

@@ -9,12 +9,12 @@ import (
 	"belfry/streams/journal"
 )
 
-// anyNumber is how far a gate is open that is there for the rate alone.
+// anyNumber is how far a gate is open that only limits the rate.
 const anyNumber = due.Unlimited - 1
 
 // opening says how far the gate of a route is open:
 //
-//	something that is no route  shut
+//	a value that is no route    shut
 //	paused                      shut
 //	a NATS route                no gate: its fires wait for nobody, or for its limit
 //	its breaker is open         shut, until it is time for a probe
@@ -26,7 +26,7 @@ func (t *Timer) opening(k job.RouteKey) due.GateState {
 		return due.GateState{Held: true}
 	}
 	if !known {
-		return due.GateState{Out: due.Unlimited} // to die, if it is deleted
+		return due.GateState{Out: due.Unlimited} // so that its jobs die, if it is deleted
 	}
 	now := t.now()
 	switch until := time.UnixMilli(r.PausedUntil); {
@@ -52,7 +52,7 @@ func (t *Timer) opening(k job.RouteKey) due.GateState {
 	return open
 }
 
-// askPermits asks for the permits that the queue wants.
+// askPermits requests the permits that the queue wants.
 func (t *Timer) askPermits() {
 	for _, ask := range t.queue.PermitsWanted(t.now()) {
 		r, known := t.routes.Peek(ask.Route)

@@ -9,16 +9,16 @@ import (
 	"belfry/streams/journal"
 )
 
-// holds are the restores that a timer waits for: it fires nothing while there is
-// one. A job that was restored says so itself, so no node can fire it before it
-// has asked whether that restore is through; and a restore that broke off finds
-// every job as it left it. It is safe for concurrent use.
+// holds tracks the restores that a timer waits for: it fires nothing while there is one.
+// Each restored job names its restore, so no node can fire it before it has asked whether
+// that restore is finished. A restore that broke off finds every job as it left it. It is
+// safe for concurrent use.
 type holds struct {
 	mu    sync.Mutex      // guards what follows
-	under map[string]bool // by run: true while it holds, false once it is through
+	under map[string]bool // by run: true while it holds, false once it is finished
 }
 
-// begin reports whether it is new that there is this restore.
+// begin records a restore and reports whether it is a new one.
 func (h *holds) begin(run string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -52,10 +52,10 @@ func (h *holds) any() bool {
 // Holds reports whether the timer waits for a restore.
 func (t *Timer) Holds() bool { return t.holds.any() }
 
-// holdPoll is how often a timer asks whether a restore is through.
+// holdPoll is how often a timer asks whether a restore is finished.
 const holdPoll = 500 * time.Millisecond
 
-// holdFor keeps the timer from firing until the restore is through.
+// holdFor keeps the timer from firing until the restore is finished.
 func (t *Timer) holdFor(run string) {
 	if run == "" || !t.holds.begin(run) {
 		return

@@ -8,8 +8,8 @@ import (
 	"belfry/internal/job"
 )
 
-// Idle is why a partition that this node is to fire is not fired by it. [Idles] has
-// the words of each.
+// Idle is the reason why this node does not fire a partition that it is to fire. [Idles]
+// has the words for each.
 type Idle int
 
 const (
@@ -27,11 +27,11 @@ const (
 	LeaseUnwritten
 )
 
-// IdleRow is what /readyz says of one [Idle]; facts follow the words.
+// IdleRow is what /readyz says about one [Idle]; facts follow the words.
 type IdleRow struct {
 	Idle  Idle
 	Words string
-	Do    string // what is left for people
+	Do    string // what an operator can do
 }
 
 // Idles lists every [Idle], in their order.
@@ -63,7 +63,7 @@ func IdleMarkdown() string {
 	return b.String()
 }
 
-// Say returns the words of an idle with its facts, if there are any, and what to do.
+// Say returns the words of an idle with its facts, if there are any, and the advice.
 func (i Idle) Say(facts string) string {
 	row := Idles()[i]
 	if facts != "" {
@@ -75,18 +75,19 @@ func (i Idle) Say(facts string) string {
 // SayWhy is [Idle.Say] with an error as the facts.
 func (i Idle) SayWhy(err error) string { return i.Say(plainWords(err)) }
 
-// plainWords are those of an error behind [job.ErrUnavailable], which /readyz has said.
+// plainWords returns the words of an error without [job.ErrUnavailable], which /readyz
+// has said already.
 func plainWords(err error) string {
 	return strings.TrimPrefix(err.Error(), job.ErrUnavailable.Error()+": ")
 }
 
-// idleness is how far the loop of a timer got that does not fire. It is safe for
+// idleness records how far the loop of a timer that does not fire has got. It is safe for
 // concurrent use.
 type idleness struct {
 	mu   sync.Mutex // guards what follows
 	is   Idle
-	why  string // of a doubt, or why a fence is missing
-	seen uint64 // of the bucket, on the way to mark
+	why  string // the reason of a doubt, or of a missing fence
+	seen uint64 // the tail's position in the bucket, on the way to mark
 	mark uint64
 }
 
@@ -96,7 +97,7 @@ func (i *idleness) set(is Idle, why string) {
 	i.is, i.why = is, why
 }
 
-// noFence notes why there is no fence yet, unless there is one meanwhile.
+// noFence records why there is no fence yet, unless there is one meanwhile.
 func (i *idleness) noFence(err error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -105,7 +106,7 @@ func (i *idleness) noFence(err error) {
 	}
 }
 
-// reads notes how far the bucket is read.
+// reads records how far the tail has read the bucket.
 func (i *idleness) reads(seen, mark uint64) {
 	i.mu.Lock()
 	defer i.mu.Unlock()

@@ -14,8 +14,8 @@ import (
 	"belfry/streams/wire"
 )
 
-// loaded is the answer to a load: the record, or that it is gone, or that it
-// could not be read now.
+// loaded is the result of a load: the record, or that it is gone, or that it could not be
+// read now.
 type loaded struct {
 	seq  uint64
 	rec  job.Record
@@ -23,7 +23,7 @@ type loaded struct {
 	err  error
 }
 
-// beginLoad reads the record at seq from any replica, and tells the loop. Where that
+// beginLoad reads the record at seq from any replica and tells the loop. If the answer
 // settles nothing, a goroutine asks again.
 func (t *Timer) beginLoad(seq uint64) {
 	t.w.Ask(journal.AskSeq(t.w.Names.JobsStream(t.partition), seq), func(answer *nats.Msg, err error) {
@@ -48,8 +48,8 @@ func (t *Timer) beginLoad(seq uint64) {
 	})
 }
 
-// unloadIdle lets go of what is loaded for a partition that is not ours any more, or that
-// takes no claims, since others need the room. Claims give back theirs by themselves.
+// unloadIdle unloads the records of a partition that is no longer ours, or that accepts
+// no claims, since others need the room. Claims give back their own room.
 func (t *Timer) unloadIdle() {
 	if !t.wanted || t.stalled() {
 		t.hungry.Store(false)
@@ -57,8 +57,8 @@ func (t *Timer) unloadIdle() {
 	}
 }
 
-// load reads the record at seq. Only the leader can say that it is gone, and only if
-// it has a later one: one that was cut off may not have seen it yet.
+// load reads the record at seq. Only the leader can say that it is gone, and only if the
+// leader has a later record: one that was cut off may not have seen the record yet.
 func (t *Timer) load(ctx context.Context, seq uint64) loaded {
 	stream := t.w.Names.JobsStream(t.partition)
 	m, found, err := t.w.SeqOnReplica(ctx, stream, seq)
@@ -76,7 +76,7 @@ func (t *Timer) load(ctx context.Context, seq uint64) loaded {
 	return t.loadedFrom(m)
 }
 
-// loadedFrom reads a stored record; a message that is none counts as gone.
+// loadedFrom decodes a stored record; a message that is not a record counts as gone.
 func (t *Timer) loadedFrom(m journal.Stored) loaded {
 	k, err := t.w.Names.ParseJobSubject(t.partition, m.Subject)
 	if err != nil {

@@ -7,14 +7,14 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Run fires due jobs until ctx ends, and returns when the fires it has begun
-// are through.
+// Run fires due jobs until ctx ends. It returns when the fires that it has begun are
+// finished.
 func (t *Timer) Run(ctx context.Context) {
 	t.work, t.stopWork = context.WithCancel(context.WithoutCancel(ctx))
 	defer t.drain()
 	defer close(t.over)
 	ctx, stop := context.WithCancel(ctx)
-	defer stop() // what follows the bucket, also if the loop ends by a panic
+	defer stop() // stops the tail, even if the loop panics
 	t.idle.set(WaitsForRoutes, "")
 	if t.routes.Wait(ctx) != nil {
 		return // stopped before it began
@@ -50,8 +50,8 @@ func (t *Timer) Run(ctx context.Context) {
 			for n := 0; n < maxEvents && t.tookEvent(ctx); n++ {
 			}
 		case <-reconnects:
-			// The tail may wait for an answer that was lost, and a new fence
-			// waits for the tail.
+			// The tail may be waiting for an answer that was lost, and a new fence waits
+			// for the tail.
 			t.follow(ctx)
 			t.doubt(ctx, "the connection was lost")
 		case <-t.ended:
@@ -62,10 +62,10 @@ func (t *Timer) Run(ctx context.Context) {
 	}
 }
 
-// maxEvents is how many more events are taken in before the loop does its work.
+// maxEvents is how many more events are handled before the loop does its work.
 const maxEvents = 256
 
-// tookEvent does what a goroutine has posted, and reports whether one had.
+// tookEvent runs an event that a goroutine has posted, and reports whether there was one.
 func (t *Timer) tookEvent(ctx context.Context) bool {
 	select {
 	case do := <-t.events:
@@ -76,9 +76,8 @@ func (t *Timer) tookEvent(ctx context.Context) bool {
 	}
 }
 
-// post has the loop call do, which gets the loop's context, and returns when the loop
-// has taken it. It reports false if the loop has ended, or ctx has. The loop itself must
-// not call it.
+// post makes the loop call do with the loop's context. It returns when the loop has taken
+// do. It returns false if the loop or ctx has ended. The loop itself must not call post.
 func (t *Timer) post(ctx context.Context, do func(context.Context)) bool {
 	select {
 	case t.events <- do:
@@ -89,7 +88,7 @@ func (t *Timer) post(ctx context.Context, do func(context.Context)) bool {
 	return false
 }
 
-// step does what the queue has for this moment.
+// step does what the queue wants at this moment.
 func (t *Timer) step(ctx context.Context) {
 	t.reach()
 	t.finishSome(len(t.releases) > 0)
@@ -120,8 +119,8 @@ func (t *Timer) step(ctx context.Context) {
 	}
 }
 
-// loadSome begins to load what the queue wants. Room that is given back while it asks
-// wakes the loop again: it may have been refused just before.
+// loadSome begins to load the records that the queue wants. If room is given back
+// meanwhile, it wakes the loop again: a record may have been refused room just before.
 func (t *Timer) loadSome() {
 	t.hungry.Store(true)
 	for _, seq := range t.queue.ToLoad(t.now()) {
@@ -130,7 +129,7 @@ func (t *Timer) loadSome() {
 	t.hungry.Store(t.queue.Hungry())
 }
 
-// finishSome writes the ends of published fires, if it is time for it.
+// finishSome writes the ends of published fires, if it is time.
 func (t *Timer) finishSome(hurry bool) {
 	busy := t.firing.Load() >= maxFiring/4
 	for _, claim := range t.finisher.take(t.now(), busy, hurry) {
@@ -138,16 +137,16 @@ func (t *Timer) finishSome(hurry bool) {
 	}
 }
 
-// active reports whether there is anything to be done for jobs: not on standby, nor
-// while nobody is there to ask or no claim can be written. A reconnect wakes the loop,
-// and so does an answer to a write.
+// active reports whether there is anything to do for jobs. There is not on standby,
+// without a connection, or while no claim can be written. A reconnect wakes the loop, and
+// so does an answer to a write.
 func (t *Timer) active() bool { return t.wanted && t.w.NC.IsConnected() && !t.stalled() }
 
 // mayFire reports whether claims may be made.
 func (t *Timer) mayFire() bool { return t.tenure.fence > 0 && !t.holds.any() }
 
-// untilNext is how long nothing is to be done: at most a second, so that a
-// step of the clock or a suspended machine delays nothing for longer.
+// untilNext is how long there is nothing to do: at most a second, so that a step of the
+// clock or a suspended machine delays nothing for longer.
 func (t *Timer) untilNext() time.Duration {
 	wait := time.Second
 	now, active := t.now(), t.active()

@@ -9,11 +9,11 @@ import (
 	"belfry/streams/timer"
 )
 
-// costOfLarge is the room that a large record takes once it is loaded.
+// costOfLarge is the room that a large record takes when it is loaded.
 const costOfLarge = 2*jobtest.LargeSize + 1<<10
 
-// Room that is given back just after a large job was refused it wakes the loop, however
-// soon that is.
+// Room that is given back right after a large job was refused room wakes the loop,
+// however soon that is.
 func TestRoomIsNoticedAtOnce(t *testing.T) {
 	t.Parallel()
 	pool := room.New(room.Config{Bytes: 4 * costOfLarge})
@@ -21,7 +21,7 @@ func TestRoomIsNoticedAtOnce(t *testing.T) {
 	pool.Force("others", 4*costOfLarge)
 	loop.ObserveLarge(jobtest.Large(1, "a", jobtest.At(0)), jobtest.LargeSize)
 	loop.Observe(jobtest.Scheduled(2, jobtest.At(0), job.Position{}))
-	// The small one is asked for when the large one was refused.
+	// The small job is requested after the large one was refused.
 	loaded := loop.LoadSome(jobtest.At(0), func() { pool.Give("others", 4*costOfLarge) })
 	if loaded != 1 || !loop.Hungry() {
 		t.Fatalf("%d jobs are loaded, want the small one, while the large one waits", loaded)
@@ -34,8 +34,8 @@ func TestRoomIsNoticedAtOnce(t *testing.T) {
 	}
 }
 
-// A partition that is given up keeps no room but its fires', and has all its jobs when
-// it is taken again.
+// A partition that is given up keeps only the room of its fires, and has all its jobs
+// when it is taken again.
 func TestGivenUpPartitionKeepsNoRoom(t *testing.T) {
 	t.Parallel()
 	pool := room.New(room.Config{Bytes: 12 * costOfLarge})
@@ -61,14 +61,14 @@ func TestGivenUpPartitionKeepsNoRoom(t *testing.T) {
 	if got := pool.Held(); got != costOfLarge || loop.Ready() != 0 || loop.Woken() {
 		t.Errorf("%d bytes are held and %d jobs are loaded; want %d, for the fire, and none", got, loop.Ready(), costOfLarge)
 	}
-	loop.Took(records[5], jobtest.At(0)) // an answer that was under way
+	loop.Took(records[5], jobtest.At(0)) // a load that was under way
 	if got := pool.Held(); got != costOfLarge {
 		t.Errorf("after a late answer %d bytes are held, want %d", got, costOfLarge)
 	}
 	if got := loop.Counts(jobtest.At(100)); got.Waiting != 9 {
 		t.Errorf("%+v, want 9 waiting", got)
 	}
-	// All fire in their turn when it is ours again.
+	// All jobs fire in turn when the partition is ours again.
 	pool.Give("db\x00a", costOfLarge)
 	loop.Gone(1)
 	for range 20 {

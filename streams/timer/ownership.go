@@ -6,15 +6,14 @@ import (
 
 // tenure is the ownership of the partition from one fence to the next.
 type tenure struct {
-	// fence is the sequence of our message on fence.<p> in FIRES. While it is
-	// the last there, we are the owner: every fire is published on that
-	// condition, so an owner that was replaced is refused by the server,
-	// whenever it wakes.
+	// fence is the sequence of our message on fence.<p> in FIRES. While it is the last
+	// one there, we are the owner: every fire is published on that condition, so the
+	// server refuses an owner that was replaced, whenever it wakes.
 	fence uint64
 
-	// mark is the sequence of our epoch record in the jobs bucket, written
-	// after the fence. A claim of an older epoch behind it was acked when the
-	// fence stood already, so its fire cannot be in FIRES.
+	// mark is the sequence of our epoch record in the jobs bucket, written after the
+	// fence. A claim of an older epoch behind the mark was answered when the fence was
+	// already there, so its fire cannot be in FIRES.
 	mark uint64
 }
 
@@ -30,7 +29,7 @@ func (t *Timer) own(ctx context.Context) {
 }
 
 // release lets go of the partition, in the loop. done is closed once the last fires are
-// through.
+// finished.
 func (t *Timer) release(done chan struct{}) {
 	t.wanted = false
 	t.stopTake()
@@ -52,9 +51,10 @@ func (t *Timer) letGo() {
 	t.releases = nil
 }
 
-// marked takes in an owner's mark. One under a newer fence than ours is that of
-// our successor, who may learn of our last claims only if we make no more: to
-// be refused is not enough, since an owner without fires to publish never is.
+// marked handles an owner's mark. A mark under a newer fence than ours is our
+// successor's. The successor can be sure of our last claims only if we make no more. A
+// refused fire alone does not stop us, since an owner without fires to publish is never
+// refused.
 func (t *Timer) marked(epoch uint64) {
 	if t.next != nil && epoch > t.next.fence || t.tenure.fence > 0 && epoch > t.tenure.fence {
 		t.stopOwning()

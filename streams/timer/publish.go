@@ -12,7 +12,7 @@ import (
 	"belfry/streams/wire"
 )
 
-// publishClaim asks for the try of a claimed record, once per claim.
+// publishClaim publishes the fire of a claimed record, once per claim.
 func (t *Timer) publishClaim(claim job.Record, ten tenure) {
 	if route, known := t.routes.Peek(claim.RouteKey()); known {
 		t.inboxes.Stirred(claim.RouteKey())
@@ -45,8 +45,8 @@ func (t *Timer) publish(claim job.Record, ten tenure, route job.Route) step {
 	}}
 }
 
-// publishNow publishes the fire of a claim and, for a NATS route, finishes it; it goes on
-// until that is through, or ctx ends. A job whose route is gone dies instead.
+// publishNow publishes the fire of a claim and, for a NATS route, finishes it. It repeats
+// until both are done or ctx ends. A job whose route is gone dies instead.
 func (t *Timer) publishNow(ctx context.Context, claim job.Record, ten tenure) {
 	pause, began := journal.NewBackOff(50*time.Millisecond, 5*time.Second), t.now()
 	for {
@@ -77,7 +77,7 @@ func (t *Timer) publishNow(ctx context.Context, claim job.Record, ten tenure) {
 	}
 }
 
-// published takes in that the fire of a claim is in FIRES.
+// published records that the fire of a claim is in FIRES.
 func (t *Timer) published(claim job.Record, route job.Route, seq uint64, began time.Time) {
 	t.saw(seq)
 	t.meter.Published(route.Type, t.now().Sub(began))
@@ -86,9 +86,9 @@ func (t *Timer) published(claim job.Record, route job.Route, seq uint64, began t
 	}
 }
 
-// isOver reports whether a fire that failed is not to be sent again from here: it may be
-// in FIRES, or another fence is the last. The routine for doubt looks into its claim, or
-// another owner does.
+// isOver reports whether a failed fire must not be sent again from here: it may be in
+// FIRES, or another fence is the last one. Then the routine for doubt, or another owner,
+// looks into its claim.
 func (t *Timer) isOver(ctx context.Context, ten tenure, err error) bool {
 	switch {
 	case errors.Is(err, journal.ErrConflict), t.w.Replicated && journal.MayBeStored(err):
@@ -100,8 +100,8 @@ func (t *Timer) isOver(ctx context.Context, ten tenure, err error) bool {
 	return false
 }
 
-// fireMessage makes the fire of a claim, for the server to take while the fence
-// stands.
+// fireMessage returns the fire of a claim. The server stores it only while our fence is
+// the last one.
 func (t *Timer) fireMessage(claim job.Record, ten tenure) *nats.Msg {
 	m := t.w.Names.EncodeFire(claim, t.now())
 	m.Header[wire.HeaderExpectSubjectSeq] = []string{wire.FormatUint(ten.fence)}
@@ -109,7 +109,7 @@ func (t *Timer) fireMessage(claim job.Record, ten tenure) *nats.Msg {
 	return m
 }
 
-// saw notes the highest sequence seen in FIRES.
+// saw raises the highest sequence seen in FIRES.
 func (t *Timer) saw(seq uint64) {
 	for {
 		old := t.firesSeen.Load()

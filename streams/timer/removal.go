@@ -7,14 +7,14 @@ import (
 	"belfry/streams/journal"
 )
 
-// Removal says what was removed from FIRES: the messages before First, and, if Look is
+// Removal says what was removed from FIRES: the messages before First and, if Look is
 // set, perhaps others.
 type Removal struct {
 	First uint64
 	Look  bool
 }
 
-// LookForFires has the timer look for the fires of the claims that stand, if it fires,
+// LookForFires makes the timer, if it fires, look for the fires of the standing claims
 // and publish those again that are gone.
 func (t *Timer) LookForFires(ctx context.Context, removed Removal) {
 	if !t.Owns() {
@@ -23,12 +23,12 @@ func (t *Timer) LookForFires(ctx context.Context, removed Removal) {
 	t.post(ctx, func(ctx context.Context) { t.searchFires(ctx, removed) })
 }
 
-// FencesBetween counts the fences that the timer has written behind one sequence of
-// FIRES up to another, and reports whether there may be more whose answer was lost.
+// FencesBetween counts the fences that the timer has written after the sequence from in
+// FIRES, up to to. It reports whether there may be more whose answers were lost.
 func (t *Timer) FencesBetween(from, to uint64) (n int, lost bool) { return t.fences.between(from, to) }
 
-// publishedFires knows where the fires of the claims of REST routes stand in
-// FIRES, by the claim's revision. It is safe for concurrent use.
+// publishedFires holds the sequences in FIRES of the fires of REST routes, by the claim's
+// revision. It is safe for concurrent use.
 type publishedFires struct {
 	mu  sync.Mutex // guards seq
 	seq map[uint64]uint64
@@ -49,8 +49,8 @@ func (p *publishedFires) forget(claim uint64) {
 	delete(p.seq, claim)
 }
 
-// standing returns the fires of the claims that stand, and lets go of all others
-// that the tail has passed.
+// standing returns the fires of the standing claims, and drops all others that the tail
+// has passed.
 func (p *publishedFires) standing(stands func(claim uint64) bool, seen uint64) map[uint64]uint64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -66,7 +66,7 @@ func (p *publishedFires) standing(stands func(claim uint64) bool, seen uint64) m
 	return all
 }
 
-// searchFires finds the claims whose fire is gone; in the loop.
+// searchFires finds the claims whose fires are gone; it runs in the loop.
 func (t *Timer) searchFires(ctx context.Context, g Removal) {
 	if t.tenure.fence == 0 {
 		return
@@ -107,8 +107,8 @@ func (t *Timer) searchFires(ctx context.Context, g Removal) {
 	})
 }
 
-// stands reports whether a message is in FIRES. Only the leader can say that it is
-// not, and only while it has a later one or our fence before it.
+// stands reports whether a message is in FIRES. Only the leader can say that it is not,
+// and only if the leader has a later message, or our fence before it.
 func (t *Timer) stands(ctx context.Context, seq uint64) (bool, error) {
 	if _, found, err := t.w.SeqOnReplica(ctx, t.w.Names.FiresStream(), seq); err == nil && found {
 		return true, nil
@@ -120,7 +120,7 @@ func (t *Timer) stands(ctx context.Context, seq uint64) (bool, error) {
 	return false, journal.ConfirmLeader(ctx, t.js, t.w.Names.FiresStream())
 }
 
-// fireAgain has the fires of claims published again, by the routine for doubt.
+// fireAgain has the routine for doubt publish the fires of claims again.
 func (t *Timer) fireAgain(ctx context.Context, claims []uint64) {
 	for _, claim := range claims {
 		t.fireSeqs.forget(claim)

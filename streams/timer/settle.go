@@ -20,22 +20,21 @@ const scanFirst = 100_000
 // settlers is how many claims are settled at once.
 const settlers = 64
 
-// doubtful is a claim of another epoch than ours: its fire may or may not be in
-// FIRES, after firesAfter and before our fence.
+// doubtful is a claim of an epoch other than ours: its fire may or may not be in FIRES,
+// after firesAfter and before our fence.
 type doubtful struct {
 	seq        uint64
-	due        int64 // when it counts as lost and is claimed anew
+	due        int64 // when its fire counts as lost and the job is claimed anew
 	route      job.RouteKey
 	firesAfter uint64
-	bytes      int  // of the record, if it is large
-	behind     bool // our mark; then its fire cannot be in FIRES
+	bytes      int  // the size of the record, if it is large
+	behind     bool // behind our mark, so its fire cannot be in FIRES
 }
 
-// settleClaims finds out what became of the fires of doubtful claims: it reads
-// FIRES up to the fence, behind which the earlier owner is refused. Those that
-// are there are left to their workers, or finished for a NATS route; those
-// missing are published. The newest fires are read first, since the claims of
-// a moment ago are the ones that are most likely late.
+// settleClaims resolves the outcome of the fires of doubtful claims. It reads FIRES up to
+// the fence, behind which the earlier owner is refused. Fires that are there are left to
+// their workers, or finished for a NATS route; missing fires are published. The newest
+// fires are read first, since the claims of a moment ago are the most likely to be late.
 func (t *Timer) settleClaims(ctx context.Context, ten tenure, claims []doubtful) {
 	if len(claims) == 0 {
 		return
@@ -55,7 +54,7 @@ func (t *Timer) settleClaims(ctx context.Context, ten tenure, claims []doubtful)
 		}
 		lowest = min(lowest, c.firesAfter+1)
 	}
-	published := make(map[uint64]uint64, len(claims)) // the fires by claim; as far as FIRES was read
+	published := make(map[uint64]uint64, len(claims)) // the fires by claim, as far as FIRES was read
 	for _, c := range claims {
 		published[c.seq] = 0
 	}
@@ -74,16 +73,16 @@ func (t *Timer) settleEach(ctx context.Context, ten tenure, claims []doubtful, p
 	for _, c := range claims {
 		g.Go(func() error { t.settle(ctx, c, ten, published[c.seq]); return nil })
 	}
-	g.Wait() // they have no errors: each goes on until it is through
+	g.Wait() // they return no errors: each repeats until it is done
 }
 
-// settle goes on with one claim of another epoch: publishes its fire, or, when
-// that is published, as fire says, finishes what no worker does. Until it is through the
-// claim is not made anew, or its fire could come to stand twice; one that is
-// overdue without a fire is left to just that.
+// settle completes one claim of another epoch. It publishes the claim's fire. If fire
+// says that the fire is published already, settle finishes it when no worker will. The
+// claim is not made anew until then, or its fire could end up in FIRES twice. An overdue
+// claim without a fire is left to be claimed anew.
 func (t *Timer) settle(ctx context.Context, c doubtful, ten tenure, fire uint64) {
 	defer t.post(ctx, func(context.Context) {
-		if t.tenure == ten { // the next one may look into the same claim
+		if t.tenure == ten { // the next tenure may look into the same claim
 			delete(t.unsettled, c.seq)
 		}
 	})
@@ -119,8 +118,8 @@ func (t *Timer) settle(ctx context.Context, c doubtful, ten tenure, fire uint64)
 	}
 }
 
-// native reports whether a published fire of the route is for subscribers. The
-// inbox of a route that is gone still tells.
+// native reports whether a published fire of the route is for subscribers. If the route
+// is gone, its inbox still tells.
 func (t *Timer) native(ctx context.Context, k job.RouteKey) bool {
 	pause := journal.NewBackOff(50*time.Millisecond, 2*time.Second)
 	for {
@@ -140,8 +139,8 @@ func (t *Timer) native(ctx context.Context, k job.RouteKey) bool {
 	}
 }
 
-// scanFires notes which of the claims in published have a fire from one sequence up
-// to another. It goes on until it has read them all, or ctx ends.
+// scanFires sets which of the claims in published have a fire between two sequences. It
+// repeats until it has read them all, or ctx ends.
 func (t *Timer) scanFires(ctx context.Context, from, to uint64, published map[uint64]uint64) bool {
 	pause := journal.NewBackOff(50*time.Millisecond, 2*time.Second)
 	for {
@@ -159,8 +158,8 @@ func (t *Timer) scanFires(ctx context.Context, from, to uint64, published map[ui
 
 func (t *Timer) scanFiresOnce(ctx context.Context, from, to uint64, published map[uint64]uint64) error {
 	return t.inOrder().Read(ctx, t.w.Names.FiresStream(), from, func(m jetstream.Msg, at *jetstream.MsgMetadata) bool {
-		// Revisions of different partitions are different things, and so are
-		// those of the server that a restored fire is from.
+		// A revision means nothing outside its partition, and a restored fire has a
+		// revision of another server.
 		f, err := wire.DecodeFire(m.Headers(), nil, at.Sequence.Stream, at.Timestamp)
 		restored := m.Headers().Get(wire.HeaderRestore) != ""
 		if err == nil && !restored && wire.PartitionOf(f.Key, t.partitions) == t.partition {
@@ -168,13 +167,13 @@ func (t *Timer) scanFiresOnce(ctx context.Context, from, to uint64, published ma
 				published[f.Claim] = at.Sequence.Stream
 			}
 		}
-		// The message at to, or one behind it, is there: our fence, or the one
-		// that replaced it.
+		// The message at to, or a later one, exists: it is our fence, or the one that
+		// replaced it.
 		return at.Sequence.Stream < to
 	})
 }
 
-// settleBehind settles a claim that the tail brings behind our mark: if it is of another
+// settleBehind settles a claim that the tail brings behind our mark. If it is of another
 // epoch, its fire is not in FIRES, and its owner can publish none.
 func (t *Timer) settleBehind(claim job.Record, bytes int) {
 	if claim.Status != job.Firing || t.tenure.fence == 0 || claim.Epoch == t.tenure.fence {

@@ -6,12 +6,13 @@ import (
 	"belfry/internal/job"
 )
 
-// While the jobs stream of a partition is silent, each claim is refused before it is
-// sent, at once. So the timer leaves its due jobs where they are: loading and claiming
-// them all again and again would only cost time, and memory for each that was put off.
-// A stream that answers with refusals costs the same, so then it tries a few a second.
+// While the jobs stream of a partition is silent, each claim is refused at once, before
+// it is sent. So the timer leaves its due jobs where they are: loading and claiming all
+// of them again and again would only cost time, and memory for each that is postponed. A
+// stream that answers with refusals costs the same, so the timer then tries a few claims
+// a second.
 
-// FewClaims is how many claims are tried in a second while the stream refuses them.
+// FewClaims is how many claims are tried per second while the stream refuses them.
 const FewClaims = 16
 
 // stalled reports whether no claim of the partition can be written.
@@ -19,7 +20,7 @@ func (t *Timer) stalled() bool {
 	return t.health.Refused(t.w.Names.JobsStream(t.partition)) != nil
 }
 
-// room is how many more fires may begin. few says that this is for a second.
+// room is how many more fires may begin. few says that the number is for a second.
 func (t *Timer) room() (n int, few bool) {
 	n = maxFiring - int(t.firing.Load())
 	if !t.health.Refuses(t.w.Names.JobsStream(t.partition)) {
@@ -31,7 +32,7 @@ func (t *Timer) room() (n int, few bool) {
 	return min(n, FewClaims), true
 }
 
-// toFire returns what the queue has to fire now.
+// toFire returns the records that the queue wants to fire now.
 func (t *Timer) toFire() []job.Record {
 	n, few := t.room()
 	due := t.queue.ToFire(t.now(), n)

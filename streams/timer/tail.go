@@ -22,23 +22,23 @@ type tailed struct {
 	rec  job.Record // headers only
 	kind tailKind
 
-	restore string // the one that wrote the record, if any
-	bytes   int    // of the value
+	restore string // the restore that wrote the record, if any
+	bytes   int    // the size of the value
 }
 
 type tailKind int
 
 const (
-	isNothing tailKind = iota // no job: somebody else's
-	isDeleted                 // the mark of a deleted key; rec has that key
+	isNothing tailKind = iota // not a job: somebody else's
+	isDeleted                 // the marker of a deleted key; rec has that key
 	isMark                    // an owner's mark; only rec.Epoch is set
 	isRecord                  // a record that Belfry wrote
-	isUnknown                 // one without its headers, as a plain KV put leaves it
+	isUnknown                 // a record without Belfry's headers, as a plain KV put leaves it
 )
 
-// tail reads the jobs bucket behind the sequence last, headers only, and hands
-// each message to out, until ctx ends. Whatever goes wrong, it goes on behind
-// the last message it handed over.
+// tail reads the jobs bucket after the sequence last, headers only, and sends each
+// message to out, until ctx ends. After an error it goes on behind the last message that
+// it sent.
 func (t *Timer) tail(ctx context.Context, last uint64, out chan<- tailed) {
 	pause := journal.NewBackOff(50*time.Millisecond, 2*time.Second)
 	for ctx.Err() == nil {
@@ -67,7 +67,7 @@ func (t *Timer) tailOnce(ctx context.Context, last *uint64, out chan<- tailed) e
 	})
 }
 
-// glimpse reads what one message of the bucket means to the timer.
+// glimpse decodes what one message of the bucket means to the timer.
 func (t *Timer) glimpse(m jetstream.Msg, seq uint64) tailed {
 	key := strings.TrimPrefix(m.Subject(), t.w.Names.JobsPrefix(t.partition))
 	if key == wire.EpochKey {
@@ -97,14 +97,14 @@ func (t *Timer) glimpse(m jetstream.Msg, seq uint64) tailed {
 	return tailed{seq: seq, rec: r, kind: isRecord, restore: run, bytes: bytes}
 }
 
-// leaveAlone logs a stored record that is no job of this partition. The timer
-// meets each one once.
+// leaveAlone logs a stored record that is not a job of this partition. The timer meets
+// each such record once.
 func (t *Timer) leaveAlone(k job.Key, err error) {
 	t.log.Warn("record in the jobs bucket is no job; it is left alone",
 		"db", k.DB, "collection", k.Collection, "job", k.ID, "error", err)
 }
 
-// inOrder reads streams for the timer.
+// inOrder returns a reader of streams for the timer.
 func (t *Timer) inOrder() journal.OrderedReader {
 	return journal.OrderedReader{JS: t.js, W: t.w, Log: t.log, Panicked: t.meter.Panicked}
 }

@@ -14,23 +14,23 @@ import (
 	"belfry/streams/wire"
 )
 
-// A timer takes its partition over in five steps, at a start, from another owner, and
-// when it is in doubt about its own last fires: its writes of a moment ago are no more
-// certain than those of a dead owner.
+// A timer takes its partition over in five steps: at a start, when it follows another
+// owner, and when it is in doubt about its own last fires. Its writes of a moment ago are
+// then no more certain than a dead owner's.
 //
 //  1. A new fence in FIRES. From then on the server refuses what an earlier owner
 //     publishes.
 //  2. A mark in the jobs bucket. A claim of an earlier owner behind it was answered when
-//     the fence stood already, so its fire cannot be in FIRES.
+//     the fence was already there, so its fire cannot be in FIRES.
 //  3. The tail up to the mark, which brings every claim before it.
 //  4. The claims of other epochs are settled by what FIRES holds up to the fence.
 //  5. A claim of another epoch that the tail brings behind the mark is published: its fire
 //     is missing for certain.
 //
-// This is the routine for doubt, too. The first two steps are in this file; the loop
+// The same steps are the routine for doubt. The first two are in this file; the loop
 // waits for the third, and the others are in settle.go.
 
-// take begins to take the partition over beside the loop, after a while, in place of a
+// take starts to take the partition over in a goroutine, after a while. It replaces a
 // takeover that is under way.
 func (t *Timer) take(ctx context.Context, after time.Duration) {
 	t.stopTake()
@@ -45,7 +45,7 @@ func (t *Timer) take(ctx context.Context, after time.Duration) {
 	})
 }
 
-// fenceAndMark takes the partition: first the fence, then the mark. It goes on until it
+// fenceAndMark takes the partition: first the fence, then the mark. It repeats until it
 // has both, or ctx ends.
 func (t *Timer) fenceAndMark(ctx context.Context) (tenure, bool) {
 	pause := journal.NewBackOff(50*time.Millisecond, 2*time.Second)
@@ -109,7 +109,7 @@ func (t *Timer) takeFence(ctx context.Context) (uint64, error) {
 	return 0, err
 }
 
-// taken takes in a fence and a mark, unless there are newer ones.
+// taken adopts a fence and a mark, unless there are newer ones.
 func (t *Timer) taken(ten tenure) {
 	if t.wanted && ten.fence > t.tenure.fence && (t.next == nil || ten.fence > t.next.fence) {
 		t.next = &ten
@@ -129,17 +129,17 @@ func (t *Timer) reach() {
 	}
 }
 
-// beginTenure starts the tenure, now that the tail has reached its mark.
+// beginTenure starts the tenure after the tail has reached its mark.
 func (t *Timer) beginTenure(ten tenure) {
 	t.tenure, t.began = ten, t.now()
 	t.owning.Store(true)
-	t.firesSeen.Store(ten.fence) // a higher one is of a FIRES that was lost
+	t.firesSeen.Store(ten.fence) // a higher one belongs to a FIRES that was lost
 	t.log.Info("firing", "partition", t.partition, "fence", ten.fence)
 	t.unsettled = map[uint64]struct{}{}
 	var claims []doubtful
 	t.queue.EachClaim(func(seq uint64, c due.Claim, bytes int) {
-		// A higher epoch than ours is that of a FIRES which was lost. Should
-		// it be a successor's, then its fence refuses what we publish.
+		// A higher epoch than ours belongs to a FIRES that was lost. If it is a
+		// successor's instead, the successor's fence refuses what we publish.
 		if c.Epoch == ten.fence {
 			return
 		}

@@ -36,70 +36,70 @@ type Timer struct {
 
 	jobs     *jobs.Jobs
 	dead     *jobs.DeadLetters
-	spare    *jobs.Spare // of the jobs bucket
+	spare    *jobs.Spare // the room of the jobs bucket
 	routes   *routes.Cache
 	inboxes  *routes.Inboxes
 	breakers *routes.Breakers
 	rates    *routes.Rates
 	inFlight due.InFlight
-	index    due.Index // has the claims of the queue
+	index    due.Index // includes the claims of the queue
 	health   *journal.Health
 	meter    meter
 
-	// The loop's own; only Run touches them.
+	// These are the loop's own; only Run touches them.
 	queue    *due.Queue
 	seen     uint64 // the last sequence that the tail brought
 	tailed   <-chan tailed
 	stopTail context.CancelFunc
 	state    leaderState // as of the last check of the tail
-	checked  uint64      // what was seen then
+	checked  uint64      // the value of seen at that check
 	// bucketFirst is where the jobs bucket began when it was last found purged.
 	bucketFirst uint64
 	tenure      tenure          // zero while we are not the owner
-	began       time.Time       // the last tenure did
-	stopTake    func()          // ends the routine that is under way, if one is
-	pace        backoff.BackOff // of tenures that end in doubt at once
-	// unsettled are the claims of other epochs that are being looked into.
+	began       time.Time       // when the last tenure began
+	stopTake    func()          // ends the routine that is under way, if any
+	pace        backoff.BackOff // of tenures that soon end in doubt
+	// unsettled are the claims of other epochs that are being settled.
 	unsettled map[uint64]struct{}
 	next      *tenure   // taken, but the tail has not reached its mark
 	triedFew  time.Time // when claims were last tried on a stream that refuses them
 	lookAgain bool      // fires that may be gone could not be looked for
 	wanted    bool      // we are to own the partition, and do or try to
-	holds     holds     // for the sake of restores
+	holds     holds     // the restores that it waits for
 
-	releases []chan struct{} // closed once the last fires are through
+	releases []chan struct{} // each is closed once the last fires are finished
 
 	firing    atomic.Int64       // how many fires are under way
-	nextDue   atomic.Int64       // when the next one begins, in Unix ms; 0 if none may
+	nextDue   atomic.Int64       // when the next fire begins, in Unix ms; 0 if none may
 	hungry    atomic.Bool        // the queue waits for room
-	finisher  finisher           // of those that are published
-	owning    atomic.Bool        // whether tenure is set, for others to ask
-	idle      idleness           // why it is not
-	unleased  atomic.Bool        // it is free and ours to take, and its lease cannot be written
-	asking    singleflight.Group // for what a fire was refused
+	finisher  finisher           // holds the published fires
+	owning    atomic.Bool        // whether tenure is set, for other goroutines
+	idle      idleness           // why it is not set
+	unleased  atomic.Bool        // the partition is free and ours to take, but its lease cannot be written
+	asking    singleflight.Group // for why a fire was refused
 	replaced  atomic.Bool        // somebody else took the partition from us
 	firesSeen atomic.Uint64      // the highest sequence seen in FIRES
 	fences    writtenFences      // ours
-	fireSeqs  publishedFires     // of the claims that stand
-	caughtUp  atomic.Int64       // when the tail last had all that the leader had a moment before, in Unix ms
+	fireSeqs  publishedFires     // of the standing claims
+	caughtUp  atomic.Int64       // when the tail last had everything that the leader had a moment before, in Unix ms
 
-	loads  chan loaded                // many at a time
-	ended  chan struct{}              // a fire came to its end, or its final state is written
-	events chan func(context.Context) // what goroutines tell the loop; see [Timer.post]
+	loads  chan loaded                // buffered for many
+	ended  chan struct{}              // a fire has ended, or its final state is written
+	events chan func(context.Context) // work that goroutines post to the loop; see [Timer.post]
 	over   chan struct{}              // closed when the loop has ended
 
-	work     context.Context // of all that start begins
+	work     context.Context // the context of everything that start begins
 	stopWork context.CancelFunc
 	working  sync.WaitGroup
 	starting sync.Mutex // guards drained
-	drained  bool       // nothing is started any more
+	drained  bool       // start does nothing any more
 
-	clocks *limits.Sometimes // bounds what is logged of moments too far ahead
+	clocks *limits.Sometimes // limits the log about times too far ahead
 }
 
-// complain logs that something cannot go on yet, once a second: in an outage it is
-// the same for every job that is due. About a stream that takes no writes the log has
-// been told.
+// complain logs that something cannot go on yet, once a second: in an outage every due
+// job has the same problem. It says nothing about a stream that accepts no writes, which
+// is in the log already.
 func (t *Timer) complain(why string, args ...any) {
 	if slices.ContainsFunc(args, func(arg any) bool {
 		err, is := arg.(error)
@@ -116,19 +116,18 @@ const maxFiring = 1024
 // shutdownPatience is how long begun fires may take when the timer stops.
 const shutdownPatience = 2 * time.Second
 
-// Config is what a timer reads, and whom it works with. All is needed, but for
-// Metrics.
+// Config is what a timer needs. Everything is required except Metrics.
 type Config struct {
 	Partition  int
 	Partitions int // how many there are
 
-	// StaleAfter is how old a claim is that is made anew, since its fire counts as lost.
+	// StaleAfter is the age at which a claim is made anew, since its fire counts as lost.
 	StaleAfter time.Duration
 
 	By       journal.Access
 	Jobs     *jobs.Jobs
 	Dead     *jobs.DeadLetters
-	Spare    *jobs.Spare // of the partition's bucket
+	Spare    *jobs.Spare // the room of the partition's bucket
 	Routes   *routes.Routes
 	InFlight due.InFlight
 	Claims   due.Index
@@ -139,7 +138,7 @@ type Config struct {
 	Metrics *metrics.Streams
 }
 
-// New returns the timer of cfg.Partition.
+// New returns a timer for cfg.Partition.
 func New(cfg Config) *Timer {
 	t := &Timer{
 		partition: cfg.Partition, partitions: cfg.Partitions, staleAfter: cfg.StaleAfter,
@@ -172,7 +171,7 @@ func (t *Timer) newQueue() {
 	t.index.Set(t.partition, t.queue.Book)
 }
 
-// FiresBefore reports whether the timer fires now, or is to fire by that time.
+// FiresBefore reports whether the timer fires now, or will fire by that time.
 func (t *Timer) FiresBefore(at time.Time) bool {
 	next := t.nextDue.Load()
 	return t.firing.Load() > 0 || next > 0 && next <= at.UnixMilli()
@@ -185,8 +184,8 @@ func (t *Timer) RoomFreed() {
 	}
 }
 
-// start runs do beside the loop, to be waited for at the end. After that it does
-// nothing: an answer may still come.
+// start runs do in a goroutine that drain waits for. After drain it does nothing: an
+// answer may still come.
 func (t *Timer) start(do func(context.Context)) {
 	t.starting.Lock()
 	defer t.starting.Unlock()
@@ -198,7 +197,7 @@ func (t *Timer) start(do func(context.Context)) {
 	}
 }
 
-// drain lets what was begun come to its end, for a bounded time.
+// drain waits until the started work has ended, for a bounded time.
 func (t *Timer) drain() {
 	t.owning.Store(false)
 	patience := time.AfterFunc(shutdownPatience, t.stopWork)
