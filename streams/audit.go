@@ -5,7 +5,7 @@ import (
 	"belfry/streams/journal"
 )
 
-// newAudit makes the audit, with the parts of it that others do.
+// newAudit returns the audit, with the parts of it that other packages do.
 func (s *Store) newAudit(own journal.Access) *audit.Audit {
 	others := audit.Others{
 		Owner:      s.timers[0].Owns,

@@ -7,7 +7,7 @@ import (
 	"belfry/streams/setup"
 )
 
-// setupConfig is what the setup reads.
+// setupConfig returns the configuration of the setup.
 func (s *Store) setupConfig() setup.Config {
 	return setup.Config{
 		Assets: s.assets, Partitions: s.cfg.Partitions, Replicas: s.cfg.Replicas,
@@ -18,7 +18,7 @@ func (s *Store) setupConfig() setup.Config {
 	}
 }
 
-// ensureTokens makes the bucket of the tokens if it is missing.
+// ensureTokens creates the bucket of the tokens if it is missing.
 func (s *Store) ensureTokens(ctx context.Context) error {
 	changed, err := s.setup.EnsureTokens(ctx)
 	if changed {
@@ -27,12 +27,12 @@ func (s *Store) ensureTokens(ctx context.Context) error {
 	return err
 }
 
-// Keep notes every few seconds how far the streams are, and what damage the
-// server reports, until ctx ends, and once more then. It is to end after what
+// Keep records every few seconds how far the streams are, and what damage the server
+// reports, until ctx ends, and once more after that. It must end after everything that
 // writes. The error is always nil.
 func (s *Store) Keep(ctx context.Context) error { return s.setup.Keep(ctx, s.prober.Wrote.All) }
 
-// Warnings says what is amiss though requests can be served. /readyz repeats it.
+// Warnings lists what is wrong though requests can be served. /readyz repeats it.
 func (s *Store) Warnings() []string {
 	return slices.Concat(s.setup.DamageWarnings(), s.leases.ClockWarnings(), s.setup.CopiesWarnings())
 }

@@ -33,16 +33,16 @@ type Store struct {
 	cfg    Config
 	assets asset.Set
 
-	// The timer's connection, and the ways that the workers and the requests
-	// have to JetStream.
+	// nc is the timer's connection. The fields below are the workers' and the requests'
+	// ways to JetStream.
 	nc       *nats.Conn
 	js       jetstream.JetStream
 	work     journal.Access
-	tries    journal.Access // as work, with the writes on it, too
+	tries    journal.Access // like work, including its writes
 	requests journal.Access
 
 	w        *journal.Writer // the timer's
-	own      *jobs.Jobs      // as the timer works on them
+	own      *jobs.Jobs      // used by the timer
 	workJobs *jobs.Jobs
 	jobs     *jobs.Jobs
 	routes   *routes.Routes
@@ -57,8 +57,8 @@ type Store struct {
 	tokens   *tokens.Tokens
 	backups  *backup.Backups
 	timers   []*timer.Timer // by partition
-	rooms    []*jobs.Spare  // the same
-	index    due.Index      // of the claims of all of them
+	rooms    []*jobs.Spare  // also by partition
+	index    due.Index      // of the claims of all timers
 	leases   *lease.Leases
 	health   *journal.Health
 	prober   *journal.Prober
@@ -68,13 +68,14 @@ type Store struct {
 	audit  *audit.Audit
 	setup  *setup.Setup
 
-	partitions int // as fixed at the first start
-	replicas   int // of the streams, or more
+	partitions int // fixed at the first start
+	replicas   int // of the streams; some may have more
 }
 
-// Open makes in a first start what is missing on the JetStream behind nc, and
-// returns the store on it. A store of which something is lost is a [setup.Refusal].
-// nc is the timer's connection; [Config] has the others. All stay the caller's.
+// Open creates what is missing, at a first start, on the JetStream behind nc, and returns
+// the store on it. If a store has lost something, the error is a [setup.Refusal]. nc is
+// the timer's connection; [Config] has the others. The caller keeps ownership of all of
+// them.
 func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	js, err := jetstream.New(nc)
 	if err != nil {
@@ -138,8 +139,8 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	return s, nil
 }
 
-// access makes the ways to JetStream, and returns the timer's. Those without a
-// connection of their own are the timer's.
+// access opens the ways to JetStream, and returns the timer's. Connections that are not
+// configured are replaced by the timer's.
 func (s *Store) access() (own journal.Access, err error) {
 	if own, err = s.open(s.nc, nil, 0); err != nil {
 		return own, err
@@ -163,11 +164,11 @@ func (s *Store) access() (own journal.Access, err error) {
 	return own, nil
 }
 
-// requestBatchBytes bounds the batches of requests: the timer's writes come
+// requestBatchBytes bounds the batches of requests, so that the timer's writes come
 // between them.
 const requestBatchBytes = 1 << 20
 
-// open makes a way to JetStream with a committer of its own.
+// open opens a way to JetStream with a committer of its own.
 func (s *Store) open(nc *nats.Conn, reads *room.Pool, batchBytes int) (journal.Access, error) {
 	js, err := jetstream.New(nc)
 	if err != nil {
@@ -195,7 +196,7 @@ func (s *Store) WorkJobs() *jobs.Jobs { return s.workJobs }
 // Routes returns the routes, for requests.
 func (s *Store) Routes() *routes.Routes { return s.routes }
 
-// RouteCache returns the routes for those who need them often.
+// RouteCache returns the routes for callers that need them often.
 func (s *Store) RouteCache() *routes.Cache { return s.routes.Cache }
 
 // Inboxes returns the inboxes of the routes.
@@ -204,40 +205,40 @@ func (s *Store) Inboxes() *routes.Inboxes { return s.inboxes }
 // Letters returns the dead letters.
 func (s *Store) Letters() *deadletter.Letters { return s.letters }
 
-// Attempts returns the tries that were made. Its own Run is to end after the
-// delivery, whose last tries it writes.
+// Attempts returns the tries that were made. Its own Run must end after the delivery,
+// whose last tries it writes.
 func (s *Store) Attempts() *jobs.Attempts { return s.attempts }
 
 // Breakers returns the breakers of the routes.
 func (s *Store) Breakers() *routes.Breakers { return s.breakers }
 
-// wake has the timers look at what there is to do: a gate may be open further, or less,
-// and a stream may answer or take writes again.
+// wake makes the timers look at what there is to do: a gate may have opened or shut, or a
+// stream may answer or accept writes again.
 func (s *Store) wake() {
 	for _, t := range s.timers {
 		t.Wake()
 	}
 }
 
-// inFlight returns the bound on the jobs that are under way.
+// inFlight returns the bound on the jobs under way.
 func (s *Store) inFlight() due.InFlight { return due.NewInFlight(s.cfg.InFlight, s.partitions) }
 
-// roomFreed tells the timers that wait for room that there may be some.
+// roomFreed tells the timers that wait for room that there may be some now.
 func (s *Store) roomFreed() {
 	for _, t := range s.timers {
 		t.RoomFreed()
 	}
 }
 
-// Tokens returns the bearer tokens. Its own Run is to end after the API.
+// Tokens returns the bearer tokens. Its own Run must end after the API.
 func (s *Store) Tokens() *tokens.Tokens { return s.tokens }
 
-// Backups returns the backups, which it makes and restores.
+// Backups returns the part that makes and restores backups.
 func (s *Store) Backups() *backup.Backups { return s.backups }
 
-// Run follows the routes, fires due jobs and buries what subscribers could not
-// take, until ctx ends; then it finishes the fires it has begun. Trouble with
-// JetStream it waits out. The error is always nil.
+// Run follows the routes, fires due jobs and buries the fires that subscribers could not
+// take, until ctx ends. Then it finishes the fires that it has begun. It waits while
+// JetStream is in trouble. The error is always nil.
 func (s *Store) Run(ctx context.Context) error {
 	var g sync.WaitGroup
 	g.Go(func() { s.routes.Cache.Follow(ctx) })
@@ -252,10 +253,10 @@ func (s *Store) Run(ctx context.Context) error {
 	return nil
 }
 
-// Stuck returns since when there has been a stream that takes no write, and why, as
-// it is with a server that cannot store anything. The reason is "" if there is none,
-// or if other hands are to blame: the audit mends that, or tells it. A stream that was
-// changed is judged anew from when it is as it should be.
+// Stuck returns since when a stream has accepted no write, and why, as with a server that
+// cannot store anything. The reason is "" if there is no such stream, or if somebody else
+// changed the stream: the audit mends or reports that. A stream that was changed is
+// judged anew from the time when it is mended.
 func (s *Store) Stuck(ctx context.Context) (since time.Time, why string) {
 	for _, stuck := range s.health.Stuck() {
 		if !s.audit.WasChanged(ctx, stuck.Name) {
@@ -266,21 +267,21 @@ func (s *Store) Stuck(ctx context.Context) (since time.Time, why string) {
 	return time.Time{}, ""
 }
 
-// TryNow has the streams tried at once that take no writes: their cause may be gone.
+// TryNow probes the streams that accept no writes at once: the cause may be gone.
 func (s *Store) TryNow() { s.health.Hurry() }
 
-// Short returns since when a stream refuses writes because the server has no storage
+// Short returns since when a stream has refused writes because the server has no storage
 // left for any, and why. The reason is "" if there is none.
 func (s *Store) Short() (since time.Time, why string) { return s.health.Short() }
 
-// writtenStreams names the streams that Belfry writes to. The others are the
-// server's own.
+// writtenStreams returns the names of the streams that Belfry writes to. The server
+// itself writes to the others.
 func (s *Store) writtenStreams() []string {
 	return slices.DeleteFunc(s.assets.StreamNames(s.partitions), func(name string) bool { return name == s.cfg.Names.AdvisoryStream() })
 }
 
-// Ready reports whether JetStream answers, all streams are as they should be and
-// take writes, and the timer is at work. The error wraps [job.ErrUnavailable].
+// Ready reports whether JetStream answers, all streams are as they should be and accept
+// writes, and the timer is at work. The error wraps [job.ErrUnavailable].
 func (s *Store) Ready(ctx context.Context) error {
 	if amiss := slices.Concat(s.health.Amiss(), s.audit.Amiss(), s.withoutSpare()); len(amiss) > 0 {
 		return fmt.Errorf("%w: %s", job.ErrUnavailable, strings.Join(amiss, "; "))
@@ -319,7 +320,7 @@ func (s *Store) firesSoon() bool {
 	return slices.ContainsFunc(s.timers, func(t *timer.Timer) bool { return t.FiresBefore(before) })
 }
 
-// withoutSpare says in words which jobs buckets take no new jobs.
+// withoutSpare lists, in words, the jobs buckets that accept no new jobs.
 func (s *Store) withoutSpare() (all []string) {
 	for p, room := range s.rooms {
 		if room.IsShort() {
@@ -329,12 +330,12 @@ func (s *Store) withoutSpare() (all []string) {
 	return all
 }
 
-// jobsConfig is what the jobs read.
+// jobsConfig returns the configuration of the jobs.
 func (s *Store) jobsConfig() jobs.Config {
 	return jobs.Config{HistoryTTL: s.cfg.HistoryTTL, MaxMeta: s.cfg.MaxMeta, Now: s.cfg.Now, Log: s.cfg.Log, Metrics: s.cfg.Metrics}
 }
 
-// timerConfig is what the timer of a partition reads, and whom it works with.
+// timerConfig returns the configuration of the timer of a partition.
 func (s *Store) timerConfig(partition int, own journal.Access, routes *routes.Routes) timer.Config {
 	return timer.Config{
 		Partition: partition, Partitions: s.partitions, StaleAfter: s.cfg.FiresMaxAge / 2,
@@ -344,12 +345,12 @@ func (s *Store) timerConfig(partition int, own journal.Access, routes *routes.Ro
 	}
 }
 
-// lettersConfig is what the dead letters read.
+// lettersConfig returns the configuration of the dead letters.
 func (s *Store) lettersConfig() deadletter.Config {
 	return deadletter.Config{FiresMaxAge: s.cfg.FiresMaxAge, Now: s.cfg.Now, Log: s.cfg.Log, Metrics: s.cfg.Metrics}
 }
 
-// routesConfig is what the routes read.
+// routesConfig returns the configuration of the routes.
 func (s *Store) routesConfig() routes.Config {
 	return routes.Config{
 		Names: s.cfg.Names, Log: s.cfg.Log, Metrics: s.cfg.Metrics, Now: s.cfg.Now, MaxMeta: s.cfg.MaxMeta,
