@@ -21,10 +21,9 @@ import (
 	"belfry/streams/wire"
 )
 
-// Backups read all that Belfry knows, while it works, and bring it back into an
-// empty one. They leave out the state of running nodes: leases, breakers, rates,
-// and the fires of REST routes, which the timer makes anew. It is safe for
-// concurrent use.
+// Backups read everything that Belfry knows, while it works, and restore it into an empty
+// store. They leave out the state of running nodes: leases, breakers, rates, and the
+// fires of REST routes, which the timer publishes anew. It is safe for concurrent use.
 type Backups struct {
 	nc *nats.Conn
 	js jetstream.JetStream
@@ -39,15 +38,15 @@ type Backups struct {
 	restoring chan struct{} // holds a token while this node restores
 }
 
-// Config is what the backups read.
+// Config configures the backups.
 type Config struct {
 	Now     func() time.Time
 	Log     *slog.Logger
 	Metrics *metrics.Streams
 }
 
-// New makes the backups on one way to JetStream. The jobs and the routes are
-// best on the same one.
+// New returns backups on one way to JetStream. The jobs and the routes are best on the
+// same one.
 func New(by journal.Access, records *jobs.Jobs, attempts *jobs.Attempts, routes *routes.Routes, partitions int, cfg Config) *Backups {
 	return &Backups{
 		nc: by.NC, js: by.JS, w: by.W, jobs: records, attempts: attempts, routes: routes, partitions: partitions, cfg: cfg,
@@ -55,18 +54,17 @@ func New(by journal.Access, records *jobs.Jobs, attempts *jobs.Attempts, routes 
 	}
 }
 
-// Each hands all that there is to visit, which is not called twice at once and
-// ends the walk with an error. It holds little of it in memory. Tokens and routes
-// are as they are when they are read. Each job is as it was at one moment of the
-// walk, and one that changes in it may come more than once; then the entry with
-// the highest revision is the newest. The order is one in which nothing is
-// missed: a job before its route, a dead or published one before its letter or
-// its fire, which are left out in restoring if the job waits.
+// Each hands every entry to visit, one call at a time; an error of visit ends the walk.
+// It holds little in memory. Tokens and routes are as they are when they are read. Each
+// job is as it was at one moment of the walk. A job that changes during the walk may come
+// more than once; then the entry with the highest revision is the newest. The order makes
+// sure that nothing is missed: a job comes before its route, and a dead or published job
+// before its letter or fire. A restore leaves out that letter or fire if the job waits.
 func (b *Backups) Each(ctx context.Context, visit func(job.Entry) error) error {
-	if err := room.Of(ctx).Add(ctx, 2*readBytes); err != nil { // what is read ahead, and what is visited
+	if err := room.Of(ctx).Add(ctx, 2*readBytes); err != nil { // for what is read ahead, and what is visited
 		return journal.NoRoom(err)
 	}
-	// Its other reads need more beside it.
+	// The other reads of this request need more besides it.
 	done, err := b.w.TakeReadsFor(ctx, " backup", readBytes)
 	if err != nil {
 		return journal.NoRoom(err)
@@ -106,8 +104,7 @@ func (b *Backups) Each(ctx context.Context, visit func(job.Entry) error) error {
 	return nil
 }
 
-// eachToken reads the tokens that there are, and the marks of those that there
-// were.
+// eachToken reads the existing tokens, and the markers of deleted ones.
 func (b *Backups) eachToken(ctx context.Context, visit func(job.Entry) error) error {
 	all, err := b.lastOfEach(ctx, b.w.Names.TokensStream(), b.w.Names.TokensPrefix()+">")
 	if err != nil {
@@ -152,8 +149,8 @@ func (b *Backups) allRoutes(ctx context.Context) (all []job.Route, err error) {
 	return all, err
 }
 
-// lastOfEach returns the last message on each subject of a bucket that is held
-// in memory anyway.
+// lastOfEach returns the last message on each subject of a bucket that is kept in memory
+// anyway.
 func (b *Backups) lastOfEach(ctx context.Context, stream, subject string) ([]journal.Stored, error) {
 	var all []journal.Stored
 	place := map[string]int{}
@@ -169,13 +166,13 @@ func (b *Backups) lastOfEach(ctx context.Context, stream, subject string) ([]jou
 	return all, err
 }
 
-// eachJob walks one partition, in the order of its sequences. A record that
-// changes gets a higher one, so what is there all the time is met.
+// eachJob walks one partition in the order of its sequences. A record that changes gets a
+// higher sequence, so a job that exists throughout the walk is met.
 func (b *Backups) eachJob(ctx context.Context, partition int, visit func(job.Entry) error) error {
 	return b.readToEnd(ctx, b.w.Names.JobsStream(partition), b.w.Names.AllJobs(partition), 1, math.MaxUint64, func(m journal.Stored) error {
 		k, err := b.w.Names.ParseJobSubject(partition, m.Subject)
 		if err != nil || wire.PartitionOf(k, b.partitions) != partition {
-			return nil // as the timer leaves it alone
+			return nil // the timer leaves it alone, too
 		}
 		r, err := b.jobs.Decode(k, m.Seq, m.Header, m.Data)
 		if err != nil {
@@ -186,10 +183,10 @@ func (b *Backups) eachJob(ctx context.Context, partition int, visit func(job.Ent
 		}
 		switch {
 		case r.Status == job.Firing:
-			// Its try is not over: it will be made again.
+			// Its try is not over, so it will be made again.
 			r = r.Finish(job.Result{Status: job.Scheduled, RetryAt: min(r.Trigger, b.cfg.Now().UnixMilli())}, b.cfg.Now())
 		case r.Status == job.Dead:
-			// The letters are read later, and this one may not be written yet.
+			// The letters are read later, and this job's may not be written yet.
 			if err := b.jobs.BuryBefore(ctx, r); err != nil {
 				return err
 			}
@@ -239,9 +236,9 @@ func (b *Backups) eachAttempt(ctx context.Context, visit func(job.Entry) error) 
 	})
 }
 
-// eachFire reads the fires of a NATS route behind the first one that its
-// subscribers have not acked. Some of those behind it may be acked; they come
-// again, as after an ack that was lost.
+// eachFire reads the fires of a NATS route after the last one up to which its subscribers
+// have acked everything. Some of the later ones may be acked; they come again, as after
+// an ack that was lost.
 func (b *Backups) eachFire(ctx context.Context, k job.RouteKey, visit func(job.Entry) error) error {
 	c, err := b.js.Consumer(ctx, b.w.Names.FiresStream(), wire.InboxConsumer(k))
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
@@ -268,7 +265,7 @@ func (b *Backups) eachFire(ctx context.Context, k job.RouteKey, visit func(job.E
 	})
 }
 
-// leaveOut tells of something that Belfry has not written, or not so.
+// leaveOut logs an entry that Belfry did not write, or not in this form.
 func (b *Backups) leaveOut(place string, err error) {
 	b.cfg.Log.Warn("message left out of the backup", "place", place, "error", err)
 }

@@ -1,7 +1,7 @@
-// Package backup reads all that Belfry knows, while it works, and writes it back into
-// an empty store.
+// Package backup reads everything that Belfry knows, while it works, and writes it back
+// into an empty store.
 //
-// A restore can be repeated: what is there of it stays, and each job and message is
-// there once. A mark tells that it is under way, and nothing fires until the mark says
-// that all of it is there.
+// A restore can be repeated: entries that are already there stay, and each job and
+// message ends up there once. A mark says that a restore is under way. Nothing fires
+// until the mark says that everything is there.
 package backup

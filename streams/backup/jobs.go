@@ -41,16 +41,16 @@ func (r *restoration) settleJobs() error {
 	return err
 }
 
-// job writes a job unless there is something on its key that counts for more: a
-// newer entry of this backup, or whatever others have made of it since. The newest
-// of a job's entries stays, in whatever order and however often they come, so a
-// restore can be repeated, and a lost answer settles itself.
+// job writes a job unless its key holds something that takes precedence: a newer entry of
+// this backup, or what others have made of the job since. The newest of a job's entries
+// stays, in whatever order and however often they come, so a restore can be repeated, and
+// a lost answer settles itself.
 func (r *restoration) job(ctx context.Context, rec job.Record) error {
 	order := rec.Revision
 	rec.Revision = 0
 	p := wire.PartitionOf(rec.Key, r.partitions)
-	var over job.Record // what it is written over
-	look := r.again     // most of it is there
+	var over job.Record // the record that it replaces
+	look := r.again     // most of the backup is there already
 	return until(ctx, func(ctx context.Context) (bool, error) {
 		if look {
 			m, found, err := r.w.LastOnLeader(ctx, r.w.Names.JobsStream(p), r.w.Names.JobSubject(p, rec.Key))

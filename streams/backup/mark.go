@@ -15,18 +15,18 @@ import (
 	"belfry/streams/wire"
 )
 
-// Mark is the one key of the bucket belfry that tells of a restore: it is there
-// before anything of the backup is, and says at the end that all of it is. It
-// stays, for the timers to read.
+// Mark is the key of the bucket belfry that describes a restore. It is written before
+// anything else of the backup, and says at the end that all of it is there. It stays, for
+// the timers to read.
 type Mark struct {
 	Backup string `json:"backup"`
-	Run    string `json:"run"` // this restore, and its repeats
+	Run    string `json:"run"` // this restore, including its repeats
 	Begun  int64  `json:"begun_time"`
 	Ended  int64  `json:"ended_time,omitempty"`
 }
 
-// readMark returns the mark as the leader has it, and its revision, 0 if there
-// never was one.
+// readMark returns the mark as the leader has it, and its revision, 0 if there never was
+// a mark.
 func readMark(ctx context.Context, w *journal.Writer) (mark Mark, revision uint64, err error) {
 	m, found, err := w.LastOnLeader(ctx, w.Names.BelfryStream(), w.Names.BelfrySubject(wire.RestoreKey))
 	if err != nil || !found || wire.IsMarker(m.Header) {
@@ -36,10 +36,10 @@ func readMark(ctx context.Context, w *journal.Writer) (mark Mark, revision uint6
 	return mark, m.Seq, err
 }
 
-// errNoMark: the message in the place of the mark is none.
+// errNoMark means that the message in the mark's place is not a mark.
 var errNoMark = errors.New("the mark of the last restore cannot be read")
 
-// ParseMark reads what is stored in the place of the mark.
+// ParseMark parses the value in the mark's place.
 func ParseMark(n wire.Names, data []byte) (Mark, error) {
 	var mark Mark
 	err := json.Unmarshal(data, &mark)
@@ -68,13 +68,13 @@ func writeMark(ctx context.Context, w *journal.Writer, mark Mark, expect uint64)
 	return err
 }
 
-// CopyMark keeps the mark once more. Should that fail, the audit does it.
+// CopyMark stores a copy of the mark. If that fails, the audit does it.
 func CopyMark(ctx context.Context, w *journal.Writer, mark []byte) {
 	_, _ = w.Send(ctx, &nats.Msg{Subject: w.Names.BelfrySubject(wire.RestoreCopy), Header: nats.Header{}, Data: mark})
 }
 
-// Restored reports whether a restore is through, whose run a job names. A missing
-// mark is not trusted: it was written before all else.
+// Restored reports whether the restore that a job names is finished. A missing mark is
+// not trusted: it was written before everything else.
 func Restored(ctx context.Context, w *journal.Writer, run string) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, journal.AnswerWait)
 	defer cancel()
@@ -85,14 +85,15 @@ func Restored(ctx context.Context, w *journal.Writer, run string) (bool, error) 
 	return mark.Run != run || mark.Ended != 0, nil
 }
 
-// beginRestore makes sure that this backup may be restored here: that there is
-// nothing yet, or only what an earlier restore of it has left, as again says.
+// beginRestore makes sure that this backup may be restored here: either the store is
+// empty, or it holds only what an earlier restore of the same backup left; then again is
+// true.
 func (b *Backups) beginRestore(ctx context.Context, backup string) (run string, again bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, journal.AnswerWait)
 	defer cancel()
 	mark, revision, err := readMark(ctx, b.w)
 	switch {
-	case err != nil && !errors.Is(err, errNoMark): // else there may be a restore, if there is anything
+	case err != nil && !errors.Is(err, errNoMark): // there may be a restore, if there is anything
 		return "", false, err
 	case mark.Run != "" && mark.Ended == 0 && mark.Backup == backup:
 		return mark.Run, true, nil
@@ -136,7 +137,7 @@ func (b *Backups) endRestore(ctx context.Context, run string) error {
 	})
 }
 
-// checkEmpty refuses to restore where there is anything of what a backup holds.
+// checkEmpty refuses to restore if the store holds anything that a backup holds.
 func (b *Backups) checkEmpty(ctx context.Context) error {
 	type place struct{ what, stream, subject string }
 	places := []place{

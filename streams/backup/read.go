@@ -10,14 +10,13 @@ import (
 )
 
 const (
-	// catchUps is how often a walk looks for what has come while it went on,
-	// until it accepts that there is always something.
+	// catchUps is how often a walk looks for what has arrived since it began, before it
+	// accepts that there is always something new.
 	catchUps = 100
-	// readBytes bounds what of a walk is read ahead; it is more than one
-	// message can have.
+	// readBytes bounds what a walk reads ahead; it is more than one message can have.
 	readBytes = 8 << 20
-	// readWait is how long the next message may take, of which the server has
-	// said that it is there.
+	// readWait is how long the next message may take after the server has said that there
+	// is one.
 	readWait = time.Second
 )
 
@@ -30,10 +29,10 @@ func (b *Backups) lastOf(ctx context.Context, stream string) (uint64, error) {
 	return s.CachedInfo().State.LastSeq, nil
 }
 
-// readToEnd hands the messages on a subject to visit, in the order of their
-// sequences, from one up to another, or until the leader has no more. Where more
-// comes all the time it goes after that catchUps times; then it misses only what
-// changed in between each time.
+// readToEnd hands the messages on a subject to visit, in the order of their sequences. It
+// starts at the sequence from and ends at until, or when the leader has no more. If more
+// keep coming, it follows them catchUps times; then it misses only what changed after the
+// last time.
 func (b *Backups) readToEnd(ctx context.Context, stream, subject string, from, until uint64, visit func(journal.Stored) error) error {
 	next := max(from, 1)
 	pause := journal.NewBackOff(50*time.Millisecond, time.Second)
@@ -67,8 +66,8 @@ func (b *Backups) readToEnd(ctx context.Context, stream, subject string, from, u
 	return nil
 }
 
-// readSome reads until it is told that there is no more, and moves next on. A
-// failure is one of reading, err that of visit.
+// readSome reads until the server says that there is no more, and advances next. failed
+// is an error of the read, err an error of visit.
 func (b *Backups) readSome(ctx context.Context, stream, subject string, next *uint64, until uint64, visit func(journal.Stored) error) (failed, err error) {
 	c, err := b.js.OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{
 		FilterSubjects:   []string{subject},
@@ -79,7 +78,7 @@ func (b *Backups) readSome(ctx context.Context, stream, subject string, next *ui
 	if err != nil {
 		return err, nil
 	}
-	defer func() { _ = b.js.DeleteConsumer(ctx, stream, c.CachedInfo().Name) }() // else it ends by itself
+	defer func() { _ = b.js.DeleteConsumer(ctx, stream, c.CachedInfo().Name) }() // otherwise it expires by itself
 	if c.CachedInfo().NumPending == 0 {
 		return nil, nil
 	}
@@ -89,8 +88,9 @@ func (b *Backups) readSome(ctx context.Context, stream, subject string, next *ui
 	}
 	defer messages.Stop()
 	for {
-		// The server counts what is left; should that be wrong, the wait ends.
-		// It is a context, which also ends the making of another consumer.
+		// The server counts how many messages are left; if the count is wrong, this ends
+		// the wait. It is a context, so that it also ends the creation of another
+		// consumer.
 		wait, cancel := context.WithTimeout(ctx, readWait)
 		m, err := messages.Next(jetstream.NextContext(wait))
 		cancel()

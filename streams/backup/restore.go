@@ -23,22 +23,21 @@ import (
 )
 
 const (
-	// writesAtOnce is how many jobs are written side by side, so that their writes
-	// share the syncs, and writeBytes bounds what they take.
+	// writesAtOnce is how many jobs are written concurrently, so that their writes share
+	// the syncs. writeBytes bounds the memory for them.
 	writesAtOnce = 512
 	writeBytes   = 16 << 20
-	// patience is how long one write of a restore is tried: longer than a cluster
-	// is without a leader.
+	// patience is how long one write of a restore is retried: longer than a cluster is
+	// without a leader.
 	patience = 30 * time.Second
 )
 
-// Restore writes the entries that next returns, until that is [io.EOF], into a
-// store that has none, and then lets the jobs fire; before that none does.
-// Fires of NATS routes reach their subscribers as they are read. Where there
-// is something it is [job.ErrNotEmpty]. After any other error the same backup
-// can be restored again, and only that one: what is there of it stays, and
-// what was changed by others meanwhile, too. Errors of next are returned as
-// they are.
+// Restore writes the entries that next returns, until next returns [io.EOF], into an
+// empty store, and then lets the jobs fire; none fires before. The fires of NATS routes
+// reach their subscribers as they are read. If the store is not empty, the error is
+// [job.ErrNotEmpty]. After any other error only the same backup can be restored again:
+// entries that are already there stay, and so do changes that others made meanwhile.
+// Errors of next are returned as they are.
 func (b *Backups) Restore(ctx context.Context, backup string, next func() (job.Entry, error)) error {
 	select {
 	case b.restoring <- struct{}{}:
@@ -46,7 +45,7 @@ func (b *Backups) Restore(ctx context.Context, backup string, next func() (job.E
 	default:
 		return fmt.Errorf("%w: a restore is under way", job.ErrNotEmpty)
 	}
-	if err := room.Of(ctx).Add(ctx, 2*writeBytes); err != nil { // the jobs, and their messages
+	if err := room.Of(ctx).Add(ctx, 2*writeBytes); err != nil { // for the jobs, and for their messages
 		return journal.NoRoom(err)
 	}
 	run, again, err := b.beginRestore(ctx, backup)
@@ -64,19 +63,19 @@ func (b *Backups) Restore(ctx context.Context, backup string, next func() (job.E
 	return nil
 }
 
-// restoration is the work of one restore. But for the jobs it goes entry by
-// entry.
+// restoration is the work of one restore. Except for the jobs, it writes one entry after
+// the other.
 type restoration struct {
 	*Backups
 	run   string
-	again bool // an earlier restore has left something
+	again bool // an earlier restore has left entries
 	ctx   context.Context
 
 	writing *errgroup.Group // the jobs under way; nil is none
-	failed  context.Context // ends with the first of them that fails
+	failed  context.Context // ends when the first of them fails
 	bytes   *semaphore.Weighted
 
-	marked bool // that there were tokens is written down
+	marked bool // the marks that there were tokens are written
 
 	tries []*nats.Msg // attempts to be written together
 
@@ -92,7 +91,8 @@ func newRestoration(ctx context.Context, b *Backups, run string, again bool) *re
 
 func (r *restoration) all(next func() (job.Entry, error)) error {
 	err := r.each(next)
-	// A job that could not be written has ended the rest, and says why.
+	// A job that could not be written has stopped everything else, so its error comes
+	// first.
 	return cmp.Or(r.settleJobs(), err)
 }
 
@@ -106,7 +106,7 @@ func (r *restoration) each(next func() (job.Entry, error)) error {
 			return err
 		}
 		if e.Job == nil {
-			// The entries that follow the jobs look at them.
+			// The entries after the jobs look at the jobs.
 			if err := r.settleJobs(); err != nil {
 				return err
 			}
@@ -147,10 +147,10 @@ func (r *restoration) one(e job.Entry) error {
 	return nil
 }
 
-// besideMeta is the room that a message needs beside the meta, in bytes.
+// besideMeta is the room, in bytes, that a message needs besides the meta.
 const besideMeta = 64 << 10
 
-// fits refuses what the NATS server does not take: writing it again is of no use.
+// fits refuses what the NATS server will never accept, so that it is not retried.
 func (r *restoration) fits(e job.Entry) error {
 	var meta []byte
 	switch {
@@ -168,8 +168,8 @@ func (r *restoration) fits(e job.Entry) error {
 	return nil
 }
 
-// token writes a token, or that it was revoked, unless its key has something:
-// a revocation most of all.
+// token writes a token, or its revocation, unless the key already holds something; a
+// revocation in particular stays.
 func (r *restoration) token(id string, m *nats.Msg) error {
 	if !r.marked {
 		if err := until(r.ctx, func(ctx context.Context) (bool, error) {
@@ -208,8 +208,7 @@ func (r *restoration) route(route job.Route) error {
 	})
 }
 
-// writeTries writes the attempts that have gathered. Those that are written
-// twice show once.
+// writeTries writes the collected attempts. An attempt that is written twice shows once.
 func (r *restoration) writeTries() error {
 	if len(r.tries) == 0 {
 		return nil
@@ -225,8 +224,8 @@ func (r *restoration) writeTries() error {
 	return err
 }
 
-// until repeats do, which says whether it is done, while the store has trouble,
-// for a bounded time.
+// until repeats do, which says whether it is done, while the store has trouble, for a
+// bounded time.
 func until(ctx context.Context, do func(context.Context) (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

@@ -12,20 +12,20 @@ import (
 	"belfry/streams/wire"
 )
 
-// series restores messages of a stream that has no keys, each once: they are
-// numbered by their place in the backup, and written one after the other, so the
-// last that is there tells how far an earlier restore has come.
+// series restores the messages of a stream that has no keys, each once. They are numbered
+// by their place in the backup and written one after the other, so the last one that is
+// there tells how far an earlier restore has come.
 type series struct {
 	*restoration
 	stream  string
 	subject string
 
 	number uint64 // of this entry
-	there  uint64 // the highest number that is known to be stored
-	last   uint64 // the sequence that was looked up to
+	there  uint64 // the highest number known to be stored
+	last   uint64 // the sequence up to which look has read
 
-	// tops has the last sequence of each subject, on which the next message is
-	// conditional: one that was sent without an answer may yet be stored.
+	// tops has the last sequence of each subject. The next message is conditional on it:
+	// one that was sent without an answer may yet be stored.
 	tops map[string]uint64
 }
 
@@ -33,8 +33,8 @@ func newSeries(r *restoration, stream, subject string) *series {
 	return &series{restoration: r, stream: stream, subject: subject, tops: map[string]uint64{}}
 }
 
-// put writes the message of a fire, unless it is there, or the fire's job comes
-// back as one that waits: then the job makes all of it anew.
+// put writes the message of a fire, unless it is there or the fire's job comes back as a
+// waiting job: the job then produces all of it anew.
 func (s *series) put(f job.Fire, m *nats.Msg) error {
 	if s.number++; s.number == 1 && s.again {
 		if err := s.look(s.ctx); err != nil {
@@ -66,7 +66,7 @@ func (s *series) put(f job.Fire, m *nats.Msg) error {
 	})
 }
 
-// send sends a message that is to be the next of its subject.
+// send sends a message conditional on being the next one of its subject.
 func (s *series) send(ctx context.Context, m *nats.Msg) (uint64, error) {
 	top, known := s.tops[m.Subject]
 	if !known {
@@ -77,7 +77,7 @@ func (s *series) send(ctx context.Context, m *nats.Msg) (uint64, error) {
 		top = last.Seq
 	}
 	m.Header[wire.HeaderExpectSubjectSeq] = []string{wire.FormatUint(top)}
-	s.tops[m.Subject] = top // also for a repeat, which loses against a late first copy
+	s.tops[m.Subject] = top // also for a repeat, which loses to a late first copy
 	seq, err := s.w.Send(ctx, m)
 	switch {
 	case err == nil:
@@ -88,7 +88,7 @@ func (s *series) send(ctx context.Context, m *nats.Msg) (uint64, error) {
 	return seq, err
 }
 
-// look finds the highest number that is stored.
+// look finds the highest stored number.
 func (s *series) look(ctx context.Context) error {
 	return s.readToEnd(ctx, s.stream, s.subject, s.last+1, math.MaxUint64, func(m journal.Stored) error {
 		if run, number := wire.ParseRestoreTag(m.Header); run == s.run {
