@@ -15,13 +15,12 @@ import (
 	"belfry/streams/wire"
 )
 
-// Authentication that was on stays on, whatever is lost. So it is remembered
-// outside the tokens bucket: by a mark in the bucket belfry, and by another one in
-// the first jobs bucket. A mark is written before the first token is, and again
-// wherever one is missing while authentication is on. Only [Tokens.TurnOff] takes
-// them away.
+// Authentication that was on stays on, whatever is lost. So two marks outside the tokens
+// bucket record it: one in the bucket belfry, and one in the first jobs bucket. A mark is
+// written before the first token is, and again wherever one is missing while
+// authentication is on. Only [Tokens.TurnOff] removes them.
 
-// The values of a mark, which say what has turned authentication on.
+// These values of a mark say what turned authentication on.
 const (
 	markedByAdmin = "admin" // an admin token; there may have been no other
 	markedByToken = "token" // a token of the bucket
@@ -37,8 +36,8 @@ func authMarks(n wire.Names) []markPlace {
 	}
 }
 
-// authWas returns what the marks say, "" if there is none, and where that is
-// missing. It fails if a place cannot be read and the other has no mark.
+// authWas returns the value of the marks, "" if there is none, and the places that lack
+// it. It fails if a place cannot be read and the other has no mark.
 func authWas(ctx context.Context, w *journal.Writer) (mark string, missing []markPlace, err error) {
 	said := map[markPlace]string{}
 	for _, at := range authMarks(w.Names) {
@@ -48,7 +47,7 @@ func authWas(ctx context.Context, w *journal.Writer) (mark string, missing []mar
 			err = failed
 		case found && !wire.IsMarker(m.Header):
 			said[at] = string(m.Data)
-			if mark != markedByToken { // any other value says that it was on
+			if mark != markedByToken { // any other value means that it was on
 				mark = said[at]
 			}
 			if mark == "" {
@@ -67,8 +66,8 @@ func authWas(ctx context.Context, w *journal.Writer) (mark string, missing []mar
 	return mark, missing, nil
 }
 
-// Mark writes down that there are tokens, wherever it is not. It comes before
-// the first of them is stored.
+// Mark writes the marks that there are tokens wherever they are missing. It comes before
+// the first token is stored.
 func Mark(ctx context.Context, w *journal.Writer) error {
 	return markAuth(ctx, w, markedByToken)
 }
@@ -95,9 +94,9 @@ func markAuth(ctx context.Context, w *journal.Writer, mark string) error {
 	return nil
 }
 
-// TurnOff removes every token and what remembers that there was authentication.
-// The marks go last, so that it stays on if this breaks off; then it can be done
-// again. No other node may run.
+// TurnOff removes every token and the marks that there was authentication. The marks go
+// last, so that authentication stays on if TurnOff breaks off; then it can be repeated.
+// No other node may run.
 func (s *Tokens) TurnOff(ctx context.Context) error {
 	stream, err := s.js.Stream(ctx, s.w.Names.TokensStream())
 	if err != nil {
@@ -120,12 +119,12 @@ func (s *Tokens) TurnOff(ctx context.Context) error {
 	return nil
 }
 
-// tokensLook is how often the tokens bucket and the marks are looked at.
+// tokensLook is how often the tokens bucket and the marks are checked.
 const tokensLook = 2 * time.Second
 
-// look finds out, again and again until ctx ends, what following the bucket does
-// not tell: that it was deleted, replaced or purged, and that a mark is missing
-// or was written by another node.
+// look checks, again and again until ctx ends, for changes that following the bucket does
+// not show: the bucket was deleted, replaced or purged, or a mark is missing or was
+// written by another node.
 func (s *Tokens) look(ctx context.Context) {
 	gone := 0
 	for journal.Sleep(ctx, tokensLook) {
@@ -140,7 +139,7 @@ func (s *Tokens) look(ctx context.Context) {
 		cancel()
 		switch {
 		case errors.Is(err, jetstream.ErrStreamNotFound):
-			if gone++; gone > 1 { // once may be a server that has just woken up
+			if gone++; gone > 1 { // once may come from a server that has just woken up
 				s.cfg.Log.Error("the bucket of the tokens is gone; it is made anew, without them", "bucket", s.w.Names.TokensBucket())
 				if err := s.makeBucket(ctx); err != nil {
 					loglimit.Warn(s.cfg.Log, "couldn't make the bucket of the tokens", "error", err)
@@ -160,7 +159,7 @@ func (s *Tokens) look(ctx context.Context) {
 	}
 }
 
-// beginAnew has the bucket read once more from its beginning.
+// beginAnew makes follow read the bucket again from its beginning.
 func (s *Tokens) beginAnew() {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -169,7 +168,7 @@ func (s *Tokens) beginAnew() {
 	}
 }
 
-// remember brings what is known and the marks in line: each turns the other on.
+// remember makes the state in memory and the marks agree: each turns the other on.
 func (s *Tokens) remember(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, journal.AnswerWait)
 	defer cancel()
@@ -198,8 +197,7 @@ func (s *Tokens) remember(ctx context.Context) error {
 	return markAuth(ctx, s.w, want)
 }
 
-// warnOfLoss says that authentication is on though there is nothing that lets
-// anybody in.
+// warnOfLoss logs that authentication is on though no token lets anybody in.
 func (s *Tokens) warnOfLoss() {
 	s.mu.RLock()
 	empty, had, on := s.empty, s.hadTokens, s.used

@@ -23,15 +23,15 @@ import (
 	"belfry/streams/wire"
 )
 
-// Tokens are the bearer tokens, one key each in their bucket, all of them in
-// memory: a request is judged without asking JetStream. [Tokens.Run] follows
-// the bucket, so a token that is made or deleted on one node is known on the
-// others as soon as JetStream tells them. Until the first state of the bucket
-// is known, every answer is [job.ErrUnavailable]. It is safe for concurrent use.
+// Tokens are the bearer tokens, one key each in their bucket. All are in memory, so a
+// request is checked without asking JetStream. [Tokens.Run] follows the bucket, so the
+// other nodes know a token that was created or deleted on one node as soon as JetStream
+// tells them. Until the first state of the bucket is known, every answer is
+// [job.ErrUnavailable]. It is safe for concurrent use.
 //
-// The marks of deleted tokens stay in the bucket. They are how a node that was
-// away learns of a deletion, and how a bucket without tokens tells that it has
-// had some; see [Tokens.InUse]. Should the bucket be lost, mark.go remembers.
+// The markers of deleted tokens stay in the bucket. They are how a node that was away
+// learns of a deletion, and how a bucket without tokens shows that it has had some; see
+// [Tokens.InUse]. If the bucket is lost, mark.go remembers.
 type Tokens struct {
 	w   *journal.Writer
 	js  jetstream.JetStream
@@ -41,30 +41,30 @@ type Tokens struct {
 
 	mu        sync.RWMutex // guards what follows
 	known     map[string]job.Token
-	broken    map[string]bool // keys that hold what is no token
-	empty     bool            // none of the keys is a token's
-	keys      int             // how many keys the bucket has, with those of deleted tokens
-	created   time.Time       // when the bucket was made
+	broken    map[string]bool // keys whose value is not a token
+	empty     bool            // no key holds a token
+	keys      int             // how many keys the bucket has, including those of deleted tokens
+	created   time.Time       // when the bucket was created
 	used      bool            // authentication is on; it never goes off again
 	hadTokens bool            // the bucket has or had a token
 	loaded    bool            // the first state of the bucket is in known
-	seen      uint64          // the last revision that is in known
-	changed   chan struct{}   // closed, and another made, with each change of these
-	readAnew  func()          // ends the following of the bucket that is under way
+	seen      uint64          // the last revision in known
+	changed   chan struct{}   // closed, and replaced, at each change of these
+	readAnew  func()          // stops the current follow, so that the bucket is read anew
 }
 
-// Config is what the tokens read.
+// Config configures the tokens.
 type Config struct {
-	// Authenticated says that there is an admin token, so that authentication is on
-	// without any other.
+	// Authenticated says that there is an admin token, so that authentication is on even
+	// without other tokens.
 	Authenticated bool
 
 	Log     *slog.Logger
 	Metrics *metrics.Streams
 }
 
-// New makes the tokens on one way to JetStream. makeBucket makes their bucket
-// where it is missing.
+// New returns the tokens on one way to JetStream. makeBucket creates their bucket if it
+// is missing.
 func New(by journal.Access, makeBucket func(context.Context) error, cfg Config) *Tokens {
 	return &Tokens{w: by.W, js: by.JS, cfg: cfg, makeBucket: makeBucket, known: map[string]job.Token{}, broken: map[string]bool{}, changed: make(chan struct{})}
 }
@@ -86,9 +86,9 @@ func (s *Tokens) Find(id string) (job.Token, error) {
 
 var errTokensUnknown = fmt.Errorf("%w: the tokens have not been read yet", job.ErrUnavailable)
 
-// InUse reports whether authentication is on: whether there is a token, or an
-// admin token, or ever was one. Neither deleting the last one nor losing the bucket
-// may let everybody in.
+// InUse reports whether authentication is on: whether there is a token or an admin token,
+// or ever was one. Neither deleting the last token nor losing the bucket may let
+// everybody in.
 func (s *Tokens) InUse() (bool, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -105,7 +105,7 @@ func (s *Tokens) HadAny() bool {
 	return s.loaded && s.hadTokens
 }
 
-// List returns every token, expired ones too, oldest first.
+// List returns every token, including expired ones, oldest first.
 func (s *Tokens) List() ([]job.Token, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -120,8 +120,8 @@ func (s *Tokens) List() ([]job.Token, error) {
 	}), nil
 }
 
-// Create stores a token that was issued. It is good on this node when Create
-// returns. Without an answer it may exist, but nobody knows its text.
+// Create stores an issued token. It is valid on this node when Create returns. If the
+// answer is missing, the token may exist, but nobody knows its text.
 func (s *Tokens) Create(ctx context.Context, t job.Token) error {
 	if err := Mark(ctx, s.w); err != nil {
 		return err
@@ -135,9 +135,8 @@ func (s *Tokens) Create(ctx context.Context, t job.Token) error {
 	return s.wait(ctx, func() bool { return s.seen >= revision })
 }
 
-// Delete revokes a token. It is refused on this node when Delete returns, and
-// on the others as soon as JetStream tells them. Anything under the key that is no
-// token is removed.
+// Delete revokes a token. This node refuses it when Delete returns, and the others as
+// soon as JetStream tells them. A value under the key that is not a token is removed.
 func (s *Tokens) Delete(ctx context.Context, id string) error {
 	if _, err := s.Find(id); err != nil && !s.isBroken(id) {
 		return err
@@ -168,7 +167,7 @@ func (s *Tokens) Wait(ctx context.Context) error {
 	return s.wait(ctx, func() bool { return s.loaded })
 }
 
-// wait blocks until done, which is called with the lock held.
+// wait blocks until done returns true; done is called with the lock held.
 func (s *Tokens) wait(ctx context.Context, done func() bool) error {
 	for {
 		s.mu.RLock()
@@ -185,8 +184,8 @@ func (s *Tokens) wait(ctx context.Context, done func() bool) error {
 	}
 }
 
-// Run follows the bucket until ctx ends, whatever happens to JetStream. When the
-// consumer breaks, the known tokens stay in force until all is read anew.
+// Run follows the bucket until ctx ends, whatever happens to JetStream. When the consumer
+// breaks, the known tokens stay valid until everything is read anew.
 func (s *Tokens) Run(ctx context.Context) error {
 	var looking sync.WaitGroup
 	defer looking.Wait()
@@ -197,10 +196,9 @@ func (s *Tokens) Run(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// follow reads the whole bucket and then each change. It does so by an ordered
-// consumer of its own, since a watch of the KV client may be blind for 10 s
-// when the server that it reads from goes, and that long a revoked token would
-// be good.
+// follow reads the whole bucket and then each change. It uses an ordered consumer of its
+// own: a watch of the KV client may be blind for 10 s when its server goes away, and a
+// revoked token would stay valid that long.
 func (s *Tokens) follow(ctx context.Context) error {
 	if err := s.remember(ctx); err != nil {
 		return err
@@ -228,7 +226,7 @@ func (s *Tokens) followBucket(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// The tokens read until the first state is whole.
+	// fresh holds the tokens read until the first state is complete.
 	fresh := &Tokens{w: s.w, cfg: s.cfg, known: map[string]job.Token{}, broken: map[string]bool{}}
 	keys := map[string]bool{}
 	first := func(last uint64) {
@@ -262,7 +260,7 @@ func (s *Tokens) followBucket(ctx context.Context) error {
 		fresh.take(m)
 		if at.NumPending == 0 {
 			first(at.Sequence.Stream)
-			if err := s.remember(ctx); err != nil { // it may be of a time without marks
+			if err := s.remember(ctx); err != nil { // the bucket may be from a version without marks
 				return err
 			}
 		}
@@ -270,9 +268,9 @@ func (s *Tokens) followBucket(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// take brings one message of the bucket into the tokens that are known. A message
-// that is no token lets nobody in. It counts as one that was there, since it may
-// have been written over one, unless its key cannot be a token's.
+// take applies one message of the bucket to the known tokens. A value that is not a token
+// lets nobody in. It counts as a token that was there, since it may have replaced one,
+// unless its key cannot be a token's key.
 func (s *Tokens) take(m jetstream.Msg) {
 	defer panics.Recover(s.cfg.Log, "a message of the tokens bucket", s.cfg.Metrics.Panicked)
 	id := s.w.Names.ParseTokenSubject(m.Subject())
@@ -293,7 +291,7 @@ func (s *Tokens) take(m jetstream.Msg) {
 	s.known[id] = t
 }
 
-// change changes what is known and tells those who wait for it.
+// change runs do under the lock and wakes those who wait for a change.
 func (s *Tokens) change(do func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
