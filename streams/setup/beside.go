@@ -13,8 +13,9 @@ import (
 )
 
 // CheckFolder refuses a data folder whose store has other names than n, before anything
-// touches it. written is the manifest that its file holds, nil for none, and folders are
-// those of the streams. A manifest that cannot be read is left to [Setup.Run].
+// touches the folder. written is the manifest in its file, nil if there is none, and
+// folders are the streams' folders. A manifest that cannot be read is left to
+// [Setup.Run].
 func CheckFolder(n wire.Names, written []byte, folders []string) error {
 	m, found, err := manifest.Decode(written)
 	if err != nil {
@@ -35,9 +36,8 @@ func CheckFolder(n wire.Names, written []byte, folders []string) error {
 		Do:     "start with the prefix that it has, or give the new store a --data folder of its own"}
 }
 
-// lookBeside lists the other stores on the server, which a new one is made beside. It
-// refuses names that differ from another store's in case only: on some disks their
-// streams would share folders.
+// lookBeside lists the other stores on the server. It refuses names that differ from
+// another store's only in case: on some disks their streams would share folders.
 func (s *Setup) lookBeside(ctx context.Context) (others []string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, tryTime)
 	defer cancel()

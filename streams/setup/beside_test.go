@@ -11,7 +11,7 @@ import (
 	"belfry/streams/wire"
 )
 
-// A data folder with a store of other names is refused, with both named.
+// A data folder with a store of other names is refused, and the refusal names both.
 func TestFolderOfAnotherPrefix(t *testing.T) {
 	t.Parallel()
 	written := func(prefix wire.Names) []byte {
@@ -26,7 +26,7 @@ func TestFolderOfAnotherPrefix(t *testing.T) {
 		names    wire.Names
 		manifest []byte
 		folders  []string
-		want     []string // words of the refusal; nil is none
+		want     []string // words in the refusal; nil is no refusal
 	}{
 		"an empty folder":                   {"team1", nil, nil, nil},
 		"streams of others":                 {"team1", nil, []string{"ORDERS", "KV_settings"}, nil},
@@ -34,7 +34,7 @@ func TestFolderOfAnotherPrefix(t *testing.T) {
 		"its own, not written down":         {"team1", nil, team, nil},
 		"plain, by an older version":        {"", nil, plain, nil},
 		"plain with a guest":                {"", written(""), append(team, plain...), nil},
-		"a manifest that cannot be read":    {"team1", []byte("{"), plain, nil}, // told by the start
+		"a manifest that cannot be read":    {"team1", []byte("{"), plain, nil}, // reported by the start
 		"a prefix on plain data":            {"team1", written(""), plain, []string{"without --asset-prefix", "--asset-prefix team1"}},
 		"a prefix on older plain data":      {"team1", nil, plain, []string{"without --asset-prefix"}},
 		"plain on data with a prefix":       {"", written("team1"), team, []string{"--asset-prefix team1"}},

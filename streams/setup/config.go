@@ -14,44 +14,45 @@ import (
 	"belfry/streams/wire"
 )
 
-// Config says what store to open. All but what may be nil or empty is needed.
+// Config says what store to open. Every field is required unless it may be nil or empty.
 type Config struct {
 	Assets     asset.Set
-	Partitions int // of a first start
-	Replicas   int // 0 is 3 in a cluster, else 1
+	Partitions int // for a first start
+	Replicas   int // 0 is 3 in a cluster and 1 otherwise
 
 	// Ledger keeps the manifest; nil is a key of the bucket belfry.
 	Ledger manifest.Ledger
 
-	// Disk is what the embedded server's folder showed; nil is another server.
+	// Disk is what the embedded server's folder showed; nil means an external server.
 	Disk Disk
 
-	// OnlyNode says that the server is our own, and DiskIgnoresCase, which is read only
-	// then, that its disk does not tell upper from lower case.
+	// OnlyNode says that the server is our own. DiskIgnoresCase, which is read only then,
+	// says that its disk does not distinguish upper and lower case.
 	OnlyNode        bool
 	DiskIgnoresCase bool
 
-	// Place says for people where the data is.
+	// Place says where the data is, for humans.
 	Place string
 
-	// ExistingData refuses a first start. RecreateMissing makes streams anew
-	// that were lost. AcceptDamage names the damage that is known from now on.
+	// ExistingData refuses a first start. RecreateMissing recreates streams that were
+	// lost. AcceptDamage accepts the damage known now.
 	ExistingData    bool
 	RecreateMissing bool
 	AcceptDamage    string
 
-	// NotReady is told why [Setup.Run] waits for JetStream; nil is nobody.
+	// NotReady is called with the reason why [Setup.Run] waits for JetStream; nil calls
+	// nobody.
 	NotReady func(why error)
 
-	KeepEvery time.Duration // how often it is noted how far the streams are
-	GrowEvery time.Duration // how often streams with fewer copies than wanted are tried again
+	KeepEvery time.Duration // how often the positions of the streams are recorded
+	GrowEvery time.Duration // how often more copies are tried for streams with too few
 
 	Metrics *metrics.Streams // nil counts nowhere
 	Log     *slog.Logger
 	Now     func() time.Time
 }
 
-// Setup opens a store, and keeps note of it while it is open. Run comes first.
+// Setup opens a store, and keeps a record of it while it is open. Run comes first.
 type Setup struct {
 	cfg    Config
 	names  wire.Names
@@ -59,21 +60,21 @@ type Setup struct {
 	mender *audit.Mender
 	book   *manifest.Book
 
-	partitions  int      // as fixed at the first start
-	replicas    int      // of the streams, or more
-	ignoresCase bool     // the disk, as it was written down
+	partitions  int      // fixed at the first start
+	replicas    int      // of the streams; some may have more
+	ignoresCase bool     // whether the disk does, as recorded in the store
 	beside      []string // the other stores on the server, at a first start
 
 	copies copies
-	noted  time.Time  // when it was last written down how far the streams are; [Setup.Keep]'s own
-	grown  time.Time  // when the copies were last looked at; the same
+	noted  time.Time  // when the positions were last recorded; only [Setup.Keep] uses it
+	grown  time.Time  // when the copies were last checked; only Keep uses it
 	told   sync.Mutex // guards what follows
 	few    []string   // streams with fewer copies than wanted
 
-	unlisted bool // some stream could not be looked at when the copies last were; as grown
+	unlisted bool // some stream could not be checked the last time; only Keep uses it
 }
 
-// New returns what opens the store on js. m mends what is there.
+// New returns a setup that opens the store on js. m mends existing streams.
 func New(js jetstream.JetStream, m *audit.Mender, cfg Config) *Setup {
 	ledger := cfg.Ledger
 	if ledger == nil {
@@ -85,17 +86,17 @@ func New(js jetstream.JetStream, m *audit.Mender, cfg Config) *Setup {
 // Book returns the manifest.
 func (s *Setup) Book() *manifest.Book { return s.book }
 
-// Partitions returns how many there are, as fixed at the first start.
+// Partitions returns the number of partitions, fixed at the first start.
 func (s *Setup) Partitions() int { return s.partitions }
 
-// Replicas returns how many the streams have, or more.
+// Replicas returns how many copies the streams have; some may have more.
 func (s *Setup) Replicas() int { return s.replicas }
 
-// IgnoresCase reports whether the disk of the server does not tell upper from lower case,
-// as it was written down.
+// IgnoresCase reports whether the server's disk does not distinguish upper and lower
+// case, as recorded in the store.
 func (s *Setup) IgnoresCase() bool { return s.ignoresCase }
 
-// manifestPlace says for people where the manifest is.
+// manifestPlace says where the manifest is, for humans.
 func (s *Setup) manifestPlace() string {
 	if s.cfg.Ledger != nil {
 		return manifest.FileName + " in the data folder"

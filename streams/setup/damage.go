@@ -18,19 +18,19 @@ import (
 	"belfry/streams/wire"
 )
 
-// lastNote bounds what a stop notes; without it a damaged tail may go unseen.
+// lastNote bounds the recording at a stop; without it a damaged tail may go unnoticed.
 const lastNote = 500 * time.Millisecond
 
 const noteFailed = "couldn't note how far the streams are"
 
-// Keep notes every few seconds how far the streams are, and what damage the
-// server reports, until ctx ends, and once more then. It is to end after what
-// writes. probes reports whether all that was written to a stream in between were probes.
-// The error is always nil.
+// Keep records every few seconds how far the streams are, and what damage the server
+// reports, until ctx ends, and once more after that. It must end after everything that
+// writes. probes reports whether all messages of a stream between two sequences are
+// probes. The error is always nil.
 func (s *Setup) Keep(ctx context.Context, probes func(stream string, behind, to uint64) bool) error {
 	tick := time.NewTicker(s.cfg.KeepEvery)
 	defer tick.Stop()
-	failed := false // told once
+	failed := false // so that a failure is logged once
 	for {
 		select {
 		case <-tick.C:
@@ -50,11 +50,11 @@ func (s *Setup) Keep(ctx context.Context, probes func(stream string, behind, to 
 	}
 }
 
-// note writes down how far the streams are, and new damage.
+// note records how far the streams are, and new damage.
 func (s *Setup) note(ctx context.Context, idle func(stream string, behind, to uint64) bool) error {
 	ctx, cancel := context.WithTimeout(ctx, tryTime)
 	defer cancel()
-	if s.cfg.Ledger == nil && !s.book.Behind() { // others may have accepted damage, or found some
+	if s.cfg.Ledger == nil && !s.book.Behind() { // others may have accepted or found damage
 		if err := s.book.Read(ctx); err != nil {
 			return err
 		}
@@ -96,8 +96,8 @@ func (s *Setup) howFar(ctx context.Context) (map[string]manifest.Known, error) {
 	return now, list.Err()
 }
 
-// checkDamage compares the streams with what is written down of them, at a
-// start, and tells of all damage that nobody has accepted.
+// checkDamage compares the streams with what is recorded about them, at a start, and logs
+// all damage that nobody has accepted.
 func (s *Setup) checkDamage(ctx context.Context, recreated []string) error {
 	now, err := s.caughtUp(ctx)
 	if err != nil {
@@ -112,7 +112,7 @@ func (s *Setup) checkDamage(ctx context.Context, recreated []string) error {
 		for _, d := range s.findDamage(*m, now, recreated) {
 			changed = m.NoteDamage(d) || changed
 		}
-		for name, k := range now { // what was lost is written down; from here on this counts
+		for name, k := range now { // the loss is recorded; from here on this counts
 			if m.Known[name] != k {
 				m.Known[name], changed = k, true
 			}
@@ -134,10 +134,11 @@ func (s *Setup) checkDamage(ctx context.Context, recreated []string) error {
 	return nil
 }
 
-// catchUp is how long a new leader may be behind what it has on its disk.
+// catchUp is how long a new leader may be behind its own disk.
 const catchUp = 10 * time.Second
 
-// caughtUp is howFar when no stream is behind what was known of it, or stays so.
+// caughtUp is howFar once no stream is behind its recorded position, or once catchUp is
+// over.
 func (s *Setup) caughtUp(ctx context.Context) (map[string]manifest.Known, error) {
 	for deadline := time.Now().Add(catchUp); ; {
 		now, err := s.howFar(ctx)
@@ -156,7 +157,8 @@ func (s *Setup) caughtUp(ctx context.Context) (map[string]manifest.Known, error)
 	}
 }
 
-// findDamage lists what is less than was known, and what the disk showed.
+// findDamage lists the streams that have less than recorded, and the damage that the disk
+// showed.
 func (s *Setup) findDamage(m manifest.Manifest, now map[string]manifest.Known, recreated []string) []manifest.Damage {
 	var all []manifest.Damage
 	add := func(stream, format string, args ...any) {
@@ -173,7 +175,7 @@ func (s *Setup) findDamage(m manifest.Manifest, now map[string]manifest.Known, r
 			}
 		}
 		switch {
-		case is.Created.IsZero(): // not listed now; its absence is told elsewhere
+		case is.Created.IsZero(): // not listed now; its absence is reported elsewhere
 		case !is.Created.Equal(was.Created):
 			add(name, "another stream of that name took its place at %s", is.Created.UTC().Format(time.RFC3339))
 		case is.Last < was.Last:
@@ -197,7 +199,7 @@ func (s *Setup) tellDamage(all []manifest.Damage) {
 	}
 }
 
-// DamageWarnings says which damage nobody has accepted.
+// DamageWarnings lists the damage that nobody has accepted.
 func (s *Setup) DamageWarnings() []string {
 	m, _ := s.book.Current()
 	var all []string
@@ -207,7 +209,7 @@ func (s *Setup) DamageWarnings() []string {
 	return all
 }
 
-// CopiesWarnings says which streams have fewer copies than wanted.
+// CopiesWarnings lists the streams with fewer copies than wanted.
 func (s *Setup) CopiesWarnings() []string {
 	s.told.Lock()
 	defer s.told.Unlock()
@@ -226,7 +228,7 @@ func (s *Setup) CountJobs(ctx context.Context) (uint64, error) {
 			return 0, fmt.Errorf("couldn't count the jobs: %w", err)
 		}
 		n += stream.CachedInfo().State.Msgs
-		for _, key := range []string{wire.EpochKey, wire.AuthKey, wire.ProbeKey} { // no jobs
+		for _, key := range []string{wire.EpochKey, wire.AuthKey, wire.ProbeKey} { // these are not jobs
 			switch _, err := stream.GetLastMsgForSubject(ctx, s.names.JobsPrefix(p)+key); {
 			case err == nil:
 				n--
@@ -238,6 +240,6 @@ func (s *Setup) CountJobs(ctx context.Context) (uint64, error) {
 	return n, nil
 }
 
-// idleEvery is how often it is written down how far the streams are while nothing but
-// probes is written to them: a process without work is to leave the disk alone.
+// idleEvery is how often the positions are recorded while only probes are written: a
+// process without work should leave the disk alone.
 const idleEvery = 10 * time.Minute

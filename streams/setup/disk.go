@@ -14,14 +14,14 @@ import (
 )
 
 // nats-server keeps each consumer in a folder of its name. On a disk that does not
-// tell upper from lower case two consumers would share one, and after a restart only
-// one of them is there. So the node with the embedded server writes down what its
-// disk is like, for all nodes, and no inbox is made in the folder of another.
+// distinguish upper and lower case two consumers could share a folder, and after a
+// restart only one of them is left. So the node with the embedded server records this
+// property of its disk for all nodes, and no inbox is created in the folder of another.
 
-// ignoresCase is the value of wire.DiskKey; another one, or none, is a usual disk.
+// ignoresCase is the value of wire.DiskKey; any other value, or none, means a usual disk.
 const ignoresCase = "ignores case"
 
-// fixDisk writes down what the disk is like, if this node knows, and reads it.
+// fixDisk records the property of the disk, if this node knows it, and reads it.
 func (s *Setup) fixDisk(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, tryTime)
 	defer cancel()
@@ -50,7 +50,7 @@ func (s *Setup) fixDisk(ctx context.Context) error {
 	return nil
 }
 
-// TellCollisions says which routes of an earlier version, or of another disk, share a
+// TellCollisions logs which routes of an earlier version, or of another disk, share a
 // folder.
 func (s *Setup) TellCollisions(ctx context.Context) error {
 	if !s.ignoresCase {
@@ -68,7 +68,7 @@ func (s *Setup) TellCollisions(ctx context.Context) error {
 	for key := range keys.Keys() {
 		k, err := wire.ParseRouteToken(key)
 		if err != nil {
-			continue // no route's
+			continue // not a route's
 		}
 		folder := strings.ToLower(wire.InboxConsumer(k))
 		if other, taken := first[folder]; taken {

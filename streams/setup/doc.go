@@ -1,6 +1,7 @@
-// Package setup opens a store: it refuses what is not Belfry's or not as it was left,
-// makes what is missing, and keeps note of how far the streams are.
+// Package setup opens a store. It refuses a store that is not Belfry's or is not as
+// Belfry left it, creates what is missing, and records how far the streams are.
 //
-// Nothing is made or changed before all that is there was compared with what was written
-// down. A stream that Belfry has made and that is gone is a [Refusal], never made anew unasked.
+// Nothing is created or changed before everything that exists was compared with the
+// record. A stream that Belfry created and that is gone is a [Refusal]; it is never
+// recreated unasked.
 package setup

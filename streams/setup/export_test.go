@@ -7,8 +7,8 @@ import (
 	"belfry/streams/manifest"
 )
 
-// Judge judges a store of one partition: the streams that are there, those that the server
-// does not serve, and what is written down, nil for nothing.
+// Judge judges a store of one partition: the existing streams, those that the server does
+// not serve, and the recorded manifest, nil if there is none.
 func Judge(d Disk, there []*jetstream.StreamInfo, offline map[string]string, written *manifest.Manifest) *Refusal {
 	v := survey{found: map[string]*jetstream.StreamInfo{}, offline: offline, partitions: 1}
 	for _, info := range there {

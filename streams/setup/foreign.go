@@ -13,12 +13,12 @@ import (
 	"belfry/streams/wire"
 )
 
-// ErrForeign: the server has streams that are in Belfry's place and are not
-// Belfry's. Nothing of it was changed. A person has to decide.
+// ErrForeign means that the server has streams with Belfry's names or subjects that are
+// not Belfry's. Nothing was changed. An operator has to decide.
 var ErrForeign = errors.New("streams that are not Belfry's are in the way")
 
-// refuseForeign looks for streams of others that have a name or a subject of
-// ours. It changes nothing, and comes before all that does.
+// refuseForeign looks for foreign streams that have a name or a subject of ours. It
+// changes nothing, and runs before everything that does.
 func (s *Setup) refuseForeign(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 4*tryTime) // it asks for each of them
 	defer cancel()
@@ -26,7 +26,7 @@ func (s *Setup) refuseForeign(ctx context.Context) error {
 	foreign := func(name string) (bool, error) {
 		stream, err := s.js.Stream(ctx, name)
 		switch {
-		case errors.Is(err, jetstream.ErrStreamNotFound), s.cfg.Disk != nil && offline(err) != "": // compare says so
+		case errors.Is(err, jetstream.ErrStreamNotFound), s.cfg.Disk != nil && offline(err) != "": // compare reports it
 			return false, nil
 		}
 		return err == nil && !asset.IsBelfrys(stream.CachedInfo().Config), err

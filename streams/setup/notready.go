@@ -9,15 +9,15 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// errCodeMaxBytesRequired: the account takes no stream without max_bytes.
+// errCodeMaxBytesRequired means that the account accepts no stream without max_bytes.
 const errCodeMaxBytesRequired = 10113
 
-// ErrMaxBytesRequired: JetStream's account has max_bytes_required, and no
-// MaxBytes of an [asset.Set] is given. A person has to say how much.
+// ErrMaxBytesRequired means that JetStream's account has max_bytes_required, and the
+// [asset.Set] has no MaxBytes. An operator has to set it.
 var ErrMaxBytesRequired = errors.New("the account of Belfry takes no stream without max_bytes (max_bytes_required)")
 
-// WhyNotReady adds to an error of JetStream's API what it means, where its own words
-// do not say, and what to do.
+// WhyNotReady adds to an error of JetStream's API what it means, if its text does not say
+// so, and what to do.
 func WhyNotReady(err error) error {
 	var api *jetstream.APIError
 	isAPI := errors.As(err, &api)

@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-// Refusal is why a store is not opened: something that Belfry has made is not as
-// Belfry left it. Nothing was changed, and starting again does not help before
-// somebody has looked at it.
+// Refusal says why a store is not opened: something that Belfry created is not as Belfry
+// left it. Nothing was changed, and starting again does not help before somebody has
+// looked at it.
 type Refusal struct {
 	Fault   string   // of the package fault
-	Streams []string // which, if it is about some
-	Reason  string   // in the words of the server or the system, if they gave one
+	Streams []string // the streams concerned, if any
+	Reason  string   // in the words of the server or the system, if any
 	Do      string   // what the operator can do
 }
 

@@ -15,19 +15,19 @@ import (
 	"belfry/streams/journal"
 )
 
-// clusterCopies is how many copies a cluster is asked for.
+// clusterCopies is how many copies Belfry wants in a cluster.
 const clusterCopies = 3
 
-// forming is how long a first start waits for the other servers of a cluster
-// before it makes fewer copies than wanted.
+// forming is how long a first start waits for the other servers of a cluster before it
+// creates fewer copies than wanted.
 const forming = 10 * time.Second
 
-// The error codes of a server that cannot hold the copies: it is alone, or too few
-// others are there.
+// errCodeAlone means that a server cannot hold the copies: it is alone, or too few others
+// are there.
 const errCodeAlone = 10074
 
-// copies is how many copies of each stream there can be. Only JetStream knows:
-// the servers of a cluster need not tell clients of each other.
+// copies tracks how many copies of each stream are possible. Only JetStream knows: the
+// servers of a cluster need not tell clients about each other.
 type copies struct {
 	want     int // 0 is not known yet
 	explicit bool
@@ -44,7 +44,7 @@ func (s *Setup) startCopies() {
 	}
 }
 
-// create makes a stream with as many copies as JetStream takes.
+// create creates a stream with as many copies as JetStream accepts.
 func (s *Setup) create(make func(replicas int) error) error {
 	for {
 		err := make(s.copies.most)
@@ -64,15 +64,15 @@ func (s *Setup) create(make func(replicas int) error) error {
 			if s.copies.want == 0 {
 				s.copies.want = s.copies.most
 			}
-			s.copies.most -= 2 // an even number holds no more failures
+			s.copies.most -= 2 // an even number tolerates no more failures
 		default:
 			return err
 		}
 	}
 }
 
-// grow gives the streams as many copies as wanted, where JetStream can hold them,
-// and tells of those that have fewer.
+// grow gives the streams as many copies as wanted, where JetStream can hold them, and
+// logs those that have fewer.
 func (s *Setup) grow(ctx context.Context, atStart bool) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -124,7 +124,7 @@ func (s *Setup) grow(ctx context.Context, atStart bool) error {
 	news := len(s.few) == 0 && len(few) > 0
 	s.few = few
 	s.told.Unlock()
-	// JetStream leaves out those without a leader.
+	// JetStream leaves out streams without a leader.
 	s.unlisted = slices.ContainsFunc(s.cfg.Assets.StreamNames(s.partitions), func(name string) bool { return !listed[name] })
 	if clustered && atStart {
 		s.replicas = max(s.replicas, want) // other processes may make them more at any time
@@ -138,7 +138,7 @@ func (s *Setup) grow(ctx context.Context, atStart bool) error {
 	return nil
 }
 
-// growLater tries again what a start could not.
+// growLater repeats what a start could not do.
 func (s *Setup) growLater(ctx context.Context) error {
 	s.told.Lock()
 	due := (len(s.few) > 0 || s.unlisted) && time.Since(s.grown) > s.cfg.GrowEvery

@@ -18,8 +18,8 @@ import (
 	"belfry/streams/setup"
 )
 
-// A stream that has no leader when a start asks for more copies is not in the server's
-// list of streams. It gets its copies later.
+// A stream that has no leader when a start asks for more copies is missing from the
+// server's list of streams. It gets its copies later.
 func TestCopiesOfAnUnlistedStream(t *testing.T) {
 	t.Parallel()
 	servers := natstest.NewCluster(t, 3, 3).Start(0, 1, 2)
@@ -86,7 +86,7 @@ func copies(t *testing.T, js jetstream.JetStream, stream string) int {
 	return s.CachedInfo().Config.Replicas
 }
 
-// listWithout leaves a stream out of the list of streams.
+// listWithout removes a stream from the list of streams.
 type listWithout struct {
 	jetstream.JetStream
 	hidden atomic.Pointer[string]

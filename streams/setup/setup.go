@@ -16,23 +16,23 @@ import (
 	"belfry/streams/wire"
 )
 
-// A start waits this long for the JetStream of its own server to make what is missing,
-// and for each answer of any. It waits for others' as long as it takes.
+// A start waits this long for its own server's JetStream to create what is missing, and
+// for each answer of any server. It waits for an external server as long as it takes.
 const (
 	patience = time.Minute
 	tryTime  = 3 * time.Second
 )
 
-// Run refuses streams of others that are in the way, compares what is there with
-// what Belfry has made, makes the streams and buckets that are missing in a first
-// start or that are new in this version, and mends the others. Nothing is made or
+// Run refuses foreign streams that are in the way, compares the existing streams with
+// what Belfry has created, creates the streams and buckets that are missing at a first
+// start or that are new in this version, and mends the others. Nothing is created or
 // changed before the comparison is over.
 //
-// It goes on while JetStream does not answer: a cluster may be without a leader
-// for a while, and of two nodes that make a stream at the same moment one may get
-// no answer. All of it is safe to repeat.
+// It repeats while JetStream does not answer: a cluster may be without a leader for a
+// while, and of two nodes that create a stream at the same moment one may get no answer.
+// All steps are safe to repeat.
 func (s *Setup) Run(ctx context.Context) error {
-	if s.cfg.OnlyNode { // a server of our own is ready soon, or never
+	if s.cfg.OnlyNode { // our own server is ready soon, or never
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, patience)
 		defer cancel()
@@ -114,8 +114,9 @@ func (s *Setup) setupOnce(ctx context.Context, recreated []string) error {
 	return nil
 }
 
-// ensure makes the stream, or mends it, and reports whether it has changed one that was
-// there. A stream that cannot be mended does not keep Belfry from starting; the audit says it.
+// ensure creates the stream, or mends it, and reports whether it changed an existing one.
+// A stream that cannot be mended does not keep Belfry from starting; the audit reports
+// it.
 func (s *Setup) ensure(ctx context.Context, want jetstream.StreamConfig) (changed bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, tryTime)
 	defer cancel()
@@ -140,8 +141,8 @@ func (s *Setup) ensure(ctx context.Context, want jetstream.StreamConfig) (change
 	return changed, nil
 }
 
-// makeStream makes a stream. An account that allows fewer consumers takes no
-// stream with more: its limit counts then.
+// makeStream creates a stream. An account that allows fewer consumers accepts no stream
+// with more; then the account's limit counts.
 func (s *Setup) makeStream(ctx context.Context, cfg jetstream.StreamConfig) error {
 	cfg = s.cfg.Assets.Bounded(cfg, s.partitions)
 	_, err := s.js.CreateStream(ctx, cfg)
@@ -152,9 +153,9 @@ func (s *Setup) makeStream(ctx context.Context, cfg jetstream.StreamConfig) erro
 	return err
 }
 
-// limitConsumers sets the limit of a stream that an older version has made, and
-// returns the configuration as it is then. An account that allows fewer refuses
-// it, and its limit counts.
+// limitConsumers sets the limit of a stream that an older version created, and returns
+// the resulting configuration. An account that allows fewer refuses it; then the
+// account's limit counts.
 func (s *Setup) limitConsumers(ctx context.Context, now jetstream.StreamConfig, most int) jetstream.StreamConfig {
 	want := now
 	want.MaxConsumers = most
@@ -165,8 +166,8 @@ func (s *Setup) limitConsumers(ctx context.Context, now jetstream.StreamConfig, 
 	return want
 }
 
-// EnsureTokens makes the bucket of the tokens if it is missing, and reports whether it has
-// changed one that was there.
+// EnsureTokens creates the bucket of the tokens if it is missing, and reports whether it
+// changed an existing one.
 func (s *Setup) EnsureTokens(ctx context.Context) (changed bool, err error) {
 	return s.ensure(ctx, s.cfg.Assets.Tokens())
 }
@@ -174,8 +175,8 @@ func (s *Setup) EnsureTokens(ctx context.Context) (changed bool, err error) {
 // MaxPartitions is the most parts that jobs can be spread over.
 const MaxPartitions = 50
 
-// fixPartitions writes down how many partitions there are, once: a job's
-// partition follows from the number, so it can never change.
+// fixPartitions records the number of partitions, once: a job's partition follows from
+// the number, so it can never change.
 func (s *Setup) fixPartitions(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, tryTime)
 	defer cancel()
@@ -192,7 +193,7 @@ func (s *Setup) fixPartitions(ctx context.Context) error {
 		n, err = s.fixedPartitions(ctx)
 	}
 	if err == nil && n == 0 {
-		err = jetstream.ErrKeyNotFound // on a replica that has not seen it yet
+		err = jetstream.ErrKeyNotFound // the replica has not seen it yet
 	}
 	if err != nil {
 		return fmt.Errorf("couldn't read the number of partitions: %w", err)
@@ -204,8 +205,8 @@ func (s *Setup) fixPartitions(ctx context.Context) error {
 	return nil
 }
 
-// ErrPartitions: the number of partitions that was written down is none. A person
-// has to put it right.
+// ErrPartitions means that the recorded number of partitions is not valid. An operator
+// has to correct it.
 var ErrPartitions = errors.New("the number of partitions cannot be read")
 
 // parsePartitions reads the number of partitions.

@@ -15,35 +15,35 @@ import (
 	"belfry/streams/wire"
 )
 
-// Disk is what an embedded server's folder showed before the server started, and
-// what the server said of it.
+// Disk is what an embedded server's folder showed before the server started, and what the
+// server said about it.
 type Disk interface {
 	// Folders names the streams that had a folder.
 	Folders() []string
-	// Last is the highest sequence in the files of a stream, if that is known.
+	// Last returns the highest sequence in the files of a stream, if that is known.
 	Last(stream string) (uint64, bool)
-	// Reason is what the server said of a stream, "" for nothing.
+	// Reason returns what the server said about a stream, "" for nothing.
 	Reason(stream string) string
-	// Damage returns the damage that was found since it was last called.
+	// Damage returns the damage found since the last call.
 	Damage() []manifest.Damage
 	// SetAside moves the files of a stream away, and returns where to.
 	SetAside(stream string) (string, error)
 }
 
-// survey is which of Belfry's streams are there, before anything is made.
+// survey says which of Belfry's streams exist, before anything is created.
 type survey struct {
 	found   map[string]*jetstream.StreamInfo
-	offline map[string]string // the reasons of those that the server has but doesn't serve
+	offline map[string]string // why the server does not serve some streams that it has
 	folders []string          // of Belfry's streams
 
 	partitions int // as far as can be told; 0 is unknown
-	fixed      int // the same, by the key alone
+	fixed      int // the same, from the key alone
 }
 
-// look finds out what is there. It only reads.
+// look finds out what exists. It only reads.
 //
-// The streams are looked up in the reverse of the order in which they are made:
-// while another process makes them, whatever is found has all that is made
+// It looks the streams up in the reverse of the order in which they are created. So while
+// another process creates them, every stream that is found was preceded by those created
 // before it.
 func (s *Setup) look(ctx context.Context) (survey, error) {
 	v := survey{found: map[string]*jetstream.StreamInfo{}, offline: map[string]string{}}
@@ -82,14 +82,14 @@ func (s *Setup) look(ctx context.Context) (survey, error) {
 	return v, nil
 }
 
-// The error codes of a stream that the server has and does not serve.
+// These are the error codes of a stream that the server has and does not serve.
 const (
 	errCodeOffline       = 10118
 	errCodeOfflineReason = 10194
 )
 
-// offline is the server's reason if an error says that it does not serve a
-// stream that it has. In a cluster that passes by itself.
+// offline returns the server's reason if an error says that it has a stream but does not
+// serve it, and "" otherwise. In a cluster that state passes by itself.
 func offline(err error) string {
 	var api *jetstream.APIError
 	if errors.As(err, &api) && (api.ErrorCode == errCodeOffline || api.ErrorCode == errCodeOfflineReason) {
@@ -123,7 +123,7 @@ func (s *Setup) fixedPartitions(ctx context.Context) (int, error) {
 		return 0, nil
 	}
 	if s.cfg.Disk != nil && offline(err) != "" {
-		return 0, nil // told when its stream is looked up
+		return 0, nil // reported when its stream is looked up
 	}
 	if err != nil {
 		return 0, err
@@ -138,9 +138,8 @@ func (s *Setup) fixedPartitions(ctx context.Context) (int, error) {
 	return parsePartitions(s.names, e.Value())
 }
 
-// compare refuses a store of which something is missing. Otherwise it returns
-// the streams to make anew, which --recreate-missing allows, and whether this is
-// the first start.
+// compare refuses a store that has lost something. Otherwise it returns the streams to
+// recreate, which --recreate-missing allows, and whether this is the first start.
 func (s *Setup) compare(ctx context.Context) (recreate []string, first bool, err error) {
 	if err := s.book.Read(ctx); err != nil {
 		if errors.Is(err, manifest.ErrBad) {
@@ -153,7 +152,7 @@ func (s *Setup) compare(ctx context.Context) (recreate []string, first bool, err
 	if err != nil {
 		return nil, false, err
 	}
-	// Another process may have written the manifest since: look with its eyes.
+	// Another process may have written the manifest since, so judge by that version.
 	before, _ := s.book.Current()
 	if err := s.book.Read(ctx); err != nil {
 		return nil, false, err
@@ -240,10 +239,9 @@ func (s *Setup) reason(v survey, name string) string {
 	return "the server gave no reason for " + name
 }
 
-// judgeUnwritten judges streams of which nothing is written down, as a Belfry
-// leaves them that kept no manifest. Either all are there, or a first start did
-// not come to its end: then the later ones are missing, and nothing is in those
-// that are there.
+// judgeUnwritten judges streams that no manifest records, as a Belfry without manifests
+// leaves them. Either all of them exist, or a first start was cut short: then the later
+// ones are missing, and the existing ones are empty.
 func (s *Setup) judgeUnwritten(v survey) *Refusal {
 	var ours, missing []string
 	used := false
@@ -256,7 +254,7 @@ func (s *Setup) judgeUnwritten(v survey) *Refusal {
 		case !asset.IsBelfrys(info.Config):
 			continue
 		case len(missing) > 0:
-			used = true // streams are made in this order
+			used = true // streams are created in this order
 		}
 		ours = append(ours, name)
 		used = used || name != s.names.BelfryStream() && info.State.LastSeq > 0
@@ -270,7 +268,7 @@ func (s *Setup) judgeUnwritten(v survey) *Refusal {
 	return &Refusal{Fault: fault.StreamMissing, Streams: missing, Reason: "there are " + strings.Join(ours, ", "), Do: "bring back what was there, " + recreateHint}
 }
 
-// recreating makes room for streams that are made anew.
+// recreating makes room for the streams that are recreated.
 func (s *Setup) recreating(v survey, lost *Refusal) error {
 	for _, name := range lost.Streams {
 		kept := "nothing was left"

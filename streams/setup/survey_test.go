@@ -13,7 +13,7 @@ import (
 	"belfry/streams/setup"
 )
 
-// disk is a folder in which each stream has one.
+// disk is a folder with a folder for each of the named streams.
 type disk []string
 
 func (d disk) Folders() []string                  { return slices.Clone(d) }
@@ -22,9 +22,8 @@ func (disk) Reason(stream string) string          { return stream + " has a bad 
 func (disk) Damage() []manifest.Damage            { return nil }
 func (disk) SetAside(string) (to string, _ error) { return "", nil }
 
-// A stream that was made and is not there is refused, and so is one that the server
-// does not serve.
-// A first start that was cut short is neither.
+// A stream that was created and is missing is refused, and so is one that the server does
+// not serve. A first start that was cut short is not refused.
 func TestJudge(t *testing.T) {
 	t.Parallel()
 	all := asset.Set{}.All(1)
@@ -32,7 +31,7 @@ func TestJudge(t *testing.T) {
 	for _, cfg := range all {
 		names = append(names, cfg.Name)
 	}
-	// there returns all streams but some, each with so many messages.
+	// there returns all streams except some, each with its last sequence at last.
 	there := func(last uint64, but ...string) (infos []*jetstream.StreamInfo) {
 		for _, cfg := range all {
 			if !slices.Contains(but, cfg.Name) {
