@@ -19,9 +19,9 @@ import (
 	"belfry/streams/wire"
 )
 
-// Advisories copies into DEAD what the subscribers of NATS routes let pass too often or
-// refused. JetStream only says so in passing; the stream ADVISORIES keeps what it said,
-// to be acted on once somebody can.
+// Advisories copies into DEAD the fires that the subscribers of NATS routes refused or
+// let pass too often. JetStream says so only once, in passing. The stream ADVISORIES
+// keeps what it said until somebody can act on it.
 type Advisories struct {
 	js      jetstream.JetStream
 	w       *journal.Writer
@@ -30,7 +30,7 @@ type Advisories struct {
 	cfg     Config
 }
 
-// NewAdvisories returns what reads advisories by an access.
+// NewAdvisories returns a reader of advisories on one way to JetStream.
 func NewAdvisories(by journal.Access, inboxes *routes.Inboxes, dead *jobs.DeadLetters, cfg Config) *Advisories {
 	return &Advisories{js: by.JS, w: by.W, inboxes: inboxes, dead: dead, cfg: cfg}
 }
@@ -52,7 +52,7 @@ func (a *Advisories) read(ctx context.Context) error {
 			return err
 		}
 		if err := a.actOn(ctx, m.Data()); err != nil {
-			return err // handed out again after its wait
+			return err // redelivered after its ack wait
 		}
 		if err := m.Ack(); err != nil {
 			return err
@@ -61,8 +61,8 @@ func (a *Advisories) read(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// advisory is what is read of io.nats.jetstream.advisory.v1.max_deliver and
-// .terminated.
+// advisory has the fields that Belfry reads of io.nats.jetstream.advisory.v1.max_deliver
+// and .terminated.
 type advisory struct {
 	Type       string `json:"type"`
 	Consumer   string `json:"consumer"`
@@ -71,8 +71,8 @@ type advisory struct {
 	Reason     string `json:"reason"`
 }
 
-// readAdvisory reads one. Only one that names a consumer and a message is about a
-// fire.
+// readAdvisory parses an advisory. Only one that names a consumer and a message is about
+// a fire.
 func readAdvisory(data []byte) (advisory, error) {
 	var a advisory
 	if err := json.Unmarshal(data, &a); err != nil {
@@ -84,11 +84,12 @@ func readAdvisory(data []byte) (advisory, error) {
 	return a, nil
 }
 
-// maxTold is how much is kept of why a subscriber refused a fire, in bytes: it
-// may be as long as a message, and what is too long for DEAD would never get in.
+// maxTold is how many bytes are kept of a subscriber's reason for refusing a fire. The
+// reason may be as long as a message, and a letter too long for DEAD would never be
+// stored.
 const maxTold = 1 << 10
 
-// why says why the fire is buried.
+// why returns why the fire is buried.
 func (a advisory) why() (reason job.Reason, detail string) {
 	if !strings.HasSuffix(a.Type, ".terminated") {
 		return job.ReasonUnacked, fmt.Sprintf("delivered %d times without an ack", a.Deliveries)
@@ -104,10 +105,10 @@ func (a advisory) why() (reason job.Reason, detail string) {
 	return job.ReasonTerminated, detail
 }
 
-// actOn buries the fire that an advisory is about. Advisories about anything
-// but the fires of NATS routes mean nothing.
+// actOn buries the fire that an advisory is about. It ignores advisories about anything
+// but the fires of NATS routes.
 func (a *Advisories) actOn(ctx context.Context, data []byte) error {
-	defer panics.Recover(a.cfg.Log, "an advisory", a.cfg.Metrics.Panicked) // nil: it is dropped
+	defer panics.Recover(a.cfg.Log, "an advisory", a.cfg.Metrics.Panicked) // the result is nil: the advisory is dropped
 	said, err := readAdvisory(data)
 	if err != nil {
 		a.cfg.Log.Warn("advisory dropped", "error", err)
@@ -118,14 +119,14 @@ func (a *Advisories) actOn(ctx context.Context, data []byte) error {
 		return err
 	}
 	if !found {
-		return nil // grown too old meanwhile
+		return nil // it has grown too old meanwhile
 	}
 	f, err := wire.DecodeFire(m.Header, m.Data, m.Seq, time.Time{})
 	if err != nil || wire.InboxConsumer(f.RouteKey()) != said.Consumer {
 		return nil
 	}
-	// The workers of a REST route refuse nothing that can be read. An inbox that is
-	// gone was that of a NATS route, which was deleted with advisories left.
+	// The workers of a REST route refuse no fire that can be read. An inbox that is gone
+	// belonged to a NATS route, which was deleted before its advisories were read.
 	box, err := a.inboxes.Find(ctx, f.RouteKey())
 	gone := errors.Is(err, jetstream.ErrConsumerNotFound)
 	if err == nil && box.Type != job.NATS {

@@ -16,7 +16,7 @@ func TestAdvisory(t *testing.T) {
 	long := strings.Repeat("é", 1<<19)
 	for _, tt := range []struct {
 		data   string
-		reason job.Reason // "" is that it is no advisory about a fire
+		reason job.Reason // "" means that it is not an advisory about a fire
 		detail string
 	}{
 		{`{"type":"io.nats.jetstream.advisory.v1.max_deliver","consumer":"db_r","stream_seq":7,"deliveries":5}`, job.ReasonUnacked, "delivered 5 times without an ack"},

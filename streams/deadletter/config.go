@@ -7,7 +7,7 @@ import (
 	"belfry/internal/metrics"
 )
 
-// Config is what the dead letters read.
+// Config configures the dead letters.
 type Config struct {
 	FiresMaxAge time.Duration // how long a fire waits to be delivered
 

@@ -11,8 +11,8 @@ import (
 	"belfry/streams/wire"
 )
 
-// Consumer makes the consumer that reads advisories, unless it is there as it should
-// be. One that was removed goes on where it was last seen.
+// Consumer creates or mends the consumer that reads advisories and returns it. A consumer
+// that was removed goes on where it was last seen.
 func (a *Advisories) Consumer(ctx context.Context) (jetstream.Consumer, error) {
 	want := jetstream.ConsumerConfig{Durable: wire.BuryConsumer, AckPolicy: jetstream.AckExplicitPolicy, AckWait: 30 * time.Second, MaxDeliver: -1}
 	c, err := a.js.Consumer(ctx, a.w.Names.AdvisoryStream(), wire.BuryConsumer)

@@ -2,7 +2,7 @@ package deadletter
 
 import "belfry/internal/job"
 
-// Advisory reads an advisory, and why its fire is buried.
+// Advisory parses an advisory and returns why its fire is buried.
 func Advisory(data []byte) (consumer string, seq uint64, reason job.Reason, detail string, err error) {
 	a, err := readAdvisory(data)
 	if err != nil {

@@ -16,8 +16,8 @@ import (
 	"belfry/streams/wire"
 )
 
-// Letters are the dead letters, in the order of their death. Errors are those
-// of the job package. It is safe for concurrent use.
+// Letters are the dead letters, in the order of their deaths. The errors are the job
+// package's. It is safe for concurrent use.
 type Letters struct {
 	js     jetstream.JetStream
 	w      *journal.Writer
@@ -25,33 +25,33 @@ type Letters struct {
 	routes *routes.Routes
 	cfg    Config
 
-	// ScanTime bounds the reading of one request. It is set before the first one.
+	// ScanTime bounds how long one request reads. It is set before the first request.
 	ScanTime time.Duration
 }
 
-// NewLetters returns the letters as they are read by an access, and redriven into jobs.
+// NewLetters returns letters that are read through by and redriven into jobs.
 func NewLetters(by journal.Access, jobs *jobs.Jobs, routes *routes.Routes, cfg Config) *Letters {
 	return &Letters{js: by.JS, w: by.W, jobs: jobs, routes: routes, cfg: cfg, ScanTime: scanTime}
 }
 
 const (
-	// scanTime bounds the reading of one request. A filter that matches little
-	// may need more; then the page has fewer letters, and a cursor.
+	// scanTime bounds how long one request reads. A filter that matches little may need
+	// more; the page then has fewer letters, and a cursor.
 	scanTime = time.Second
-	// lettersAtOnce is how many are read ahead, without their meta.
+	// lettersAtOnce is how many letters are read ahead, without their meta.
 	lettersAtOnce = 500
-	// lettersPerTurn is after how many of them others may read.
+	// lettersPerTurn is how many letters are read in one turn.
 	lettersPerTurn = 100
-	// letterBytes is what one in a list takes. A page of longer ones has fewer.
+	// letterBytes is what one letter takes in a list. A page of longer letters has fewer.
 	letterBytes = 2 << 10
-	// lettersWait is how long the next letter may take, of which the server
-	// has said that it is there.
+	// lettersWait is how long the next letter may take after the server has said that
+	// there is one.
 	lettersWait = 500 * time.Millisecond
 )
 
-// List returns letters that the query selects, without their meta, and where
-// to go on. It holds one page in memory, however many letters there are. On a
-// cluster any replica answers, so a letter of this very moment may be missing.
+// List returns the letters that the query selects, without their meta, and where to go
+// on. It holds one page in memory, however many letters there are. On a cluster any
+// replica answers, so the newest letters may be missing.
 func (s *Letters) List(ctx context.Context, q job.LetterQuery) (job.Letters, error) {
 	stream, err := s.begin(ctx, &q)
 	if err != nil {
@@ -63,7 +63,7 @@ func (s *Letters) List(ctx context.Context, q job.LetterQuery) (job.Letters, err
 	return s.list(ctx, stream, q)
 }
 
-// begin fills in what the query leaves open.
+// begin fills in the query's defaults.
 func (s *Letters) begin(ctx context.Context, q *job.LetterQuery) (jetstream.Stream, error) {
 	stream, err := s.js.Stream(ctx, s.w.Names.DeadStream())
 	if err != nil {
@@ -91,9 +91,9 @@ func (s *Letters) list(ctx context.Context, stream jetstream.Stream, q job.Lette
 	return page, err
 }
 
-// scan hands the letters of the query's db and route to visit, headers only
-// and in order, within the query's cursor, until visit wants no more or the
-// time is over. more says that there may be others.
+// scan hands the letters of the query's db and route to visit, headers only and in order,
+// within the query's cursor, until visit returns false or the time is over. more says
+// that there may be others.
 func (s *Letters) scan(ctx context.Context, stream jetstream.Stream, q job.LetterQuery, visit func(job.Letter) (more bool)) (more bool, err error) {
 	last := q.Cursor.Last
 	if q.Cursor.Next > last {
@@ -115,8 +115,8 @@ func (s *Letters) scan(ctx context.Context, stream jetstream.Stream, q job.Lette
 	if err != nil {
 		return false, journal.Unavailable("couldn't read the dead letters", err)
 	}
-	// A caller that lists often would come up against the limit of consumers; one
-	// that cannot be deleted now ends by itself.
+	// Otherwise a caller that lists often would reach the limit of consumers. A consumer
+	// that cannot be deleted now expires by itself.
 	defer func() { _ = stream.DeleteConsumer(ctx, c.CachedInfo().Name) }()
 	if c.CachedInfo().NumPending == 0 {
 		return false, nil
@@ -144,7 +144,7 @@ func (s *Letters) scan(ctx context.Context, stream jetstream.Stream, q job.Lette
 				return false, err
 			}
 		}
-		// By a context, which also ends the making of another consumer.
+		// It is a context, so that it also ends the creation of another consumer.
 		next, cancel := context.WithTimeout(ctx, lettersWait)
 		m, err := messages.Next(jetstream.NextContext(next))
 		late := next.Err() != nil
@@ -164,9 +164,9 @@ func (s *Letters) scan(ctx context.Context, stream jetstream.Stream, q job.Lette
 		}
 		l, err := wire.DecodeDead(m.Headers(), nil, at.Sequence.Stream, at.Timestamp)
 		if err != nil {
-			l = job.Letter{Number: at.Sequence.Stream} // put there by hand; no query selects it
+			l = job.Letter{Number: at.Sequence.Stream} // it was put there by hand; no query selects it
 		}
-		// Letters are in the order of their deaths, restored ones too.
+		// Letters are in the order of their deaths, including restored ones.
 		end := at.NumPending == 0 || at.Sequence.Stream >= last ||
 			q.Before > 0 && l.Died.UnixMilli() >= q.Before
 		if !visit(l) || end || time.Since(begun) > s.ScanTime {

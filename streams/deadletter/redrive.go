@@ -19,21 +19,21 @@ import (
 )
 
 const (
-	// runTime bounds the work of one request after its letters were found;
-	// those left over are for the next one.
+	// runTime bounds one request after its letters were found; the next request handles
+	// the rest.
 	runTime = 2 * time.Second
-	// lettersBeside is how many letters are worked on side by side, each of
-	// which is held in memory with its meta.
+	// lettersBeside is how many letters are handled concurrently. Each is held in memory
+	// with its meta.
 	lettersBeside = 16
 )
 
-// Redrive arms the job of one letter again, due now, with the same key, meta
-// and route, a new fire id and no attempts counted; then it removes the letter.
+// Redrive arms the job of one letter again, due now, with the same key, meta and route, a
+// new fire id and no attempts counted. Then it removes the letter.
 //
-// The job is one compare-and-set on its key, and comes first: a crash between
-// the two leaves a letter whose job shows that it was redriven, and repeating
-// the request only removes it. A letter that may not be redriven stays, and is
-// in the answer with the reason.
+// The job is one compare-and-set on its key, and comes first. A crash between the two
+// leaves a letter whose job shows that it was redriven; repeating the request then only
+// removes the letter. A letter that may not be redriven stays, and the answer has it with
+// the reason.
 func (s *Letters) Redrive(ctx context.Context, db string, number uint64) (job.LetterRun, error) {
 	return s.one(ctx, db, number, s.redrive)
 }
@@ -43,8 +43,8 @@ func (s *Letters) Discard(ctx context.Context, db string, number uint64) (job.Le
 	return s.one(ctx, db, number, s.discard)
 }
 
-// RedriveEach is [Letters.Redrive] for a page of the letters that the query
-// selects. On an error some may be redriven; repeating it does the rest.
+// RedriveEach is [Letters.Redrive] for a page of the letters that the query selects.
+// After an error some may be redriven; repeating the request does the rest.
 func (s *Letters) RedriveEach(ctx context.Context, q job.LetterQuery) (job.LetterRun, error) {
 	return s.each(ctx, q, "dead letters redriven", s.redrive)
 }
@@ -131,7 +131,7 @@ func (s *Letters) each(ctx context.Context, q job.LetterQuery, message string, d
 	return run, nil
 }
 
-// note counts what became of a letter.
+// note counts the result for a letter.
 func note(run *job.LetterRun, l job.Letter, why job.Skip) {
 	if why == "" || why == job.SkipDone {
 		run.Done++
@@ -152,7 +152,7 @@ func (s *Letters) discard(ctx context.Context, stream jetstream.Stream, l job.Le
 	return "", s.remove(ctx, stream, l.Number)
 }
 
-// rearm writes the job of the letter, if that is to be done.
+// rearm writes the job of the letter, unless the letter must be skipped.
 func (s *Letters) rearm(ctx context.Context, l job.Letter) (job.Skip, error) {
 	switch _, err := s.routes.Cached(ctx, l.RouteKey()); {
 	case errors.Is(err, job.ErrRouteNotFound):
@@ -174,7 +174,7 @@ func (s *Letters) rearm(ctx context.Context, l job.Letter) (job.Skip, error) {
 		if why != "" {
 			return why, nil
 		}
-		// Moved: most likely it was armed in between, which ends the loop.
+		// It has moved: most likely it was armed in between, which ends the loop.
 		if _, err = s.jobs.Write(ctx, next, r.Revision); !errors.Is(err, job.ErrMoved) {
 			return "", err
 		}

@@ -17,12 +17,12 @@ import (
 	"belfry/streams/wire"
 )
 
-// Unread looks after the inboxes of NATS routes whose subscribers have left.
-// JetStream notices that the deliveries of a fire are exhausted only when
-// somebody asks for more: when no subscriber does, Belfry asks. And it says
-// nothing of a fire that grows too old: Belfry moves those that FIRES is about to drop
-// into DEAD. On the same walk it says which routes have fires left that no worker
-// fetches, since their jobs are over.
+// Unread looks after the inboxes of NATS routes whose subscribers have left. JetStream
+// notices that the deliveries of a fire are exhausted only when somebody asks for more;
+// when no subscriber does, Belfry asks. JetStream says nothing about a fire that grows
+// too old, so Belfry moves those that FIRES is about to drop into DEAD. The same walk
+// finds the REST routes with fires left that no worker fetches, since their jobs are
+// over, and notifies the workers.
 type Unread struct {
 	js      jetstream.JetStream
 	w       *journal.Writer
@@ -31,20 +31,20 @@ type Unread struct {
 	owner   func() bool
 	cfg     Config
 
-	// from is the age from which a fire is too old to wait for its subscriber.
+	// from is the age at which a fire is too old to wait for its subscriber.
 	from time.Duration
-	// every is how often the inboxes are looked at, and seldom how often at
-	// least, if there are so many that a walk takes long.
+	// every is how long to wait between two walks over the inboxes. seldom is the most to
+	// wait if there are so many inboxes that a walk takes long.
 	every, seldom time.Duration
-	// rested says of an inbox from which a fresh fire was taken by mistake
-	// when it may be touched again, since each such mistake costs the fire one
-	// of its deliveries.
+	// rested has the inboxes from which a fresh fire was taken by mistake, with the time
+	// when each may be touched again. Each such mistake costs the fire one of its
+	// deliveries.
 	rested map[string]time.Time
 	rest   time.Duration
 }
 
-// NewUnread returns what looks after the inboxes by an access. The node does so while
-// owner says that it is the one to do it.
+// NewUnread returns an Unread on one way to JetStream. The node looks after the inboxes
+// while owner reports true.
 func NewUnread(by journal.Access, inboxes *routes.Inboxes, dead *jobs.DeadLetters, owner func() bool, cfg Config) *Unread {
 	margin := min(time.Hour, cfg.FiresMaxAge/4)
 	return &Unread{
@@ -54,9 +54,8 @@ func NewUnread(by journal.Access, inboxes *routes.Inboxes, dead *jobs.DeadLetter
 	}
 }
 
-// Run looks at the inboxes from time to time, until ctx ends, while this node is the
-// owner. Another one may do so too for a moment, which is no harm: a fire is handed to
-// one of them.
+// Run looks at the inboxes from time to time until ctx ends, while this node is the
+// owner. For a moment two nodes may do so, without harm: only one of them gets each fire.
 func (u *Unread) Run(ctx context.Context) {
 	for pause := u.every; journal.Sleep(ctx, pause); {
 		if !u.owner() {
@@ -70,10 +69,10 @@ func (u *Unread) Run(ctx context.Context) {
 	}
 }
 
-// walkShare is the part of the time that walks may take, one in so much.
+// walkShare bounds the walks to one part in walkShare of the time.
 const walkShare = 1000
 
-// pause is how long to wait for the next walk after one that took so long.
+// pause returns how long to wait for the next walk after one that took that long.
 func (u *Unread) pause(took time.Duration) time.Duration {
 	return max(u.every, min(walkShare*took, u.seldom))
 }
@@ -98,7 +97,7 @@ func (u *Unread) look(ctx context.Context) error {
 	if err := consumers.Err(); err != nil {
 		return err
 	}
-	// Trouble with one inbox is no reason to leave out the others.
+	// An error at one inbox is no reason to skip the others.
 	var failed []error
 	for _, info := range left {
 		if err := u.lookAt(ctx, stream, info); err != nil {
@@ -122,27 +121,26 @@ func (u *Unread) lookAt(ctx context.Context, stream jetstream.Stream, info *jets
 	return u.clear(ctx, c)
 }
 
-// nudge asks for more of the inbox, but for no more than a byte: so JetStream
-// looks at what is to be delivered again, tells in an advisory what is
-// exhausted, and hands out nothing.
+// nudge asks the inbox for more, but for no more than one byte. So JetStream looks for
+// fires to redeliver, reports exhausted ones in an advisory, and hands out nothing.
 func nudge(ctx context.Context, c jetstream.Consumer) error {
 	batch, err := c.FetchBytes(1, jetstream.FetchMaxWait(nudgeWait))
 	if err != nil {
 		return err
 	}
 	for m := range batch.Messages() {
-		if err := m.Nak(); err != nil { // there are no such messages
+		if err := m.Nak(); err != nil { // no message is that small
 			return err
 		}
 	}
 	return ctx.Err()
 }
 
-// nudgeWait is how long a nudge waits where nothing is to be delivered.
+// nudgeWait is how long a nudge waits if there is nothing to deliver.
 const nudgeWait = 100 * time.Millisecond
 
-// isOld reports whether the first fire of the inbox behind a sequence is too
-// old to wait.
+// isOld reports whether the inbox's first fire after the sequence behind is too old to
+// wait.
 func (u *Unread) isOld(ctx context.Context, info *jetstream.ConsumerInfo, behind uint64) (bool, error) {
 	m, found, err := u.w.NextOnLeader(ctx, u.w.Names.FiresStream(), info.Config.FilterSubject, behind+1)
 	return found && u.tooOld(m.Time), err
@@ -150,8 +148,7 @@ func (u *Unread) isOld(ctx context.Context, info *jetstream.ConsumerInfo, behind
 
 func (u *Unread) tooOld(published time.Time) bool { return u.cfg.Now().Sub(published) >= u.from }
 
-// clear takes old fires from the inbox, one by one, and stops at the first
-// that is fresh.
+// clear takes old fires from the inbox, one by one, and stops at the first fresh one.
 func (u *Unread) clear(ctx context.Context, c jetstream.Consumer) error {
 	for {
 		take, err := u.mayTake(ctx, c)
@@ -176,10 +173,10 @@ func (u *Unread) clear(ctx context.Context, c jetstream.Consumer) error {
 	}
 }
 
-// mayTake reports whether a pull from the inbox gets an old fire. It does for
-// sure while the next one that was never handed out is old, since those handed
-// out before are older still. It probably gets one of those when no subscriber waits, to
-// whom they would go first.
+// mayTake reports whether a pull from the inbox gets an old fire. It certainly does while
+// the next fire that was never delivered is old, since the delivered ones are older
+// still. It probably gets one of the delivered ones when no subscriber waits; a waiting
+// subscriber would get them first.
 func (u *Unread) mayTake(ctx context.Context, c jetstream.Consumer) (bool, error) {
 	info, err := c.Info(ctx)
 	if err != nil {
@@ -194,7 +191,7 @@ func (u *Unread) mayTake(ctx context.Context, c jetstream.Consumer) (bool, error
 	return info.NumWaiting == 0 && !u.cfg.Now().Before(u.rested[info.Name]), nil
 }
 
-// bury copies an old fire into DEAD, and gives back a fresh one.
+// bury copies an old fire into DEAD, or gives back a fresh one.
 func (u *Unread) bury(ctx context.Context, m jetstream.Msg) (fresh bool, err error) {
 	f, err := fireOf(m)
 	if err != nil {
