@@ -31,8 +31,8 @@ func TestBalance(t *testing.T) {
 	}
 }
 
-// Whatever the numbers, the shares of all cover all partitions, and once all
-// hold their share nobody hands anything over.
+// Whatever the numbers, the shares of all nodes cover all partitions, and once all hold
+// their share nobody hands one over.
 func TestSharesCoverAll(t *testing.T) {
 	for partitions := 1; partitions <= 50; partitions++ {
 		for nodes := 1; nodes <= 12; nodes++ {

@@ -17,14 +17,13 @@ import (
 // server's is from ours. A job fires by the clock of the node that owns its
 // partition, so a difference shows as jobs that are early by another clock.
 //
-// Each node times its heartbeat: the server stores it with the time of its own
-// clock, between the moment before the write and the moment after the answer.
-// The middle of the two is the estimate, half of what is between them the most
-// that it can be wrong by. The fastest of the last ten counts. Each node
-// publishes its estimate, so the difference between two nodes is that of their
-// estimates, wrong by the sum at most. All heartbeats are stored by one server,
-// the leader of the bucket: while another takes its place, estimates of both
-// meet for a few seconds.
+// Each node times its heartbeat. The server stores the heartbeat with the time of its own
+// clock, which lies between the moment before the write and the moment after the answer.
+// The middle of the two is the estimate, and half of the interval is its maximum error.
+// The fastest of the last ten heartbeats counts. Each node publishes its estimate. The
+// difference between two nodes is the difference of their estimates, with the sum of the
+// errors. One server, the leader of the bucket, stores all heartbeats; when another takes
+// its place, estimates of both mix for a few seconds.
 type clocks struct {
 	node    string
 	log     *slog.Logger
@@ -32,23 +31,23 @@ type clocks struct {
 
 	mu     sync.Mutex               // guards what follows
 	timed  map[uint64]span          // heartbeats that were answered, by revision
-	stored map[uint64]time.Time     // and those that the watch has brought
-	last   []difference             // of the server, the newest at the end
-	nodes  map[string]nodeClock     // of the others
-	told   map[string]time.Time     // when a difference was last logged, by whose it is
-	differ map[string]differingWith // those beyond the limit, as of the last look
+	stored map[uint64]time.Time     // heartbeats that the watch has brought
+	last   []difference             // the server's, the newest at the end
+	nodes  map[string]nodeClock     // the other nodes'
+	told   map[string]time.Time     // when a clock's difference was last logged
+	differ map[string]differingWith // the differences beyond the limit at the last look
 }
 
 // span is the time that a heartbeat took, by our clock.
 type span struct{ from, to time.Time }
 
-// difference is how far a clock is ahead of ours, give or take err.
+// difference is how far a clock is ahead of ours, plus or minus err.
 type difference struct{ ahead, err time.Duration }
 
-// nodeClock is what another node says of itself.
+// nodeClock is what another node reports about its clock.
 type nodeClock struct {
-	server difference // the server's clock, from there
-	at     time.Time  // when we heard of it
+	server difference // the server's clock, as that node sees it
+	at     time.Time  // when we received it
 }
 
 type differingWith struct {
@@ -57,15 +56,15 @@ type differingWith struct {
 }
 
 const (
-	// clocksApart is how far clocks may be apart without a word.
+	// clocksApart is how far clocks may be apart without a log line.
 	clocksApart = 100 * time.Millisecond
-	// clockSamples is how many heartbeats are kept, one each second.
+	// clockSamples is how many heartbeats are kept; there is one each second.
 	clockSamples = 10
-	// publishClock is how many heartbeats there are to each publishing.
+	// publishClock is how many heartbeats pass between two reports.
 	publishClock = 5
 	// clockKnown is how long another node's estimate counts.
 	clockKnown = 20 * time.Second
-	// tellClocks is how often a difference that lasts is logged.
+	// tellClocks is how often a lasting difference is logged.
 	tellClocks = 10 * time.Minute
 )
 
@@ -77,7 +76,7 @@ func newClocks(node string, cfg Config) *clocks {
 	}
 }
 
-// answered takes in that a heartbeat of ours was answered.
+// answered records that one of our heartbeats was answered.
 func (c *clocks) answered(revision uint64, from, to time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -85,7 +84,7 @@ func (c *clocks) answered(revision uint64, from, to time.Time) {
 	c.measure(revision)
 }
 
-// brought takes in that the watch has brought a heartbeat of ours.
+// brought records that the watch has brought one of our heartbeats.
 func (c *clocks) brought(revision uint64, stored time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -93,7 +92,7 @@ func (c *clocks) brought(revision uint64, stored time.Time) {
 	c.measure(revision)
 }
 
-// measure makes an estimate of a heartbeat of which both is known. c.mu is held.
+// measure makes an estimate from a heartbeat if both are known. The caller holds c.mu.
 func (c *clocks) measure(revision uint64) {
 	took, timed := c.timed[revision]
 	stored, brought := c.stored[revision]
@@ -102,8 +101,8 @@ func (c *clocks) measure(revision uint64) {
 	}
 	forgetUpTo(c.timed, revision)
 	forgetUpTo(c.stored, revision)
-	// As the clock on the wall has it: it may be set meanwhile, and says so by a
-	// heartbeat that ends before it begins.
+	// Use the wall clock: if it is set meanwhile, the heartbeat may end before it begins,
+	// which shows.
 	from, to := took.from.Round(0), took.to.Round(0)
 	rtt := to.Sub(from)
 	if rtt < 0 {
@@ -129,7 +128,7 @@ func (c *clocks) server() (difference, bool) {
 	return slices.MinFunc(c.last, func(a, b difference) int { return cmp.Compare(a.err, b.err) }), true
 }
 
-// report is what we tell the other nodes; nothing before there is an estimate.
+// report returns what we tell the other nodes; known is false before the first estimate.
 func (c *clocks) report() (data []byte, known bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -137,7 +136,7 @@ func (c *clocks) report() (data []byte, known bool) {
 	return fmt.Appendf(nil, "%d %d", d.ahead, d.err), known
 }
 
-// heard takes in what a node reports.
+// heard records what a node reports.
 func (c *clocks) heard(node string, data []byte) {
 	ahead, err, found := strings.Cut(string(data), " ")
 	a, bad := strconv.ParseInt(ahead, 10, 64)
@@ -150,7 +149,7 @@ func (c *clocks) heard(node string, data []byte) {
 	c.nodes[node] = nodeClock{server: difference{time.Duration(a), time.Duration(e)}, at: time.Now()}
 }
 
-// left forgets a node that is gone.
+// left drops a node that is gone.
 func (c *clocks) left(node string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -159,7 +158,7 @@ func (c *clocks) left(node string) {
 
 const serverClock = "the NATS server"
 
-// look compares all clocks, and says what is new.
+// look compares all clocks and reports new differences.
 func (c *clocks) look() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -175,8 +174,8 @@ func (c *clocks) look() {
 			delete(c.nodes, node)
 			continue
 		}
-		// Both see the server's clock: the other's is ahead by as much as it sees
-		// less of it.
+		// Both see the server's clock: the less it is ahead of the other node's clock,
+		// the more the other node's clock is ahead of ours.
 		d := difference{server.ahead - n.server.ahead, server.err + n.server.err}
 		all = append(all, differingWith{"node " + node, d})
 		if d.ahead.Abs() > farthest.Abs() {
@@ -209,13 +208,13 @@ func (c *clocks) tell(differ map[string]differingWith) {
 		if _, just := c.differ[whose]; just {
 			c.log.Info("a clock agrees with ours again, or is gone", "whose", whose)
 		}
-		if time.Since(c.told[whose]) >= tellClocks { // one that comes and goes is told of seldom, too
+		if time.Since(c.told[whose]) >= tellClocks { // a difference that comes and goes is logged seldom, too
 			delete(c.told, whose)
 		}
 	}
 }
 
-// warnings says which clocks differ, for people.
+// warnings describes the clocks that differ, for humans.
 func (c *clocks) warnings() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()

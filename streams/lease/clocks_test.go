@@ -10,8 +10,8 @@ import (
 	"belfry/streams/lease"
 )
 
-// The estimate is the middle of the fastest heartbeat, whichever comes first, its
-// answer or its record; a clock that is set meanwhile spoils none.
+// The estimate is the middle of the fastest heartbeat, whether its answer or its record
+// arrives first. Setting the clock meanwhile spoils no estimate.
 func TestClockEstimate(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 12, 24, 18, 0, 0, 0, time.UTC)
@@ -35,7 +35,7 @@ func TestClockEstimate(t *testing.T) {
 	c.Answered(3, at(2000), at(1000)) // the clock was set back meanwhile
 	c.Brought(3, at(2500))
 	check(500*time.Millisecond, 4*time.Millisecond)
-	for i := range 10 { // it stays so, and what was known before is forgotten
+	for i := range 10 { // it stays so, and the earlier estimates are dropped
 		c.Brought(uint64(4+i), at(9012+1000*i))
 		c.Answered(uint64(4+i), at(7000+1000*i), at(7024+1000*i))
 	}
@@ -63,7 +63,7 @@ func TestClocksOfOtherNodes(t *testing.T) {
 		for _, garbage := range []string{"", "x", "1", "1 x", "99999999999999999999 1", "3000000000 -1"} {
 			report("garbage", garbage)
 		}
-		report("us", "3000000000 1")        // what we said ourselves
+		report("us", "3000000000 1")        // our own report
 		report("close", "90000000 1000000") // 90 ms
 		report("unsure", "3000000000 2950000000")
 		warns(0)
@@ -79,7 +79,7 @@ func TestClocksOfOtherNodes(t *testing.T) {
 		if got := strings.Count(log.String(), "a clock differs from ours"); got != 3 {
 			t.Errorf("in 25 minutes it is logged %d times, want 3", got)
 		}
-		time.Sleep(time.Minute) // without a report: it is gone
+		time.Sleep(time.Minute) // without a report the node counts as gone
 		c.Look()
 		warns(0)
 		report("far", "3000000000 1000000")

@@ -7,7 +7,7 @@ import (
 	"belfry/internal/metrics"
 )
 
-// Config is what leases read.
+// Config configures the leases.
 type Config struct {
 	OnlyNode bool // there is no other
 

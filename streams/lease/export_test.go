@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// Names for the tests outside the package.
+// Balance is balance, for tests outside the package.
 var Balance = balance
 
-// Clocks is what measures clocks.
+// Clocks gives those tests the measurement of clocks.
 type Clocks struct{ c *clocks }
 
-// NewClocks returns those of a node.
+// NewClocks returns the clocks of a node.
 func NewClocks(node string, log *slog.Logger) Clocks {
 	return Clocks{newClocks(node, Config{Log: log})}
 }

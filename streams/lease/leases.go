@@ -16,15 +16,14 @@ import (
 	"belfry/streams/wire"
 )
 
-// Leases decide which node tries to own which partition. They are for liveness
-// only: the fence keeps two owners apart, so a lease that two nodes take for theirs
-// costs a few refused fires, and an owner that cannot renew its own
-// goes on until it is replaced.
+// Leases decide which node tries to own which partition. They are for liveness only: the
+// fence keeps two owners apart. So a lease that two nodes take for theirs costs a few
+// refused fires, and an owner that cannot renew its lease goes on until it is replaced.
 //
-// A lease is a key of the bucket belfry that its holder writes each second.
-// Others count it as expired after three seconds without a write, as their own
-// monotonic clock saw it; nobody compares clocks. Each node says in the same
-// way that it is alive, from which all compute the same share.
+// A lease is a key of the bucket belfry that its holder writes each second. Other nodes
+// count it as expired after three seconds without a write, by their own monotonic clock;
+// nobody compares clocks. Each node also writes a key to show that it is alive, and all
+// nodes compute the same share from these keys.
 type Leases struct {
 	js         jetstream.JetStream
 	w          *journal.Writer
@@ -37,22 +36,22 @@ type Leases struct {
 
 	mu   sync.Mutex          // guards what follows
 	seen map[string]presence // by key
-	held map[int]bool        // the partitions that we have told to be owned
+	held map[int]bool        // the partitions that we have ordered to be owned
 
-	failed map[int]error // why the last write of a partition's lease failed, nil if it did not
+	failed map[int]error // why the last write of a partition's lease failed, or nil
 }
 
 const (
 	heartbeatEvery = time.Second
 	checkLeases    = 250 * time.Millisecond
 	leaseExpiry    = 3 * time.Second
-	// PresenceTTL is when JetStream drops the keys of a dead node, well after
-	// everybody has counted them as expired.
+	// PresenceTTL is when JetStream drops the keys of a dead node, well after all nodes
+	// have counted them as expired.
 	PresenceTTL = time.Minute
 )
 
-// New returns the leases of all partitions, which are written by an access. The
-// writer of the requests is for what is only said, and may wait.
+// New returns the leases of all partitions, written through by. requests is the requests'
+// writer, for reports that may wait.
 func New(by journal.Access, requests *journal.Writer, partitions []Partition, cfg Config) *Leases {
 	node := rand.Text()
 	return &Leases{
@@ -62,9 +61,9 @@ func New(by journal.Access, requests *journal.Writer, partitions []Partition, cf
 	}
 }
 
-// Run runs all partitions, each on standby until this node has its lease, until ctx
-// ends. Then it releases its leases once the partitions are through, so that
-// successors start at once and find nothing half done.
+// Run runs all partitions until ctx ends, each on standby until this node has its lease.
+// Then it releases its leases once the partitions have ended, so that successors start at
+// once and find nothing half done.
 func (l *Leases) Run(ctx context.Context) {
 	var running sync.WaitGroup
 	for _, part := range l.partitions {
@@ -73,14 +72,14 @@ func (l *Leases) Run(ctx context.Context) {
 	var watch sync.WaitGroup
 	watch.Go(func() { l.watch(ctx) })
 	if l.cfg.OnlyNode {
-		// A lease that is there is our own from before a crash.
+		// An existing lease is our own from before a crash.
 		for p := range l.partitions {
 			l.own(ctx, p)
 		}
 	}
 	tick := time.NewTicker(checkLeases)
 	defer tick.Stop()
-	var last time.Time // heartbeat
+	var last time.Time // the last heartbeat
 	for heartbeats := 0; ctx.Err() == nil; {
 		due := time.Since(last) >= heartbeatEvery
 		if due {
@@ -119,10 +118,10 @@ func (l *Leases) others() int {
 	return n
 }
 
-// ClockWarnings says which clocks differ from ours, in words for people.
+// ClockWarnings describes the clocks that differ from ours, for humans.
 func (l *Leases) ClockWarnings() []string { return l.clocks.warnings() }
 
-// heartbeat says that we are alive, and renews what we hold.
+// heartbeat shows that we are alive, and renews the leases that we hold.
 func (l *Leases) heartbeat(ctx context.Context) {
 	var writes sync.WaitGroup
 	writes.Go(func() {
@@ -136,18 +135,18 @@ func (l *Leases) heartbeat(ctx context.Context) {
 	l.clocks.look()
 }
 
-// publishClock tells the other nodes how our clock stands to the server's.
+// publishClock tells the other nodes how our clock compares with the server's.
 func (l *Leases) publishClock(ctx context.Context) {
 	data, known := l.clocks.report()
 	if !known {
 		return
 	}
 	m := &nats.Msg{Subject: l.w.Names.BelfrySubject(wire.ClockKey(l.node)), Header: nats.Header{wire.HeaderTTL: {PresenceTTL.String()}}, Data: data}
-	_, _ = l.requests.Send(ctx, m) // the next one says it again
+	_, _ = l.requests.Send(ctx, m) // the next report repeats it
 }
 
-// rebalance takes what is free and ours to take, and, when it may, hands over
-// what is too much.
+// rebalance takes the free partitions that are ours to take. If it may, it hands one over
+// when we hold too many.
 func (l *Leases) rebalance(ctx context.Context, mayHandOver bool) {
 	l.mu.Lock()
 	var held, free []int
@@ -181,9 +180,9 @@ func (l *Leases) rebalance(ctx context.Context, mayHandOver bool) {
 	}
 }
 
-// renew writes the leases that we hold. One that somebody else has taken is
-// theirs; our partition learns from the fence. One whose partition was replaced we
-// give up.
+// renew writes the leases that we hold. If somebody else has taken a lease, it is theirs;
+// our partition learns so from the fence. If a partition was replaced, we give its lease
+// up.
 func (l *Leases) renew(ctx context.Context) {
 	var writes sync.WaitGroup
 	for p, part := range l.partitions {
@@ -202,7 +201,7 @@ func (l *Leases) renew(ctx context.Context) {
 	writes.Wait()
 }
 
-// own tells a partition to be owned.
+// own orders a partition to be owned.
 func (l *Leases) own(ctx context.Context, p int) {
 	l.mu.Lock()
 	l.held[p] = true
@@ -210,8 +209,8 @@ func (l *Leases) own(ctx context.Context, p int) {
 	l.partitions[p].Own(ctx)
 }
 
-// release hands a partition over: it comes to rest, then the lease goes. The fence
-// settles what is left by then.
+// release hands a partition over: the partition stops first, then the lease goes. The
+// fence settles what is left by then.
 func (l *Leases) release(ctx context.Context, p int) {
 	l.cfg.Log.Info("handing a partition over", "partition", p)
 	if l.partitions[p].Release(ctx) {
@@ -230,7 +229,7 @@ func (l *Leases) drop(ctx context.Context, p int) {
 	}
 }
 
-// leave deletes all that says that we are here.
+// leave deletes our keys.
 func (l *Leases) leave(ctx context.Context) {
 	for p := range l.partitions {
 		l.mu.Lock()

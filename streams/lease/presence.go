@@ -13,14 +13,14 @@ import (
 	"belfry/streams/wire"
 )
 
-// presence is when a key was last seen written, and what with.
+// presence says when a key was last seen written, and with what value.
 type presence struct {
 	node     string
 	revision uint64
 	at       time.Time
 }
 
-// revision returns the revision that a key was last seen with, 0 for none.
+// revision returns the last revision seen of a key, 0 for none.
 func (l *Leases) revision(key string) *uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -28,8 +28,8 @@ func (l *Leases) revision(key string) *uint64 {
 	return &revision
 }
 
-// write puts our name under a key, over the revision expect if it is given,
-// and reports whether it did.
+// write writes our name under a key, over the revision expect if it is given, and reports
+// whether it did.
 func (l *Leases) write(ctx context.Context, key string, expect *uint64) bool {
 	m := &nats.Msg{Subject: l.w.Names.BelfrySubject(key), Header: nats.Header{wire.HeaderTTL: {PresenceTTL.String()}}, Data: []byte(l.node)}
 	if expect != nil {
@@ -47,8 +47,8 @@ func (l *Leases) write(ctx context.Context, key string, expect *uint64) bool {
 	return true
 }
 
-// lookAgain finds out why a key is not as it was when it was last seen. Its mark
-// expires too, and of that no watch tells one that was cut off meanwhile.
+// lookAgain finds out why a key has another revision than we last saw. The marker of a
+// deleted key expires, too, and a watch that was cut off meanwhile never shows that.
 func (l *Leases) lookAgain(ctx context.Context, key string, revision uint64) {
 	m, found, err := l.w.LastOnLeader(ctx, l.w.Names.BelfryStream(), l.w.Names.BelfrySubject(key))
 	switch {
@@ -66,12 +66,13 @@ func (l *Leases) lookAgain(ctx context.Context, key string, revision uint64) {
 	}
 }
 
-// erase deletes a key that has our name. At worst it expires.
+// erase deletes a key that has our name. If it fails, the key expires.
 func (l *Leases) erase(ctx context.Context, key string) {
 	if err := l.eraseAt(ctx, key, *l.revision(key)); !errors.Is(err, journal.ErrConflict) {
 		return
 	}
-	// Perhaps by a last heartbeat of ours, whose answer nobody waited for.
+	// The conflict may come from a last heartbeat of ours, whose answer nobody waited
+	// for.
 	m, found, err := l.w.LastOnLeader(ctx, l.w.Names.BelfryStream(), l.w.Names.BelfrySubject(key))
 	if err == nil && found && string(m.Data) == l.node {
 		_ = l.eraseAt(ctx, key, m.Seq)
@@ -93,7 +94,7 @@ func (l *Leases) saw(key string, s presence) {
 	}
 }
 
-// watch notes what is written to the bucket belfry, until ctx ends.
+// watch records what is written to the bucket belfry, until ctx ends.
 func (l *Leases) watch(ctx context.Context) {
 	journal.WatchKeys(ctx, l.js, l.cfg.Log, l.cfg.Metrics.Panicked, l.w.Names.BelfryBucket(), ">", func(e jetstream.KeyValueEntry) {
 		if e != nil && l.watchClock(e) {
@@ -109,8 +110,8 @@ func (l *Leases) watch(ctx context.Context) {
 	})
 }
 
-// watchClock takes in what an entry says of clocks, and reports whether that is
-// all that it says.
+// watchClock records what an entry says about clocks, and reports whether the entry says
+// nothing else.
 func (l *Leases) watchClock(e jetstream.KeyValueEntry) bool {
 	node, clock := strings.CutPrefix(e.Key(), wire.ClockPrefix)
 	put := e.Operation() == jetstream.KeyValuePut
@@ -127,8 +128,8 @@ func (l *Leases) watchClock(e jetstream.KeyValueEntry) bool {
 	return clock
 }
 
-// gone takes in that a key was deleted. A lease that was released is taken at
-// once rather than at the next heartbeat.
+// gone records that a key was deleted. A released lease is taken at once rather than at
+// the next heartbeat.
 func (l *Leases) gone(ctx context.Context, e jetstream.KeyValueEntry) {
 	l.saw(e.Key(), presence{revision: e.Revision(), at: time.Now().Add(-leaseExpiry)})
 	p, ok := wire.ParseLeaseKey(e.Key(), len(l.partitions))

@@ -9,8 +9,8 @@ import (
 	"belfry/streams/wire"
 )
 
-// Ready reports whether this node fires what it is to. Otherwise it names the first
-// partition that is not fired, and why.
+// Ready reports whether this node fires all partitions that it is to fire. Otherwise it
+// names the first partition that is not fired, and why.
 func (l *Leases) Ready() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -36,8 +36,8 @@ func (l *Leases) Ready() error {
 	return fmt.Errorf("%w: the timer of partition %d is not at work yet: %s", job.ErrUnavailable, first, l.partitions[first].Idle())
 }
 
-// whyUnleased says why a partition is not ours while no other node is alive; l.mu is
-// held.
+// whyUnleased says why a partition is not ours while no other node is alive. The caller
+// holds l.mu.
 func (l *Leases) whyUnleased(p int) string {
 	key := wire.LeaseKey(p)
 	s, seen := l.seen[key]
@@ -52,7 +52,7 @@ func (l *Leases) whyUnleased(p int) string {
 	return timer.LeaseUnseen.Say("")
 }
 
-// tried takes in the answer to a write of a lease.
+// tried records the answer to a write of a lease.
 func (l *Leases) tried(key string, err error) {
 	p, is := wire.ParseLeaseKey(key, len(l.partitions))
 	if !is {
