@@ -2,12 +2,12 @@ package fires
 
 import "time"
 
-// FiresState is what was seen of FIRES, with one partition.
+// FiresState is a state of FIRES, with one partition.
 type FiresState struct {
 	First, Last, Msgs, Fence uint64
 	Written                  int64 // fences
 	Unsure                   bool
-	Probe, Number            uint64 // where the last probe stands, and its number
+	Probe, Number            uint64 // the last probe's sequence, and its number
 }
 
 func (f FiresState) state() firesState {
@@ -21,7 +21,7 @@ func firesStates(b, n FiresState) (before, now firesState) {
 	return before, now
 }
 
-// RemovedFires is how many fires are gone before their time.
+// RemovedFires is how many fires were removed too early.
 func RemovedFires(before, now FiresState, tooOld uint64) int {
 	b, n := firesStates(before, now)
 	return removedFires(b, n, tooOld)
@@ -30,8 +30,8 @@ func RemovedFires(before, now FiresState, tooOld uint64) int {
 // NewGaps reports whether messages are gone between others.
 func NewGaps(before, now FiresState) bool { return newGaps(firesStates(before, now)) }
 
-// TooOld returns what may be gone since it came before a time, after looks at
-// minutes since start.
+// TooOld returns the highest sequence that may have gone by age, given looks at minutes
+// since start.
 func TooOld(start time.Time, seen map[int]uint64, before, firstTime time.Time) uint64 {
 	var a ages
 	for m := range len(seen) {

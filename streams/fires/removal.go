@@ -12,22 +12,22 @@ import (
 	"belfry/streams/wire"
 )
 
-// Fires can be removed from FIRES before they are delivered: by a purge, by the
-// deletion of a message, by a limit. Each node compares the state of FIRES every
-// few seconds. When messages are gone that were not too old, the owners look for
-// the fires of the claims that stand. For those that are missing they begin the
-// routine for doubt, which publishes them again under a new fence.
+// Fires can be removed from FIRES before they are delivered: by a purge, by the deletion
+// of a message, by a limit. Each node compares the state of FIRES every few seconds. When
+// messages are gone that were not too old, the owners look for the fires of the standing
+// claims. If some are missing, the owners begin the routine for doubt, which publishes
+// them again under a new fence.
 
-// firesEvery is how often FIRES is looked at.
+// firesEvery is how often FIRES is checked.
 const firesEvery = 5 * time.Second
 
-// watch looks at FIRES again and again, until ctx ends.
+// watch checks FIRES again and again, until ctx ends.
 func (w *Watch) watch(ctx context.Context) {
 	var before firesState
 	var ages ages
 	var looked time.Time // when look was last set
-	pending := false     // messages are gone since
-	owned := false       // we owned the first partition then: another node may have made room
+	pending := false     // messages have gone since then
+	owned := false       // whether we owned the first partition then: otherwise another node may have made room
 	for pause := time.Duration(0); journal.Sleep(ctx, pause); pause = w.cfg.Every {
 		if !w.w.NC.IsConnected() {
 			continue
@@ -38,7 +38,7 @@ func (w *Watch) watch(ctx context.Context) {
 			return err
 		}, &now)
 		if err != nil {
-			continue // the audit and /readyz say so
+			continue // the audit and /readyz report it
 		}
 		at := w.cfg.Now()
 		gone := timer.Removal{First: now.first}
@@ -96,7 +96,7 @@ func (w *Watch) look(ctx context.Context, before firesState) (firesState, error)
 	number, _ := strconv.ParseUint(probe.Header.Get(wire.HeaderProbe), 10, 64)
 	now.sawProbe(before, probe.Seq, number)
 	if now.standing() < int64(len(w.timers))+1 {
-		// A fence that is missing may have been purged after the state was read, which
+		// A missing fence may have been purged after the state was read, which still
 		// counts it.
 		if info, err = stream.Info(ctx); err != nil {
 			return now, err
@@ -107,7 +107,7 @@ func (w *Watch) look(ctx context.Context, before firesState) (firesState, error)
 	}
 	for p := range w.timers {
 		written, lost := w.timers[p].FencesBetween(before.last, now.last)
-		if now.fences[p] > before.last { // perhaps another node's
+		if now.fences[p] > before.last { // it may be another node's
 			now.unsure = now.unsure || written == 0 || w.others()
 			written = max(written, 1)
 		}
@@ -117,11 +117,11 @@ func (w *Watch) look(ctx context.Context, before firesState) (firesState, error)
 	return now, nil
 }
 
-// errFiresChange: FIRES changed between two reads, which do not belong together. The
-// next ones do.
+// errFiresChange means that FIRES changed between two reads, so they do not belong
+// together. The next look reads both again.
 var errFiresChange = errors.New("it has changed meanwhile")
 
-// standsInFires returns the last message on a subject, which the state counts.
+// standsInFires returns the last message on a subject, if the state counts it.
 func (w *Watch) standsInFires(ctx context.Context, state firesState, subject string) (journal.Stored, error) {
 	m, _, err := w.w.LastOnLeader(ctx, w.w.Names.FiresStream(), subject)
 	if err == nil && m.Seq > state.last {

@@ -21,25 +21,25 @@ import (
 	"belfry/streams/wire"
 )
 
-// FIRES keeps each fire for its age, also when it was acked. One with a max_bytes
-// fills up with those, and would refuse the next fires. So before it is full, the node
-// that owns the first partition removes the oldest fires that their route has acked.
-// Fires that are not acked stay, and so do all that somebody may still look for:
+// FIRES keeps each fire for its maximum age, even after it was acked. With a max_bytes,
+// FIRES fills up with acked fires and would refuse new ones. So before it is full, the
+// node that owns the first partition removes the oldest fires that their route has acked.
+// Unacked fires stay, and so do all that somebody may still look for:
 //
 //   - fires behind the fires_after of a claim of their route, which a takeover
 //     looks for;
-//   - the newest, which the tails may not know the claims of yet;
-//   - all, while there are advisories, since those that a subscriber refused or
-//     exhausted are not in DEAD yet.
+//   - the newest fires, whose claims the tails may not know yet;
+//   - all fires while there are advisories, since fires that a subscriber refused or
+//     exhausted may not be in DEAD yet.
 
 const (
 	// roomLow is the part of max_bytes, in percent, down to which fires are removed.
 	roomLow = 60
-	// roomAge is how old fires are at least that are removed, and tailAge how long
-	// ago the tails had all claims at most.
+	// roomAge is the minimum age of fires that are removed. tailAge is how long ago the
+	// tails had all claims at most.
 	roomAge = 30 * time.Second
 	tailAge = 10 * time.Second
-	// adviceWait is how long an advisory may take into its stream.
+	// adviceWait is how long an advisory may take to reach its stream.
 	adviceWait = time.Second
 )
 
@@ -53,15 +53,15 @@ type roomMaker struct {
 	every  time.Duration
 
 	age  time.Duration
-	told limits.Sometimes // bounds what is said of a stream that stays full
+	told limits.Sometimes // limits the log about a stream that stays full
 
-	lasts []agedAt          // the last sequences of FIRES; run's own
-	done  map[string]uint64 // up to where each subject was cleared; run's own
-	made  time.Time         // when the FIRES of these was made
+	lasts []agedAt          // the last sequences of FIRES; only run uses it
+	done  map[string]uint64 // the sequence up to which each subject was cleared; only run uses it
+	made  time.Time         // when the FIRES that these are about was created
 
-	mu      sync.Mutex // is held while fires are removed, and guards what follows
-	cleared int64      // how many were since between was last called
-	unsure  bool       // perhaps more were
+	mu      sync.Mutex // held while fires are removed; guards what follows
+	cleared int64      // how many fires were removed since the last call of between
+	unsure  bool       // more may have been removed
 }
 
 // run makes room again and again, until ctx ends.
@@ -79,7 +79,7 @@ func (r *roomMaker) run(ctx context.Context) {
 func (r *roomMaker) look(ctx context.Context) error {
 	stream, err := r.js.Stream(ctx, r.w.Names.FiresStream())
 	if err != nil {
-		return nil // the audit and /readyz say so
+		return nil // the audit and /readyz report it
 	}
 	info := stream.CachedInfo()
 	if !info.Created.Equal(r.made) {
@@ -99,7 +99,7 @@ func (r *roomMaker) look(ctx context.Context) error {
 	return r.clear(ctx, stream, floors, oldest)
 }
 
-// saw takes in the last sequence, and returns the one up to which fires are old
+// saw records the last sequence, and returns the sequence up to which fires are old
 // enough.
 func (r *roomMaker) saw(now time.Time, last uint64) (oldest uint64) {
 	r.lasts = append(r.lasts, agedAt{now, last})
@@ -112,8 +112,8 @@ func (r *roomMaker) saw(now time.Time, last uint64) (oldest uint64) {
 	return r.lasts[0].last
 }
 
-// tailsKnow reports whether the timers of all partitions know every claim that is
-// older than tailAge and a little.
+// tailsKnow reports whether the timers of all partitions know every claim that is older
+// than tailAge and a little.
 func (r *roomMaker) tailsKnow() bool {
 	since := time.Now().Add(-tailAge)
 	for _, t := range r.timers {
@@ -124,7 +124,7 @@ func (r *roomMaker) tailsKnow() bool {
 	return true
 }
 
-// floors returns up to where each route has acked its fires.
+// floors returns, for each route, the sequence up to which it has acked its fires.
 func (r *roomMaker) floors(ctx context.Context, stream jetstream.Stream) (map[job.RouteKey]uint64, error) {
 	floors := map[job.RouteKey]uint64{}
 	consumers := stream.ListConsumers(ctx)
@@ -187,8 +187,7 @@ func (r *roomMaker) clear(ctx context.Context, stream jetstream.Stream, floors m
 	return nil
 }
 
-// purge removes the fires on a subject up to a sequence, and returns how many there
-// were.
+// purge removes the fires on a subject up to a sequence, and returns how many it removed.
 func (r *roomMaker) purge(ctx context.Context, subject string, upTo uint64) (uint64, error) {
 	if upTo <= r.done[subject] {
 		return 0, nil
@@ -221,8 +220,8 @@ func (r *roomMaker) purge(ctx context.Context, subject string, upTo uint64) (uin
 	return answer.Purged, nil
 }
 
-// between looks at FIRES while nothing is removed from it, and takes in what was
-// since it last did.
+// between calls look while nothing is removed from FIRES, and adds to now what was
+// removed since the last call.
 func (r *roomMaker) between(look func() error, now *firesState) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

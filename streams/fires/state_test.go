@@ -7,7 +7,7 @@ import (
 	"belfry/streams/fires"
 )
 
-// Age, new fences and the ends of jobs are no purge.
+// Age, new fences and the ends of jobs do not count as a purge.
 func TestRemovedFires(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -36,7 +36,7 @@ func TestRemovedFires(t *testing.T) {
 	}
 }
 
-// The messages that may be too old are those that had come by then, and one minute's
+// The messages that may be too old are those that had arrived by then, and one minute's
 // more.
 func TestTooOld(t *testing.T) {
 	t.Parallel()
@@ -51,8 +51,8 @@ func TestTooOld(t *testing.T) {
 		firstTime int
 		want      uint64
 	}{
-		{-10, 0, 0},     // the first that there is came later
-		{-10, -20, 100}, // perhaps all that was there when we began
+		{-10, 0, 0},     // the first existing message came later
+		{-10, -20, 100}, // perhaps everything from before the first look
 		{50, -20, 100 + 10*51},
 		{50, 60, 0},
 	} {

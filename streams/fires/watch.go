@@ -27,18 +27,18 @@ type Watch struct {
 	last   atomic.Uint64 // the last sequence that was looked at
 }
 
-// Config is what the watch reads.
+// Config configures the watch.
 type Config struct {
 	MaxAge time.Duration // how long a fire is kept
-	Every  time.Duration // how often FIRES is looked at; five seconds at most
+	Every  time.Duration // how often FIRES is checked; five seconds at most
 
 	Now     func() time.Time
 	Log     *slog.Logger
 	Metrics *metrics.Streams
 }
 
-// New returns what looks after FIRES for the timers, one for each partition,
-// whose claims the index has. others reports whether other nodes are alive.
+// New returns a watch of FIRES for the timers, one for each partition, whose claims are
+// in index. others reports whether other nodes are alive.
 func New(by journal.Access, timers []*timer.Timer, index due.Index, others func() bool, cfg Config) *Watch {
 	cfg.Every = min(cfg.Every, firesEvery)
 	room := &roomMaker{
@@ -48,7 +48,7 @@ func New(by journal.Access, timers []*timer.Timer, index due.Index, others func(
 	return &Watch{js: by.JS, w: by.W, timers: timers, others: others, cfg: cfg, room: room}
 }
 
-// Run looks after FIRES until ctx ends: it has the timers look for fires that were
+// Run looks after FIRES until ctx ends: it makes the timers look for fires that were
 // removed, and makes room before the stream is full.
 func (w *Watch) Run(ctx context.Context) {
 	var g sync.WaitGroup
@@ -57,9 +57,9 @@ func (w *Watch) Run(ctx context.Context) {
 	g.Wait()
 }
 
-// Last returns the last sequence of FIRES that was looked at.
+// Last returns the last sequence of FIRES at the last look.
 func (w *Watch) Last() uint64 { return w.last.Load() }
 
-// MakeRoomAfter sets how old acked fires are at least that are removed to make room, 30 s
-// by default. It is set before Run.
+// MakeRoomAfter sets the minimum age of acked fires that are removed to make room, 30 s
+// by default. It is called before Run.
 func (w *Watch) MakeRoomAfter(age time.Duration) { w.room.age = age }
