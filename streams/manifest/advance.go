@@ -6,9 +6,9 @@ import (
 	"belfry/streams/wire"
 )
 
-// Advance takes in how far the streams are, and reports whether that is worth
-// storing. Leases are written all the time, and alone they aren't. Nor are the messages
-// that idle says are probes; nil counts them.
+// Advance records how far the streams are, and reports whether that is worth storing.
+// Leases are written all the time, so they alone are not worth it. Messages that idle
+// says are probes are not, either; a nil idle counts them.
 func (m *Manifest) Advance(n wire.Names, now map[string]Known, idle func(stream string, behind, to uint64) bool) bool {
 	changed := false
 	for name, k := range now {

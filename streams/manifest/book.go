@@ -8,21 +8,21 @@ import (
 	"sync"
 )
 
-// Book is the manifest in memory, and how it is changed. It is safe for concurrent use.
+// Book holds the manifest in memory and changes it. It is safe for concurrent use.
 type Book struct {
 	ledger Ledger
 
 	mu       sync.Mutex // guards what follows
 	m        Manifest
-	found    bool // there was one
+	found    bool // the ledger had a manifest
 	revision uint64
 	unstored bool // the last change could not be stored
 }
 
-// NewBook returns an empty one, which is to be read first.
+// NewBook returns an empty book; call Read first.
 func NewBook(ledger Ledger) *Book { return &Book{ledger: ledger} }
 
-// Read takes in the manifest as it is stored.
+// Read loads the stored manifest.
 func (b *Book) Read(ctx context.Context) error {
 	text, revision, err := b.ledger.Read(ctx)
 	if err != nil {
@@ -38,23 +38,23 @@ func (b *Book) Read(ctx context.Context) error {
 	return nil
 }
 
-// Behind reports whether something is not stored yet.
+// Behind reports whether a change is not stored yet.
 func (b *Book) Behind() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.unstored
 }
 
-// Current returns the manifest as it was read or written last.
+// Current returns the manifest as it was last read or written.
 func (b *Book) Current() (m Manifest, found bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.m, b.found
 }
 
-// Change stores what edit makes of the manifest, if edit says that it changed
-// something. When another process was faster, edit gets what that one wrote. A change
-// that could not be stored counts here, and is stored with the next one.
+// Change stores what edit makes of the manifest, if edit reports a change. If another
+// process was faster, edit runs again on that process's version. A change that could not
+// be stored counts in memory, and is stored with the next one.
 func (b *Book) Change(ctx context.Context, edit func(*Manifest) bool) error {
 	for {
 		b.mu.Lock()

@@ -1,6 +1,6 @@
-// Package manifest is what Belfry has made, written down: its streams, how far each of
-// them was, and damage that nobody has accepted.
+// Package manifest records what Belfry has created: its streams, how far each of them
+// was, and damage that nobody has accepted.
 //
-// Two processes that write it lose nothing of each other, and what was changed by other
-// hands is recognised by its checksum.
+// Two processes that write the manifest do not lose each other's changes. A checksum
+// detects changes by anybody else.
 package manifest

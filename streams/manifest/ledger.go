@@ -10,21 +10,21 @@ import (
 	"belfry/streams/wire"
 )
 
-// Ledger keeps the manifest, which says what Belfry has made. An embedded
-// server's is a file beside the data.
+// Ledger stores the manifest, which records what Belfry has created. An embedded server's
+// ledger is a file beside the data.
 type Ledger interface {
 	// Read returns the manifest, nil if there is none, and its revision.
 	Read(context.Context) (text []byte, revision uint64, err error)
-	// Write stores it durably if its revision is still that one, and returns
-	// the new revision. [ErrChanged] says that it is not.
+	// Write stores text durably if the manifest still has that revision, and returns the
+	// new revision. Otherwise it returns [ErrChanged].
 	Write(ctx context.Context, text []byte, revision uint64) (uint64, error)
 }
 
-// ErrChanged says that another process has written the manifest.
+// ErrChanged means that another process has written the manifest.
 var ErrChanged = errors.New("the manifest has changed")
 
-// inBucket keeps the manifest in the bucket belfry, where the processes that
-// share a server see the same one.
+// inBucket keeps the manifest in the bucket belfry, where all processes on one server see
+// the same manifest.
 type inBucket struct {
 	js    jetstream.JetStream
 	names wire.Names

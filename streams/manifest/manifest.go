@@ -14,42 +14,42 @@ import (
 	"belfry/internal/fault"
 )
 
-// Manifest says what Belfry has made. A stream that stands in it and is not
-// there was lost, and is not made anew.
+// Manifest records what Belfry has created. A stream that it lists and that does not
+// exist was lost, and is not recreated.
 type Manifest struct {
 	Version    int              `json:"version"`
-	Prefix     string           `json:"prefix,omitempty"` // of the names
+	Prefix     string           `json:"prefix,omitempty"` // of all names
 	Partitions int              `json:"partitions"`
 	Made       []string         `json:"made"`             // streams that Belfry has used
 	Making     []string         `json:"making,omitempty"` // streams that nobody has used yet
 	Known      map[string]Known `json:"known,omitempty"`  // how far each stream was
-	Damage     []Damage         `json:"damage,omitempty"` // what nobody has accepted yet
+	Damage     []Damage         `json:"damage,omitempty"` // not accepted yet
 	Accepted   []string         `json:"accepted,omitempty"`
 }
 
-// Known is how far a stream was when it was last looked at.
+// Known is how far a stream was at the last look.
 type Known struct {
 	Last    uint64    `json:"last"`
 	Created time.Time `json:"created"`
 }
 
-// firstVersion changes when an older Belfry cannot read a manifest any more. One
-// from before prefixes would make a second store beside one that has a prefix.
+// firstVersion changes when an older Belfry cannot read a manifest any more. A Belfry
+// from before prefixes would create a second store beside one that has a prefix.
 const (
 	firstVersion    = 1
 	prefixedVersion = 2
 )
 
-// ErrBad completes an error about a manifest that is of no use.
+// ErrBad completes an error about a manifest that cannot be used.
 var ErrBad = errors.New(fault.ManifestBad)
 
-// sealed is a manifest with its checksum, as it is stored.
+// sealed is the stored form of a manifest, with its checksum.
 type sealed struct {
 	Sum      string          `json:"sha256"`
 	Manifest json.RawMessage `json:"manifest"`
 }
 
-// Encode returns it as it is stored, with a checksum.
+// Encode returns the stored form, with a checksum.
 func (m Manifest) Encode() ([]byte, error) {
 	m.Version = firstVersion
 	if m.Prefix != "" {
@@ -63,7 +63,7 @@ func (m Manifest) Encode() ([]byte, error) {
 	return json.Marshal(sealed{hex.EncodeToString(sum[:]), text})
 }
 
-// Decode undoes Encode. No text is no manifest.
+// Decode undoes Encode. For empty text found is false.
 func Decode(text []byte) (m Manifest, found bool, err error) {
 	if len(text) == 0 {
 		return m, false, nil
@@ -85,11 +85,10 @@ func Decode(text []byte) (m Manifest, found bool, err error) {
 	return m, true, nil
 }
 
-// IsNewer reports whether a Belfry from before prefixes cannot read it.
+// IsNewer reports whether a Belfry from before prefixes cannot read the manifest.
 func (m Manifest) IsNewer() bool { return m.Version > firstVersion }
 
-// Announce notes that streams are about to be made, and reports whether that is
-// news.
+// Announce records that streams are about to be created, and reports whether that is new.
 func (m *Manifest) Announce(names []string, partitions int) bool {
 	var news []string
 	for _, name := range names {
@@ -103,7 +102,7 @@ func (m *Manifest) Announce(names []string, partitions int) bool {
 	return changed
 }
 
-// NoteMade notes that the announced streams are there.
+// NoteMade records that the announced streams exist.
 func (m *Manifest) NoteMade() bool {
 	if len(m.Making) == 0 {
 		return false
@@ -113,7 +112,7 @@ func (m *Manifest) NoteMade() bool {
 	return true
 }
 
-// Forget takes in that streams start anew.
+// Forget drops streams that are recreated empty.
 func (m *Manifest) Forget(names []string) {
 	m.Made = slices.DeleteFunc(m.Made, func(name string) bool { return slices.Contains(names, name) })
 	for _, name := range names {
@@ -121,8 +120,7 @@ func (m *Manifest) Forget(names []string) {
 	}
 }
 
-// Damage is something that was stored and is not there any more, or cannot be
-// read.
+// Damage is something that was stored and is missing, or cannot be read.
 type Damage struct {
 	Stream string    `json:"stream"`
 	What   string    `json:"what"`
@@ -131,15 +129,15 @@ type Damage struct {
 
 func (d Damage) key() string { return d.Stream + ": " + d.What }
 
-// The most damage that is listed, and that is remembered as accepted. More would
-// say no more.
+// maxDamage bounds the listed damage, and maxAccepted the damage that is remembered as
+// accepted. Longer lists would say no more.
 const (
 	maxDamage   = 50
 	maxAccepted = 1000
 )
 
-// NoteDamage notes damage, unless it is known or was accepted, and reports whether
-// it is news.
+// NoteDamage records damage, unless it is known or was accepted, and reports whether it
+// is new.
 func (m *Manifest) NoteDamage(d Damage) bool {
 	if m.Lists(d) || slices.Contains(m.Accepted, d.key()) || len(m.Damage) >= maxDamage {
 		return false
@@ -148,13 +146,13 @@ func (m *Manifest) NoteDamage(d Damage) bool {
 	return true
 }
 
-// Lists reports whether damage is in the list of what nobody has accepted.
+// Lists reports whether the list of unaccepted damage has d.
 func (m Manifest) Lists(d Damage) bool {
 	return slices.ContainsFunc(m.Damage, func(have Damage) bool { return have.key() == d.key() })
 }
 
-// DamageID names the damage that nobody has accepted; "" is none. More damage
-// has another name.
+// DamageID identifies the unaccepted damage; "" means that there is none. The id changes
+// with each new damage.
 func (m Manifest) DamageID() string {
 	if len(m.Damage) == 0 {
 		return ""
@@ -168,7 +166,7 @@ func (m Manifest) DamageID() string {
 	return hex.EncodeToString(sum[:4])
 }
 
-// Accept takes in that somebody knows of the damage of that name.
+// Accept accepts the damage if id is its DamageID, and reports whether it was.
 func (m *Manifest) Accept(id string) bool {
 	if id == "" || id != m.DamageID() {
 		return false

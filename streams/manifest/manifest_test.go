@@ -48,7 +48,7 @@ func TestDecode(t *testing.T) {
 	}
 }
 
-// Damage is told until somebody accepts just that, and never again.
+// Damage is reported until somebody accepts exactly that damage, and never again.
 func TestAcceptedDamageIsNoNews(t *testing.T) {
 	var m manifest.Manifest
 	one, other := manifest.Damage{Stream: "FIRES", What: "it is short"}, manifest.Damage{Stream: "DEAD", What: "it is short"}
@@ -70,8 +70,8 @@ func TestAcceptedDamageIsNoNews(t *testing.T) {
 	}
 }
 
-// How far a stream is counts once it is made, never goes back, and is not worth a write
-// for leases and probes alone.
+// The position of a stream counts once the stream is created, and never goes back. Leases
+// and probes alone are not worth a write.
 func TestAdvance(t *testing.T) {
 	const n = wire.Names("")
 	born, later := time.Unix(1, 0).UTC(), time.Unix(2, 0).UTC()
@@ -102,7 +102,7 @@ func TestAdvance(t *testing.T) {
 	}
 }
 
-// memory is a ledger that fails when it is told to.
+// memory is a ledger that fails on demand.
 type memory struct {
 	text     []byte
 	revision uint64
@@ -123,7 +123,7 @@ func (l *memory) Write(_ context.Context, text []byte, revision uint64) (uint64,
 	return l.revision, nil
 }
 
-// Two processes that change one manifest lose nothing of each other.
+// Two processes that change one manifest do not lose each other's changes.
 func TestBookTakesInWhatOthersWrote(t *testing.T) {
 	ctx := t.Context()
 	ledger := &memory{}
@@ -148,7 +148,7 @@ func TestBookTakesInWhatOthersWrote(t *testing.T) {
 	}
 }
 
-// A change that cannot be stored counts nevertheless, and is stored with the next one.
+// A change that cannot be stored counts in memory, and is stored with the next one.
 func TestBookKeepsWhatItCouldNotStore(t *testing.T) {
 	ctx := t.Context()
 	ledger := &memory{fails: errors.New("the disk is full")}
