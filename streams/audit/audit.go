@@ -21,8 +21,8 @@ import (
 	"belfry/streams/wire"
 )
 
-// Audit compares what is in JetStream with what Belfry has made, once in a while: other
-// hands work on the server, too. It mends what was harmed, or says what it could not
+// Audit compares the state of JetStream with what Belfry has created, from time to time:
+// others work on the server, too. It mends what was damaged, or reports what it could not
 // mend, in the log, in a metric and in /readyz. It is safe for concurrent use.
 type Audit struct {
 	js      jetstream.JetStream
@@ -35,36 +35,37 @@ type Audit struct {
 	others  Others
 	cfg     Config
 	names   wire.Names
-	grew    sync.Once // tells that there are replicas
+	grew    sync.Once // so that more replicas are logged once
 
 	mu   sync.Mutex           // guards what follows
-	made map[string]time.Time // when each stream that was ours was made
+	made map[string]time.Time // when each stream that was ours was created
 }
 
 // Config says what is compared, and how often.
 type Config struct {
 	Assets      asset.Set
 	Partitions  int
-	Every       time.Duration // how often all is compared
-	IgnoresCase bool          // the disk of the server does not tell upper from lower case
+	Every       time.Duration // how often everything is compared
+	IgnoresCase bool          // the server's disk does not distinguish upper and lower case
 	Log         *slog.Logger
 	Metrics     *metrics.Streams // nil counts nowhere
 }
 
-// Others do a part of the audit that takes what only they know.
+// Others are the parts of the audit that need knowledge of other packages.
 type Others struct {
-	// Owner reports whether this node owns the first partition: it alone mends consumers.
+	// Owner reports whether this node owns the first partition. Only that node mends
+	// consumers.
 	Owner func() bool
 
-	// Advisories returns the consumer of advisories, which it has made or mended.
+	// Advisories creates or mends the consumer of advisories and returns it.
 	Advisories func(context.Context) (jetstream.Consumer, error)
 
-	// Manifest is in memory what a key of the bucket belfry has; nil if that key is not
-	// where the manifest is.
+	// Manifest is the copy in memory of the manifest's key in the bucket belfry; nil if
+	// the manifest is elsewhere.
 	Manifest *manifest.Book
 }
 
-// New returns an audit that mends streams by m, and works on the server that a goes to.
+// New returns an audit that mends streams through m, on the server of a.
 func New(a journal.Access, in *routes.Inboxes, m *Mender, h *journal.Health, others Others, cfg Config) *Audit {
 	return &Audit{
 		js: a.JS, nc: a.NC, w: a.W, inboxes: in, cache: in.Routes.Cache, mender: m, health: h, others: others,
@@ -72,17 +73,17 @@ func New(a journal.Access, in *routes.Inboxes, m *Mender, h *journal.Health, oth
 	}
 }
 
-// Amiss says in words what is amiss.
+// Amiss describes what is wrong.
 func (a *Audit) Amiss() []string { return a.mender.report.amiss() }
 
-// namesEvery is how often the names of the consumers are read, which costs little:
-// one that was removed is missed sooner than the next time that all is compared.
+// namesEvery is how often the names of the consumers are read, which costs little. So a
+// removed consumer is noticed before the next full comparison.
 const namesEvery = 10 * time.Second
 
 // lookTime bounds one look at something, and one attempt to mend it.
 const lookTime = 3 * time.Second
 
-// Run compares again and again, until ctx ends.
+// Run compares again and again until ctx ends.
 func (a *Audit) Run(ctx context.Context) {
 	tick := min(time.Second, a.cfg.Every)
 	var last, named time.Time
@@ -93,7 +94,7 @@ func (a *Audit) Run(ctx context.Context) {
 			last = time.Now()
 			named = last
 			a.compareAll(ctx)
-		case !a.inboxes.Floors.Loaded: // we may own the first partition since
+		case !a.inboxes.Floors.Loaded: // we may own the first partition by now
 			a.tellTrouble(ctx, "the consumers of routes", a.compareConsumers(ctx))
 		case time.Since(named) >= namesEvery:
 			named = time.Now()
@@ -105,8 +106,8 @@ func (a *Audit) Run(ctx context.Context) {
 	}
 }
 
-// compareAll compares all there is. Each node does so, and mends: to mend twice
-// does no harm. A question that cannot be asked now is asked the next time.
+// compareAll compares everything. Each node compares and mends: mending twice does no
+// harm. If an answer is missing, the next round asks again.
 func (a *Audit) compareAll(ctx context.Context) {
 	for _, want := range a.cfg.Assets.All(a.cfg.Partitions) {
 		a.tellTrouble(ctx, "the stream "+want.Name, a.compareStream(ctx, want))
@@ -116,22 +117,22 @@ func (a *Audit) compareAll(ctx context.Context) {
 	a.tellTrouble(ctx, "the consumers of routes", a.compareConsumers(ctx))
 }
 
-// tellTrouble says that something could not be looked at. It is looked at the next
-// time. The log has been told already of a stream that takes no writes.
+// tellTrouble logs that something could not be compared. The next round tries again. A
+// stream that accepts no writes is in the log already.
 func (a *Audit) tellTrouble(ctx context.Context, what string, err error) {
 	if err != nil && ctx.Err() == nil && !journal.IsLogged(err) {
 		loglimit.Warn(a.cfg.Log, "couldn't compare an asset with what it should be", "asset", what, "error", err)
 	}
 }
 
-// compareStream compares one stream, and mends it. One that is gone is never made
-// again: its messages are lost, and a person has to know.
+// compareStream compares one stream, and mends it. A stream that is gone is never
+// recreated: its messages are lost, and an operator has to know.
 func (a *Audit) compareStream(ctx context.Context, want jetstream.StreamConfig) error {
 	ctx, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
 	stream, err := a.js.Stream(ctx, want.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) && want.Name == a.names.TokensStream() {
-		return nil // whoever keeps the tokens makes it anew
+		return nil // the tokens package recreates it
 	}
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		a.mender.report.note(want.Name, fmt.Sprintf("the stream %s%s is gone", want.Name, wire.BucketNote(want.Name)))
@@ -158,7 +159,7 @@ func (a *Audit) compareStream(ctx context.Context, want jetstream.StreamConfig) 
 	return err
 }
 
-// WasChanged reports whether a stream is gone, or is not as it should be.
+// WasChanged reports whether a stream is gone, or differs from what it should be.
 func (a *Audit) WasChanged(ctx context.Context, name string) bool {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
@@ -171,7 +172,7 @@ func (a *Audit) WasChanged(ctx context.Context, name string) bool {
 	})
 }
 
-// madeThen reports whether the stream was ours and is the same one still.
+// madeThen reports whether the stream is the same one that we saw as ours.
 func (a *Audit) madeThen(name string, created time.Time) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -184,7 +185,8 @@ func (a *Audit) sawMade(name string, created time.Time) {
 	a.made[name] = created
 }
 
-// Looked reports whether it has seen that the stream is Belfry's; tests wait for it.
+// Looked reports whether the audit has seen that the stream is Belfry's; tests wait for
+// it.
 func (a *Audit) Looked(stream string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -14,8 +14,8 @@ import (
 	"belfry/streams/wire"
 )
 
-// compareConsumers compares the consumers of all routes with what they should be,
-// mends them, and keeps their ack floors, on the node that owns the first
+// compareConsumers compares the consumers of all routes with what they should be, mends
+// them, and records their ack floors. It does so on the node that owns the first
 // partition.
 func (a *Audit) compareConsumers(ctx context.Context) error {
 	if !a.others.Owner() || !a.cache.IsLoaded() {
@@ -25,7 +25,7 @@ func (a *Audit) compareConsumers(ctx context.Context) error {
 	in := a.inboxes
 	stream, err := in.JS.Stream(ctx, a.names.FiresStream())
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return nil // the audit says so already
+		return nil // reported already
 	}
 	if err != nil {
 		return err
@@ -82,7 +82,7 @@ func (a *Audit) compareNames(ctx context.Context) error {
 	}
 	for _, r := range a.cache.All() {
 		name := wire.InboxConsumer(r.RouteKey)
-		if !there[name] && !folders[strings.ToLower(name)] { // in the folder of another none is made
+		if !there[name] && !folders[strings.ToLower(name)] { // none is created in another one's folder
 			return a.compareConsumers(ctx)
 		}
 	}
@@ -105,14 +105,14 @@ func (a *Audit) mendConsumer(ctx context.Context, k job.RouteKey) {
 		a.mender.report.note(consumerAsset(a.names, k), "")
 	case ctx.Err() != nil:
 	case errors.Is(err, job.ErrRouteNotFound), errors.Is(err, job.ErrRouteClearing), errors.Is(err, job.ErrNotARoute),
-		errors.Is(err, job.ErrCaseOnly): // the start has told of those
+		errors.Is(err, job.ErrCaseOnly): // reported at the start
 		a.mender.report.note(consumerAsset(a.names, k), "")
 	default:
 		a.mender.report.note(consumerAsset(a.names, k), fmt.Sprintf("the consumer %s of %s: %v", wire.InboxConsumer(k), a.names.FiresStream(), err))
 	}
 }
 
-// forgetConsumers drops what is amiss with the consumers of routes that are gone.
+// forgetConsumers drops the reports about the consumers of routes that are gone.
 func (a *Audit) forgetConsumers(routes []job.Route) {
 	names := map[string]bool{}
 	for _, r := range routes {
@@ -129,8 +129,8 @@ func consumerAsset(n wire.Names, k job.RouteKey) string {
 	return n.FiresStream() + " " + wire.InboxConsumer(k)
 }
 
-// keepAdvisories keeps the consumer of advisories as it should be. Its reader
-// makes it again when it is gone.
+// keepAdvisories keeps the consumer of advisories as it should be. If it is gone, its
+// reader recreates it.
 func (a *Audit) keepAdvisories(ctx context.Context) error {
 	c, err := a.others.Advisories(ctx)
 	if err != nil {

@@ -1,6 +1,6 @@
-// Package audit compares what is in JetStream with what it should be, and mends it.
+// Package audit compares the state of JetStream with what it should be, and mends it.
 //
-// Other hands work on the server, too. A stream that they deleted is never made anew by an
-// audit, since what was in it is lost and a person has to know; settings, keys, records
-// in memory and consumers are brought back, and what cannot be is told until it is.
+// Others work on the server, too. An audit never recreates a stream that they deleted:
+// its messages are lost, and an operator has to know. It restores settings, keys, records
+// held in memory and consumers. It reports what it cannot restore until that is mended.
 package audit

@@ -2,7 +2,7 @@ package audit
 
 import "log/slog"
 
-// Report is the report for tests outside the package.
+// Report gives tests outside the package the report.
 type Report struct{ r *report }
 
 func NewReport(log *slog.Logger) Report { return Report{&report{log: log, harm: map[string]string{}}} }

@@ -9,9 +9,10 @@ import (
 	"belfry/streams/wire"
 )
 
-// unlessFull returns the fields to mend. While a stream is nearly full it leaves out
-// that the stream drops its oldest, and says so once: mended, it would refuse
-// everything. An operator may have had it like that for long. FIRES gets room by itself.
+// unlessFull returns the fields to mend. For a nearly full stream it leaves out the field
+// that makes the stream drop its oldest messages, and logs that once: mended, the stream
+// would refuse everything, and an operator may have had it like that for long. FIRES gets
+// room by itself.
 func (m *Mender) unlessFull(is, want jetstream.StreamConfig, bytes uint64, wrong []asset.Field) []asset.Field {
 	if is.Discard != jetstream.DiscardOld || !wire.IsFires(want.Name) && !wire.IsDead(want.Name) || !asset.NearlyFull(is.MaxBytes, bytes, asset.RoomHigh) {
 		return wrong

@@ -6,11 +6,11 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// update changes a stream. Where it is to keep less of each subject, nats-server
-// removes what is too much by counts that it took before, while others may write: it
-// then removes the newest message, too, of a subject that is written meanwhile. So the stream
-// takes no writes for that moment. A crash then leaves a stream with another subject,
-// which the next audit or start brings back as any other edit.
+// update changes a stream. If the stream is to keep less of each subject, nats-server
+// removes the excess by counts that it took before, while others may write. It then also
+// removes the newest message of a subject that is written meanwhile. So the stream
+// accepts no writes for that moment. A crash in between leaves a stream with another
+// subject, which the next audit or start undoes like any other edit.
 func (m *Mender) update(ctx context.Context, is, next jetstream.StreamConfig) error {
 	if next.MaxMsgsPerSubject <= 0 || is.MaxMsgsPerSubject > 0 && is.MaxMsgsPerSubject <= next.MaxMsgsPerSubject {
 		_, err := m.js.UpdateStream(ctx, next)

@@ -14,7 +14,7 @@ import (
 	"belfry/streams/wire"
 )
 
-// compareKeys puts back what other hands have changed in the bucket belfry.
+// compareKeys restores the keys of the bucket belfry that others have changed.
 func (a *Audit) compareKeys(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, journal.AnswerWait)
 	defer cancel()
@@ -27,8 +27,8 @@ func (a *Audit) compareKeys(ctx context.Context) error {
 	return a.compareRestoreMark(ctx)
 }
 
-// compareManifest keeps the manifest, where it is a key: without it the next start
-// could not tell that a stream is lost.
+// compareManifest keeps the manifest, if it is a key: without it the next start could not
+// tell that a stream is lost.
 func (a *Audit) compareManifest(ctx context.Context) error {
 	if a.others.Manifest == nil {
 		return nil
@@ -39,7 +39,7 @@ func (a *Audit) compareManifest(ctx context.Context) error {
 	}
 	if found && !wire.IsMarker(m.Header) {
 		is, some, err := manifest.Decode(m.Data)
-		if some && (err == nil || is.IsNewer()) { // a newer Belfry's is its own matter
+		if some && (err == nil || is.IsNewer()) { // a newer Belfry's manifest is its own business
 			return nil
 		}
 	}
@@ -51,8 +51,8 @@ func (a *Audit) compareManifest(ctx context.Context) error {
 	return a.putBack(ctx, wire.ManifestKey, m.Seq, text)
 }
 
-// comparePartitions keeps the number of partitions written down: without it, or with
-// another one, the next start would look for jobs in the wrong buckets.
+// comparePartitions keeps the recorded number of partitions: without it, or with another
+// number, the next start would look for jobs in the wrong buckets.
 func (a *Audit) comparePartitions(ctx context.Context) error {
 	want := strconv.Itoa(a.cfg.Partitions)
 	m, found, err := a.w.LastOnLeader(ctx, a.names.BelfryStream(), a.names.BelfrySubject(wire.PartitionsKey))
@@ -62,8 +62,8 @@ func (a *Audit) comparePartitions(ctx context.Context) error {
 	return a.putBack(ctx, wire.PartitionsKey, m.Seq, []byte(want))
 }
 
-// compareRestoreMark keeps the mark of a restore, by a copy that is written with it:
-// without the mark nothing fires that the restore has written.
+// compareRestoreMark keeps the mark of a restore, from a copy that is written with it:
+// without the mark no restored job fires.
 func (a *Audit) compareRestoreMark(ctx context.Context) error {
 	m, found, err := a.w.LastOnLeader(ctx, a.names.BelfryStream(), a.names.BelfrySubject(wire.RestoreKey))
 	if err != nil {

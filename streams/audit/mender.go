@@ -16,24 +16,24 @@ import (
 	"belfry/streams/wire"
 )
 
-// Mender brings streams back to what they should be, and keeps a report of what it
-// cannot. A start mends by it, too. It is safe for concurrent use.
+// Mender restores streams to what they should be, and keeps a report of what it cannot
+// restore. A start uses it, too. It is safe for concurrent use.
 type Mender struct {
 	js      jetstream.JetStream
 	names   wire.Names
 	log     *slog.Logger
 	metrics *metrics.Streams
 	report  *report
-	ring    sync.Map // the names of full streams that drop their oldest, as told
+	ring    sync.Map // the names of full streams that drop their oldest messages, already logged
 }
 
-// NewMender returns one that has found nothing amiss yet.
+// NewMender returns a mender with an empty report.
 func NewMender(js jetstream.JetStream, n wire.Names, log *slog.Logger, m *metrics.Streams) *Mender {
 	return &Mender{js: js, names: n, log: log, metrics: m, report: &report{log: log, metrics: m, harm: map[string]string{}}}
 }
 
-// Mend brings a stream of ours, which holds that many bytes, back to what it should be, and
-// reports what it cannot. It tells whether it has changed the stream.
+// Mend restores a stream of ours, which holds that many bytes, to what it should be, and
+// reports what it cannot restore. changed says whether it has changed the stream.
 func (m *Mender) Mend(ctx context.Context, is, want jetstream.StreamConfig, bytes uint64) (changed bool, err error) {
 	if is.Sealed {
 		m.report.note(want.Name, fmt.Sprintf("the stream %s%s is sealed: nothing can be written to it, and that cannot be undone", want.Name, wire.BucketNote(want.Name)))
@@ -68,7 +68,7 @@ func (m *Mender) Mend(ctx context.Context, is, want jetstream.StreamConfig, byte
 	return m.mendEach(ctx, is, want, wrong)
 }
 
-// mendEach tries the settings one by one, once all of them were refused together.
+// mendEach tries the settings one by one, after all of them together were refused.
 func (m *Mender) mendEach(ctx context.Context, is, want jetstream.StreamConfig, wrong []asset.Field) (changed bool, err error) {
 	var mended []asset.Field
 	var refused []string
@@ -99,8 +99,8 @@ func (m *Mender) mendEach(ctx context.Context, is, want jetstream.StreamConfig, 
 	return len(mended) > 0, nil
 }
 
-// fitting keeps the window for message ids within the age of a stream, as the
-// server wants it.
+// fitting keeps the window for message ids within the stream's maximum age, as the server
+// requires.
 func fitting(cfg jetstream.StreamConfig) jetstream.StreamConfig {
 	if cfg.MaxAge > 0 {
 		cfg.Duplicates = min(cfg.Duplicates, cfg.MaxAge)
@@ -108,8 +108,7 @@ func fitting(cfg jetstream.StreamConfig) jetstream.StreamConfig {
 	return cfg
 }
 
-// mended tells what was brought back. A maximum age that a flag says is no news:
-// the flag has changed.
+// mended logs and counts the settings that were restored.
 func (m *Mender) mended(is, want jetstream.StreamConfig, fields []asset.Field) {
 	for _, f := range fields {
 		m.metrics.Mended("stream")

@@ -13,10 +13,10 @@ import (
 	"belfry/streams/wire"
 )
 
-// A purge of a bucket leaves no marks, so whoever follows the bucket does not hear
-// of it: routes would be in force until the next start, and gone then. They are in
-// memory, and so they are written back. Tokens are not: a token that a purge took is
-// refused, as one that was revoked.
+// A purge of a bucket leaves no markers, so a watcher of the bucket does not learn of it:
+// purged routes would stay in force until the next start, and be gone then. They are in
+// memory, so they are written back. Tokens are not: a purged token is refused, like a
+// revoked one.
 
 // compareRoutes writes back the routes that were purged.
 func (a *Audit) compareRoutes(ctx context.Context) error {
@@ -33,21 +33,21 @@ func (a *Audit) compareRoutes(ctx context.Context) error {
 // writeBackTime bounds how long one bucket is written back.
 const writeBackTime = time.Minute
 
-// record is what a bucket had under a key.
+// record is the value that a bucket had under a key.
 type record struct {
-	revision uint64 // 0 if it is not known
+	revision uint64 // 0 if unknown
 	data     []byte
 }
 
-// writeBack writes the records that a bucket has lost without a mark. It looks for
-// them only where some must be lost: there are fewer messages than records, or one
-// stood before the first message.
+// writeBack writes the records that a bucket has lost without a marker. It looks for them
+// only if some must be lost: there are fewer messages than records, or a record was
+// before the first message.
 func (a *Audit) writeBack(ctx context.Context, stream string, records map[string]record) error {
 	ctx, cancel := context.WithTimeout(ctx, writeBackTime)
 	defer cancel()
 	is, err := a.js.Stream(ctx, stream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return nil // the audit says so already
+		return nil // reported already
 	}
 	if err != nil {
 		return err

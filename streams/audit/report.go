@@ -10,18 +10,18 @@ import (
 	"belfry/internal/metrics"
 )
 
-// report is what is amiss with each asset, as it was found last. It is safe for
+// report holds what is wrong with each asset, as of the last look. It is safe for
 // concurrent use.
 type report struct {
 	log     *slog.Logger
 	metrics *metrics.Streams
 
 	mu   sync.Mutex        // guards what follows
-	harm map[string]string // what is amiss with each asset
+	harm map[string]string // what is wrong with each asset
 }
 
-// note takes in what is amiss with an asset now; empty is nothing. It says what
-// is new.
+// note records what is wrong with an asset now, or that nothing is if amiss is empty. It
+// logs what is new.
 func (r *report) note(asset, amiss string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -39,7 +39,7 @@ func (r *report) note(asset, amiss string) {
 	r.metrics.Harmed(len(r.harm))
 }
 
-// amiss says in words what is amiss.
+// amiss describes what is wrong.
 func (r *report) amiss() (all []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -53,7 +53,7 @@ func (r *report) amiss() (all []string) {
 	return all
 }
 
-// harmed names those with which something is amiss.
+// harmed returns the names of the assets with something wrong.
 func (r *report) harmed() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -10,7 +10,7 @@ import (
 	"belfry/streams/audit"
 )
 
-// Trouble is told once, and once more when it is over.
+// Trouble is logged once, and its end once.
 func TestReport(t *testing.T) {
 	t.Parallel()
 	log := &logtest.Log{}
