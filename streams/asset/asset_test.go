@@ -12,8 +12,8 @@ import (
 
 var plain = asset.Set{HistoryTTL: 24 * time.Hour, FiresMaxAge: 72 * time.Hour, DeadMaxAge: 720 * time.Hour, PresenceTTL: time.Minute}
 
-// All streams together are made within the bound, and those that would lose what
-// nobody has read refuse what is new.
+// All streams together are created within the bound. Streams that would otherwise drop
+// unread messages refuse new ones.
 func TestBounded(t *testing.T) {
 	const most = 1 << 30
 	set := plain
@@ -39,7 +39,8 @@ func TestBounded(t *testing.T) {
 	}
 }
 
-// Each setting that Belfry insists on is found and brought back; the operator's stay.
+// Each setting that Belfry insists on is found and restored; the operator's settings
+// stay.
 func TestDifferences(t *testing.T) {
 	for _, want := range plain.All(1) {
 		is := want

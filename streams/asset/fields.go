@@ -11,19 +11,18 @@ import (
 	"belfry/streams/wire"
 )
 
-// Field is one setting of a stream that must be as Belfry has it. All other
-// settings are the operator's: replicas, placement, max_bytes, compression,
-// republish, further metadata, the max_age of the bucket gates, and flags that
-// allow more than Belfry needs.
+// Field is one setting of a stream that Belfry insists on. All other settings are the
+// operator's: replicas, placement, max_bytes, compression, republish, further metadata,
+// the max_age of the bucket gates, and flags that allow more than Belfry needs.
 type Field struct {
-	Name    string // as "nats stream info --json" has it
+	Name    string // as "nats stream info --json" prints it
 	why     string // what goes wrong otherwise, for docs/operations.md
 	differs func(is, want *jetstream.StreamConfig) bool
 	Show    func(*jetstream.StreamConfig) string
-	Set     func(to, from *jetstream.StreamConfig) // brings it back
+	Set     func(to, from *jetstream.StreamConfig) // restores it
 }
 
-// own compares a setting as it is.
+// own compares the exact value of a setting.
 func own[T comparable](name, why string, at func(*jetstream.StreamConfig) *T) Field {
 	return Field{
 		Name: name, why: why,
@@ -33,21 +32,21 @@ func own[T comparable](name, why string, at func(*jetstream.StreamConfig) *T) Fi
 	}
 }
 
-// limit compares a limit, of which there is none at 0 and below.
+// limit compares a limit; all values of 0 and below mean no limit.
 func limit[T int | int32 | int64](name, why string, at func(*jetstream.StreamConfig) *T) Field {
 	f := own(name, why, at)
 	f.differs = func(is, want *jetstream.StreamConfig) bool { return max(*at(is), 0) != max(*at(want), 0) }
 	return f
 }
 
-// onlyWhere compares a setting in some of the streams.
+// onlyWhere compares a setting only in some of the streams.
 func (f Field) onlyWhere(applies func(want *jetstream.StreamConfig) bool) Field {
 	differs := f.differs
 	f.differs = func(is, want *jetstream.StreamConfig) bool { return applies(want) && differs(is, want) }
 	return f
 }
 
-// fields are all that Belfry insists on, in the order of the documents.
+// fields are all settings that Belfry insists on, in the order of the documents.
 var fields = []Field{
 	{
 		Name: "subjects", why: "writes are not stored",
@@ -120,7 +119,7 @@ func sourceNames(all ...*jetstream.StreamSource) string {
 	return strings.Join(names, " ")
 }
 
-// Differences returns the fields in which a stream is not as it should be.
+// Differences returns the fields in which a stream differs from what it should be.
 func Differences(is, want jetstream.StreamConfig) []Field {
 	if age := is.MaxAge; wire.IsGates(want.Name) && age > 0 {
 		want.MaxAge = age // the operator's; the window may not be longer

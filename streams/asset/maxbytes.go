@@ -6,8 +6,8 @@ import (
 	"belfry/streams/wire"
 )
 
-// Shares of [Set.MaxBytes], in percent: half is for the jobs, whose partitions
-// have equal parts. The rest is for the small streams, with an equal part each.
+// These are the shares of [Set.MaxBytes], in percent. Half is for the jobs, divided
+// equally among the partitions. Each of the small streams gets smallShare.
 const (
 	jobsShare     = 50
 	firesShare    = 25
@@ -16,12 +16,12 @@ const (
 	smallShare    = 1
 )
 
-// MinMaxBytes is the least that all streams together need to be of use: a part for
-// a small stream holds some thousand routes.
+// MinMaxBytes is the least that all streams together need to work: the part of a small
+// stream then holds some thousand routes.
 const MinMaxBytes = 256 << 20
 
-// Bounded gives a stream that is made its part of what all may hold. A stream that
-// is there keeps what it has, which is the operator's to change.
+// Bounded gives a new stream its part of what all streams may hold. An existing stream
+// keeps what it has, which is the operator's to change.
 func (s Set) Bounded(cfg jetstream.StreamConfig, partitions int) jetstream.StreamConfig {
 	if s.MaxBytes == 0 {
 		return cfg
@@ -44,10 +44,10 @@ func (s Set) Bounded(cfg jetstream.StreamConfig, partitions int) jetstream.Strea
 	return cfg
 }
 
-// DiscardOf returns what a stream that is full is to do. Without max_bytes that does
-// not come about. With them FIRES and DEAD refuse what is new, which /readyz tells,
-// as the buckets do: else they would drop fires that nobody has read and letters that
-// nobody has seen, without a word. Attempts are history, and the oldest go.
+// DiscardOf returns what a full stream does. Without max_bytes no stream gets full. With
+// max_bytes, FIRES and DEAD refuse new messages, as the buckets do, and /readyz reports
+// it. Otherwise they would silently drop fires that nobody has read and letters that
+// nobody has seen. Attempts are history, so the oldest are dropped.
 func DiscardOf(is, want jetstream.StreamConfig) jetstream.DiscardPolicy {
 	if is.MaxBytes > 0 && (wire.IsFires(want.Name) || wire.IsDead(want.Name)) {
 		return jetstream.DiscardNew

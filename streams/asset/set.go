@@ -13,22 +13,22 @@ import (
 	"belfry/streams/wire"
 )
 
-// Set is what the streams of a store depend on.
+// Set has the parameters of a store's streams.
 type Set struct {
 	Names wire.Names
 
-	HistoryTTL  time.Duration // of the final state of a job
+	HistoryTTL  time.Duration // for the final state of a job
 	FiresMaxAge time.Duration
 	DeadMaxAge  time.Duration
-	PresenceTTL time.Duration // of what a node that has died leaves in the bucket belfry
+	PresenceTTL time.Duration // for the keys of a dead node in the bucket belfry
 
-	MaxBytes int64 // of all streams together; 0 is no bound
+	MaxBytes int64 // for all streams together; 0 is no bound
 }
 
-// All are the streams that Belfry keeps its state in, those of its buckets
-// among them, in the order in which they are made. A start makes what is missing of
-// them, the manifest names them, and the audit compares each with what stands here;
-// see fields for what an operator may change.
+// All returns the streams that Belfry keeps its state in, including those of its buckets,
+// in the order in which they are created. A start creates the missing ones, the manifest
+// names them, and the audit compares each with its definition here; see fields for what
+// an operator may change.
 func (s Set) All(partitions int) []jetstream.StreamConfig {
 	all := s.Fixed()
 	for p := range partitions {
@@ -37,8 +37,8 @@ func (s Set) All(partitions int) []jetstream.StreamConfig {
 	return all
 }
 
-// Fixed are those of which there is one, however many partitions there are:
-// how many there are stands in the first of them.
+// Fixed returns the streams that exist once, however many partitions there are. The first
+// of them has the number of partitions.
 func (s Set) Fixed() []jetstream.StreamConfig {
 	all := append(s.buckets(), s.streams()...)
 	for i := range all {
@@ -47,25 +47,25 @@ func (s Set) Fixed() []jetstream.StreamConfig {
 	return all
 }
 
-// Jobs is the bucket of a partition's jobs.
+// Jobs returns the bucket of a partition's jobs.
 func (s Set) Jobs(partition int) jetstream.StreamConfig {
 	return complete(jobsConfig(s.Names, partition))
 }
 
-// Tokens is the bucket of the tokens.
+// Tokens returns the bucket of the tokens.
 func (s Set) Tokens() jetstream.StreamConfig {
 	return complete(tokensConfig(s.Names))
 }
 
-// complete adds what all streams have alike. How many copies there are is decided when
-// one is made, and later.
+// complete adds the settings that all streams share. The number of copies is decided when
+// a stream is created, and later.
 func complete(cfg jetstream.StreamConfig) jetstream.StreamConfig {
 	cfg.Storage = jetstream.FileStorage
 	cfg.Metadata = map[string]string{wire.MetadataAsset: cfg.Name}
 	return cfg
 }
 
-// StreamNames names the streams, in the order in which they are made.
+// StreamNames returns the names of the streams, in the order in which they are created.
 func (s Set) StreamNames(partitions int) []string {
 	var names []string
 	for _, cfg := range s.All(partitions) {
@@ -74,19 +74,19 @@ func (s Set) StreamNames(partitions int) []string {
 	return names
 }
 
-// Has reports whether a stream has a name of Belfry's.
+// Has reports whether a name is a Belfry stream's.
 func (s Set) Has(name string) bool {
 	_, jobs := s.Names.ParseJobsStream(name)
 	return jobs || slices.Contains(s.StreamNames(0), name)
 }
 
-// IsBelfrys reports whether Belfry made a stream: its metadata says so, or, as for
-// all of older versions, its description.
+// IsBelfrys reports whether Belfry created a stream: its metadata says so or, for older
+// versions, its description.
 func IsBelfrys(is jetstream.StreamConfig) bool {
 	return is.Metadata[wire.MetadataAsset] == is.Name || strings.HasPrefix(is.Description, wire.OurDescription)
 }
 
-// buckets are the buckets, but for those of the jobs.
+// buckets returns the buckets, except those of the jobs.
 func (s Set) buckets() []jetstream.StreamConfig {
 	n := s.Names
 	return []jetstream.StreamConfig{
@@ -101,7 +101,7 @@ func tokensConfig(n wire.Names) jetstream.StreamConfig {
 	return bucketConfig(n.TokensBucket(), "who may use the API", 0, 0)
 }
 
-// bucketConfig is a bucket as the KV client makes one.
+// bucketConfig returns the stream of a bucket as the KV client creates it.
 func bucketConfig(bucket, description string, ttl, markerTTL time.Duration) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:                   wire.BucketStream(bucket),
@@ -122,11 +122,11 @@ func bucketConfig(bucket, description string, ttl, markerTTL time.Duration) jets
 // bucketDuplicates is the window for message ids that the KV client gives a bucket.
 const bucketDuplicates = 2 * time.Minute
 
-// gatesTTL is how long what holds a route back is kept without being written
-// again: longer than it holds anything back.
+// gatesTTL is how long a gate's key is kept without being written again: longer than it
+// holds a route back.
 const gatesTTL = time.Hour
 
-// streams are those that are no buckets.
+// streams returns the streams that are not buckets.
 func (s Set) streams() []jetstream.StreamConfig {
 	return []jetstream.StreamConfig{
 		{
@@ -172,13 +172,13 @@ func (s Set) streams() []jetstream.StreamConfig {
 // advisoryDuplicates is JetStream's default, since advisories have no message ids.
 const advisoryDuplicates = 2 * time.Minute
 
-// noDuplicates is the shortest window for message ids that JetStream takes. A
-// stream that has none of them needs no window, and a start reads each message
-// in it once more.
+// noDuplicates is the shortest window for message ids that JetStream accepts. A stream
+// whose messages have no ids needs no window, and a start reads each message within the
+// window once more.
 const noDuplicates = 100 * time.Millisecond
 
-// jobsConfig is that of a jobs bucket. It is made by hand: a bucket made by
-// the KV client lacks the message TTLs and atomic batches that it needs.
+// jobsConfig returns the stream of a jobs bucket. It is built by hand: a bucket created
+// by the KV client lacks the message TTLs and atomic batches that it needs.
 func jobsConfig(n wire.Names, partition int) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:               n.JobsStream(partition),
