@@ -6,7 +6,7 @@ import (
 	"belfry/internal/job"
 )
 
-// fault is what a schedule shows to be wrong.
+// fault is an error that a schedule shows.
 type fault struct {
 	kind kind
 	text string
@@ -20,13 +20,13 @@ const (
 	loss       kind = "loss"       // an armed job never fired, or never reached its receiver
 	double     kind = "double"     // a claim has two fires, or a receiver two requests without a crash
 	early      kind = "early"      // before its time
-	untruth    kind = "untruth"    // not what a client was told
+	untruth    kind = "untruth"    // differs from what a client was told
 	unfinished kind = "unfinished" // fired, but the record does not say so
 	invalid    kind = "invalid"    // a fire without a claim, a record overwritten unseen
-	noRest     kind = "no rest"    // the schedule does not come to an end
+	noRest     kind = "no rest"    // the schedule does not come to rest
 )
 
-// check holds a schedule that has come to rest against the promises.
+// check compares a schedule that has come to rest with the promises.
 func (w *world) check() []fault {
 	c := &check{w: w, ops: map[string]bool{}, disarmed: map[string]uint64{}, fired: map[string]int{}, perClaim: map[uint64]int{}, voided: map[uint64]bool{}}
 	c.history()
@@ -52,7 +52,7 @@ func (c *check) fault(kind kind, format string, args ...any) {
 	c.faults = append(c.faults, fault{kind, fmt.Sprintf(format, args...)})
 }
 
-// history reads what was written to the bucket, the overwritten included.
+// history reads everything that was written to the bucket, including overwritten records.
 func (c *check) history() {
 	var last [maxKeys]job.Record
 	for _, m := range c.w.jobs.log {
@@ -87,10 +87,10 @@ func (c *check) history() {
 	}
 }
 
-// fires: each has a claim, no claim has two that were not purged, no arming of a NATS route has
-// two, and a disarmed job gets no more.
+// fires checks the fires. Each has a claim, no claim has two that were not purged, no
+// arming of a NATS route has two, and a disarmed job gets no more.
 func (c *check) fires() {
-	claimFires, idFires := map[uint64]int{}, map[string]int{} // those that are there
+	claimFires, idFires := map[uint64]int{}, map[string]int{} // without the purged ones
 	for _, m := range c.w.fires.log {
 		if m.op != "" {
 			continue
@@ -102,7 +102,7 @@ func (c *check) fires() {
 		}
 		c.fired[f.FireID]++
 		c.perClaim[f.Claim]++
-		if !m.purged { // else it is published again
+		if !m.purged { // a purged one is published again
 			claimFires[f.Claim]++
 			idFires[f.FireID]++
 		}
@@ -121,10 +121,10 @@ func (c *check) fires() {
 	}
 }
 
-// posts: one per try, and one more for each worker that died over it or whose fire
-// was purged, and none
-// of a job that was disarmed. A worker that died may have put back the fire, and
-// its write may arrive in the middle of the next worker's post.
+// posts checks the posts. There is one per try, and one more for each worker that died
+// during the try or whose fire was purged. A disarmed job has none. A worker that died
+// may have put back the fire, and its write may arrive in the middle of the next worker's
+// post.
 func (c *check) posts() {
 	type try struct {
 		arm     string
@@ -148,9 +148,9 @@ func (c *check) posts() {
 	}
 }
 
-// ends: every job came to an end, and what its end says took place. (A dead
-// job whose id is armed again before its copy is in DEAD may have none: its
-// record is gone.)
+// ends checks that every job came to an end, and that what its end says took place. (A
+// dead job whose id is armed again before its copy is in DEAD may have none: its record
+// is gone.)
 func (c *check) ends() {
 	for _, r := range c.ended {
 		if c.perClaim[r.Revision] == 0 {
@@ -185,7 +185,7 @@ func (c *check) posted(claim uint64, success bool) bool {
 	return false
 }
 
-// answers: each client was told the truth.
+// answers checks that each client was told the truth.
 func (c *check) answers() {
 	for _, a := range c.w.answers {
 		switch a.told {

@@ -6,13 +6,13 @@ import (
 	"belfry/internal/job"
 )
 
-// The two routes of a schedule, one of each type.
+// These are the two routes of a schedule, one of each type.
 const (
 	restRoute = "rest"
 	natsRoute = "nats"
 )
 
-// verb is what a client asked for.
+// verb is the request of a client.
 type verb string
 
 const (
@@ -21,12 +21,12 @@ const (
 	cancel verb = "DELETE"
 )
 
-// answer is what a client was told. One that was told nothing certain
-// (503) leaves none.
+// answer is what a client was told. A client that got nothing certain (503) records no
+// answer.
 type answer struct {
 	verb verb
 	told told
-	op   string // of a write that was applied or lost, as told
+	op   string // of a write that the client knows was applied or lost
 	arm  string // the fire id that the answer is about
 }
 
@@ -39,7 +39,7 @@ const (
 	notYet  told = "not yet"  // no answer: the write was lost, and is decided anew
 )
 
-// clientMain asks for a few things about the schedule's jobs.
+// clientMain sends a few requests about the schedule's jobs.
 func clientMain(p *process) {
 	c := client{p}
 	for range 2 + p.w.rng.IntN(3) {
@@ -57,8 +57,7 @@ func clientMain(p *process) {
 
 type client struct{ *process }
 
-// content returns one of the few contents that clients ask for, so that some
-// ask for the same.
+// content returns one of the few contents that clients use, so that some use the same.
 func (c client) content(key int) job.Job {
 	version := c.w.rng.IntN(3)
 	j := job.Job{
@@ -72,7 +71,7 @@ func (c client) content(key int) job.Job {
 	return j
 }
 
-// create stores j where nothing stands, or looks at what does.
+// create stores j if there is no job, or compares it with the one there is.
 func (c client) create(j job.Job) {
 	next := job.New(j, c.w.newID("fire"))
 	for range 4 {
@@ -85,7 +84,7 @@ func (c client) create(j job.Job) {
 			c.answer(answer{verb: create, told: exists, arm: now.FireID})
 			return
 		case now.Status.Live():
-			return // 400, and nothing promised
+			return // 400, without a promise
 		}
 		next, _ = now.Rearm(j, c.w.newID("fire")) // it is final
 	}
@@ -127,7 +126,7 @@ func (c client) cancel(key int) {
 	}
 }
 
-// attempt writes rec and notes what the client can say of it.
+// attempt writes rec and records what the client can know about it.
 func (c client) attempt(verb verb, rec job.Record) (outcome, job.Record) {
 	rec.Op = c.w.newID("op")
 	outcome, now := c.write(rec, 3)

@@ -7,9 +7,9 @@ import (
 	"belfry/internal/job"
 )
 
-// gates says of which routes the gate is shut: by a pause, or by a breaker,
-// which is the same to the protocol. A breaker that lets one probe through, or
-// a rate limit, only takes some of the turns that an open gate leaves to chance.
+// gates says which routes' gates are shut: by a pause, or by a breaker, which is the same
+// to the protocol. A breaker that lets one probe through, or a rate limit, only takes
+// some of the turns that an open gate leaves to chance.
 type gates struct{ rest, nats bool }
 
 func (g gates) shut(route string) bool {
@@ -31,7 +31,7 @@ func (w *world) turnGate() {
 	w.note("gates shut: %+v", w.gates)
 }
 
-// looksShut is what a worker knows of the gate: it may be a turn behind.
+// looksShut is what a worker knows about the gate; it may be a turn behind.
 func (w *world) looksShut(route string) bool {
 	if !w.calm && w.rng.IntN(4) == 0 {
 		return w.gatesBefore.shut(route)
@@ -39,7 +39,7 @@ func (w *world) looksShut(route string) bool {
 	return w.gates.shut(route)
 }
 
-// PutBack returns the record that puts a claim back untried.
+// putBack returns the record that puts a claim back untried.
 func putBack(p *process, f job.Fire, r job.Record) job.Record {
 	p.step()
 	res := job.Result{Status: job.Scheduled, RetryAt: cmp.Or(r.Replaces.Due, f.Trigger), Reason: r.Reason}
@@ -51,7 +51,7 @@ func putBack(p *process, f job.Fire, r job.Record) job.Record {
 	return next
 }
 
-// isPutBack reports whether a record that was written over old puts it back.
+// isPutBack reports whether r, written over old, puts it back.
 func isPutBack(old, r job.Record) bool {
 	return old.Status == job.Firing && (r.Status == job.Scheduled || r.Status == job.Retrying && r.Attempt < old.Attempt)
 }

@@ -9,11 +9,11 @@ import (
 	"testing"
 )
 
-// maxSchedules is how many schedules a test plays at most; where none may fail it
+// maxSchedules is how many schedules a test plays at most. A test in which none may fail
 // plays all of them, or a tenth with -short.
 const maxSchedules = 20_000
 
-// play plays the schedule of a seed and returns what is wrong with it.
+// play plays the schedule of a seed and returns the faults that it shows.
 func play(seed uint64, rules rules, tracing bool) (*world, []fault) {
 	w := newWorld(seed, rules)
 	w.tracing = tracing
@@ -23,14 +23,14 @@ func play(seed uint64, rules rules, tracing bool) (*world, []fault) {
 	return w, w.check()
 }
 
-// explain tells a schedule step by step.
+// explain describes a schedule step by step.
 func explain(seed uint64, rules rules) string {
 	w, faults := play(seed, rules, true)
 	return fmt.Sprintf("seed %d, faults %v\n%s", seed, faults, strings.Join(w.trace, "\n"))
 }
 
-// TestNoLossNoDouble plays 20,000 schedules of the protocol as it is. With
-// MODEL_SEED it plays that one and tells its steps.
+// TestNoLossNoDouble plays 20,000 schedules of the unchanged protocol. With MODEL_SEED it
+// plays only that schedule and prints its steps.
 func TestNoLossNoDouble(t *testing.T) {
 	t.Parallel()
 	if only := os.Getenv("MODEL_SEED"); only != "" {
@@ -78,8 +78,8 @@ func TestNoLossNoDouble(t *testing.T) {
 	}
 }
 
-// find plays schedules until each wanted kind of fault was seen, and fails
-// the test if one never is.
+// find plays schedules until it has seen each wanted kind of fault. It fails the test if
+// one never appears.
 func find(t *testing.T, rules rules, wanted ...kind) {
 	t.Helper()
 	first := map[kind]fault{}
@@ -103,14 +103,14 @@ func find(t *testing.T, rules rules, wanted ...kind) {
 	t.Errorf("rules %+v: got faults %v in %d schedules, want each of %v", rules, first, maxSchedules, wanted)
 }
 
-// TestWithoutFenceFails takes the fence out. Then a takeover cannot know
-// whether an older owner will still publish a claim that it finds without a
-// fire, and is wrong either way: a claim that it publishes is fired twice when
-// its owner lives, and one that it leaves is lost when its owner died.
+// TestWithoutFenceFails removes the fence. Then a takeover cannot know whether an older
+// owner will still publish a claim that it finds without a fire, and is wrong either way:
+// a claim that it publishes is fired twice when its owner lives, and one that it leaves
+// is lost when its owner died.
 //
-// Publishing every one of them, as the protocol does, is never a loss; the
-// premise of doing so, that a claim behind L cannot be in FIRES, is the fence.
-// Without it, such claims are their owner's, and both faults show.
+// Publishing every such claim, as the protocol does, never loses one. Its premise, that a
+// claim behind L cannot be in FIRES, depends on the fence. Without the fence such claims
+// are their owner's, and both faults show.
 func TestWithoutFenceFails(t *testing.T) {
 	t.Parallel()
 	t.Run("publishing late claims", func(t *testing.T) {
@@ -123,8 +123,8 @@ func TestWithoutFenceFails(t *testing.T) {
 	})
 }
 
-// TestNeedsEveryRule breaks one rule at a time, each in a way that somebody
-// might well write, and expects the check to find out.
+// TestNeedsEveryRule breaks one rule at a time, each in a plausible way, and expects the
+// check to find the fault.
 func TestNeedsEveryRule(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -2,14 +2,13 @@ package model
 
 import "belfry/internal/job"
 
-// call is a request to the store. The sender learns its answer, or that
-// none came; then the request may have been applied, may never be, or may
-// still be on its way.
+// call is a request to the store. The sender gets its answer, or finds that none came. In
+// that case the request may have been applied, may never be, or may still be on its way.
 type call struct {
 	apply    func() (uint64, bool)
 	answered bool
 	missing  bool
-	seq      uint64 // the answer, with ok
+	seq      uint64 // the answer, if ok
 	ok       bool   // false: the compare-and-set was refused
 }
 
@@ -23,16 +22,16 @@ func (p *process) send(apply func() (uint64, bool)) *call {
 	return c
 }
 
-// ask sends a request and waits for its answer, or for none.
+// ask sends a request and waits until it is answered or the answer is missing.
 func (p *process) ask(apply func() (uint64, bool)) *call {
 	c := p.send(apply)
 	p.wait(c.settled)
 	return c
 }
 
-// carry is the network: it decides what becomes of a request. Those of the
-// processes may meet two leaders: the old one refuses at once, by what it last
-// knew, what the new one applies, then or later.
+// carry is the network: it decides the fate of a request. Requests of the processes may
+// meet two leaders: the old one refuses at once, by what it last knew, while the new one
+// applies the request, then or later.
 func (w *world) carry(c *call, ofProcess bool) {
 	fate := 0
 	if !w.calm {
@@ -70,7 +69,7 @@ func (c *call) answer() {
 	c.answered = !c.missing
 }
 
-// arrive lets one of the requests on their way come to an end.
+// arrive ends one of the requests on their way.
 func (w *world) arrive() {
 	i := w.rng.IntN(len(w.net))
 	c := w.net[i]
@@ -109,9 +108,8 @@ func (p *process) put(rec job.Record, expected uint64) func() (uint64, bool) {
 	}
 }
 
-// write writes rec over the record it replaces and settles the outcome by
-// reading, sending up to tries times. For a lost write it returns what stands
-// there instead.
+// write writes rec over the record it replaces and resolves the outcome by reading. It
+// sends up to tries times. For a lost write it returns the record that is there instead.
 func (p *process) write(rec job.Record, tries int) (outcome, job.Record) {
 	expected, doubt := rec.Replaces.Seq, false
 	for range tries {

@@ -6,27 +6,26 @@ import (
 	"belfry/internal/job"
 )
 
-// patience is how long a claim may stay unfinished, half of FIRES'
-// MaxAge; margin is longer than any worker that lives takes for a try.
+// patience is how long a claim may stay unfinished, half of FIRES' MaxAge. margin is
+// longer than any live worker takes for a try.
 const (
 	patience = 10_000
 	margin   = 2_000
 )
 
-// owner is what a process that may own the partition knows; a crash loses
-// all of it.
+// owner is what a process that may own the partition knows; a crash loses all of it.
 type owner struct {
 	*process
 
 	pos  uint64              // how far it has followed the bucket
-	seen [maxKeys]job.Record // the newest record of each key that it knows of
+	seen [maxKeys]job.Record // the newest record of each key that it knows
 
 	fence     uint64 // its fence
 	boundary  uint64 // its epoch record, L
 	firesSeen uint64 // the highest sequence of FIRES it has seen
-	gates     gates  // as far as it knows
+	gates     gates  // as far as it knows them
 	tasks     []*task
-	purges    int // those that it has looked into
+	purges    int // how many it has looked into
 }
 
 func ownerMain(p *process) {
@@ -46,19 +45,19 @@ func ownerMain(p *process) {
 	}
 }
 
-// mayTry is the lease. While there are faults it may lapse at any time, in
-// anyone's eyes; in calm it lapses when nobody holds on to the partition.
+// mayTry is the lease. While there are faults it may lapse at any time, in anyone's eyes.
+// In calm it lapses when nobody owns the partition.
 func (o *owner) mayTry() bool { return o.lapsed || o.w.calm && !o.w.owned() }
 
-// behind reports whether the tail has more; the last message of a bucket is
-// never overwritten.
+// behind reports whether the tail has more to read. The last message of a bucket is never
+// overwritten.
 func (o *owner) behind() bool { return o.pos < o.w.jobs.last() }
 
-// purged reports whether the owner is to find that fires are gone. It compares
-// FIRES with what it knows, so it finds out sooner or later.
+// purged reports whether the owner now finds that fires are gone. It compares FIRES with
+// what it knows, so it finds out sooner or later.
 func (o *owner) purged() bool { return o.purges != o.w.purges && !o.w.rules.ignoresPurges }
 
-// work does one thing of an owner's many.
+// work does one of the owner's many tasks.
 func (o *owner) work() {
 	o.wait(func() bool {
 		return o.lapsed || o.purged() || o.behind() || o.gates != o.w.gates || o.anyDone() != nil || o.anyDue() >= 0
@@ -71,7 +70,7 @@ func (o *owner) work() {
 		done = nil
 	}
 	switch {
-	case o.lapsed, o.purged() && o.w.rng.IntN(2) == 0: // a reconnect leaves in doubt too
+	case o.lapsed, o.purged() && o.w.rng.IntN(2) == 0: // a reconnect leaves doubt, too
 		o.owning = o.takeOver()
 	case o.gates != o.w.gates && o.w.rng.IntN(2) == 0:
 		o.gates = o.w.gates
@@ -84,10 +83,9 @@ func (o *owner) work() {
 	}
 }
 
-// anyDue returns a key that is due, not in hand, and not behind a shut gate, or
-// -1. A firing record is
-// due too, once its claim counts as lost; but not before the tail has brought
-// it, or it would be published as a late claim and claimed anew as well.
+// anyDue returns a key that is due, not in hand, and not behind a shut gate, or -1. A
+// firing record is due, too, once its claim counts as lost, but not before the tail has
+// brought it. Otherwise it would be published as a late claim and also claimed anew.
 func (o *owner) anyDue() int {
 	start := o.w.steps
 	for i := range maxKeys {

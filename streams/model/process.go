@@ -7,19 +7,19 @@ import (
 	"belfry/internal/job"
 )
 
-// process is one actor, written as straight code that hands the turn back
-// before each thing it does. It runs as a coroutine: exactly one process moves
-// at a time, and the schedule says which. Between two turns it may crash, which
-// loses all that it knew but none of what it sent, or be paused for long and
-// wake up with everything it had in hand.
+// process is one actor, written as straight code that hands the turn back before each
+// step. It runs as a coroutine: exactly one process moves at a time, and the schedule
+// says which. Between two turns it may crash, which loses everything that it knew but
+// nothing that it sent. It may also be paused for long and wake up with everything it had
+// in hand.
 type process struct {
 	w       *world
 	name    string
 	main    func(*process)
 	server  bool        // an owner or a worker; clients do not crash
-	ready   func() bool // what it waits for; nil for nothing
+	ready   func() bool // the condition it waits for; nil for none
 	asleep  int         // paused up to this step
-	owning  bool        // it believes that it owns the partition
+	owning  bool        // it takes itself for the owner of the partition
 	lapsed  bool        // its clock says that the lease has lapsed, or its connection broke
 	resume  func() (struct{}, bool)
 	kill    func()
@@ -62,7 +62,7 @@ func (p *process) move() {
 	}
 }
 
-// end takes the process down where it stands.
+// end stops the process at once.
 func (p *process) end() {
 	if p.alive() {
 		p.kill()
@@ -70,17 +70,17 @@ func (p *process) end() {
 	p.resume, p.owning, p.lapsed = nil, false, false
 }
 
-// step lets the others move.
+// step gives the turn to the others.
 func (p *process) step() { p.wait(nil) }
 
-// wait lets the others move at least once, and until ready.
+// wait gives the turn to the others, at least once and until ready.
 func (p *process) wait(ready func() bool) {
 	p.ready = ready
 	p.handoff()
 }
 
-// read reads a record from the leader. Reads are repeated until answered, so
-// the model has no faults for them.
+// read reads a record from the leader. Reads are repeated until they are answered, so the
+// model has no faults for them.
 func (p *process) read(key int) job.Record {
 	p.step()
 	return p.w.jobs.get(key)

@@ -6,8 +6,8 @@ import (
 	"strconv"
 )
 
-// world is one schedule: the store, the network, the processes, a clock,
-// and a source of chance that decides everything.
+// world is one schedule: the store, the network, the processes, a clock, and a random
+// source that decides everything.
 type world struct {
 	rules rules
 	rng   *rand.Rand
@@ -17,7 +17,7 @@ type world struct {
 	calm  bool // no faults from now on
 	ids   int
 
-	gates, gatesBefore gates // as they are, and before the last turn
+	gates, gatesBefore gates // now, and before the last change
 	purges             int   // how often fires were removed from FIRES
 
 	jobs  jobs
@@ -83,10 +83,10 @@ func (w *world) run() bool {
 	return false
 }
 
-// turmoil is one step with faults.
+// turmoil plays one step with faults.
 func (w *world) turmoil() {
 	w.steps++
-	// Half of the faults strike what has just moved, and so is busy.
+	// Half of the faults hit the process that moved last, which is therefore busy.
 	p := w.moved
 	if p == nil || w.rng.IntN(2) == 0 {
 		p = w.all[w.rng.IntN(4)]
@@ -122,8 +122,8 @@ func (w *world) turmoil() {
 	}
 }
 
-// purge is what an operator does to FIRES, in part or as a whole. The consumer
-// does not hand out again what is gone; a worker that has it goes on.
+// purge is an operator's purge of FIRES, in part or as a whole. The consumer does not
+// redeliver a fire that is gone; a worker that has it goes on.
 func (w *world) purge() {
 	gone := w.fires.purge(w.rng, 1+w.rng.IntN(2))
 	if len(gone) == 0 {
@@ -139,8 +139,7 @@ func (w *world) purge() {
 	}
 }
 
-// moveOne gives a turn to one of the processes that can move, each as likely as
-// the others.
+// moveOne gives a turn to one of the processes that can move, each with the same chance.
 func (w *world) moveOne() bool {
 	var can [8]*process
 	n := 0
@@ -168,8 +167,8 @@ func (w *world) crash(p *process) {
 	w.release(p)
 }
 
-// passDays lets so much time pass that every claim counts as lost. A worker
-// that lives does not hold a fire for that long.
+// passDays lets enough time pass that every claim counts as lost. A live worker does not
+// hold a fire for that long.
 func (w *world) passDays() {
 	for _, h := range w.handouts {
 		if h.holder != nil {
@@ -181,8 +180,8 @@ func (w *world) passDays() {
 	w.note("days pass: %d", w.clock)
 }
 
-// settleDown ends the faults: who sleeps wakes up, of each kind at least one is
-// up, and the gates open. What is still in the network may yet arrive.
+// settleDown ends the faults: sleeping processes wake up, at least one of each kind runs,
+// and the gates open. Requests still in the network may yet arrive.
 func (w *world) settleDown() {
 	w.calm = true
 	w.gates = gates{}
@@ -201,8 +200,8 @@ func (w *world) settleDown() {
 	}
 }
 
-// skipAhead advances the clock to when the next waiting job is due. It does
-// not wait for claims to count as lost: in calm nobody may need that.
+// skipAhead advances the clock to when the next waiting job is due. It does not wait for
+// claims to count as lost: in calm nothing may depend on that.
 func (w *world) skipAhead() bool {
 	next := int64(-1)
 	for key := range w.keys {
@@ -218,7 +217,7 @@ func (w *world) skipAhead() bool {
 	return true
 }
 
-// owned reports whether a process believes that it owns the partition.
+// owned reports whether a process takes itself for the owner of the partition.
 func (w *world) owned() bool { return w.owners[0].owning || w.owners[1].owning }
 
 func (w *world) newID(kind string) string {
@@ -226,7 +225,7 @@ func (w *world) newID(kind string) string {
 	return kind + strconv.Itoa(w.ids)
 }
 
-// note adds a line to the trace of a schedule that is played for its trace.
+// note adds a line to the trace, if the schedule is played for its trace.
 func (w *world) note(format string, args ...any) {
 	if w.tracing {
 		w.trace = append(w.trace, fmt.Sprintf("%4d t=%-3d ", w.steps, w.clock)+fmt.Sprintf(format, args...))

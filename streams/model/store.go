@@ -21,7 +21,7 @@ const unconditional = ^uint64(0)
 // jobs is the bucket of the partition: history 1, one sequence for all
 // keys, and compare-and-set on the revision of a key. Nothing expires.
 type jobs struct {
-	log    []write // revision r is log[r-1]; the overwritten ones are kept for the check
+	log    []write // revision r is log[r-1]; overwritten ones are kept for the check
 	newest [maxKeys + 1]uint64
 }
 
@@ -29,7 +29,7 @@ type jobs struct {
 type write struct {
 	key   int
 	rec   job.Record
-	epoch uint64 // the fence, of an epoch record
+	epoch uint64 // the fence, for an epoch record
 	at    int64
 	late  bool // its writer has died meanwhile
 }
@@ -46,7 +46,7 @@ func (s *jobs) put(m write, expected uint64) (uint64, bool) {
 	return revision, true
 }
 
-// get is a read from the leader. Revision 0 says that there is no record.
+// get reads from the leader. Revision 0 means that there is no record.
 func (s *jobs) get(key int) job.Record {
 	if s.newest[key] == 0 {
 		return job.Record{}
@@ -54,8 +54,8 @@ func (s *jobs) get(key int) job.Record {
 	return s.log[s.newest[key]-1].rec
 }
 
-// getStale is a read from a replica that lags behind: any state the key ever
-// had, up to the newest.
+// getStale reads from a replica that lags behind: any state that the key ever had, up to
+// the newest.
 func (s *jobs) getStale(key int, rng *rand.Rand) job.Record {
 	upTo := rng.IntN(len(s.log) + 1)
 	for i := upTo - 1; i >= 0; i-- {
@@ -66,8 +66,8 @@ func (s *jobs) getStale(key int, rng *rand.Rand) job.Record {
 	return job.Record{}
 }
 
-// next returns the first message behind position pos that has not been
-// overwritten, which is what a consumer of the bucket sees next.
+// next returns the first message behind position pos that has not been overwritten. A
+// consumer of the bucket sees that message next.
 func (s *jobs) next(pos uint64) (write, uint64, bool) {
 	revision := uint64(0)
 	for _, r := range s.newest {
@@ -126,7 +126,7 @@ func (s *fires) fenceOp() string {
 	return s.log[s.fence-1].op
 }
 
-// claims returns the claims whose fires stand behind from, up to to.
+// claims returns the claims whose fires are behind from, up to to.
 func (s *fires) claims(from, to uint64) map[uint64]bool {
 	found := make(map[uint64]bool)
 	for _, m := range s.log[min(from, to):to] {
@@ -137,9 +137,8 @@ func (s *fires) claims(from, to uint64) map[uint64]bool {
 	return found
 }
 
-// purge removes each fire with the chance of one in n, and returns those that it
-// removed. Fences are never removed here: a fence that is gone is refused like one
-// that is not the newest.
+// purge removes each fire with a chance of one in n, and returns the removed ones. Fences
+// are never removed here: a missing fence is refused like one that is not the newest.
 func (s *fires) purge(rng *rand.Rand, n int) map[uint64]bool {
 	gone := make(map[uint64]bool)
 	for i := range s.log {

@@ -2,12 +2,11 @@ package model
 
 import "belfry/internal/job"
 
-// takeOver is the one routine for every doubt: a start, a takeover, a missing
-// answer to a publish, a reconnect. It reports whether the process owns the
-// partition now.
+// takeOver is the one routine for every doubt: a start, a takeover, a missing answer to a
+// publish, a reconnect. It reports whether the process owns the partition now.
 //
-// What was in hand is forgotten: the routine finds all of it in the streams,
-// and acting on an old answer as well would fire twice.
+// It drops all tasks in hand: the routine finds all of them in the streams, and acting on
+// an old answer as well would fire twice.
 func (o *owner) takeOver() bool {
 	o.lapsed, o.owning, o.tasks = false, false, nil
 	o.w.tally[takeovers]++
@@ -29,8 +28,8 @@ func (o *owner) takeOver() bool {
 		}
 	}
 
-	// All that was published before the fence can be read, and no longer
-	// changes; all that is published from now on is this owner's.
+	// Everything published before the fence can be read and no longer changes. Everything
+	// published from now on is this owner's.
 	firing := o.firing()
 	from := o.fence
 	for _, r := range firing {
@@ -57,9 +56,8 @@ func (o *owner) takeOver() bool {
 	return true
 }
 
-// writeFence makes this process the owner, and returns the fence that was
-// there before. After a missing answer it is the owner if the newest fence is
-// its own.
+// writeFence makes this process the owner, and returns the fence that was there before.
+// After a missing answer the process is the owner if the newest fence is its own.
 func (o *owner) writeFence() (previous uint64, owned bool) {
 	o.step()
 	w := o.w
@@ -96,7 +94,7 @@ func (o *owner) writeEpoch() {
 	}
 }
 
-// firing returns the claims that are not finished, as far as o has followed.
+// firing returns the claims that are not finished, as far as o has followed the bucket.
 func (o *owner) firing() []job.Record {
 	var firing []job.Record
 	for _, r := range o.seen {
@@ -107,11 +105,10 @@ func (o *owner) firing() []job.Record {
 	return firing
 }
 
-// follow takes one message of the tail, and reports whether the process may
-// still take itself for the owner: not if the message is of a newer one. The
-// fence alone would tell it only when it has something to publish; until then
-// it would hold on to a partition whose newer owner may have died with a claim
-// in hand.
+// follow reads one message of the tail, and reports whether the process may still take
+// itself for the owner. It may not if the message is a newer owner's. The fence alone
+// would stop it only when it has something to publish. Until then it would hold on to a
+// partition whose newer owner may have died with a claim in hand.
 func (o *owner) follow() bool {
 	m, pos, _ := o.w.jobs.next(o.pos)
 	o.pos = pos
@@ -123,8 +120,8 @@ func (o *owner) follow() bool {
 	if epoch > o.fence {
 		return o.w.rules.heedsOnlyRefusal
 	}
-	// A claim of an older owner behind L: it was stored after this owner's
-	// fence, so its own publish is refused, and it cannot be in FIRES.
+	// A claim of an older owner behind L was stored after this owner's fence. So the
+	// older owner's publish is refused, and the fire cannot be in FIRES.
 	late := m.rec.Status == job.Firing && epoch < o.fence && pos > o.boundary
 	if o.owning && late && !o.w.rules.leavesLateClaims {
 		o.w.tally[lateClaims]++

@@ -6,8 +6,8 @@ import (
 	"belfry/internal/job"
 )
 
-// task is a job in the owner's hands: a claim, a publish, or the finish
-// of a NATS route, on its way. Tasks are pipelined.
+// task is a job in the owner's hands: a claim, a publish, or the finish of a NATS route,
+// in progress. Tasks are pipelined.
 type task struct {
 	stage stage
 	rec   job.Record // the claim; in the last stage the final record
@@ -58,7 +58,7 @@ func (o *owner) publish(t *task) {
 	})
 }
 
-// advance takes a task on from the answer to its call.
+// advance moves a task on after the answer to its call.
 func (o *owner) advance(t *task) {
 	answer := t.call
 	switch {
@@ -71,7 +71,7 @@ func (o *owner) advance(t *task) {
 			o.publish(t)
 			return
 		}
-		o.owning = o.takeOver() // an old leader says so: in doubt
+		o.owning = o.takeOver() // an old leader may say so: in doubt
 	case t.stage == publishing && !answer.ok: // deposed
 		o.w.note("%s: refused by the fence", o.name)
 		o.w.tally[refusals]++
@@ -95,7 +95,7 @@ func (o *owner) stands() bool {
 	return o.w.fires.fence == o.fence
 }
 
-// settle learns from the leader what became of a claim or a finish.
+// settle asks the leader for the outcome of a claim or a finish.
 func (o *owner) settle(t *task) {
 	r := o.read(keyOf(t.rec.Key))
 	switch {
@@ -104,13 +104,13 @@ func (o *owner) settle(t *task) {
 		o.written(t)
 	case r.Revision == t.rec.Replaces.Seq:
 		t.call = o.send(o.put(t.rec, r.Revision))
-	default: // lost; whoever wrote r sees to it
+	default: // lost; the writer of r handles it
 		o.learn(r)
 		o.drop(t)
 	}
 }
 
-// written goes on behind a claim or a finish that is known to be stored.
+// written continues after a claim or a finish that is known to be stored.
 func (o *owner) written(t *task) {
 	o.learn(t.rec)
 	if t.stage == claiming {
@@ -120,8 +120,8 @@ func (o *owner) written(t *task) {
 	}
 }
 
-// published goes on behind a fire that is known to be in FIRES: the workers
-// finish a REST job, the owner one of a NATS route.
+// published continues after a fire that is known to be in FIRES: the workers finish a
+// REST job, the owner a NATS job.
 func (o *owner) published(t *task) {
 	if t.rec.Route == restRoute {
 		o.drop(t)

@@ -7,10 +7,9 @@ import (
 	"belfry/internal/job"
 )
 
-// handout is what the REST route's consumer knows of a fire. A fire is
-// handed out again when its worker died or its ack was lost, not while a
-// worker lives: that one tells the consumer that it is still at it, and gives
-// up before its wait is over.
+// handout is what the REST route's consumer knows about a fire. A fire is redelivered
+// when its worker died or its ack was lost. It is not redelivered while a worker lives: a
+// live worker extends the ack wait, and gives up before it ends.
 type handout struct {
 	fire   job.Fire
 	holder *process
@@ -19,12 +18,12 @@ type handout struct {
 	gone   bool // it was purged
 }
 
-// post is one request at the receiver.
+// post is one request to the receiver.
 type post struct {
 	fire    job.Fire
 	holder  *process
 	at      int64
-	behind  uint64 // the last revision in the bucket then
+	behind  uint64 // the last revision in the bucket at that time
 	success bool
 	open    bool // the worker does not know yet that the try is finished
 	cut     bool // the worker died before the try was finished
@@ -33,7 +32,7 @@ type post struct {
 func workerMain(p *process) {
 	for {
 		p.wait(func() bool { return p.w.nextHandout(0) != nil })
-		// Not always the oldest: an ack wait that runs out hands out late.
+		// It is not always the oldest: a fire whose ack wait runs out comes late.
 		h := p.w.nextHandout(p.w.rng.IntN(2))
 		h.holder, h.times = p, h.times+1
 		if work(p, h) {
@@ -46,7 +45,7 @@ func workerMain(p *process) {
 	}
 }
 
-// nextHandout returns a fire to hand out, passing over up to skip of them.
+// nextHandout returns a fire to deliver, skipping up to skip of them.
 func (w *world) nextHandout(skip int) (next *handout) {
 	for _, h := range w.handouts {
 		if h.holder == nil && !h.acked && !h.gone {
@@ -59,13 +58,12 @@ func (w *world) nextHandout(skip int) (next *handout) {
 	return next
 }
 
-// work does with a fire what the record says, and reports whether it may
-// be acked.
+// work handles a fire as the record says, and reports whether the fire may be acked.
 func work(p *process, h *handout) bool {
 	r := look(p, h)
 	for {
 		switch job.Judge(h.fire, r, r.Revision != 0) {
-		case job.Undecided: // not so by the leader, unless the model is wrong
+		case job.Undecided: // never by the leader, unless the model is wrong
 			return false
 		case job.Superseded:
 			return true
@@ -76,8 +74,8 @@ func work(p *process, h *handout) bool {
 		}
 		overdue := r.Due <= p.w.clock+margin
 		if overdue && !p.w.rules.deliversOverdue {
-			// The owner claims it anew, and two tries could overlap. Not acked:
-			// a last word of the worker before may still make it a dead one.
+			// The owner claims it anew, and two tries could overlap. It is not acked: a
+			// late write of the worker before may still make the job dead.
 			return false
 		}
 		var next job.Record
@@ -98,9 +96,9 @@ func work(p *process, h *handout) bool {
 	}
 }
 
-// look reads the record for a fire. A replica may lag, so it is believed
-// only where nothing can have happened behind the fire's claim: when the fire
-// was never handed out before, and its claim does not yet count as lost.
+// look reads the record for a fire. A replica may lag, so it is trusted only if nothing
+// can have happened after the fire's claim: the fire was never delivered before, and its
+// claim does not count as lost yet.
 func look(p *process, h *handout) job.Record {
 	key := keyOf(h.fire.Key)
 	p.step()
@@ -137,7 +135,7 @@ func deliver(p *process, f job.Fire, r job.Record) job.Record {
 	return next
 }
 
-// closePosts notes that p knows what became of its try.
+// closePosts records that p knows the result of its try.
 func (w *world) closePosts(p *process) {
 	for _, post := range w.posts {
 		if post.holder == p {
@@ -146,8 +144,8 @@ func (w *world) closePosts(p *process) {
 	}
 }
 
-// release gives the fires of a crashed worker back to the consumer, and marks
-// the posts that may be repeated for it.
+// release gives the fires of a crashed worker back to the consumer, and marks the posts
+// that may be repeated because of it.
 func (w *world) release(p *process) {
 	for _, h := range w.handouts {
 		if h.holder == p {
