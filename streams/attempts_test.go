@@ -12,7 +12,7 @@ import (
 	"belfry/streams"
 )
 
-// keepRun runs the writing of attempts until the returned function is called.
+// keepRun writes attempts until the returned function is called.
 func (f *fixture) keepRun() (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -55,7 +55,8 @@ func TestAttemptsAreKept(t *testing.T) {
 			if diff := cmp.Diff(want, got); err != nil || diff != "" {
 				t.Errorf("attempts, %v (-want +got):\n%s", err, diff)
 			}
-			// The repeat of one shows once, and what is none not at all.
+			// A repeated attempt shows once, and a message that is not an attempt does
+			// not show.
 			if _, err := f.js.Publish(t.Context(), "attempts.db.c.i", []byte("nothing")); err != nil {
 				t.Fatal(err)
 			}
@@ -65,7 +66,7 @@ func TestAttemptsAreKept(t *testing.T) {
 			if got, err := f.Attempts().Of(t.Context(), job.Key{DB: "d", Collection: "b", ID: "x"}); err != nil || len(got) != 0 {
 				t.Errorf("attempts of an unknown job: %v, %v; want none", got, err)
 			}
-			// What is left at the end is written.
+			// The attempts left at the end are written.
 			f.Attempts().Keep(other, attempt(2, "other", 6))
 			stop()
 			if got, err := f.Attempts().Of(t.Context(), other.Key); err != nil || len(got) != 2 {
@@ -78,8 +79,8 @@ func TestAttemptsAreKept(t *testing.T) {
 	}
 }
 
-// Of one job the latest are kept; a flood does not block, and what is dropped
-// is counted.
+// The latest attempts of a job are kept. A flood does not block, and dropped attempts are
+// counted.
 func TestAttemptsAreBounded(t *testing.T) {
 	f := open(t, streams.Config{HistoryTTL: time.Hour})
 	fire := job.Fire{Arming: job.Arming{Job: job.Job{Key: job.Key{DB: "db", Collection: "c", ID: "i"}}}}
@@ -106,7 +107,7 @@ func TestAttemptsAreBounded(t *testing.T) {
 	}
 }
 
-// Attempts outlive a JetStream that is away for a while.
+// Attempts survive a JetStream that is away for a while.
 func TestAttemptsWaitOutTrouble(t *testing.T) {
 	f := open(t, streams.Config{})
 	fire := job.Fire{Arming: job.Arming{Job: job.Job{Key: job.Key{DB: "db", Collection: "c", ID: "i"}}}}

@@ -48,7 +48,7 @@ func (f *fixture) withToken() job.Token {
 	return token
 }
 
-// losses are what can become of a bucket.
+// losses are the ways to lose a bucket.
 var losses = map[string]func(f *fixture, stream string) error{
 	"deleted": func(f *fixture, stream string) error { return f.js.DeleteStream(f.t.Context(), stream) },
 	"purged": func(f *fixture, stream string) error {
@@ -60,7 +60,7 @@ var losses = map[string]func(f *fixture, stream string) error{
 	},
 }
 
-// Between two runs a bucket is lost, one after the other in every order.
+// Between two runs the buckets are lost one after the other, in every order.
 func TestAuthenticationOutlivesTheLossOfABucket(t *testing.T) {
 	t.Parallel()
 	for how, lose := range losses {
@@ -74,7 +74,7 @@ func TestAuthenticationOutlivesTheLossOfABucket(t *testing.T) {
 						t.Fatal(err)
 					}
 					var log logtest.Log
-					f.reopen(streams.Config{Log: log.Logger(), RecreateMissing: true}) // as who means it
+					f.reopen(streams.Config{Log: log.Logger(), RecreateMissing: true}) // as an operator who means it
 					tokens := f.inUse(true)
 					const gone = `level=ERROR msg="the tokens are gone`
 					if _, err := tokens.Find(token.ID); errors.Is(err, job.ErrTokenNotFound) {
@@ -91,8 +91,8 @@ func TestAuthenticationOutlivesTheLossOfABucket(t *testing.T) {
 	}
 }
 
-// The bucket is lost under a store that runs: authentication is on all the time,
-// the tokens end, and new ones can be made.
+// The bucket is lost under a running store: authentication stays on, the tokens end, and
+// new ones can be created.
 func TestAuthenticationOutlivesTheLossOfTheBucketAtWork(t *testing.T) {
 	t.Parallel()
 	for how, lose := range losses {
@@ -129,7 +129,7 @@ func TestAuthenticationOutlivesTheLossOfTheBucketAtWork(t *testing.T) {
 func TestAdminTokenLeavesAMark(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{Authenticated: true})
-	f.inUse(false) // as far as the store knows at first
+	f.inUse(false) // the first state that the store knows
 	for _, mark := range []string{markInBelfry, markInJobs} {
 		if got := f.mark(mark); got != "admin" {
 			t.Errorf("the mark %s is %q, want that of an admin token", mark, got)
@@ -141,7 +141,7 @@ func TestAdminTokenLeavesAMark(t *testing.T) {
 	eventually(t, "the log says that all are refused", func() bool {
 		return strings.Contains(log.String(), "neither a token nor an admin token") && strings.Contains(log.String(), "level=ERROR")
 	})
-	// Nor does it cry for tokens that there never were.
+	// It does not report the loss of tokens that never existed.
 	if strings.Contains(log.String(), "the tokens are gone") {
 		t.Errorf("the log misses tokens:\n%s", log.String())
 	}
@@ -159,7 +159,7 @@ func TestMarkReachesOtherNodes(t *testing.T) {
 	eventually(t, "authentication is on", func() bool { used, err := tokens.InUse(); return used && err == nil })
 }
 
-// A bucket with tokens of a time without marks gets them.
+// A bucket with tokens from a version without marks gets marks.
 func TestTokensOfATimeWithoutMarks(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{})
@@ -176,8 +176,8 @@ func TestTokensOfATimeWithoutMarks(t *testing.T) {
 	}
 }
 
-// Rows 24 and 25: a crash between the writes of a first token leaves
-// authentication on, and the next token is made as ever.
+// Rows 24 and 25: a crash between the writes of a first token leaves authentication on,
+// and the next token is created as usual.
 func TestCrashBeforeTheFirstToken(t *testing.T) {
 	t.Parallel()
 	for row, marks := range map[string][]string{"24 after one mark": {markInBelfry}, "24 after the other": {markInJobs}, "25 after both": {markInBelfry, markInJobs}} {
@@ -204,7 +204,7 @@ func TestCrashBeforeTheFirstToken(t *testing.T) {
 	}
 }
 
-// A token counts for nothing before what remembers it is written.
+// A token is not valid before its mark is written.
 func TestNoTokenWithoutItsMark(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{})
@@ -221,7 +221,8 @@ func TestNoTokenWithoutItsMark(t *testing.T) {
 	}
 }
 
-// Row 26: turning it off on purpose is the one way, and holds where it broke off.
+// Row 26: only turning authentication off on purpose works, and it can be repeated after
+// it broke off.
 func TestTurnAuthenticationOff(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{})

@@ -19,7 +19,7 @@ import (
 	"belfry/streams"
 )
 
-// backup reads all there is.
+// backup reads a full backup.
 func (f *fixture) backup() []job.Entry {
 	f.t.Helper()
 	var all []job.Entry
@@ -30,7 +30,7 @@ func (f *fixture) backup() []job.Entry {
 	return all
 }
 
-// same ignores what is a place in a store.
+// same ignores positions in a store.
 var same = cmp.Options{
 	cmpopts.IgnoreFields(job.Record{}, "Revision", "Replaces", "Op"),
 	cmpopts.IgnoreFields(job.Route{}, "Revision"),
@@ -39,7 +39,7 @@ var same = cmp.Options{
 	cmpopts.EquateApproxTime(time.Millisecond),
 }
 
-// full is a store that has something of everything, and what each is.
+// full returns a store that has some of everything, in every state.
 func full(t *testing.T) *fixture {
 	f := open(t, streams.Config{Partitions: 3})
 	stop := f.run()
@@ -66,7 +66,7 @@ func full(t *testing.T) *fixture {
 	f.create(newJob("fired", "n", time.Now()))
 	f.reaches(newJob("fired", "", later).Key, job.Published)
 	f.route("slow", job.REST)
-	f.create(newJob("firing", "slow", time.Now())) // nobody takes it
+	f.create(newJob("firing", "slow", time.Now())) // no worker takes it
 	f.reaches(newJob("firing", "", later).Key, job.Firing)
 	f.create(newJob("dead", "gone", later))
 	if err := f.Routes().Delete(t.Context(), gone.RouteKey, 0); err != nil {
@@ -101,7 +101,7 @@ func full(t *testing.T) *fixture {
 	return f
 }
 
-// A backup of what was restored is that backup, whatever the partitions.
+// A backup of a restored store equals the restored backup, whatever the partitions.
 func TestBackupAndRestore(t *testing.T) {
 	t.Parallel()
 	want := full(t).backup()
@@ -128,7 +128,7 @@ func TestBackupAndRestore(t *testing.T) {
 	if diff := cmp.Diff(want, got, same, byKey); diff != "" {
 		t.Errorf("the backup (-) and that of what was restored (+) differ:\n%s", diff)
 	}
-	// Once more it is refused.
+	// A second restore is refused.
 	err := g.Backups().Restore(t.Context(), "b", reader(want, io.EOF))
 	if !errors.Is(err, job.ErrNotEmpty) || !strings.Contains(err.Error(), "this very backup was restored here") {
 		t.Errorf("restored once more: %v, want that it is not empty, and was restored", err)
@@ -137,7 +137,7 @@ func TestBackupAndRestore(t *testing.T) {
 		t.Errorf("another restored: %v, want that it is not empty", err)
 	}
 
-	// Dead letters keep their time, for the filters too.
+	// Dead letters keep their time, which filters use, too.
 	died := want[len(want)-3].Letter.Died
 	for after, n := range map[int64]int{died.UnixMilli(): 1, died.UnixMilli() + 1: 0} {
 		page, err := g.Letters().List(t.Context(), job.LetterQuery{DB: "db", After: after})
@@ -149,7 +149,7 @@ func TestBackupAndRestore(t *testing.T) {
 			t.Errorf("%d letters died before %d (%v), want %d", len(page.Letters), after, err, 1-n)
 		}
 	}
-	// And they can be redriven.
+	// They can be redriven.
 	g.route("gone", job.REST)
 	run, err := g.Letters().RedriveEach(t.Context(), job.LetterQuery{DB: "db"})
 	if err != nil || run.Done != 1 {
@@ -165,8 +165,8 @@ func sortKey(e job.Entry) string {
 	return fmt.Sprint(e.Kind(), key)
 }
 
-// Jobs that change all the time are in a backup all the same, none older than
-// when it began.
+// Jobs that change all the time are still in a backup, and none is older than the start
+// of the backup.
 func TestBackupWhileJobsChange(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{Partitions: 2})
@@ -176,7 +176,7 @@ func TestBackupWhileJobsChange(t *testing.T) {
 	for i := range n {
 		f.create(newJob(fmt.Sprint(i), "n", base))
 	}
-	var acked [n]atomic.Int64 // milliseconds that the job was put off by
+	var acked [n]atomic.Int64 // how many milliseconds the job was postponed by
 	ctx, stop := context.WithCancel(t.Context())
 	var load sync.WaitGroup
 	defer load.Wait()
@@ -216,7 +216,7 @@ func TestBackupWhileJobsChange(t *testing.T) {
 				return nil
 			}
 			if entries++; entries%40 == 0 {
-				<-rounds // whoever takes the backup is slow
+				<-rounds // the reader of the backup is slow
 			}
 			if e.Job.Revision > newest[e.Job.ID].Revision {
 				newest[e.Job.ID] = *e.Job

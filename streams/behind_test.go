@@ -18,15 +18,15 @@ import (
 	"belfry/streams/journal"
 )
 
-// A leader that was cut off has not seen the last writes: it refuses a claim, and
-// says that there is no such record. The job is not forgotten for that.
+// A leader that was cut off has not seen the last writes: it refuses a claim, and says
+// that there is no such record. The job must not be forgotten because of that.
 func TestLeaderBehindIsNotBelieved(t *testing.T) {
 	for _, kind := range []job.RouteType{job.REST, job.NATS} {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
 			f := open(t, streams.Config{})
 			f.route("r", kind)
-			// What is asked by sequence, before the claim, and by key, after it.
+			// These count the reads by sequence, before the claim, and by key, after it.
 			var bySeq, byKey, claims atomic.Int64
 			f.InterceptReads(func(m *nats.Msg) *nats.Msg {
 				switch asked := string(m.Data); {
@@ -57,8 +57,8 @@ func TestLeaderBehindIsNotBelieved(t *testing.T) {
 	}
 }
 
-// A claim that such a leader refuses, and that the new one stores, is not given up
-// because nobody can be asked for a moment.
+// Such a leader refuses a claim that the new leader stores. The claim is not given up
+// because no leader can be asked for a moment.
 func TestRefusedClaimThatCannotBeRead(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{})
@@ -85,8 +85,8 @@ func TestRefusedClaimThatCannotBeRead(t *testing.T) {
 	}
 }
 
-// A server that slept takes itself for the leader still when it wakes up, and may
-// answer before the one that is.
+// A server that slept still takes itself for the leader when it wakes up, and may answer
+// before the real leader.
 func TestNotFoundIsAskedAgain(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{})
@@ -115,8 +115,8 @@ func TestNotFoundIsAskedAgain(t *testing.T) {
 	}
 }
 
-// One answer of a server that has just woken up does not make the timer read the
-// whole bucket again.
+// One answer of a server that has just woken up does not make the timer read the whole
+// bucket again.
 func TestStaleStateIsNotBelieved(t *testing.T) {
 	t.Parallel()
 	var log logtest.Log
@@ -139,7 +139,7 @@ func TestStaleStateIsNotBelieved(t *testing.T) {
 	if strings.Contains(log.String(), "was replaced") {
 		t.Errorf("one stale answer was believed:\n%s", log.String())
 	}
-	// Two in a row are.
+	// Two in a row do.
 	eventually(t, "the bucket is read anew", func() bool {
 		f.HearState(info.Created, 1)
 		f.HearState(info.Created, 1)

@@ -12,13 +12,13 @@ import (
 	"belfry/streams"
 )
 
-// Nodes notice that their clocks, and the server's, are apart, whichever of them
-// is wrong, and say nothing of clocks that agree.
+// Nodes notice when their clocks, or the server's, are apart, whichever is wrong. They
+// say nothing about clocks that agree.
 func TestClocksApart(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{Partitions: 4})
 	type watched struct {
-		ahead    time.Duration // of the time that the server has
+		ahead    time.Duration // relative to the server's time
 		warnings func() []string
 		log      logtest.Log
 		value    func(string) float64
@@ -80,7 +80,7 @@ func TestClocksApart(t *testing.T) {
 		t.Errorf("the wrong node logs %d differences, want 3", got)
 	}
 
-	// It still fires, by its own clock.
+	// The node still fires, by its own clock.
 	f.route("r", job.NATS)
 	f.create(newJob("0", "r", time.Now()))
 	f.reaches(newJob("0", "r", time.Now()).Key, job.Published)

@@ -37,9 +37,9 @@ func (f *fixture) node() *node {
 	return n
 }
 
-// The nodes share the partitions: a new one gets its part, and what one leaves
-// the other takes over, at once if it says so and after the lease if it does
-// not. Nothing is lost or doubled on the way.
+// The nodes share the partitions. A new node gets its share. When a node leaves, the
+// other takes over its partitions: at once if the node says so, and after the lease
+// otherwise. Nothing is lost or doubled meanwhile.
 func TestNodesShareThePartitions(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{Partitions: 4})
@@ -77,8 +77,8 @@ func TestNodesShareThePartitions(t *testing.T) {
 	f.firedOnce(n)
 }
 
-// A lease, and the mark of its end, may expire while a node is cut off: nothing tells
-// it so, and it takes the partition all the same.
+// A lease and its deletion marker may expire while a node is cut off. Nothing tells the
+// node, and it takes the partition all the same.
 func TestLeaseIsGoneWithoutAMark(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{Partitions: 4})
@@ -90,7 +90,7 @@ func TestLeaseIsGoneWithoutAMark(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := f.node()
-	// It tries for them in their order, so it knows the lease of the other by then.
+	// It tries the partitions in order, so it knows the other node's lease by then.
 	eventually(t, "the node owns the others", func() bool { return n.Owned() >= 3 })
 	settings, err := f.js.Stream(t.Context(), "KV_belfry")
 	if err != nil {

@@ -18,15 +18,15 @@ import (
 	"belfry/streams/wire"
 )
 
-// Of many concurrent writes each gets its own answer, also of those that share
-// a batch with one that is refused.
+// Each of many concurrent writes gets its own answer, even if it shares a batch with one
+// that is refused.
 func TestGroupedWritesGetTheirOwnAnswers(t *testing.T) {
 	f := open(t, streams.Config{SyncAlways: true})
 	f.route("r", job.NATS)
 	const n = 500
 	later := time.Now().Add(time.Hour)
 	for i := 0; i < n; i += 10 {
-		f.create(newJob(fmt.Sprint(i), "r", later)) // in the way of every tenth
+		f.create(newJob(fmt.Sprint(i), "r", later)) // conflicts with every tenth
 	}
 	var g errgroup.Group
 	for i := range n {
@@ -44,7 +44,7 @@ func TestGroupedWritesGetTheirOwnAnswers(t *testing.T) {
 	if err := g.Wait(); err != nil {
 		t.Error(err)
 	}
-	// Of many that race for one job exactly one wins each round.
+	// When many writes race for one job, exactly one wins each round.
 	const racers = 24
 	k := newJob("1", "r", later).Key
 	for range 2 {
@@ -75,7 +75,7 @@ func TestGroupedWritesGetTheirOwnAnswers(t *testing.T) {
 	}
 }
 
-// The revisions that a batch's answer is made into are those of its members.
+// The revisions that are computed from a batch's answer are the revisions of its members.
 func TestGroupedWritesKnowTheirRevisions(t *testing.T) {
 	f := open(t, streams.Config{SyncAlways: true})
 	f.route("r", job.NATS)
@@ -92,8 +92,8 @@ func TestGroupedWritesKnowTheirRevisions(t *testing.T) {
 	for i := range n {
 		f.reaches(newJob(fmt.Sprint(i), "r", due).Key, job.Published)
 	}
-	// A fire carries its claim's revision; the final state names what it
-	// replaced. Were one of them guessed wrong, the finish would have failed.
+	// A fire carries its claim's revision, and the final state names what it replaced. If
+	// one of them were wrong, the finish would have failed.
 	for _, m := range f.messages("FIRES", "fires.>") {
 		fire, err := wire.DecodeFire(m.Headers(), m.Data(), 1, time.Time{})
 		if err != nil {
@@ -129,9 +129,9 @@ func TestGroupedWriteGivenUp(t *testing.T) {
 	}
 }
 
-// What one server of several refuses, another may have taken. So no member of a
-// refused batch is sent again by the committer; but when their callers do so, one
-// that spoils each batch is alone at last.
+// A write that one server of several refuses may be stored by another. So the committer
+// sends no member of a refused batch again. When the callers do so, a write that spoils
+// each batch ends up alone.
 func TestRefusedBatchOfReplicas(t *testing.T) {
 	f := open(t, streams.Config{})
 	fence, err := f.js.Publish(t.Context(), "fence.9", nil)

@@ -15,9 +15,9 @@ import (
 	"belfry/streams"
 )
 
-// The tests of this file are the rows of the crash table in docs/design.md,
-// by their numbers. Each brings about the state that a crash leaves, then
-// starts again and checks what comes of it.
+// The tests of this file are the rows of the crash table in docs/design.md, by their
+// numbers. Each produces the state that a crash leaves, then starts again and checks the
+// outcome.
 
 // Rows 0 to 3: the timer's writes for a fire.
 func TestCrashWhileFiring(t *testing.T) {
@@ -94,8 +94,8 @@ func TestCrashWhileExpiring(t *testing.T) {
 	}
 }
 
-// Row 5: a worker took the fire, perhaps posted it, and died. The fire comes
-// again at once after a restart, and is still valid.
+// Row 5: a worker took the fire, perhaps posted it, and died. The fire is redelivered at
+// once after a restart, and is still valid.
 func TestCrashWhileDelivering(t *testing.T) {
 	f := open(t, streams.Config{OnlyNode: true})
 	f.route("r", job.REST)
@@ -134,7 +134,7 @@ func TestCrashAfterFinal(t *testing.T) {
 		if err := f.Jobs().Finish(t.Context(), h.Fire, job.Result{Status: job.Delivered}); err != nil {
 			t.Fatal(err)
 		}
-		h.Times++ // as it would come again
+		h.Times++ // as in a redelivery
 		if st, _, err := f.Jobs().Standing(t.Context(), h.Fire); err != nil || st != job.Superseded {
 			t.Errorf("the standing of the fire that comes again: %v, %v; want superseded", st, err)
 		}
@@ -156,7 +156,7 @@ func TestCrashAfterFinal(t *testing.T) {
 		if err != nil || st != job.Buried || r.Reason != dead.Reason || r.Detail != dead.Detail {
 			t.Errorf("the standing of the fire that comes again: %v, %q, %q, %v; want buried with the reason", st, r.Reason, r.Detail, err)
 		}
-		// Finishing again brings the missing letter too.
+		// Finishing again writes the missing letter, too.
 		if err := f.Jobs().Finish(t.Context(), h.Fire, dead); err != nil {
 			t.Error(err)
 		}
@@ -254,11 +254,11 @@ func TestCrashBetweenRouteAndInbox(t *testing.T) {
 	}
 }
 
-// Rows 13 and 14: answers to the timer's own writes that get lost while it
-// lives. It takes a new fence, and looks.
+// Rows 13 and 14: answers to the timer's own writes are lost while the timer lives. It
+// takes a new fence, and looks.
 //
-// An old leader that wakes up, or was cut off, gets what the new one gets, and
-// refuses it by what it last knew before the new one has stored it.
+// An old leader that wakes up, or was cut off, gets the same writes as the new one, and
+// refuses them by what it last knew before the new one has stored them.
 func TestLostAnswersOfTheTimer(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
@@ -350,13 +350,13 @@ func TestDeposedOwnerIsRefused(t *testing.T) {
 	f.reaches(next.Key, job.Published)
 }
 
-// Row 16: what JetStream said of a fire that its subscriber refused is acted on
-// again, once it is handed out again, half a minute later.
+// Row 16: an advisory about a fire that its subscriber refused is handled again after it
+// is redelivered, half a minute later.
 func TestCrashWhileBurying(t *testing.T) {
 	for _, tt := range []struct {
 		row     string
 		after   bool
-		letters uint64 // that the crash leaves
+		letters uint64 // how many the crash leaves
 	}{
 		{"16 before the dead letter", false, 0},
 		{"16 after the dead letter, before the ack", true, 1},

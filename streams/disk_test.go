@@ -11,8 +11,8 @@ import (
 	"belfry/streams/wire"
 )
 
-// On a disk that does not tell upper from lower case each folder has one inbox, on
-// every node; on another disk names may differ in case only.
+// On a disk that does not distinguish upper and lower case each folder has one inbox, on
+// every node. On another disk names may differ only in case.
 func TestNamesThatDifferInCase(t *testing.T) {
 	t.Parallel()
 	log := &logtest.Log{}
@@ -28,7 +28,7 @@ func TestNamesThatDifferInCase(t *testing.T) {
 	long := strings.Repeat("x", 150)
 	accepted := []job.RouteKey{
 		{DB: "games", ID: "Tn"}, {DB: "games", ID: "Tn2"}, {DB: "a_", ID: "b"}, {DB: "a", ID: "_b"}, {DB: "é", ID: "r"}, {DB: "É", ID: "r"},
-		{DB: long, ID: long + "a"}, {DB: long, ID: long + "A"}, // whose folders end in a hash
+		{DB: long, ID: long + "a"}, {DB: long, ID: long + "A"}, // their folders end in a hash
 	}
 	for _, k := range accepted {
 		if err := create(f.Store, k.DB, k.ID, job.NATS); err != nil {
@@ -50,7 +50,7 @@ func TestNamesThatDifferInCase(t *testing.T) {
 			}
 		}
 	}
-	// The same again is no other name.
+	// Creating the same route again is no conflict.
 	if err := create(f.Store, "games", "Tn", job.NATS); err != nil {
 		t.Error(err)
 	}
@@ -69,7 +69,8 @@ func TestNamesThatDifferInCase(t *testing.T) {
 	if got := strings.Count(log.String(), `level=ERROR msg="two routes differ in case only, and this disk does not tell: one of them has no inbox"`); got != 1 {
 		t.Errorf("the pair was told %d times, want once:\n%s", got, log)
 	}
-	// It can be mended: the one without an inbox is deleted without harm to the other.
+	// The collision can be resolved: deleting the route without an inbox does not harm
+	// the other.
 	if err := f.js.DeleteConsumer(t.Context(), "FIRES", wire.InboxConsumer(job.RouteKey{DB: "games", ID: "tn"})); err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The package comment names the packages below, and says of each what it is for.
+// The package comment names the packages below, and says what each is for.
 func TestDocNamesEachRoom(t *testing.T) {
 	t.Parallel()
 	doc, err := os.ReadFile("doc.go")
@@ -26,7 +26,7 @@ func TestDocNamesEachRoom(t *testing.T) {
 	}
 	var rooms []string
 	for _, e := range entries {
-		if e.IsDir() && e.Name() != "model" && e.Name() != "testdata" { // no floor of this package
+		if e.IsDir() && e.Name() != "model" && e.Name() != "testdata" { // not a package that this one builds on
 			rooms = append(rooms, e.Name())
 		}
 	}

@@ -6,7 +6,7 @@ import (
 	"belfry/streams/routes"
 )
 
-// Names for the tests of what other hands do.
+// These methods are for the tests of changes by others.
 
 // Looked reports whether the audit has seen that the stream is Belfry's.
 func (s *Store) Looked(stream string) bool {

@@ -2,7 +2,7 @@ package streams
 
 import "context"
 
-// WhyIdle is why the timers do not fire what this node is to fire, "" if they do.
+// WhyIdle says why the timers do not fire what this node is to fire, "" if they do.
 func (s *Store) WhyIdle() string {
 	if err := s.leases.Ready(); err != nil {
 		return err.Error()
@@ -10,5 +10,5 @@ func (s *Store) WhyIdle() string {
 	return ""
 }
 
-// HandOver has a timer release its partition, as for a node that has come.
+// HandOver makes a timer release its partition, as when another node has joined.
 func (s *Store) HandOver(partition int) { s.timers[partition].Release(context.Background()) }

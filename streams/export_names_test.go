@@ -7,7 +7,7 @@ import (
 	"belfry/streams/wire"
 )
 
-// The names without a prefix, as most tests use them.
+// These are the names without a prefix, as most tests use them.
 const (
 	FiresStream = "FIRES"
 	DeadStream  = "DEAD"
@@ -18,12 +18,12 @@ var (
 	probeSubject = wire.Names("").ProbeSubject
 )
 
-// Assets are the streams of a store with these names.
+// Assets returns the streams of a store with these names.
 func Assets(n wire.Names, partitions int) []jetstream.StreamConfig {
 	return Config{Names: n}.withDefaults().assets().All(partitions)
 }
 
-// RoundTrip takes a key through each kind of subject that it is read back from.
+// RoundTrip puts a key through each kind of subject that it is parsed from.
 func RoundTrip(n wire.Names, k job.Key) (back []job.Key) {
 	if p, ok := n.ParseJobsStream(n.JobsStream(7)); !ok || p != 7 {
 		return nil

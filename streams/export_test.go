@@ -40,7 +40,7 @@ func (s *Store) Intercept(f func(ctx context.Context, m *nats.Msg, send PublishF
 	}
 }
 
-// InterceptReads has f answer the reads, where it has an answer; call it before
+// InterceptReads lets f answer reads; a nil answer passes the read on. Call it before
 // Run.
 func (s *Store) InterceptReads(f func(*nats.Msg) *nats.Msg) {
 	ask := s.requests.W.Ask
@@ -53,13 +53,13 @@ func (s *Store) InterceptReads(f func(*nats.Msg) *nats.Msg) {
 	}
 }
 
-// AsReplicated has the timers trust the server only as far as one of several; call
-// it before Run.
+// AsReplicated makes the timers trust the server only as far as one of several; call it
+// before Run.
 func (s *Store) AsReplicated() {
 	s.requests.W.Replicated = true
 }
 
-// Crash ends all that Run has begun where it stands.
+// Crash ends everything that Run has begun at once.
 func (s *Store) Crash() {
 	for _, t := range s.timers {
 		t.Crash()
@@ -75,15 +75,15 @@ func (s *Store) Doubt() {
 	s.timers[0].Doubt("the test says so", fence.Seq)
 }
 
-// Remembered counts what is known of routes that there are or were.
+// Remembered counts what is known about existing and deleted routes.
 func (s *Store) Remembered() (routes, rates int) {
 	return s.routes.Cache.Size(), s.rates.Size()
 }
 
-// DropRoute has the cache take in a deletion by this process.
+// DropRoute makes the cache record a deletion by this process.
 func (s *Store) DropRoute(k job.RouteKey, revision uint64) { s.routes.Cache.Drop(k, revision) }
 
-// HearState has the timer compare its tail with what a leader says of the bucket.
+// HearState makes the timer compare its tail with a leader's answer about the bucket.
 func (s *Store) HearState(created time.Time, last uint64) {
 	s.timers[0].HearState(created, last)
 }
@@ -91,7 +91,7 @@ func (s *Store) HearState(created time.Time, last uint64) {
 // Owns reports whether the timer is at work.
 func (s *Store) Owns() bool { return s.timers[0].Owns() }
 
-// Entries counts what the queues hold; call it when Run has returned.
+// Entries counts the queues' records; call it when Run has returned.
 func (s *Store) Entries() int {
 	n := 0
 	for _, t := range s.timers {
@@ -125,8 +125,8 @@ func (s *Store) ReservePermits(ctx context.Context, k job.RouteKey, limit job.Ra
 // ReadJobsFor sets how long one request reads jobs.
 func (s *Store) ReadJobsFor(d time.Duration) { s.jobs.ReadTime = d }
 
-// Unmake has the manifest as a first start leaves it that died while it made the
-// streams.
+// Unmake sets the manifest to the state that a first start leaves if it dies while it
+// creates the streams.
 func (s *Store) Unmake(ctx context.Context) error {
 	return s.setup.Book().Change(ctx, func(m *manifest.Manifest) bool {
 		m.Making, m.Made = append(m.Making, m.Made...), nil
@@ -134,7 +134,8 @@ func (s *Store) Unmake(ctx context.Context) error {
 	})
 }
 
-// ForgetMade has the manifest as a version leaves it that lacks a stream.
+// ForgetMade removes a stream from the manifest, as a version without that stream leaves
+// it.
 func (s *Store) ForgetMade(ctx context.Context, stream string) error {
 	return s.setup.Book().Change(ctx, func(m *manifest.Manifest) bool {
 		m.Forget([]string{stream})
@@ -142,5 +143,5 @@ func (s *Store) ForgetMade(ctx context.Context, stream string) error {
 	})
 }
 
-// LargePulls counts the routes of which large fires are expected.
+// LargePulls counts the routes that expect large fires.
 func (s *Store) LargePulls() int { return s.inboxes.LargePulls() }

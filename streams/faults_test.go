@@ -12,7 +12,7 @@ import (
 	"belfry/streams"
 )
 
-// The writes that tests break, by what their subjects begin with.
+// These are the writes that tests break, by subject prefix.
 const (
 	jobWrites   = "$KV.jobs_0.db."
 	routeWrites = "$KV.routes."
@@ -20,22 +20,21 @@ const (
 	deadWrites  = "dead."
 )
 
-// isWrite reports whether m goes to a subject with the prefix and, unless the
-// status is empty, has a record of that status. A probe is no such write.
+// isWrite reports whether m goes to a subject with the prefix and, unless the status is
+// empty, has a record with that status. A probe does not count.
 func isWrite(m *nats.Msg, prefix string, status job.Status) bool {
 	return strings.HasPrefix(m.Subject, prefix) && m.Header.Get("Belfry-Probe") == "" && (status == "" || m.Header.Get("Belfry-Status") == string(status))
 }
 
-// What a writer can be told of a write that was applied.
+// These are errors that a writer may get for a write that was applied.
 var (
 	noAnswer  = context.DeadlineExceeded
 	oldLeader = &jetstream.APIError{Code: 400, ErrorCode: jetstream.JSErrCodeStreamWrongLastSequence}
 	stalled   = &jetstream.APIError{Code: 503, ErrorCode: 10008}
 )
 
-// crashAt runs the store until a write to a subject with the prefix is about
-// to be made (or, with after, has been made and not answered), and ends it
-// there as a crash would.
+// crashAt runs the store until a write to a subject with the prefix is about to be made
+// (or, with after, has been made and not answered), and ends it there as a crash would.
 func (f *fixture) crashAt(prefix string, status job.Status, after bool) {
 	f.t.Helper()
 	s := f.Store
@@ -67,8 +66,8 @@ func (f *fixture) crashAt(prefix string, status job.Status, after bool) {
 	<-done
 }
 
-// loseAnswer has the next such write answered by the error instead, whether it is
-// applied or not. It returns whether that has happened.
+// loseAnswer makes the next such write get the error as its answer, whether it is applied
+// or not. lost becomes true when that has happened.
 func (f *fixture) loseAnswer(prefix string, status job.Status, applied bool, answer error) (lost *atomic.Bool) {
 	lost = new(atomic.Bool)
 	f.Intercept(func(ctx context.Context, m *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {
@@ -85,7 +84,7 @@ func (f *fixture) loseAnswer(prefix string, status job.Status, applied bool, ans
 	return lost
 }
 
-// refuse has such writes find nobody there, until stop is called.
+// refuse answers such writes with "no responders" until stop is called.
 func (f *fixture) refuse(prefix string) (stop func()) {
 	var stopped atomic.Bool
 	f.Intercept(func(ctx context.Context, m *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {

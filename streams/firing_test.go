@@ -43,8 +43,8 @@ func TestNATSRouteFires(t *testing.T) {
 	}
 }
 
-// A claim that nobody finishes is made anew at half of FIRES' age; the fire of
-// the old one is then worth nothing.
+// A claim that nobody finishes is made anew at half of FIRES' age; the old claim's fire
+// is worthless from then on.
 func TestForgottenClaimIsMadeAnew(t *testing.T) {
 	f := open(t, streams.Config{FiresMaxAge: 4 * time.Second})
 	f.route("r", job.REST)
@@ -60,7 +60,7 @@ func TestForgottenClaimIsMadeAnew(t *testing.T) {
 		t.Errorf("second fire %q attempt %d claim %d; want the same id and attempt for another claim than %d",
 			again.FireID, again.Attempt, again.Claim, first.Claim)
 	}
-	first.Times++ // as it would come again
+	first.Times++ // as in a redelivery
 	for _, tt := range []struct {
 		fire job.Fire
 		want job.Standing
@@ -91,7 +91,7 @@ func TestRetryIsAJob(t *testing.T) {
 				t.Errorf("%s while it fires: %v, want ErrFiring", name, err)
 			}
 		}
-		// An update that came through without its answer is sent again.
+		// An update that was applied without an answer is sent again.
 		if err := f.Jobs().Update(t.Context(), j, 0); err != nil {
 			t.Errorf("PUT of what fires: %v, want it to be done", err)
 		}
@@ -123,7 +123,7 @@ func TestRetryIsAJob(t *testing.T) {
 	}
 }
 
-// At most so many fires of a REST route are out; the rest can be cancelled.
+// A bounded number of fires of a REST route are out; the other jobs can be cancelled.
 func TestGateKeepsJobsCancellable(t *testing.T) {
 	f := open(t, streams.Config{})
 	f.route("r", job.REST)
@@ -183,8 +183,8 @@ func TestDoubtWhileFiring(t *testing.T) {
 	f.firedOnce(n)
 }
 
-// Jobs that are weeks, years and millennia ahead stay where they are, also over
-// a restart.
+// Jobs that are weeks, years and millennia ahead stay where they are, even across a
+// restart.
 func TestFarFutureNeverFiresNow(t *testing.T) {
 	f := open(t, streams.Config{})
 	f.route("r", job.NATS)

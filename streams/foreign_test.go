@@ -16,8 +16,8 @@ import (
 	"belfry/streams/setup"
 )
 
-// Streams of others that have a name or a subject of Belfry's are refused by name,
-// before anything is touched.
+// Foreign streams that have a name or a subject of Belfry's are refused by name, before
+// anything is touched.
 func TestForeignStreamsAreRefused(t *testing.T) {
 	t.Parallel()
 	for name, foreign := range map[string]jetstream.StreamConfig{
@@ -57,8 +57,8 @@ func TestForeignStreamsAreRefused(t *testing.T) {
 	}
 }
 
-// What an older version made has no metadata. It is ours by its description, gets
-// the metadata, and is otherwise left as it was.
+// Streams of an older version have no metadata. Belfry recognizes them by their
+// description, adds the metadata, and leaves everything else as it was.
 func TestOlderStreamsAreAdopted(t *testing.T) {
 	t.Parallel()
 	f := &fixture{t: t, server: natstest.Start(t)}
@@ -108,8 +108,8 @@ func TestOlderStreamsAreAdopted(t *testing.T) {
 	f.firedOnce(1)
 }
 
-// Without the number of partitions a start would look for jobs in the wrong
-// buckets, so it is found out from the manifest, or else from the buckets there are.
+// Without the number of partitions a start would look for jobs in the wrong buckets. So
+// the number is found from the manifest, or otherwise from the existing buckets.
 func TestPartitionsThatAreGone(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{Partitions: 4})

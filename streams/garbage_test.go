@@ -28,8 +28,8 @@ func (f *fixture) put(bucket, key, value string) {
 	}
 }
 
-// What is no route is said, and each request has a way out of it: it is removed by
-// a delete, and replaced by a create or a change, with the inbox that was there.
+// A value that is not a route is reported, and each request offers a way out: a delete
+// removes the value, and a create or a change replaces it, keeping the inbox.
 func TestGarbageUnderARoutesKey(t *testing.T) {
 	t.Parallel()
 	k := job.RouteKey{DB: "db", ID: "r"}
@@ -83,8 +83,8 @@ func TestGarbageUnderARoutesKey(t *testing.T) {
 	}
 }
 
-// The jobs of a route that was overwritten wait, and can be cancelled; they fire
-// when there is a route again. So does what was in its inbox, also after a restart.
+// The jobs of an overwritten route wait, and can be cancelled; they fire when there is a
+// route again. So do the fires in its inbox, even after a restart.
 func TestJobsOfAnOverwrittenRouteWait(t *testing.T) {
 	t.Parallel()
 	m := metricstest.New()
@@ -123,7 +123,7 @@ func TestJobsOfAnOverwrittenRouteWait(t *testing.T) {
 	}
 }
 
-// orphans are the inboxes that count as those of deleted routes.
+// orphans returns the inboxes that count as deleted routes' inboxes.
 func (f *fixture) orphans() (all []job.Inbox) {
 	f.t.Helper()
 	ctx, cancel := context.WithCancel(f.t.Context())
@@ -131,7 +131,7 @@ func (f *fixture) orphans() (all []job.Inbox) {
 	visits := make(chan job.Inbox, 100)
 	ended := make(chan error, 1)
 	go func() { ended <- f.Inboxes().Follow(ctx, func(in job.Inbox) { visits <- in }) }()
-	// The second one comes behind all that was there when the first one was visited.
+	// The second visit comes after everything that existed at the first.
 	for range 2 {
 		last := f.route("last"+rand.Text(), job.REST)
 		for in := range visits {
@@ -150,7 +150,7 @@ func (f *fixture) orphans() (all []job.Inbox) {
 	return all
 }
 
-// What is no job is removed by a cancel, and replaced by a create or a change.
+// A cancel removes a value that is not a job, and a create or a change replaces it.
 func TestGarbageUnderAJobsKey(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{})
@@ -194,7 +194,7 @@ func TestGarbageUnderAJobsKey(t *testing.T) {
 	f.reaches(j.Key, job.Published)
 }
 
-// What is no time under the key of a rate does not stop the route.
+// A rate's key with a value that is not a time does not stop the route.
 func TestGarbageUnderARatesKey(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{})
@@ -212,8 +212,8 @@ func TestGarbageUnderARatesKey(t *testing.T) {
 	f.firedOnce(2)
 }
 
-// What is no token lets nobody in, does not turn authentication on unless it may
-// have been a token, and can be revoked.
+// A value that is not a token lets nobody in and can be revoked. It turns authentication
+// on only if it may have been a token.
 func TestGarbageInTheTokens(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{})
@@ -248,8 +248,8 @@ func TestGarbageInTheTokens(t *testing.T) {
 	}
 }
 
-// The mark of a restore that other hands overwrite or delete is put back, also
-// when that was done while Belfry was away: without it nothing would fire.
+// A restore's mark that others overwrite or delete is restored, even if that happened
+// while Belfry was away: without it nothing would fire.
 func TestHarmedRestoreMark(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{})

@@ -12,8 +12,8 @@ import (
 	"belfry/streams/wire"
 )
 
-// While a route is paused its jobs stay as they are, can be cancelled, and fire
-// in due order afterwards.
+// While a route is paused its jobs stay as they are and can be cancelled. Afterwards they
+// fire in due order.
 func TestPause(t *testing.T) {
 	for _, kind := range []job.RouteType{job.REST, job.NATS} {
 		t.Run(string(kind), func(t *testing.T) {
@@ -32,7 +32,8 @@ func TestPause(t *testing.T) {
 			for i := range n {
 				f.create(newJob(fmt.Sprint(i), "r", start.Add(time.Duration(n-i)*time.Millisecond)))
 			}
-			// What comes due behind them on another route has fired: so would they.
+			// Jobs due after them on another route have fired, so they would have fired,
+			// too.
 			f.create(newJob("other", "other", start.Add(2*n*time.Millisecond)))
 			eventually(t, "the other route fires", func() bool { return len(f.messages("FIRES", "fires.>")) == 1 })
 			for i := range n {
@@ -88,8 +89,8 @@ func TestPauseEndsByItself(t *testing.T) {
 	}
 }
 
-// The rate limit of a NATS route holds back its fires, in due order, and what it
-// holds back can be cancelled. Without one nothing waits.
+// The rate limit of a NATS route holds back its fires, in due order, and the held jobs
+// can be cancelled. Without a limit nothing waits.
 func TestRateLimitOfNATSRoute(t *testing.T) {
 	t.Parallel()
 	m := metricstest.New()
@@ -134,7 +135,7 @@ func TestRateLimitOfNATSRoute(t *testing.T) {
 	f.reaches(newJob("free", "r", start).Key, job.Published)
 }
 
-// A breaker that tripped on one node shuts the gates on the other.
+// A breaker that trips on one node shuts the gates on the other.
 func TestBreakerShutsGates(t *testing.T) {
 	t.Parallel()
 	m := metricstest.New()
@@ -213,7 +214,7 @@ func TestRetryIsPutBack(t *testing.T) {
 	if err != nil || st != job.Valid || rec.Replaces.Due != due || rec.Reason != job.ReasonFailed || rec.Detail != "status 500" {
 		t.Errorf("the claim of the retry: %v, %+v, %v; want it valid, due at %d, and to say what the last try did", st, rec, err, due)
 	}
-	later := time.Now().Add(time.Hour).UnixMilli() // else it would be claimed again
+	later := time.Now().Add(time.Hour).UnixMilli() // otherwise it would be claimed again
 	back := job.Result{Status: job.Scheduled, RetryAt: later, Reason: rec.Reason, Detail: rec.Detail}
 	if err := f.Jobs().Finish(t.Context(), h.Fire, back); err != nil {
 		t.Fatal(err)
@@ -224,7 +225,7 @@ func TestRetryIsPutBack(t *testing.T) {
 	}
 }
 
-// What is known of a breaker goes with its route, on each node.
+// When a route is deleted, each node drops what it knows about its breaker.
 func TestBreakerOfADeletedRoute(t *testing.T) {
 	t.Parallel()
 	m := metricstest.New()
@@ -242,7 +243,7 @@ func TestBreakerOfADeletedRoute(t *testing.T) {
 	becomes(t, m, `belfry_breaker_state{db="db",route="r"}`, 0)
 }
 
-// The concurrency of a route is one over all nodes that fetch from its inbox.
+// A route's concurrency is one limit over all nodes that fetch from its inbox.
 func TestConcurrencyOverTwoNodes(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{})

@@ -10,8 +10,8 @@ import (
 	"belfry/streams"
 )
 
-// A mirror that somebody makes of a jobs bucket answers direct gets as well, and is
-// behind. Readers see each write all the same.
+// A mirror that somebody creates of a jobs bucket answers direct gets as well, and is
+// behind. Readers still see each write.
 func TestMirrorsAreNotBelieved(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{})

@@ -20,11 +20,11 @@ import (
 
 type lines = logtest.Log
 
-// soon is how often the tests have everything compared.
+// soon is how often the tests compare everything.
 const soon = 50 * time.Millisecond
 
-// Settings that Belfry needs are brought back, while it runs and at a start; those
-// that are the operator's stay.
+// Settings that Belfry needs are restored, while it runs and at a start. The operator's
+// settings stay.
 func TestEditedStreamsAreMended(t *testing.T) {
 	t.Parallel()
 	log := &lines{}
@@ -82,8 +82,7 @@ func TestEditedStreamsAreMended(t *testing.T) {
 	}
 }
 
-// A bucket that was edited to keep history shows old states no longer than until
-// it is mended.
+// A bucket that was edited to keep history shows old states only until it is mended.
 func TestHistoryOfABucketIsCutAgain(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{})
@@ -107,8 +106,8 @@ func TestHistoryOfABucketIsCutAgain(t *testing.T) {
 	}
 }
 
-// What cannot be undone is said where a person looks: a stream that is sealed,
-// removed, replaced, or has a setting that the server keeps.
+// Damage that cannot be undone is reported where operators look: a stream that is sealed,
+// removed or replaced, or that has a setting which the server does not change back.
 func TestHarmThatStaysIsTold(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -153,7 +152,7 @@ func TestHarmThatStaysIsTold(t *testing.T) {
 	}
 }
 
-// Nothing is lost while the history of a bucket is cut, though jobs change meanwhile.
+// Nothing is lost while the history of a bucket is cut, even if jobs change meanwhile.
 func TestHistoryIsCutBesideWrites(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{AuditEvery: soon})
@@ -193,8 +192,8 @@ func TestHistoryIsCutBesideWrites(t *testing.T) {
 	}
 }
 
-// A stream whose metadata and description an operator took away is ours still
-// while Belfry runs, and is marked again.
+// A stream whose metadata and description an operator removed is still ours while Belfry
+// runs, and is marked again.
 func TestUnmarkedStreamIsMarkedAgain(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{AuditEvery: soon})

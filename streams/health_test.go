@@ -17,7 +17,7 @@ import (
 	"belfry/streams"
 )
 
-// unwritable waits until Ready says that a stream takes no writes, and why.
+// unwritable waits until Ready says that a stream accepts no writes, and why.
 func (f *fixture) unwritable(stream string, words ...string) {
 	f.t.Helper()
 	eventually(f.t, fmt.Sprintf("Ready speaks of %s and %q", stream, words), func() bool {
@@ -34,8 +34,8 @@ func (f *fixture) unwritable(stream string, words ...string) {
 	})
 }
 
-// compared waits until the audit has been through, so that it leaves what a test
-// edits alone for a while.
+// compared waits for the end of an audit, so that the audit leaves a test's edits alone
+// for a while.
 func (f *fixture) compared() {
 	f.t.Helper()
 	eventually(f.t, "the audit has seen all streams", func() bool {
@@ -56,9 +56,9 @@ func (f *fixture) edit(stream string, change func(*jetstream.StreamConfig)) {
 	}
 }
 
-// Each stream whose writes stop shows in Ready with the server's words, in the log
-// once and in the metric, also while nothing else is written to it, and all goes on
-// when the cause is gone.
+// Each stream whose writes stop shows in Ready with the server's words, in the log once
+// and in the metric, even if nothing else is written to it. Everything goes on when the
+// cause is gone.
 func TestWritesThatAreRefused(t *testing.T) {
 	t.Parallel()
 	log, m := new(logtest.Log), metricstest.New()
@@ -87,7 +87,7 @@ func TestWritesThatAreRefused(t *testing.T) {
 	}
 }
 
-// A sealed stream, and one that others have put in the place of ours.
+// A stream may be sealed, or replaced by one that others created.
 func TestWritesToWhatOthersMade(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{})
@@ -116,7 +116,7 @@ func TestWritesToWhatOthersMade(t *testing.T) {
 	f.unwritable(streams.FiresStream, "another stream has taken its place", "theirs")
 }
 
-// The probes show in nothing that Belfry tells, and there is one of them at most.
+// The probes show in nothing that Belfry reports, and there is at most one of them.
 func TestProbesHarmNothing(t *testing.T) {
 	t.Parallel()
 	log := new(logtest.Log)

@@ -17,8 +17,8 @@ import (
 	"belfry/streams"
 )
 
-// A stream that has reached its max_bytes, which is the operator's, takes what is no
-// larger than what it replaces. It counts as one that takes no writes all the same.
+// A stream that has reached its max_bytes, which the operator sets, accepts a message no
+// larger than the one it replaces. It still counts as a stream that accepts no writes.
 func TestWritesBeyondALimit(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{})
@@ -35,7 +35,7 @@ func TestWritesBeyondALimit(t *testing.T) {
 		if _, why := f.Stuck(t.Context()); why != "" {
 			t.Errorf("a limit is reached, and Stuck says %q", why)
 		}
-		for range 5 { // it does not come and go
+		for range 5 { // it stays that way
 			if f.Ready(t.Context()) == nil {
 				t.Errorf("%s is ready, and has reached its limit", stream)
 			}
@@ -46,13 +46,13 @@ func TestWritesBeyondALimit(t *testing.T) {
 	}
 }
 
-// A bucket that has no room for the next job does not seem to have some again and
-// again, because a probe takes the place of a larger one.
+// A bucket without room for the next job does not seem to have room again and again just
+// because a probe replaces a larger one.
 func TestFullBucketDoesNotFlap(t *testing.T) {
 	t.Parallel()
 	log := new(logtest.Log)
 	f := open(t, streams.Config{Log: log.Logger()})
-	f.ProbeAfter(2 * time.Second) // longer than a stream that fails waits for a probe
+	f.ProbeAfter(2 * time.Second) // longer than the pause between probes of a failing stream
 	f.run()
 	f.route("r", job.NATS)
 	f.compared()
@@ -69,7 +69,7 @@ func TestFullBucketDoesNotFlap(t *testing.T) {
 		f.create(newJob(fmt.Sprint(jobs), "r", time.Now().Add(time.Hour)))
 	}
 	f.edit("KV_jobs_0", func(cfg *jetstream.StreamConfig) { cfg.MaxBytes = int64(f.state("KV_jobs_0").Bytes) + 100 })
-	cancel := func() error { // its mark is larger than the job
+	cancel := func() error { // its marker is larger than the job
 		for n := range jobs {
 			if err := f.Jobs().Cancel(t.Context(), newJob(fmt.Sprint(n), "", time.Time{}).Key, 0); err != nil {
 				return err
@@ -82,7 +82,7 @@ func TestFullBucketDoesNotFlap(t *testing.T) {
 	}
 	f.unwritable("KV_jobs_0", "maximum bytes exceeded")
 	for began := time.Now(); time.Since(began) < 5*time.Second; time.Sleep(50 * time.Millisecond) { // some probes
-		_ = cancel() // one more may be while a probe gives room back
+		_ = cancel() // one more may succeed while a probe gives room back
 	}
 	if n := strings.Count(log.String(), "writes to the stream work again"); n > 1 {
 		t.Errorf("the log says %d times that writes work again", n)
@@ -127,7 +127,7 @@ func TestSealedStreams(t *testing.T) {
 	}
 }
 
-// Without JetStream writes are answered at once, too.
+// Without JetStream, writes are answered at once, too.
 func TestJetStreamIsOff(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{})
@@ -147,8 +147,7 @@ func TestJetStreamIsOff(t *testing.T) {
 	}
 }
 
-// A job that is due and cannot be claimed, since the server has no storage left, is
-// overdue.
+// A due job that cannot be claimed, since the server has no storage left, is overdue.
 func TestNoStorageLeft(t *testing.T) {
 	t.Parallel()
 	for name, only := range map[string]bool{"one node": true, "one of many": false} {
@@ -185,7 +184,7 @@ func noStorageLeft(t *testing.T, only bool) {
 	if _, why := f.Stuck(t.Context()); why != "" {
 		t.Errorf("a limit is reached, and Stuck says %q", why)
 	}
-	clock.forward(2 * time.Hour) // not before there is no storage, or some would fire
+	clock.forward(2 * time.Hour) // only after the storage is gone, or some jobs would fire
 	becomes(t, m, `belfry_jobs_overdue{partition="0"}`, jobs)
 	began := time.Now()
 	if err := f.Jobs().Create(t.Context(), newJob("late", "r", clock.now().Add(time.Hour))); !errors.Is(err, job.ErrUnavailable) {
@@ -195,7 +194,7 @@ func noStorageLeft(t *testing.T, only bool) {
 		t.Errorf("it took %v, want an answer at once", took)
 	}
 	stop()
-	// Nor can the next start own the partition, and they are overdue all the same.
+	// The next start cannot own the partition either, and the jobs are still overdue.
 	m = metricstest.New()
 	f.reopen(streams.Config{Metrics: m.Streams, OnlyNode: only, Now: clock.now})
 	f.ProbeAfter(100 * time.Millisecond)

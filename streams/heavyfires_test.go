@@ -12,8 +12,8 @@ import (
 	"belfry/streams"
 )
 
-// Many large jobs come due at once, of a few routes and larger than all the room
-// there is, and all are fired once.
+// Many large jobs of a few routes come due at once. Together they are larger than all the
+// room, and each is fired once.
 func TestLargeJobsAreFiredInTurn(t *testing.T) {
 	t.Parallel()
 	var held mostHeld
@@ -40,8 +40,8 @@ func TestLargeJobsAreFiredInTurn(t *testing.T) {
 	}
 }
 
-// A route whose workers keep large fires gets as many as its share, another one
-// gets its own, and what is released makes room for the next.
+// A route whose workers keep large fires gets as many as its share. Another route gets
+// its own share, and released fires make room for the next.
 func TestLargeFiresAreFetchedAsThereIsRoom(t *testing.T) {
 	t.Parallel()
 	const bound = 2 << 20
@@ -53,7 +53,7 @@ func TestLargeFiresAreFetchedAsThereIsRoom(t *testing.T) {
 		for i := range 12 {
 			j := newJob(fmt.Sprint(id, i), id, due)
 			if j.Meta = jobtest.Meta(jobtest.LargeSize); i == 5 {
-				j.Meta = jobtest.Meta(400 << 10) // of a time with a larger limit
+				j.Meta = jobtest.Meta(400 << 10) // from a time with a larger limit
 			} else if i%3 == 0 {
 				j.Meta = jobtest.Meta(10)
 			}
@@ -92,7 +92,7 @@ func TestLargeFiresAreFetchedAsThereIsRoom(t *testing.T) {
 	for _, h := range kept {
 		h.Released()
 	}
-	if got := fetch(t.Context(), a, true); len(got) != 12 { // those that were kept come again
+	if got := fetch(t.Context(), a, true); len(got) != 12 { // the kept ones are redelivered
 		t.Errorf("after that %d fires came, want 12", len(got))
 	}
 	eventually(t, "all room is given back", func() bool { return pool.Held() == 0 })

@@ -68,7 +68,7 @@ func (f *fixture) run() (stop func()) {
 	return stop
 }
 
-// begin is run that does not wait until the timer is at work.
+// begin is run, but does not wait until the timer is at work.
 func (f *fixture) begin() (stop func()) {
 	f.t.Helper()
 	s := f.Store
@@ -126,8 +126,8 @@ func (f *fixture) reaches(k job.Key, want job.Status) job.Record {
 	return r
 }
 
-// firedOnce waits until the jobs with the first n numbers as ids are published,
-// and checks that each stands once in FIRES, and nothing else.
+// firedOnce waits until the jobs with the numbers below n as ids are published. It checks
+// that each is in FIRES once, and nothing else is.
 func (f *fixture) firedOnce(n int) {
 	f.t.Helper()
 	for i := range n {
@@ -169,8 +169,8 @@ func (f *fixture) count(stream string) uint64 {
 	return s.CachedInfo().State.Msgs
 }
 
-// hasSubjects reports whether the stream has n subjects that match, as far as it
-// can be asked.
+// hasSubjects reports whether the stream has n subjects that match; it is false if the
+// stream cannot be asked.
 func (f *fixture) hasSubjects(stream, filter string, n int) bool {
 	s, err := f.js.Stream(f.t.Context(), stream)
 	if err != nil {
@@ -180,13 +180,13 @@ func (f *fixture) hasSubjects(stream, filter string, n int) bool {
 	return err == nil && len(info.State.Subjects) == n
 }
 
-// messages returns all that a stream has under a subject.
+// messages returns all messages of a stream under a subject.
 func (f *fixture) messages(stream, subject string) []jetstream.Msg {
 	f.t.Helper()
 	return natstest.Messages(f.t, f.js, stream, subject)
 }
 
-// eventually waits for what cannot be waited for by an event.
+// eventually polls for a condition that has no event to wait for.
 func eventually(t testing.TB, what string, done func() bool) {
 	t.Helper()
 	waittest.Eventually(t, func() (amiss string) {
@@ -197,8 +197,8 @@ func eventually(t testing.TB, what string, done func() bool) {
 	})
 }
 
-// clock is one that a test sets forward: jobs come due when all is prepared for them,
-// however long that takes.
+// clock is a clock that a test sets forward: jobs come due when everything is ready for
+// them, however long that takes.
 type clock struct{ ahead atomic.Int64 }
 
 func (c *clock) now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }

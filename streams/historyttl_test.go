@@ -17,8 +17,8 @@ import (
 // expired reports whether there is no record of any job.
 func (f *fixture) expired() bool { return f.hasSubjects("KV_jobs_0", jobWrites+">", 0) }
 
-// A death whose answer was lost, in an outage that outlasts it, has its dead
-// letter all the same.
+// A death whose answer was lost, in an outage longer than the final state is kept, still
+// has its dead letter.
 func TestFinalStateExpiresUnsettled(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{HistoryTTL: time.Second})
@@ -28,7 +28,7 @@ func TestFinalStateExpiresUnsettled(t *testing.T) {
 	h := f.fetch("r")
 	stop()
 
-	// It doesn't run, and it is two minutes later.
+	// It doesn't run, and its clock is two minutes ahead.
 	f.reopen(streams.Config{HistoryTTL: time.Second, Now: func() time.Time { return time.Now().Add(2 * time.Minute) }})
 	lost := f.loseAnswer(jobWrites, job.Dead, true, noAnswer)
 	f.InterceptReads(func(m *nats.Msg) *nats.Msg {
@@ -39,7 +39,7 @@ func TestFinalStateExpiresUnsettled(t *testing.T) {
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	for range 2 { // also of a repeat, which is refused
+	for range 2 { // the second time as a repeat, which is refused
 		if err := f.Jobs().Finish(ctx, h.Fire, job.Result{Status: job.Dead, Reason: job.ReasonGone, Detail: "status 410"}); err != nil {
 			t.Errorf("finish: %v", err)
 		}
@@ -49,7 +49,7 @@ func TestFinalStateExpiresUnsettled(t *testing.T) {
 	}
 }
 
-// An id whose last final state expires just before it is armed again.
+// An id's last final state expires just before the id is armed again.
 func TestFinalStateExpiresBeforeRearm(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{HistoryTTL: 2 * time.Second}) // less than a write waits for its answer

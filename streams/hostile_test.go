@@ -22,7 +22,7 @@ import (
 	"belfry/streams/wire"
 )
 
-// hostileHeaders are headers that no server and no Belfry writes.
+// hostileHeaders returns headers that no server and no Belfry writes.
 func hostileHeaders() []nats.Header {
 	all := []nats.Header{
 		nil,
@@ -46,13 +46,13 @@ func hostileHeaders() []nats.Header {
 	return all
 }
 
-// hostileBodies are bodies of all kinds that are not what is expected.
+// hostileBodies returns unexpected bodies of all kinds.
 func hostileBodies() [][]byte {
 	return [][]byte{nil, []byte("{}"), []byte("null"), []byte("[]"), []byte("-1"), []byte(`{"seq":-1}`), []byte(`{"message":{"seq":1,"hdrs":"AA=="}}`),
 		[]byte(`{"id":"i","trigger_time":1893456000000,"route":"r"}`), []byte("\xff\x00"), []byte(strings.Repeat("[", 100_000))}
 }
 
-// wiretap notes the subjects on which the store gets its answers.
+// wiretap records the subjects on which the store gets its answers.
 type wiretap struct {
 	mu     sync.Mutex
 	places map[string]bool
@@ -84,16 +84,16 @@ func (w *wiretap) all() []string {
 	return slices.Sorted(maps.Keys(w.places))
 }
 
-// works has a job fire through all of the store.
+// works checks that a job fires through the whole store.
 func (f *fixture) works(id string) {
 	f.t.Helper()
 	f.create(newJob(id, "native", time.Now()))
 	f.reaches(job.Key{DB: "db", Collection: "coll", ID: id}, job.Published)
 }
 
-// No message that is delivered to the store's own inboxes ends the process or
-// stops its work: neither one that anybody sends there, nor a fire that JetStream
-// is made to deliver there, which has the subject that it was stored on.
+// No message that arrives in the store's own inboxes ends the process or stops its work.
+// Anybody may send such a message. JetStream may also be made to deliver a fire there,
+// under the subject that it was stored on.
 func TestHostileMessagesInOwnInboxes(t *testing.T) {
 	t.Parallel()
 	var log logtest.Log
@@ -120,7 +120,7 @@ func TestHostileMessagesInOwnInboxes(t *testing.T) {
 	if len(places) < 10 {
 		t.Fatalf("the store gets its answers on %q, want more", places)
 	}
-	// The next numbers, too, and subjects that are cut off or go on.
+	// It also tries the next numbers, and subjects that are cut off or longer.
 	for _, place := range slices.Clone(places) {
 		cut := strings.LastIndexByte(place, '.') + 1
 		for _, end := range []string{"", "0", "-1", "zzzzzzzzzzzzzzzzzzz", "+1", "1.1", "é", "x"} {
@@ -165,7 +165,7 @@ func TestHostileMessagesInOwnInboxes(t *testing.T) {
 	}
 }
 
-// What anybody with the rights puts into the streams and buckets stops nothing.
+// Messages that anybody with the rights puts into the streams and buckets stop nothing.
 func TestHostileMessagesInStreams(t *testing.T) {
 	t.Parallel()
 	var log logtest.Log
@@ -173,7 +173,7 @@ func TestHostileMessagesInStreams(t *testing.T) {
 	f.route("native", job.NATS)
 	rest := f.route("rest", job.REST)
 	f.hostile()
-	f.run() // reads all of it
+	f.run() // reads everything
 	f.followTokens()
 	f.works("first")
 	f.hostile()
@@ -194,7 +194,7 @@ func TestHostileMessagesInStreams(t *testing.T) {
 			t.Error(reason)
 		}
 	}
-	// Headers of the server's own may stand in the way of an answer.
+	// The server's own headers may spoil an answer.
 	if _, err := f.Attempts().Of(ctx, k); err != nil && !errors.Is(err, job.ErrUnavailable) {
 		t.Error(err)
 	}
@@ -203,7 +203,7 @@ func TestHostileMessagesInStreams(t *testing.T) {
 	}
 }
 
-// hostile puts things of all kinds where Belfry keeps its own.
+// hostile puts messages of all kinds into Belfry's streams and buckets.
 func (f *fixture) hostile() {
 	f.t.Helper()
 	subjects := []string{
@@ -219,17 +219,17 @@ func (f *fixture) hostile() {
 	}
 	for _, subject := range subjects {
 		if strings.HasSuffix(subject, ".") {
-			continue // no subject
+			continue // not a valid subject
 		}
 		for i, h := range hostileHeaders() {
 			m := &nats.Msg{Subject: subject, Header: nats.Header{}, Data: hostileBodies()[i%(len(hostileBodies())-1)]}
 			maps.Copy(m.Header, h)
-			delete(m.Header, "Status") // which nats.go takes for the server's own word
+			delete(m.Header, "Status") // nats.go takes it for a status of the server
 			if err := f.nc.PublishMsg(m); err != nil {
 				f.t.Fatal(err)
 			}
 		}
-		// Deleted last, of which a watch tells at its start.
+		// Deleted last, since a watch reports the last message at its start.
 		if err := f.nc.PublishMsg(&nats.Msg{Subject: subject, Header: nats.Header{"KV-Operation": {"PURGE"}}}); err != nil {
 			f.t.Fatal(err)
 		}
@@ -239,7 +239,7 @@ func (f *fixture) hostile() {
 	}
 }
 
-// Only a lease of a partition that there is is one, written in its one form.
+// A key is a lease only if its partition exists and it has the one valid form.
 func TestLeaseKeys(t *testing.T) {
 	for key, want := range map[string]int{"lease.0": 0, "lease.1": 1} {
 		if got, ok := wire.ParseLeaseKey(key, 2); !ok || got != want {
@@ -254,8 +254,8 @@ func TestLeaseKeys(t *testing.T) {
 	}
 }
 
-// Whatever a key of a bucket is called, it is read as one thing at most, which has
-// that key.
+// Whatever the name of a bucket's key, it is parsed as one thing at most, and that thing
+// has this key.
 func FuzzKeys(f *testing.F) {
 	for _, key := range []string{"lease.0", "lease.-1", "breaker.db.route", "db.route", "db.coll.id", "=41.b", "", "."} {
 		f.Add(key)
@@ -273,8 +273,8 @@ func FuzzKeys(f *testing.F) {
 	})
 }
 
-// The answers to direct reads and to pulls are headers alone. Each message is read in
-// every way that an answer of JetStream is.
+// The answers to direct reads and to pulls are headers alone. Each message is parsed as
+// every kind of JetStream answer.
 func FuzzAnswers(f *testing.F) {
 	for _, h := range hostileHeaders() {
 		f.Add(natstest.FormatHeader(h), []byte("{}"))
@@ -305,8 +305,8 @@ func FuzzDecodeDead(f *testing.F) {
 	})
 }
 
-// A record with a header that looks like a status of the server is read as the
-// record that it is.
+// A record with a header that looks like a status of the server is still read as a
+// record.
 func TestStoredStatusIsNoAnswer(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{})
@@ -328,7 +328,7 @@ func TestStoredStatusIsNoAnswer(t *testing.T) {
 	}
 }
 
-// Nor does the timer stand still before one, at a start or at work.
+// The timer gets past such a record, at a start and at work.
 func TestTimerGetsPastStoredStatuses(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{})

@@ -25,7 +25,7 @@ func TestIdleTimerSaysWhy(t *testing.T) {
 		marks  = "$KV.jobs_0.epoch"
 		lease  = "$KV.belfry.lease.0"
 	)
-	// fails and hangs are what happens to writes to a subject.
+	// fails and hangs make writes to a subject fail or hang.
 	fails := func(f *fixture, subject string) {
 		f.Intercept(func(ctx context.Context, m *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {
 			if strings.HasPrefix(m.Subject, subject) {
@@ -72,7 +72,7 @@ func TestIdleTimerSaysWhy(t *testing.T) {
 			f.Intercept(func(ctx context.Context, m *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {
 				ack, err := send(ctx, m)
 				if m.Subject == marks && err == nil {
-					ack.Sequence += 1000 // as many are still to be read
+					ack.Sequence += 1000 // that many are still to be read
 				}
 				return ack, err
 			})
@@ -122,7 +122,7 @@ func TestIdleTimerSaysWhy(t *testing.T) {
 	}
 }
 
-// A lost connection is the cause that is named, and not what could not be asked over it.
+// A lost connection is named as the cause, not the request that failed because of it.
 func TestLostConnectionIsTheCause(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{})
@@ -136,7 +136,7 @@ func TestLostConnectionIsTheCause(t *testing.T) {
 	})
 }
 
-// The table has each idle in its place, and no words twice.
+// The table has each idle in its place, and no text twice.
 func TestIdleTable(t *testing.T) {
 	t.Parallel()
 	words := map[string]bool{}

@@ -17,7 +17,7 @@ import (
 
 const turns = "db_turns" // the consumer of the route turns
 
-// fireAll fires jobs from one number up to another on the route turns.
+// fireAll fires the jobs with the numbers in that range on the route turns.
 func (f *fixture) fireAll(from, to int) {
 	f.t.Helper()
 	for i := from; i < to; i++ {
@@ -28,8 +28,8 @@ func (f *fixture) fireAll(from, to int) {
 	}
 }
 
-// read takes fires from the consumer of turns until each of the ids came, acks
-// them, and returns how often each did.
+// read takes fires from the consumer of turns until each id has arrived, acks them, and
+// returns how often each arrived.
 func (f *fixture) read(ids ...int) map[string]int {
 	f.t.Helper()
 	seen := map[string]int{}
@@ -57,7 +57,7 @@ func (f *fixture) read(ids ...int) map[string]int {
 	return seen
 }
 
-// floorSeen waits until the ack floor of turns, as the server has it, was kept.
+// floorSeen waits until the server's ack floor of turns is recorded.
 func (f *fixture) floorSeen() {
 	f.t.Helper()
 	c, err := f.js.Consumer(f.t.Context(), "FIRES", turns)
@@ -77,9 +77,9 @@ func (f *fixture) removeConsumer(name string) {
 
 var madeAgain = regexp.MustCompile(`made again.* consumer=` + turns + ` .* fires=(\d+)`)
 
-// The consumer of a NATS route that an operator removes is made again behind the
-// last ack floor that was seen, without a change of the route: no fire is passed
-// over, and the log says how many are handed out from there.
+// If an operator removes the consumer of a NATS route, it is recreated behind its last
+// known ack floor, even if the route does not change. No fire is skipped, and the log
+// says how many are delivered from there.
 func TestRemovedConsumerIsMadeAgain(t *testing.T) {
 	t.Parallel()
 	log := &lines{}
@@ -95,7 +95,7 @@ func TestRemovedConsumerIsMadeAgain(t *testing.T) {
 	if len(seen) != 3 {
 		t.Errorf("the fires that came are %v, want only those behind the ack floor", seen)
 	}
-	eventually(t, "the log says 3 fires", func() bool { // once the consumer is there
+	eventually(t, "the log says 3 fires", func() bool { // once the consumer exists
 		m := madeAgain.FindStringSubmatch(log.String())
 		return m != nil && m[1] == "3"
 	})
@@ -104,7 +104,7 @@ func TestRemovedConsumerIsMadeAgain(t *testing.T) {
 	}
 }
 
-// The same, while Belfry is away: the floor is kept beside the data.
+// The same holds while Belfry is away: the floor is stored beside the data.
 func TestConsumerRemovedWhileAway(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{AuditEvery: soon})
@@ -123,8 +123,8 @@ func TestConsumerRemovedWhileAway(t *testing.T) {
 	}
 }
 
-// Without a floor the fires come from the start of FIRES, also when the route is
-// changed before anybody has noticed.
+// Without a floor the fires come from the start of FIRES, even if the route is changed
+// before anybody notices.
 func TestConsumerWithoutAFloorBeginsAtTheStart(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{AuditEvery: time.Hour})
@@ -141,7 +141,7 @@ func TestConsumerWithoutAFloorBeginsAtTheStart(t *testing.T) {
 	f.read(0, 1, 2)
 }
 
-// A new route begins with its next fire, also if an old one had its id.
+// A new route begins with its next fire, even if an old route had its id.
 func TestConsumerOfANewRouteBeginsAtTheEnd(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{AuditEvery: soon})
@@ -162,7 +162,7 @@ func TestConsumerOfANewRouteBeginsAtTheEnd(t *testing.T) {
 	}
 }
 
-// The inbox of a REST route is mended without anybody who delivers, too.
+// The inbox of a REST route is mended even if nobody delivers.
 func TestRemovedRESTInboxIsMadeAgain(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{AuditEvery: soon})
@@ -177,8 +177,8 @@ func TestRemovedRESTInboxIsMadeAgain(t *testing.T) {
 	})
 }
 
-// What an operator edits of a consumer is brought back; fires that came meanwhile
-// are not passed over.
+// An operator's edits of a consumer are undone; fires that arrived meanwhile are not
+// skipped.
 func TestEditedConsumerIsMended(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*jetstream.ConsumerConfig){
@@ -230,8 +230,8 @@ func TestEditedConsumerIsMended(t *testing.T) {
 	}
 }
 
-// A consumer that an operator has made anew under the name of a route is replaced
-// by one that has passed over nothing.
+// A consumer that an operator recreated under the name of a route's consumer is replaced
+// by one that has skipped nothing.
 func TestReplacedConsumerIsMadeAgain(t *testing.T) {
 	t.Parallel()
 	for name, cfg := range map[string]jetstream.ConsumerConfig{
@@ -259,7 +259,7 @@ func TestReplacedConsumerIsMadeAgain(t *testing.T) {
 	}
 }
 
-// The consumer that reads advisories goes on where it was.
+// The consumer that reads advisories continues where it was.
 func TestRemovedBuryConsumerIsMadeAgain(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{AuditEvery: soon})
@@ -284,7 +284,7 @@ func TestRemovedBuryConsumerIsMadeAgain(t *testing.T) {
 	})
 }
 
-// A removal is noticed well before the next time that everything is compared.
+// A removal is noticed well before the next full comparison.
 func TestRemovedConsumerIsMissedSoon(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{AuditEvery: time.Hour})

@@ -11,7 +11,7 @@ import (
 	"belfry/streams"
 )
 
-// audited waits until everything was compared at least once from now on.
+// audited waits until everything has been compared at least once from now on.
 func (f *fixture) audited() {
 	f.t.Helper()
 	f.removeConsumer("db_canary")
@@ -23,8 +23,8 @@ func (f *fixture) audited() {
 	eventually(f.t, "DEAD is mended", func() bool { return !f.config("DEAD").NoAck })
 }
 
-// The workers of a route without fires sleep. When its consumer is made again, it
-// hands out what nobody has announced, so they are woken.
+// The workers of a route without fires sleep. When its consumer is recreated, it delivers
+// fires that nobody has announced, so the workers are woken.
 func TestRemadeConsumerWakesTheWorkers(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{AuditEvery: soon})
@@ -35,8 +35,8 @@ func TestRemadeConsumerWakesTheWorkers(t *testing.T) {
 	f.stirred(told, r.RouteKey)
 }
 
-// Where the disk does not tell case, a consumer is not made again in the folder of
-// another. The start has told of it, and nothing else stops.
+// On a disk that does not distinguish case, a consumer is not recreated in the folder of
+// another. The start has reported it, and nothing else stops.
 func TestConsumerIsNotRemadeInTheFolderOfAnother(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{OnlyNode: true})
@@ -56,8 +56,8 @@ func TestConsumerIsNotRemadeInTheFolderOfAnother(t *testing.T) {
 	}
 }
 
-// How long a pull may wait is the operator's on a server that others start, and
-// Belfry's where it is told.
+// The longest wait of a pull is the operator's on an external server, and Belfry's where
+// it is configured.
 func TestLongestPullOfASubscriber(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -95,8 +95,8 @@ func TestLongestPullOfASubscriber(t *testing.T) {
 	}
 }
 
-// A limit of consumers that the account allows, and FIRES without one until the
-// next start, are no harm.
+// A limit of consumers that the account allows is harmless, and so is a FIRES without one
+// until the next start.
 func TestLimitOfConsumersIsNoHarm(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{AuditEvery: soon})

@@ -39,7 +39,7 @@ func TestDeletedRouteWithLargeFiresIsForgotten(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if removed == "by another one" { // no worker is there, and the node hears of it
+		if removed == "by another one" { // no worker is there, and the node only sees the removal
 			ctx, stop := context.WithCancel(t.Context())
 			go f.Inboxes().Follow(ctx, func(job.Inbox) {})
 			eventually(t, "it is forgotten", func() bool { return f.LargePulls() == 0 })

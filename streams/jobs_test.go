@@ -48,7 +48,7 @@ func TestCreateIsSafeToRepeat(t *testing.T) {
 		t.Errorf("created after a cancel: %s with fire id %q; want scheduled with a new one than %q", again.Status, again.FireID, first.FireID)
 	}
 
-	// Now let it fire.
+	// Now it fires.
 	past := j
 	past.Trigger = time.Now().Add(-time.Minute).UnixMilli()
 	if err := f.Jobs().Update(t.Context(), past, 0); err != nil {
@@ -131,7 +131,7 @@ func TestEveryIDWorks(t *testing.T) {
 	}
 }
 
-// What stands in the way of an id goes as the error says.
+// The value that blocks an id can be removed as the error says.
 func TestNotAJobSaysHowToRemoveIt(t *testing.T) {
 	f := open(t, streams.Config{Partitions: 4})
 	for i := range 8 {
@@ -167,7 +167,7 @@ func TestNotAJobSaysHowToRemoveIt(t *testing.T) {
 	}
 }
 
-// A plain KV put of a job is a job; of anything else it is left alone.
+// A plain KV put of a job is a job; any other value is left alone.
 func TestPlainPut(t *testing.T) {
 	var clock clock
 	f := open(t, streams.Config{Now: clock.now})
@@ -221,7 +221,7 @@ func TestPlainPut(t *testing.T) {
 	}
 }
 
-// A job that waits can be fired by hand: at once, once, with its own fire id.
+// A waiting job can be fired by hand: at once, once, with its own fire id.
 func TestFireNow(t *testing.T) {
 	f := open(t, streams.Config{})
 	f.route("r", job.REST)
@@ -263,8 +263,8 @@ func TestFireNow(t *testing.T) {
 	}
 }
 
-// Firing a job by hand keeps its fire id, so that id does not tell that the write
-// came through, however much comes between.
+// Firing a job by hand keeps its fire id. So the fire id does not prove that the write
+// was applied, however much comes between.
 func TestFireNowAgainstCancel(t *testing.T) {
 	t.Parallel()
 	for name, between := range map[string]func(f *fixture, k job.Key) error{
@@ -298,7 +298,7 @@ func TestFireNowAgainstCancel(t *testing.T) {
 	}
 }
 
-// The revision that a change is for is part of its compare-and-set.
+// The requested revision of a change is part of its compare-and-set.
 func TestChangesOfOneRevision(t *testing.T) {
 	f := open(t, streams.Config{})
 	f.route("r", job.NATS)
@@ -323,7 +323,7 @@ func TestChangesOfOneRevision(t *testing.T) {
 	is("update of an old revision", f.Jobs().Update(t.Context(), j, first), job.ErrRevision)
 	is("cancel of an old revision", f.Jobs().Cancel(t.Context(), j.Key, first), job.ErrRevision)
 
-	// Of many with one revision exactly one comes through.
+	// Exactly one of many changes of one revision succeeds.
 	results := make(chan error)
 	for i := range 10 {
 		go func() {

@@ -40,8 +40,8 @@ func (l *countedLedger) writes() int {
 	return int(l.revision)
 }
 
-// A process to which nothing is written leaves the manifest alone, though it tries its
-// streams. Writes to them are noted.
+// A process that gets no writes leaves the manifest alone, though it probes its streams.
+// Writes to the streams are recorded.
 func TestIdleProcessLeavesTheManifestAlone(t *testing.T) {
 	t.Parallel()
 	ledger := &countedLedger{}
@@ -57,7 +57,7 @@ func TestIdleProcessLeavesTheManifestAlone(t *testing.T) {
 	f.triedAgain(4, anyState)
 	before := ledger.writes()
 	f.triedAgain(12, anyState)
-	if n := ledger.writes() - before; n > 3 { // one whose answer comes after the look counts
+	if n := ledger.writes() - before; n > 3 { // a probe whose answer comes after the look counts
 		t.Errorf("the manifest was written %d times, and nothing but probes was", n)
 	}
 	before = ledger.writes()

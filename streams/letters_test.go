@@ -12,7 +12,7 @@ import (
 	"belfry/streams"
 )
 
-// letters writes letters into DEAD, of jobs there are no records of.
+// letters writes letters into DEAD whose jobs have no records.
 func (f *fixture) letters(n int, db, route string, reason job.Reason) {
 	f.t.Helper()
 	for i := range n {
@@ -32,7 +32,7 @@ func (f *fixture) letters(n int, db, route string, reason job.Reason) {
 	}
 }
 
-// walk lists all that the query selects, page by page.
+// walk lists everything that the query selects, page by page.
 func (f *fixture) walk(q job.LetterQuery) (all []job.Letter, pages int) {
 	f.t.Helper()
 	for {
@@ -61,7 +61,7 @@ func TestLettersAreListed(t *testing.T) {
 		t.Fatal(err)
 	}
 	all, _ := f.walk(job.LetterQuery{DB: "db"})
-	middle := all[30].Died.UnixMilli() // maybe that of some before and behind, too
+	middle := all[30].Died.UnixMilli() // letters before and after may have the same time
 	before, behind := 0, 0
 	for _, l := range all {
 		if l.Died.UnixMilli() < middle {
@@ -125,7 +125,7 @@ func TestLettersAreListed(t *testing.T) {
 	}
 }
 
-// A filter that matches little does not read on for ever: its pages are short.
+// A filter that matches little does not read on forever: its pages are short.
 func TestListStopsInTime(t *testing.T) {
 	f := open(t, streams.Config{})
 	f.letters(20, "db", "r", job.ReasonExhausted)

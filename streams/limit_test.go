@@ -42,7 +42,7 @@ func (f *fixture) config(stream string) jetstream.StreamConfig {
 }
 
 // A server allows 1,000 consumers by default, and each route takes one. Consumers in
-// memory, which are made sooner, count as much.
+// memory are created faster and count the same.
 func TestMoreThanAThousandRoutes(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{})
@@ -72,8 +72,7 @@ func TestMoreThanAThousandRoutes(t *testing.T) {
 	}
 }
 
-// FIRES of an older version has no limit of its own, so that the server's default
-// counts.
+// An older version's FIRES has no limit of its own, so the server's default counts.
 func TestAnOlderStreamGetsTheLimit(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{})
@@ -89,8 +88,8 @@ func TestAnOlderStreamGetsTheLimit(t *testing.T) {
 	}
 }
 
-// What a limit of the server refuses for good is told from what may pass, and
-// which limit it is.
+// Permanent refusals by a limit of the server differ from errors that may pass, and name
+// the limit.
 func TestRefusalsForGood(t *testing.T) {
 	t.Parallel()
 	newRoute := func(id string, p job.Policy) job.Route {

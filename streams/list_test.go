@@ -14,8 +14,8 @@ import (
 
 var farOff = time.UnixMilli(1_900_000_000_000)
 
-// jobsOf creates jobs of the db with ids from, from+1 … and their trigger times
-// as many milliseconds after farOff.
+// jobsOf creates jobs of the db with the ids from, from+1 and so on. Their trigger times
+// are that many milliseconds after farOff.
 func (f *fixture) jobsOf(db, collection, route string, from, to int) {
 	f.t.Helper()
 	r := job.Route{RouteKey: job.RouteKey{DB: db, ID: route}, Type: job.NATS}
@@ -29,7 +29,7 @@ func (f *fixture) jobsOf(db, collection, route string, from, to int) {
 	}
 }
 
-// list walks all that the query selects, page by page.
+// list walks everything that the query selects, page by page.
 func (f *fixture) list(q job.Query) (all []job.Record, pages int) {
 	f.t.Helper()
 	for {
@@ -101,8 +101,8 @@ func TestJobsAreListed(t *testing.T) {
 	}
 }
 
-// A job that changes while a page is read is on it once, and nothing is on it that
-// the query does not select.
+// A job that changes while a page is read is on it once, and every job on it matches the
+// query.
 func TestAPageHasAJobOnce(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{})
@@ -146,13 +146,13 @@ func TestAPageHasAJobOnce(t *testing.T) {
 	}
 }
 
-// A crowd is read one by one: the pages are as those of a few, also when each
-// is cut short by time.
+// A crowd is read one by one. Its pages equal those of a few jobs, even if each is cut
+// short by time.
 func TestCrowdIsListed(t *testing.T) {
 	f := open(t, streams.Config{})
 	f.jobsOf("db", "coll", "r", 0, 300)
 	f.jobsOf("other", "coll", "r", 0, 300)
-	for i := range 290 { // leaves long gaps
+	for i := range 290 { // this leaves long gaps
 		k := newJob(fmt.Sprint(i), "r", farOff).Key
 		for range 3 {
 			if err := f.Jobs().Fire(t.Context(), k); err != nil {
@@ -177,7 +177,7 @@ func TestCrowdIsListed(t *testing.T) {
 	}
 }
 
-// No job is missed though all change while they are listed.
+// No job is missed though all jobs change while they are listed.
 func TestJobsThatChangeAreNotMissed(t *testing.T) {
 	f := open(t, streams.Config{Partitions: 2})
 	const n = 200

@@ -24,9 +24,8 @@ func bigJob(id, route string, due time.Time) job.Job {
 	return j
 }
 
-// Acked fires give way before FIRES is full, so that they never keep others from
-// firing. Fires that nobody has acked stay, and nothing passes for a fire that other
-// hands removed.
+// Acked fires are removed before FIRES is full, so that they never keep others from
+// firing. Unacked fires stay, and the removal is not mistaken for one by somebody else.
 func TestAckedFiresMakeRoom(t *testing.T) {
 	t.Parallel()
 	log := new(logtest.Log)
@@ -75,8 +74,8 @@ func TestAckedFiresMakeRoom(t *testing.T) {
 	}
 }
 
-// A stream that an operator has had drop its oldest goes on with that while it is full,
-// with a word, and refuses what is new as soon as it has room.
+// A stream that an operator has set to drop its oldest messages goes on doing so while it
+// is full, with a log line. It refuses new messages as soon as it has room.
 func TestFullRingsAreLeftAlone(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{})
@@ -116,8 +115,8 @@ func TestFullRingsAreLeftAlone(t *testing.T) {
 	}
 }
 
-// A jobs bucket with a max_bytes keeps room for what becomes of the jobs in it: when no
-// new one is taken, all that are there fire, and can be cancelled.
+// A jobs bucket with a max_bytes keeps room for its jobs to end: when no new job is
+// accepted, all existing jobs fire, and can be cancelled.
 func TestJobsBucketKeepsRoom(t *testing.T) {
 	t.Parallel()
 	log := new(logtest.Log)
@@ -162,8 +161,8 @@ func TestJobsBucketKeepsRoom(t *testing.T) {
 	}
 }
 
-// A fire that its subscriber has acked before its job is published stays: a takeover
-// looks for it, and would publish it once more.
+// A fire that its subscriber has acked before its job is finished stays: a takeover looks
+// for it, and would publish it once more.
 func TestFiresOfStandingClaimsStay(t *testing.T) {
 	t.Parallel()
 	log := new(logtest.Log)

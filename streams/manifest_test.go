@@ -31,8 +31,8 @@ func (f *fixture) tryOpen(cfg streams.Config) error {
 	return err
 }
 
-// refused checks that a start is refused for that fault of that stream, and that
-// nothing came of it.
+// refused checks that a start is refused with that fault of that stream, and that it
+// changed nothing.
 func (f *fixture) refused(cfg streams.Config, words, stream string) {
 	f.t.Helper()
 	before := f.names()
@@ -79,11 +79,11 @@ func (f *fixture) belfryKV() jetstream.KeyValue {
 	return kv
 }
 
-// inOrder are all streams in the order in which they are made.
+// inOrder has all streams in the order in which they are created.
 var inOrder = []string{"KV_belfry", "KV_gates", "KV_routes", "KV_tokens", "FIRES", "DEAD", "ATTEMPTS", "ADVISORIES", "KV_jobs_0", "KV_jobs_1"}
 
-// A stream that was there is not made anew, whichever it is, unless somebody says
-// so; then the next start is one like any other.
+// No stream that existed is recreated, whichever it is, unless an operator says so; then
+// the next start is an ordinary one.
 func TestLostStreamIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, name := range inOrder {
@@ -99,10 +99,10 @@ func TestLostStreamIsRefused(t *testing.T) {
 				words = fault.ManifestKeyGone
 			}
 			f.refused(cfg, words, name)
-			f.refused(cfg, words, name) // it stays so
+			f.refused(cfg, words, name) // it stays that way
 			again := cfg
 			again.RecreateMissing = true
-			again.Partitions = 3 // that is fixed
+			again.Partitions = 3 // the number is fixed
 			if err := f.tryOpen(again); err != nil {
 				t.Fatalf("with --recreate-missing: %v", err)
 			}
@@ -119,7 +119,7 @@ func TestLostStreamIsRefused(t *testing.T) {
 	}
 }
 
-// What a Belfry has made that kept no manifest is taken over if it is whole.
+// The store of a Belfry without manifests is taken over if it is whole.
 func TestWithoutManifest(t *testing.T) {
 	t.Parallel()
 	cfg := streams.Config{Partitions: 2}
@@ -131,11 +131,11 @@ func TestWithoutManifest(t *testing.T) {
 	}
 	f.reopen(cfg)
 	f.drop("DEAD")
-	f.refused(cfg, fault.StreamMissing, "DEAD") // it was written anew
+	f.refused(cfg, fault.StreamMissing, "DEAD") // the manifest was written anew
 	if err := f.belfryKV().Purge(t.Context(), "manifest"); err != nil {
 		t.Fatal(err)
 	}
-	f.refused(cfg, fault.StreamMissing, "DEAD") // though nothing says that it was there
+	f.refused(cfg, fault.StreamMissing, "DEAD") // though nothing says that it existed
 }
 
 // A first start that a crash cut short goes on, wherever that was: rows 27 to 29.
@@ -160,7 +160,7 @@ func TestCutShortFirstStart(t *testing.T) {
 	}
 }
 
-// A stream that this version is the first to make is made.
+// A stream that is new in this version is created.
 func TestNewStreamOfALaterVersion(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{})
@@ -196,7 +196,7 @@ func TestExistingData(t *testing.T) {
 	}
 }
 
-// A stream of somebody else's says nothing about Belfry's.
+// Somebody else's stream says nothing about Belfry's streams.
 func TestForeignStreamIsNoTrace(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{})
@@ -245,8 +245,8 @@ func TestBadManifest(t *testing.T) {
 	}
 }
 
-// A stream that is behind what was known of it is told, until somebody accepts
-// just that.
+// A stream that is behind its recorded position is reported, until somebody accepts
+// exactly that damage.
 func TestStreamFellBehind(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{})
@@ -265,7 +265,7 @@ func TestStreamFellBehind(t *testing.T) {
 	}
 	log := &logtest.Log{}
 	cfg := streams.Config{Log: log.Logger()}
-	for range 2 { // it stays so
+	for range 2 { // it stays that way
 		f.reopen(cfg)
 		if w := f.Warnings(); len(w) != 1 || !strings.Contains(w[0], "KV_jobs_0: another stream of that name") {
 			t.Fatalf("warnings: %q", w)
@@ -289,7 +289,7 @@ func TestStreamFellBehind(t *testing.T) {
 	}
 }
 
-// keep notes how far the streams are, as a clean stop does.
+// keep records how far the streams are, as a clean stop does.
 func (f *fixture) keep() {
 	f.t.Helper()
 	ctx, cancel := context.WithCancel(f.t.Context())
@@ -299,7 +299,7 @@ func (f *fixture) keep() {
 	}
 }
 
-// Several processes may make a store at the same moment.
+// Several processes may create a store at the same moment.
 func TestFirstStartsSideBySide(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{})

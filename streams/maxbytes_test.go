@@ -8,8 +8,8 @@ import (
 	"belfry/streams"
 )
 
-// All streams together are made within --max-bytes, and those that would lose what
-// nobody has read refuse what is new, also where an operator has set the limit.
+// All streams together are created within --max-bytes. Streams that would otherwise drop
+// unread messages refuse new ones, even if an operator has set the limit.
 func TestMaxBytesDropNothing(t *testing.T) {
 	t.Parallel()
 	const most = 1 << 30

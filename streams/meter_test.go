@@ -83,7 +83,7 @@ func TestMetricsOfATimer(t *testing.T) {
 	becomes(t, m, `belfry_jobs_finished_total{status="dead"}`, 1)
 }
 
-// What was over before a process came counts in it no more.
+// Jobs that ended before a process started do not count in its metrics.
 func TestMetricsAfterARestart(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{})
@@ -126,7 +126,7 @@ func TestMetricsOfALostClaim(t *testing.T) {
 	becomes(t, m, `belfry_timer_fires_total{type="NATS"}`, 0)
 }
 
-// Writes are counted by how they went out, and a refused batch too.
+// Writes are counted by how they were sent, and refused batches are counted, too.
 func TestMetricsOfBatches(t *testing.T) {
 	t.Parallel()
 	m := metricstest.New()

@@ -28,8 +28,8 @@ func (f *fixture) putGate(key, value string) {
 	}
 }
 
-// The next permit of a route is for a moment that another clock has written, before
-// this node has asked for one and after.
+// Another clock has written the time of a route's next permit, before this node asked for
+// one or after.
 func TestPermitOfAnotherClock(t *testing.T) {
 	t.Parallel()
 	for name, value := range map[string]string{
@@ -72,8 +72,8 @@ func TestPermitOfAnotherClock(t *testing.T) {
 	}
 }
 
-// A breaker that another clock shut for longer than any breaker does lets tries
-// through one at a time.
+// Another clock shut a breaker for longer than any breaker does. Tries are let through
+// one at a time.
 func TestBreakerOfAnotherClock(t *testing.T) {
 	t.Parallel()
 	log := &logtest.Log{}
@@ -99,8 +99,8 @@ func TestBreakerOfAnotherClock(t *testing.T) {
 	}
 }
 
-// The clock is set back by half an hour: a route with a rate limit goes on, though
-// its permits are of the time before.
+// The clock is set back by half an hour. A route with a rate limit goes on, though its
+// permits are from before.
 func TestClockThatIsSetBack(t *testing.T) {
 	t.Parallel()
 	var back atomic.Int64
@@ -139,7 +139,7 @@ func TestHonestPermits(t *testing.T) {
 	for _, tt := range []struct {
 		limit      job.RateLimit
 		partitions int
-		least      time.Duration // what the partitions may hold at once
+		least      time.Duration // for the permits that the partitions may hold at once
 		most       time.Duration
 	}{
 		{job.RateLimit{PerSecond: 1000}, 1, 250 * time.Millisecond, 11 * time.Second},
@@ -182,7 +182,7 @@ func TestHonestDue(t *testing.T) {
 	}
 }
 
-// A retry and a redriven job that a clock a year ahead has put off come now.
+// A retry and a redriven job that a clock a year ahead has postponed fire now.
 func TestRecordsOfAnotherClock(t *testing.T) {
 	t.Parallel()
 	log := &logtest.Log{}
@@ -208,8 +208,8 @@ func TestRecordsOfAnotherClock(t *testing.T) {
 	}
 }
 
-// A claim that a clock a year ahead has made is made anew when it is overdue by an
-// honest one.
+// A claim that a clock a year ahead has made is made anew when an honest claim would be
+// overdue.
 func TestClaimOfAnotherClockIsMadeAnew(t *testing.T) {
 	t.Parallel()
 	now := time.UnixMilli(1_800_000_000_000)
@@ -234,8 +234,8 @@ func TestClaimOfAnotherClockIsMadeAnew(t *testing.T) {
 	}
 }
 
-// A change names the record it replaces by its stored due time. Where that is another
-// than the honest one, the record is found gone when it is loaded.
+// A change names the record it replaces by its stored due time. If that differs from the
+// honest time, the record is found gone when it is loaded.
 func TestRecordOfAnotherClockIsReplaced(t *testing.T) {
 	t.Parallel()
 	now := time.UnixMilli(1_800_000_000_000)

@@ -48,8 +48,8 @@ func TestNativeDeadLetters(t *testing.T) {
 	for range 3 {
 		next()
 	}
-	// JetStream notices that the deliveries are exhausted when it looks for
-	// more to deliver.
+	// JetStream notices that the deliveries are exhausted when it looks for more to
+	// deliver.
 	more, err := c.Fetch(1, jetstream.FetchMaxWait(time.Second))
 	if err != nil {
 		t.Fatal(err)
@@ -75,8 +75,8 @@ func TestNativeDeadLetters(t *testing.T) {
 	}
 }
 
-// What a subscriber refused becomes a dead letter also when its route, and with it
-// the inbox, is deleted before Belfry has heard of it.
+// A fire that a subscriber refused becomes a dead letter even if its route, and with it
+// the inbox, is deleted before Belfry has read the advisory.
 func TestDeadLetterOfADeletedRoute(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{})

@@ -19,8 +19,8 @@ import (
 	"belfry/streams"
 )
 
-// While nobody takes the claims of due jobs, the log says so now and then, and not
-// for each of them.
+// While nobody accepts the claims of due jobs, the log says so now and then, not for each
+// of them.
 func TestOutageIsLoggedOnce(t *testing.T) {
 	t.Parallel()
 	var log logtest.Log
@@ -54,8 +54,7 @@ func TestOutageIsLoggedOnce(t *testing.T) {
 	}
 }
 
-// While the connection is lost nothing is tried for the jobs that come due, and all
-// of them fire when it is back.
+// While the connection is lost, due jobs are not tried. All of them fire when it is back.
 func TestLostConnectionIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	var log logtest.Log

@@ -14,7 +14,7 @@ import (
 	"belfry/streams"
 )
 
-// What became of a write whose answer was lost is found out, and told.
+// The outcome of a write whose answer was lost is resolved and reported.
 func TestLostAnswers(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
@@ -50,8 +50,8 @@ func TestLostAnswers(t *testing.T) {
 	}
 }
 
-// A write that was applied while its answer was lost, and overtaken before it
-// could be settled.
+// A write was applied while its answer was lost, and was overtaken before it could be
+// settled.
 func TestLostAnswerOvertaken(t *testing.T) {
 	f := open(t, streams.Config{})
 	f.route("r", job.NATS)
@@ -77,8 +77,8 @@ func TestLostAnswerOvertaken(t *testing.T) {
 	overtake(func() { f.reaches(j.Key, job.Published) })
 	f.create(now)
 
-	// A cancel that is overtaken by a new creation cannot be told from one
-	// that came too late.
+	// A cancel that is overtaken by a new creation looks the same as one that came too
+	// late.
 	f.create(j)
 	overtake(func() {
 		if err := f.Jobs().Create(t.Context(), now); err != nil {
@@ -90,7 +90,7 @@ func TestLostAnswerOvertaken(t *testing.T) {
 	}
 }
 
-// Without JetStream nothing is said to be stored.
+// Without JetStream no answer claims that anything is stored.
 func TestUnavailable(t *testing.T) {
 	f := open(t, streams.Config{})
 	f.route("r", job.NATS)
@@ -147,8 +147,8 @@ func TestRoutesLostAnswers(t *testing.T) {
 	}
 }
 
-// A route write that was applied while its answer was lost, and the store with
-// it: nobody may be told that nothing was changed.
+// A route write was applied while its answer was lost, and then the store was lost. No
+// answer may say that nothing was changed.
 func TestRouteOutcomeUnknown(t *testing.T) {
 	f := open(t, streams.Config{})
 	f.Intercept(func(ctx context.Context, m *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {

@@ -29,7 +29,7 @@ func TestPrefixes(t *testing.T) {
 	}
 }
 
-// Without a prefix the names are those that they always were.
+// Without a prefix the names are the same as ever.
 func TestPlainNames(t *testing.T) {
 	t.Parallel()
 	var names, subjects []string
@@ -48,8 +48,8 @@ func TestPlainNames(t *testing.T) {
 	}
 }
 
-// Two stores whose prefixes differ have no stream and no subject in common, and
-// neither takes the other's for its own; and what is built from a name is read back.
+// Two stores whose prefixes differ have no stream and no subject in common, and neither
+// takes the other's for its own. Everything built from a name is parsed back.
 func FuzzPrefix(f *testing.F) {
 	for _, two := range [][2]string{{"", "a"}, {"a", "a_b"}, {"a", "a_jobs"}, {"a_jobs_0", "a"}, {"jobs", ""}, {"fires", ""}, {"KV", ""}, {"x_belfry", "x"}, {"jobs_1", "jobs"}} {
 		f.Add(two[0], two[1])

@@ -28,9 +28,9 @@ func (f *fixture) beside(cfg streams.Config) *fixture {
 	return g
 }
 
-// theirs is all of a store that another one could disturb: its streams with their
-// settings and when they were made, their consumers, and their messages but for what
-// each store writes all the time.
+// theirs returns everything of a store that another one could disturb: its streams with
+// their settings and creation times, their consumers, and their messages except those
+// that each store writes all the time.
 func (f *fixture) theirs(n wire.Names) (all []string) {
 	f.t.Helper()
 	for _, want := range streams.Assets(n, 1) {
@@ -68,8 +68,8 @@ func (f *fixture) theirs(n wire.Names) (all []string) {
 	return all
 }
 
-// exercise lets a store do something of everything. All of its names and ids are the
-// ones that every other store has.
+// exercise makes a store do some of everything. All of its names and ids are the same in
+// every other store.
 func (f *fixture) exercise(n wire.Names) {
 	f.t.Helper()
 	ctx := f.t.Context()
@@ -96,7 +96,7 @@ func (f *fixture) exercise(n wire.Names) {
 	if diff := cmp.Diff([]string{"cancelled cancelled", "later scheduled", "native published", "rest dead"}, ids); diff != "" {
 		f.t.Errorf("%q: the jobs (-want +got):\n%s", n, diff)
 	}
-	// A fire that a subscriber refuses comes back by an advisory.
+	// A fire that a subscriber refuses comes back through an advisory.
 	c, err := f.js.Consumer(ctx, n.FiresStream(), "db_n")
 	if err != nil {
 		f.t.Fatal(err)
@@ -114,9 +114,9 @@ func (f *fixture) exercise(n wire.Names) {
 	})
 }
 
-// Two stores on one server, with the same routes and jobs, do not see each other.
-// Neither the work of one nor its audit nor the end of its streams changes anything of
-// the other's, and each has what it had before the other came.
+// Two stores on one server, with the same routes and jobs, do not see each other. Neither
+// the work of one store nor its audit nor the removal of its streams changes anything of
+// the other's, and each keeps what it had before the other came.
 func TestStoresWithPrefixesShareAServer(t *testing.T) {
 	t.Parallel()
 	for _, names := range [][2]wire.Names{{"", "team1"}, {"team1", ""}, {"a", "a_jobs"}} {
@@ -152,7 +152,7 @@ func TestStoresWithPrefixesShareAServer(t *testing.T) {
 				t.Errorf("a restore beside it changed the first store (-before +after):\n%s", diff)
 			}
 
-			// All of the second one goes.
+			// The whole second store is removed.
 			for _, a := range streams.Assets(names[1], 1) {
 				if err := f.js.DeleteStream(t.Context(), a.Name); err != nil {
 					t.Fatal(err)
@@ -176,9 +176,9 @@ func TestStoresWithPrefixesShareAServer(t *testing.T) {
 	}
 }
 
-// Another prefix on a server that has a store makes a new one, and says so with the
-// stores that are there; where data is expected it is a refusal. Names that differ in
-// case only are refused.
+// Another prefix on a server that has a store creates a new store, and says so with the
+// names of the existing ones. If data is expected, it is refused. Names that differ only
+// in case are refused.
 func TestUnknownPrefixIsLoud(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{Names: "team1"})
@@ -203,8 +203,8 @@ func TestUnknownPrefixIsLoud(t *testing.T) {
 	}
 }
 
-// The audit mends what other hands did to its own store, under its names, and the
-// log and the API name what they find there.
+// The audit mends what others did to its own store, under its names, and the log and the
+// API use those names.
 func TestAuditWithAPrefix(t *testing.T) {
 	t.Parallel()
 	log := &lines{}

@@ -11,8 +11,8 @@ import (
 	"belfry/streams"
 )
 
-// With replicas a pull ends well, whatever comes first: its last fires or the
-// server's words that it is complete. So each fire is handed out once.
+// With replicas a pull ends well, whether its last fires or the server's "complete"
+// status comes first. So each fire is delivered once.
 func TestFetchWithReplicas(t *testing.T) {
 	t.Parallel()
 	f := &fixture{t: t}

@@ -10,7 +10,7 @@ import (
 	"belfry/streams"
 )
 
-// Many that ask at once, on two nodes, share one rate.
+// Many callers that ask at once, on two nodes, share one rate.
 func TestPermitsOverTwoNodes(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{})

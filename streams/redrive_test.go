@@ -15,7 +15,7 @@ import (
 	"belfry/streams"
 )
 
-// bury puts a job of the REST route through to its death.
+// bury takes a job of the REST route to its death.
 func (f *fixture) bury(j job.Job, reason job.Reason) {
 	f.t.Helper()
 	f.create(j)
@@ -28,8 +28,7 @@ func (f *fixture) bury(j job.Job, reason job.Reason) {
 	}
 }
 
-// A job that is redriven fires, and a letter is written again, as often as it
-// dies.
+// A redriven job fires, and a letter is written each time it dies.
 func TestManualRetryIsNotSwallowedByDedup(t *testing.T) {
 	f := open(t, streams.Config{})
 	f.route("r", job.REST)
@@ -37,7 +36,7 @@ func TestManualRetryIsNotSwallowedByDedup(t *testing.T) {
 	j := newJob("a", "r", time.Now())
 	f.bury(j, job.ReasonExhausted)
 	dead := f.get(j.Key)
-	for range 3 { // dies again and again
+	for range 3 { // it dies again and again
 		all, _ := f.walk(job.LetterQuery{DB: "db"})
 		if len(all) != 1 {
 			t.Fatalf("%d letters, want 1", len(all))
@@ -54,7 +53,7 @@ func TestManualRetryIsNotSwallowedByDedup(t *testing.T) {
 		if h.Redriven == 0 || h.Redriven != dead.Redriven {
 			t.Errorf("the fire was redriven at %d and its record at %d, want the same time", h.Redriven, dead.Redriven)
 		}
-		// A retry remembers it.
+		// A retry keeps the time of the redrive.
 		if err := f.Jobs().Finish(t.Context(), h.Fire, job.Result{Status: job.Retrying, RetryAt: time.Now().UnixMilli(), Reason: job.ReasonFailed}); err != nil {
 			t.Fatal(err)
 		}
@@ -77,7 +76,7 @@ func TestManualRetryIsNotSwallowedByDedup(t *testing.T) {
 	}
 }
 
-// A letter is redriven by itself only while nothing else has come of its job.
+// A letter is redriven by itself only while its job has not moved on.
 func TestRedriveSkips(t *testing.T) {
 	f := open(t, streams.Config{HistoryTTL: time.Second})
 	f.route("r", job.REST)
@@ -128,8 +127,8 @@ func TestRedriveSkips(t *testing.T) {
 	}
 }
 
-// Many letters are redriven page by page. The walk ends, though jobs that it
-// redrives die again.
+// Many letters are redriven page by page. The walk ends, though jobs that it redrives die
+// again.
 func TestRedriveByPages(t *testing.T) {
 	f := open(t, streams.Config{})
 	f.route("r", job.NATS)
@@ -207,8 +206,8 @@ func TestCrashWhileRedriving(t *testing.T) {
 	}
 }
 
-// However many redrive a letter at the same time, its job fires once; so it
-// does when the answer to the write is lost.
+// However many requests redrive a letter at the same time, its job fires once, even if
+// the answer to the write is lost.
 func TestRedriveOnce(t *testing.T) {
 	for _, tt := range []struct {
 		name          string

@@ -15,9 +15,9 @@ import (
 	"belfry/streams"
 )
 
-// repeatWrites has each write of a job reach the server twice: the first copy is
-// applied and its answer is lost, and the second is refused for it. It returns how
-// many were.
+// repeatWrites makes each write of a job reach the server twice: the first copy is
+// applied and its answer is lost, and so the second is refused. It returns how many were
+// refused.
 func (f *fixture) repeatWrites() (refused *atomic.Int64) {
 	refused = new(atomic.Int64)
 	f.Intercept(func(ctx context.Context, m *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {
@@ -36,8 +36,8 @@ func (f *fixture) repeatWrites() (refused *atomic.Int64) {
 	return refused
 }
 
-// A write that is refused though it was applied counts as applied, whoever made
-// it: nobody is told that somebody else came first.
+// A write that is refused though it was applied counts as applied, whoever made it. No
+// answer says that another write came first.
 func TestRefusedButApplied(t *testing.T) {
 	f := open(t, streams.Config{})
 	f.route("nats", job.NATS)
@@ -72,7 +72,7 @@ func TestRefusedButApplied(t *testing.T) {
 	}
 	became("a DELETE", far, 1, job.Cancelled)
 
-	// The timer and the worker: a claim and the end of its fire.
+	// Now the timer and the worker write: a claim and the end of its fire.
 	f.run()
 	native := newJob("native", "nats", time.Now())
 	f.create(native)
@@ -89,7 +89,7 @@ func TestRefusedButApplied(t *testing.T) {
 		want job.Status
 	}{
 		{job.Result{Status: job.Scheduled, RetryAt: time.Now().Add(time.Hour).UnixMilli()}, job.Scheduled},
-		{job.Result{Status: job.Delivered}, job.Scheduled}, // of the fire that was put back
+		{job.Result{Status: job.Delivered}, job.Scheduled}, // for the fire that was put back
 	} {
 		if err := f.Jobs().Finish(t.Context(), h.Fire, step.res); err != nil {
 			t.Errorf("Finish with %s: %v", step.res.Status, err)

@@ -25,8 +25,8 @@ func (f *fixture) purge(opts ...jetstream.StreamPurgeOpt) {
 	}
 }
 
-// claimAll has jobs fire on a REST route that nobody delivers, and waits until
-// their fires are in FIRES.
+// claimAll makes jobs fire on a REST route that nobody delivers, and waits until their
+// fires are in FIRES.
 func (f *fixture) claimAll(route string, n int) {
 	f.t.Helper()
 	f.route(route, job.REST)
@@ -50,14 +50,14 @@ func (f *fixture) firesOf(route string) int {
 
 var removedLine = regexp.MustCompile(`fires were removed from FIRES before their time.* fires=(\d+)`)
 
-// Fires that are purged while their claims are out are published again, without
-// anything else that fires, whatever of FIRES was purged, and the log says how many.
+// Fires that are purged while their claims stand are published again, even if nothing
+// else fires, whatever part of FIRES was purged. The log says how many.
 func TestPurgedFiresAreFiredAgain(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		purge func(f *fixture)
-		gone  int // in all
-		again int // of the route a
+		gone  int // in total
+		again int // for the route a
 	}{
 		"all":          {func(f *fixture) { f.purge() }, 8, 5},
 		"a route":      {func(f *fixture) { f.purge(jetstream.WithPurgeSubject("fires.db.a")) }, 5, 5},
@@ -141,8 +141,8 @@ func TestFiresPurgedWhileAway(t *testing.T) {
 	eventually(t, "the fires are there again", func() bool { return f.firesOf("a") == 5 })
 }
 
-// Fires of NATS routes that a purge removes are lost to their subscribers; the log
-// says how many.
+// Fires of NATS routes that a purge removes are lost to their subscribers; the log says
+// how many.
 func TestPurgedNATSFiresAreTold(t *testing.T) {
 	t.Parallel()
 	log := &lines{}
@@ -162,8 +162,8 @@ func TestPurgedNATSFiresAreTold(t *testing.T) {
 	}
 }
 
-// A purge of the jobs bucket is told with how many jobs it has taken, and the timer
-// goes on with what is left.
+// A purge of the jobs bucket is logged with how many jobs it has removed, and the timer
+// goes on with the rest.
 func TestPurgedJobsBucketIsTold(t *testing.T) {
 	t.Parallel()
 	log := &lines{}
@@ -192,7 +192,7 @@ func TestPurgedJobsBucketIsTold(t *testing.T) {
 	}
 }
 
-// Routes that are purged are written back. Of tokens see
+// Purged routes are written back. For tokens see
 // TestAuthenticationOutlivesTheLossOfTheBucketAtWork.
 func TestPurgedRoutesAreWrittenBack(t *testing.T) {
 	t.Parallel()
@@ -222,7 +222,7 @@ func TestPurgedRoutesAreWrittenBack(t *testing.T) {
 	}
 }
 
-// One route that is gone without a mark is missed beside the probe of its bucket.
+// One route that is gone without a marker is noticed, even though its bucket has a probe.
 func TestARemovedRouteIsMissedBesideAProbe(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{AuditEvery: soon})

@@ -12,7 +12,7 @@ import (
 	"belfry/streams"
 )
 
-// probes returns the number of the last try of FIRES.
+// probes returns the number of the last probe of FIRES.
 func (f *fixture) probes() int {
 	f.t.Helper()
 	s, err := f.js.Stream(f.t.Context(), streams.FiresStream)
@@ -30,10 +30,10 @@ func (f *fixture) probes() int {
 	return n
 }
 
-// lookedAt reports whether FIRES was looked at since its last message.
+// lookedAt reports whether FIRES was checked since its last message.
 func (f *fixture) lookedAt() bool { return f.SawFires(f.t.Context()) }
 
-// triedAgain waits until FIRES was tried some times more, and is in a state.
+// triedAgain waits until FIRES was probed that many times more, and state is true.
 func (f *fixture) triedAgain(times int, state func() bool) {
 	f.t.Helper()
 	seen := map[int]bool{f.probes(): true}
@@ -43,8 +43,8 @@ func (f *fixture) triedAgain(times int, state func() bool) {
 	})
 }
 
-// The probes of all nodes, which replace each other, are no removed fires. A purge
-// among them is told with the number of fires all the same.
+// The probes of all nodes, which replace each other, do not count as removed fires. A
+// purge among them is still logged with the number of fires.
 func TestProbesAreNoRemovedFires(t *testing.T) {
 	t.Parallel()
 	log := &lines{}
@@ -70,8 +70,8 @@ func TestProbesAreNoRemovedFires(t *testing.T) {
 	}
 }
 
-// A purge in the midst of a look, when the state was read and the fences were not,
-// is told with the number of fires all the same.
+// A purge in the middle of a look, after the state was read and before the fences were,
+// is still logged with the number of fires.
 func TestPurgeInTheMidstOfALook(t *testing.T) {
 	t.Parallel()
 	log := &lines{}

@@ -14,9 +14,9 @@ import (
 	"belfry/streams"
 )
 
-// The copies follow what the cluster can hold, not what a connection tells: two
-// of three servers hold one copy, which is said, and when the third one is there
-// all streams get three.
+// The copies follow what the cluster can hold, not what a connection reports: two of
+// three servers hold one copy, which is reported, and when the third one is there all
+// streams get three.
 func TestCopiesGrowWithTheCluster(t *testing.T) {
 	t.Parallel()
 	cluster := natstest.NewCluster(t, 3, 2)
@@ -30,7 +30,7 @@ func TestCopiesGrowWithTheCluster(t *testing.T) {
 	if !strings.Contains(log.String(), fault.FewCopies) || len(f.Warnings()) != 1 || !strings.Contains(f.Warnings()[0], fault.FewCopies) {
 		t.Errorf("warnings %q, and the log:\n%s", f.Warnings(), log.String())
 	}
-	f.reopen(streams.Config{Log: log.Logger()}) // each start says so
+	f.reopen(streams.Config{Log: log.Logger()}) // each start reports it
 	if n := strings.Count(log.String(), fault.FewCopies); n != 2 {
 		t.Errorf("said %d times in 2 starts", n)
 	}
@@ -45,7 +45,7 @@ func TestCopiesGrowWithTheCluster(t *testing.T) {
 	f.haveCopies("3")
 }
 
-// A number of copies that is asked for later is not ignored.
+// A number of copies that is requested later is not ignored.
 func TestCopiesOfALaterStart(t *testing.T) {
 	t.Parallel()
 	cluster := natstest.NewCluster(t, 3, 3)
@@ -65,7 +65,7 @@ func TestCopiesOfALaterStart(t *testing.T) {
 	}
 }
 
-// A server by itself holds one copy without a word, unless more are asked for.
+// A single server holds one copy without a warning, unless more are requested.
 func TestCopiesOfALoneServer(t *testing.T) {
 	t.Parallel()
 	var log logtest.Log
@@ -83,8 +83,8 @@ func TestCopiesOfALoneServer(t *testing.T) {
 	}
 }
 
-// join connects to the first of some servers when JetStream has a leader that
-// knows all of them.
+// join connects to the first of the servers once JetStream has a leader that knows all of
+// them.
 func (f *fixture) join(servers []*natstest.Server) {
 	f.t.Helper()
 	f.server = servers[0]
@@ -99,7 +99,7 @@ func (f *fixture) join(servers []*natstest.Server) {
 	})
 }
 
-// keeps has the store look after what a start could not do, until stop is called.
+// keeps makes the store complete what a start could not do, until stop is called.
 func (f *fixture) keeps() (stop func()) {
 	ctx, cancel := context.WithCancel(f.t.Context())
 	done := make(chan struct{})
@@ -108,8 +108,9 @@ func (f *fixture) keeps() (stop func()) {
 	return func() { cancel(); <-done }
 }
 
-// haveCopies waits until all streams have so many copies, and the store has no warnings.
-// A list of streams leaves out those without a leader, as while they get more copies.
+// haveCopies waits until all streams have that many copies, and the store has no
+// warnings. A list of streams leaves out those without a leader, as while they get more
+// copies.
 func (f *fixture) haveCopies(want string) {
 	f.t.Helper()
 	waittest.Eventually(f.t, func() string {
@@ -120,7 +121,7 @@ func (f *fixture) haveCopies(want string) {
 	})
 }
 
-// copies is the number of copies of the streams, or all of them if they differ.
+// copies returns the number of copies of the streams, or all numbers if they differ.
 func (f *fixture) copies() string {
 	f.t.Helper()
 	seen := map[int]bool{}

@@ -20,7 +20,7 @@ import (
 	"belfry/streams"
 )
 
-// mostHeld remembers how much a pool held at most.
+// mostHeld records the most that a pool has held.
 type mostHeld struct{ bytes, waits, refusals atomic.Int64 }
 
 func (m *mostHeld) Holds(bytes int64) {
@@ -57,7 +57,7 @@ func openApart(t *testing.T) *apart {
 
 var large = append(append([]byte(`"`), bytes.Repeat([]byte("x"), 500<<10)...), '"')
 
-// createLarge creates jobs with large metas, for tomorrow.
+// createLarge creates jobs with large metas, due tomorrow.
 func (a *apart) createLarge(n int) {
 	a.t.Helper()
 	for i := range n {
@@ -67,7 +67,7 @@ func (a *apart) createLarge(n int) {
 	}
 }
 
-// What requests read does not come in on the connection of the timer.
+// The answers to requests do not arrive on the timer's connection.
 func TestRequestsReadOnTheirOwnConnection(t *testing.T) {
 	t.Parallel()
 	a := openApart(t)
@@ -95,7 +95,7 @@ func TestRequestsReadOnTheirOwnConnection(t *testing.T) {
 	if err := a.Backups().Each(t.Context(), func(job.Entry) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
-	// Once a second it looks at the last record itself.
+	// Once a second the timer itself reads the last record.
 	own := (int(time.Since(began)/time.Second) + 2) * 3 / 2 * len(large)
 	if got := a.nc.Stats().InBytes - before; got > uint64(own) {
 		t.Errorf("%d bytes came in on the timer's connection, want at most %d", got, own)
@@ -105,8 +105,8 @@ func TestRequestsReadOnTheirOwnConnection(t *testing.T) {
 	}
 }
 
-// Many read many large jobs at once. All get all of them, and what is on its way to
-// them together stays within the bound.
+// Many requests read many large jobs at once. All get all jobs, and the answers on their
+// way stay within the bound together.
 func TestLargeJobsAreListedWithinTheBound(t *testing.T) {
 	t.Parallel()
 	a := openApart(t)
@@ -123,13 +123,13 @@ func TestLargeJobsAreListedWithinTheBound(t *testing.T) {
 			var listed []job.Record
 			for q := (job.Query{DB: "db", Limit: 1000}); ; {
 				page, err := a.Jobs().List(ctx, q)
-				held.Settle(1 << 10) // the answer alone
+				held.Settle(1 << 10) // only the answer is left
 				if err != nil {
 					t.Error(err)
 					return
 				}
 				listed = append(listed, page.Jobs...)
-				if q.Cursor = page.Cursor; q.Cursor == (job.Cursor{}) { // else its time was over
+				if q.Cursor = page.Cursor; q.Cursor == (job.Cursor{}) { // otherwise its time was over
 					break
 				}
 			}
@@ -157,8 +157,7 @@ func TestLargeJobsAreListedWithinTheBound(t *testing.T) {
 	}
 }
 
-// A record that an older Belfry has written tells its trigger time in its value
-// alone.
+// A record of an older Belfry has its trigger time only in its value.
 func TestLargeJobsOfOlderVersionsAreListed(t *testing.T) {
 	t.Parallel()
 	a := openApart(t)
@@ -182,13 +181,14 @@ func TestLargeJobsOfOlderVersionsAreListed(t *testing.T) {
 	}
 }
 
-// Jobs with large metas keep them when a filter cancels them.
+// Jobs with large metas keep the metas when a filter cancels them.
 func TestLargeJobsAreCancelledWhole(t *testing.T) {
 	t.Parallel()
 	a := openApart(t)
 	a.route("r", job.REST)
-	// The first need a turn, and together more room than there is. So the others, which
-	// are read again as well, wait behind them, more than are cancelled side by side.
+	// The first jobs need a turn, and together more room than there is. So the others,
+	// which are also read again, wait behind them; they are more than are cancelled
+	// concurrently.
 	const first, jobs = 24, 300
 	metas := map[bool][]byte{true: large, false: []byte(`"` + strings.Repeat("x", 12<<10) + `"`)}
 	a.createLarge(first)
@@ -215,7 +215,7 @@ func TestLargeJobsAreCancelledWhole(t *testing.T) {
 		}
 		cancelled += run.Cancelled
 		held.Settle(0)
-		if q.Cursor = run.Cursor; q.Cursor == (job.Cursor{}) { // else its time was over
+		if q.Cursor = run.Cursor; q.Cursor == (job.Cursor{}) { // otherwise its time was over
 			break
 		}
 	}
@@ -230,7 +230,7 @@ func TestLargeJobsAreCancelledWhole(t *testing.T) {
 	}
 }
 
-// Without room a request is refused, and has changed nothing.
+// Without room a request is refused and changes nothing.
 func TestWithoutRoomRequestsAreRefused(t *testing.T) {
 	t.Parallel()
 	a := openApart(t)

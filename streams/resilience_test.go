@@ -14,8 +14,8 @@ import (
 	"belfry/streams"
 )
 
-// A burst makes the tail lag: the finals overwrite the claims before it gets
-// there. Nothing of it may stay behind.
+// A burst makes the tail lag: the final states overwrite the claims before the tail reads
+// them. No entry of the burst may be left in the queue.
 func TestBurstLeavesNothingBehind(t *testing.T) {
 	t.Parallel()
 	m := metricstest.New()
@@ -43,7 +43,7 @@ func TestBurstLeavesNothingBehind(t *testing.T) {
 	for i := range n {
 		f.reaches(newJob(fmt.Sprint(i), "r", due).Key, job.Published)
 	}
-	becomes(t, m, `belfry_jobs_finished_total{status="published"}`, n) // as the tail brings it
+	becomes(t, m, `belfry_jobs_finished_total{status="published"}`, n) // as the tail brings them
 	stop()
 	if got := f.Entries(); got != 0 {
 		t.Errorf("%d entries are left of finished jobs", got)
@@ -67,8 +67,8 @@ func TestFencePurged(t *testing.T) {
 	f.reaches(j.Key, job.Published)
 }
 
-// FIRES was lost and is made anew, with sequences that begin again: the claims
-// of before are settled all the same.
+// FIRES was lost and is recreated, with sequences that start again. The earlier claims
+// are still settled.
 func TestFiresLost(t *testing.T) {
 	f := open(t, streams.Config{})
 	f.route("r", job.NATS)
@@ -91,8 +91,8 @@ func TestFiresLost(t *testing.T) {
 	f.reaches(j.Key, job.Published)
 }
 
-// A fire that was published before a downtime of more than half of FIRES' age
-// is overdue when its claim is settled, and must not be claimed anew.
+// A fire that was published before a downtime of more than half of FIRES' age is overdue
+// when its claim is settled, and must not be claimed anew.
 func TestLongDowntime(t *testing.T) {
 	for _, published := range []bool{true, false} {
 		t.Run(fmt.Sprintf("published %v", published), func(t *testing.T) {
@@ -112,7 +112,7 @@ func TestLongDowntime(t *testing.T) {
 	}
 }
 
-// An inbox that was removed from outside is made again, and finds its fires.
+// An inbox that somebody else removed is recreated, and finds its fires.
 func TestInboxRemade(t *testing.T) {
 	f := open(t, streams.Config{})
 	f.route("r", job.REST)
@@ -125,7 +125,7 @@ func TestInboxRemade(t *testing.T) {
 	}
 	var got []job.Handover
 	eventually(t, "the fire is handed out", func() bool {
-		// The first fetch finds out that the inbox is gone, and fails.
+		// The first fetch finds that the inbox is gone, and fails.
 		_ = f.Inboxes().Fetch(t.Context(), job.RouteKey{DB: "db", ID: "r"}, 1, 2*time.Second, func(h job.Handover) { got = append(got, h) })
 		return len(got) == 1
 	})
@@ -156,7 +156,7 @@ func TestDeadLetterBeforeRearming(t *testing.T) {
 	}
 }
 
-// A firing job that was deleted with a KV tool: its fire is over.
+// A firing job was deleted with a KV tool: its fire is over.
 func TestKVDeleteOfFiringJob(t *testing.T) {
 	f := open(t, streams.Config{})
 	f.route("r", job.REST)
@@ -176,8 +176,8 @@ func TestKVDeleteOfFiringJob(t *testing.T) {
 	})
 }
 
-// The jobs bucket was replaced by another, whose sequences begin again: the
-// timer reads it anew.
+// The jobs bucket was replaced by another, whose sequences start again: the timer reads
+// it from the beginning.
 func TestJobsBucketReplaced(t *testing.T) {
 	f := open(t, streams.Config{})
 	f.route("r", job.NATS)

@@ -17,7 +17,7 @@ import (
 	"belfry/streams"
 )
 
-// reader hands out entries, and then the error.
+// reader returns the entries one by one, and then the error.
 func reader(all []job.Entry, end error) func() (job.Entry, error) {
 	return func() (job.Entry, error) {
 		if len(all) == 0 {
@@ -36,8 +36,8 @@ func (f *fixture) restore(all []job.Entry) {
 	}
 }
 
-// Nothing fires before all is there, on no node. What broke off is restored
-// again, on top of what is there, and everything fires once.
+// Nothing fires before everything is there, on any node. A restore that broke off is
+// repeated on top of what is there, and everything fires once.
 func TestRestoreAgain(t *testing.T) {
 	t.Parallel()
 	g := open(t, streams.Config{Partitions: 4})
@@ -53,7 +53,7 @@ func TestRestoreAgain(t *testing.T) {
 		r.Revision = uint64(i + 1)
 		all = append(all, job.Entry{Job: &r})
 	}
-	// Of one that changed while it was backed up there is an older entry, too.
+	// For a job that changed during the backup there is an older entry, too.
 	old := *all[7].Job
 	old.Trigger, old.Due, old.Revision = 1667659342626, 1667659342626, 3
 	all = append(all, job.Entry{Job: &old})
@@ -61,7 +61,7 @@ func TestRestoreAgain(t *testing.T) {
 	all = append(all, job.Entry{Route: &route})
 	queued := job.Fire{Arming: job.Arming{Job: job.Job{Key: newJob("queued", "n", due).Key, Route: "n", Trigger: due.UnixMilli(), Meta: []byte("1")}, FireID: "Q", Attempt: 1}, Claim: 5}
 	waits := queued
-	waits.Key, waits.FireID = newJob("7", "", due).Key, "F7" // the job comes back as one that waits
+	waits.Key, waits.FireID = newJob("7", "", due).Key, "F7" // the job comes back as a waiting one
 	letter := job.Letter{Fire: queued, Died: due, Reason: job.ReasonUnread}
 	other := letter
 	other.FireID = "another"
@@ -111,7 +111,7 @@ func TestRestoreAgain(t *testing.T) {
 			t.Errorf("%s fired %d times, want once", id, times)
 		}
 	}
-	if len(fires) != n || fires["Q"] != 1 { // all but one, and the one that was queued
+	if len(fires) != n || fires["Q"] != 1 { // all but one, and the queued one
 		t.Errorf("%d fires, %d of them the one that was queued; want %d and 1", len(fires), fires["Q"], n)
 	}
 	page, err := g.Letters().List(t.Context(), job.LetterQuery{DB: "db"})
@@ -120,7 +120,7 @@ func TestRestoreAgain(t *testing.T) {
 	}
 }
 
-// Whatever answers are lost, and writes with them, all of a backup is there once.
+// Whatever answers and writes are lost, each entry of a backup is there once.
 func TestRestoreWithoutAnswers(t *testing.T) {
 	t.Parallel()
 	g := open(t, streams.Config{})
@@ -146,9 +146,9 @@ func TestRestoreWithoutAnswers(t *testing.T) {
 	var writes atomic.Int64
 	g.Intercept(func(ctx context.Context, m *nats.Msg, send streams.PublishFunc) (*jetstream.PubAck, error) {
 		switch n := writes.Add(1); {
-		case n%3 == 0: // lost on the way there
+		case n%3 == 0: // the write is lost
 			return nil, nats.ErrTimeout
-		case n%3 == 1: // or back
+		case n%3 == 1: // the answer is lost
 			_, _ = send(ctx, m)
 			return nil, nats.ErrTimeout
 		}

@@ -55,8 +55,8 @@ func TestRoutes(t *testing.T) {
 	is("create with another type after that", f.Routes().Create(ctx, asNATS), nil)
 }
 
-// Nothing is kept of a deleted route, whether its deletion is known first from
-// the answer or from the watch.
+// Nothing of a deleted route is kept, whether the deletion is known first from the answer
+// or from the watch.
 func TestDeletedRouteIsForgotten(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{})
@@ -86,8 +86,7 @@ var (
 	secretB = job.EncodeSecret([]byte("bbbbbbbbbbbbbbbbbbbbbbbb"))
 )
 
-// A change that leaves secrets hidden keeps those that are stored at that
-// moment.
+// A change that leaves secrets hidden keeps the secrets stored at that moment.
 func TestRouteChangeKeepsSecrets(t *testing.T) {
 	f := open(t, streams.Config{})
 	ctx := t.Context()
@@ -133,8 +132,8 @@ func TestRouteChangeKeepsSecrets(t *testing.T) {
 	}
 }
 
-// The consumer of a NATS route goes by its policy, also after a change, and by
-// the defaults when the route says nothing any more.
+// The consumer of a NATS route follows its policy, even after a change, and the defaults
+// once the route has no policy any more.
 func TestNativeConsumerFollowsPolicy(t *testing.T) {
 	f := open(t, streams.Config{})
 	r := job.Route{RouteKey: job.RouteKey{DB: "db", ID: "r"}, Type: job.NATS}
@@ -155,7 +154,7 @@ func TestNativeConsumerFollowsPolicy(t *testing.T) {
 		if i == 0 {
 			write = f.Routes().Create
 		}
-		// Twice, since a change that was cut short is made whole by its repeat.
+		// Twice, since repeating a change that was cut short completes it.
 		for range 2 {
 			if err := write(t.Context(), r); err != nil {
 				t.Fatalf("policy %+v: %v", tt.policy, err)
@@ -176,7 +175,7 @@ func TestNativeConsumerFollowsPolicy(t *testing.T) {
 	}
 }
 
-// Who delivers learns of a route's concurrency.
+// Follow reports a route's concurrency to the workers.
 func TestFollowTellsConcurrency(t *testing.T) {
 	f := open(t, streams.Config{})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -184,7 +183,7 @@ func TestFollowTellsConcurrency(t *testing.T) {
 	ended := make(chan error, 1)
 	f.route("first", job.REST)
 	go func() { ended <- f.Inboxes().Follow(ctx, func(in job.Inbox) { visits <- in }) }()
-	<-visits // of the first: an inbox made from now on is not taken for one left behind
+	<-visits // the first one: a later inbox is not taken for one left behind
 	r := job.Route{RouteKey: job.RouteKey{DB: "db", ID: "r"}, Type: job.REST, WebhookURL: "host", Policy: job.Policy{Concurrency: 7}}
 	if err := f.Routes().Create(ctx, r); err != nil {
 		t.Fatal(err)

@@ -20,12 +20,12 @@ import (
 	"belfry/streams/timer"
 )
 
-// While no claim can be written, the jobs that come due are not even loaded, those that
-// are loaded keep no room, and all of them fire when the stream answers again.
+// While no claim can be written, due jobs are not even loaded, and loaded ones keep no
+// room. All of them fire when the stream answers again.
 func TestSilentJobsStreamIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	var loads, ahead atomic.Int64
-	var stands atomic.Pointer[time.Time] // where the clock does; nil is nowhere
+	var stands atomic.Pointer[time.Time] // the time that the clock stands still at; nil if it runs
 	due := time.Now().Add(time.Hour)
 	m, pool := metricstest.New(), room.New(room.Config{Bytes: 1 << 20})
 	f := open(t, streams.Config{Metrics: m.Streams, InFlight: pool, Now: func() time.Time {
@@ -58,7 +58,7 @@ func TestSilentJobsStreamIsWaitedFor(t *testing.T) {
 	eventually(t, "its room is given back", func() bool { return pool.Held() == 0 })
 	was := loads.Load()
 	stands.Store(nil)
-	for i := range jobs { // each look is behind what the one before would have begun
+	for i := range jobs { // each look is after the loads that the last one would have begun
 		ahead.Store(int64(time.Duration(i+2)*time.Hour - 30*time.Minute))
 		becomes(t, m, `belfry_jobs_overdue{partition="0"}`, float64(i+1))
 	}
@@ -70,8 +70,8 @@ func TestSilentJobsStreamIsWaitedFor(t *testing.T) {
 	eventually(t, "all room is given back", func() bool { return pool.Held() == 0 })
 }
 
-// While the jobs stream refuses what is written, few claims are tried, and all jobs fire
-// when it takes them.
+// While the jobs stream refuses writes, few claims are tried. All jobs fire when it
+// accepts writes again.
 func TestRefusingJobsStreamIsTriedSeldom(t *testing.T) {
 	t.Parallel()
 	const jobs = 200

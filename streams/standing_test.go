@@ -14,8 +14,7 @@ import (
 	"belfry/streams"
 )
 
-// The record by which a worker judges a fire says when it was due, whoever
-// answers.
+// The record by which a worker judges a fire has the due time, whichever source answers.
 func TestStandingTellsDue(t *testing.T) {
 	f := open(t, streams.Config{})
 	f.route("r", job.REST)
@@ -36,8 +35,8 @@ func TestStandingTellsDue(t *testing.T) {
 	}
 }
 
-// A result that is written again, since its dead letter is missing, is not taken for
-// that of another because a replica has not seen the death yet.
+// A result that is written again, because its dead letter is missing, is not mistaken for
+// another one because a replica has not seen the death yet.
 func TestFinishAgainAsksTheLeader(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{})

@@ -9,7 +9,7 @@ import (
 	"belfry/streams"
 )
 
-// stirs has the store tell of routes that may have fires, until the test ends.
+// stirs collects the routes that may have fires, until the test ends.
 func (f *fixture) stirs() <-chan job.RouteKey {
 	told := make(chan job.RouteKey, 10000)
 	f.t.Cleanup(f.Inboxes().Notify(func(k job.RouteKey) { told <- k }))
@@ -28,7 +28,7 @@ func (f *fixture) stirred(told <-chan job.RouteKey, want job.RouteKey) {
 	})
 }
 
-// Workers are told of each fire: a route without one is left in peace, and one
+// Workers are notified of each fire: a route without one is left in peace, and a route
 // whose job is not finished is busy.
 func TestFiresAreAnnounced(t *testing.T) {
 	t.Parallel()
@@ -55,8 +55,9 @@ func TestFiresAreAnnounced(t *testing.T) {
 	}
 }
 
-// A fire is left in the inbox though its job is over, as when its ack was lost, or
-// a dead letter is to be written. A start finds it, and the walk over the inboxes.
+// A fire may be left in the inbox though its job is over, because its ack was lost or its
+// dead letter is still to be written. A start finds it, and so does the walk over the
+// inboxes.
 func TestFiresLeftBehindAreFound(t *testing.T) {
 	t.Parallel()
 	cfg := streams.Config{FiresMaxAge: time.Minute} // a walk each quarter of a second
@@ -86,7 +87,7 @@ func TestFiresLeftBehindAreFound(t *testing.T) {
 	f.run()
 	eventually(t, "the job is over", func() bool { return !f.Inboxes().Busy(r.RouteKey) })
 	told := f.stirs()
-	f.stirred(told, r.RouteKey) // nothing but the walk can say so
+	f.stirred(told, r.RouteKey) // only the walk can report it
 	for len(told) > 0 {
 		if k := <-told; k.ID == "idle" {
 			t.Error("a route without fires was said to have one")

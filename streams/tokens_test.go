@@ -83,15 +83,15 @@ func TestTokens(t *testing.T) {
 		t.Errorf("deleting it again: %v, want ErrTokenNotFound", err)
 	}
 
-	// The next start knows that there were tokens.
+	// The next start knows that tokens existed.
 	f.reopen(streams.Config{})
 	if used, err := f.followTokens().InUse(); !used || err != nil {
 		t.Errorf("a bucket that had a token is in use: %v, %v; want true", used, err)
 	}
 }
 
-// Every node has the tokens of the others, and loses them when they are
-// revoked, also after it was cut off.
+// Every node has the tokens of the others, and loses them when they are revoked, even
+// after it was cut off.
 func TestTokensOnTwoNodes(t *testing.T) {
 	t.Parallel()
 	a := open(t, streams.Config{})
@@ -131,7 +131,7 @@ func TestTokensOnTwoNodes(t *testing.T) {
 	}
 }
 
-// What somebody else puts into the bucket lets nobody in.
+// Values that somebody else puts into the bucket let nobody in.
 func TestTokensBucketWithOtherThings(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{})
@@ -148,12 +148,12 @@ func TestTokensBucketWithOtherThings(t *testing.T) {
 	if used, err := tokens.InUse(); !used || err != nil {
 		t.Errorf("the bucket is in use: %v, %v; want true: it is not empty", used, err)
 	}
-	// A token that is overwritten by hand is a token no longer.
+	// A token that is overwritten by hand is no longer a token.
 	if err := f.nc.PublishMsg(&nats.Msg{Subject: "$KV.tokens." + token.ID, Data: []byte("?")}); err != nil {
 		t.Fatal(err)
 	}
 	other, _ := newToken()
-	if err := tokens.Create(t.Context(), other); err != nil { // behind it
+	if err := tokens.Create(t.Context(), other); err != nil { // written after it
 		t.Fatal(err)
 	}
 	if list, err := tokens.List(); err != nil || len(list) != 1 {

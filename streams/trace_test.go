@@ -9,7 +9,7 @@ import (
 	"belfry/streams/wire"
 )
 
-// The trace of a job is on all that comes of it: its fires, its retries, its
+// The trace of a job is on everything that follows from it: its fires, its retries, its
 // dead letter, and the job that is redriven from that.
 func TestTraceGoesAllTheWay(t *testing.T) {
 	t.Parallel()
@@ -54,8 +54,8 @@ func TestTraceGoesAllTheWay(t *testing.T) {
 	finish(fire(3), job.Result{Status: job.Delivered})
 }
 
-// A new arming has the trace of its own request, and the same one asked for
-// again changes nothing.
+// A new arming has the trace of its own request. Repeating the same request changes
+// nothing.
 func TestTraceOfANewArming(t *testing.T) {
 	t.Parallel()
 	const first, second = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-00"

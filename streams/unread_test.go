@@ -51,12 +51,12 @@ func (f *fixture) subscriber(route string) (next func() jetstream.Msg) {
 	}
 }
 
-// ageing is the maximum age of FIRES where fires are to grow too old. They are
-// moved at three quarters of it, so a busy machine has 4 s for that.
+// ageing is the maximum age of FIRES in tests whose fires grow too old. Fires are moved
+// at three quarters of it, so a busy machine has 4 s for that.
 const ageing = 16 * time.Second
 
-// A subscriber that leaves with its last delivery, unacked, leaves a letter,
-// though nobody asks for more.
+// A subscriber that leaves with its last delivery unacked leaves a letter, even if nobody
+// asks for more.
 func TestSubscriberLeavesWithLastDelivery(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{NativeAckWait: 100 * time.Millisecond, NativeMaxDeliver: 2, FiresMaxAge: 40 * time.Second})
@@ -67,7 +67,7 @@ func TestSubscriberLeavesWithLastDelivery(t *testing.T) {
 	next()
 	next()
 	f.create(newJob("fresh", "r", time.Now()))
-	// Long before its age would bring it there.
+	// This is long before the fire's age would bring it there.
 	if diff := cmp.Diff(map[string]job.Reason{"left": job.ReasonUnacked}, f.died("r", 1)); diff != "" {
 		t.Errorf("died of (-want +got):\n%s", diff)
 	}
@@ -78,9 +78,8 @@ func TestSubscriberLeavesWithLastDelivery(t *testing.T) {
 	}
 }
 
-// A subscriber that refuses its last delivery for now and leaves, and one that
-// leaves while it has deliveries left: before FIRES drops the fires they are
-// in DEAD.
+// One subscriber naks its last delivery and leaves, and another leaves while it has
+// deliveries left. Their fires are in DEAD before FIRES drops them.
 func TestSubscriberLeavesEarly(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{NativeAckWait: 100 * time.Millisecond, NativeMaxDeliver: 2, FiresMaxAge: ageing})
@@ -104,8 +103,8 @@ func TestSubscriberLeavesEarly(t *testing.T) {
 	}
 }
 
-// What no subscriber came for goes to DEAD before FIRES drops it. What is
-// fresh is left alone, with all its deliveries.
+// Fires that no subscriber fetched go to DEAD before FIRES drops them. Fresh fires are
+// left alone, with all their deliveries.
 func TestUnreadFires(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{FiresMaxAge: ageing})
@@ -142,15 +141,15 @@ func TestUnreadFires(t *testing.T) {
 	if !strings.HasPrefix(letter[0].Detail, "not acked by a subscriber within ") {
 		t.Errorf("the detail is %q", letter[0].Detail)
 	}
-	// They can be redriven, to a subscriber that is there now.
+	// They can be redriven to a subscriber that is there now.
 	run, err := f.Letters().RedriveEach(t.Context(), job.LetterQuery{DB: "db", Reason: job.ReasonUnread})
 	if err != nil || run.Done != 5 {
 		t.Errorf("redrive: %+v, %v; want 5 done", run, err)
 	}
 }
 
-// An inbox that somebody has spoilt, made into one that pushes, does not keep
-// the others from being looked after.
+// An inbox that somebody turned into a push consumer does not keep the other inboxes from
+// being looked after.
 func TestUnreadBehindSpoiltInbox(t *testing.T) {
 	t.Parallel()
 	f := open(t, streams.Config{FiresMaxAge: ageing})
