@@ -92,3 +92,7 @@ type Silent struct{ s silent }
 func (s *Silent) Note(a netip.AddrPort, heard bool) { s.s.note(a, heard) }
 func (s *Silent) Last(all []netip.AddrPort)         { s.s.last(all) }
 func (s *Silent) Len() int                          { return len(s.s.at) }
+
+// Unanswered reports whether a request that failed on a new connection, without a byte,
+// is made again.
+func Unanswered(err error) bool { return (&sending{got: true}).unanswered(err) }

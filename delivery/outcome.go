@@ -110,6 +110,10 @@ const (
 	classOther     class = "no valid answer"
 )
 
+// closedBefore is what net/http says of a connection that the receiver closed before a
+// request was on its way, whether or not it had one before.
+const closedBefore = "http: server closed idle connection"
+
 func classify(err error) class {
 	_, refused := errors.AsType[*refusal](err)
 	_, dns := errors.AsType[*net.DNSError](err)
@@ -131,7 +135,7 @@ func classify(err error) class {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return classRefused
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE),
-		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), bare(err) == closedBefore:
 		return classReset
 	case errors.Is(err, http.ErrSchemeMismatch), strings.Contains(err.Error(), "tls: "):
 		// crypto/tls has no error type in common, but a prefix.
