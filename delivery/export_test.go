@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/netip"
 	"time"
 
@@ -96,3 +97,24 @@ func (s *Silent) Len() int                          { return len(s.s.at) }
 // Unanswered reports whether a request that failed on a new connection, without a byte,
 // is made again.
 func Unanswered(err error) bool { return (&sending{got: true}).unanswered(err) }
+
+// SendBesideRenewal makes a request whose connection others renew in the moment that it is
+// taken for idle, before its answer is handed on.
+func SendBesideRenewal(req *http.Request) error {
+	l := newLanes(&http.Transport{}, time.Minute).take(job.RouteKey{}, 1)
+	ended := make(chan struct{})
+	renew := func(error) {
+		l.renew(nil)
+		select { // a request that has lost its answer ends here
+		case <-ended:
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	res, done, err := l.send(req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{PutIdleConn: renew})))
+	close(ended)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return res.Body.Close()
+}

@@ -37,8 +37,25 @@ type lane struct {
 	mu    sync.Mutex // guards what follows
 	http1 bool       // the receiver wants no HTTP/2
 	keep  int        // connections that may be idle
-	now   *http.Transport
+	now   *connections
 	born  time.Time
+}
+
+// connections are those that a lane uses for some time, and then retires. The idle ones
+// among them are closed when no try is under way on any: a transport takes a connection
+// for idle before it hands on the answer that came on it, and closing the connection in
+// that moment loses the answer.
+type connections struct {
+	*http.Transport
+	tries   int  // under way; the lane's mu guards both
+	retired bool // no more tries begin
+}
+
+// close closes the idle ones if they may be closed now. The lane's mu is held.
+func (c *connections) close() {
+	if c.retired && c.tries == 0 {
+		c.CloseIdleConnections()
+	}
 }
 
 func newLanes(base *http.Transport, age time.Duration) *lanes {
@@ -105,32 +122,33 @@ func (ls *lanes) relieve() {
 	}
 	ls.relieved = time.Now()
 	for _, l := range ls.of {
-		l.closeIdle()
+		l.renew(nil)
 	}
 }
 
-func (l *lane) closeIdle() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.now != nil {
-		l.now.CloseIdleConnections()
-	}
-}
-
-// transport returns what has the connections now.
-func (l *lane) transport() *http.Transport {
+// transport returns the connections of now, for a try that gives them back with release.
+func (l *lane) transport() *connections {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.now == nil || time.Since(l.born) > l.age {
 		l.renewLocked()
-		l.now, l.born = l.make(), time.Now()
+		l.now, l.born = &connections{Transport: l.make()}, time.Now()
 	}
+	l.now.tries++
 	return l.now
+}
+
+// release says that a try has ended its use of the connections.
+func (l *lane) release(c *connections) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c.tries--
+	c.close()
 }
 
 // renew has the tries to come use new connections, unless others have done so
 // since old was in use; nil is whatever is. Tries under way end on theirs.
-func (l *lane) renew(old *http.Transport) {
+func (l *lane) renew(old *connections) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if old == nil || old == l.now {
@@ -140,13 +158,14 @@ func (l *lane) renew(old *http.Transport) {
 
 func (l *lane) renewLocked() {
 	if l.now != nil {
-		l.now.CloseIdleConnections()
+		l.now.retired = true
+		l.now.close()
 		l.now = nil
 	}
 }
 
 // only1 has all tries to come use HTTP/1.1.
-func (l *lane) only1(old *http.Transport) {
+func (l *lane) only1(old *connections) {
 	l.mu.Lock()
 	if !l.http1 {
 		l.http1 = true
@@ -156,13 +175,14 @@ func (l *lane) only1(old *http.Transport) {
 	l.renew(old)
 }
 
-// single returns a transport for one new connection, which is not kept.
-func (l *lane) single() *http.Transport {
+// single returns what makes one new connection, which is not kept. It is to be released,
+// too.
+func (l *lane) single() *connections {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	t := l.make()
 	t.DisableKeepAlives = true
-	return t
+	return &connections{Transport: t, tries: 1, retired: true}
 }
 
 func (l *lane) make() *http.Transport {

@@ -41,33 +41,36 @@ func (l *lane) send(req *http.Request) (res *http.Response, done func(), err err
 	// that the receiver may have seen.
 	body := req.GetBody
 	req.GetBody = nil
-	t := l.transport()
-	for {
-		s := &sending{}
-		res, err = s.do(t, req)
+	for next := l.transport; ; {
+		t, s := next(), &sending{}
+		done := func() {
+			s.end()
+			l.release(t)
+		}
+		res, err = s.do(t.Transport, req)
 		switch {
 		case err == nil:
-			return res, s.end, nil
+			return res, done, nil
 		case !over1 && wantsHTTP1(err):
 			over1 = true
 			l.only1(t)
-			t = l.transport()
+			next = l.transport
 		case refused < maxRefused && unseen(err):
 			pause(req.Context(), refusedWait(refused))
 			refused++
-			t = l.transport() // another one by now, if the receiver wants HTTP/1.1
+			next = l.transport // other connections by now, if the receiver wants HTTP/1.1
 		case !again && s.unanswered(err):
 			again = true
 			l.renew(t)
-			t = l.single()
+			next = l.single
 		default:
 			if s.silent(err) {
 				l.renew(t)
 			}
-			s.end()
+			done()
 			return nil, nil, err
 		}
-		s.end()
+		done()
 		if req.Body, err = body(); err != nil {
 			return nil, nil, err
 		}
