@@ -7,7 +7,7 @@ LDFLAGS := -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 # What make release builds for, and what it ships beside the binary. Paths stay as
 # they are, so that the links between the documents lead somewhere.
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
-SHIPPED := LICENSE README.md CHANGELOG.md nats.conf packaging/*.service docs/*.md docs/grafana.json
+SHIPPED := LICENSE README.md CHANGELOG.md CONTRIBUTING.md nats.conf packaging/*.service docs/*.md docs/grafana.json
 
 # The race detector needs a C compiler.
 CC_FOUND := $(shell test "$$(go env CGO_ENABLED)" = 1 && command -v "$$(go env CC | cut -d ' ' -f 1)")

@@ -22,7 +22,7 @@ func TestDocumentLinks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	docs = append(docs, "../../README.md", "../../CHANGELOG.md")
+	docs = append(docs, "../../README.md", "../../CHANGELOG.md", "../../CONTRIBUTING.md")
 	found := 0
 	for _, doc := range docs {
 		for _, l := range linksOf(t, doc) {
