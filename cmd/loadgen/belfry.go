@@ -41,7 +41,7 @@ func startBelfry(ctx context.Context, binary, natsConfig string, stderr io.Write
 	}
 	return up.API, func() error {
 		defer os.RemoveAll(data)
-		_ = p.Stop() // does not tell how one ended that had before
+		_ = p.Stop() // the error does not matter: it may have ended before
 		if err := p.Err(); err != nil {
 			return fmt.Errorf("%s: %w", p.Name, err)
 		}

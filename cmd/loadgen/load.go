@@ -15,7 +15,7 @@ import (
 	"belfry/api/client"
 )
 
-// load says what to create.
+// load says which jobs to create.
 type load struct {
 	jobs    int
 	over    time.Duration
@@ -39,7 +39,7 @@ func (l load) plan(start time.Time) []plannedJob {
 	return jobs
 }
 
-// creation is how the creating of one job went.
+// creation is the result of creating one job.
 type creation struct {
 	plannedJob
 	sent     time.Time
@@ -47,8 +47,7 @@ type creation struct {
 	err      error
 }
 
-// caller talks to one Belfry. Its jobs and its route have names that no other
-// run uses.
+// caller talks to one Belfry. Its jobs and its route have names that no other run uses.
 type caller struct {
 	load
 	server string
@@ -76,7 +75,7 @@ func (c *caller) createRoute(ctx context.Context, url string) error {
 	})
 }
 
-// deleteRoute does its best: what it leaves behind does no harm.
+// deleteRoute deletes the route at best effort: a route that stays does no harm.
 func (c *caller) deleteRoute(ctx context.Context) {
 	_ = c.send(ctx, http.MethodDelete, "/route/"+db+"/"+c.run, nil)
 }

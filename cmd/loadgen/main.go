@@ -1,6 +1,6 @@
 // Command loadgen creates jobs on a running Belfry over REST and measures how
-// they arrive. It knows nothing of Belfry but its API, and receives the fires
-// itself, on a loopback port of its own.
+// they arrive. It uses nothing of Belfry but its API, and receives the fires itself, on
+// a loopback port of its own.
 //
 //	loadgen --jobs 1000 --over 5s --max-p50 3ms --max-p99 10ms
 //
@@ -110,7 +110,7 @@ func measure(ctx context.Context, o options) (report, error) {
 	if err := c.createRoute(ctx, in.url()); err != nil {
 		return report{}, fmt.Errorf("couldn't create the route: %w", err)
 	}
-	// Nothing of the run is left behind, however it ended.
+	// The run leaves nothing behind, however it ends.
 	defer c.deleteRoute(context.WithoutCancel(ctx))
 
 	jobs := o.load.plan(time.Now())

@@ -143,7 +143,7 @@ func (f *fake) fire(job string, due time.Time, fault string) {
 
 func TestRunTellsWhatIsWrong(t *testing.T) {
 	t.Parallel()
-	const long = "30s" // which is not waited for when all have arrived
+	const long = "30s" // the test does not wait that long when all have arrived
 	for _, tt := range []struct{ fault, settle, want string }{
 		{"", long, ""},
 		{"lost", "5s", "1 jobs are lost"},

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// arrival is one POST as it came in. A fire id says which firing of the job it
-// belongs to; repeats have the same.
+// arrival is one POST as it came in. The fire id says which firing of the job it belongs
+// to; repeats have the same id.
 type arrival struct {
 	job  string
 	fire string
@@ -21,9 +21,9 @@ type receiver struct {
 	server   *http.Server
 	listener net.Listener
 
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the fields below
 	arrivals []arrival
-	jobs     map[string]struct{} // that have arrived
+	jobs     map[string]struct{} // the jobs that have arrived
 	more     chan struct{}       // closed with the next arrival
 }
 
@@ -53,11 +53,11 @@ func (r *receiver) ServeHTTP(_ http.ResponseWriter, req *http.Request) {
 	r.more = make(chan struct{})
 }
 
-// repeatsWithin is how long after the last job a repeat is waited for.
+// repeatsWithin is how long to wait for repeats after the last job.
 const repeatsWithin = time.Second
 
-// wait returns when that many jobs have arrived, and a moment has passed in
-// which one of them could arrive again; or at the deadline; or when ctx ends.
+// wait returns when that many jobs have arrived, and a moment has passed in which one of
+// them could arrive again. It also returns at the deadline, and when ctx ends.
 func (r *receiver) wait(ctx context.Context, jobs int, deadline time.Time) {
 	ctx, cancel := context.WithDeadline(ctx, deadline.Add(repeatsWithin))
 	defer cancel()
@@ -80,7 +80,7 @@ func (r *receiver) wait(ctx context.Context, jobs int, deadline time.Time) {
 	}
 }
 
-// arrived returns what has come in so far, in order.
+// arrived returns the arrivals so far, in order.
 func (r *receiver) arrived() []arrival {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// report is what came of a run. Counts are of jobs, but for Twice.
+// report is the result of a run. Its counts are of jobs, except Twice.
 type report struct {
 	Jobs       int     `json:"jobs"`
 	Created    int     `json:"created"` // answered 200
@@ -22,14 +22,14 @@ type report struct {
 	Lost    int `json:"lost"`    // created, but never arrived
 	Twice   int `json:"twice"`   // arrivals beyond the first of their job
 	Early   int `json:"early"`   // arrived before their due time
-	Strange int `json:"strange"` // arrivals of no job of this run
+	Strange int `json:"strange"` // arrivals of jobs that are not of this run
 
-	// Overdue ones were created after they were due, which says nothing
-	// about the lateness of a timer. They are left out of it.
+	// Overdue counts jobs that were created after they were due. They say nothing about
+	// the lateness of a timer, so they are left out of it.
 	Overdue  int    `json:"overdue"`
 	Lateness spread `json:"lateness"`
 
-	firstFailure error // of a creation
+	firstFailure error // the first failure to create a job
 }
 
 // spread describes a set of durations.
@@ -108,8 +108,8 @@ func newSpread(d []time.Duration) spread {
 	return spread{percentile(d, 50), percentile(d, 90), percentile(d, 99), percentile(d, 100)}
 }
 
-// percentile returns the least of the sorted durations that p percent do not
-// exceed, and 0 of none.
+// percentile returns the least of the sorted durations that p percent do not exceed, and
+// 0 for an empty list.
 func percentile(sorted []time.Duration, p float64) milliseconds {
 	if len(sorted) == 0 {
 		return 0

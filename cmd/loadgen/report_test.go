@@ -38,7 +38,7 @@ func TestPercentile(t *testing.T) {
 	}
 }
 
-// Three jobs, created in 1, 2 and 3 ms, due in the seconds 10, 11 and 12.
+// threeJobs are created in 1, 2 and 3 ms, and due at second 10, 11 and 12.
 func threeJobs() []creation {
 	start := time.UnixMilli(1_700_000_000_000)
 	var all []creation
@@ -52,7 +52,7 @@ func threeJobs() []creation {
 	return all
 }
 
-// onTime is how they arrive: 1, 2 and 3 ms late.
+// onTime has them arrive 1, 2 and 3 ms late.
 func onTime() []arrival {
 	var all []arrival
 	for i, c := range threeJobs() {
