@@ -42,7 +42,7 @@ func newCluster(belfry, natsServer, dir string) (*cluster, error) {
 	return c, nil
 }
 
-// nodeArgs is what tells a node where its servers are.
+// nodeArgs tell a node where its servers are.
 func nodeArgs(servers []proc.NATSServer) []string {
 	var urls []string
 	for _, s := range servers {

@@ -10,8 +10,7 @@ import (
 	"belfry/internal/proc"
 )
 
-// The configuration and the commands of docs/cluster.md are those that the
-// demo runs.
+// The configuration and the commands of docs/cluster.md are the ones that the demo runs.
 func TestDocumentedCluster(t *testing.T) {
 	t.Parallel()
 	doc, err := os.ReadFile("../../docs/cluster.md")
@@ -33,7 +32,7 @@ func TestDocumentedCluster(t *testing.T) {
 			t.Errorf("docs/cluster.md has no line %q", want)
 		}
 	}
-	// The shell commands up to the first start make the files.
+	// The shell commands before the first start make the files.
 	var script strings.Builder
 	blocks := strings.Split(string(doc), "```sh\n")[1:]
 	for _, b := range blocks {

@@ -50,7 +50,7 @@ func (r *receiver) ServeHTTP(_ http.ResponseWriter, req *http.Request) {
 	r.arrivals <- arrival{req.Header.Get("Belfry-Job-Id"), at, at.Sub(time.UnixMilli(trigger)).Round(time.Millisecond)}
 }
 
-// next waits for the next arrival, which is sure to come in a minute.
+// next waits for the next arrival, which must come within a minute.
 func (r *receiver) next(ctx context.Context) (arrival, error) {
 	select {
 	case a := <-r.arrivals:
@@ -76,8 +76,8 @@ func create(ctx context.Context, node *client.Client, id string, due time.Time) 
 	return err
 }
 
-// delivered returns the job, as the node shows it, when it says that it is
-// delivered, which is a moment after the webhook got it.
+// delivered returns the job, as the node shows it, once the node says that it is
+// delivered. That is a moment after the webhook got it.
 func delivered(ctx context.Context, node *client.Client, id string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()

@@ -33,8 +33,8 @@ func main() {
 
 const (
 	jobs  = 40
-	apart = 250 * time.Millisecond // one job from the next
-	ahead = 2 * time.Second        // the first from its creation
+	apart = 250 * time.Millisecond // the time between two jobs
+	ahead = 2 * time.Second        // the time from the creation of the first job to its due time
 )
 
 func run(ctx context.Context, belfry, natsServer string, out io.Writer) (err error) {
@@ -91,8 +91,8 @@ func run(ctx context.Context, belfry, natsServer string, out io.Writer) (err err
 	return watch(ctx, c, in, out)
 }
 
-// watch kills the first node when a quarter of the jobs has arrived, and tells
-// how the others arrive.
+// watch kills the first node when a quarter of the jobs has arrived, and reports how the
+// others arrive.
 func watch(ctx context.Context, c *cluster, in *receiver, out io.Writer) error {
 	var latest time.Duration
 	seen := map[string]bool{}
@@ -128,5 +128,5 @@ func watch(ctx context.Context, c *cluster, in *receiver, out io.Writer) error {
 	return nil
 }
 
-// clock is how times are told.
+// clock is the format of printed times.
 const clock = "15:04:05.000"
