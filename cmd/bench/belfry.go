@@ -16,14 +16,14 @@ import (
 	"belfry/streams"
 )
 
-// The one route of all measurements.
+// All measurements use this one route.
 const (
 	benchDB    = "bench"
 	benchRoute = "r"
 )
 
-// createRoute makes the route over REST: to the URL, or for subscribers when
-// it is empty.
+// createRoute makes the route over REST. It leads to the URL, or to subscribers when the
+// URL is empty.
 func (n *node) createRoute(ctx context.Context, url string) error {
 	c, err := client.New("http://"+n.api, "")
 	if err != nil {
@@ -42,9 +42,9 @@ func (n *node) createRoute(ctx context.Context, url string) error {
 // creators is how many goroutines prepare jobs.
 const creators = 512
 
-// createJobs stores the jobs from..to, whose due times it is told. To be done
-// sooner than over REST it uses Belfry's own code, on the server of the node;
-// the node's timer sees no difference.
+// createJobs stores the jobs from..to, due at the times that due gives. To finish sooner
+// than REST would, it uses Belfry's own code on the node's server; the node's timer sees
+// no difference.
 func (n *node) createJobs(ctx context.Context, synced string, from, to int, due func(i int) time.Time) error {
 	nc, err := n.connect()
 	if err != nil {
@@ -71,10 +71,10 @@ func openStore(ctx context.Context, nc *nats.Conn, synced string) (*streams.Stor
 
 func jobID(i int) string { return "job-" + strconv.Itoa(i) }
 
-// each calls do for from..to-1, many at once, until one fails.
+// each calls do for from..to-1, many calls at once, until one fails.
 func each(from, to int, do func(i int) error) error {
 	var (
-		mu    sync.Mutex // guards what follows
+		mu    sync.Mutex // guards the fields below
 		next  = from
 		first error
 	)

@@ -25,8 +25,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// Each contestant does its work, however little, and is measured. The rows that
-// kill something are left to the run itself: they take half a minute however small.
+// Each contestant does a small amount of its work and is measured. The rows that kill a
+// process are left to the run itself: they take half a minute however small they are.
 func TestRowsRun(t *testing.T) {
 	t.Parallel()
 	belfry := proctest.Belfry(t)
@@ -164,7 +164,7 @@ func TestSpread(t *testing.T) {
 	}
 }
 
-// A row stops its node also when that was killed and could not be resumed.
+// A row also stops a node that was killed and could not be resumed.
 func TestNodeIsStoppedAfterKill(t *testing.T) {
 	t.Parallel()
 	self, err := os.Executable()
@@ -193,7 +193,7 @@ func TestNodeIsStoppedAfterKill(t *testing.T) {
 	}
 }
 
-// A child's log and the lines of its runtime come mixed.
+// The child's log and its runtime's lines come mixed.
 func TestNodeReadsItsChild(t *testing.T) {
 	t.Parallel()
 	var shown bytes.Buffer

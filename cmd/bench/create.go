@@ -9,11 +9,10 @@ import (
 	"github.com/synadia-io/orbit.go/jetstreamext"
 )
 
-// measureCreate is a row: many clients create jobs for an hour hence. Native
-// clients publish schedules and wait for each answer. The bare limit is the
-// fastest way to store as many at once: the same publishes of plain messages,
-// or, for a server that syncs each write, one atomic batch of as many messages
-// after the other.
+// measureCreate is a row: many clients create jobs that are due in an hour. Native
+// clients publish schedules and wait for each answer. The bare limit is the fastest way
+// to store as many at once: the same publishes of plain messages or, for a server that
+// syncs each write, atomic batches of as many messages, one after the other.
 func measureCreate(synced string, clients int) func(context.Context, *bench) (outcome, error) {
 	return func(ctx context.Context, b *bench) (o outcome, err error) {
 		span := 5 * time.Second / time.Duration(max(b.part, 1))

@@ -14,13 +14,13 @@ import (
 	"belfry/api/client"
 )
 
-// hammer has clients do something over and over for a while, one after another
-// each, and returns how many were done per second, and p50 and p99 of one in
-// milliseconds. connect makes a client's own doing; i is unique.
+// hammer has clients repeat an action for a while, each one call after another. It
+// returns the actions per second, and the p50 and p99 of one in milliseconds. connect
+// returns the action of one client; each call gets a unique i.
 func hammer(ctx context.Context, clients int, span time.Duration, connect func() (do func(i int) error, err error)) (figures, error) {
 	var (
 		counter  atomic.Int64
-		mu       sync.Mutex // guards what follows
+		mu       sync.Mutex // guards the fields below
 		took     []time.Duration
 		firstErr error
 	)

@@ -14,7 +14,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// machine describes what the figures were measured on.
+// machine describes the machine that the figures were measured on.
 type machine struct {
 	cpu   string
 	cores int
@@ -49,7 +49,7 @@ func describeMachine(dir string) (machine, error) {
 	return m, nil
 }
 
-// cpuName is known on Linux only.
+// cpuName returns the processor's name, which is known on Linux only.
 func cpuName() string {
 	f, err := os.Open("/proc/cpuinfo")
 	if err != nil {
@@ -64,8 +64,8 @@ func cpuName() string {
 	return runtime.GOARCH
 }
 
-// usage is how much the cores have worked, since the start of the machine, for
-// all programs and for this one and its children that have ended.
+// usage is how much the cores have worked since the machine started, for all programs
+// and for this one with its children that have ended.
 type usage struct {
 	all, own time.Duration
 	at       time.Time
@@ -90,8 +90,8 @@ func cpuUsage() usage {
 	return u
 }
 
-// others returns which share of the cores other programs have used since
-// before, in percent.
+// others returns the share of the cores that other programs have used since before, in
+// percent.
 func (u usage) others(before usage) float64 {
 	used := (u.all - before.all) - (u.own - before.own)
 	span := u.at.Sub(before.at) * time.Duration(runtime.NumCPU())

@@ -7,9 +7,9 @@
 // Belfry is the real binary, as a child process with its embedded nats-server.
 // Native schedules and the bare limit run against a nats-server of the same
 // version and settings, also a child process. This process holds the clients,
-// the subscribers and the receiver of webhooks, so all of them share the
-// machine in the same way. The rows run one after the other, and within a row
-// the contestants: what else the machine does hits all of them alike.
+// the subscribers and the receiver of webhooks, so all of them share the machine in the
+// same way. The rows run one after the other, and so do the contestants within a row:
+// other work on the machine hits all of them alike.
 //
 // The bare limit is the same work without a timer's promises: an async publish
 // or a POST at the due time, or writes that keep nothing else in order.
@@ -51,8 +51,8 @@ func main() {
 type bench struct {
 	belfry string // the binary
 	self   string // this one, for the plain nats-server
-	dir    string // of all data, on the disk of the binary
-	part   int    // of the work is done, as in 1/part; 0 is all of it
+	dir    string // holds all data, on the disk of the binary
+	part   int    // only 1/part of the work is done; 0 is all of it
 	traced bool   // children report their garbage collections
 	log    io.Writer
 }
@@ -105,7 +105,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			return errors.New("interrupted")
 		}
 		if err != nil {
-			// The others are worth having; the exit status tells.
+			// The other rows are worth having; the exit status tells.
 			failed = append(failed, fmt.Errorf("%s: %w", r.name, err))
 			fmt.Fprintf(stderr, "%s: %v\n", r.name, err)
 			continue
@@ -115,7 +115,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return errors.Join(failed...)
 }
 
-// scaled is how much of n to do.
+// scaled returns how much of n to do.
 func (b *bench) scaled(n int) int {
 	return max(n/max(b.part, 1), 1)
 }

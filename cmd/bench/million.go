@@ -14,8 +14,8 @@ import (
 	"belfry/streams/wire"
 )
 
-// measureMillion is a row: what a pending job takes in memory, server and all,
-// and how soon a process that was killed fires on time again.
+// measureMillion is a row: the memory that a pending job takes, with the server's, and
+// how soon a killed process fires on time again.
 func measureMillion(ctx context.Context, b *bench) (o outcome, err error) {
 	b.traced = true
 	defer func() { b.traced = false }()
@@ -31,10 +31,10 @@ func measureMillion(ctx context.Context, b *bench) (o outcome, err error) {
 	return o, nil
 }
 
-// contestant is one whose memory and restart are measured.
+// contestant is one system whose memory and restart are measured.
 type contestant struct {
-	stream string        // that its fires come from
-	onTime time.Duration // how late one may be at most
+	stream string        // its fires come from it
+	onTime time.Duration // the most that a fire may be late
 	start  func() (*node, error)
 	setup  func(*node) error
 	store  func(n *node, from, to int, due func(i int) time.Time) error // jobs from..to-1
@@ -53,7 +53,7 @@ func (b *bench) belfryWithMany(ctx context.Context) contestant {
 	}
 }
 
-// nativeWithMany has native schedules, which are on time when they are within the
+// nativeWithMany measures native schedules, which are on time when they are within the
 // server's floor.
 func (b *bench) nativeWithMany(ctx context.Context) contestant {
 	return contestant{
@@ -78,14 +78,14 @@ func (b *bench) nativeWithMany(ctx context.Context) contestant {
 	}
 }
 
-// measure stores that many jobs. It returns the bytes that each takes, and the
+// measure stores that many jobs. It returns the bytes that each job takes, and the
 // seconds from the kill to the first fire on time.
 func (c contestant) measure(ctx context.Context, jobs int) (figures, error) {
 	n, err := c.start()
 	if err != nil {
 		return nil, err
 	}
-	defer func() { n.stop() }() // the one that runs at the end
+	defer func() { n.stop() }() // stops the node that runs at the end: n is replaced below
 	perJob, err := c.heapPerJob(ctx, n, jobs)
 	if err != nil {
 		return nil, err
@@ -108,16 +108,16 @@ func (c contestant) measure(ctx context.Context, jobs int) (figures, error) {
 	return figures{perJob, back.Sub(killed).Seconds()}, nil
 }
 
-// beats are due during the restart, one each 20 ms.
+// beats are due during the restart, one every 20 ms.
 var beats = plan{jobs: 4000, rate: 50}
 
-// cacheTime is longer than a server keeps blocks in memory after their use. Its
-// indexes of single blocks it keeps for two minutes, so that the heap of one
-// that rests is smaller yet by some 20 B per job.
+// cacheTime is longer than a server keeps blocks in memory after their use. The server
+// keeps indexes of single blocks for two minutes, so the heap of a server at rest is
+// smaller by another 20 B or so per job.
 const cacheTime = 15 * time.Second
 
-// heapPerJob stores jobs for tomorrow, and returns the bytes that each takes in
-// memory.
+// heapPerJob stores jobs that are due tomorrow, and returns the bytes of memory that
+// each takes.
 func (c contestant) heapPerJob(ctx context.Context, n *node, jobs int) (float64, error) {
 	if err := c.setup(n); err != nil {
 		return 0, err
@@ -131,7 +131,7 @@ func (c contestant) heapPerJob(ctx context.Context, n *node, jobs int) (float64,
 	if err := c.store(n, beats.jobs, beats.jobs+jobs, tomorrow); err != nil {
 		return 0, err
 	}
-	// Blocks that were written a moment ago are still in the server's cache.
+	// Blocks that were just written are still in the server's cache.
 	if err := pause(ctx, cacheTime); err != nil {
 		return 0, err
 	}

@@ -10,7 +10,7 @@ import (
 	"belfry/streams/wire"
 )
 
-// subscribe hands all that the consumer gets to the tally, and acks it.
+// subscribe hands every message of the consumer to the tally, and acks it.
 func subscribe(ctx context.Context, js jetstream.JetStream, stream, consumer string, t *tally) error {
 	c, err := js.Consumer(ctx, stream, consumer)
 	if err != nil {
@@ -18,7 +18,7 @@ func subscribe(ctx context.Context, js jetstream.JetStream, stream, consumer str
 	}
 	_, err = c.Consume(func(m jetstream.Msg) {
 		t.arrived(m.Data())
-		_ = m.Ack() // one that fails comes again, and is counted
+		_ = m.Ack() // if the ack fails, the message comes again and is counted
 	}, jetstream.PullMaxMessages(1000))
 	return err
 }
@@ -26,14 +26,14 @@ func subscribe(ctx context.Context, js jetstream.JetStream, stream, consumer str
 // routeConsumer is the consumer of the route.
 const routeConsumer = benchDB + "_" + benchRoute
 
-// The plain streams of the other contestants.
+// These are the plain streams of the other contestants.
 const (
 	nativeStream = "NATIVE"
 	bareStream   = "BARE"
 	fired        = "fired"
 )
 
-// makeNative makes a stream for schedules, and the consumer of what they fire.
+// makeNative makes a stream for schedules, and the consumer of the messages they fire.
 func makeNative(ctx context.Context, js jetstream.JetStream) error {
 	return makeStream(ctx, js, jetstream.StreamConfig{
 		Name: nativeStream, Subjects: []string{"at.>", fired}, AllowMsgSchedules: true,
@@ -50,7 +50,7 @@ func makeStream(ctx context.Context, js jetstream.JetStream, cfg jetstream.Strea
 	return err
 }
 
-// schedule is the native form of a job. nats.go would cut its time to seconds.
+// schedule is the native form of a job. nats.go would truncate its time to seconds.
 func schedule(i int, due time.Time) *nats.Msg {
 	return &nats.Msg{
 		Subject: "at." + jobID(i),
@@ -83,7 +83,7 @@ func publishAll(ctx context.Context, js jetstream.JetStream, from, to int, messa
 	}
 }
 
-// subscribeRoute subscribes to the fires of a Belfry.
+// subscribeRoute subscribes to a Belfry's fires.
 func subscribeRoute(ctx context.Context, js jetstream.JetStream, t *tally) error {
 	return subscribe(ctx, js, wire.Names("").FiresStream(), routeConsumer, t)
 }

@@ -53,7 +53,7 @@ func (b *bench) resumeServer(ctx context.Context, sync, dir string, port int) (*
 	return b.start(ctx, dir, b.self, asServer, "--config", config, "--data", dir, "--port", strconv.Itoa(port))
 }
 
-// runServer is what such a child does.
+// runServer runs the nats-server in such a child process.
 func runServer(args []string) error {
 	f := flag.NewFlagSet(asServer, flag.ContinueOnError)
 	config := f.String("config", "", "")

@@ -20,22 +20,22 @@ import (
 
 // node is a child process: a belfry, or a plain nats-server.
 type node struct {
-	api  string // host:port; of a belfry
+	api  string // host:port; set for a belfry
 	nats string // host:port
 
 	proc   *proc.Process
 	dir    string
-	fail   io.Writer // takes its warnings
+	fail   io.Writer // gets its warnings
 	traced bool      // its Go runtime reports garbage collections
 
-	mu          sync.Mutex // guards what follows
+	mu          sync.Mutex // guards the fields below
 	said        map[string]int
 	more        chan struct{} // closed with the next line of the log
-	heap        int           // what the last garbage collection left, in MB
+	heap        int           // the heap after the last garbage collection, in MB
 	collections int
 }
 
-// startBelfry runs a belfry with an embedded server on new data.
+// startBelfry runs a belfry with an embedded server, on new data.
 func (b *bench) startBelfry(ctx context.Context, sync string) (*node, error) {
 	dir, err := os.MkdirTemp(b.dir, "belfry-")
 	if err != nil {
@@ -59,8 +59,8 @@ func (b *bench) startBelfryOn(ctx context.Context, natsAddr string) (*node, erro
 		"--nats-url", "nats://"+natsAddr)
 }
 
-// start returns when the child can be used. If b.traced is set, its Go runtime
-// reports each garbage collection.
+// start returns when the child is ready. If b.traced is set, its Go runtime reports each
+// garbage collection.
 func (b *bench) start(ctx context.Context, dir, binary string, args ...string) (*node, error) {
 	n := &node{
 		proc: &proc.Process{Name: filepath.Base(binary), Path: binary, Args: args},
@@ -80,10 +80,10 @@ func (b *bench) start(ctx context.Context, dir, binary string, args ...string) (
 	return n, nil
 }
 
-// collected finds in a line of the Go runtime what a collection left.
+// collected finds the heap that a collection left, in a line of the Go runtime.
 var collected = regexp.MustCompile(`\d+->\d+->(\d+) MB`)
 
-// take takes in a line of the log, or of the runtime.
+// take handles one line of the log or of the runtime.
 func (n *node) take(l proc.Line) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -99,7 +99,7 @@ func (n *node) take(l proc.Line) {
 	n.more = make(chan struct{})
 }
 
-// waitSaid waits until the child has logged msg so many times.
+// waitSaid waits until the child has logged msg the given number of times.
 func (n *node) waitSaid(ctx context.Context, msg string, times int) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -120,9 +120,8 @@ func (n *node) waitSaid(ctx context.Context, msg string, times int) error {
 	}
 }
 
-// liveHeap returns what the child's heap holds, in bytes: what the second
-// collection from now leaves, since pools survive one. Questions to its
-// nats-server make it collect.
+// liveHeap returns the bytes that the child's heap holds after the second collection
+// from now, since pools survive one. Requests to its nats-server make it collect.
 func (n *node) liveHeap(ctx context.Context) (float64, error) {
 	nc, err := n.connect()
 	if err != nil {
@@ -156,7 +155,7 @@ func (n *node) connect() (*nats.Conn, error) {
 	return nats.Connect("nats://"+n.nats, nats.MaxReconnects(-1))
 }
 
-// jetStream connects for much traffic.
+// jetStream opens a connection for much traffic.
 func (n *node) jetStream() (jetstream.JetStream, error) {
 	nc, err := n.connect()
 	if err != nil {
@@ -174,19 +173,19 @@ func (n *node) with(do func(jetstream.JetStream) error) error {
 	return do(js)
 }
 
-// stop ends the child, if it has not ended, and removes its data.
+// stop ends the child, if it still runs, and removes its data.
 func (n *node) stop() {
-	_ = n.proc.Stop() // how it ends does not count any more
+	_ = n.proc.Stop() // its exit status no longer counts
 	if n.dir != "" {
 		os.RemoveAll(n.dir)
 	}
 }
 
-// cpu returns what the child has used, in seconds, once it has ended. Unlike the
-// figures it does not depend on what else the machine does.
+// cpu returns the processor time that the child used, in seconds, once it has ended.
+// Unlike the figures, it does not depend on other work on the machine.
 func (n *node) cpu() float64 { return n.proc.CPU().Seconds() }
 
-// kill ends it without warning; its data stays.
+// kill ends the child without warning; its data stays.
 func (n *node) kill() {
-	_ = n.proc.Kill() // unless it has ended
+	_ = n.proc.Kill() // it may have ended already
 }

@@ -23,26 +23,26 @@ func (p plan) due(start time.Time, i int) time.Time {
 	return start.Truncate(time.Millisecond)
 }
 
-// dues returns the due times of a plan whose first job is so far ahead.
+// dues returns the due times of a plan whose first job is due after the given duration.
 func (p plan) dues(ahead time.Duration) (first time.Time, due func(int) time.Time) {
 	first = time.Now().Add(ahead).Truncate(time.Millisecond)
 	return first, func(i int) time.Time { return p.due(first, i) }
 }
 
-// ahead is how long before the first is due the creating of jobs begins. It
-// must be done by then, or the row fails.
+// ahead is how long before the first due time the creation of jobs begins. It must be
+// done by then, or the row fails.
 func ahead(synced string, jobs int) time.Duration {
 	perSecond := 8000
 	if synced == always {
-		perSecond = 2000 // a sync each, for native schedules
+		perSecond = 2000 // one sync each, for native schedules
 	}
 	return 4*time.Second + time.Duration(jobs)*time.Second/time.Duration(perSecond)
 }
 
 var errLatePreparation = errors.New("the jobs could not be created before they were due")
 
-// play has prepare create all jobs of a plan so long before the first is due,
-// and returns its row's figures when all have arrived.
+// play has prepare create all jobs of a plan that long before the first is due, and
+// returns its row's figures when all have arrived.
 func (p plan) play(ctx context.Context, t *tally, ahead time.Duration, prepare func(due func(i int) time.Time) error) (figures, error) {
 	first, due := p.dues(ahead)
 	if err := prepare(due); err != nil {
@@ -54,11 +54,11 @@ func (p plan) play(ctx context.Context, t *tally, ahead time.Duration, prepare f
 	return p.run(ctx, t, first)
 }
 
-// settleTime is how long all may take to arrive after the last is due.
+// settleTime is how long all jobs may take to arrive after the last is due.
 const settleTime = 90 * time.Second
 
-// run waits for all jobs of a plan, the first of which is due at first, and
-// returns its row's figures.
+// run waits for all jobs of a plan whose first job is due at first, and returns its
+// row's figures.
 func (p plan) run(ctx context.Context, t *tally, first time.Time) (figures, error) {
 	span := time.Until(p.due(first, p.jobs-1))
 	if err := t.wait(ctx, span+settleTime); err != nil {
@@ -70,8 +70,8 @@ func (p plan) run(ctx context.Context, t *tally, first time.Time) (figures, erro
 	return t.lateness(), nil
 }
 
-// meta is what job i hands over: some 200 bytes of JSON that say which it is
-// and when it is due, so that all contestants carry the same.
+// meta is what job i carries: some 200 bytes of JSON with its number and its due time,
+// so that all contestants carry the same.
 func meta(i int, due time.Time) []byte {
 	return fmt.Appendf(nil, `{"n":%d,"due":%d,"text":"%0150d"}`, i, due.UnixMilli(), 0)
 }

@@ -2,7 +2,7 @@ package main
 
 import "context"
 
-// How a server syncs: each write before its answer, or when it likes.
+// A server syncs each write before its answer, or at its own pace.
 const (
 	always  = "always"
 	relaxed = "relaxed"
@@ -12,7 +12,7 @@ const (
 type row struct {
 	name    string // for --only
 	work    string
-	figures string // what the figures are
+	figures string // names the figures
 	sync    string
 	target  target
 	measure func(context.Context, *bench) (outcome, error)

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// figures is what one contestant reached, in the order that its row's name
-// gives; nil if it did not take part.
+// figures are one contestant's results, in the order that its row's name gives; nil if
+// it did not take part.
 type figures []float64
 
 // outcome is one measured row.
@@ -18,13 +18,13 @@ type outcome struct {
 	belfry, native, bare figures
 }
 
-// target is what a row must reach, in the words of the table.
+// target is a row's goal, in the words of the table.
 type target struct {
 	text string
 	met  func(outcome) bool
 }
 
-// atMost and atLeast hold the first of Belfry's figures to the limits.
+// atMost and atLeast compare the first of Belfry's figures with the limits.
 func atMost(text string, limits ...float64) target {
 	return target{text, func(o outcome) bool {
 		return !slices.ContainsFunc(pair(o.belfry, limits), func(p [2]float64) bool { return p[0] > p[1] })
@@ -54,8 +54,8 @@ func (t table) head(m machine) {
 	fmt.Fprintln(t.w, "|---|---|---|---|---|---|---|---|---|---|")
 }
 
-// row prints a row; others is the share of the cores that other programs used
-// meanwhile, in percent: above a few, the row tells little.
+// row prints a row. others is the share of the cores that other programs used meanwhile,
+// in percent: above a few percent, the row tells little.
 func (t table) row(r row, o outcome, others float64) {
 	goal := r.target.text
 	switch {
@@ -95,7 +95,7 @@ func ratio(a, b figures) string {
 	return strings.Join(texts, " / ")
 }
 
-// readable rounds to what one run can tell, with commas between thousands.
+// readable rounds to the precision of one run, with commas between thousands.
 func readable(v float64) string {
 	switch {
 	case v == math.Trunc(v) && v < 1000:

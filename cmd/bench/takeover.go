@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// measureTakeover is a row: two belfry nodes share the partitions of one
-// nats-server, one of them is killed while jobs come due on all partitions.
+// measureTakeover is a row: two belfry nodes share the partitions of one nats-server,
+// and one of them is killed while jobs come due on all partitions.
 func measureTakeover(ctx context.Context, b *bench) (o outcome, err error) {
 	ns, err := b.startServer(ctx, always)
 	if err != nil {
@@ -29,7 +29,7 @@ func measureTakeover(ctx context.Context, b *bench) (o outcome, err error) {
 		return o, err
 	}
 	defer second.stop()
-	// A node says so for each partition that it begins to fire; there are 8.
+	// A node logs a line for each partition that it begins to fire; there are 8.
 	if err := second.waitSaid(ctx, "firing", 4); err != nil {
 		return o, err
 	}

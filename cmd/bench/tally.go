@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// tally takes in what arrives. It is safe for concurrent use.
+// tally counts arrivals. It is safe for concurrent use.
 type tally struct {
 	onTime func(late time.Duration) // called for each arrival, if not nil
 
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards the fields below
 	late  []time.Duration
 	seen  []bool
 	left  int
@@ -19,14 +19,14 @@ type tally struct {
 	early int
 	last  time.Time
 	err   error
-	all   chan struct{} // ends when each has arrived once
+	all   chan struct{} // closed when each job has arrived once
 }
 
 func newTally(jobs int) *tally {
 	return &tally{seen: make([]bool, jobs), left: jobs, all: make(chan struct{})}
 }
 
-// arrived takes in one arrival.
+// arrived counts one arrival.
 func (t *tally) arrived(meta []byte) {
 	now := time.Now()
 	i, due, err := parseMeta(meta)
@@ -57,8 +57,8 @@ func (t *tally) arrived(meta []byte) {
 	}
 }
 
-// wait returns when all have arrived, or fails: it gives up at the limit, and
-// does not accept a repeat or an early one.
+// wait returns when all have arrived. It fails at the limit, and on a repeat or an early
+// arrival.
 func (t *tally) wait(ctx context.Context, limit time.Duration) error {
 	select {
 	case <-t.all:
@@ -83,8 +83,8 @@ func (t *tally) lateness() figures {
 	return spread(t.late)
 }
 
-// burst returns the rate per second from due to the last arrival, and the
-// lateness of the last in milliseconds.
+// burst returns the rate per second from due to the last arrival, and the last arrival's
+// lateness in milliseconds.
 func (t *tally) burst(due time.Time) figures {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -13,7 +13,7 @@ import (
 // makes to one route.
 const posters = 64
 
-// postAll posts each meta at its time, with no more ado.
+// postAll posts each meta at its time, and does nothing else.
 func postAll(ctx context.Context, url string, jobs int, due func(i int) time.Time) error {
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: posters}}
 	defer client.CloseIdleConnections()
