@@ -16,18 +16,18 @@ import (
 	"belfry/api/client"
 )
 
-// caller sends requests to any of the nodes, again and again until one is
-// answered for good.
+// caller sends requests to any of the nodes, again and again until one gets a final
+// answer.
 type caller struct {
 	apis []string
 	http *http.Client
 }
 
 const (
-	// giveUp is when a request that was never answered for good is given up.
+	// giveUp is when a request without a final answer is given up.
 	giveUp = 40 * time.Second
-	// patience is how long an answer is awaited before the request is sent
-	// again; impatience is that of some.
+	// patience is how long a request waits for its answer before it is sent again;
+	// impatience is the same for some clients.
 	patience   = 15 * time.Second
 	impatience = 2 * time.Second
 )
@@ -36,19 +36,19 @@ func newCaller(apis []string) *caller {
 	return &caller{apis: apis, http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256}}}
 }
 
-// answer is what came back for one request in all.
+// answer is the result of one request with all its sends.
 type answer struct {
-	status int // 0: nothing
+	status int // 0: no answer
 	body   string
 	sends  int
 
-	// doubt says that a send was not answered, so that it may have been
-	// applied, and may still be.
+	// doubt says that a send was not answered: it may have been applied, or may still
+	// be.
 	doubt bool
 }
 
-// do sends a request until it is answered with anything but a 503, each time
-// to a node drawn from r, with a limit for each answer.
+// do sends a request until the answer is anything but a 503. Each send goes to a node
+// drawn from r, with a limit for each answer.
 func (c *caller) do(ctx context.Context, r *rand.Rand, limit time.Duration, method, path, body string) answer {
 	ctx, cancel := context.WithTimeout(ctx, giveUp)
 	defer cancel()
@@ -62,7 +62,7 @@ func (c *caller) do(ctx context.Context, r *rand.Rand, limit time.Duration, meth
 		case err != nil:
 			a.status, a.body, a.doubt = 0, "no answer", true
 		case status == http.StatusServiceUnavailable:
-			// E302 says that nothing was changed, all else that nobody knows.
+			// E302 says that nothing was changed. After any other code nobody knows.
 			a.status, a.body = status, text
 			a.doubt = a.doubt || a.code() != "E302"
 		default:
@@ -98,7 +98,7 @@ func refused(err error) bool {
 	return errors.As(err, &op) && op.Op == "dial"
 }
 
-// code is the error code of an answer that is no success.
+// code is the error code of an answer that is not a success.
 func (a answer) code() string {
 	var refused client.Error
 	if a.status == http.StatusOK || json.Unmarshal([]byte(a.body), &refused) != nil {
@@ -107,7 +107,7 @@ func (a answer) code() string {
 	return refused.Code
 }
 
-// outcome is what the answer tells its client.
+// outcome is what the client learns from the answer.
 func (a answer) outcome() outcome {
 	late := a.status == http.StatusBadRequest && (a.code() == "E103" || a.code() == "E104")
 	switch {
@@ -128,10 +128,10 @@ const db, collection = "chaos", "jobs"
 
 func jobPath(id string) string { return "/job/" + db + "/" + collection + "/" + id }
 
-// The settings of the routes. The rate is three times that of the workload, but
-// not of what comes due together; and no job dies of a webhook that fails for a
-// while. There is no max_lateness_ms: what expires cannot be told from what is
-// lost, without a notion of how late Belfry may be.
+// These are the settings of the routes. The rate is three times the workload's, but less
+// than what comes due together. No job dies because a webhook fails for a while. There
+// is no max_lateness_ms: an expired job cannot be told from a lost one without a notion
+// of how late Belfry may be.
 var (
 	natsSettings = client.RouteSettings{Type: client.NATS, RateLimit: client.RateLimit{PerSecond: 100, Burst: 20}}
 	restSettings = client.RouteSettings{
@@ -142,7 +142,7 @@ var (
 	}
 )
 
-// encode writes a body; those of this program always have a form.
+// encode writes a body; the bodies of this program can always be encoded.
 func encode(body any) string {
 	data, err := client.Encode(body)
 	if err != nil {

@@ -8,24 +8,24 @@ import (
 	"time"
 )
 
-// The checker compares what was acknowledged with what arrived. It knows
-// nothing of how Belfry works, but what it promises (docs/design.md):
+// The checker compares what was acknowledged with what arrived. It knows only Belfry's
+// promises (docs/design.md), and nothing about how Belfry works:
 //
 //   - a job that was acknowledged and not cancelled arrives, as its last
 //     acknowledged content says: none is lost;
 //   - it never arrives before its trigger_time;
 //   - what was acknowledged as cancelled or replaced does not arrive;
 //   - a "too late" is true: the job arrives as it was;
-//   - in FIRES each claim stands once, and each try once, but for those that were
+//   - in FIRES each claim stands once, and each try once, except those that were
 //     put back untried;
 //   - a receiver sees one webhook-id for one job, however often it is posted;
-//   - what is posted is signed, so that the library of Standard Webhooks takes it;
+//   - a webhook is signed, so that the library of Standard Webhooks accepts it;
 //   - in the end every job is in a final state.
 //
 // FIRES may lack what an operator has purged.
 //
-// A request whose outcome stayed unknown may have been applied or not, but not
-// both: of the contents that are possible then, one arrives.
+// A request whose outcome stayed unknown may have been applied or not, but not both: one
+// of the possible contents arrives.
 
 // violation is a promise that was broken for one job.
 type violation struct {
@@ -38,9 +38,8 @@ func (v violation) String() string { return "job " + v.job + ": " + v.what }
 // nothing is the content of a job that does not fire.
 const nothing = -1
 
-// possible returns the contents that the job may fire with, as its client
-// knows it; [nothing] among them means that it may stay silent. The due times
-// of the contents come along.
+// possible returns the contents that the job may fire with, as its client knows it, and
+// their due times. [nothing] among them means that the job may stay silent.
 func (t told) possible() (contents map[int]bool, due map[int]time.Time) {
 	contents, due = map[int]bool{nothing: true}, map[int]time.Time{}
 	for _, a := range t.asked {
@@ -60,7 +59,7 @@ func (t told) possible() (contents map[int]bool, due map[int]time.Time) {
 	return contents, due
 }
 
-// ever returns every content that the job was asked to have.
+// ever returns every content that the client asked for.
 func (t told) ever() map[int]bool {
 	all := map[int]bool{}
 	for _, a := range t.asked {
@@ -110,7 +109,7 @@ func checkJob(t told, arrivals []arrival, fires []fire, putBack, purged bool) []
 	}
 	contents, due := t.possible()
 	// A job whose try was refused or put back waits again, and may be changed.
-	once := contents // what may have been tried before
+	once := contents // the contents that may have been tried before
 	if putBack {
 		once = t.ever()
 	}
@@ -154,7 +153,7 @@ func checkJob(t told, arrivals []arrival, fires []fire, putBack, purged bool) []
 	return append(found, checkFinal(t, contents, len(accepted) > 0)...)
 }
 
-// checkFires looks at what is in FIRES of one job. contents are those that may be
+// checkFires checks the messages of one job in FIRES. contents are those that may be
 // there, and refusals counts them by fire id.
 func (t told) checkFires(fires []fire, contents map[int]bool, refusals map[string]int, putBack bool) []string {
 	var found []string
@@ -236,5 +235,5 @@ func describe(arrivals []arrival) string {
 	return strings.Join(all, ", ")
 }
 
-// clock is how times are told, to be found in the logs.
+// clock is the format of printed times, as the logs have it.
 const clock = "15:04:05.000"

@@ -9,11 +9,11 @@ import (
 
 var noon = time.UnixMilli(1_900_000_000_000)
 
-// at is so many milliseconds after noon.
+// at returns the time that many milliseconds after noon.
 func at(ms int) time.Time { return noon.Add(time.Duration(ms) * time.Millisecond) }
 
-// created is a job due at 100 ms whose create had the outcome, and what else
-// was asked for it. Content n is due at 100(n+1) ms.
+// created is a job that is due at 100 ms, whose create had the outcome, with its further
+// steps. Content n is due at 100(n+1) ms.
 func created(route string, o outcome, more ...asked) told {
 	t := told{id: "a", route: route, final: map[string]string{routeREST: "delivered", routeNATS: "published"}[route]}
 	t.asked = append([]asked{{op: opCreate, outcome: o}}, more...)
@@ -23,8 +23,8 @@ func created(route string, o outcome, more ...asked) told {
 	return t
 }
 
-// came is the arrival of a content, a millisecond after its time, in message
-// seq of FIRES; 0 is over HTTP.
+// came is the arrival of a content, a millisecond after its due time, as message seq of
+// FIRES; 0 is over HTTP.
 func came(content int, seq uint64) arrival {
 	due := 100 * (content + 1)
 	return arrival{job: "a", content: content, fireID: "f", attempt: "1", trigger: at(due).UnixMilli(), seq: seq, at: at(due + 1)}
@@ -46,7 +46,7 @@ func TestCheck(t *testing.T) {
 		job      told
 		arrivals []arrival
 		fires    []fire
-		want     []string // what each violation begins with
+		want     []string // how each violation begins
 	}{
 		{"on time over HTTP", created(routeREST, acked), []arrival{came(0, 0)}, []fire{stored(0, 1)}, nil},
 		{"on time over NATS", created(routeNATS, acked), []arrival{came(0, 1)}, []fire{stored(0, 1)}, nil},
@@ -128,7 +128,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// What the answers to a request tell its client.
+// The answers to a request tell its client the outcome.
 func TestOutcome(t *testing.T) {
 	t.Parallel()
 	late := `{"error":"too late","code":"E103"}`
@@ -154,8 +154,8 @@ func TestOutcome(t *testing.T) {
 	}
 }
 
-// A job whose try was refused, or put back untried, waits again: it may be
-// changed then, but must not arrive as it was.
+// A job whose try was refused, or put back untried, waits again: it may be changed then,
+// but must not arrive as it was.
 func TestCheckPutBack(t *testing.T) {
 	t.Parallel()
 	changed := created(routeREST, acked, asked{op: opChange, outcome: acked})

@@ -13,17 +13,17 @@ import (
 	"belfry/internal/proc"
 )
 
-// disk is a file system of its own in a file, so that it can be full while all else
-// goes on. It syncs as the disk below it does.
+// disk is a file system of its own in a file, so that it can fill up while everything
+// else goes on. It syncs as the disk below it does.
 type disk struct {
 	image string
 	dir   string
 }
 
-// diskSize is more than a run stores, by far, and soon written full.
+// diskSize is far more than a run stores, and is soon written full.
 const diskSize = 256 << 20
 
-// newDisk makes a disk in the file image and mounts it at dir, which takes root.
+// newDisk makes a disk in the file image and mounts it at dir. It needs root.
 func newDisk(ctx context.Context, image, dir string) (*disk, error) {
 	d := &disk{image: image, dir: dir}
 	file, err := os.Create(image)
@@ -83,9 +83,10 @@ func (d *disk) close() error {
 	return nil
 }
 
-// fillDisk has the disk of a node or a server full for a while. Then somebody starts
-// again what has to be: a service manager a belfry that ends with the code for it, and
-// an operator a nats-server, which gives up JetStream on such a disk.
+// fillDisk keeps the disk of a node or a server full for a while. Then it restarts what
+// needs a restart, in the place of a service manager, for a belfry that ends with the
+// code for it, and of an operator, for a nats-server, which gives up JetStream on such a
+// disk.
 func (f *faulter) fillDisk(ctx context.Context, one fault) error {
 	d := f.disks[one.which]
 	if err := d.fill(); err != nil {
@@ -104,12 +105,12 @@ func (f *faulter) fillDisk(ctx context.Context, one fault) error {
 // startsAgain is the exit code of a belfry that wants to be started again.
 const startsAgain = 75
 
-// upFor is how long a belfry has to be up to have seen no harm: an answer that does
-// not come is waited for 5 s.
+// upFor is how long a belfry must stay up to count as unharmed: it waits 5 s for an
+// answer that does not come.
 const upFor = 7 * time.Second
 
-// startAgain waits until the process is up and stays it, and starts it once if it
-// wants that.
+// startAgain waits until the process is up and stays up, and starts it once if it asks
+// for that.
 func startAgain(ctx context.Context, p *proc.Process) error {
 	ctx, cancel := context.WithTimeout(ctx, upWithin)
 	defer cancel()

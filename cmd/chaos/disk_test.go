@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// A disk that is full takes nothing more, and takes it again once it is free.
+// A full disk takes no more writes, and takes them again once there is space.
 func TestDisk(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// drainWithin is how long the last jobs may take to arrive and to be final
-// once all is up again. A fire that was handed to a node that died comes again
-// when its wait is over, which takes half of it.
+// drainWithin is how long the last jobs may take to arrive and to be final once
+// everything is up again. A fire that was handed to a node that died comes again when
+// its wait is over, which takes half of that time.
 const drainWithin = time.Minute
 
-// drain waits until the checker is content, at most [drainWithin], and fills in
-// what came of the jobs. A last moment is left for repeats.
+// drain waits until the checker is content, at most [drainWithin], and records the final
+// statuses of the jobs. It leaves a last moment for repeats.
 func drain(ctx context.Context, c *caller, r *rand.Rand, in *receiver, h *history) error {
 	deadline := time.Now().Add(drainWithin)
 	quiet := false
@@ -37,7 +37,7 @@ func drain(ctx context.Context, c *caller, r *rand.Rand, in *receiver, h *histor
 	}
 }
 
-// statuses asks for the status of each job, but for those that are over.
+// statuses asks for the status of each job, except those that are final.
 func (c *caller) statuses(ctx context.Context, r *rand.Rand, jobs []told) []string {
 	const atOnce = 16
 	all := make([]string, len(jobs))

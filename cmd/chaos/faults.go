@@ -10,14 +10,14 @@ import (
 	"belfry/internal/tcplink"
 )
 
-// window is the time of one fault as it was: from its begin until all was up
+// window is the time that one fault really took: from its begin until everything was up
 // again.
 type window struct {
 	kind     faultKind
 	from, to time.Time
 }
 
-// faulter brings the faults about, one at a time.
+// faulter causes the faults, one at a time.
 type faulter struct {
 	*site
 	caller   *caller
@@ -26,8 +26,8 @@ type faulter struct {
 	say      func(format string, args ...any)
 }
 
-// run carries out the faults, each not before its time and not before all is
-// up again after the one before: three servers bear the loss of one.
+// run carries out the faults. Each begins not before its time, and not before everything
+// is up again after the one before: three servers survive the loss of one.
 func (f *faulter) run(ctx context.Context, faults []fault) ([]window, error) {
 	var all []window
 	for _, one := range faults {
@@ -96,8 +96,8 @@ func (f *faulter) apply(ctx context.Context, one fault) error {
 	return errors.New("no such fault")
 }
 
-// lastWith waits until a fault that has begun is over, and makes what is within
-// it: of a webhook that fails, when its breaker is open.
+// lastWith waits until a fault that has begun is over, and makes the fault within it. If
+// the fault is a failing webhook, the inner one begins when its breaker is open.
 func (f *faulter) lastWith(ctx context.Context, one fault, begin time.Time) error {
 	if one.within != nil {
 		err := wait(ctx, one.within.at-one.at)

@@ -9,10 +9,10 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// The faults here are an operator at work in JetStream, by hand.
+// The faults here are the manual work of an operator in JetStream.
 
-// mendWithin is how long Belfry may take to make a consumer again: seconds, or a
-// minute where the node that does was only just given that to do.
+// mendWithin is how long Belfry may take to make a consumer again: seconds, or a minute
+// if the node that does so was only just given that work.
 const mendWithin = 2 * time.Minute
 
 // restFires and the consumers are named as docs/nats.md says.
@@ -20,8 +20,8 @@ const restFires = "fires." + db + "." + routeREST
 
 var consumers = []string{db + "_" + routeREST, db + "_" + routeNATS}
 
-// insist repeats what an operator does until the servers answer: a fault may be
-// just over, and a stream without a leader.
+// insist repeats an operator's action until the servers answer: a fault may just be
+// over, and a stream may have no leader.
 func insist(ctx context.Context, do func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, mendWithin)
 	defer cancel()
@@ -35,8 +35,8 @@ func insist(ctx context.Context, do func(context.Context) error) error {
 	}
 }
 
-// removeConsumers deletes the consumers of both routes, and waits until they are
-// there again.
+// removeConsumers deletes the consumers of both routes, and waits until they exist
+// again.
 func (f *faulter) removeConsumers(ctx context.Context) error {
 	for _, name := range consumers {
 		err := insist(ctx, func(ctx context.Context) error {
@@ -62,8 +62,8 @@ func (f *faulter) removeConsumers(ctx context.Context) error {
 	return nil
 }
 
-// purgeFires removes the fires of the REST route, those that are under way among
-// them. What a purge of the other route removes would be lost.
+// purgeFires removes the fires of the REST route, including those under way. The fires
+// that a purge of the other route removed would be lost.
 func (f *faulter) purgeFires(ctx context.Context) error {
 	return insist(ctx, func(ctx context.Context) error {
 		s, err := f.receiver.js.Stream(ctx, "FIRES")
@@ -74,7 +74,7 @@ func (f *faulter) purgeFires(ctx context.Context) error {
 	})
 }
 
-// editStreams changes settings that Belfry brings back.
+// editStreams changes settings that Belfry restores.
 func (f *faulter) editStreams(ctx context.Context) error {
 	for stream, edit := range map[string]func(*jetstream.StreamConfig){
 		"KV_jobs_0": func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject = 5 },

@@ -2,7 +2,7 @@ package main
 
 import "time"
 
-// history is what a run did and what came of it.
+// history is what a run did, and the results.
 type history struct {
 	jobs     []told
 	arrivals []arrival
@@ -16,21 +16,21 @@ type history struct {
 	purged bool
 }
 
-// told is one job as its client tells it.
+// told is one job as its client knows it.
 type told struct {
 	id    string
 	route string
 	asked []asked
 
-	// final is the status in which the API showed the job at the end, or what
-	// it said instead.
+	// final is the status in which the API showed the job at the end, or the answer it
+	// gave instead.
 	final string
 }
 
 // asked is one step that was carried out.
 type asked struct {
 	op      op
-	content int       // which content it gave the job: the number of the step
+	content int       // the content it gave the job: the number of the step
 	due     time.Time // the trigger time of that content
 	outcome outcome
 	detail  string // the last answer
@@ -39,14 +39,14 @@ type asked struct {
 	sends   int
 }
 
-// outcome is what a client knows of its request in the end.
+// outcome is what a client finally knows of its request.
 type outcome string
 
 const (
 	acked   outcome = "acknowledged" // answered 200
 	tooLate outcome = "too late"     // refused: the job has begun to fire, or has fired
 	unknown outcome = "unknown"      // a send was not answered, and no later one was answered 200
-	notDone outcome = "not done"     // never more than refused: nothing was changed
+	notDone outcome = "not done"     // only refused: nothing was changed
 	wrong   outcome = "wrong"        // an answer that no request of the workload deserves
 )
 
@@ -57,10 +57,10 @@ type arrival struct {
 	fireID  string
 	attempt string
 	trigger int64  // as its header says, in unix milliseconds
-	seq     uint64 // of the message in FIRES; 0 over HTTP
+	seq     uint64 // its message in FIRES; 0 over HTTP
 	at      time.Time
 	refused bool // the receiver answered 503
-	forged  bool // its signature is not that of the route's secret
+	forged  bool // the signature was not made with the route's secret
 }
 
 // fire is one message in FIRES.

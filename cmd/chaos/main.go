@@ -4,11 +4,10 @@
 //	chaos --setting embedded --seed 7
 //	chaos --setting cluster
 //
-// The embedded setting is one belfry with its own nats-server; the cluster is
-// two belfry nodes on three nats-servers. The same seed makes the same faults
-// and the same workload; how they meet is up to the machine. It exits with 1
-// and the list of violations if a promise was broken, and keeps the logs and
-// the data then.
+// The embedded setting is one belfry with its own nats-server; the cluster is two belfry
+// nodes on three nats-servers. The same seed makes the same faults and the same
+// workload; how they meet is up to the machine. If a promise was broken, it exits with 1
+// and the list of violations, and keeps the logs and the data.
 package main
 
 import (
@@ -167,7 +166,7 @@ func perform(ctx context.Context, o options, dir string, stdout io.Writer) (h hi
 	}
 	h.jobs = <-done
 	if err := drain(ctx, c, r, in, &h); err != nil {
-		return history{}, windows, err // half of it would tell wrong tales
+		return history{}, windows, err // half a run would mislead
 	}
 	return h, windows, nil
 }

@@ -9,7 +9,7 @@ import (
 	"belfry/internal/proctest"
 )
 
-// A short run against the real program, under the race detector if the test is.
+// This is a short run against the real program, under the race detector if the test is.
 func TestChaos(t *testing.T) {
 	t.Parallel()
 	var flags []string

@@ -7,26 +7,26 @@ import (
 	"time"
 )
 
-// plan is all that a run does, made from its seed alone. Times count from the
+// plan is everything that a run does, made from its seed alone. Times count from the
 // start of the workload.
 type plan struct {
 	stories []story
 	faults  []fault
 }
 
-// fault is one thing that goes wrong, not before at, and for how long.
+// fault is one failure. It begins not before at, and lasts for a given time.
 type fault struct {
 	at    time.Duration
 	kind  faultKind
 	which int // the node or server, from 0
 	lasts time.Duration
 
-	// within goes wrong while the routes are paused, or the breaker is open; it
-	// is over before this is. Nil is nothing.
+	// within is a fault that happens while the routes are paused, or the breaker is
+	// open; it is over before this one is. Nil is none.
 	within *fault
 }
 
-// name tells the fault from others, as it is reported.
+// name tells the fault from others in reports.
 func (f fault) name() faultKind {
 	if f.within != nil {
 		return f.kind + ", " + f.within.kind + " meanwhile"
@@ -34,8 +34,8 @@ func (f fault) name() faultKind {
 	return f.kind
 }
 
-// number is that of the node or server, from 1, which the routes and the webhook
-// are not.
+// number is the number of the node or server, from 1. Faults of the routes and the
+// webhook have none.
 func (f fault) number() int {
 	if f.within != nil {
 		return f.within.number()
@@ -43,7 +43,7 @@ func (f fault) number() int {
 	return f.which + 1
 }
 
-// gates reports whether fires of the REST route may be put back for it.
+// gates reports whether the fault may put fires of the REST route back.
 func (k faultKind) gates() bool { return k == pauseRoutes || k == failHook }
 
 // faultKind says what goes wrong.
@@ -54,22 +54,22 @@ const (
 	killNode    faultKind = "kill belfry"         // SIGKILL, started again later
 	pauseNode   faultKind = "pause belfry"        // SIGSTOP for longer than a lease
 	cutNode     faultKind = "cut off belfry"      // its connections to NATS break
-	stallNode   faultKind = "stall belfry"        // its connections to NATS go silent, and then on
+	stallNode   faultKind = "stall belfry"        // its connections to NATS go silent, and later carry on
 	killServer  faultKind = "kill nats-server"    // SIGKILL, started again later
 	pauseServer faultKind = "pause nats-server"   // SIGSTOP for longer than an election
 	cutServer   faultKind = "cut off nats-server" // its connections to the other servers break
 
-	// Its packets are dropped, from everybody and to everybody, and nothing is closed.
+	// Packets from and to the server are dropped, and nothing is closed.
 	silenceServer faultKind = "silence nats-server"
 
 	pauseRoutes faultKind = "pause routes" // both routes, by request
 	failHook    faultKind = "fail webhook" // the receiver answers 503, so that the breaker trips
 
-	fillDisk faultKind = "fill disk" // of an embedded server, or of a nats-server
+	fillDisk faultKind = "fill disk" // the disk of an embedded server, or of a nats-server
 
-	removeConsumers faultKind = "remove consumers" // those of both routes, by hand
-	purgeFires      faultKind = "purge fires"      // those of the REST route, by hand
-	editStreams     faultKind = "edit streams"     // settings of them, by hand
+	removeConsumers faultKind = "remove consumers" // the consumers of both routes, by hand
+	purgeFires      faultKind = "purge fires"      // the fires of the REST route, by hand
+	editStreams     faultKind = "edit streams"     // settings of the streams, by hand
 )
 
 // setting is where the workload runs.
@@ -103,7 +103,7 @@ func settings() []setting {
 	}
 }
 
-// without is the setting without a kind of faults.
+// without is the setting without one kind of faults.
 func (s setting) without(kind faultKind) setting {
 	s.kinds = slices.DeleteFunc(slices.Clone(s.kinds), func(k faultKind) bool { return k == kind })
 	return s
@@ -111,8 +111,8 @@ func (s setting) without(kind faultKind) setting {
 
 const storiesPerSecond = 60
 
-// newPlan spreads the stories over the duration, and the faults behind each
-// other. Nothing is due, and no fault begins, after its end.
+// newPlan spreads the stories over the duration, and the faults one after the other.
+// Nothing is due, and no fault begins, after its end.
 func newPlan(seed uint64, s setting, duration time.Duration) plan {
 	r := rand.New(rand.NewPCG(seed, 0))
 	p := plan{faults: newFaults(r, s, duration)}
@@ -161,13 +161,13 @@ func newFault(r *rand.Rand, s setting, kind faultKind, at time.Duration) fault {
 		f.lasts = in(r, span{time.Second, 6 * time.Second})
 	case pauseRoutes:
 		f.lasts = in(r, span{time.Second, 4 * time.Second})
-	case removeConsumers, purgeFires, editStreams: // at once, but for what is waited for
+	case removeConsumers, purgeFires, editStreams: // at once, apart from waiting for the effect
 		f.lasts = in(r, span{time.Second, 2 * time.Second})
 	case pauseServer:
 		f.lasts = in(r, span{4 * time.Second, 10 * time.Second})
-	case fillDisk: // for longer than it takes to be noticed, or for less
+	case fillDisk: // longer than it takes to notice, or shorter
 		f.lasts = in(r, span{2 * time.Second, 12 * time.Second})
-	case silenceServer: // longer than silence takes to be noticed
+	case silenceServer: // longer than it takes to notice silence
 		f.lasts = in(r, span{7 * time.Second, 12 * time.Second})
 	default: // longer than the lease of 3 s
 		f.lasts = in(r, span{4 * time.Second, 6 * time.Second})
@@ -175,7 +175,7 @@ func newFault(r *rand.Rand, s setting, kind faultKind, at time.Duration) fault {
 	return f
 }
 
-// begins returns when each of the faults begins, those within others too.
+// begins returns when each fault begins, with the faults within others.
 func begins(faults []fault) []time.Duration {
 	var all []time.Duration
 	for _, f := range faults {
@@ -187,7 +187,7 @@ func begins(faults []fault) []time.Duration {
 	return all
 }
 
-// in draws from a span.
+// in draws a duration from a span.
 func in(r *rand.Rand, s span) time.Duration {
 	if s.to <= s.from {
 		return s.from

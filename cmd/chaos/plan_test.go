@@ -22,7 +22,7 @@ func TestPlanFollowsFromItsSeed(t *testing.T) {
 	}
 }
 
-// A plan has all that a run is to have, and ends in time.
+// A plan has everything that a run needs, and ends in time.
 func TestPlan(t *testing.T) {
 	t.Parallel()
 	for _, s := range settings() {

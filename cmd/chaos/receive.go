@@ -19,8 +19,8 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 )
 
-// receiver takes the fires of both routes: an HTTP server, and a subscriber
-// with plain nats.go that acks what it gets.
+// receiver takes the fires of both routes: it is an HTTP server, and a subscriber with
+// plain nats.go that acks its messages.
 type receiver struct {
 	server   *http.Server
 	listener net.Listener
@@ -30,7 +30,7 @@ type receiver struct {
 	nc       *nats.Conn
 	js       jetstream.JetStream
 
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the fields below
 	arrivals []arrival
 	refused  map[string]bool // the webhook-ids that were answered 503 once
 }
@@ -72,15 +72,15 @@ func (r *receiver) subscribe(ctx context.Context, consumer string) error {
 	go func() {
 		for ctx.Err() == nil && !r.nc.IsClosed() {
 			if err := r.consume(ctx, consumer); err != nil {
-				_ = wait(ctx, 100*time.Millisecond) // removed, or no server that answers
+				_ = wait(ctx, 100*time.Millisecond) // the consumer is removed, or no server answers
 			}
 		}
 	}()
 	return nil
 }
 
-// consume hands fires over until the consumer is removed. What else is wrong for a
-// while comes right by itself: Consume asks again.
+// consume hands fires over until the consumer is removed. Other temporary faults resolve
+// by themselves: Consume asks again.
 func (r *receiver) consume(ctx context.Context, consumer string) error {
 	c, err := r.js.Consumer(ctx, "FIRES", consumer)
 	if err != nil {
@@ -121,8 +121,8 @@ func (r *receiver) message(m jetstream.Msg) {
 	_ = m.Ack() // if it fails, the message comes again
 }
 
-// note takes an arrival in, and reports whether it is to be refused: the first
-// try of a job that asks for it, and each POST while the receiver fails.
+// note records an arrival, and reports whether to refuse it: the first try of a job that
+// asks for it, and each POST while the receiver fails.
 func (r *receiver) note(a arrival, body []byte) bool {
 	var c content
 	r.mu.Lock()
@@ -143,7 +143,7 @@ func newArrival(body []byte, header func(string) string, at time.Time) arrival {
 	return a
 }
 
-// garbled is the content of a body that is not one of ours, or of another job.
+// garbled is the content of a body that is not one of ours, or is another job's.
 const garbled = -2
 
 func contentOf(body []byte, job string) int {
@@ -154,7 +154,7 @@ func contentOf(body []byte, job string) int {
 	return c.Step
 }
 
-// arrived returns what has come in so far, in order.
+// arrived returns the arrivals so far, in order.
 func (r *receiver) arrived() []arrival {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -17,10 +17,10 @@ type summary struct {
 	repeats  int // arrivals of a fire that had arrived before
 	refusals int // tries that the receiver refused
 	fires    int
-	latest   map[faultKind]late // by the fault that the job met, or none
+	latest   map[faultKind]late // by the fault that the job met, or noFault
 }
 
-// noFault is the fault that a job met that came due far from all of them.
+// noFault stands for jobs that came due far from all faults.
 const noFault faultKind = "no fault"
 
 // late is a job that arrived late.
@@ -45,10 +45,10 @@ func (l late) max(m late) late {
 	return l
 }
 
-// summarize counts. A job's lateness is measured from its trigger time, or
-// from the last answer to its client if that came after it. A job has met a
-// fault if it came due during it, or in the second before, when its fire may be
-// under way still, or until settle after it.
+// summarize counts. A job's lateness is measured from its trigger time, or from the last
+// answer to its client if that came later. A job has met a fault if it came due during
+// it, or in the second before, when its fire may still be under way, or until settle
+// after it.
 func summarize(h history, faults []window, settle time.Duration) summary {
 	s := summary{jobs: len(h.jobs), outcomes: map[op]map[outcome]int{}, latest: map[faultKind]late{}, fires: len(h.fires)}
 	type key struct {

@@ -23,9 +23,9 @@ type site struct {
 	apis    []string // the URLs of the nodes
 	servers []*proc.Process
 	natsURL string  // for clients, past all links
-	disks   []*disk // of the servers, or of the node that has one embedded; none when none is filled
+	disks   []*disk // the disks of the servers, or of the node with an embedded one; empty when no disk is filled
 
-	toNATS [][]*tcplink.Link // of each node, to each server
+	toNATS [][]*tcplink.Link // from each node to each server
 	routes [][]*tcplink.Link // from each server to each other; nil to itself
 }
 
@@ -35,12 +35,11 @@ type binaries struct {
 	natsServer string
 }
 
-// upWithin is how long a process may take to be at work; a cluster needs an
-// election first.
+// upWithin is how long a process may take to be ready; a cluster needs an election
+// first.
 const upWithin = time.Minute
 
-// startSite starts the installation and returns when it is at work. What it
-// stores is in dir.
+// startSite starts the installation and returns when it is ready. Its data is in dir.
 func startSite(ctx context.Context, s setting, bin binaries, dir string) (_ *site, err error) {
 	addrs, err := proc.FreeAddrs(s.nodes)
 	if err != nil {
@@ -70,8 +69,8 @@ func startSite(ctx context.Context, s setting, bin binaries, dir string) (_ *sit
 	return t, t.start(ctx, t.nodes)
 }
 
-// newStores returns folders for the data of the servers, or of the one that is
-// embedded, each on a disk of its own if one is to be filled.
+// newStores returns folders for the data of the servers, or of the embedded one, each on
+// a disk of its own if a disk is to be filled.
 func (t *site) newStores(ctx context.Context, s setting) ([]string, error) {
 	var stores []string
 	for i := range max(s.servers, 1) {
@@ -118,9 +117,9 @@ func (t *site) cluster(ctx context.Context, s setting, bin binaries, apis, store
 	for i, from := range servers {
 		row := make([]*tcplink.Link, s.servers)
 		from.Routes, from.Store = nil, stores[i]
-		from.Advertise = "127.0.0.1:1" // nobody is there: what others hear of it leads nowhere
+		from.Advertise = "127.0.0.1:1" // nobody listens there: the address that others learn leads nowhere
 		for j, to := range servers {
-			if i == j { // it counts its own too, for the size of the cluster
+			if i == j { // it also counts its own, for the size of the cluster
 				from.Routes = append(from.Routes, from.Cluster)
 				continue
 			}
@@ -208,7 +207,7 @@ func (t *site) stop() error {
 	return errors.Join(errs...)
 }
 
-// panics returns what the logs of the nodes say of panics and data races.
+// panics returns the panics and data races that the logs of the nodes report.
 func (t *site) panics() []string {
 	var found []string
 	for _, p := range t.nodes {

@@ -5,21 +5,20 @@ import (
 	"time"
 )
 
-// story is the life of one job as its client wants it: its steps follow each
-// other, each sent when the one before is answered and its own time has come.
+// story is the life of one job as its client wants it. Its steps follow each other: each
+// is sent when the one before is answered and its own time has come.
 type story struct {
 	id    string
 	route string // routeREST or routeNATS
 	steps []step
 
-	// refuse has the receiver answer the first try with 503.
+	// refuse makes the receiver answer the first try with 503.
 	refuse bool
-	// impatient clients give up on an answer soon, and ask elsewhere.
+	// impatient clients soon give up on an answer, and ask elsewhere.
 	impatient bool
 }
 
-// step is one request. due is the trigger time that a create or change asks
-// for.
+// step is one request. due is the trigger time that a create or change asks for.
 type step struct {
 	at  time.Duration
 	op  op
@@ -40,8 +39,8 @@ const (
 	routeNATS = "nats"
 )
 
-// newStory makes a story of one to four steps. One job in three comes due at
-// one of the moments when a fault begins, to be caught half done.
+// newStory makes a story of one to four steps. One job in three comes due at a moment
+// when a fault begins, so that the fault catches it half done.
 func newStory(r *rand.Rand, id string, duration time.Duration, moments []time.Duration) story {
 	s := story{id: id, route: routeREST, impatient: r.IntN(2) == 0}
 	if r.IntN(2) == 0 {
@@ -66,7 +65,7 @@ func newStory(r *rand.Rand, id string, duration time.Duration, moments []time.Du
 	}
 	last := step{at, opCreate, due()}
 	s.steps = append(s.steps, last)
-	// next is some time before the job is due, at times just then.
+	// next is some time before the job is due; at times it is just then.
 	next := func() time.Duration {
 		if last.due <= last.at || r.IntN(4) == 0 {
 			return last.due + in(r, span{-20 * time.Millisecond, 20 * time.Millisecond})

@@ -13,7 +13,7 @@ import (
 	"belfry/api/client"
 )
 
-// workload tells the stories of a plan to the nodes.
+// workload plays the stories of a plan on the nodes.
 type workload struct {
 	*caller
 	seed  uint64
@@ -38,9 +38,9 @@ func (w *workload) run(ctx context.Context, stories []story) []told {
 	return all
 }
 
-// tell carries out one story. It ends early with a step that was not
-// acknowledged, and after one that was only after a send in doubt: that send
-// may still be on its way, and would undo what comes next.
+// tell carries out one story. It ends early with a step that was not acknowledged. It
+// also ends after a step that was acknowledged only after a send in doubt: that send may
+// still be on its way, and would undo the next step.
 func (w *workload) tell(ctx context.Context, s story) told {
 	t := told{id: s.id, route: s.route}
 	h := fnv.New64a()
@@ -69,7 +69,7 @@ func (w *workload) ask(ctx context.Context, r *rand.Rand, limit time.Duration, s
 	if a.op == opCancel {
 		return w.do(ctx, r, limit, http.MethodDelete, jobPath(s.id), "")
 	}
-	meta, _ := json.Marshal(content{s.id, a.content, s.refuse}) // it always has a form
+	meta, _ := json.Marshal(content{s.id, a.content, s.refuse}) // it can always be encoded
 	if a.op == opCreate {
 		body := client.NewJob{ID: s.id, TriggerTime: a.due.UnixMilli(), Meta: meta, Route: s.route}
 		return w.do(ctx, r, limit, http.MethodPost, "/job/"+db+"/"+collection, encode(body))
