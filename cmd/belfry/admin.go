@@ -10,16 +10,16 @@ import (
 	"belfry/api"
 )
 
-// serveAdmin serves what is for the people who run this process: profiles, and
-// the metrics again. A profile shows what is in memory, so there is no way to
-// have it anywhere but on loopback, nor for a web page that leads there.
+// serveAdmin serves what the people who run this process need: profiles, and the metrics
+// again. A profile shows what is in memory, so it is served on loopback only, and to no
+// web page that leads there.
 func (s *Server) serveAdmin(scrape http.Handler) error {
 	if s.cfg.AdminListen == "" {
 		return nil
 	}
 	host, _, err := net.SplitHostPort(s.cfg.AdminListen)
 	if err != nil {
-		return err // was checked
+		return err // was checked before
 	}
 	listener, err := net.Listen("tcp", s.cfg.AdminListen)
 	if err != nil {
@@ -34,9 +34,9 @@ func (s *Server) serveAdmin(scrape http.Handler) error {
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	srv := s.newHTTPServer(api.Local(host, s.log, mux))
-	srv.WriteTimeout = 0 // profiles take as long as is asked for
+	srv.WriteTimeout = 0 // a profile takes as long as the request says
 	s.serveOn(listener, srv.Serve, "admin listener")
-	// Nobody waits for a profile that is under way.
+	// The stop does not wait for a profile that is under way.
 	s.onStop("admin listener", stopLimit, func(context.Context) error { return srv.Close() })
 	s.log.Info("profiles and metrics are served", "admin", "http://"+listener.Addr().String())
 	return nil

@@ -9,8 +9,7 @@ import (
 	"belfry/internal/command"
 )
 
-// newCommand returns the whole command line. Its Run reports every mistake by
-// the error it returns.
+// newCommand returns the whole command line. Its Run returns every mistake as an error.
 func newCommand(env command.Env) *cli.Command {
 	root := &cli.Command{
 		Name:           "belfry",
@@ -78,7 +77,7 @@ func newCommand(env command.Env) *cli.Command {
 	return root
 }
 
-// complete gives a command, and those under it, what all have in common.
+// complete adds to a command, and to those under it, what all commands share.
 func complete(cmd *cli.Command) {
 	cmd.HideHelpCommand = true
 	cmd.OnUsageError = usageError
@@ -97,8 +96,7 @@ func complete(cmd *cli.Command) {
 	}
 }
 
-// completionCommand makes the library's command for completion scripts one of
-// ours.
+// completionCommand replaces the texts of the library's command for completion scripts.
 func completionCommand(cmd *cli.Command) {
 	cmd.Hidden = false
 	cmd.Usage = "print a script that has the shell complete belfry's commands and flags"
@@ -111,7 +109,7 @@ func completionCommand(cmd *cli.Command) {
 	}
 }
 
-// helpCommand stands in for the library's, which does not read like the rest.
+// helpCommand replaces the library's, which does not read like the rest.
 func helpCommand() *cli.Command {
 	return &cli.Command{
 		Name:            "help",
@@ -135,8 +133,8 @@ func usageError(_ context.Context, cmd *cli.Command, err error, _ bool) error {
 	return asMistake(cmd, fmt.Errorf("%w; see \"%s --help\"", err, cmd.FullName()))
 }
 
-// asMistake marks an error of the command line. A service manager must not go on to
-// start a service with such a one.
+// asMistake marks an error of the command line. A service manager must not keep starting
+// a service with such an error.
 func asMistake(cmd *cli.Command, err error) error {
 	if cmd.Name == serveName {
 		return command.NeedsPerson(err)

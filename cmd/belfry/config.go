@@ -25,11 +25,11 @@ type Config struct {
 	// authentication on. It is never logged. Zero is none.
 	AdminToken string
 
-	// AuthenticationOff removes every token at the start, and what remembers that
-	// there was authentication. It excludes an admin token.
+	// AuthenticationOff removes every token at the start, and the marks that remember
+	// that there was authentication. It excludes an admin token.
 	AuthenticationOff bool
 
-	// AdminTokenFile is a file that holds it instead; white space around it
+	// AdminTokenFile is a file that holds the admin token instead; white space around it
 	// does not count. Zero is none.
 	AdminTokenFile string
 
@@ -46,13 +46,12 @@ type Config struct {
 	// give way, and others wait for a while. Zero is 10,000.
 	MaxConnections int
 
-	// MaxRequestMemory is how many bytes requests hold together, more or less,
-	// of what they bring, read and answer. Zero is 128 MiB.
+	// MaxRequestMemory is roughly how many bytes requests hold together: what they
+	// bring, read and answer. Zero is 128 MiB.
 	MaxRequestMemory int
 
-	// MaxJobMemory is how many bytes jobs hold together that are loaded, fired or
-	// delivered, more or less. Zero is what GOMEMLIMIT, or the machine, has room
-	// for.
+	// MaxJobMemory is roughly how many bytes the jobs hold together that are loaded,
+	// fired or delivered. Zero is as much as GOMEMLIMIT, or the machine, has room for.
 	MaxJobMemory int
 
 	// Data is the folder that holds everything the embedded nats-server
@@ -60,17 +59,14 @@ type Config struct {
 	// time. Zero is ./data.
 	Data string
 
-	// ExistingData refuses to make a new store. Zero is that a first start makes
-	// one.
+	// ExistingData refuses to make a new store. Zero lets a first start make one.
 	ExistingData bool
 
-	// RecreateMissing makes streams anew that were lost, empty, and keeps the
-	// files of those that the embedded server cannot recover. Zero is that a
-	// start without them is refused.
+	// RecreateMissing makes lost streams anew, empty, and keeps the files of those that
+	// the embedded server cannot recover. Zero refuses a start without them.
 	RecreateMissing bool
 
-	// AcceptDamage is the number of damage that is told no more from then on.
-	// Zero is none.
+	// AcceptDamage is the number of a damage that is not reported again. Zero is none.
 	AcceptDamage string
 
 	// NATSConfig is the configuration file of the embedded nats-server.
@@ -82,9 +78,9 @@ type Config struct {
 	// 127.0.0.1. Zero is what NATSConfig says, or 127.0.0.1:4222.
 	NATSListen string
 
-	// NATSAdmins are users of NATSConfig, with commas between their names (or
-	// public nkeys), that are in Belfry's account, where they may do
-	// everything. Zero is none: users reach the subjects of their permissions.
+	// NATSAdmins are users of NATSConfig, by their names (or public nkeys) with commas
+	// between them. They are in Belfry's account, where they may do everything. Zero is
+	// none: users reach the subjects of their permissions.
 	NATSAdmins string
 
 	// NATSURL is an existing NATS server to use, or several servers of one
@@ -93,26 +89,24 @@ type Config struct {
 	// credentials, which are never logged. Zero is the embedded server.
 	NATSURL string
 
-	// NATSContext is a context of the nats command, by its name or the absolute
-	// path of its file, which says all that NATSURL and the fields below do, in
-	// their place. Zero is none.
+	// NATSContext is a context of the nats command, by its name or the absolute path of
+	// its file. It replaces NATSURL and the fields below. Zero is none.
 	NATSContext string
 
-	// NATSCreds is a file with a JWT and its key, and NATSNKey one with the seed
-	// of an nkey, of the user to be at the server of NATSURL. Zero is none.
+	// NATSCreds is a file with a JWT and its key, and NATSNKey one with the seed of an
+	// nkey: the user that Belfry is at the server of NATSURL. Zero is none.
 	NATSCreds string
 	NATSNKey  string
 
-	// NATSCert and NATSKey are PEM files of the certificate to show to that
-	// server. NATSCA is a PEM file of whom it is trusted by; without one that
-	// is those of the system. Zero is none.
+	// NATSCert and NATSKey are PEM files of the certificate to show to that server.
+	// NATSCA is a PEM file of the authorities that may have signed the server's
+	// certificate; without it those of the system count. Zero is none.
 	NATSCert string
 	NATSKey  string
 	NATSCA   string
 
-	// NATSTLSFirst begins with TLS, before the server says anything, as one with
-	// handshake_first wants it. Zero is that the server says first whether it
-	// has TLS.
+	// NATSTLSFirst begins with TLS before the server says anything, as a server with
+	// handshake_first wants it. Zero waits for the server to say whether it has TLS.
 	NATSTLSFirst bool
 
 	// AssetPrefix begins the names of everything in JetStream and the subjects,
@@ -124,8 +118,8 @@ type Config struct {
 	// first start. Zero is 1 with the embedded server, else 8.
 	Partitions int
 
-	// Replicas is the number of copies of each stream. Zero is 3 on a cluster
-	// of others, else 1. Streams that have fewer get more when they can.
+	// Replicas is the number of copies of each stream. Zero is 3 on a cluster of
+	// external servers, else 1. Streams that have fewer get more when they can.
 	Replicas int
 
 	// MaxBytes is what all streams may hold together, one copy of each, when a first
@@ -151,8 +145,8 @@ type Config struct {
 	// that has none. Zero is https.
 	WebhookDefaultScheme string
 
-	// WebhookDenyPrivate refuses to connect webhooks to addresses that are not
-	// public. Some are refused always. Zero is that private ones are allowed.
+	// WebhookDenyPrivate refuses to connect webhooks to addresses that are not public.
+	// Some are always refused. Zero allows private ones.
 	WebhookDenyPrivate bool
 
 	// WebhookAllow is CIDR prefixes, with commas between them, that
@@ -172,12 +166,12 @@ type Config struct {
 	// Insecure allows listening beyond loopback without authentication.
 	Insecure bool
 
-	// Retry is when failed tries are repeated if their route does not say. It
-	// has no flag. Zero is [job.DefaultRetry].
+	// Retry says when failed tries are repeated if their route does not say. It has no
+	// flag. Zero is [job.DefaultRetry].
 	Retry job.RetryPolicy
 }
 
-// names are those of everything in JetStream.
+// names are the names of everything in JetStream.
 func (c Config) names() wire.Names { return wire.Names(c.AssetPrefix) }
 
 // embedded reports whether the NATS server is the embedded one.
@@ -197,8 +191,8 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// check refuses what cannot work, before anything is touched. It looks up the
-// host of Listen. c has its defaults.
+// check refuses a configuration that cannot work, before anything is touched. It looks
+// up the host of Listen. c has its defaults.
 func (c Config) check(ctx context.Context) error {
 	for _, s := range flagTable() {
 		if !s.valid(c) {
@@ -230,8 +224,8 @@ func (c Config) check(ctx context.Context) error {
 
 const adminTokenAccepts = "16 to 200 printable ASCII characters without spaces are accepted"
 
-// adminToken returns the admin token, from its file if there is one; empty is
-// none. The error quotes nothing of it.
+// adminToken returns the admin token, from its file if there is one; empty is none. The
+// error quotes no part of it.
 func (c Config) adminToken() (string, error) {
 	if c.AdminTokenFile == "" {
 		return c.AdminToken, nil

@@ -15,19 +15,19 @@ import (
 	"belfry/internal/natsdial"
 )
 
-// The names of Belfry's connections, as NATS tools show them.
+// These are the names of Belfry's connections, as NATS tools show them.
 const (
-	storeConn    = "belfry"          // of the timer, which fires
-	workersConn  = "belfry workers"  // of the workers
-	requestsConn = "belfry requests" // of what the API reads and writes
-	serviceConn  = "belfry service"  // of the NATS service's own messages
+	storeConn    = "belfry"          // for the timer, which fires
+	workersConn  = "belfry workers"  // for the workers
+	requestsConn = "belfry requests" // for the API's reads and writes
+	serviceConn  = "belfry service"  // for the NATS service's own messages
 )
 
 // dial opens the connection of that name to the NATS server in use.
 type dial func(name string) (*nats.Conn, error)
 
-// chooseNATS returns what brings up the NATS server in use, once the options of
-// an embedded one are known to be good.
+// chooseNATS checks the options of an embedded server, and returns the function that
+// brings up the NATS server in use.
 func (s *Server) chooseNATS(ctx context.Context) (func(context.Context) (dial, error), error) {
 	if !s.cfg.embedded() {
 		return s.useNATS, nil
@@ -39,8 +39,8 @@ func (s *Server) chooseNATS(ctx context.Context) (func(context.Context) (dial, e
 	return func(ctx context.Context) (dial, error) { return s.embedNATS(ctx, opts) }, nil
 }
 
-// embedNATS takes the data folder and starts the embedded server on it. What it
-// has done is taken back by Stop, a failure or not.
+// embedNATS takes the data folder and starts the embedded server on it. Stop undoes its
+// work, also after a failure.
 func (s *Server) embedNATS(ctx context.Context, opts *server.Options) (dial, error) {
 	if err := checkPortFree(opts); err != nil {
 		return nil, err
@@ -82,7 +82,7 @@ func (s *Server) embedNATS(ctx context.Context, opts *server.Options) (dial, err
 	}, nil
 }
 
-// useNATS is for a server of others.
+// useNATS connects to an external server.
 func (s *Server) useNATS(ctx context.Context) (dial, error) {
 	open := s.openURL
 	if s.cfg.NATSContext != "" {
@@ -110,7 +110,7 @@ func (s *Server) useNATS(ctx context.Context) (dial, error) {
 	}, nil
 }
 
-// otherServer names the server of others, without credentials.
+// otherServer names the external server, without credentials.
 func (s *Server) otherServer() string {
 	if s.cfg.NATSContext != "" {
 		return fmt.Sprintf("the server of the context %q", s.cfg.NATSContext)
@@ -142,7 +142,7 @@ func (s *Server) openURL(opts ...nats.Option) (*nats.Conn, error) {
 	return nats.Connect(s.cfg.NATSURL, opts...)
 }
 
-// openContext connects as the context says.
+// openContext connects as the context of the nats command says.
 func (s *Server) openContext(opts ...nats.Option) (*nats.Conn, error) {
 	nc, settings, err := natscontext.Connect(s.cfg.NATSContext, opts...)
 	var bad *url.Error
@@ -160,8 +160,8 @@ func (s *Server) openContext(opts ...nats.Option) (*nats.Conn, error) {
 	return nc, nil
 }
 
-// natsHosts is what is left of the value of --nats-url, which is a valid one,
-// when its credentials are taken out.
+// natsHosts returns the value of --nats-url, which must be valid, without its
+// credentials.
 func natsHosts(list string) string {
 	urls, _ := natsURLs(list)
 	var hosts []string
@@ -171,8 +171,8 @@ func natsHosts(list string) string {
 	return strings.Join(hosts, ",")
 }
 
-// connOptions are those of every connection: it comes back by itself whenever it
-// is lost, also when the server refuses its user for a while, whose credentials
+// connOptions are the options of every connection. A lost connection comes back by
+// itself, even if the server refuses its user for a while, since the user's credentials
 // may be renewed.
 func (s *Server) connOptions(name string) []nats.Option {
 	s.natsCounts.Opened(name)
@@ -194,7 +194,7 @@ func (s *Server) connOptions(name string) []nats.Option {
 				subject = sub.Subject
 			}
 			ctx := loglimit.Cause(context.Background())
-			if errors.Is(err, nats.ErrPermissionViolation) { // a caller of the service can bring it about
+			if errors.Is(err, nats.ErrPermissionViolation) { // a caller of the service can cause it
 				ctx = loglimit.Outside(ctx, "NATS reports a violation")
 			}
 			s.log.WarnContext(ctx, "NATS reports an error", "connection", name, "subject", subject, "error", err)
@@ -202,7 +202,7 @@ func (s *Server) connOptions(name string) []nats.Option {
 	}
 }
 
-// closeLater has a connection closed when the server stops.
+// closeLater notes a connection to close when the server stops.
 func (s *Server) closeLater(nc *nats.Conn, name string) {
 	s.onStop("NATS connection "+name, flushLimit, func(ctx context.Context) error {
 		defer nc.Close()

@@ -11,8 +11,9 @@ import (
 	"belfry/api"
 )
 
-// spareConnections are beyond --max-connections: on those a request comes in, so
-// that a probe can be told from others, and answered. Others wait there for a turn.
+// spareConnections are allowed beyond --max-connections. A request comes in on them, so
+// that a probe can be told from others, and answered. Other requests wait there for a
+// turn.
 const (
 	spareConnections = 64
 	turnPatience     = api.TurnPatience
@@ -24,7 +25,7 @@ const (
 	spareTime = 3 * time.Second
 )
 
-// errNoTurn: all connections are busy.
+// errNoTurn says that all connections are busy.
 var errNoTurn = errors.New("no connection had a turn to give")
 
 // apiConnections is a listener that bounds how many connections there are at once. When
@@ -35,10 +36,10 @@ type apiConnections struct {
 	net.Listener
 	most int
 
-	mu      sync.Mutex // guards what follows, and the fields of each guest
+	mu      sync.Mutex // guards the fields below, and the fields of each guest
 	room    sync.Cond  // some connection was closed or became idle
 	all     []*guest   // in the order in which they came
-	holding int        // of them have a turn
+	holding int        // how many of them have a turn
 	closed  bool
 }
 
@@ -47,12 +48,12 @@ type guest struct {
 	net.Conn
 	of    *apiConnections
 	idle  bool      // it has no request
-	since time.Time // when that became so, or it began to be served
+	since time.Time // when that became true, or when its service began
 	turn  chan struct{}
 	has   bool // it has its turn
 	leave chan struct{}
-	told  bool // to leave
-	waits int  // how many of its requests wait for its turn
+	told  bool // it was told to leave
+	waits int  // how many of its requests wait for their turn
 	gone  bool
 }
 
@@ -130,7 +131,7 @@ func (c *apiConnections) dropIdle() bool {
 	return true
 }
 
-// giveTurns gives turns while there are any, to those that came first. c.mu is held.
+// giveTurns gives turns while there are any, first come first served. c.mu is held.
 func (c *apiConnections) giveTurns() {
 	for _, g := range c.all {
 		if c.holding >= c.most {
@@ -178,7 +179,7 @@ func (g *guest) CloseWrite() error {
 	return nil
 }
 
-// guestOf finds the guest in what net/http has of a connection.
+// guestOf finds the guest in the connection that net/http has.
 func guestOf(conn net.Conn) *guest {
 	if over, ok := conn.(interface{ NetConn() net.Conn }); ok { // TLS
 		conn = over.NetConn()
@@ -187,7 +188,7 @@ func guestOf(conn net.Conn) *guest {
 	return g
 }
 
-// stateOf takes in the state of a connection.
+// stateOf records the state of a connection.
 func (c *apiConnections) stateOf(conn net.Conn, state http.ConnState) {
 	g := guestOf(conn)
 	if g == nil || state != http.StateIdle && state != http.StateActive {
@@ -208,7 +209,7 @@ func withGuest(ctx context.Context, conn net.Conn) context.Context {
 }
 
 // tellToClose has each answer say that its connection is closed while there are too
-// many. A client that was not told may be sending its next request already, so such a
+// many. A client without this notice may already be sending its next request, so such a
 // connection is closed only after it was idle for a while.
 func tellToClose(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -244,7 +245,7 @@ func awaitTurn(ctx context.Context) error {
 	}()
 	patience := time.NewTimer(turnPatience)
 	defer patience.Stop()
-	look := time.NewTicker(unusedTime / 4) // one that was new may be idle by now
+	look := time.NewTicker(unusedTime / 4) // a connection that was new may be idle by now
 	defer look.Stop()
 	for {
 		select {

@@ -11,15 +11,15 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// errDataInUse: another process, or another [Server] of this one, has the data
+// errDataInUse says that another process, or another [Server] in this one, has the data
 // folder.
 var errDataInUse = errors.New("in use by another belfry process")
 
-// lockFile stands in the data folder and is never removed: two processes could
+// lockFile is in the data folder and is never removed: otherwise two processes could
 // lock two files.
 const lockFile = "belfry.lock"
 
-// dataDir is a data folder that belongs to this process. It stays that folder
+// dataDir is a data folder that belongs to this process. It remains the same folder
 // wherever it is moved.
 type dataDir struct {
 	path   string
@@ -29,11 +29,11 @@ type dataDir struct {
 	held   []fs.FileInfo // the folder and the lock file, as they were opened
 }
 
-// lockData makes the data folder if it is missing and takes it for this
-// process, until [dataDir.unlock] or the end of the process. The folder itself is
-// locked as well as its lock file, which somebody may remove.
+// lockData makes the data folder if it is missing and takes it for this process, until
+// [dataDir.unlock] or the end of the process. It locks the folder itself as well as its
+// lock file, which somebody may remove.
 func lockData(dir string) (*dataDir, error) {
-	// Payloads are stored here: nobody else needs to read them.
+	// Payloads are stored here, so nobody else may read them.
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("couldn't make the data folder %q: %w", dir, err)
 	}
@@ -58,7 +58,7 @@ func lockData(dir string) (*dataDir, error) {
 	return d, nil
 }
 
-// lockFolder locks the folder itself, where the file system can do that.
+// lockFolder locks the folder itself, if the file system can do that.
 func (d *dataDir) lockFolder() (bool, error) {
 	folder, err := d.root.Open(".")
 	if err != nil {
@@ -92,14 +92,14 @@ func (d *dataDir) unlock() error {
 	return err
 }
 
-// check says what has become of the folder, if it or its lock file is not what
-// was opened.
+// check returns an error if the folder or its lock file is no longer the one that was
+// opened.
 func (d *dataDir) check() error {
 	for i, path := range []string{d.path, filepath.Join(d.path, lockFile)} {
 		switch info, err := os.Stat(path); {
 		case errors.Is(err, fs.ErrNotExist):
 			return fmt.Errorf("%s was removed or moved", path)
-		case err != nil: // nothing is known; the server will say what it cannot do
+		case err != nil: // nothing is known; the server will report what fails
 		case !os.SameFile(info, d.held[i]):
 			return fmt.Errorf("%s was replaced by another one", path)
 		}

@@ -23,15 +23,15 @@ import (
 	"belfry/streams/wire"
 )
 
-// dataDisk is what the streams' files in the data folder showed before the
-// embedded server started, and what the server said of them. It implements
+// dataDisk holds the state of the streams' files in the data folder from before the
+// embedded server started, and the server's messages about them. It implements
 // [setup.Disk].
 type dataDisk struct {
 	dir     *dataDir
-	path    string // of the streams' folders
+	path    string // the streams' folders
 	names   wire.Names
 	guard   *storefolder.Guard
-	server  *server.Server // set when it runs, as is says
+	server  *server.Server // set when it runs, and so is says
 	says    *natsLog
 	log     *slog.Logger
 	stopped bool // the last server on it has stopped cleanly
@@ -39,13 +39,13 @@ type dataDisk struct {
 	folders []string
 	last    map[string]uint64
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	damage []manifest.Damage
 }
 
-// In the data folder: the second links to the streams' files while a server
-// recovers them, copies of damaged blocks, streams that were set aside, and a
-// file that is there while no server is at work.
+// These are in the data folder: the second links to the streams' files while a server
+// recovers them, copies of damaged blocks, streams that were set aside, and a file that
+// exists while no server is at work.
 const (
 	guardFolder   = "guard"
 	damagedFolder = "damaged"
@@ -53,9 +53,8 @@ const (
 	stoppedFile   = "stopped.json"
 )
 
-// openDisk looks at the streams' files before a server touches them. It refuses
-// those of Belfry that a server could not read, repairs damaged ones, and
-// protects all of them.
+// openDisk checks the streams' files before a server touches them. It refuses Belfry's
+// files that a server could not read, repairs damaged ones, and protects all of them.
 func openDisk(ctx context.Context, dir *dataDir, recreate bool, n wire.Names, log *slog.Logger) (*dataDisk, error) {
 	d := &dataDisk{dir: dir, path: storefolder.Path(dir.path), names: n, log: log, last: map[string]uint64{}}
 	d.guard = storefolder.NewGuard(d.path, filepath.Join(dir.path, guardFolder))
@@ -75,7 +74,7 @@ func openDisk(ctx context.Context, dir *dataDir, recreate bool, n wire.Names, lo
 			return nil, err
 		}
 	}
-	// Nothing is changed before all of them are known to be readable.
+	// Nothing is changed before all of them prove readable.
 	for _, name := range d.folders {
 		if err := d.mend(name, damaged[name]); err != nil {
 			return nil, err
@@ -93,8 +92,8 @@ func openDisk(ctx context.Context, dir *dataDir, recreate bool, n wire.Names, lo
 	return d, nil
 }
 
-// unreadable refuses a start on files that cannot be read. For want of something
-// else it says nothing of the files.
+// unreadable refuses a start on files that cannot be read. A shortage, as of
+// open files, says nothing about the files.
 func unreadable(err error, names ...string) error {
 	if isOfWant(err) {
 		return fmt.Errorf("couldn't look at the files of the streams: %w", err)
@@ -102,7 +101,7 @@ func unreadable(err error, names ...string) error {
 	return &setup.Refusal{Fault: fault.StreamUnreadable, Streams: names, Reason: err.Error(), Do: "put owner, rights or disk right and start again"}
 }
 
-// open looks at one stream, and returns its damaged blocks.
+// open checks one stream, and returns its damaged blocks.
 func (d *dataDisk) open(ctx context.Context, name string, recreate bool) ([]storefolder.Bad, error) {
 	err := storefolder.Check(d.path, name)
 	var report storefolder.Report
@@ -137,7 +136,7 @@ func (d *dataDisk) open(ctx context.Context, name string, recreate bool) ([]stor
 	return report.Bad, nil
 }
 
-// mend leaves in the files of a stream what the server can read.
+// mend leaves only readable data in the files of a stream.
 func (d *dataDisk) mend(name string, damaged []storefolder.Bad) error {
 	if err := d.mendConsumers(name); err != nil {
 		return unreadable(err, name)
@@ -150,8 +149,8 @@ func (d *dataDisk) mend(name string, damaged []storefolder.Bad) error {
 	return nil
 }
 
-// mendConsumers moves the files of consumers away that cannot be opened, since the
-// server could not make those consumers again. Belfry does, when it runs.
+// mendConsumers moves away the files of consumers that cannot be opened, since the
+// server could not make those consumers again. Belfry makes them when it runs.
 func (d *dataDisk) mendConsumers(stream string) error {
 	bad, err := storefolder.BadConsumers(d.path, stream)
 	for name, reason := range bad {
@@ -173,7 +172,7 @@ func (d *dataDisk) aside(name string) string {
 	return filepath.Join(d.dir.path, asideFolder, name+"."+time.Now().UTC().Format("20060102T150405.000000000"))
 }
 
-// repair keeps a copy of a damaged block and leaves in it what is whole.
+// repair keeps a copy of a damaged block and leaves its undamaged part in it.
 func (d *dataDisk) repair(name string, bad storefolder.Bad) error {
 	kept, err := bad.Copy(filepath.Join(d.dir.path, damagedFolder, name))
 	if err != nil {
@@ -187,8 +186,8 @@ func (d *dataDisk) repair(name string, bad storefolder.Bad) error {
 	return nil
 }
 
-// tellCopies finds the copies of damaged blocks, those of earlier starts among
-// them: a start may have died before it wrote down what it found.
+// tellCopies finds the copies of damaged blocks, including those of earlier starts: a
+// start may have died before it wrote down what it found.
 func (d *dataDisk) tellCopies() error {
 	copies, err := fs.Glob(d.dir.root.FS(), damagedFolder+"/*/*")
 	for _, path := range copies {
@@ -201,7 +200,7 @@ func (d *dataDisk) tellCopies() error {
 func (d *dataDisk) compareSizes() error {
 	text, err := d.dir.root.ReadFile(stoppedFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // it was no clean stop
+		return nil // it was not a clean stop
 	}
 	if err != nil {
 		return err
@@ -213,7 +212,7 @@ func (d *dataDisk) compareSizes() error {
 	}
 	now, err := d.measure()
 	if err != nil {
-		return nil // the look at each stream will say why
+		return nil // the check of each stream will say why
 	}
 	d.stopped = then.Written.Equal(now.Written)
 	for name := range now.Blocks {
@@ -263,7 +262,7 @@ func (d *dataDisk) SetAside(stream string) (string, error) {
 // opened ends the protection: the server has recovered everything.
 func (d *dataDisk) opened() error { return d.guard.Release() }
 
-// putBack undoes what a server did to the streams that it failed to recover.
+// putBack undoes the server's changes to the streams that it failed to recover.
 func (d *dataDisk) putBack() error {
 	back, err := d.guard.PutBack()
 	for _, name := range back {
@@ -272,10 +271,10 @@ func (d *dataDisk) putBack() error {
 	return err
 }
 
-// runs takes in the server that works on the files.
+// runs notes the server that works on the files.
 func (d *dataDisk) runs(e *embedded) { d.server, d.says = e.server, e.says }
 
-// measure takes the sizes of the blocks of Belfry's streams.
+// measure records the sizes of the blocks of Belfry's streams.
 func (d *dataDisk) measure() (storefolder.Sizes, error) {
 	names, err := storefolder.Streams(d.path)
 	if err != nil {
@@ -285,7 +284,7 @@ func (d *dataDisk) measure() (storefolder.Sizes, error) {
 	return storefolder.Measure(d.path, names, d.names.AlwaysWritten())
 }
 
-// closed notes that the server has stopped cleanly, and what it left.
+// closed notes that the server has stopped cleanly, and the sizes that it left.
 func (d *dataDisk) closed() error {
 	sizes, err := d.measure()
 	if err != nil {

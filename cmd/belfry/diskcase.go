@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// ignoresCase reports whether a folder takes names that differ in case only for the
-// same one, as those of exFAT, APFS and NTFS do. It makes a file there, which is gone
-// when it returns.
+// ignoresCase reports whether a folder treats names that differ only in case as the
+// same, as exFAT, APFS and NTFS do. It makes a file there, which is gone when it
+// returns.
 func ignoresCase(folder string) (bool, error) {
 	file, err := os.CreateTemp(folder, "belfry-case-*")
 	if err != nil {
 		return false, err
 	}
-	defer os.Remove(file.Name()) // one that stays is empty, and does no harm
+	defer os.Remove(file.Name()) // a file that stays is empty, and does no harm
 	made, err := file.Stat()
 	if err := cmp.Or(err, file.Close()); err != nil {
 		return false, err

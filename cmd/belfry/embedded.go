@@ -72,9 +72,9 @@ func startEmbedded(ctx context.Context, opts *server.Options, n wire.Names, log 
 	return e, nil
 }
 
-// enableJetStream turns it on for the data's account, which the server does by
-// itself only where there is no other account. MQTT keeps its sessions in
-// JetStream, in the account of its clients.
+// enableJetStream turns JetStream on for the data's account; the server does so by
+// itself only if there is no other account. MQTT keeps its sessions in JetStream, in the
+// account of its clients.
 func enableJetStream(ns *server.Server, opts *server.Options) error {
 	if err := ns.GlobalAccount().EnableJetStream(nil, nil); err != nil {
 		return err
@@ -89,9 +89,9 @@ func enableJetStream(ns *server.Server, opts *server.Options) error {
 	return users.EnableJetStream(nil, nil)
 }
 
-// addUser gives a connection of Belfry a user of its own, with a key that nobody
-// else has, so that it gets into a server whose passwords it need not know. nil
-// permissions are all.
+// addUser gives a connection of Belfry a user of its own, with a key that nobody else
+// has, so that it can connect to a server whose passwords it does not know. With nil
+// permissions the user may do everything.
 func (e *embedded) addUser(opts *server.Options, connection string, may *server.Permissions) error {
 	key, err := nkeys.CreateUser()
 	if err != nil {
@@ -106,9 +106,9 @@ func (e *embedded) addUser(opts *server.Options, connection string, may *server.
 	return nil
 }
 
-// servicePermissions keep the NATS service from being made to write where its
-// callers may not: they choose the subject that an answer goes to, also that of
-// $SRV, which micro answers by itself.
+// servicePermissions keep callers from having the NATS service write where they may not:
+// callers choose the subject that an answer goes to, also for $SRV, which micro answers
+// by itself.
 func servicePermissions(n wire.Names) *server.Permissions {
 	return &server.Permissions{
 		Publish:   &server.SubjectPermission{Deny: wire.WriteSubjects()},
@@ -116,8 +116,8 @@ func servicePermissions(n wire.Names) *server.Permissions {
 	}
 }
 
-// connection returns what a client in this process needs for the connection of
-// that name.
+// connection returns the options that a client in this process needs for the connection
+// of that name.
 func (e *embedded) connection(name string) ([]nats.Option, error) {
 	opts := []nats.Option{nats.InProcessServer(e.server)}
 	key := e.keys[name]

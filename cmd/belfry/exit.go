@@ -17,14 +17,14 @@ import (
 	"belfry/streams/setup"
 )
 
-// mistake is an error that the same start makes again: what is configured is not
+// mistake is an error that the same start makes again: the configuration is not
 // accepted.
 type mistake struct{ error }
 
 func (m mistake) Unwrap() error { return m.error }
 
-// serveError gives an error of the service its exit code, which tells a service
-// manager whether to start it again.
+// serveError gives an error of the service its exit code, by which a service manager
+// decides whether to start it again.
 func serveError(err error) error {
 	switch {
 	case err == nil:
@@ -52,7 +52,7 @@ func endedBy(cause, stopping error) error {
 }
 
 // needsPerson reports whether the same start fails again until a person has done
-// something. In doubt it does not: a service that is started in vain once a second
+// something. In doubt it returns false: a service that is started in vain once a second
 // is better than one that stays down for a cause that is gone.
 func needsPerson(err error) bool {
 	var refusal *setup.Refusal
@@ -63,7 +63,7 @@ func needsPerson(err error) bool {
 		return needsPerson(ended.cause)
 	case errors.As(err, &refusal):
 		return !saysOfWant(refusal.Reason)
-	case isOfWant(err), noNameServer(err): // also of a mistake, which may not be one
+	case isOfWant(err), noNameServer(err): // even inside a mistake
 		return false
 	case errors.As(err, &configured):
 		return true
@@ -82,24 +82,24 @@ func needsPerson(err error) bool {
 	return errors.As(err, &unknown) || errors.As(err, &otherName) || refusedForGood(err)
 }
 
-// refusedForGood reports whether JetStream refuses what is asked for, as by a limit
-// of the account. It may do or find later what it cannot now.
+// refusedForGood reports whether JetStream refuses a request for good, for example by a
+// limit of the account. Other errors may pass.
 func refusedForGood(err error) bool {
 	var refused *jetstream.APIError
 	return errors.As(err, &refused) && refused.Code >= 400 && refused.Code < 500 && refused.Code != 404 && refused.Code != 408
 }
 
-// wants are the errors of want, which are over when there is room again.
+// wants are the errors of a shortage, which pass when there is room again.
 var wants = []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM}
 
-// isOfWant also looks for the words, since nats-server keeps no more of an error in
-// a file that its configuration includes.
+// isOfWant also looks for the words, since nats-server keeps only the text of an error
+// in a file that its configuration includes.
 func isOfWant(err error) bool {
 	return slices.ContainsFunc(wants, func(want error) bool { return errors.Is(err, want) }) || err != nil && saysOfWant(err.Error())
 }
 
-// noNameServer reports whether a name could not be looked up. A name that does not
-// exist is another matter.
+// noNameServer reports whether a name could not be looked up. A name that does not exist
+// is a different case.
 func noNameServer(err error) bool {
 	var lookup *net.DNSError
 	return errors.As(err, &lookup) && !lookup.IsNotFound

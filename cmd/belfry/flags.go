@@ -147,15 +147,15 @@ func flagTable() []setting {
 		field(setting{name: "history-ttl", def: "24h",
 			value: "DURATION",
 			usage: "how long the final state of a job is kept",
-			// Longer than a server sleeps that may speak for its leader when it
-			// wakes up: that there is no record is believed after this time.
+			// This is longer than the sleep of a server that may answer as the leader
+			// when it wakes up: after this time its "no such record" is trusted.
 			accepts: "whole seconds from 1m on are accepted, as in 24h or 90m",
 		}, func(c *Config) *time.Duration { return &c.HistoryTTL }, duration, wholeSeconds(time.Minute)),
 		field(setting{name: "fires-max-age", def: "72h",
 			value: "DURATION",
 			usage: "how long a fire waits for a reader",
-			// At half of it a claim is made anew, which must be well after
-			// the slowest try that a route can ask for.
+			// A claim is made anew at half of this age, which must be well after the
+			// slowest try that a route can ask for.
 			accepts: "whole seconds from 15m on are accepted, as in 72h or 90m",
 		}, func(c *Config) *time.Duration { return &c.FiresMaxAge }, duration, wholeSeconds(3*job.MaxTimeout)),
 		field(setting{name: "dead-max-age", def: "720h",

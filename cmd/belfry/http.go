@@ -16,8 +16,8 @@ import (
 	"belfry/streams"
 )
 
-// front is where the API is to be served. Until there is one, it answers that the
-// start is under way.
+// front is the place where the API will be served. Until the API is ready, it answers
+// that the start is under way.
 type front struct {
 	server     *http.Server
 	serves     *atomic.Pointer[http.Handler]
@@ -54,7 +54,7 @@ func (s *Server) openFront(ctx context.Context) (front, error) {
 	return at, nil
 }
 
-// startIs notes what the start is about; /readyz tells.
+// startIs notes the current step of the start; /readyz reports it.
 func (s *Server) startIs(doing string) { s.setPlace(&s.starting, doing) }
 
 func (s *Server) startsWith() string {
@@ -97,14 +97,14 @@ func (s *Server) serveAPI(ctx context.Context, at front, ops api.Operations, sto
 	})
 }
 
-// warnIfPlain tells that tokens travel where others may read them.
+// warnIfPlain warns that tokens travel where others may read them.
 func (s *Server) warnIfPlain(exposed bool) {
 	if exposed && s.cfg.TLSCert == "" {
 		s.log.Warn("tokens are sent to the API in the clear: set --tls-cert and --tls-key, unless a proxy in front of it has TLS")
 	}
 }
 
-// serveHTTP serves on the listener of the API, with TLS if there is a certificate.
+// serveHTTP serves on the API's listener, with TLS if there is a certificate.
 func (s *Server) serveHTTP(srv *http.Server, listener net.Listener, cert *certificate) {
 	limited := limitConnections(listener, s.cfg.MaxConnections)
 	closeUnused(srv, limited.stateOf)
@@ -124,7 +124,7 @@ func (s *Server) newHTTPServer(handler http.Handler) *http.Server {
 		ReadTimeout:       30 * time.Second,
 		WriteTimeout:      60 * time.Second,
 		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    32 << 10, // ids travel in the path
+		MaxHeaderBytes:    32 << 10, // ids are part of the path
 		ErrorLog:          slog.NewLogLogger(loglimit.OutsideHandler(s.log.Handler(), "http server"), slog.LevelWarn),
 	}
 }
@@ -137,10 +137,10 @@ func (s *Server) serveOn(listener net.Listener, serve func(net.Listener) error, 
 	}()
 }
 
-// closeUnused has Shutdown close the connections that have sent nothing yet, as
-// clients open them ahead of need. By itself it waits 5 s for their requests.
+// closeUnused makes Shutdown close the connections that have sent nothing yet, which
+// clients open ahead of need. By itself Shutdown waits 5 s for their requests.
 func closeUnused(srv *http.Server, also func(net.Conn, http.ConnState)) {
-	var unused sync.Map // of net.Conn
+	var unused sync.Map // holds net.Conn
 	srv.ConnState = func(c net.Conn, state http.ConnState) {
 		if state == http.StateNew {
 			unused.Store(c, nil)

@@ -11,14 +11,14 @@ import (
 	"belfry/internal/room"
 )
 
-// The bounds of what --max-job-memory is by itself.
+// These bound the default of --max-job-memory.
 const (
 	leastJobMemory = 16 << 20
 	mostJobMemory  = 256 << 20
 )
 
-// jobMemory returns what --max-job-memory says, or what is right for this machine
-// if it is 0.
+// jobMemory returns the value of --max-job-memory, or a default for this machine if it
+// is 0.
 func jobMemory(bytes int64) int64 {
 	if bytes > 0 {
 		return bytes
@@ -26,10 +26,9 @@ func jobMemory(bytes int64) int64 {
 	return defaultJobMemory(debug.SetMemoryLimit(-1), sysmem.Memory())
 }
 
-// defaultJobMemory is a quarter of the limit that the operator has set for the
-// process, or a sixteenth of the machine's memory, if that is known. It leaves room
-// for the embedded server, which keeps some seconds of what is written in memory,
-// and for garbage.
+// defaultJobMemory is a quarter of the operator's limit for the process, or a sixteenth
+// of the machine's memory, if that is known. It leaves room for garbage and for the
+// embedded server, which keeps some seconds of its writes in memory.
 func defaultJobMemory(limit, machine int64) int64 {
 	switch {
 	case limit < math.MaxInt64:
@@ -40,12 +39,12 @@ func defaultJobMemory(limit, machine int64) int64 {
 	return mostJobMemory
 }
 
-// jobRoom is the room for jobs. Nobody is refused it: who waits asks again.
+// jobRoom is the room for jobs. It refuses nobody: a job that waits asks again.
 func jobRoom(bytes int64, counts *metrics.Memory) *room.Pool {
 	return room.New(room.Config{Bytes: bytes, Patience: time.Second, Watch: jobWatch{counts.Jobs(bytes)}})
 }
 
-// jobWatch tells how much is held. The room of jobs is full whenever many large ones
+// jobWatch records how much is held. The room of jobs is full whenever many large ones
 // are due, so nothing is logged.
 type jobWatch struct{ counts *metrics.Room }
 

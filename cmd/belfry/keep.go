@@ -18,15 +18,15 @@ import (
 	"belfry/streams/setup"
 )
 
-// How often the embedded server's data is looked at: whether its folder is still
-// there, and how far its streams are.
+// These are the intervals at which the embedded server's data is checked: whether its
+// folder still exists, and how far its streams are.
 const (
 	dataEvery = time.Second
 	keepEvery = time.Second
 )
 
-// useDisk opens the embedded server's files before the server starts, and gives
-// back what the server removes in a start that fails.
+// useDisk opens the embedded server's files before the server starts, and restores what
+// the server removes in a start that fails.
 func (s *Server) useDisk(ctx context.Context, dir *dataDir) error {
 	if err := s.checkFolder(dir); err != nil {
 		return err
@@ -40,7 +40,7 @@ func (s *Server) useDisk(ctx context.Context, dir *dataDir) error {
 		if s.dataLost() != nil {
 			return nil
 		}
-		return disk.putBack() // nothing is left to put back once the store is open
+		return disk.putBack() // once the store is open, there is nothing to put back
 	})
 	return nil
 }
@@ -49,18 +49,18 @@ func (s *Server) useDisk(ctx context.Context, dir *dataDir) error {
 func (s *Server) checkFolder(dir *dataDir) error {
 	written, err := dir.root.ReadFile(manifest.FileName)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil // told when it is read for good
+		return nil // reported when the manifest is read for good
 	}
 	folders, err := storefolder.Streams(storefolder.Path(dir.path))
 	if err != nil {
-		return nil // told by the look at the streams
+		return nil // reported by the check of the streams
 	}
 	return setup.CheckFolder(s.cfg.names(), written, folders)
 }
 
-// stopEmbedded ends the embedded server. One whose folder is lost is left alone
-// until the process ends: at its end a server writes to the paths of its files,
-// which may be those of another one by now.
+// stopEmbedded ends the embedded server. A server whose folder is lost is left alone
+// until the process ends: when it stops, it writes to the paths of its files, which may
+// be another server's by now.
 func (s *Server) stopEmbedded(e *embedded) func(context.Context) error {
 	return func(ctx context.Context) error {
 		if s.dataLost() != nil {
@@ -73,8 +73,7 @@ func (s *Server) stopEmbedded(e *embedded) func(context.Context) error {
 	}
 }
 
-// keeping completes the store's configuration with what tells a lost store from
-// a new one.
+// keeping adds to the store's configuration what tells a lost store from a new one.
 func (s *Server) keeping(cfg streams.Config) streams.Config {
 	cfg.Place = s.dataPlace()
 	cfg.ExistingData, cfg.RecreateMissing, cfg.AcceptDamage = s.cfg.ExistingData, s.cfg.RecreateMissing, s.cfg.AcceptDamage
@@ -84,14 +83,14 @@ func (s *Server) keeping(cfg streams.Config) streams.Config {
 	return cfg
 }
 
-// keep takes care of the data from when the store is open.
+// keep guards the data once the store is open.
 func (s *Server) keep(ctx context.Context, store *streams.Store) error {
 	if s.disk != nil {
 		if err := s.disk.opened(); err != nil {
 			return err
 		}
 		w := &folderWatch{dir: s.disk.dir, has: s.disk.serverHas}
-		if err := w.look(); err != nil { // what is there to be missed later
+		if err := w.look(); err != nil { // notes the folders that may be missing later
 			return fmt.Errorf("%w: %w", errFolderLost, err)
 		}
 		s.spawn("watch of the data folder", stopLimit, func(ctx context.Context) error { return s.watchData(ctx, w) })
@@ -106,14 +105,14 @@ func (s *Server) keep(ctx context.Context, store *streams.Store) error {
 		opened = append(opened, "asset_prefix", s.cfg.AssetPrefix)
 	}
 	s.log.Info("the store is open", opened...)
-	s.spawn("manifest", stopLimit, store.Keep) // which bounds its last note by itself
+	s.spawn("manifest", stopLimit, store.Keep) // Keep bounds its last note by itself
 	return nil
 }
 
 var errFolderLost = errors.New(fault.FolderLost)
 
-// watchData ends with an error when the data folder is not the one any more that
-// was opened, or lacks a stream that the server has.
+// watchData ends with an error when the data folder is no longer the one that was
+// opened, or lacks a stream that the server has.
 func (s *Server) watchData(ctx context.Context, w *folderWatch) error {
 	tick := time.NewTicker(s.dataEvery)
 	defer tick.Stop()
@@ -132,17 +131,17 @@ func (s *Server) watchData(ctx context.Context, w *folderWatch) error {
 	}
 }
 
-// folderWatch looks at a data folder time and again.
+// folderWatch checks a data folder again and again.
 type folderWatch struct {
 	dir *dataDir
-	has func(stream string) bool // the server does
+	has func(stream string) bool // reports whether the server has the stream
 
 	seen    []string // streams that had a folder
-	missing []string // those of them that had none at the last look
+	missing []string // those of them whose folder was missing at the last check
 }
 
-// look returns what is lost. A stream's folder must be missing twice in a row,
-// for the server removes it before it forgets the stream.
+// look returns an error if something is lost. A stream's folder must be missing twice in
+// a row, because the server removes the folder before it forgets the stream.
 func (w *folderWatch) look() error {
 	if err := w.dir.check(); err != nil {
 		return err
@@ -150,7 +149,7 @@ func (w *folderWatch) look() error {
 	path := storefolder.Path(w.dir.path)
 	names, err := storefolder.Streams(path)
 	if err != nil {
-		return nil // it is there, and cannot be read now
+		return nil // it exists, but cannot be read now
 	}
 	names = slices.DeleteFunc(names, func(name string) bool { return !storefolder.HasFiles(path, name) })
 	var missing []string
@@ -181,7 +180,7 @@ func (d *dataDisk) serverHas(stream string) bool {
 	return false
 }
 
-// loseData notes that what the server stores goes nowhere.
+// loseData notes that the server's writes go nowhere.
 func (s *Server) loseData(err error) {
 	s.addrs.Lock()
 	defer s.addrs.Unlock()
@@ -194,7 +193,7 @@ func (s *Server) dataLost() error {
 	return s.lost
 }
 
-// ready says why the store cannot be used, if it cannot.
+// ready returns why the store cannot be used, or nil.
 func (s *Server) ready(store *streams.Store) func(context.Context) error {
 	return func(ctx context.Context) error {
 		if err := s.dataLost(); err != nil {

@@ -9,9 +9,9 @@ import (
 
 var errNotLoopback = errors.New("not a loopback address")
 
-// checkLoopback accepts a host:port whose host is a loopback address, or a
-// name of nothing but loopback addresses. Otherwise the error is
-// [errNotLoopback], or says why the name cannot be resolved.
+// checkLoopback accepts a host:port whose host is a loopback address, or a name that
+// resolves to loopback addresses only. Otherwise the error is [errNotLoopback], or says
+// why the name cannot be resolved.
 func checkLoopback(ctx context.Context, hostport string) error {
 	host, _, err := net.SplitHostPort(hostport)
 	if err != nil {

@@ -14,13 +14,13 @@ import (
 	"belfry/internal/command"
 )
 
-// oneSignal is how long signals are one.
+// oneSignal is how long repeated signals count as one.
 const oneSignal = time.Second
 
 func main() {
-	// A second signal finds the default handling again and ends the process. One
-	// within a second is the same one: a terminal and who started the process both
-	// send it.
+	// A second signal finds the default handling again and ends the process. A signal
+	// within a second is the same one: a terminal and the process that started this one
+	// both send it.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, func() { time.AfterFunc(oneSignal, stop) })
 	env := command.Env{

@@ -11,12 +11,12 @@ import (
 	"belfry/streams/manifest"
 )
 
-// manifestFile keeps the manifest beside the data. It is written in the folder
-// that was locked, also when another folder has taken its place.
+// manifestFile keeps the manifest beside the data. It writes it in the folder that was
+// locked, even when another folder has taken its place.
 type manifestFile struct {
 	dir *dataDir
 
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the fields below
 	revision uint64     // of this process, which alone writes the file
 }
 

@@ -11,15 +11,15 @@ import (
 	"belfry/internal/room"
 )
 
-// readsMost bounds what is on its way from NATS to requests: a fraction of what
-// nats-server lets a connection have pending by default, before it cuts it, and
-// little enough that what fires does not wait long for a processor.
+// readsMost bounds the bytes on their way from NATS to requests. It is a fraction of
+// what nats-server lets a connection have pending by default before it cuts it, and so
+// little that fires do not wait long for a processor.
 const readsMost = 12 << 20
 
-// memory bounds what requests hold together, and jobs.
+// memory bounds the memory of requests, and of jobs.
 type memory struct {
-	requests *room.Pool // in their hands
-	reads    *room.Pool // on its way to them from NATS
+	requests *room.Pool // held by requests
+	reads    *room.Pool // on its way from NATS to requests
 	jobs     *room.Pool // loaded, fired or delivered
 }
 
@@ -40,17 +40,17 @@ func newMemory(cfg Config, counts *metrics.Memory, log *slog.Logger) memory {
 	}
 }
 
-// tellMemory is how often the log tells that the bound bites.
+// tellMemory is how often the log says that the bound takes effect.
 const tellMemory = 10 * time.Second
 
-// memoryWatch tells of one of the bounds.
+// memoryWatch reports on one of the bounds.
 type memoryWatch struct {
 	of     string
 	counts *metrics.Room
 	log    *slog.Logger
 
 	waits, refusals   rate.Sometimes
-	waited, refusedOf atomic.Int64 // since it was told last
+	waited, refusedOf atomic.Int64 // since the last report
 }
 
 func (w *memoryWatch) Holds(bytes int64) { w.counts.Held(bytes) }

@@ -15,14 +15,14 @@ import (
 	"belfry/streams/wire"
 )
 
-// The accounts of an embedded server with users. A permission narrows which
-// subjects a client publishes to, and says nothing about the reply subject of a
-// request: the server answers there with its own rights. Only an account bounds
-// replies. So Belfry, its streams and its connections are alone in the account
-// where JetStream keeps the data, and every user is in another one, which has no
-// JetStream and imports the requests of subscribers and service callers.
+// An embedded server with users has two accounts. A permission narrows which subjects a
+// client publishes to, and says nothing about the reply subject of a request: the server
+// answers there with its own rights. Only an account bounds replies. So Belfry, its
+// streams and its connections are alone in the account where JetStream keeps the data,
+// and every user is in another one, which has no JetStream and imports the requests of
+// subscribers and service callers.
 const (
-	dataAccount  = "$G"    // the server's account for clients without one; data written without users is there, too
+	dataAccount  = "$G"    // the server's account for clients without one; data written without users is also there
 	usersAccount = "USERS" // every user of --nats-config but the admins
 )
 
@@ -35,13 +35,13 @@ const maxPullWait = 2 * time.Minute
 // its fires until they are redelivered, so consumers refuse longer pulls.
 const replyThreshold = maxPullWait + 30*time.Second
 
-// requestThreshold is the same for what has one answer, which comes in seconds
-// or, as to most acks, never.
+// requestThreshold is the same for requests with one answer, which comes in seconds or,
+// as for most acks, never.
 const requestThreshold = 30 * time.Second
 
-// separateUsers moves every user of the configuration into an account of its
-// own, but for the admins. Without users it changes nothing: then either
-// nobody says who they are, or one password is for everything.
+// separateUsers moves every user of the configuration except the admins into an account
+// of its own. Without users it changes nothing: then clients do not say who they are, or
+// one password is for everything.
 func separateUsers(opts *server.Options, admins []string, n wire.Names) error {
 	if len(opts.Users) == 0 && len(opts.Nkeys) == 0 {
 		if len(admins) > 0 {
@@ -82,9 +82,9 @@ func separateUsers(opts *server.Options, admins []string, n wire.Names) error {
 	return errors.Join(append(errs, share(data, users, n))...)
 }
 
-// share lets the users' account send what subscribers and callers of the service
-// need to the data's account. The answer to a pull is any number of fires, and
-// $SRV may be answered by services of the users, too.
+// share lets the users' account send the requests of subscribers and service callers to
+// the data's account. The answer to a pull is any number of fires, and the users' own
+// services may answer $SRV, too.
 func share(data, users *server.Account, n wire.Names) error {
 	for _, shared := range []struct {
 		from, to string
@@ -133,7 +133,7 @@ func checkLeafNodes(leaf server.LeafNodeOpts) error {
 	return nil
 }
 
-// checkUser refuses what would mean something else than it says.
+// checkUser refuses settings that would change their meaning.
 func checkUser(name string, may *server.Permissions, types map[string]struct{}, n wire.Names) error {
 	_, leaf := types[jwt.ConnectionTypeLeafnode]
 	_, leafWS := types[jwt.ConnectionTypeLeafnodeWS]

@@ -9,7 +9,7 @@ import (
 	"github.com/urfave/cli/v3"
 )
 
-// Settings that say where NATS is, and who Belfry is there.
+// These settings say where NATS is, and who Belfry is there.
 var (
 	embeddedSettings = []string{"data", "nats-config", "nats-listen", "nats-admin"}
 	placeSettings    = []string{"nats-url", "context"}
@@ -17,9 +17,9 @@ var (
 	tlsSettings      = []string{"tlscert", "tlskey", "tlsca", "tlsfirst"}
 )
 
-// silenced returns the settings whose common variable does not count, since
-// something was said to Belfry itself, by a flag or a variable of its own, that
-// speaks of the same: a shell may have the variables for other tools.
+// silenced returns the settings whose common variable does not count, because a flag or
+// a variable of Belfry's own says something about the same subject: a shell may have the
+// common variables for other tools.
 func silenced(cmd *cli.Command, getenv func(string) string) map[string]bool {
 	said := map[string]bool{}
 	for _, s := range flagTable() {
@@ -41,7 +41,7 @@ func silenced(cmd *cli.Command, getenv func(string) string) map[string]bool {
 			silent[name] = when
 		}
 	}
-	elsewhere := any(embeddedSettings) || said["context"] // which has all of its own
+	elsewhere := any(embeddedSettings) || said["context"] // a context has all settings of its own
 	silence(placeSettings, any(embeddedSettings, placeSettings))
 	silence(userSettings, elsewhere || any(userSettings))
 	silence(tlsSettings, elsewhere)

@@ -14,14 +14,14 @@ import (
 type natsListener struct {
 	name string // in front of "would listen"
 	host string // empty is all interfaces
-	port int    // zero is that it does not listen, -1 a free one
-	auth bool   // who comes must say who it is
-	key  string // of what would make it so, in --nats-config, if anything does
+	port int    // zero is no listener, -1 a free port
+	auth bool   // clients must say who they are
+	key  string // the key in --nats-config that would set auth, if there is one
 }
 
-// natsListeners returns all that opts say something of. What nats-server asks of
-// those who come is not the same for each: a block of its own counts, and for
-// those that serve clients the one of all clients.
+// natsListeners returns all listeners that opts configure. nats-server does not ask the
+// same of clients on each of them: a block of the listener's own counts, and for
+// listeners that serve clients the block for all clients counts, too.
 func natsListeners(opts *server.Options) []natsListener {
 	const its = "of the embedded nats-server"
 	auth := hasAuth(opts)

@@ -13,8 +13,8 @@ import (
 	"belfry/internal/loglimit"
 )
 
-// natsLog carries the embedded server's log into ours. Notices are debug
-// lines here: the server is a part of Belfry, and its start is no news.
+// natsLog carries the embedded server's log into ours. Notices become debug lines here:
+// the server is a part of Belfry, and its start is not news.
 type natsLog struct {
 	log *slog.Logger
 
@@ -25,11 +25,11 @@ type natsLog struct {
 	told  map[string]time.Time // when each warning and error was last logged
 }
 
-// repeatAfter is when a warning or error is logged again: the server repeats some
-// every two seconds, as long as a disk is full.
+// repeatAfter is when a warning or error is logged again: the server repeats some every
+// two seconds while a disk is full.
 const repeatAfter = 10 * time.Minute
 
-// maxSaid bounds the warnings and errors that are kept, and those of damage that
+// maxSaid bounds the warnings and errors that are kept, and the reports of damage that
 // nobody has asked for.
 const maxSaid = 500
 
@@ -39,25 +39,25 @@ type damageLine struct {
 	index        bool // it is about the index of the blocks, which a crash damages
 }
 
-// The warnings of the server's file store about what it reads. Its index is
-// written in place and is behind the blocks after a crash, so what it says of the
-// index counts after a clean stop only.
+// These are the warnings of the server's file store about what it reads. Its index is
+// written in place and is behind the blocks after a crash, so warnings about the index
+// count only after a clean stop.
 var (
 	filestoreLine = regexp.MustCompile(`^Filestore \[([^\]]+)\] (.*)$`)
 	dataWords     = regexp.MustCompile(`corrupt (record )?state in|loadBlock error|Error loading msg|checkMsgs:`)
 	indexWords    = regexp.MustCompile(`could not locate msg block|state checksum did not match|state too short|magic and version mismatch|corrupt subject|bad (subject|block)|no checksum present|error decoding avl`)
 )
 
-// fatal returns the first message with which the server gave up. The server
-// expects the process to exit on it, and tells nobody else.
+// fatal returns the first message with which the server gave up. The server expects the
+// process to exit on it, and reports it nowhere else.
 func (l *natsLog) fatal() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.first
 }
 
-// about returns the last warnings and errors that name a stream, at most three,
-// or the last ones at all if none names it.
+// about returns the last warnings and errors that name a stream, at most three, or the
+// last ones of all if none names it.
 func (l *natsLog) about(stream string) []string {
 	named := regexp.MustCompile(`(^|[^\w-])` + regexp.QuoteMeta(stream) + `($|[^\w-])`)
 	l.mu.Lock()
@@ -74,8 +74,8 @@ func (l *natsLog) about(stream string) []string {
 	return slices.Clone(all[max(0, len(all)-3):])
 }
 
-// damage returns what was said of damage since it was last called: of the first
-// line for each stream, since thousands may follow.
+// damage returns the reports of damage since its last call: the first line for each
+// stream, since thousands may follow.
 func (l *natsLog) damage(afterCleanStop bool) []damageLine {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -157,12 +157,12 @@ func (l *natsLog) repeats(said string, now time.Time) bool {
 	return false
 }
 
-// fromClient is how a line about one connection from outside begins: with its
+// fromClient matches the beginning of a line about one connection from outside: its
 // address and its number. Belfry's own connections have no address.
 var fromClient = regexp.MustCompile(`^(\S+) - ((?:cid|wid|mid|mid_ws|lid|lid_ws|rid|gid)):\d+`)
 
-// clientTroubles are the lines about clients that each have a rate of their own.
-// They are told by words in them, since the rest is the client's to choose.
+// clientTroubles are the lines about clients that each have a rate of their own. Words
+// in them identify them, since the client chooses the rest.
 var clientTroubles = []string{
 	"Publish Violation", "Subscription Violation", "Reply", "authentication error", "Authorization", "authentication timeout",
 	"TLS handshake error", "Stale Client", "Slow Consumer", "maximum connections exceeded", "maximum subscriptions exceeded",

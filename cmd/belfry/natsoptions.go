@@ -12,9 +12,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// recordOverhead is the room a stored job or fire needs beside its meta, in
-// bytes, for its headers and its other fields. NATS counts all of it as
-// payload.
+// recordOverhead is the room in bytes that a stored job or fire needs beside its meta,
+// for its headers and its other fields. NATS counts all of it as payload.
 const recordOverhead = 64 << 10
 
 // natsOptions returns the options of the embedded server: those of
@@ -37,11 +36,11 @@ func natsOptions(ctx context.Context, cfg Config) (*server.Options, error) {
 	case opts.StoreDir != "":
 		return nil, fmt.Errorf("--nats-config %q: leave store_dir out: --data says where the data is", cfg.NATSConfig)
 	case len(opts.Accounts) > 0 || len(opts.TrustedOperators) > 0 || len(opts.TrustedKeys) > 0 || opts.SystemAccount != "" || opts.AuthCallout != nil:
-		// Belfry makes the accounts, and says who is in which.
+		// Belfry makes the accounts, and decides which users are in which.
 		return nil, fmt.Errorf("--nats-config %q: Belfry makes the accounts of the embedded server: leave accounts, operator, trusted, system_account and auth_callout out, or run a nats-server of your own and use --nats-url", cfg.NATSConfig)
 	}
 	opts.NoSigs = true
-	opts.Trace = false // would log payloads
+	opts.Trace = false // traces would log payloads
 	opts.ServerName = cmp.Or(opts.ServerName, "belfry")
 	opts.JetStream = true
 	opts.DisableJetStreamBanner = true
@@ -55,7 +54,7 @@ func natsOptions(ctx context.Context, cfg Config) (*server.Options, error) {
 	if err := setListen(ctx, opts, cfg); err != nil {
 		return nil, err
 	}
-	admins, _ := names(cfg.NATSAdmins) // as checked
+	admins, _ := names(cfg.NATSAdmins) // checked before
 	if err := separateUsers(opts, admins, cfg.names()); err != nil {
 		return nil, err
 	}
@@ -114,9 +113,9 @@ func listenAddr(opts *server.Options) string {
 	return net.JoinHostPort(opts.Host, strconv.Itoa(max(opts.Port, 0)))
 }
 
-// checkPortFree tells whether the embedded server can listen where it shall.
-// The server listens only after it has opened its store, and by itself, so
-// this is an early look and no promise.
+// checkPortFree reports whether the embedded server can listen on its port. The server
+// listens only after it has opened its store, and does so by itself, so this is an early
+// check and not a promise.
 func checkPortFree(opts *server.Options) error {
 	l, err := net.Listen("tcp", listenAddr(opts))
 	if err != nil {

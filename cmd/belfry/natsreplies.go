@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	// maxReplies is how many ways back to requesters of the users' account the
-	// server keeps. A thousand pulls a second into one subscription that stays
-	// are 300,000: it looks for those to forget once per replyThreshold.
+	// maxReplies is how many ways back to requesters of the users' account the server
+	// keeps. A thousand pulls a second into one subscription that stays make 300,000:
+	// the server looks for ways to forget once per replyThreshold.
 	maxReplies = 400_000
 
 	repliesTick = 250 * time.Millisecond
@@ -49,8 +49,8 @@ func (g *replyGuard) Run(ctx context.Context) error {
 	}
 }
 
-// look disconnects the busiest user if there are too many ways back, and more
-// than at the last look: those who are disconnected leave some that go later.
+// look disconnects the busiest user if there are too many ways back, and more than at
+// the last look: users who are disconnected leave some that go later.
 func (g *replyGuard) look() {
 	before := g.kept
 	g.kept = g.server.GlobalAccount().NumPendingAllResponses()

@@ -13,15 +13,15 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// How often the start tries to reach a NATS server that is not up yet, and how
-// often it says so.
+// These say how often the start tries to reach a NATS server that is not up yet, and how
+// often it logs that.
 const (
 	upEvery     = 500 * time.Millisecond
 	sayingEvery = 5 * time.Second
 )
 
-// untilUp connects to a NATS server, and waits for one that is not up yet: what is
-// started together comes up in any order. A server that refuses Belfry is up.
+// untilUp connects to a NATS server, and waits for one that is not up yet: services that
+// are started together come up in any order. A server that refuses Belfry is up.
 func (s *Server) untilUp(ctx context.Context, open func() (*nats.Conn, error)) (*nats.Conn, error) {
 	begun := time.Now()
 	var said time.Time
@@ -57,7 +57,7 @@ func openAny(open func(...nats.Option) (*nats.Conn, error)) (*nats.Conn, error) 
 	for _, one := range servers {
 		nc, alone := open(func(o *nats.Options) error { o.Servers = []string{one}; return nil })
 		if alone == nil {
-			nc.Close() // it has come up by now, and would know of no other server
+			nc.Close() // it has come up by now, and this connection knows of no other server
 			return nil, err
 		}
 		if !notUp(alone) {
@@ -96,14 +96,14 @@ func openUnder(ctx context.Context, open func() (*nats.Conn, error)) (*nats.Conn
 func notUp(err error) bool {
 	var op *net.OpError
 	if errors.As(err, &op) {
-		return op.Op == "dial" || op.Op == "read" || op.Op == "write" // else it is TLS
+		return op.Op == "dial" || op.Op == "read" || op.Op == "write" // any other operation is TLS
 	}
 	var dns *net.DNSError
 	return errors.Is(err, nats.ErrNoServers) || errors.Is(err, nats.ErrTimeout) || errors.Is(err, nats.ErrConnectionClosed) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &dns) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// whyNotUp has the words for an error that has none.
+// whyNotUp returns the words for an error that has none.
 func whyNotUp(err error) error {
 	switch {
 	case errors.Is(err, nats.ErrNoServers):

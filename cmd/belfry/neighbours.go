@@ -14,14 +14,13 @@ import (
 	"belfry/streams/wire"
 )
 
-// neighboursWait is how long the servers have to say who is connected.
+// neighboursWait is how long the servers have to answer who is connected.
 const neighboursWait = 500 * time.Millisecond
 
-// warnOfNeighbours tells of those connected in Belfry's account of an external
-// server who may ask JetStream or the service, but not do everything: by a reply
-// subject they reach everything. It asks each server once and knows the
-// permissions of JWTs only, since servers tell no others. A server that does not
-// answer is passed over.
+// warnOfNeighbours warns of users in Belfry's account of an external server who may ask
+// JetStream or the service, but may not do everything: by a reply subject they reach
+// everything. It asks each server once and knows the permissions of JWTs only, since
+// servers report no others. It skips a server that does not answer.
 func (s *Server) warnOfNeighbours(nc *nats.Conn) {
 	users := map[string]userReach{}
 	var self string
@@ -35,7 +34,7 @@ func (s *Server) warnOfNeighbours(nc *nats.Conn) {
 		}
 	}
 	delete(users, self) // other nodes and other connections, too
-	delete(users, "")   // nobody says who they are, so all may do everything
+	delete(users, "")   // without user names, every client may do everything
 	var limited, unknown []string
 	for _, user := range slices.Sorted(maps.Keys(users)) {
 		switch users[user] {

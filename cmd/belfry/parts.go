@@ -7,17 +7,17 @@ import (
 	"time"
 )
 
-// step takes back one thing that Start did, within limit.
+// step undoes one thing that Start did, within limit.
 type step struct {
 	name  string
 	limit time.Duration
 	do    func(context.Context) error
 }
 
-// stopLimit bounds [Server.Stop], below the 30 s that service managers grant.
-// The parts that wait for others get a share of it each, 27 s together, so that
-// the store is left one to close. A part that waits for nobody needs no share
-// and has stopLimit itself.
+// stopLimit bounds [Server.Stop], below the 30 s that service managers grant. The parts
+// that wait for others get a share of it each, 27 s together, so that one second is left
+// to close the store. A part that waits for nobody needs no share and has stopLimit
+// itself.
 const (
 	stopLimit     = 28 * time.Second
 	serviceLimit  = 2 * time.Second  // requests under way over NATS
@@ -26,15 +26,15 @@ const (
 	deliveryGrace = 16 * time.Second // webhooks under way, each of which may take 15 s
 	deliveryLimit = deliveryGrace + time.Second
 	attemptsLimit = 1500 * time.Millisecond
-	flushLimit    = 250 * time.Millisecond // of each of the four NATS connections
+	flushLimit    = 250 * time.Millisecond // for each of the four NATS connections
 	tracesLimit   = 500 * time.Millisecond
 
-	// hurryLimit is the share of each while no write works: what is in flight comes
-	// to no end then, and is repeated after the start.
+	// hurryLimit is the share of each part while no write works: work in flight cannot
+	// finish then, and is repeated after the start.
 	hurryLimit = time.Second
 )
 
-// onStop notes how to take back what was just done.
+// onStop notes how to undo the last step.
 func (s *Server) onStop(name string, limit time.Duration, undo func(context.Context) error) {
 	s.undo = append(s.undo, step{name, limit, undo})
 }
@@ -59,7 +59,7 @@ func (s *Server) takeBack(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// spawn runs a part until it is taken back. A part that ends sooner has failed.
+// spawn runs a part until it is stopped. A part that ends sooner has failed.
 func (s *Server) spawn(name string, limit time.Duration, run func(context.Context) error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -67,7 +67,7 @@ func (s *Server) spawn(name string, limit time.Duration, run func(context.Contex
 		err := run(ctx)
 		if ctx.Err() == nil {
 			s.fail(name, err)
-			err = nil // told once
+			err = nil // report it once
 		}
 		ended <- err
 	}()
@@ -85,8 +85,8 @@ func (s *Server) spawn(name string, limit time.Duration, run func(context.Contex
 	})
 }
 
-// fail reports that a part has ended by itself. One is enough to give up; what
-// follows from it goes to the log.
+// fail reports that a part has ended by itself. One is enough to give up; further
+// failures go to the log.
 func (s *Server) fail(name string, err error) {
 	if err == nil {
 		err = errors.New("it returned")

@@ -10,13 +10,13 @@ import (
 )
 
 // pressure slows large jobs down while the process comes close to GOMEMLIMIT. The
-// embedded server keeps each block that it has written in memory for ten seconds,
-// so what it takes depends on how many bytes a second are written, and no bound on
-// what is under way bounds that. Without this, garbage collection would take what
+// embedded server keeps each block that it has written in memory for ten seconds, so its
+// memory depends on how many bytes a second are written, and no bound on the jobs under
+// way bounds it. Without pressure, garbage collection would take all the processor time.
 // processor time there is.
 //
-// Memory that is in use while hardly any job is under way, as of millions that are
-// pending, is no reason to slow anything down.
+// Memory in use while hardly any job is under way, such as the memory of millions of
+// pending jobs, is no reason to slow anything down.
 type pressure struct {
 	limit   int64
 	jobs    *room.Pool
@@ -33,21 +33,21 @@ type pressure struct {
 }
 
 const (
-	// tightFrom is the part of the limit that may be in use until large jobs are
-	// slowed down, in percent. Where the rest of the process leaves little of that,
-	// tightAbove is the part of what it leaves that they may use in any case.
+	// tightFrom is the part of the limit, in percent, that may be in use before large
+	// jobs are slowed down. If the rest of the process leaves little of that, they may
+	// use tightAbove percent of what it leaves in any case.
 	tightFrom  = 60
 	tightAbove = 25
 
-	// lookAtMemory is how often it is looked at, and how often one large job may
-	// begin meanwhile. collectAfter is how old the figure may be then. It may be
-	// older and older while runs of the collector change nothing.
+	// lookAtMemory is how often the memory is checked, and how often one large job may
+	// begin meanwhile. collectAfter is how old the figure may be then. The allowed age
+	// grows while runs of the collector change nothing.
 	lookAtMemory = 50 * time.Millisecond
 	collectAfter = 500 * time.Millisecond
 	collectLast  = 10 * time.Second
 
-	// restAfter is how long after the last large jobs their memory is free: the
-	// embedded server has let go of it, too.
+	// restAfter is how long after the last large jobs their memory is free: by then the
+	// embedded server has released it, too.
 	restAfter = 12 * time.Second
 )
 
@@ -78,7 +78,7 @@ func (p *pressure) run(ctx context.Context) error {
 	}
 }
 
-// look looks at the memory once.
+// look checks the memory once.
 func (p *pressure) look(now time.Time) {
 	live, cycles := p.heap()
 	held := p.jobs.Held()
@@ -108,7 +108,7 @@ func (p *pressure) look(now time.Time) {
 	}
 }
 
-// tightAt is the live heap from which on large jobs are slowed down.
+// tightAt is the live heap from which large jobs are slowed down.
 func (p *pressure) tightAt() int64 {
 	return max(p.limit/100*tightFrom, p.base+(p.limit-p.base)/100*tightAbove)
 }

@@ -20,10 +20,10 @@ import (
 // receiveLimit bounds what is printed of one webhook.
 const receiveLimit = 1 << 20
 
-// receive prints the webhooks that arrive at addr until ctx ends, and answers
-// each with 200; with a secret, those that it has not signed with 401, unprinted.
-// It is for trying things out, and listens on loopback only. What a terminal would
-// obey is not printed: anybody on this machine can send it.
+// receive prints the webhooks that arrive at addr until ctx ends, and answers each with
+// 200. With a secret, it answers webhooks that the secret has not signed with 401, and
+// does not print them. It is for trying things out, and listens on loopback only. It
+// leaves out what a terminal would obey: anybody on this machine can send it.
 func receive(ctx context.Context, addr, secret string, stdout io.Writer) error {
 	verify, err := verifier(secret)
 	if err != nil {
@@ -62,8 +62,8 @@ func receive(ctx context.Context, addr, secret string, stdout io.Writer) error {
 	return nil
 }
 
-// verifier returns what judges a webhook's signature; without a secret all are
-// good.
+// verifier returns a function that judges a webhook's signature; without a secret all
+// are good.
 func verifier(secret string) (func(body []byte, h http.Header) error, error) {
 	if secret == "" {
 		return func([]byte, http.Header) error { return nil }, nil
@@ -78,8 +78,8 @@ func verifier(secret string) (func(body []byte, h http.Header) error, error) {
 	return wh.Verify, nil
 }
 
-// webhookText shows a webhook as people read it: the request, the headers that
-// Belfry sends, sorted, and the body.
+// webhookText formats a webhook for people: the request, the headers that Belfry sends,
+// sorted, and the body.
 func webhookText(r *http.Request, body []byte) string {
 	var lines []string
 	for name, values := range r.Header {

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// A start may meet files that somebody is replacing, such as a certificate whose key
-// is not written yet. So it reads them again for rotationWait before it calls that a
-// mistake, which no service manager repeats.
+// A start may meet files that somebody is replacing, such as a certificate whose key is
+// not written yet. So it reads them again for rotationWait before it calls that a
+// mistake, which no service manager retries.
 const (
 	rotationWait  = time.Second
 	rotationEvery = 50 * time.Millisecond

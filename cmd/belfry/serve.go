@@ -15,8 +15,8 @@ import (
 	"belfry/internal/logqueue"
 )
 
-// How long the end of the process waits for whoever reads its log, and then for
-// whoever reads why it failed.
+// These bound how long the end of the process waits for the reader of its log, and then
+// for the reader of its last error.
 const (
 	logLimit   = time.Second
 	wordsLimit = time.Second
@@ -24,8 +24,8 @@ const (
 
 // serve runs a [Server] until ctx ends or a part of it fails.
 func serve(ctx context.Context, cfg Config, logTo io.Writer) error {
-	// net/http prints what a receiver sent out of turn to the standard logger,
-	// where payloads have no place.
+	// net/http prints to the standard logger what a receiver sent out of turn, and
+	// payloads must not be in the log.
 	log.SetOutput(io.Discard)
 	if logTo == io.Writer(os.Stderr) {
 		// A log whose reader has left is no reason to end.
@@ -41,7 +41,7 @@ func serve(ctx context.Context, cfg Config, logTo io.Writer) error {
 	srv := New(cfg, newLogger(cfg, lines))
 	srv.logDropped = lines.Dropped
 	if err := srv.Start(ctx); err != nil {
-		if ctx.Err() != nil { // told to stop while starting
+		if ctx.Err() != nil { // it was told to stop while starting
 			srv.log.Info("belfry was told to stop while it started", "start", err)
 			return nil
 		}
@@ -55,7 +55,7 @@ func serve(ctx context.Context, cfg Config, logTo io.Writer) error {
 	// Stop finishes what is in flight although ctx is over, and has its own bound.
 	stopped := srv.Stop(context.WithoutCancel(ctx))
 	if failure == nil && stopped != nil {
-		return command.StartAgain(stopped) // nothing in a stop needs a person
+		return command.StartAgain(stopped) // no failure of a stop needs a person
 	}
 	return serveError(endedBy(failure, stopped))
 }
@@ -71,8 +71,8 @@ func logHandler(format string, w io.Writer, opts *slog.HandlerOptions) slog.Hand
 	return slog.NewTextHandler(w, opts)
 }
 
-// lastWords says why the process ends. A reader that does not read does not keep it
-// from ending.
+// lastWords says why the process ends. A reader that does not read does not keep the
+// process from ending.
 func lastWords(w io.Writer, message string) {
 	words := logqueue.New(w, nil)
 	_, _ = io.WriteString(words, "belfry: "+message+"\n") // it never fails

@@ -13,9 +13,9 @@ import (
 	"belfry/internal/metrics"
 )
 
-// Server is one running Belfry: the HTTP API, the timer, the delivery, and,
-// unless it uses a server of others, an embedded nats-server. Several can run
-// in one process, each on its own data folder.
+// Server is one running Belfry: the HTTP API, the timer, the delivery and, unless it
+// uses an external server, an embedded nats-server. Several can run in one process, each
+// on its own data folder.
 //
 // A Server runs once: [New], [Server.Start], [Server.Stop]. Its methods are
 // safe for concurrent use.
@@ -23,20 +23,20 @@ type Server struct {
 	cfg    Config
 	log    *slog.Logger
 	failed chan error
-	hurry  atomic.Bool // no write works, so nothing in flight comes to its end
+	hurry  atomic.Bool // no write works, so work in flight cannot finish
 
-	flushLog func() // tells which lines were left out
+	flushLog func() // logs which lines were left out
 
 	// mu is held through Start and Stop, so that each sees the other's work
 	// whole.
 	mu      sync.Mutex
 	started bool
 	stopped bool
-	undo    []step // what Start did, as Stop takes it back, last first
+	undo    []step // how Stop undoes what Start did, last first
 
 	logDropped func() uint64 // counts the lines of the log that were dropped; nil is nobody
 
-	// ignoresCase looks at a folder's disk; a test can put another in its place.
+	// ignoresCase checks a folder's disk; a test can replace it.
 	ignoresCase     func(folder string) (bool, error)
 	diskIgnoresCase bool // of the data folder; set by start
 
@@ -44,25 +44,25 @@ type Server struct {
 	dataEvery time.Duration
 
 	syncAlways bool          // of the embedded server; set by start
-	storeLimit int64         // of the embedded server, as configured; else it is from the free space
+	storeLimit int64         // the embedded server's configured limit; otherwise it comes from the free space
 	usersApart bool          // the embedded server has an account for its users; set by start
 	natsCounts *metrics.NATS // set by start
 
 	inboxes inboxes
 
-	// addrs guards what Addr, NATSURL and /readyz tell, apart from mu, so that nobody
-	// who asks waits for a start.
+	// addrs guards the answers of Addr, NATSURL and /readyz. It is apart from mu, so
+	// that nobody who asks waits for a start.
 	addrs     sync.Mutex
 	addr      string
 	adminAddr string
 	natsURL   string
-	starting  string // what the start is about
-	lost      error  // what became of the data folder, if it is lost
+	starting  string // the current step of the start
+	lost      error  // what happened to the data folder, if it is lost
 	full      error  // why the data folder takes no writes, if it was tried
 }
 
-// New returns a server that is not started yet. The configuration is judged by
-// [Server.Start]. What it logs is bounded, whatever happens outside.
+// New returns a server that is not started yet. [Server.Start] checks the configuration.
+// The log is bounded, whatever happens outside.
 func New(cfg Config, log *slog.Logger) *Server {
 	bounded := loglimit.New(log.Handler())
 	return &Server{
@@ -92,8 +92,8 @@ func (s *Server) setPlace(at *string, place string) {
 	*at = place
 }
 
-// Failed delivers the error of the first part that ended by itself. What is
-// left is not worth running: stop the server, and let a new start recover.
+// Failed delivers the error of the first part that ended by itself. The remaining parts
+// are not worth running: stop the server, and let a new start recover.
 func (s *Server) Failed() <-chan error { return s.failed }
 
 var (
@@ -101,10 +101,9 @@ var (
 	errStopped = errors.New("the server was stopped")
 )
 
-// Start brings the server up and returns when it takes requests; /readyz tells
-// when it fires. ctx bounds the start, not the running. What cannot work is
-// refused before the data is touched, and a Start that fails leaves nothing
-// behind.
+// Start brings the server up and returns when it takes requests; /readyz says when it
+// fires. ctx bounds the start, not the running. Start refuses what cannot work before it
+// touches the data, and a Start that fails leaves nothing behind.
 func (s *Server) Start(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -122,10 +121,10 @@ func (s *Server) Start(ctx context.Context) error {
 	return nil
 }
 
-// Stop undoes Start in reverse order: no new requests, no new fires, what is
-// in flight is delivered, and the store closes last. It takes at most 28
-// seconds, less if ctx ends sooner, and joins the errors of all parts. A
-// second Stop, or one without a Start, does nothing; no Start comes after it.
+// Stop undoes Start in reverse order: no new requests, no new fires, fires in flight are
+// delivered, and the store closes last. It takes at most 28 seconds, less if ctx ends
+// sooner, and joins the errors of all parts. A second Stop, or one without a Start, does
+// nothing; Start cannot be called after it.
 func (s *Server) Stop(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -147,7 +146,7 @@ func (s *Server) scheme() string {
 	return "http"
 }
 
-// dataPlace says for people where the data is.
+// dataPlace tells people where the data is.
 func (s *Server) dataPlace() string {
 	if !s.cfg.embedded() {
 		return "on " + s.otherServer()

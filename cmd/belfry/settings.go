@@ -9,8 +9,8 @@ import (
 	"belfry/internal/command"
 )
 
-// setting is one field of [Config] as people set it: by a flag, or else by the
-// environment variable of the same name. An empty variable is an unset one.
+// setting is one field of [Config] as people set it: by a flag, or otherwise by the
+// environment variable of the same name. An empty variable counts as unset.
 type setting struct {
 	name    string // of the flag, without the dashes
 	def     string // the default as one would write it; empty is none
@@ -40,8 +40,8 @@ func (s setting) help() string {
 	return s.usage + " [$" + s.env() + "]"
 }
 
-// field ties a setting to its place in [Config]: parse reads a value as people
-// write it, valid judges it however it came.
+// field ties a setting to its place in [Config]: parse reads a value as people write it,
+// and valid checks it, however it was set.
 func field[T comparable](s setting, at func(*Config) *T, parse func(string) (T, bool), valid func(T) bool) setting {
 	s.set = func(c *Config, text string) bool {
 		v, ok := parse(text)
@@ -68,9 +68,9 @@ func toggleSetting(s setting, at func(*Config) *bool) setting {
 	return field(s, at, boolean, anything)
 }
 
-// serveFlags makes the command line's flags. Their values stay text until
-// [configFrom] reads them, so that each error speaks of the flag or the
-// variable it came from.
+// serveFlags makes the command line's flags. Their values stay text until [configFrom]
+// reads them, so that each error names the flag or the variable that the value came
+// from.
 func serveFlags() []cli.Flag {
 	var flags []cli.Flag
 	for _, s := range flagTable() {
@@ -88,8 +88,8 @@ func serveFlags() []cli.Flag {
 	return flags
 }
 
-// configFrom reads the settings: a flag beats the environment, which beats the
-// default. Those that do not go together are errors, see [givenSettings.check].
+// configFrom reads the settings: a flag beats the environment, which beats the default.
+// Settings that exclude each other are errors, see [givenSettings.check].
 func configFrom(cmd *cli.Command, getenv func(string) string) (Config, error) {
 	var c Config
 	given := givenSettings{}

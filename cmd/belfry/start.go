@@ -19,8 +19,8 @@ import (
 	"belfry/streams/wire"
 )
 
-// start brings up one part after the other. What cannot work is found out before
-// NATS comes up, which touches the data.
+// start brings up one part after the other. It finds out what cannot work before NATS
+// comes up, which touches the data.
 func (s *Server) start(ctx context.Context) error {
 	if err := s.cfg.check(ctx); err != nil {
 		return mistake{err}
@@ -80,15 +80,14 @@ func (s *Server) start(ctx context.Context) error {
 	})
 }
 
-// telemetry is where the parts tell what they do, beside the log.
+// telemetry is where the parts report, beside the log.
 type telemetry struct {
 	counts *metrics.Metrics
 	scrape http.Handler
 	tracer *tracing.Tracer // nil without traces
 }
 
-// startTelemetry serves administrators, too: they can look at a start that takes
-// long.
+// startTelemetry also serves administrators: they can look at a start that takes long.
 func (s *Server) startTelemetry(ctx context.Context) (telemetry, error) {
 	counts := metrics.New(thisBuild())
 	if s.logDropped != nil {
@@ -105,8 +104,8 @@ func (s *Server) startTelemetry(ctx context.Context) (telemetry, error) {
 	return telemetry{counts, scrape, tracer}, nil
 }
 
-// openStore opens the store on connections of its own for each that must not wait
-// for another.
+// openStore opens the store. Each use that must not wait for another gets a connection
+// of its own.
 func (s *Server) openStore(ctx context.Context, dial dial, memory memory, counts *metrics.Streams) (*streams.Store, error) {
 	nc, err := dial(storeConn)
 	if err != nil {
@@ -156,8 +155,8 @@ func (s *Server) openStore(ctx context.Context, dial dial, memory memory, counts
 	return store, s.keep(ctx, store)
 }
 
-// spread returns the partitions and replicas to ask for; 0 replicas are as many
-// as the server's cluster has reason for.
+// spread returns the partitions and replicas to ask for. With 0 replicas the number
+// follows from the server's cluster.
 func (s *Server) spread() (partitions, replicas int) {
 	partitions, replicas = 8, s.cfg.Replicas
 	if s.cfg.embedded() {
@@ -170,7 +169,7 @@ func (s *Server) spread() (partitions, replicas int) {
 }
 
 func (s *Server) startDelivery(store *streams.Store, told telemetry) {
-	allow, _ := prefixes(s.cfg.WebhookAllow) // as checked
+	allow, _ := prefixes(s.cfg.WebhookAllow) // checked before
 	s.spawn("delivery", deliveryLimit, delivery.New(delivery.Config{
 		Jobs:          store.WorkJobs(),
 		Routes:        store.RouteCache(),

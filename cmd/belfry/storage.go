@@ -13,27 +13,28 @@ import (
 )
 
 // nats-server keeps the first error of a write to a stream's files, and refuses all
-// later writes for it, until it is started again. So when no write works any more,
-// and the data folder takes writes again, the process ends and is to be started
-// again. The same checks as at any start come first then, and nothing is left of the old
+// later writes for it, until it is restarted. So when no write works any more, and the
+// data folder takes writes again, the process ends with the code that asks for a
+// restart. The next start makes its usual checks first, and nothing is left of the old
 // server, which has files open.
 const (
-	// stuckAfter is how long no write may work until something is done for it.
+	// stuckAfter is how long no write may work before something is done about it.
 	stuckAfter = 8 * time.Second
-	// stuckStill is how long none works after the disk has taken one, though the
-	// streams are tried at once. The server may have waited for the disk, too.
+	// stuckStill is how long writes may keep failing after the disk has taken one,
+	// although the streams are tried at once. The server may have waited for the disk,
+	// too.
 	stuckStill = 3 * time.Second
 )
 
 var errStuck = errors.New("nats-server takes no writes any more, though the disk does; a new start will")
 
-// errLimit: without max_file_store nats-server takes three quarters of the space that
-// there is at its start for its limit. After a start on a full disk that is less than
-// it has, for ever.
+// errLimit: without max_file_store nats-server limits itself to three quarters of the
+// free space at its start. After a start on a full disk that is less than it already
+// holds, for ever.
 var errLimit = errors.New("nats-server's limit of storage is from a time when there was less space; a new start takes a higher one")
 
-// outgrown says why writes are refused for want of storage, if a new start would
-// have a limit that takes some.
+// outgrown returns why writes are refused for lack of storage, if a new start would have
+// a limit that allows some.
 func (s *Server) outgrown(store *streams.Store) string {
 	since, why := store.Short()
 	if why == "" || s.storeLimit > 0 || time.Since(since) < stuckAfter {
@@ -106,7 +107,7 @@ func (s *Server) diskFull() error {
 	return s.full
 }
 
-// pause waits, and reports whether ctx goes on.
+// pause waits, and reports whether ctx still runs.
 func pause(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -118,8 +119,8 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// The try of a disk: a file that is removed again, and so many open files, as a
-// server needs some when it starts.
+// These are the parts of a disk's test: a file that is removed again, and as many open
+// files as a server needs when it starts.
 const (
 	tryFile  = "belfry.try"
 	tryBytes = 8 << 20
@@ -145,7 +146,7 @@ func (d *dataDir) takesWrites() (err error) {
 	var open []io.Closer
 	defer func() {
 		for _, f := range open {
-			_ = f.Close() // nothing of them is kept
+			_ = f.Close() // the file is not kept
 		}
 	}()
 	file, err := d.root.OpenFile(tryFile, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)

@@ -11,14 +11,14 @@ import (
 	"time"
 )
 
-// certificate is the key pair of the HTTP API, as its files have it. New
-// connections get the newest pair that was whole; those there are keep theirs.
+// certificate is the key pair of the HTTP API, as its files have it. New connections get
+// the newest complete pair; existing ones keep theirs.
 type certificate struct {
 	certFile, keyFile string
 	log               *slog.Logger
 
-	// The files as they were read last; only load and run use them. read tells files
-	// that were empty from files that were not read yet.
+	// These hold the files as they were last read; only load and run use them. read
+	// tells files that were empty from files that were not read yet.
 	read bool
 	pem  [2][]byte
 	pair atomic.Pointer[tls.Certificate]
@@ -36,8 +36,8 @@ func (s *Server) certificate() (*certificate, error) {
 	return c, nil
 }
 
-// load reads the files and reports whether they hold another pair than before.
-// What cannot be used changes nothing, and is an error once.
+// load reads the files and reports whether they hold another pair than before. Files
+// that cannot be used change nothing, and are an error once.
 func (c *certificate) load() (changed bool, err error) {
 	certPEM, err := os.ReadFile(c.certFile)
 	if err != nil {
@@ -59,8 +59,8 @@ func (c *certificate) load() (changed bool, err error) {
 	return true, nil
 }
 
-// certEvery is how often the files are read: two small ones, and their content
-// tells what times and names do not, as with the links of mounted secrets.
+// certEvery is how often the files are read: they are two small ones, and their content
+// shows changes that times and names do not, as with the links of mounted secrets.
 const certEvery = time.Second
 
 // run loads the pair anew whenever the files change, until ctx ends. A pair that

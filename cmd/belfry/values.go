@@ -42,12 +42,12 @@ func parseSize(s string) (int, bool) {
 	} else if digits, ok := strings.CutSuffix(s, "MiB"); ok {
 		s, unit = digits, 1<<20
 	}
-	n, err := strconv.ParseInt(s, 10, 32) // no unit takes it over an int64
+	n, err := strconv.ParseInt(s, 10, 32) // no unit makes it overflow an int64
 	n *= unit
 	return int(n), err == nil && n <= math.MaxInt32
 }
 
-// sizeOrAuto is parseSize for a setting whose value can be left to Belfry.
+// sizeOrAuto is parseSize for a setting whose value Belfry may choose.
 func sizeOrAuto(s string) (int, bool) {
 	if s == "auto" {
 		return 0, true
@@ -96,7 +96,7 @@ func orEmpty(valid func(string) bool) func(string) bool {
 	return func(s string) bool { return s == "" || valid(s) }
 }
 
-// readable judges a value that stays text by whether parse can read it.
+// readable accepts a value that stays text if parse can read it.
 func readable[T any](parse func(string) (T, bool)) func(string) bool {
 	return func(s string) bool { _, ok := parse(s); return ok }
 }
@@ -120,7 +120,7 @@ func prefixes(s string) ([]netip.Prefix, bool) {
 	var all []netip.Prefix
 	for one := range strings.SplitSeq(s, ",") {
 		p, err := netip.ParsePrefix(strings.TrimSpace(one))
-		if err != nil || p.Addr().Is4In6() { // addresses are judged as IPv4 where they can
+		if err != nil || p.Addr().Is4In6() { // addresses are judged as IPv4 if possible
 			return nil, false
 		}
 		all = append(all, p)
@@ -155,7 +155,7 @@ func names(s string) ([]string, bool) {
 	return all, true
 }
 
-// isDamageNumber tells the numbers that damage has in the log.
+// isDamageNumber reports whether the text is a number of a damage, as in the log.
 func isDamageNumber(s string) bool {
 	_, err := hex.DecodeString(s)
 	return err == nil && len(s) == 8

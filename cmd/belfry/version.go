@@ -18,7 +18,7 @@ var (
 	commit  string
 )
 
-// thisBuild says what is running. A binary that was built without make may know
+// thisBuild says which build is running. A binary that was built without make may know
 // its commit from Go.
 func thisBuild() metrics.Build {
 	b := metrics.Build{Version: version, Commit: commit, Go: runtime.Version()}
