@@ -17,7 +17,7 @@ import (
 	"belfry/internal/waittest"
 )
 
-// statusWith is the status of a GET of a job with a token.
+// statusWith returns the status of a GET of a job with a token.
 func statusWith(t *testing.T, s *Server, token, db string) string {
 	t.Helper()
 	status, body := call(t, s, http.MethodGet, "/job/"+db+"/c/none", "", func(req *http.Request) {

@@ -40,7 +40,7 @@ func TestAdminListener(t *testing.T) {
 	profiling := make(chan error, 1)
 	go func() {
 		rsp, err := http.Get(admin + "/debug/pprof/trace?seconds=25")
-		if err == nil { // it goes on for as long as somebody reads it
+		if err == nil { // the answer goes on for as long as somebody reads it
 			_, err = io.Copy(io.Discard, rsp.Body)
 			rsp.Body.Close()
 		}
@@ -75,8 +75,8 @@ func TestNoAdminListener(t *testing.T) {
 	}
 }
 
-// Nothing is for web pages: not by a name of their own that leads here, and not
-// across origins.
+// No web page gets anything: not by a name of its own that leads here, and not across
+// origins.
 func TestNothingForPages(t *testing.T) {
 	t.Parallel()
 	cfg := freePorts(t)
@@ -99,7 +99,7 @@ func TestNothingForPages(t *testing.T) {
 			}
 		}
 	}
-	// Nor can it have it send what a form may.
+	// A web page cannot send the kind of request that a form may send.
 	status, body := call(t, s, http.MethodPost, "/cancel/games", `{"all":true}`, func(req *http.Request) {
 		req.Header.Set("Content-Type", "text/plain")
 		req.Header.Set("Sec-Fetch-Site", "cross-site")

@@ -22,10 +22,10 @@ type clients struct {
 	told told
 }
 
-// told is what clients were told is so.
+// told is what the clients were told.
 type told struct {
 	created   []string // ids
-	cancelled int      // the first so many; the next one may be under way
+	cancelled int      // how many, from the first on; the next one may be under way
 	moves     int
 	movedBy   []int64 // for each job, in milliseconds
 }
@@ -86,7 +86,7 @@ func (c *clients) ask(method, path, body string, note func()) {
 	note()
 }
 
-// soFar returns what they were told so far.
+// soFar returns what the clients were told until now.
 func (c *clients) soFar() told {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -22,7 +22,7 @@ func named(name string, jobs []plannedJob) []plannedJob {
 	return jobs
 }
 
-// backedUp are the jobs there are before a backup, by what becomes of them.
+// backedUp are the jobs that exist before a backup, by what happens to them.
 type backedUp struct {
 	done      []plannedJob // have fired
 	cancelled []plannedJob
@@ -31,9 +31,8 @@ type backedUp struct {
 	toCancel  []plannedJob // are cancelled one after the other
 }
 
-// A backup is made of a belfry that clients create, change and cancel jobs of
-// while others fire; then that one is killed, and the backup is restored into a
-// new one.
+// A belfry is backed up while clients create, change and cancel its jobs and others
+// fire. Then it is killed, and the backup is restored into a new one.
 func TestBackupUnderLoad(t *testing.T) {
 	t.Parallel()
 	in := newReceiver(t, nil)
@@ -44,8 +43,8 @@ func TestBackupUnderLoad(t *testing.T) {
 	first.createBulk(t, jobs.done, "r")
 	in.waitFor(t, len(jobs.done))
 	settled(t, first.jetStream(t), "db_r")
-	// The others become due beside the restore, or after it. Their route is paused,
-	// so that none fires before the backup is made, however long that takes.
+	// The others come due during the restore, or after it. Their route is paused, so
+	// that none fires before the backup is made, however long that takes.
 	in.gated(t, first, "held", `"paused":true`)
 	jobs.createPending(t, first, time.Now().Add(10*time.Second))
 
@@ -64,7 +63,7 @@ func TestBackupUnderLoad(t *testing.T) {
 	}
 	after := load.soFar()
 	load.leave()
-	shown := map[string]string{} // of what is over, by its path
+	shown := map[string]string{} // the answers for finished jobs, by path
 	for _, j := range jobs.done[:10] {
 		for _, path := range []string{"/job/db/coll/" + j.id, "/job/db/coll/" + j.id + "/attempts"} {
 			shown[path] = first.must(t, http.MethodGet, path, "")
@@ -90,7 +89,7 @@ func TestBackupUnderLoad(t *testing.T) {
 	}
 }
 
-// createPending creates those that have not fired, and cancels the first of them.
+// createPending creates the jobs that have not fired, and cancels the first of them.
 func (b *backedUp) createPending(t *testing.T, p *running, due time.Time) {
 	t.Helper()
 	plan := func(name string, n int) []plannedJob {
@@ -107,7 +106,7 @@ func (b *backedUp) createPending(t *testing.T, p *running, due time.Time) {
 	b.toCancel = plan("tocancel", 1000)
 }
 
-// awaitEnd waits until those that must fire have, and no job is pending.
+// awaitEnd waits until the jobs that must fire have fired, and no job is pending.
 func (b *backedUp) awaitEnd(t *testing.T, p *running, in *receiver) {
 	t.Helper()
 	in.waitEach(t, slices.Concat(b.pending, b.moved), some)
@@ -123,8 +122,8 @@ func (b *backedUp) awaitEnd(t *testing.T, p *running, in *receiver) {
 	})
 }
 
-// checkRepeats checks what came after the restore: each job once at most, not
-// before its time, and as the fire that it was if it had come before.
+// checkRepeats checks the arrivals after the restore: each job arrives at most once, not
+// before its time, and with the same fire id if it had arrived before.
 func checkRepeats(t *testing.T, before, got map[string][]post) {
 	t.Helper()
 	errorf := few(t)
@@ -145,8 +144,8 @@ func checkRepeats(t *testing.T, before, got map[string][]post) {
 	}
 }
 
-// check compares what has arrived with the jobs, and with what the clients were
-// told before the backup began and when it was made.
+// check compares the arrivals with the jobs, and with what the clients were told before
+// the backup began and when it was made.
 func (b *backedUp) check(t *testing.T, before, after told, got map[string][]post) {
 	t.Helper()
 	errorf := few(t)

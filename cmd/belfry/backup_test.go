@@ -18,7 +18,7 @@ import (
 	"belfry/internal/waittest"
 )
 
-// overdue writes a backup of jobs that are due, and their route.
+// overdue writes a backup of jobs that are due, with their route.
 func overdue(t *testing.T, n int, url string) []byte {
 	t.Helper()
 	var file bytes.Buffer

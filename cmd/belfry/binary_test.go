@@ -20,9 +20,9 @@ var unwatched struct {
 	err   error
 }
 
-// plays has the processes of a test be without the race detector, which makes them
-// four times as slow. It is for tests of many jobs, files or routes. The others, and
-// the chaos run, have the race detector watch all that these do.
+// plays runs the processes of a test without the race detector, which makes them four
+// times as slow. It is for tests of many jobs, files or routes. The other tests, and the
+// chaos run, have the race detector watch the same code.
 func plays(t *testing.T) {
 	t.Helper()
 	info, ok := debug.ReadBuildInfo()

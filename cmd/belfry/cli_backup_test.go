@@ -98,7 +98,7 @@ func TestBackupOfTokens(t *testing.T) {
 	}
 }
 
-// What is no good backup is not sent, and one that ends early is not kept.
+// A bad backup is not sent, and one that ends early is not kept.
 func TestBadBackups(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, freePorts(t))

@@ -90,7 +90,7 @@ Data         {"n":1}
 		t.Errorf("belfry dead discard, and yes: %q, %v", out, err)
 	}
 
-	// What nobody was asked about is not discarded.
+	// Letters that nobody was asked about are not discarded.
 	proxy := proxyTo(t, "http://"+srv.Addr(), http.MethodPost, func() { t.Error("letters are discarded though 0 were counted") })
 	s.prints(t, "discarded 0 letters of games\n", "dead", "discard", "games", "--all", "--server", proxy)
 	s.prints(t, `{"discarded":0,"skipped":0}`+"\n", "dead", "discard", "games", "--all", "--json", "--server", proxy)

@@ -91,7 +91,7 @@ c           ...scheduled  turns  20...  in 8d23h  0
 	s.fails(t, 5, "(E102)", "job", "add", "games", "d", s.taken(t), "--in", "2h", "--route", "turns")
 }
 
-// taken is the id of a job in the collection d.
+// taken returns the id of a job in the collection d.
 func (s *shell) taken(t *testing.T) string {
 	t.Helper()
 	return strings.TrimSpace(s.must(t, "job", "add", "games", "d", "--in", "1h", "--route", "turns"))
@@ -133,7 +133,7 @@ func TestJobMistakes(t *testing.T) {
 	}
 }
 
-// Data and files come from where they are told to come from.
+// Data and files come from where the command line says.
 func TestJobDataFromFiles(t *testing.T) {
 	t.Parallel()
 	s, _ := shellAt(t)
@@ -153,7 +153,7 @@ func TestJobDataFromFiles(t *testing.T) {
 	}
 }
 
-// An edit that another one overtakes is refused, and says so.
+// An edit that another one overtakes is refused, with the reason.
 func TestJobEditIsForWhatItSaw(t *testing.T) {
 	t.Parallel()
 	s, srv := shellAt(t)
@@ -212,7 +212,7 @@ func TestManyJobs(t *testing.T) {
 	}
 }
 
-// sumOf adds up a field of answers, of which a slow machine gives more.
+// sumOf adds up a field of answers; a slow machine gives more answers.
 func sumOf(t *testing.T, lines string, field func(client.Cancelled) int) int {
 	t.Helper()
 	sum := 0

@@ -20,8 +20,8 @@ import (
 	"belfry/internal/job"
 )
 
-// proxyTo is a server that hands requests on, and does something once before
-// the first one of a method.
+// proxyTo is a server that hands requests on, and does something once before the first
+// one of a method.
 func proxyTo(t *testing.T, server, method string, do func()) string {
 	t.Helper()
 	target := must(url.Parse(server))
@@ -88,7 +88,7 @@ state                 fires
 		t.Errorf("after the edit the store has %+v, want the secrets as they were", key)
 	}
 
-	// Headers are changed one by one: what the others are nobody can read back.
+	// Headers are changed one by one: nobody can read back what the others are.
 	for _, tt := range []struct {
 		args []string
 		want map[string]string
@@ -128,7 +128,7 @@ state                 fires
 	s.fails(t, 5, "(E107)", "route", "add", "games", "hook", "--url", "http://127.0.0.1:8/")
 }
 
-// storedRoute is what the store has of a route, with its secrets.
+// storedRoute returns a route as it is stored, with its secrets.
 type storedRoute struct {
 	Secret  string            `json:"secret"`
 	Headers map[string]string `json:"headers"`
@@ -149,7 +149,7 @@ func routeInStore(t *testing.T, srv *Server, key string) storedRoute {
 	return r
 }
 
-// A secret is printed when it was made up, and never otherwise.
+// A secret is printed when Belfry made it up, and never otherwise.
 func TestRouteSecrets(t *testing.T) {
 	t.Parallel()
 	s, _ := shellAt(t)

@@ -49,7 +49,7 @@ func (s *shell) run(t *testing.T, stdin string, args ...string) (stdout, stderr 
 	return out.String(), errs.String(), err
 }
 
-// must runs a command that is to succeed, and returns its output.
+// must runs a command that must succeed, and returns its output.
 func (s *shell) must(t *testing.T, args ...string) string {
 	t.Helper()
 	stdout, stderr, err := s.run(t, "", args...)
@@ -59,8 +59,8 @@ func (s *shell) must(t *testing.T, args ...string) string {
 	return stdout
 }
 
-// fails runs a command that is to fail with an exit code and a message that has
-// want in it.
+// fails runs a command that must fail with an exit code and a message that contains
+// want.
 func (s *shell) fails(t *testing.T, code int, want string, args ...string) {
 	t.Helper()
 	stdout, _, err := s.run(t, "", args...)
@@ -69,8 +69,8 @@ func (s *shell) fails(t *testing.T, code int, want string, args ...string) {
 	}
 }
 
-// prints runs a command that is to print exactly want, in which "..." stands
-// for any text.
+// prints runs a command that must print exactly want, in which "..." stands for any
+// text.
 func (s *shell) prints(t *testing.T, want string, args ...string) {
 	t.Helper()
 	if got := s.must(t, args...); !matches(got, want) {
@@ -123,7 +123,8 @@ func TestCommandsCannotReachTheServer(t *testing.T) {
 	}
 }
 
-// What may have been done, and would be done twice, comes with how to go on.
+// If something may have been done, and would be done twice, the message says how to go
+// on.
 func TestCommandsThatAreNotSafeToRepeat(t *testing.T) {
 	t.Parallel()
 	unknown := fakeServer(t, http.StatusServiceUnavailable, `{"error":"outcome unknown","code":"E303"}`)
@@ -178,7 +179,7 @@ func TestCommandsThatAreNotSafeToRepeat(t *testing.T) {
 	}
 }
 
-// fakeServer answers everything so.
+// fakeServer gives everything the same answer.
 func fakeServer(t *testing.T, status int, body string) string {
 	t.Helper()
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -189,7 +190,7 @@ func fakeServer(t *testing.T, status int, body string) string {
 	return srv.URL
 }
 
-// What a terminal would obey is in no output, wherever it comes from.
+// No output has what a terminal would obey, wherever it comes from.
 func TestCommandsPrintNoControlCharacters(t *testing.T) {
 	t.Parallel()
 	s, srv := shellAt(t)
@@ -216,7 +217,7 @@ func TestCommandsPrintNoControlCharacters(t *testing.T) {
 			}
 		}
 	}
-	// A server that is none of ours may say anything.
+	// A foreign server may say anything.
 	url := fakeServer(t, http.StatusBadRequest, `{"error":"\u001b[2J","code":"E\u0007"}`)
 	if _, _, err := s.run(t, "", "status", "--server", url); strings.ContainsAny(command.Message(err), "\x1b\a") {
 		t.Errorf("an error with control characters: %q", command.Message(err))
@@ -301,7 +302,7 @@ func TestStatus(t *testing.T) {
 `, "status", "--json")
 }
 
-// zone is the time and place of a test's person.
+// zone is the time zone of a test's person.
 func (s *shell) zone(name string, hours int) {
 	at := time.FixedZone(name, hours*3600)
 	s.env.Now = func() time.Time { return time.Now().In(at) }

@@ -62,9 +62,8 @@ func (p *running) doIfMatch(method, path, etag, body string) (answer, error) {
 	return answer{rsp.StatusCode, string(bytes.TrimSpace(got))}, err
 }
 
-// insist is [running.do] for a client that does as Retry-After says: it repeats
-// the request while the answer is 503, which a belfry on a machine with too
-// much to do gives, and reports how often.
+// insist is [running.do] for a client that obeys Retry-After: it repeats the request
+// while the answer is 503, which an overloaded belfry gives, and reports how often.
 func (p *running) insist(method, path, body string) (a answer, repeats int, err error) {
 	for deadline := time.Now().Add(patience); ; repeats++ {
 		a, err = p.do(method, path, body)
@@ -75,7 +74,7 @@ func (p *running) insist(method, path, body string) (a answer, repeats int, err 
 	}
 }
 
-// must sends one request that is to be answered 200, and returns the body.
+// must sends one request that must be answered 200, and returns the body.
 func (p *running) must(t *testing.T, method, path, body string) string {
 	t.Helper()
 	a, _, err := p.insist(method, path, body)
@@ -158,7 +157,7 @@ func request(t *testing.T, method, url, body string, change ...func(*http.Reques
 	return rsp.StatusCode, strings.TrimSpace(string(got))
 }
 
-// at is the environment of a command for a server.
+// at returns the environment of a command for a server.
 func (p *running) at() map[string]string { return map[string]string{"BELFRY_SERVER": p.ready["api"]} }
 
 // walk visits a list of jobs page by page.

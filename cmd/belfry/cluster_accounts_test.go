@@ -17,9 +17,9 @@ import (
 	"belfry/internal/natstest"
 )
 
-// The accounts of docs/cluster.md: a team reads and acks its route and calls the
-// service for its db, and reaches nothing else of Belfry's, not by a reply
-// subject either.
+// These are the accounts of docs/cluster.md: a team reads and acks its route and calls
+// the service for its db. It reaches nothing else of Belfry's, not even by a reply
+// subject.
 func TestAccountsOfOthers(t *testing.T) {
 	t.Parallel()
 	doc, err := os.ReadFile("../../docs/cluster.md")
@@ -83,11 +83,11 @@ func TestJWTAccountsOfOthers(t *testing.T) {
 	teamReachesItsOwn(t, startServing(t, "--nats-url", ns.ClientURL(), "--creds", creds, "--partitions", "1"), ops, nc)
 }
 
-// refused is of a client that expects to be.
+// refused is for a client that expects refusals.
 var refused = nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})
 
-// teamReachesItsOwn has a user of the team of db games, on nc, do what it may and
-// try what it may not.
+// teamReachesItsOwn has a user of the team of db games, on nc, do what it may and try
+// what it may not.
 func teamReachesItsOwn(t *testing.T, p *running, own jetstream.JetStream, nc *nats.Conn) {
 	t.Helper()
 	for _, db := range []string{"games", "other"} {
@@ -132,8 +132,8 @@ func teamReachesItsOwn(t *testing.T, p *running, own jetstream.JetStream, nc *na
 	}
 }
 
-// The longest pull is answered, and a longer one is refused: the server would
-// have forgotten where its fires go.
+// The longest pull is answered, and a longer one is refused: the server would have
+// forgotten where its fires go.
 func TestLongestPull(t *testing.T) {
 	t.Parallel()
 	p := startProgram(t, t.TempDir(), "--nats-config", confFile(t, shippedCredentials(t, "p")))

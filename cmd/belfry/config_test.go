@@ -127,7 +127,7 @@ func TestFlagTable(t *testing.T) {
 		{"insecure", "true", "false", func(c Config) any { return c.Insecure }, true, false,
 			[]string{"maybe", "2"}},
 	}
-	// What flags are nothing without.
+	// These flags need others.
 	with := map[string][]string{
 		"creds": {"--nats-url=nats://h"}, "nkey": {"--nats-url=nats://h"}, "tlsca": {"--nats-url=nats://h"}, "tlsfirst": {"--nats-url=nats://h"},
 		"tlscert": {"--nats-url=nats://h", "--tlskey=k"}, "tlskey": {"--nats-url=nats://h", "--tlscert=c"},

@@ -115,8 +115,8 @@ func userOf(t *testing.T, account nkeys.KeyPair) (creds []byte) {
 	return creds
 }
 
-// Belfry gets into a server of others with what the nats command would use, and
-// what is secret of it is in no log.
+// Belfry connects to an external server with what the nats command would use, and logs
+// none of the secrets.
 func TestConnectAsNATSDoes(t *testing.T) {
 	t.Parallel()
 	withPassword := natstest.StartWith(t, &server.Options{Username: "belfry", Password: "hunter2"})

@@ -206,7 +206,7 @@ func TestProbesWithBodiesGiveWay(t *testing.T) {
 	}
 }
 
-// A connection that is one too many is told so in an answer, before it is closed.
+// A surplus connection is told so in an answer, before it is closed.
 func TestTooManyConnectionsAreToldToClose(t *testing.T) {
 	t.Parallel()
 	cfg := freePorts(t)

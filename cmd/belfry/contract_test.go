@@ -48,7 +48,7 @@ func TestContract(t *testing.T) {
 	}
 }
 
-// readExchanges reads the script. Its form is told in its head.
+// readExchanges reads the script. The head of the script explains its form.
 func readExchanges(t *testing.T, script string) []exchange {
 	t.Helper()
 	var all []exchange
@@ -98,15 +98,15 @@ func matches(got, want string) bool {
 	return regexp.MustCompile(`(?s)^` + pattern + `$`).MatchString(got)
 }
 
-// answeredElsewhere are the endpoints that the contract cannot have answered 200,
-// and where they are: without an admin token there are no tokens.
+// answeredElsewhere are the endpoints that the contract cannot have answered 200, with
+// the tests that do: without an admin token there are no tokens.
 var answeredElsewhere = map[string]string{
 	"POST /token":        "TestTokensOnAllNodes",
 	"DELETE /token/{id}": "TestTokensOnAllNodes",
 }
 
-// Every endpoint and every error code of the API that a test can bring about
-// stands in the contract.
+// The contract has every endpoint, and every error code of the API that a test can
+// cause.
 func TestContractIsComplete(t *testing.T) {
 	t.Parallel()
 	script, err := os.ReadFile("testdata/contract.txt")

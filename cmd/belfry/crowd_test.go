@@ -19,12 +19,12 @@ import (
 )
 
 // Clients of one db that read much, or do not read at all, delay no other db: no
-// connection to NATS is lost, and what is held stays within its bound.
+// connection to NATS is lost, and the memory stays within its bound.
 
-// largeMeta is as long as a meta may be, nearly.
+// largeMeta is nearly as long as a meta may be.
 var largeMeta = `"` + strings.Repeat("x", 500<<10) + `"`
 
-// Many list a db with large jobs at the same time. All get all of it.
+// Many clients list a db with large jobs at the same time. All of them get all of it.
 func TestReadersOfLargeJobsDelayNoOtherDB(t *testing.T) {
 	besideOthers(t)
 	plays(t)
@@ -77,7 +77,7 @@ func TestListsThatNobodyReadsDelayNoOtherDB(t *testing.T) {
 	})
 }
 
-// The same of large jobs, which are answered whole.
+// The same happens with large jobs, which are answered whole.
 func TestLargeJobsThatNobodyReadsDelayNoOtherDB(t *testing.T) {
 	besideOthers(t)
 	plays(t)
@@ -112,7 +112,7 @@ func TestBulksThatNobodyReadsDelayNoOtherDB(t *testing.T) {
 	})
 }
 
-// crowd is a belfry with a quiet db beside the one that is crowded.
+// crowd is a belfry with a quiet db beside the crowded one.
 type crowd struct {
 	*running
 	quiet *receiver
@@ -147,8 +147,7 @@ func (c *crowd) createBig(t *testing.T, n int, meta string) {
 	}
 }
 
-// dialMany has that many connections do something, none of which reads, until ctx
-// ends.
+// dialMany runs do on that many connections, none of which reads, until ctx ends.
 func (c *crowd) dialMany(t *testing.T, ctx context.Context, n int, do func(net.Conn)) {
 	t.Helper()
 	var all sync.WaitGroup
@@ -167,9 +166,8 @@ func (c *crowd) dialMany(t *testing.T, ctx context.Context, n int, do func(net.C
 	all.Wait()
 }
 
-// delaysNobody measures how late the quiet db fires, alone and while crowd does
-// what it does, and holds Belfry to what it promises meanwhile. crowd may go on
-// until its context ends.
+// delaysNobody measures how late the quiet db fires, alone and during crowd, and checks
+// Belfry's promises meanwhile. crowd may go on until its context ends.
 func (c *crowd) delaysNobody(t *testing.T, crowd func(context.Context)) {
 	t.Helper()
 	jobs, span := 50, time.Second
@@ -229,7 +227,7 @@ func (c *crowd) delaysNobody(t *testing.T, crowd func(context.Context)) {
 			t.Errorf("%s is %v, want that no connection was lost", series, lost)
 		}
 	}
-	// A machine that has much else to do says nothing about time.
+	// A machine that is busy with other work says nothing about time.
 	if limit := max(2*alone, 20*time.Millisecond); *full && p > limit {
 		t.Errorf("beside the crowd the p99 is %v, alone %v; want at most %v", p, alone, limit)
 	}

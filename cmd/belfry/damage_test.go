@@ -12,8 +12,7 @@ import (
 	"belfry/internal/fault"
 )
 
-// Damage is told until somebody accepts it, and costs no more than what is
-// damaged.
+// Damage is reported until somebody accepts it, and costs only what is damaged.
 func TestDamagedBlocks(t *testing.T) {
 	t.Parallel()
 	const jobs = 109

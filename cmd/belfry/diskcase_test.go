@@ -28,7 +28,7 @@ func startIgnoring(t *testing.T) *Server {
 	return s
 }
 
-// Each way to make a route refuses one whose folder is taken, with the reason.
+// Every way to make a route refuses a route whose folder is taken, and says why.
 func TestRouteThatDiffersInCase(t *testing.T) {
 	t.Parallel()
 	s := startIgnoring(t)
@@ -72,7 +72,7 @@ func TestIgnoresCase(t *testing.T) {
 	}
 }
 
-// ignoresHere finds it out in another way.
+// ignoresHere finds out in another way whether the disk ignores case.
 func ignoresHere(t *testing.T, dir string) bool {
 	t.Helper()
 	name := filepath.Join(dir, "name")
@@ -84,7 +84,7 @@ func ignoresHere(t *testing.T, dir string) bool {
 	return err == nil
 }
 
-// On a real disk that ignores case: what is accepted keeps its unread fires over a
+// On a real disk that ignores case, an accepted route keeps its unread fires over a
 // restart.
 func TestRestartOnADiskThatIgnoresCase(t *testing.T) {
 	t.Parallel()

@@ -99,8 +99,8 @@ func flagsMarkdown() string {
 	return b.String()
 }
 
-// commandsMarkdown lists the commands, and the flags that not all of a server
-// have, with the commands that have them.
+// commandsMarkdown lists the commands, and the flags that only some of a server's
+// commands have, with the commands that have them.
 func commandsMarkdown() string {
 	var b strings.Builder
 	root := newCommand(command.Env{})
@@ -208,8 +208,8 @@ func TestDocumentedPrograms(t *testing.T) {
 	}
 }
 
-// The source files that the documents name are there, so that none keeps the old
-// name of one that was moved.
+// The source files that the documents name exist, so that no document keeps the old name
+// of a file that was moved.
 func TestDocumentedFiles(t *testing.T) {
 	const root = "../.."
 	documents, err := filepath.Glob(root + "/docs/*.md")
@@ -263,7 +263,7 @@ func TestDocumentedNames(t *testing.T) {
 	}
 }
 
-// Each failure story of docs/testing.md has a test of its own, which is there.
+// Each failure story of docs/testing.md has a test of its own, and the test exists.
 func TestDocumentedStories(t *testing.T) {
 	data, err := os.ReadFile("../../docs/testing.md")
 	if err != nil {

@@ -279,8 +279,8 @@ level=ERROR msg=nats-server said=f6
 	}
 }
 
-// The server's warnings of damaged files are told by stream. Those of its index
-// count after a clean stop alone, for a crash leaves it behind.
+// The server's warnings of damaged files are reported by stream. Those of its index
+// count only after a clean stop, since a crash leaves the index behind.
 func TestNATSLogDamage(t *testing.T) {
 	t.Parallel()
 	l := &natsLog{log: slog.New(slog.DiscardHandler)}

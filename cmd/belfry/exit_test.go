@@ -76,7 +76,7 @@ func TestServeExitCodes(t *testing.T) {
 	}
 }
 
-// A server on which other hands have left what Belfry cannot start on.
+// These are servers on which other hands have left what Belfry cannot start on.
 func TestExitOnWhatOthersLeft(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

@@ -29,7 +29,7 @@ func TestDocumentedFaultsNameRealMessages(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// The code puts these in when it runs.
+	// The code fills these in when it runs.
 	put := regexp.MustCompile(`\d+(\.\d+)? ?(ms|s|min|bytes)\b|…`)
 	quoted := regexp.MustCompile("`([^`]+)`")
 	rows := 0

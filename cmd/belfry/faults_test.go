@@ -16,8 +16,8 @@ import (
 // handsFiles log what other hands did.
 var handsFiles = []string{"audit.go", "report.go", "mender.go", "keys.go", "records.go", "consumers.go", "mend.go", "consumer.go", "removal.go"}
 
-// The messages that docs/operations.md names for what other hands do are those of
-// the code, and it names all of them.
+// docs/operations.md names the code's messages about what other hands do, and all of
+// them.
 func TestDocumentedFaults(t *testing.T) {
 	data, err := os.ReadFile("../../docs/operations.md")
 	if err != nil {

@@ -25,9 +25,9 @@ func (r *receiver) gated(t *testing.T, p *running, id, fields string) {
 // owned is a partition that a node fires, in its metrics.
 var owned = regexp.MustCompile(`(?m)^belfry_timer_partition_owned\{[^}]*\} 1$`)
 
-// Two nodes share the rate of a route: never are there more fires than it allows
-// since the first could begin. A busy machine may be late with some, so only in
-// full size they are to come at 95 to 105 a second.
+// Two nodes share the rate of a route: there are never more fires than it allows since
+// the first could begin. A busy machine may be late with some, so only in full size must
+// they come at 95 to 105 a second.
 func TestRateLimitOverTwoNodes(t *testing.T) {
 	besideOthers(t)
 	one := startProgram(t, t.TempDir(), "--partitions", "8")
@@ -76,8 +76,8 @@ func TestRateLimitOverTwoNodes(t *testing.T) {
 	}
 }
 
-// An endpoint that is down gets a probe now and then, no job dies of it, nothing
-// spins, and all arrive when it is back.
+// An endpoint that is down gets a probe now and then, no job dies of it, nothing spins,
+// and all jobs arrive when it is back.
 func TestEndpointDown(t *testing.T) {
 	besideOthers(t)
 	plays(t)
@@ -115,8 +115,8 @@ func TestEndpointDown(t *testing.T) {
 		tried += len(posts)
 	}
 	t.Logf("down for %v: %d tries in all, %.3f of a processor", took.Round(time.Second), tried, share)
-	// Those that are under way as it trips may be, those that fail while others
-	// do, and the probes.
+	// These may be tried: jobs that are under way as it trips, jobs that fail beside
+	// others, and the probes.
 	if most := 3*triesPerRoute + int(took/(5*time.Second)); tried > most {
 		t.Errorf("%d of %d jobs were tried at an endpoint that is down, want at most %d", tried, n, most)
 	}

@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// A route whose endpoint hangs does not delay another route. What the other one
-// is like with it and without it is measured in turns, and the median rounds are
-// compared: what else a machine does, as its disk when a sync is due, spoils some.
+// A route whose endpoint hangs does not delay another route. Rounds with and without it
+// alternate, and the medians are compared: other work on the machine, such as a disk's
+// sync, spoils some rounds.
 func TestHangingEndpointDelaysNoOtherRoute(t *testing.T) {
 	besideOthers(t)
 	plays(t)

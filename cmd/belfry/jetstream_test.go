@@ -45,8 +45,8 @@ func streamNames(t *testing.T, url string) []string {
 	return names
 }
 
-// settled waits until nothing is left in the route's inbox: neither a fire
-// that waits nor one that somebody works on.
+// settled waits until nothing is left in the route's inbox: neither a fire that waits
+// nor one that somebody works on.
 func settled(t *testing.T, js jetstream.JetStream, consumer string) {
 	t.Helper()
 	c, err := js.Consumer(t.Context(), "FIRES", consumer)

@@ -38,9 +38,9 @@ func TestDefaultJobMemory(t *testing.T) {
 	}
 }
 
-// Many jobs of the largest meta come due at once, of a NATS and a REST route, in a
+// Many jobs of the largest meta come due at once, for a NATS and a REST route, in a
 // process that may take little memory. All are delivered, the process takes not much
-// more than that, and small jobs of another route come beside them.
+// more than its limit, and small jobs of another route arrive meanwhile.
 func TestLargeJobsStayWithinMemory(t *testing.T) {
 	const (
 		limit = 300 // MiB

@@ -16,8 +16,8 @@ import (
 	"belfry/internal/job"
 )
 
-// testdata/kept-data.tgz is the data folder of a Belfry from before streams was split into
-// packages, killed while it worked. What it stored is read, and fired, as it was.
+// testdata/kept-data.tgz is the data folder of a Belfry from before streams was split
+// into packages, killed while it worked. Its jobs are read, and fired, as they were.
 func TestKeptData(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()

@@ -14,8 +14,8 @@ import (
 	"belfry/internal/job"
 )
 
-// Of one route at most so many tries are under way, and so many more have their
-// results stored.
+// A route has at most this many tries under way, and this many more whose results are
+// being stored.
 const (
 	triesPerRoute   = 64
 	storingPerRoute = 3 * triesPerRoute
@@ -101,8 +101,8 @@ func TestKillWithTenThousandDue(t *testing.T) {
 	t.Logf("killed after %d of %d jobs; %d repeats, %d of them not answered at the kill", len(before), n, repeats, unanswered)
 }
 
-// checkFires checks that each claim, and each try of each of the jobs, is in
-// FIRES once. A busy machine may let a try time out, which makes for another.
+// checkFires checks that each claim, and each try of each job, is in FIRES once. On a
+// busy machine a try may time out, which makes for another.
 func checkFires(t *testing.T, js jetstream.JetStream, jobs []plannedJob) {
 	t.Helper()
 	errorf := few(t)
@@ -149,8 +149,8 @@ func records(t *testing.T, js jetstream.JetStream) map[string]storedRecord {
 	return byID
 }
 
-// A belfry is killed while clients create jobs. What it answered with 200 is
-// there when it is back, and what it did not answer can be created again.
+// A belfry is killed while clients create jobs. Every job that it answered with 200 is
+// there when it is back, and every job that it did not answer can be created again.
 func TestKillWhileCreating(t *testing.T) {
 	t.Parallel()
 	plays(t)

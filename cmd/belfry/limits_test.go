@@ -24,8 +24,8 @@ import (
 // limitMeta is what --max-meta is in these tests.
 const limitMeta = 64 << 10
 
-// atLimit is a meta as deep and as long as is accepted, with what is hard to write
-// on a line.
+// atLimit is a meta as deep and as long as is accepted, with characters that are hard to
+// write on a line.
 func atLimit() string { return metaOf(job.MaxMetaDepth, limitMeta) }
 
 func metaOf(depth, size int) string {
@@ -141,8 +141,8 @@ func startLimits(t *testing.T) limits {
 	return limits{p, newShell(p.at()), p.jetStream(t), longName("db"), longName("coll")}
 }
 
-// A job at every limit at once comes in by every way, and comes out by every
-// way, byte for byte; what is one beyond is refused by every way.
+// A job at every limit at once comes in and comes out by every way, byte for byte; a job
+// one beyond a limit is refused by every way.
 func TestWhatGetsInGetsOut(t *testing.T) {
 	t.Parallel()
 	plays(t)

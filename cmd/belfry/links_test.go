@@ -14,8 +14,8 @@ var (
 	fenced  = regexp.MustCompile("(?ms)^```.*?^```")
 )
 
-// Links from one document to another lead to a file that is there, and to a
-// heading of it.
+// Links from one document to another lead to a file that exists, and to one of its
+// headings.
 func TestDocumentLinks(t *testing.T) {
 	t.Parallel()
 	docs, err := filepath.Glob("../../docs/*.md")
@@ -46,7 +46,7 @@ type docLink struct {
 	anchor  string
 }
 
-// linksOf returns the links of a document, without those to elsewhere.
+// linksOf returns the links of a document, without those to web addresses.
 func linksOf(t *testing.T, doc string) []docLink {
 	t.Helper()
 	var all []docLink

@@ -20,14 +20,14 @@ import (
 	"belfry/internal/waittest"
 )
 
-// unread is a belfry whose log is read until it listens, and then not any more.
+// unread is a belfry whose log is read until it listens, and not after that.
 type unread struct {
 	*running
 	lines *bufio.Reader
 	ended chan error
 }
 
-// startUnread starts a belfry that logs into a file of ours: theirs is its end.
+// startUnread starts a belfry that logs into a file of ours; theirs is its end.
 func startUnread(t *testing.T, ours, theirs *os.File) *unread {
 	t.Helper()
 	cmd := program(t, nil, "serve", "--listen", "127.0.0.1:0", "--nats-listen", ":-1", "--data", t.TempDir(), "--log-format", "json",
@@ -85,8 +85,8 @@ func (u *unread) works(t *testing.T, prefix string, n int) {
 	}
 }
 
-// fill has more logged than anybody takes: lines of the level debug have no bound,
-// and the nats-server writes some for each connection.
+// fill has more logged than anybody takes: lines of the level debug have no bound, and
+// the nats-server writes some for each connection.
 func (u *unread) fill(t *testing.T) {
 	t.Helper()
 	before := u.droppedLines(t)
@@ -105,7 +105,7 @@ func (u *unread) fill(t *testing.T) {
 	})
 }
 
-// droppedLines is what the metric says.
+// droppedLines returns the number in the metric.
 func (u *unread) droppedLines(t *testing.T) (n float64) {
 	t.Helper()
 	for line := range strings.Lines(u.must(t, http.MethodGet, "/metrics", "")) {
@@ -119,7 +119,7 @@ func (u *unread) droppedLines(t *testing.T) (n float64) {
 }
 
 // Someone starts belfry with its log in a pipe and does not read it. All goes on,
-// the backup included; when the reader comes back it is told how many lines it has
+// including the backup; when the reader comes back, the log says how many lines it has
 // missed.
 func TestLogThatNobodyReads(t *testing.T) {
 	t.Parallel()
@@ -179,7 +179,7 @@ func TestPanicThatNobodyReads(t *testing.T) {
 	}
 }
 
-// The reader of the log leaves: nothing ends for that.
+// The reader of the log leaves, and nothing ends for that.
 func TestLogReaderThatLeaves(t *testing.T) {
 	t.Parallel()
 	for name, stderr := range map[string]func(*testing.T) (ours, theirs *os.File){"pipe": pipe, "socket": socket} {

@@ -227,8 +227,8 @@ func TestRemovedStreamIsRefused(t *testing.T) {
 	}
 }
 
-// The whole JetStream folder gone is no first start, and neither is an empty data
-// folder where data is expected.
+// A start without the whole JetStream folder is no first start, and neither is one with
+// an empty data folder where data is expected.
 func TestEmptiedFolder(t *testing.T) {
 	t.Parallel()
 	data := stored(t, 1, true)

@@ -198,8 +198,8 @@ func TestMQTTHasJetStreamToItself(t *testing.T) {
 	}
 }
 
-// The server forgets soon where one answer goes, and where the fires of a pull
-// go only when no pull waits any more.
+// The server soon forgets where a single answer goes. It forgets where the fires of a
+// pull go only when no pull waits any more.
 func TestThresholds(t *testing.T) {
 	t.Parallel()
 	opts, err := natsOptions(t.Context(), Config{NATSConfig: confFile(t, userConf(``))}.withDefaults())

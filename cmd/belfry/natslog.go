@@ -18,7 +18,7 @@ import (
 type natsLog struct {
 	log *slog.Logger
 
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards the fields below
 	first error      // the first fatal message
 	said  []string   // the last warnings and errors
 	hurt  []damageLine

@@ -32,8 +32,8 @@ func TestClientLines(t *testing.T) {
 	}
 }
 
-// A line that the server repeats as long as something lasts, as a full disk, is logged
-// once, and again after a while. It is still what the server last said.
+// A line that the server repeats while something lasts, such as a full disk, is logged
+// once, and again after a while. It still counts as the server's last message.
 func TestServerRepeatsItself(t *testing.T) {
 	t.Parallel()
 	var log logtest.Log
@@ -103,7 +103,7 @@ func TestRefusalsFillNoLog(t *testing.T) {
 	}
 }
 
-// Nor do handshakes that fail at the API.
+// Handshakes that fail at the API fill no log either.
 func TestFailedHandshakesFillNoLog(t *testing.T) {
 	t.Parallel()
 	var log logtest.Log

@@ -96,7 +96,7 @@ func TestStartWaitsForNATS(t *testing.T) {
 	})
 }
 
-// So is JetStream, which a server may not have.
+// JetStream is waited for, too, since a server may not have it yet.
 func TestStartWaitsForJetStream(t *testing.T) {
 	t.Parallel()
 	ns, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, NoLog: true, NoSigs: true})

@@ -30,9 +30,9 @@ func TestTwoJobsDueInTheSameMillisecond(t *testing.T) {
 	}
 }
 
-// Nobody was there for an hour. Then what came due meanwhile fires at once, but
-// what is too late for its route expires, and no route gets more than its rate.
-// The jobs are put into the bucket by hand: else the test would have to wait.
+// Nobody was there for an hour. Then the jobs that came due meanwhile fire at once, but
+// those that are too late for their route expire, and no route gets more than its rate.
+// The test puts the jobs into the bucket by hand; otherwise it would have to wait.
 func TestOutageOfAnHour(t *testing.T) {
 	t.Parallel()
 	ns := natstest.Start(t)

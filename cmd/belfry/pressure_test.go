@@ -46,8 +46,8 @@ func begin(jobs *room.Pool, n int) (begun int) {
 	return begun
 }
 
-// A process whose pending jobs alone take more than 60 % of the limit collects no
-// garbage for it, and slows no job down.
+// A process whose pending jobs alone take more than 60 % of the limit forces no
+// collection for that, and slows no job down.
 func TestPendingJobsAreNoPressure(t *testing.T) {
 	t.Parallel()
 	const limit = 1 << 30

@@ -81,8 +81,8 @@ func (p *running) finish(t *testing.T, all []raced, want func(raced) job.Status)
 	})
 }
 
-// A DELETE at the very moment is either in time, and the job never arrives, or
-// too late, and it does.
+// A DELETE at the due moment is either in time, and the job never arrives, or too late,
+// and it does.
 func TestCancelRacesFire(t *testing.T) {
 	t.Parallel()
 	p := startProgram(t, t.TempDir())

@@ -68,7 +68,7 @@ func TestReceivePrintsWebhooks(t *testing.T) {
 	}
 }
 
-// The secret comes from where it shows in no list of processes.
+// The secret comes from a place that no list of processes shows.
 func TestReceiveReadsItsSecret(t *testing.T) {
 	t.Parallel()
 	name := filepath.Join(t.TempDir(), "secret")

@@ -28,7 +28,7 @@ func (p post) String() string { return fmt.Sprintf("%s at %v", p.meta, p.at) }
 type receiver struct {
 	url string
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	posts  []*post
 	byJob  map[string][]*post
 	change chan struct{} // closed when a request begins or ends

@@ -95,7 +95,7 @@ type rivals struct {
 	left   chan struct{} // closed when they are to leave
 	leave  func()        // returns when they have left
 
-	mu        sync.Mutex // guards what follows
+	mu        sync.Mutex // guards the fields below
 	wants     map[string]plannedJob
 	cancelled map[string]bool
 }

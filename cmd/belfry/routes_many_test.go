@@ -29,8 +29,8 @@ func (p *running) gauge(t *testing.T, name string) float64 {
 	return v
 }
 
-// inUse is what the process has on its heap and its stacks, in bytes, after the
-// garbage is collected.
+// inUse returns the bytes that the process has on its heap and its stacks, after a
+// collection.
 func (p *running) inUse(t *testing.T) float64 {
 	t.Helper()
 	for range 2 {
@@ -44,7 +44,7 @@ func (p *running) inUse(t *testing.T) float64 {
 	return p.gauge(t, "go_memstats_heap_alloc_bytes") + p.gauge(t, "go_memstats_stack_inuse_bytes")
 }
 
-// idles is what a process without work takes, in percent of a processor.
+// idles returns the processor time of a process without work, in percent of a processor.
 func (p *running) idles(t *testing.T) float64 {
 	t.Helper()
 	time.Sleep(10 * time.Second) // what was begun before comes to its end

@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// full has some tests play in the size that their promise is about, and hold
-// Belfry to figures: on a machine without other work, and without the race
-// detector. make shows does so.
+// full has some tests play in the size that their promise is about, and checks Belfry
+// against figures. It needs a machine without other work, and no race detector. make
+// shows does so.
 var full = goflag.Bool("full", false, "play the shows in full size")
 
 // besideOthers has a test run in parallel, unless it measures.

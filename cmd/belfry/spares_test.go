@@ -28,8 +28,8 @@ func (p *pipes) Accept() (net.Conn, error) {
 func (p *pipes) Close() error   { p.once.Do(func() { close(p.closed) }); return nil }
 func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
-// A request that never comes to its end, since its header trickles, does not keep a
-// spare connection while others need one.
+// A request that never ends, because its header trickles, does not keep a spare
+// connection while others need one.
 func TestSlowHeadersGiveWay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -58,9 +58,9 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// A start on a full disk harms nothing: nats-server takes its limit of storage from
-// the space that there is then, so when there is more the process ends to be started
-// again.
+// A start on a full disk harms nothing: nats-server takes its limit of storage from the
+// free space at that time, so when there is more space the process ends with the code
+// that asks for a restart.
 func TestStartOnAFullDisk(t *testing.T) {
 	t.Parallel()
 	data := filepath.Join(smallDisk(t, 64<<20), "data")
@@ -84,7 +84,7 @@ func TestStartOnAFullDisk(t *testing.T) {
 	allFire(t, again, sent.kept(t, again, due))
 }
 
-// The same with a limit of open files that was reached once.
+// The same holds for a limit of open files that was reached once.
 func TestNoFilesLeft(t *testing.T) {
 	t.Parallel()
 	data := filepath.Join(t.TempDir(), "data")
@@ -101,7 +101,7 @@ func TestNoFilesLeft(t *testing.T) {
 	sent.kept(t, again, due)
 }
 
-// An error of the system that passes, as one of a disk: nats-server keeps it.
+// The same holds for a system error that passes, such as a disk's: nats-server keeps it.
 func TestPassingWriteError(t *testing.T) {
 	t.Parallel()
 	data := filepath.Join(t.TempDir(), "data")

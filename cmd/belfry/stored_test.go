@@ -82,8 +82,8 @@ func waitKnown(t *testing.T, data, stream string, last uint64) {
 	})
 }
 
-// countJobs counts the jobs of games that can be read. One that changes meanwhile
-// may be listed twice.
+// countJobs counts the jobs of games that can be read. A job that changes meanwhile may
+// be listed twice.
 func countJobs(t *testing.T, p *running) int {
 	t.Helper()
 	var got client.Jobs
