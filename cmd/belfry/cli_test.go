@@ -161,7 +161,7 @@ func TestCommandsThatAreNotSafeToRepeat(t *testing.T) {
 			}
 		}
 
-		// A person who waits no longer is told, too.
+		// A person who waits no longer gets the advice, too.
 		ctx, interrupt := context.WithCancel(t.Context())
 		left := make(chan struct{})
 		hangs := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {

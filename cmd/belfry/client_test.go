@@ -107,6 +107,7 @@ func (p *running) becomes(t *testing.T, path string, want job.Status) client.Job
 	return r
 }
 
+// freePorts returns a configuration for a test's own server.
 func freePorts(t *testing.T) Config {
 	t.Helper()
 	return Config{Listen: "127.0.0.1:0", NATSListen: ":0", Data: filepath.Join(t.TempDir(), "data")}

@@ -46,7 +46,7 @@ func TestAccountsOfOthers(t *testing.T) {
 	teamReachesItsOwn(t, startServing(t, "--nats-url", with("belfry"), "--partitions", "1"), connect(t, with("belfry")), nc)
 }
 
-// The same with operator JWTs, as the commands of docs/cluster.md make them.
+// Operator JWTs, as the commands of docs/cluster.md make them, have the same effect.
 func TestJWTAccountsOfOthers(t *testing.T) {
 	t.Parallel()
 	belfry, belfryID := newKey(t, nkeys.CreateAccount)

@@ -100,7 +100,7 @@ type Config struct {
 
 	// NATSCert and NATSKey are PEM files of the certificate to show to that server.
 	// NATSCA is a PEM file of the authorities that may have signed the server's
-	// certificate; without it those of the system count. Zero is none.
+	// certificate; without it the system's authorities count. Zero is none.
 	NATSCert string
 	NATSKey  string
 	NATSCA   string
@@ -110,7 +110,7 @@ type Config struct {
 	NATSTLSFirst bool
 
 	// AssetPrefix begins the names of everything in JetStream and the subjects,
-	// those of the NATS service among them. Several Belfrys with different ones
+	// including the NATS service's. Several Belfrys with different ones
 	// share an account. Zero is none.
 	AssetPrefix string
 

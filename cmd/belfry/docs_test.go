@@ -26,8 +26,8 @@ import (
 	"belfry/streams/wire"
 )
 
-// The tables of the documents are those of the code. With UPDATE_DOCS set the
-// test writes them.
+// The documents have the tables that the code makes. With UPDATE_DOCS set the test
+// writes them.
 func TestDocumentedTables(t *testing.T) {
 	for _, tt := range []struct{ file, mark, want string }{
 		{"../../README.md", "endpoints", api.EndpointsMarkdown()},

@@ -206,7 +206,7 @@ func TestBreakerOutlivesKill(t *testing.T) {
 		}
 		return shown.Breaker.State, time.UnixMilli(shown.Breaker.Until)
 	}
-	// What was under way as it tripped is put back, or fails, and may trip it again.
+	// A try that was under way as it tripped is put back, or fails, and may trip it again.
 	waittest.Eventually(t, func() string {
 		if state, _ := breaker(); state != client.BreakerOpen {
 			return fmt.Sprintf("the breaker is %q, want it open", state)

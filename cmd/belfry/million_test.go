@@ -16,7 +16,7 @@ import (
 
 var residentBytes = regexp.MustCompile(`(?m)^process_resident_memory_bytes (\S+)$`)
 
-// resident is how much memory the process has.
+// resident returns how much memory the process has.
 func (p *running) resident(t *testing.T) int64 {
 	t.Helper()
 	found := residentBytes.FindStringSubmatch(p.must(t, http.MethodGet, "/metrics", ""))

@@ -36,8 +36,8 @@ func shippedCredentials(t *testing.T, password string) string {
 	return strings.Replace(conf, "users: [", `users: [ {user: ops, password: "`+password+`"}`, 1)
 }
 
-// watched is a connection, and a check that something it has just tried violates
-// its permissions.
+// watched returns a connection, and a check that its last attempt violates its
+// permissions.
 func watched(t *testing.T, url, inbox string) (nc *nats.Conn, violates func(what, subject string, err error)) {
 	t.Helper()
 	violations := make(chan string, 100)

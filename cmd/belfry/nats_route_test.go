@@ -77,7 +77,7 @@ func TestNATSRoute(t *testing.T) {
 	}
 	p.becomes(t, "/job/db/coll/n%C3%A4xt", job.Published)
 
-	// What is not acked comes again, with the same id.
+	// A fire that is not acked comes again, with the same id.
 	if err := m.Nak(); err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func TestNATSRoute(t *testing.T) {
 	}
 	settled(t, js, sub.Consumer)
 
-	// What the subscriber refuses goes to DEAD.
+	// A fire that the subscriber refuses goes to DEAD.
 	p.create(t, []plannedJob{{id: "two", due: time.Now(), meta: `{}`}}, "game server")
 	refused := receive()
 	if err := refused.TermWithReason("no such game"); err != nil {

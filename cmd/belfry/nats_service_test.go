@@ -110,8 +110,8 @@ func TestUserOfOneDB(t *testing.T) {
 	}
 }
 
-// Whoever may ask the service about itself cannot have the answer written into
-// a bucket or a stream: Belfry answers as a user that may not.
+// A user who may ask the service about itself cannot have the answer written into a
+// bucket or a stream: Belfry answers as a user without that right.
 func TestAnswersOfTheServiceAreNotWritten(t *testing.T) {
 	t.Parallel()
 	p := startProgram(t, t.TempDir(), "--nats-config", confFile(t, `authorization { users: [

@@ -24,7 +24,7 @@ import (
 // subject that keeps or changes anything, directly and as the reply subject of
 // each request that they may send.
 
-// walk is a belfry with the users of nats.conf, and what must stay as it is.
+// walk is a belfry with the users of nats.conf, and the state that must not change.
 type walk struct {
 	p   *running
 	ops jetstream.JetStream // may look at everything
@@ -55,7 +55,7 @@ func startWalk(t *testing.T) *walk {
 	return w
 }
 
-// as is the URL of a user of nats.conf.
+// as returns the URL of a user of nats.conf.
 func as(t *testing.T, p *running, user string) string {
 	t.Helper()
 	u, err := url.Parse(p.ready["nats"])

@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The variables of all NATS tools count where nothing was said to Belfry itself.
+// The variables of all NATS tools count where no setting of Belfry's own speaks.
 func TestCommonVariables(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -42,7 +42,7 @@ func TestCommonVariables(t *testing.T) {
 			t.Errorf("%s: %v %q: error %v, configuration (-want +got):\n%s", tt.name, tt.env, tt.args, err, diff)
 		}
 	}
-	// For the embedded server credentials of others mean nothing.
+	// The embedded server ignores credentials for external servers.
 	if c, err := parse(map[string]string{"NATS_CREDS": "c", "NATS_CERT": "x"}); err != nil || !c.embedded() {
 		t.Errorf("credentials alone: %v, embedded: %v", err, c.embedded())
 	}

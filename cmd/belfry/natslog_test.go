@@ -54,8 +54,8 @@ func TestServerRepeatsItself(t *testing.T) {
 	}
 }
 
-// A NATS user who is refused without end fills no log: it says how many lines were
-// left out, and hides no trouble of the server itself.
+// A NATS user who is refused again and again does not fill the log: the log says how
+// many lines were left out, and hides no trouble of the server itself.
 func TestRefusalsFillNoLog(t *testing.T) {
 	t.Parallel()
 	var log logtest.Log

@@ -16,8 +16,8 @@ import (
 // for its headers and its other fields. NATS counts all of it as payload.
 const recordOverhead = 64 << 10
 
-// natsOptions returns the options of the embedded server: those of
-// --nats-config, under what the other flags say. It only reads.
+// natsOptions returns the options of the embedded server: the options in
+// --nats-config, which the other flags override. It only reads.
 //
 // JetStream is always on and always below the data folder, so a store_dir in
 // the file is an error. Signals and logging are Belfry's.

@@ -100,7 +100,7 @@ func reach(token string, n wire.Names) userReach {
 }
 
 // answered are the requests that are answered with the server's rights, or with
-// Belfry's: those of JetStream, acks that ask for the next fire, and the
+// Belfry's: requests to JetStream, acks that ask for the next fire, and the
 // library's for the service.
 func answered(n wire.Names) []string {
 	return []string{wire.JetStreamAPI + ".>", n.InboxAcks(), micro.APIPrefix + ".>"}

@@ -18,8 +18,8 @@ import (
 	"belfry/internal/waittest"
 )
 
-// While NATS is away under load, the log has each cause once a second: however many
-// jobs, routes and requests it keeps from going on.
+// While NATS is away under load, the log has each cause once a second, however many
+// jobs, routes and requests it holds up.
 func TestLogOfAnOutage(t *testing.T) {
 	t.Parallel()
 	outages := []struct {
@@ -125,7 +125,7 @@ func TestLogOfAnOutage(t *testing.T) {
 	}
 }
 
-// perPartition are lines of which a start and the end of an outage have one for each
+// perPartition are the lines that a start and the end of an outage log once for each
 // partition.
 var perPartition = []string{`msg=firing`, `msg="settling the claims`, `msg="another process fires`}
 

@@ -25,8 +25,8 @@ import (
 	"belfry/streams/wire"
 )
 
-// neighbour is a belfry that shares a NATS account with others, and what it is to
-// show of itself.
+// neighbour is a belfry that shares a NATS account with others, and the names that it
+// must show.
 type neighbour struct {
 	*running
 	names wire.Names
@@ -211,9 +211,9 @@ func services(t *testing.T, nc *nats.Conn, name string) (all []micro.Info) {
 	}
 }
 
-// The users of an embedded server with a prefix reach what has it, by the names that
-// GET of the route shows. The service writes no answer into a stream, neither into those
-// of its own Belfry nor of another one on the server.
+// The users of an embedded server with a prefix reach what has that prefix, by the names
+// that GET of the route shows. The service writes no answer into a stream, neither its
+// own Belfry's nor another's on the server.
 func TestUsersWithAPrefix(t *testing.T) {
 	t.Parallel()
 	conf := userConf(`publish: ["team1.JS.belfry.CONSUMER.INFO.team1_FIRES.games_turns",
@@ -283,8 +283,8 @@ func TestUsersWithAPrefix(t *testing.T) {
 	}
 }
 
-// Data of another prefix is refused as it lies there, with and without a manifest, and
-// is whole afterwards.
+// A start on data of another prefix is refused, with and without a manifest, and leaves
+// the data whole.
 func TestDataOfAnotherPrefix(t *testing.T) {
 	t.Parallel()
 	data := stored(t, 3, true)

@@ -61,7 +61,7 @@ func race(t *testing.T, p *running, n int, send func(plannedJob) (answer, int, e
 	return all
 }
 
-// finish waits until every job is over, with the status that is wanted.
+// finish waits until every job is over, with the wanted status.
 func (p *running) finish(t *testing.T, all []raced, want func(raced) job.Status) {
 	t.Helper()
 	errorf := few(t)

@@ -24,7 +24,7 @@ type post struct {
 
 func (p post) String() string { return fmt.Sprintf("%s at %v", p.meta, p.at) }
 
-// receiver is an HTTP server that notes what it gets.
+// receiver is an HTTP server that records its requests.
 type receiver struct {
 	url string
 
@@ -34,8 +34,8 @@ type receiver struct {
 	change chan struct{} // closed when a request begins or ends
 }
 
-// newReceiver starts a receiver. status says how to answer a request, and can
-// take its time; nil is 200.
+// newReceiver starts a receiver. status returns the answer to a request, and may
+// take long; nil is 200.
 func newReceiver(t *testing.T, status func(*http.Request, post) int) *receiver {
 	t.Helper()
 	r := &receiver{byJob: map[string][]*post{}, change: make(chan struct{})}
@@ -93,8 +93,8 @@ func (r *receiver) waitFor(t *testing.T, jobs int) map[string][]post {
 	return r.jobs()
 }
 
-// wait waits until nothing is amiss, as long as something keeps happening. look
-// is called with r.mu held.
+// wait waits until look finds nothing missing, as long as something keeps happening.
+// It calls look with r.mu held.
 func (r *receiver) wait(t *testing.T, look func() (amiss string)) {
 	t.Helper()
 	for {

@@ -17,8 +17,8 @@ import (
 	"belfry/streams/wire"
 )
 
-// A belfry that is told to stop ends what it has begun, and the next one goes
-// on with the rest: every job arrives once.
+// A belfry that must stop finishes its work in flight, and the next one goes on with
+// the rest: every job arrives once.
 func TestStopAndStartAgain(t *testing.T) {
 	t.Parallel()
 	const n = 600
@@ -120,7 +120,8 @@ func TestChangedRouteIsFollowed(t *testing.T) {
 	}
 }
 
-// Any text is an id, but for those that are steps in a path. It travels in paths, in subjects and in headers.
+// Any text except a step in a path is an id. It travels in paths, in subjects and in
+// headers.
 func TestStrangeIDs(t *testing.T) {
 	t.Parallel()
 	p := startProgram(t, t.TempDir())

@@ -16,10 +16,10 @@ import (
 	"belfry/internal/waittest"
 )
 
-// While a backup is restored, clients create jobs of their own, and change,
-// cancel and create anew those that the backup has, before and after these are
-// there. What they were told is so holds: each job fires once after the restore,
-// as they left it, or as the backup has it where they were refused.
+// While a backup is restored, clients create jobs of their own. They also change,
+// cancel and create anew the backup's jobs, before and after these are restored. The
+// answers that the clients got hold: each job fires once after the restore, as they
+// left it, or as the backup has it if they were refused.
 func TestLoadWhileRestoring(t *testing.T) {
 	t.Parallel()
 	const n = 3000

@@ -72,7 +72,7 @@ func (p *running) createRoutes(t *testing.T, n int, url string) {
 }
 
 // Routes with nothing to deliver cost little memory, no goroutines and no
-// processor time, on a server of others, where all that the process has is
+// processor time, on an external server, where everything in the process is
 // Belfry's own.
 func TestManyIdleRoutesCostLittle(t *testing.T) {
 	besideOthers(t)

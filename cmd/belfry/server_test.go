@@ -16,7 +16,7 @@ import (
 	"belfry/internal/natstest"
 )
 
-// freePorts is a configuration for a test's own server.
+// Two servers run in one process.
 func TestTwoServersInOneProcess(t *testing.T) {
 	t.Parallel()
 	a, b := startServer(t, freePorts(t)), startServer(t, freePorts(t))

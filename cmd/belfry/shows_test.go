@@ -28,7 +28,7 @@ func besideOthers(t *testing.T) {
 
 var cpuSeconds = regexp.MustCompile(`(?m)^process_cpu_seconds_total (\S+)$`)
 
-// cpu is how much processor time the process has used.
+// cpu returns how much processor time the process has used.
 func (p *running) cpu(t *testing.T) time.Duration {
 	t.Helper()
 	text := p.must(t, http.MethodGet, "/metrics", "")

@@ -57,7 +57,7 @@ func TestSilentNATSServer(t *testing.T) {
 		p.must(t, http.MethodGet, "/readyz", "")
 		t.Logf("all is well %v after the server fell silent", time.Since(began).Round(time.Millisecond))
 
-		// The next round is the other one's, whose connections are fresh.
+		// The next round silences the other server, whose connections are fresh.
 		links[used].Mend()
 		for url := range links {
 			if url != used {

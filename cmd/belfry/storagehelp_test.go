@@ -25,7 +25,7 @@ import (
 	"belfry/internal/waittest"
 )
 
-// smallDisk is a folder on a file system of so many bytes.
+// smallDisk returns a folder on a file system of that many bytes.
 func smallDisk(t *testing.T, size int) string {
 	t.Helper()
 	dir := t.TempDir()

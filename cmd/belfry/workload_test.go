@@ -34,8 +34,7 @@ func (j plannedJob) body(route string) string {
 	return string(must(client.Encode(client.NewJob{ID: j.id, TriggerTime: j.due.UnixMilli(), Meta: []byte(j.meta), Route: route})))
 }
 
-// create creates jobs in /job/db/coll, many at once, all of which must be
-// answered 200.
+// create creates jobs in /job/db/coll, many at once. All must be answered 200.
 func (p *running) create(t *testing.T, jobs []plannedJob, route string) {
 	t.Helper()
 	began := time.Now()
