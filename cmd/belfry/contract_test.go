@@ -134,9 +134,9 @@ func TestContractIsComplete(t *testing.T) {
 			t.Errorf("%s is answered 200 in the contract: %v; elsewhere: %q", endpoint, answered[endpoint], elsewhere)
 		}
 	}
-	// E103 takes a race, E105 and E111 a NATS client, E3xx a broken Belfry or its server's limits, E411 and E412
-	// the headers of a browser, as in admin_test.go, and the other three a Belfry
-	// that asks for tokens, as in access_test.go.
+	// E103 takes a race, E105 and E111 a NATS client, E3xx a broken Belfry or its
+	// server's limits, E411 and E412 the headers of a browser, as in admin_test.go, and
+	// the other three a Belfry that asks for tokens, as in access_test.go.
 	elsewhere := map[string]bool{"E103": true, "E105": true, "E111": true, "E112": true, "E305": true, "E306": true, "E401": true, "E403": true, "E411": true, "E412": true, "E429": true}
 	for _, row := range api.ErrorTable() {
 		if !codes[row.Code] && !elsewhere[row.Code] && row.Status < http.StatusInternalServerError {
