@@ -10,9 +10,9 @@ import (
 	"belfry/internal/job"
 )
 
-// A record, its fire and the claim that the fire shows have the same arming, also each
-// field that is added later. Every step of a life leaves it as it is but for what that
-// step counts.
+// A record, its fire and the claim that the fire shows have the same arming,
+// including any field that is added later. Every step of a life leaves the arming
+// unchanged, except for what that step counts.
 func TestArmingIsPassedOn(t *testing.T) {
 	t.Parallel()
 	now := time.UnixMilli(1667659342626)

@@ -1,25 +1,25 @@
 package job
 
-// Entry is one thing that a backup holds. Exactly one field is set.
+// Entry is one thing in a backup. Exactly one field is set.
 type Entry struct {
 	Token   *Token
 	Revoked string // the id of a token that was deleted
 
-	// Job is as it was read, but never firing. Of two entries of one job the
-	// one with the higher Revision is the newer.
+	// Job is the record as it was read, but never firing. If a job has two entries,
+	// the one with the higher Revision is newer.
 	Job *Record
 
 	Route *Route
 
-	// Letter and Fire have no place in a stream; a Fire is one of a NATS route
-	// that its subscribers have not acked.
+	// Letter and Fire have no place in a stream. Fire is a fire of a NATS route that
+	// the subscribers have not acked.
 	Letter *Letter
 	Fire   *Fire
 
 	Attempt *KeptAttempt
 }
 
-// KeptAttempt is a try of the job with the key.
+// KeptAttempt is a try of the job with the given key.
 type KeptAttempt struct {
 	Key
 	Attempt
@@ -44,7 +44,7 @@ func EntryKinds() []EntryKind {
 	return []EntryKind{TokenEntry, RevokedEntry, JobEntry, RouteEntry, LetterEntry, AttemptEntry, FireEntry}
 }
 
-// Kind tells which field is set; none is the empty kind.
+// Kind returns the kind of the field that is set, or the empty kind if none is.
 func (e Entry) Kind() EntryKind {
 	switch {
 	case e.Token != nil:
@@ -65,5 +65,5 @@ func (e Entry) Kind() EntryKind {
 	return ""
 }
 
-// EntryCounts is how many entries of each kind there are.
+// EntryCounts is the number of entries of each kind.
 type EntryCounts map[EntryKind]int

@@ -13,17 +13,17 @@ type PolicyField struct {
 	Accepts string
 	Meaning string
 
-	// given reports whether the route has the field, and wrong what is wrong
-	// with its value; empty is nothing.
+	// given reports whether the route has the field. wrong says what is wrong with
+	// its value; it returns "" if nothing is.
 	given func(Policy) bool
 	wrong func(Policy) string
 }
 
-// The widest values that are accepted.
+// These are the widest accepted values.
 const (
 	// MaxTimeout is the longest that one try may take.
 	MaxTimeout = 5 * time.Minute
-	// MaxConcurrency is the most tries of one route under way at once.
+	// MaxConcurrency is the most tries of one route that may be under way at once.
 	MaxConcurrency = 1000
 
 	minTimeout     = 100 * time.Millisecond
@@ -40,13 +40,12 @@ const (
 	maxAckWait     = 24 * time.Hour
 )
 
-// methods are the accepted ones: those that have a body, which is the job's
-// meta.
+// methods are the accepted HTTP methods: those with a body, which is the job's meta.
 var methods = []string{"POST", "PUT", "PATCH"}
 
-// reservedHeaders are set by Belfry, or by HTTP itself. A fixed key for
-// idempotency would be the same for every job, and has HTTP clients repeat
-// requests by themselves.
+// reservedHeaders are set by Belfry, or by HTTP itself. They include the idempotency
+// keys: a fixed key would be the same for every job, and it makes HTTP clients repeat
+// requests on their own.
 var reservedHeaders = []string{
 	"Connection", "Content-Encoding", "Content-Length", "Content-Type", "Expect", "Host", "Idempotency-Key", "Keep-Alive",
 	"Proxy-Connection", "Te", "Traceparent", "Trailer", "Transfer-Encoding", "Upgrade", "User-Agent", "X-Idempotency-Key",
@@ -62,7 +61,7 @@ var (
 	both     = []RouteType{REST, NATS}
 )
 
-// policyFields is the one list of what a route may say about its delivery.
+// policyFields is the single list of a route's delivery fields.
 var policyFields = []PolicyField{
 	{"retry.max_attempts", restOnly, "12", "1 to 1000", "Tries in all, the first included.",
 		given(func(p Policy) int { return p.Retry.MaxAttempts }),
@@ -102,7 +101,7 @@ var policyFields = []PolicyField{
 		func(p Policy) string { return wrongStatuses(p.FinalStatuses) }},
 	{"secret", restOnly, "", secretAccepts, "Signs each try, see below. GET shows `\"" + Hidden + "\"`; a PUT without it keeps the stored one, `null` removes it.",
 		given(func(p Policy) string { return p.Secret }),
-		nil}, // by CheckSecret
+		nil}, // CheckSecret checks it
 	{"concurrency", restOnly, "64", "1 to 1000", "Tries under way at once, over all nodes. Without it, 64 on each.",
 		given(func(p Policy) int { return p.Concurrency }),
 		func(p Policy) string { return inRange(p.Concurrency, 1, MaxConcurrency) }},
@@ -136,7 +135,7 @@ var policyFields = []PolicyField{
 // documentation.
 func PolicyFields() []PolicyField { return slices.Clone(policyFields) }
 
-// AcceptedIn says what the field of that name accepts.
+// AcceptedIn says what the named field accepts.
 func AcceptedIn(name string) string {
 	for _, f := range policyFields {
 		if f.Name == name {

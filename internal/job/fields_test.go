@@ -11,10 +11,10 @@ import (
 	"belfry/internal/job"
 )
 
-// A number is a field of a policy that is one, or a list of them.
+// A number is a policy field that holds a number, or a list of numbers.
 type number struct {
-	def  float64 // 0 is none
-	step float64 // between what is accepted and what is not
+	def  float64 // 0 means none
+	step float64 // between an accepted value and a refused one
 	set  func(*job.Policy, float64)
 }
 
@@ -55,19 +55,19 @@ func numbers() map[string]number {
 	}
 }
 
-// The defaults that people read are those that hold.
+// The documented defaults are the ones that apply.
 func TestDefaultsOfPolicyFields(t *testing.T) {
 	t.Parallel()
 	all := numbers()
 	for _, f := range job.PolicyFields() {
-		def, _ := strconv.ParseFloat(f.Default, 64) // 0 if it is none, or no number
+		def, _ := strconv.ParseFloat(f.Default, 64) // 0 if there is none, or it is not a number
 		if def != all[f.Name].def {
 			t.Errorf("%s says that its default is %q, and it is %v", f.Name, f.Default, all[f.Name].def)
 		}
 	}
 }
 
-// The bounds that people read are those that are checked.
+// The documented bounds are the ones that are checked.
 func TestBoundsOfPolicyFields(t *testing.T) {
 	t.Parallel()
 	bounds := regexp.MustCompile("([0-9.]+|`min_backoff_ms`) to ([0-9]+)(?:,|$)")
@@ -100,7 +100,7 @@ func TestBoundsOfPolicyFields(t *testing.T) {
 		most, _ := strconv.ParseFloat(says[2], 64) // digits
 		below, above := least-n.step, most+n.step
 		if below == 0 {
-			below = -n.step // 0 is a field that is not given
+			below = -n.step // 0 means that the field is not given
 		}
 		for _, v := range []float64{least, most} {
 			if !accepted(v) {

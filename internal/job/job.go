@@ -16,7 +16,8 @@ type Key struct {
 	ID         string
 }
 
-// KeySize is roughly what the key takes in memory, in bytes, as it is and in an answer.
+// KeySize is roughly the memory that the key takes in bytes, both as it is and in an
+// answer.
 func (k Key) KeySize() int { return 2 * (len(k.DB) + len(k.Collection) + len(k.ID)) }
 
 // Job is what a client asks for: at Trigger, hand Meta to Route.
@@ -32,23 +33,24 @@ type Job struct {
 	// Route is the id of the recipient, a [Route] of the same database.
 	Route string
 
-	// Trace is the traceparent of the request that asked for it, if it had
-	// one that is valid; see [ParseTrace]. It is not part of the content.
+	// Trace is the traceparent of the request that asked for the job, if the request
+	// had a valid one; see [ParseTrace]. It is not part of the content.
 	Trace string
 }
 
 // RouteKey names the route the job fires to.
 func (j Job) RouteKey() RouteKey { return RouteKey{DB: j.DB, ID: j.Route} }
 
-// SameContent reports whether two jobs ask for the same thing, so that
-// creating one after the other changes nothing. Every field counts but Trace, and
-// each byte of Meta does.
+// SameContent reports whether two jobs ask for the same thing, so that creating one
+// after the other changes nothing. Every field counts except Trace, and so does each
+// byte of Meta.
 func (j Job) SameContent(other Job) bool {
 	j.Trace, other.Trace = "", ""
 	return same(j, other)
 }
 
-// Difference names the fields in which two jobs of one key differ, for people.
+// Difference names the fields in which two jobs with the same key differ. It is for
+// humans.
 func (j Job) Difference(other Job) string {
 	var all []string
 	if j.Trigger != other.Trigger {

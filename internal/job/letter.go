@@ -8,35 +8,36 @@ import (
 	"time"
 )
 
-// Letter is a dead letter: a fire that could not be delivered, as the stream
-// DEAD keeps it.
+// Letter is a dead letter: a fire that could not be delivered, as the DEAD stream
+// keeps it.
 type Letter struct {
 	Fire
 
-	// Number is the letter's own place in DEAD, by which it is addressed.
+	// Number is the letter's own sequence in DEAD, which is its address.
 	Number uint64
 
 	// Died is when the letter was written.
 	Died time.Time
 
-	// Reason and Detail say why, for robots and for people.
+	// Reason and Detail say why the job died: Reason is machine-readable, Detail is
+	// for humans.
 	Reason Reason
 	Detail string
 }
 
-// RedriveID is the fire id that redriving a letter with the given one gives to
-// its job. It is another one, since receivers drop an id that they have seen,
-// and it is the same for every copy of the letter and every repeat of the
-// request: so a repeat shows in the record as done, and to a receiver as a
-// repeat when the record is no longer kept.
+// RedriveID is the fire id that a job gets when its letter with the given fire id is
+// redriven. It is a different id, since receivers drop an id that they have seen. It
+// is the same for every copy of the letter and every repeat of the request. A repeat
+// is therefore visible in the record; once the record is no longer kept, receivers
+// can still recognize the repeat.
 func RedriveID(fireID string) string {
 	sum := sha256.Sum256([]byte("redrive " + fireID))
 	return base32.StdEncoding.EncodeToString(sum[:])[:26]
 }
 
-// Redrive returns the record that arms the letter's job again, due now, over
-// the record r that is stored; found is false when none is. A [Skip] other
-// than empty says why nothing is to be written.
+// Redrive returns the record that arms the letter's job again, due now. r is the
+// stored record that it replaces; found is false if there is none. A non-empty [Skip]
+// says why nothing should be written.
 func (l Letter) Redrive(r Record, found bool, now time.Time) (Record, Skip) {
 	n := New(l.Job, RedriveID(l.FireID))
 	n.Due = now.UnixMilli()
@@ -55,23 +56,24 @@ func (l Letter) Redrive(r Record, found bool, now time.Time) (Record, Skip) {
 	return n, ""
 }
 
-// Skip is why a letter was not redriven, for robots.
+// Skip is a machine-readable reason why a letter was not redriven.
 type Skip string
 
-// The reasons to leave a letter where it is.
+// These are the reasons to leave a letter in place.
 const (
-	// SkipArmed: the job's id has been armed again since, with a PUT, a POST
-	// or by redriving a later letter.
+	// SkipArmed means that the job's id has been armed again since, by a PUT, by a
+	// POST, or by redriving a later letter.
 	SkipArmed Skip = "armed_again"
-	// SkipAlive: the job is not dead; it has yet to end, or came through
-	// after the letter was written.
+	// SkipAlive means that the job is not dead: it has yet to end, or it was
+	// delivered after the letter was written.
 	SkipAlive Skip = "not_dead"
-	// SkipNoRoute: its route does not exist, so it would die again at once.
+	// SkipNoRoute means that the job's route does not exist, so the job would die
+	// again at once.
 	SkipNoRoute Skip = "route_not_found"
-	// SkipNotAJob: what is stored under its key is not a job.
+	// SkipNotAJob means that the record stored under the job's key is not a job.
 	SkipNotAJob Skip = "not_a_job"
-	// SkipDone: it was redriven before, and only the letter was still there.
-	// It counts as redriven.
+	// SkipDone means that the letter was redriven before, and only the letter itself
+	// was left. It counts as redriven.
 	SkipDone Skip = "redriven_before"
 )
 
@@ -84,23 +86,23 @@ type LetterQuery struct {
 	Route  string
 	Reason Reason
 
-	// After and Before bound the time of death, in unix milliseconds: from
-	// After on, up to but without Before.
+	// After and Before bound the time of death, in unix milliseconds: After is
+	// included, Before is not.
 	After, Before int64
 
-	// Limit is how many letters are wanted at most; 0 is [DefaultLetters].
+	// Limit is the largest number of letters to return; 0 means [DefaultLetters].
 	Limit int
 
-	// Cursor is where to go on; zero is the start.
+	// Cursor is where to continue; zero means the start.
 	Cursor LetterCursor
 }
 
-// LetterCursor is how far a walk over the letters has come: the number it goes
-// on at, and the last one there was when it began. So a walk ends even if the
-// jobs that it redrives die again.
+// LetterCursor is how far a walk over the letters has come: the number to continue
+// at, and the last number that existed when the walk began. A walk therefore ends
+// even if the jobs that it redrives die again.
 type LetterCursor struct{ Next, Last uint64 }
 
-// The number of letters of one request.
+// These are the numbers of letters in one request.
 const (
 	DefaultLetters = 100
 	MaxLetters     = 1000
@@ -130,29 +132,30 @@ func (q LetterQuery) Check() error {
 	return cmp.Or(checkTimeFilter("after", q.After), checkTimeFilter("before", q.Before))
 }
 
-// Matches reports whether the query selects the letter, whatever its place.
+// Matches reports whether the query selects the letter. It does not look at the
+// letter's position.
 func (q LetterQuery) Matches(l Letter) bool {
 	died := l.Died.UnixMilli()
 	return l.DB == q.DB && (q.Route == "" || l.Route == q.Route) && (q.Reason == "" || l.Reason == q.Reason) &&
 		died >= q.After && (q.Before == 0 || died < q.Before)
 }
 
-// Letters are some of the letters that a query selects, oldest first and
-// without their meta. A Cursor that is not zero says that there may be more.
+// Letters are some of the letters that a query selects, oldest first and without
+// their meta. A non-zero Cursor says that there may be more.
 type Letters struct {
 	Letters []Letter
 	Cursor  LetterCursor
 }
 
-// LetterRun is what became of the letters that were to be redriven or
-// discarded. A Cursor that is not zero says that there may be more.
+// LetterRun is the outcome of a request to redrive or discard letters. A non-zero
+// Cursor says that there may be more.
 type LetterRun struct {
 	Done    int
 	Skipped []SkippedLetter
 	Cursor  LetterCursor
 }
 
-// SkippedLetter is a letter that was left where it is, and why.
+// SkippedLetter is a letter that was left in place, and why.
 type SkippedLetter struct {
 	Key
 	Number uint64

@@ -16,7 +16,7 @@ func letter() job.Letter {
 	}
 }
 
-// What becomes of a letter's job, by what is stored under its key.
+// The outcome for a letter's job depends on what is stored under its key.
 func TestRedrive(t *testing.T) {
 	again := job.RedriveID("fire-1")
 	for _, tt := range []struct {

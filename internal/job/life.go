@@ -5,20 +5,19 @@ import (
 	"time"
 )
 
-// The functions of this file are the arrows of the diagram at [Status]. Each
-// takes the record as it is and returns the one to write over it; the caller
-// writes it with a compare-and-set on the old one's revision. They leave Op to
-// the writer.
+// The functions in this file are the arrows of the diagram at [Status]. Each takes
+// the current record and returns the one to write over it. The caller writes it with
+// a compare-and-set on the old record's revision. The functions leave Op to the
+// writer.
 
-// New returns the first record of a job. It is due at its trigger time, at
-// once if that is past.
+// New returns the first record of a job. It is due at its trigger time, or at once if
+// that time is past.
 func New(j Job, fireID string) Record {
 	return Record{Arming: Arming{Job: j, FireID: fireID}, Status: Scheduled, Due: j.Trigger, Arms: true}
 }
 
-// Rearm returns r replaced by a new arming of the job: a changed content, or
-// the same id created again. It fails with [ErrFiring] when a try is under
-// way.
+// Rearm returns r replaced by a new arming of the job: its content was changed, or
+// its id was created again. It fails with [ErrFiring] if a try is under way.
 func (r Record) Rearm(j Job, fireID string) (Record, error) {
 	if r.Status == Firing {
 		return Record{}, fmt.Errorf("%w: status is %q", ErrFiring, r.Status)
@@ -28,8 +27,8 @@ func (r Record) Rearm(j Job, fireID string) (Record, error) {
 	return n, nil
 }
 
-// Cancel returns r cancelled. It fails with [ErrFiring] when a try is under
-// way and with [ErrFinished] when the job is over.
+// Cancel returns r cancelled. It fails with [ErrFiring] if a try is under way and
+// with [ErrFinished] if the job is over.
 func (r Record) Cancel(now time.Time) (Record, error) {
 	if err := r.mayChange(); err != nil {
 		return Record{}, err
@@ -37,7 +36,7 @@ func (r Record) Cancel(now time.Time) (Record, error) {
 	return r.final(Cancelled, now), nil
 }
 
-// Change returns r with another content, for a job that waits. It fails like
+// Change returns r with other content, for a job that is waiting. It fails like
 // [Record.Cancel].
 func (r Record) Change(j Job, fireID string) (Record, error) {
 	if err := r.mayChange(); err != nil {
@@ -46,8 +45,8 @@ func (r Record) Change(j Job, fireID string) (Record, error) {
 	return r.Rearm(j, fireID)
 }
 
-// Hasten returns r due now, with its fire id, its attempts and all that the
-// client gave. It fails like [Record.Cancel].
+// Hasten returns r due now. The fire id, the attempts and everything the client gave
+// stay the same. It fails like [Record.Cancel].
 func (r Record) Hasten(now time.Time) (Record, error) {
 	if err := r.mayChange(); err != nil {
 		return Record{}, err
@@ -58,8 +57,7 @@ func (r Record) Hasten(now time.Time) (Record, error) {
 	return n, nil
 }
 
-// Expire returns the scheduled record r ended by a result of [TooLate], before any
-// try.
+// Expire returns the scheduled record r ended by a [TooLate] result, before any try.
 func (r Record) Expire(res Result, now time.Time) Record {
 	n := r.final(res.Status, now)
 	n.Reason, n.Detail = res.Reason, res.Detail
@@ -76,11 +74,11 @@ func (r Record) mayChange() error {
 	return nil
 }
 
-// Claim returns r taken by the timer for one try. epoch is the owner's fence,
-// firesAfter the highest fire it has seen, and patience how long the claim may
-// stay unfinished before it is made anew. A record that came without a fire id
-// gets fireID. Claiming a firing record again does not count a new attempt:
-// its try was never finished, and is as late as it is.
+// Claim returns r claimed by the timer for one try. epoch is the owner's fence,
+// firesAfter is the highest fire that the owner has seen, and patience is how long
+// the claim may stay unfinished before it is made again. A record without a fire id
+// gets fireID. Claiming a firing record again does not count as a new attempt: its
+// try was never finished, and its lateness stays the same.
 func (r Record) Claim(now time.Time, epoch, firesAfter uint64, patience time.Duration, fireID string) Record {
 	n := r
 	n.Status = Firing
@@ -98,8 +96,8 @@ func (r Record) Claim(now time.Time, epoch, firesAfter uint64, patience time.Dur
 	return n
 }
 
-// Finish returns the claimed record r with the result of its try. An outcome
-// that is no arrow from firing is a mistake of the caller and panics.
+// Finish returns the claimed record r with the result of its try. It panics if the
+// outcome has no arrow from firing, since that is a caller's mistake.
 func (r Record) Finish(res Result, now time.Time) Record {
 	if !r.Status.CanBecome(res.Status) || res.Status == Firing {
 		panic(fmt.Sprintf("job: no transition from %q to %q", r.Status, res.Status))
@@ -117,8 +115,8 @@ func (r Record) Finish(res Result, now time.Time) Record {
 	return n
 }
 
-// putBack returns the claimed record r waiting again as before its claim, since
-// no try was made.
+// putBack returns the claimed record r waiting again as before its claim, since no
+// try was made.
 func (r Record) putBack(due int64) Record {
 	n := r.wait(Scheduled, due)
 	n.Attempt = max(r.Attempt-1, 0)

@@ -19,13 +19,13 @@ func record(s job.Status) job.Record {
 	return r
 }
 
-// What each status lets happen, and what it is then.
+// Each status allows certain steps, and each step leads to a certain status.
 func TestLife(t *testing.T) {
 	for _, tt := range []struct {
 		from           job.Status
 		cancel, change error
 		rearm          error
-		attempt        int // after a claim, having been 2
+		attempt        int // after a claim; it was 2 before
 	}{
 		{job.Scheduled, nil, nil, nil, 3},
 		{job.Retrying, nil, nil, nil, 3},

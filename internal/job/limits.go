@@ -9,22 +9,23 @@ import (
 // MaxIDBytes is the longest id, database or collection name, in bytes.
 const MaxIDBytes = 200
 
-// MaxMetaDepth is how deep a meta may be nested. Readers stop at 10,000, and each
-// wraps the meta in objects of its own; half of that leaves room for all of them.
+// MaxMetaDepth is the deepest nesting accepted in a meta. Readers stop at 10,000
+// levels, and each wraps the meta in objects of its own. Half of that leaves room for
+// all of them.
 const MaxMetaDepth = 5000
 
-// MaxRouteBytes is the longest route, as a GET shows it, so that its answer can be
-// changed and PUT.
+// MaxRouteBytes is the size of the longest route, as a GET shows it, so that a GET's
+// answer can be changed and PUT.
 const MaxRouteBytes = 16 << 10
 
-// The accepted trigger times, in unix milliseconds. Smaller values are almost
-// certainly seconds, larger ones micro- or nanoseconds.
+// These are the bounds of accepted trigger times, in unix milliseconds. Smaller
+// values are almost certainly seconds, and larger ones micro- or nanoseconds.
 const (
 	MinTrigger int64 = 100_000_000_000     // 1973-03-03
 	MaxTrigger int64 = 253_402_300_799_999 // the last millisecond of year 9999
 )
 
-// CheckID accepts any UTF-8 text of 1 to [MaxIDBytes] bytes. field names it in
+// CheckID accepts any UTF-8 text of 1 to [MaxIDBytes] bytes. field names the id in
 // the error, which is an [ErrID].
 func CheckID(field, id string) error {
 	switch {
@@ -38,9 +39,9 @@ func CheckID(field, id string) error {
 	return nil
 }
 
-// CheckNewID is [CheckID] of an id that something is made with: those that clients
-// and proxies take for a step in a path, and leave out, could not be asked for.
-// Things that older versions have made with them stay.
+// CheckNewID is [CheckID] for the id of something new. It also refuses ids that
+// clients and proxies take for a path step and leave out, because no request could
+// reach them. Things that older versions created with such ids stay.
 func CheckNewID(field, id string) error {
 	if err := CheckID(field, id); err != nil {
 		return err
@@ -51,7 +52,7 @@ func CheckNewID(field, id string) error {
 	return nil
 }
 
-// CheckNew is [Key.Check] of a key that a job is made with; see [CheckNewID].
+// CheckNew is [Key.Check] for the key of a new job; see [CheckNewID].
 func (k Key) CheckNew() error {
 	for _, part := range []struct{ field, id string }{{"db", k.DB}, {"collection", k.Collection}, {"id", k.ID}} {
 		if err := CheckNewID(part.field, part.id); err != nil {
@@ -61,7 +62,7 @@ func (k Key) CheckNew() error {
 	return nil
 }
 
-// CheckNew is [RouteKey.Check] of a key that a route is made with.
+// CheckNew is [RouteKey.Check] for the key of a new route.
 func (k RouteKey) CheckNew() error { return Key{DB: k.DB, Collection: k.DB, ID: k.ID}.CheckNew() }
 
 // Check validates every part of the key.
@@ -92,8 +93,9 @@ func CheckTrigger(ms int64) error {
 	return nil
 }
 
-// checkTimeFilter accepts what [CheckTrigger] does, and 0 for no filter: all jobs
-// are due after a time in seconds. The error is an [ErrFilter].
+// checkTimeFilter accepts the times that [CheckTrigger] accepts, and 0 for no filter.
+// It refuses times in seconds, since all jobs are due after them. The error is an
+// [ErrFilter].
 func checkTimeFilter(field string, ms int64) error {
 	if amiss := amissAsTime(ms); amiss != "" && ms != 0 {
 		return fmt.Errorf("%w: %s: %s", ErrFilter, field, amiss)
@@ -114,7 +116,7 @@ func amissAsTime(ms int64) string {
 	return ""
 }
 
-// Quote quotes a client's text for an error, cut after 64 bytes.
+// Quote quotes a client's text for an error, cut off after 64 bytes.
 func Quote(s string) string {
 	const longest = 64
 	if len(s) <= longest {

@@ -6,51 +6,51 @@ import (
 	"time"
 )
 
-// Policy is what a route may say about its delivery. The zero Policy says
-// nothing; a field that is zero has the default of [PolicyFields], unless its
-// comment says otherwise.
+// Policy is a route's settings for its delivery. The zero Policy sets nothing. A zero
+// field has the default of [PolicyFields], unless its comment says otherwise.
 type Policy struct {
-	// Of REST routes.
+	// These fields are for REST routes.
 
 	Retry       RetryPolicy
 	Timeout     time.Duration // of one try
 	Method      string
 	ContentType string
 
-	// Headers are sent with each try, by their canonical names. Their values
-	// are secrets.
+	// Headers are sent with each try, under their canonical names. Their values are
+	// secrets.
 	Headers map[string]string
 
-	// FinalStatuses end the retries at once. nil is the default; without an
-	// element, no status does.
+	// FinalStatuses end the retries at once. nil means the default; an empty list
+	// means that no status does.
 	FinalStatuses []StatusRange
 
 	Concurrency int // tries under way at once
 	RateLimit   RateLimit
 	MaxLateness time.Duration // of a first try
 
-	// Secret signs each try; see [CheckSecret]. Empty is unsigned.
+	// Secret signs each try; see [CheckSecret]. Empty means unsigned.
 	Secret string
 
-	// OldSecrets sign too, until receivers have taken over the new one.
+	// OldSecrets also sign, until receivers have switched to the new secret.
 	OldSecrets []OldSecret
 
-	// Of NATS routes: the consumer of their subscribers.
+	// These fields are for NATS routes: they configure the consumer of the
+	// subscribers.
 
 	AckWait    time.Duration
 	MaxDeliver int
-	BackOff    []time.Duration // in place of AckWait: the waits between deliveries
+	BackOff    []time.Duration // replaces AckWait: the waits between deliveries
 
-	// Of both.
+	// These fields are for both.
 
-	// Paused keeps jobs from firing until somebody says otherwise;
-	// PausedUntil does so before that time, in unix milliseconds.
+	// Paused keeps jobs from firing until somebody resumes the route. PausedUntil
+	// does so until that time, in unix milliseconds.
 	Paused      bool
 	PausedUntil int64
 }
 
-// What holds for routes that say nothing, beside [DefaultRetry]. People read it
-// in [PolicyFields].
+// These are the defaults of routes, beside [DefaultRetry]. People read them in
+// [PolicyFields].
 const (
 	DefaultTimeout     = 15 * time.Second // of one try
 	DefaultConcurrency = 64               // tries of one route under way on each node
@@ -59,8 +59,8 @@ const (
 	DefaultMaxDeliver = 12
 )
 
-// RateLimit is how fast a route may fire, over all nodes: PerSecond in the
-// long run, Burst at once. Zero is no limit.
+// RateLimit is how fast a route may fire, over all nodes: PerSecond in the long run,
+// Burst at once. Zero means no limit.
 type RateLimit struct {
 	PerSecond float64
 	Burst     int
@@ -87,10 +87,10 @@ func (p Policy) Final(status int) bool {
 	return slices.ContainsFunc(p.FinalStatuses, func(r StatusRange) bool { return r.Has(status) })
 }
 
-// PausedAt reports whether jobs are kept from firing at now.
+// PausedAt reports whether the policy keeps jobs from firing at now.
 func (p Policy) PausedAt(now time.Time) bool { return p.Paused || now.UnixMilli() < p.PausedUntil }
 
-// Secrets lists the secrets that sign a try made at now, the newest first.
+// Secrets lists the secrets that sign a try made at now, newest first.
 func (p Policy) Secrets(now time.Time) []string {
 	var all []string
 	if p.Secret != "" {
@@ -104,7 +104,7 @@ func (p Policy) Secrets(now time.Time) []string {
 	return all
 }
 
-// AllSecrets lists the secrets that sign or did, the newest first.
+// AllSecrets lists the secrets that sign now or did before, newest first.
 func (p Policy) AllSecrets() []string {
 	all := []string{p.Secret}
 	for _, old := range p.OldSecrets {
@@ -113,14 +113,14 @@ func (p Policy) AllSecrets() []string {
 	return slices.DeleteFunc(all, func(s string) bool { return s == "" })
 }
 
-// Equal reports whether two policies say the same. Every field counts. No list of
-// final statuses is another thing than an empty one.
+// Equal reports whether two policies are the same. Every field counts. A nil list of
+// final statuses differs from an empty one.
 func (p Policy) Equal(q Policy) bool {
 	return (p.FinalStatuses == nil) == (q.FinalStatuses == nil) && same(p, q)
 }
 
-// CanonicalHeader writes a header name as it is compared and sent: each part
-// between hyphens with one capital.
+// CanonicalHeader returns a header name in the form that is compared and sent: each
+// part between hyphens begins with a capital.
 func CanonicalHeader(name string) string {
 	b := []byte(strings.ToLower(name))
 	for i, c := range b {

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// check validates what a route of type t says about its delivery. The error is
-// an [ErrPolicy], names the field, and quotes no secret.
+// check validates the delivery settings of a route of type t. The error is an
+// [ErrPolicy]; it names the field and quotes no secret.
 func (p Policy) check(t RouteType) error {
 	for _, f := range policyFields {
 		if !f.given(p) {
@@ -32,7 +32,7 @@ func (p Policy) check(t RouteType) error {
 	return p.checkTogether()
 }
 
-// checkTogether finds what is wrong between fields, and with the secrets.
+// checkTogether finds conflicts between fields, and errors in the secrets.
 func (p Policy) checkTogether() error {
 	if r := p.Retry; !r.IsZero() {
 		backoff := r.MaxAttempts != 0 || r.First != 0 || r.Multiplier != 0 || r.Max != 0 || r.Jitter != 0
@@ -62,8 +62,8 @@ func (p Policy) checkTogether() error {
 	return nil
 }
 
-// BadPolicy says what is wrong with a field of a route's policy, and what it
-// accepts.
+// BadPolicy returns an error that says what is wrong with a field of a route's
+// policy, and what the field accepts.
 func BadPolicy(name, wrong string) error { return badPolicy(name, wrong, AcceptedIn(name)) }
 
 func badPolicy(name, wrong, accepts string) error {
@@ -107,7 +107,7 @@ func wrongStatuses(ranges []StatusRange) string {
 	return ""
 }
 
-// wrongHeaders quotes no value.
+// wrongHeaders says what is wrong with the headers. It quotes no value.
 func wrongHeaders(headers map[string]string) string {
 	if len(headers) > maxHeaders {
 		return fmt.Sprintf("it has %d names", len(headers))
@@ -141,7 +141,7 @@ func isPrintable(s string) bool {
 	return !strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c > '~' })
 }
 
-// isToken accepts what RFC 9110 calls a token.
+// isToken reports whether s is a token as RFC 9110 defines it.
 func isToken(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(c rune) bool {
 		return c <= ' ' || c > '~' || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, c)

@@ -13,38 +13,38 @@ type Query struct {
 	Status     Status
 	Route      string
 
-	// DueAfter and DueBefore bound the trigger time, in unix milliseconds:
-	// from DueAfter on, up to but without DueBefore.
+	// DueAfter and DueBefore bound the trigger time, in unix milliseconds: DueAfter
+	// is included, DueBefore is not.
 	DueAfter, DueBefore int64
 
 	// Prefix is how the id begins.
 	Prefix string
 
-	// Limit is how many jobs are wanted at most; 0 is what suits the request.
+	// Limit is the largest number of jobs to return; 0 means the default of the
+	// request.
 	Limit int
 
-	// Cursor is where to go on; zero is the start.
+	// Cursor is where to continue; zero means the start.
 	Cursor Cursor
 }
 
-// Cursor is how far a walk over the jobs has come: the part of the store that
-// it is in, and the revision there that it goes on at, 0 being that the part is
-// not begun. Narrow is how it reads the part.
+// Cursor is how far a walk over the jobs has come: the part of the store that it is
+// in, and the revision in that part to continue at. Revision 0 means that the part is
+// not begun. Narrow is how the walk reads the part.
 //
-// A job that changes during the walk gets a higher revision, so that the walk
-// comes to it, maybe for the second time; none is missed.
+// A job that changes during the walk gets a higher revision, so the walk reaches it,
+// maybe for the second time. No job is missed.
 type Cursor struct {
 	Part   int
 	Next   uint64
 	Narrow bool
 }
 
-// The number of jobs of one request.
+// These are the numbers of jobs in one request.
 const (
 	DefaultJobs = 100
 	MaxJobs     = 1000
-	// MaxCancels is that of one request to cancel, which is also what it
-	// does if it does not say.
+	// MaxCancels is both the limit and the default of a request to cancel.
 	MaxCancels = 10_000
 )
 
@@ -79,59 +79,59 @@ func (q Query) MatchesKey(k Key) bool {
 	return k.DB == q.DB && (q.Collection == "" || k.Collection == q.Collection) && strings.HasPrefix(k.ID, q.Prefix)
 }
 
-// Matches reports whether the query selects the job, whatever its place.
+// Matches reports whether the query selects the job. It does not look at the job's
+// position.
 func (q Query) Matches(r Record) bool {
 	return q.MatchesKey(r.Key) && (q.Status == "" || r.Status == q.Status) && (q.Route == "" || r.Route == q.Route) &&
 		r.Trigger >= q.DueAfter && (q.DueBefore == 0 || r.Trigger < q.DueBefore)
 }
 
-// Page is some of the jobs that a query selects, without their meta. A Cursor
-// that is not zero says that there may be more.
+// Page is some of the jobs that a query selects, without their meta. A non-zero
+// Cursor says that there may be more.
 type Page struct {
 	Jobs   []Record
 	Cursor Cursor
 }
 
-// CancelRun is what became of the jobs that were to be cancelled: Skipped had
-// begun to fire. A Cursor that is not zero says that there may be more.
+// CancelRun is the outcome of a request to cancel jobs. Skipped counts the jobs that
+// had begun to fire. A non-zero Cursor says that there may be more.
 type CancelRun struct {
 	Cancelled int
 	Skipped   int
 	Cursor    Cursor
 }
 
-// PlaceQuery asks for the dbs that have jobs or routes, or, with a DB, for the
-// collections in it that have jobs.
+// PlaceQuery asks for the dbs that have jobs or routes. With a DB it asks for the
+// collections in that db that have jobs.
 type PlaceQuery struct {
 	DB     string
 	Limit  int // 0 is [DefaultJobs]
 	Cursor Cursor
 }
 
-// Place is a db or a collection, and how much there is in it.
+// Place is a db or a collection, and how much is in it.
 type Place struct {
 	Name   string
 	Jobs   uint64 // in every state, while they are kept
 	Routes int    // of a db
 }
 
-// Places are some of the places that a query asks for. A Cursor that is not
-// zero says that there may be more.
+// Places are some of the places that a query selects. A non-zero Cursor says that
+// there may be more.
 type Places struct {
 	Places []Place
 	Cursor Cursor
 }
 
-// RouteQuery asks for the routes of a db, in the order of their ids, behind the
-// id After.
+// RouteQuery asks for the routes of a db that come after the id After, in the order
+// of their ids.
 type RouteQuery struct {
 	DB    string
 	After string
 	Limit int // 0 is [DefaultJobs]
 }
 
-// RoutePage is some of the routes of a db. More says that there are others
-// behind the last one.
+// RoutePage is some of the routes of a db. More says that others follow the last one.
 type RoutePage struct {
 	Routes []Route
 	More   bool

@@ -2,34 +2,35 @@ package job
 
 import "slices"
 
-// Reason is why a try failed or a job died, for robots. [Record.Detail] says
-// it for people.
+// Reason is a machine-readable reason why a try failed or a job died. [Record.Detail]
+// is the text for humans.
 type Reason string
 
-// The reasons.
+// These are the reasons.
 const (
-	// ReasonFailed: the try failed; Detail says how.
+	// ReasonFailed means that the try failed; Detail says how.
 	ReasonFailed Reason = "try_failed"
-	// ReasonExhausted: the last allowed try failed.
+	// ReasonExhausted means that the last allowed try failed.
 	ReasonExhausted Reason = "attempts_exhausted"
-	// ReasonGone: the receiver answered 410, it wants no more.
+	// ReasonGone means that the receiver answered 410: it wants no more.
 	ReasonGone Reason = "receiver_gone"
-	// ReasonFinal: the receiver answered with a status that the route says is
-	// final.
+	// ReasonFinal means that the receiver answered with a status that the route
+	// declares final.
 	ReasonFinal Reason = "final_status"
-	// ReasonMaxAge: the next try would come later than the route allows.
+	// ReasonMaxAge means that the next try would come later than the route allows.
 	ReasonMaxAge Reason = "max_age_reached"
-	// ReasonTooLate: the first try would begin later than the route allows.
+	// ReasonTooLate means that the first try would begin later than the route allows.
 	ReasonTooLate Reason = "too_late"
-	// ReasonNoRoute: the route was deleted before the job came due.
+	// ReasonNoRoute means that the route was deleted before the job came due.
 	ReasonNoRoute Reason = "route_not_found"
-	// ReasonUnacked: the subscribers of a NATS route let every delivery pass
-	// without an ack.
+	// ReasonUnacked means that the subscribers of a NATS route let every delivery
+	// pass without an ack.
 	ReasonUnacked Reason = "deliveries_exhausted"
-	// ReasonTerminated: a subscriber of a NATS route refused the fire (+TERM).
+	// ReasonTerminated means that a subscriber of a NATS route refused the fire
+	// (+TERM).
 	ReasonTerminated Reason = "terminated"
-	// ReasonUnread: no subscriber of a NATS route took the fire before it was
-	// too old to be kept.
+	// ReasonUnread means that no subscriber of a NATS route took the fire before it
+	// was too old to be kept.
 	ReasonUnread Reason = "unread"
 )
 

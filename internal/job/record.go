@@ -1,43 +1,44 @@
 package job
 
-// Record is a job as it is stored: its arming, and where it stands. A Record is a value;
-// every change makes a new one, which is written over the old one only if that is still
-// the newest (compare-and-set).
+// Record is a job as it is stored: its arming, and its current state. A Record is a
+// value. Every change makes a new one, which is written over the old one only if the
+// old one is still the newest (compare-and-set).
 type Record struct {
 	Arming
 
 	Status Status
 
-	// Due is when the timer has to look at the job next, in unix
-	// milliseconds: the trigger time, the next try, or, while it fires, the
-	// moment from which the claim counts as lost. Zero once final.
+	// Due is when the timer must look at the job next, in unix milliseconds: at the
+	// trigger time, at the next try, or, while the job fires, at the moment from
+	// which the claim counts as lost. It is zero once the job is final.
 	Due int64
 
 	// Reason and Detail say why the job died, or why the last try failed.
 	Reason Reason
 	Detail string
 
-	// Finished is when the final state was reached, in unix milliseconds.
+	// Finished is when the job reached its final state, in unix milliseconds.
 	Finished int64
 
 	// Revision is the record's place in the store; 0 means not stored yet.
 	Revision uint64
 
-	// Replaces is what this record was written over, so that the timer can
-	// forget it. Of a claim it says when the try was due, also of one that was
-	// made anew.
+	// Replaces is the position of the record that this one was written over, so that
+	// the timer can forget it. In a claim it says when the try was due, even if the
+	// claim was made again.
 	Replaces Position
 
-	// Op identifies the write that made the record, so that a write whose
-	// answer was lost can be told from another's.
+	// Op identifies the write that made the record. It tells a write whose answer was
+	// lost from somebody else's.
 	Op string
 
-	// Arms says of a record to be written that its fire id was made for this
-	// very write. It is not stored.
+	// Arms says that the fire id of a record was made for the very write that will
+	// store it. It is not stored.
 	Arms bool
 
-	// Epoch and FiresAfter belong to a claim: the fence of the owner who
-	// made it, and the last fire it had seen, behind which its own must be.
+	// Epoch and FiresAfter belong to a claim. Epoch is the fence of the owner who
+	// made it. FiresAfter is the last fire that the owner had seen; the claim's own
+	// fire must come after it.
 	Epoch      uint64
 	FiresAfter uint64
 }
@@ -45,8 +46,8 @@ type Record struct {
 // Fire returns the try that a claim asks for.
 func (r Record) Fire() Fire { return Fire{Arming: r.Arming, Claim: r.Revision} }
 
-// Position is what the timer keeps of a record: when it is due and where it
-// is stored. The zero Position is no record.
+// Position is the part of a record that the timer keeps: when it is due and where it
+// is stored. The zero Position means no record.
 type Position struct {
 	Due int64
 	Seq uint64
@@ -63,7 +64,7 @@ func (p Position) Before(q Position) bool {
 // Position returns the record's own position.
 func (r Record) Position() Position { return Position{Due: r.Due, Seq: r.Revision} }
 
-// Size is roughly what the record takes in memory, in bytes.
+// Size is roughly the memory that the record takes, in bytes.
 func (r Record) Size() int {
 	const besideMeta = 512 // its fields and ids, and the entry that holds it
 	return len(r.Meta) + besideMeta

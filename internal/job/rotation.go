@@ -5,20 +5,20 @@ import (
 	"time"
 )
 
-// maxOldSecrets bounds how many secrets sign beside the newest, and so the
-// length of a header.
+// maxOldSecrets bounds how many secrets sign beside the newest one, and so the length
+// of a header.
 const maxOldSecrets = 4
 
-// DefaultGrace is how long a secret that was rotated out still signs; MaxGrace
-// is the longest that can be asked for.
+// DefaultGrace is how long a secret still signs after it was rotated out. MaxGrace is
+// the longest grace that a request can ask for.
 const (
 	DefaultGrace = 24 * time.Hour
 	MaxGrace     = 30 * 24 * time.Hour
 )
 
-// Rotate returns the route with a new secret. The one it had goes on signing
-// for the grace, beside the new one; without a grace all earlier ones end.
-// Rotating to the secret that the route has changes nothing else.
+// Rotate returns the route with a new secret. The previous one keeps signing beside
+// the new one during the grace. Without a grace all earlier secrets end at once.
+// Rotating to the secret that the route already has changes nothing else.
 func (r Route) Rotate(secret string, grace time.Duration, now time.Time) (Route, error) {
 	if r.Type != REST {
 		return Route{}, badPolicy("secret", "the route is of type NATS, which signs nothing", "a route of type REST")
@@ -51,9 +51,9 @@ func (r Route) Rotate(secret string, grace time.Duration, now time.Time) (Route,
 	return r, nil
 }
 
-// Over returns the route of a request as it is to be stored over the one that
-// is, or over the zero Route if there is none: what is [Hidden] in it is kept,
-// and so is the secret if the request does not speak of it.
+// Over returns a request's route as it should be stored over the existing route, or
+// over the zero Route if there is none. It keeps stored values where the request has
+// [Hidden]. It keeps the stored secret if the request does not mention one.
 func (r Route) Over(stored Route) (Route, error) {
 	if r.KeepSecret || r.Secret == Hidden {
 		if r.Secret == Hidden && stored.Secret == "" {

@@ -63,7 +63,7 @@ func TestRotate(t *testing.T) {
 	}
 }
 
-// A change leaves what it hides as it is stored.
+// A change keeps stored values wherever it has Hidden.
 func TestOver(t *testing.T) {
 	t.Parallel()
 	old := []job.OldSecret{{Secret: secretA, Until: 1}}

@@ -32,32 +32,31 @@ type Route struct {
 
 	Type RouteType
 
-	// WebhookURL is where a REST route posts to, escaped as it is sent; it may
+	// WebhookURL is the URL that a REST route posts to, escaped as it is sent. It may
 	// lack the scheme.
 	WebhookURL string
 
-	// Policy is what the route says about its delivery.
+	// Policy is the route's settings for its delivery.
 	Policy
 
-	// KeepSecret says of a request that it does not speak of the secret: one
-	// that is stored stays.
+	// KeepSecret says that a request does not mention the secret, so a stored one
+	// stays.
 	KeepSecret bool
 
 	// Revision is the route's place in the store.
 	Revision uint64
 
-	// Breaker is how its breaker stands; the store fills it in.
+	// Breaker is the state of the route's breaker; the store fills it in.
 	Breaker Breaker
 
-	// Subscription is what the subscribers of a NATS route use; the store
-	// fills it in.
+	// Subscription is what the subscribers of a NATS route use; the store fills it
+	// in.
 	Subscription Subscription
 }
 
-// Subscription names what a plain NATS client needs to receive the fires of a
-// route: the stream, the subject in it, and the durable pull consumer. APIPrefix
-// is what the client puts in the place of $JS.API; empty is that it has no need
-// to.
+// Subscription names what a plain NATS client needs to receive a route's fires: the
+// stream, the subject in it, and the durable pull consumer. APIPrefix is what the
+// client must use in place of $JS.API; it is empty if the client need not change it.
 type Subscription struct {
 	Stream    string
 	Subject   string
@@ -65,23 +64,22 @@ type Subscription struct {
 	APIPrefix string
 }
 
-// SameContent reports whether two routes say the same, so that creating one
-// after the other changes nothing. Every field counts but those that say nothing
-// of the route itself.
+// SameContent reports whether two routes are the same, so that creating one after the
+// other changes nothing. Every field counts, except those that do not describe the
+// route itself.
 func (r Route) SameContent(other Route) bool {
 	return r.Policy.Equal(other.Policy) && same(r.content(), other.content())
 }
 
-// content is the route without what the store fills in, and without what is said of
-// a request.
+// content returns the route without the fields that the store fills in, and without
+// those that describe a request.
 func (r Route) content() Route {
 	r.KeepSecret, r.Revision, r.Breaker, r.Subscription = false, 0, Breaker{}, Subscription{}
 	return r
 }
 
-// Check validates the route. The errors wrap [ErrID], [ErrRouteType],
-// [ErrWebhookURL] and [ErrPolicy], and never quote the URL, which may hold
-// credentials, or a secret.
+// Check validates the route. The errors wrap [ErrID], [ErrRouteType], [ErrWebhookURL]
+// and [ErrPolicy]. They never quote a secret, or the URL, which may hold credentials.
 func (r Route) Check() error {
 	if err := r.RouteKey.Check(); err != nil {
 		return err
@@ -101,15 +99,16 @@ func (r Route) Check() error {
 	return fmt.Errorf("%w: %s; \"REST\" and \"NATS\" are accepted", ErrRouteType, Quote(string(r.Type)))
 }
 
-// Target returns the URL to post to. One without a scheme, as in
-// "host:8080/path?x=y", is called with defaultScheme. The error is an
-// [ErrWebhookURL] and quotes nothing of the URL.
+// Target returns the URL to post to. A URL without a scheme, such as
+// "host:8080/path?x=y", gets defaultScheme. The error is an [ErrWebhookURL] and
+// quotes nothing of the URL.
 func (r Route) Target(defaultScheme string) (*url.URL, error) {
 	raw := r.WebhookURL
 	if raw == "" {
 		return nil, BadURL("it is empty")
 	}
-	// Only a "://" before the path is a scheme's; one may well stand in the query.
+	// Only a "://" before the path belongs to a scheme; the query may contain one,
+	// too.
 	head, _, hasScheme := strings.Cut(raw, "://")
 	if hasScheme = hasScheme && !strings.ContainsAny(head, "/?#"); !hasScheme {
 		raw = defaultScheme + "://" + raw
@@ -121,7 +120,7 @@ func (r Route) Target(defaultScheme string) (*url.URL, error) {
 	if u.Scheme != "http" && u.Scheme != "https" {
 		return nil, BadURL("it has another scheme")
 	}
-	// As in "mailto:a@b", which is now a user with a password.
+	// One example is "mailto:a@b", which now looks like a user with a password.
 	if _, colon := u.User.Password(); colon && !hasScheme {
 		return nil, BadURL("what follows its first colon is neither // nor a port")
 	}
@@ -134,8 +133,8 @@ func (r Route) Target(defaultScheme string) (*url.URL, error) {
 	return u, nil
 }
 
-// BadURL returns an [ErrWebhookURL] that says why, and what is accepted. The reason
-// must quote nothing of the URL.
+// BadURL returns an [ErrWebhookURL] with the reason and with what is accepted. The
+// reason must not quote anything of the URL.
 func BadURL(reason string) error {
 	return fmt.Errorf("%w: %s; an http or https URL with a host is accepted, as in https://example.org:8080/path, also without its scheme",
 		ErrWebhookURL, reason)

@@ -6,7 +6,7 @@ import (
 )
 
 // same reports whether two values are equal in every field, so that a new field
-// counts from the moment it exists. An empty list or map is the same as none.
+// counts as soon as it exists. An empty list or map equals a nil one.
 func same[T any](a, b T) bool { return sameValue(reflect.ValueOf(a), reflect.ValueOf(b)) }
 
 func sameValue(a, b reflect.Value) bool {

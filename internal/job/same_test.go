@@ -8,8 +8,8 @@ import (
 	"belfry/internal/job"
 )
 
-// Each field of what a client says counts as content, also one that is added
-// later. The fields that do not are named here.
+// Every field that a client sets counts as content, including any that is added
+// later. The exceptions are named here.
 func TestEveryFieldIsContent(t *testing.T) {
 	t.Parallel()
 	everyField(t, job.Job.SameContent, "Trace")
@@ -41,8 +41,8 @@ func everyField[T any](t *testing.T, same func(zero, changed T) bool, noContent 
 	}
 }
 
-// Lists are compared element by element, and an empty one is none, except the
-// statuses that end the retries: an empty list of those says that none does.
+// Lists are compared element by element, and an empty list equals a nil one. The
+// exception is the statuses that end the retries: an empty list means that none does.
 func TestSameLists(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -63,7 +63,7 @@ func TestSameLists(t *testing.T) {
 	}
 }
 
-// Each field that is content has a name in the difference of two jobs of one key.
+// Every content field has a name in the difference of two jobs with the same key.
 func TestEveryDifferenceHasAName(t *testing.T) {
 	t.Parallel()
 	fieldtest.Each(t, func(path string, changed job.Job) {

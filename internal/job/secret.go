@@ -8,24 +8,24 @@ import (
 	"strings"
 )
 
-// Hidden is what the API shows instead of a stored secret. A change of the
-// route that has it in that place keeps what is stored.
+// Hidden is what the API shows instead of a stored secret. A change of the route that
+// has Hidden in that place keeps the stored secret.
 const Hidden = "********"
 
-// The forms of secrets and keys, as in Standard Webhooks 1.0.0: base64 with a
-// prefix.
+// These are the prefixes of secrets and keys, as in Standard Webhooks 1.0.0. Base64
+// follows the prefix.
 const (
-	// SymmetricPrefix begins a shared secret of 24 to 64 random bytes, which
-	// signs with HMAC-SHA256 (v1).
+	// SymmetricPrefix begins a shared secret of 24 to 64 random bytes, which signs
+	// with HMAC-SHA256 (v1).
 	SymmetricPrefix = "whsec_"
-	// PrivatePrefix begins a private ed25519 key, which signs as v1a: its 64
-	// bytes, or the 32 of its seed alone.
+	// PrivatePrefix begins a private ed25519 key, which signs as v1a. It is the key's
+	// 64 bytes, or only the 32 bytes of its seed.
 	PrivatePrefix = "whsk_"
-	// PublicPrefix begins the public key of one, for receivers.
+	// PublicPrefix begins the public key of an ed25519 key, for receivers.
 	PublicPrefix = "whpk_"
 )
 
-// What a shared secret may have, in bytes.
+// These are the bounds of a shared secret's length, in bytes.
 const (
 	minSecretBytes = 24
 	maxSecretBytes = 64
@@ -33,8 +33,8 @@ const (
 
 const secretAccepts = `"whsec_" and the base64 of 24 to 64 bytes, or "whsk_" and that of an ed25519 private key`
 
-// CheckSecret accepts a secret in one of the two forms. The error is an
-// [ErrPolicy] and quotes nothing of it.
+// CheckSecret accepts a secret in one of the two forms. The error is an [ErrPolicy]
+// and quotes nothing of the secret.
 func CheckSecret(secret string) error {
 	if strings.HasPrefix(secret, PrivatePrefix) {
 		_, err := PrivateKey(secret)
@@ -74,14 +74,14 @@ func PrivateKey(secret string) (ed25519.PrivateKey, error) {
 
 func decodeKey(text string) ([]byte, error) {
 	key, err := base64.StdEncoding.Strict().DecodeString(text)
-	if err != nil || strings.ContainsAny(text, "\r\n") { // which the decoder skips
+	if err != nil || strings.ContainsAny(text, "\r\n") { // the decoder skips these
 		return nil, badPolicy("secret", "what follows its prefix is not base64", secretAccepts)
 	}
 	return key, nil
 }
 
-// PublicKey returns, in the form that receivers use, the key that verifies
-// what the secret signs; empty for a shared secret, or none.
+// PublicKey returns the key that verifies what the secret signs, in the form that
+// receivers use. It is empty for a shared secret, or for none.
 func PublicKey(secret string) string {
 	if !strings.HasPrefix(secret, PrivatePrefix) {
 		return ""

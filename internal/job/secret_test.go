@@ -28,7 +28,7 @@ func TestCheckSecret(t *testing.T) {
 	}
 }
 
-// What is accepted as a private key has a public one.
+// Every accepted private key has a public key.
 func FuzzCheckSecret(f *testing.F) {
 	f.Add(job.EncodeSecret(make([]byte, 24)))
 	f.Add(job.PrivatePrefix + "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")

@@ -12,7 +12,7 @@ import (
 	"unicode"
 )
 
-// Role is how much a token may do. Each includes the ones before it.
+// Role is how much a token may do. Each role includes the ones before it.
 type Role string
 
 const (
@@ -24,28 +24,28 @@ const (
 // Roles returns every role, from the least to the greatest.
 func Roles() []Role { return []Role{Reader, Writer, Admin} }
 
-// Includes reports whether r may do what need may. A role that is none
-// includes nothing, and is included by nothing.
+// Includes reports whether r may do what need may do. An unknown role includes
+// nothing, and no role includes it.
 func (r Role) Includes(need Role) bool {
 	at := slices.Index(Roles(), need)
 	return at >= 0 && slices.Index(Roles(), r) >= at
 }
 
-// Token is what is kept of a bearer token: never its secret.
+// Token is the stored form of a bearer token. It never holds the secret.
 type Token struct {
 	ID          string // not secret; in the token itself
 	Role        Role
 	AllDBs      bool     // every db, also those to come
-	DBs         []string // else these
+	DBs         []string // otherwise these
 	Description string   // for people
 	Created     int64    // unix ms
 	Expires     int64    // unix ms; 0 is never
-	Tail        string   // how the secret ends, to recognise it by
+	Tail        string   // the end of the secret, to recognize it by
 
-	// Sum is the SHA-256 of the secret. It needs no salt and no slow hash,
-	// which passwords need since people choose them: the secret is 256 random
-	// bits, so there is nothing to guess and no table to look it up in. A
-	// fast one keeps the check of each request below a microsecond.
+	// Sum is the SHA-256 of the secret. It needs no salt and no slow hash. Passwords
+	// need those since people choose them, but the secret is 256 random bits: nobody
+	// can guess it or look it up in a table. A fast hash keeps the check of each
+	// request below a microsecond.
 	Sum [sha256.Size]byte
 }
 
@@ -60,20 +60,20 @@ const (
 
 var tokenText = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
-// The length of an id and of a secret, in characters.
+// These are the lengths of an id and of a secret, in characters.
 var (
 	tokenIDLen     = tokenText.EncodedLen(tokenIDBytes)
 	tokenSecretLen = tokenText.EncodedLen(tokenSecretBytes)
 )
 
-// What a request for a token may have.
+// These are the limits of a request for a token.
 const (
 	maxTokenDBs         = 100
 	maxTokenDescription = 200 // bytes
 )
 
-// Issue completes a token that was asked for with an id and a new secret, and
-// returns it with its text, which nothing else knows.
+// Issue gives a requested token an id and a new secret. It returns the token and its
+// text, which exists nowhere else.
 func (t Token) Issue(now time.Time) (issued Token, text string) {
 	random := make([]byte, tokenIDBytes+tokenSecretBytes)
 	rand.Read(random) // never fails
@@ -85,8 +85,8 @@ func (t Token) Issue(now time.Time) (issued Token, text string) {
 	return t, TokenPrefix + t.ID + "_" + secret
 }
 
-// SplitToken returns the parts of a token's text; ok is false for a text that
-// is none.
+// SplitToken returns the parts of a token's text; ok is false if the text is not a
+// token.
 func SplitToken(text string) (id, secret string, ok bool) {
 	rest, ok := strings.CutPrefix(text, TokenPrefix)
 	if !ok {
@@ -103,8 +103,8 @@ func IsTokenID(s string) bool {
 	})
 }
 
-// Opens reports whether the secret is the token's and the token has not
-// expired. How long it takes says nothing about the secret.
+// Opens reports whether the secret is the token's and the token has not expired. The
+// time it takes reveals nothing about the secret.
 func (t Token) Opens(secret string, now time.Time) bool {
 	sum := sha256.Sum256([]byte(secret))
 	return subtle.ConstantTimeCompare(sum[:], t.Sum[:]) == 1 && !t.Expired(now)
@@ -116,8 +116,7 @@ func (t Token) Expired(now time.Time) bool { return t.Expires != 0 && t.Expires 
 // Reaches reports whether the token is for the db.
 func (t Token) Reaches(db string) bool { return t.AllDBs || slices.Contains(t.DBs, db) }
 
-// Check judges a token that is asked for. The errors wrap [ErrToken] and
-// [ErrID].
+// Check validates a requested token. The errors wrap [ErrToken] and [ErrID].
 func (t Token) Check(now time.Time) error {
 	switch {
 	case !slices.Contains(Roles(), t.Role):

@@ -2,12 +2,12 @@ package job
 
 import "strings"
 
-// traceLength is that of a traceparent of version 00.
+// traceLength is the length of a traceparent of version 00.
 const traceLength = len("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 
-// ParseTrace returns a traceparent header as it is kept with a job: in the form
-// of version 00 of W3C Trace Context, also when it is of a later version, whose
-// beginning means the same. It is empty if the header is not a valid one.
+// ParseTrace returns a traceparent header in the form that is kept with a job:
+// version 00 of W3C Trace Context. A later version is accepted, too, since its
+// beginning means the same. The result is empty if the header is not valid.
 func ParseTrace(header string) string {
 	if len(header) < traceLength {
 		return ""
@@ -29,7 +29,7 @@ func ParseTrace(header string) string {
 	case more != "" && (!later || more[0] != '-'):
 		return ""
 	case later:
-		// Of the flags a later version may give others a meaning.
+		// A later version may give other flags a meaning.
 		flags := "00"
 		if strings.IndexByte("13579bdf", parts[3][1]) >= 0 {
 			flags = "01"

@@ -40,8 +40,8 @@ func TestParseTrace(t *testing.T) {
 	}
 }
 
-// FuzzParseTrace checks that whatever comes in, what is kept is well formed,
-// and stays the same when it is read again.
+// FuzzParseTrace checks that the kept value is well formed for any input, and stays
+// the same when it is parsed again.
 func FuzzParseTrace(f *testing.F) {
 	f.Add("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 	f.Add("cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more")
