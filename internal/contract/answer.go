@@ -3,8 +3,7 @@ package contract
 // OK is the answer to every write that succeeded.
 const OK = `{"status":"ok"}`
 
-// AppendReady appends the answer of a server that is ready, with what is amiss all
-// the same.
+// AppendReady appends the answer of a server that is ready. It includes any warnings.
 func AppendReady(dst []byte, warnings []string) []byte {
 	if len(warnings) == 0 {
 		return append(dst, OK...)
@@ -19,8 +18,8 @@ func AppendReady(dst []byte, warnings []string) []byte {
 	return append(dst, "]}"...)
 }
 
-// AppendRefusal appends the answer to every request that did not succeed: the
-// reason for people, and its code for robots.
+// AppendRefusal appends the answer to every request that did not succeed: a reason
+// for humans and a machine-readable code.
 func AppendRefusal(dst []byte, reason, code string) []byte {
 	dst = AppendString(append(dst, `{"error":`...), reason)
 	dst = AppendString(append(dst, `,"code":`...), code)

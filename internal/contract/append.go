@@ -8,15 +8,15 @@ import (
 	"belfry/internal/job"
 )
 
-// AppendString appends s as a JSON string, escaping nothing that need not be.
-// What is not UTF-8 in it, as a receiver's answer in a detail may be, becomes
-// U+FFFD; that is all that the ignored error says.
+// AppendString appends s as a JSON string and escapes only what it must. Bytes that
+// are not UTF-8, which a receiver's answer in a detail may have, become U+FFFD. The
+// ignored error says nothing but that.
 func AppendString(dst []byte, s string) []byte {
 	dst, _ = jsontext.AppendQuote(dst, s)
 	return dst
 }
 
-// AppendWord appends a field behind others, unless it is empty.
+// AppendWord appends a field after others, unless it is empty.
 func AppendWord(dst []byte, name, s string) []byte {
 	if s == "" {
 		return dst
@@ -24,7 +24,7 @@ func AppendWord(dst []byte, name, s string) []byte {
 	return AppendString(appendName(dst, name), s)
 }
 
-// AppendInt appends a field behind others, unless it is 0.
+// AppendInt appends a field after others, unless it is 0.
 func AppendInt(dst []byte, name string, n int64) []byte {
 	if n == 0 {
 		return dst
@@ -32,7 +32,7 @@ func AppendInt(dst []byte, name string, n int64) []byte {
 	return strconv.AppendInt(appendName(dst, name), n, 10)
 }
 
-// AppendCounts appends an object of those that are not 0, in the order of
+// AppendCounts appends an object with the counts that are not 0, in the order of
 // [job.EntryKinds].
 func AppendCounts(dst []byte, counts job.EntryCounts) []byte {
 	dst = append(dst, '{')
@@ -54,7 +54,7 @@ func appendName(dst []byte, name string) []byte {
 	return append(append(append(dst, `,"`...), name...), `":`...)
 }
 
-// comma is what stands before element i of what begins with open.
+// comma returns what precedes element i of a list that begins with open.
 func comma(open byte, i int) byte {
 	if i == 0 {
 		return open

@@ -11,8 +11,8 @@ import (
 	"belfry/internal/job"
 )
 
-// AppendAttempts appends the answer to a GET of a job's attempts: under
-// attempts what [AppendAttempt] appends of each.
+// AppendAttempts appends the answer to a GET of a job's attempts: an object whose
+// field attempts lists each as [AppendAttempt] writes it.
 func AppendAttempts(dst []byte, all []job.Attempt) []byte {
 	dst = append(dst, `{"attempts":[`...)
 	for i, a := range all {
@@ -24,12 +24,11 @@ func AppendAttempts(dst []byte, all []job.Attempt) []byte {
 	return append(dst, `]}`...)
 }
 
-// AppendAttempt appends one try, which is also how it is stored: its number as
-// attempt and its webhook_id; started_time in unix milliseconds; duration_ms
-// and lateness_ms, to the microsecond; the status of the answer and the
-// beginning of its body as response, if there was one; and the error, if it
-// failed. What is not UTF-8 in the response becomes U+FFFD. [ParseAttempt]
-// reads it back.
+// AppendAttempt appends one try, in the form that is also stored. Its fields are
+// attempt (the try's number), webhook_id, started_time in unix milliseconds,
+// duration_ms and lateness_ms to the microsecond, status and response (the beginning
+// of the body) if there was an answer, and error if the try failed. Bytes of the
+// response that are not UTF-8 become U+FFFD. [ParseAttempt] reads it back.
 func AppendAttempt(dst []byte, a job.Attempt) []byte {
 	dst = strconv.AppendInt(append(dst, `{"attempt":`...), int64(a.Number), 10)
 	dst = AppendString(append(dst, `,"webhook_id":`...), a.FireID)

@@ -13,12 +13,13 @@ import (
 	"belfry/internal/job"
 )
 
-// Bulk reads many objects from one body, one after the other: a JSON array of
-// them, or NDJSON, one on each line that is not blank. The first character tells
-// which. It holds one of them in memory.
+// Bulk reads many objects from one body, one after the other. The body is a JSON
+// array of objects, or NDJSON with one object on each line that is not blank; the
+// first character tells which. Bulk holds one object in memory.
 type Bulk struct {
-	// Grow is called once an object turns out to be longer than [BulkSmall],
-	// before more of it is read. Its error ends the reading. nil is never called.
+	// Grow is called once an object turns out to be longer than [BulkSmall], before
+	// more of it is read. An error from Grow ends the reading. A nil Grow is never
+	// called.
 	Grow func() error
 
 	in     *bufio.Reader
@@ -28,8 +29,8 @@ type Bulk struct {
 	number int
 }
 
-// BulkSmall is how long an object may be that is held in the memory that every bulk
-// has.
+// BulkSmall is the length of the longest object that fits in the memory that every
+// bulk has.
 const BulkSmall = 64 << 10
 
 // NewBulk reads from r objects of up to limit bytes each.
@@ -37,13 +38,13 @@ func NewBulk(r io.Reader, limit int) *Bulk {
 	return &Bulk{in: bufio.NewReaderSize(r, BulkSmall), limit: limit}
 }
 
-// Next returns the next object, not parsed yet, in memory of its own, and its
-// number: that of its line in NDJSON, its place in an array, from 1. At the end
-// the error is [io.EOF].
+// Next returns the next object, not parsed yet, in memory of its own, and its number
+// from 1: the line in NDJSON, or the place in an array. At the end the error is
+// [io.EOF].
 //
-// Other errors wrap a sentinel of package job, or are those of the reader. more
-// says that only this object is lost, as a line of NDJSON that is too long, and
-// the next one can be read.
+// Other errors wrap a sentinel of package job, or come from the reader. more says
+// that only this object is lost, for example because its line of NDJSON is too long,
+// and that the next one can be read.
 func (b *Bulk) Next() (object []byte, number int, more bool, err error) {
 	if !b.began {
 		if err := b.begin(); err != nil {
@@ -62,7 +63,7 @@ func (b *Bulk) Next() (object []byte, number int, more bool, err error) {
 	}
 }
 
-// begin finds out what the body is.
+// begin finds out whether the body is an array or NDJSON.
 func (b *Bulk) begin() error {
 	b.began = true
 	if mark, err := b.in.Peek(len(byteOrderMark)); err == nil && bytes.Equal(mark, byteOrderMark) {
@@ -84,7 +85,7 @@ func (b *Bulk) begin() error {
 			}
 			b.number = 0
 			guarded := &guard{in: b.in, limit: int64(b.limit), grow: b.grow}
-			// As in readObject, names are looked at later.
+			// Names are checked later, as in readObject.
 			b.dec = jsontext.NewDecoder(guarded, jsontext.AllowDuplicateNames(true))
 			guarded.dec = b.dec
 			_, err := b.dec.ReadToken()
@@ -94,7 +95,8 @@ func (b *Bulk) begin() error {
 	return fmt.Errorf("%w: it begins with more than %d bytes of white space", job.ErrTooLarge, b.limit)
 }
 
-// element reads the next element of the array, and what follows the last one.
+// element reads the next element of the array. After the last one it reads what
+// follows.
 func (b *Bulk) element() ([]byte, error) {
 	b.number++
 	if b.dec.PeekKind() == ']' {
@@ -121,7 +123,7 @@ func (b *Bulk) element() ([]byte, error) {
 	return bytes.Clone(value), nil
 }
 
-// arrayError leaves errors of the reader as they are.
+// arrayError leaves the reader's errors unchanged.
 func arrayError(err error) error {
 	var at *jsontext.SyntacticError
 	if errors.As(err, &at) || errors.Is(err, io.ErrUnexpectedEOF) {
@@ -130,7 +132,8 @@ func arrayError(err error) error {
 	return err
 }
 
-// line reads a line of NDJSON, the end of one that is too long included.
+// line reads a line of NDJSON. If the line is too long, it still reads to the line's
+// end.
 func (b *Bulk) line() ([]byte, error) {
 	var line []byte
 	over := false
@@ -195,15 +198,16 @@ func (g *guard) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// AppendCreated appends the answer to one object of a bulk: its number as line,
-// its id, and that it was created.
+// AppendCreated appends the answer for one object of a bulk that was created: its
+// number as line, its id, and that it was created.
 func AppendCreated(dst []byte, number int, id string) []byte {
 	dst = strconv.AppendInt(append(dst, `{"line":`...), int64(number), 10)
 	return append(AppendString(append(dst, `,"id":`...), id), `,"status":"ok"}`...)
 }
 
-// AppendNotCreated appends the same of one that was refused: its id, unless it
-// has none that could be read, the reason for people and its code for robots.
+// AppendNotCreated appends the answer for one object of a bulk that was refused: its
+// number as line, its id if one could be read, a reason for humans and a
+// machine-readable code.
 func AppendNotCreated(dst []byte, number int, id, reason, code string) []byte {
 	dst = strconv.AppendInt(append(dst, `{"line":`...), int64(number), 10)
 	dst = AppendWord(dst, "id", id)

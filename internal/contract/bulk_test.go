@@ -12,8 +12,8 @@ import (
 	"belfry/internal/job"
 )
 
-// read reads a bulk to its end, each object as "number:object", and returns the
-// error that ended it; that of a lost line is among the objects.
+// read reads a bulk to its end. It returns each object as "number:object", and the
+// error that ended the bulk. The error of a lost line is among the objects.
 func read(in io.Reader, limit int) (all []string, end error) {
 	b := contract.NewBulk(in, limit)
 	for {
@@ -65,7 +65,7 @@ func TestBulk(t *testing.T) {
 			}
 		}
 	}
-	// Nothing is read far beyond an element that is too long.
+	// Bulk reads nothing far beyond an element that is too long.
 	endless := &counter{in: io.MultiReader(strings.NewReader(`["`), zeros{})}
 	if _, err := read(endless, 50); !errors.Is(err, job.ErrTooLarge) || endless.n > 256<<10 {
 		t.Errorf("an endless element: %v after %d bytes, want too large after a few", err, endless.n)

@@ -1,17 +1,16 @@
-// Package contract reads what requests to Belfry's API say, in JSON bodies and in
-// query strings, and writes the JSON of all answers.
+// Package contract reads the JSON bodies and query strings of requests to Belfry's
+// API, and writes the JSON of all answers.
 //
-// Reading is strict. A body is one JSON object in UTF-8 with exactly the
-// fields of its request, each at most once; [Bulk] alone reads many. Of what an
-// answer adds to them, where the resource stands, nothing is read. Every error
-// wraps exactly one of the sentinels of package job, and says which field it is
-// about, what was wrong, and what is accepted.
+// Reading is strict. A body is one JSON object in UTF-8 with exactly the fields of
+// its request, each at most once; only [Bulk] reads many. Fields that an answer adds
+// to tell the state of a resource are accepted and ignored. Every error wraps exactly
+// one of the sentinels of package job. It says which field is wrong, what is wrong
+// with it, and what is accepted.
 //
-// A job's meta belongs to the client. It is any JSON value, repeated names in
-// its objects included, and is kept byte for byte between its first and last
-// character. Only text that has no UTF-8 form is refused in it, lone
-// surrogates such as "\ud800" included, and nesting deeper than
-// [job.MaxMetaDepth].
+// A job's meta belongs to the client. It is any JSON value, even one with repeated
+// names in its objects, and is kept byte for byte between its first and last
+// character. The package refuses a meta only if it has text without a UTF-8 form,
+// such as the lone surrogate "\ud800", or is nested deeper than [job.MaxMetaDepth].
 //
 // The functions are pure and safe for concurrent use. A Bulk is for one goroutine.
 package contract
@@ -29,15 +28,15 @@ import (
 	"belfry/internal/job"
 )
 
-// A field is one member that a resource's object has.
+// A field is one member of a resource's object.
 type field struct {
 	name     string
 	required bool
 	read     func(value jsontext.Value) error // nil ignores it
 }
 
-// ignored returns fields that are accepted, whatever their value, so that an
-// answer can be changed and sent back.
+// ignored returns fields that are accepted whatever their value, so that an answer
+// can be changed and sent back.
 func ignored(names ...string) []field {
 	var all []field
 	for _, name := range names {
@@ -46,11 +45,11 @@ func ignored(names ...string) []field {
 	return all
 }
 
-// readObject reads the one JSON object in body, giving each member to the
-// field of its name. The first thing wrong ends it.
+// readObject reads the one JSON object in body and gives each member to the field
+// with its name. The first error ends it.
 func readObject(body []byte, fields ...field) error {
-	// Repeated names are looked for here, among the resource's own fields
-	// only: those inside meta are the client's business.
+	// Repeated names are checked here, among the resource's own fields only: those
+	// inside meta are the client's business.
 	if bytes.HasPrefix(body, byteOrderMark) {
 		return errMark
 	}
@@ -109,15 +108,15 @@ func readObject(body []byte, fields ...field) error {
 	return nil
 }
 
-// byteOrderMark is what some editors put before a text in UTF-8. JSON has none.
+// byteOrderMark is what some editors put before a UTF-8 text. JSON does not allow it.
 var byteOrderMark = []byte("\ufeff")
 
 var errMark = fmt.Errorf("%w: it begins with a byte order mark at byte 0; JSON in UTF-8 without one is accepted", job.ErrSyntax)
 
-// blank reports whether a body has nothing, where the object may be left out.
+// blank reports whether a body is empty, for requests whose object may be left out.
 func blank(body []byte) bool { return len(bytes.TrimSpace(body)) == 0 }
 
-// syntaxError leaves out where in the object the error is, since that would
+// syntaxError leaves out where in the object the error is, since the place would
 // quote names from inside meta.
 func syntaxError(err error) error {
 	var at *jsontext.SyntacticError
@@ -130,8 +129,8 @@ func syntaxError(err error) error {
 	return fmt.Errorf("%w: %v", job.ErrSyntax, err)
 }
 
-// idField reads the id of a resource. With an id from the path in it, the
-// body may leave the field out or repeat that one.
+// idField reads the id of a resource. If the path gave an id, the body may omit the
+// field or repeat the same id.
 func idField(id *string) field {
 	path := *id
 	return field{"id", path == "", func(value jsontext.Value) error {
@@ -142,7 +141,7 @@ func idField(id *string) field {
 			return err
 		}
 		if path != "" && *id != path {
-			// The path may be a key in the store: the words fit both.
+			// The path may be a key in the store, so the words fit both.
 			return fmt.Errorf("%w: the object has the id %q and is addressed by %q; leave the id out or repeat the latter",
 				job.ErrIDMismatch, *id, path)
 		}
@@ -150,8 +149,8 @@ func idField(id *string) field {
 	}}
 }
 
-// ParseID reads the body of a request that only names a resource: an object with
-// its id.
+// ParseID reads the body of a request that only names a resource: an object with the
+// resource's id.
 func ParseID(body []byte) (id string, err error) {
 	err = readObject(body, idField(&id))
 	return id, err
@@ -177,7 +176,7 @@ func kindName(k jsontext.Kind) string {
 	return "an object"
 }
 
-// names are those of the fields that mean something.
+// names lists the names of the fields that are not ignored.
 func names(fields []field) string {
 	var all []string
 	for _, f := range fields {

@@ -6,8 +6,8 @@ import (
 	"belfry/internal/job"
 )
 
-// tooDeep is a meta that is nested too deep. It is answered like the
-// [job.ErrSyntax] that it wraps, without calling the JSON wrong.
+// tooDeep is the error for a meta that is nested too deep. It is answered like the
+// [job.ErrSyntax] that it wraps, but it does not call the JSON wrong.
 type tooDeep int
 
 func (d tooDeep) Error() string {
@@ -23,8 +23,8 @@ func checkDepth(meta []byte) error {
 	return nil
 }
 
-// Depth counts how deep the arrays and objects of a JSON value are nested. A value
-// of a wrong form has some depth, too.
+// Depth returns how deep the arrays and objects of a JSON value are nested. An
+// invalid value has some depth, too.
 func Depth(value []byte) int {
 	depth, deepest := 0, 0
 	for i := 0; i < len(value); i++ {
@@ -42,8 +42,8 @@ func Depth(value []byte) int {
 	return deepest
 }
 
-// endOfString returns where the string that begins at i has its last quote, or the
-// end of the text.
+// endOfString returns the index of the last quote of the string that begins at i, or
+// the end of the text.
 func endOfString(text []byte, i int) int {
 	for i++; i < len(text) && text[i] != '"'; i++ {
 		if text[i] == '\\' {
@@ -54,8 +54,8 @@ func endOfString(text []byte, i int) int {
 }
 
 // CutMember takes the value of a member out of a JSON object and puts null in its
-// place. It works on any depth, where a decoder would give up; whether either is
-// valid JSON is the caller's to find out. ok is false if the member is not there.
+// place. It works at any depth, where a decoder would give up. The caller must check
+// whether rest and value are valid JSON. ok is false if the member does not exist.
 func CutMember(object []byte, name string) (rest, value []byte, ok bool) {
 	depth, begin := 0, -1
 	key := `"` + name + `":`
@@ -87,7 +87,8 @@ func CutMember(object []byte, name string) (rest, value []byte, ok bool) {
 	return nil, nil, false
 }
 
-// isMember reports whether a key begins at i, and not a value that looks like it.
+// isMember reports whether a key begins at i, as opposed to a value that looks like
+// it.
 func isMember(object []byte, i int, key string) bool {
 	return len(object) >= i+len(key) && string(object[i:i+len(key)]) == key && i > 0 && (object[i-1] == '{' || object[i-1] == ',')
 }

@@ -9,7 +9,7 @@ import (
 	"belfry/internal/job"
 )
 
-// nested is a JSON value of a depth, arrays and objects in turn.
+// nested returns a JSON value of the given depth, arrays and objects in turn.
 func nested(depth int) string {
 	open, end := strings.Repeat(`[{"a":`, depth/2), strings.Repeat(`}]`, depth/2)
 	if depth%2 == 1 {
@@ -32,7 +32,7 @@ func TestDepth(t *testing.T) {
 	}
 }
 
-// The same depth of meta is accepted in whatever it comes, and the next one is
+// The same depth of meta is accepted in every form of request, and the next depth is
 // refused with both numbers.
 func TestDepthOfMeta(t *testing.T) {
 	t.Parallel()
@@ -63,7 +63,7 @@ func TestDepthOfMeta(t *testing.T) {
 			t.Errorf("%s of a meta beyond the limit: %v, want %s", name, err, want)
 		}
 	}
-	// Earlier versions have stored such.
+	// Earlier versions have stored metas of this depth.
 	value := contract.AppendJob(nil, job.Job{Key: key, Trigger: 1667659342626, Meta: []byte(nested(9999)), Route: "r"})
 	if j, err := contract.ParseStoredJob(value, key, 1<<20); err != nil || string(j.Meta) != nested(9999) {
 		t.Errorf("ParseStoredJob of a meta that is 9,999 deep: %v", err)

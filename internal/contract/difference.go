@@ -9,8 +9,8 @@ import (
 	"belfry/internal/job"
 )
 
-// RouteDifference names the fields in which two routes of one key differ as they are
-// stored. It tells no values, which may be secrets.
+// RouteDifference names the fields in which two routes with the same key differ as
+// they are stored. It tells no values, which may be secrets.
 func RouteDifference(a, b job.Route) string {
 	is, other := routeMembers(a), routeMembers(b)
 	var all []string

@@ -41,13 +41,13 @@ func readString(name string, value jsontext.Value, s *string) error {
 	return nil
 }
 
-// readInner reads an object inside a resource's.
+// readInner reads an object inside a resource's object.
 func readInner(name string, value jsontext.Value, fields ...field) error {
 	if value.Kind() != '{' {
 		return typeError(name, value, "an object is accepted")
 	}
 	err := readObject(value, fields...)
-	if err != nil && !errors.Is(err, job.ErrPolicy) { // which has the whole name
+	if err != nil && !errors.Is(err, job.ErrPolicy) { // such an error has the whole name
 		return fmt.Errorf("in %s: %w", name, err)
 	}
 	return err
@@ -73,8 +73,8 @@ func readArray(name string, value jsontext.Value, read func(jsontext.Value) erro
 	return nil
 }
 
-// Of the following, name is the field's in its object and full its name among
-// [job.PolicyFields].
+// In the following functions, name is the field's name in its object, and full is its
+// name in [job.PolicyFields].
 
 func intField(name, full string, n *int) field {
 	return field{name, false, func(value jsontext.Value) error {
@@ -142,7 +142,7 @@ func readInt(full string, value jsontext.Value) (int64, error) {
 	return n, nil
 }
 
-// readFloat reads a number above zero, or zero too.
+// readFloat reads a number above zero; if zero is true, it also accepts zero.
 func readFloat(full string, value jsontext.Value, zero bool) (float64, error) {
 	if value.Kind() != '0' {
 		return 0, typeError(full, value, "a number is accepted")

@@ -10,13 +10,13 @@ import (
 	"belfry/internal/job"
 )
 
-// ParseJob reads the body of a request for a job, new or changed. When key has
-// an id, the body's may be absent and must else be the same; when it has none,
-// the body must have one. What else [AppendRecord] adds for its readers is
-// ignored: db and collection are those of key. The returned job has the whole
-// key, checked. Its Meta is its own memory, and "null" when the body has none;
-// more than maxMeta bytes of it are refused with [job.ErrTooLarge], and one nested
-// deeper than [job.MaxMetaDepth] with [job.ErrSyntax].
+// ParseJob reads the body of a request to create or change a job. If key has an id,
+// the body's id must be absent or the same; otherwise the body must have an id. The
+// fields that only [AppendRecord] writes are ignored, since db and collection come
+// from key. The returned job has the whole key, checked. Its Meta has memory of its
+// own, and is "null" if the body has none. A meta of more than maxMeta bytes is
+// refused with [job.ErrTooLarge], and one nested deeper than [job.MaxMetaDepth] with
+// [job.ErrSyntax].
 func ParseJob(body []byte, key job.Key, maxMeta int) (job.Job, error) {
 	j, err := parseJob(body, key, maxMeta, jobAnswerOnly...)
 	if err == nil {
@@ -54,7 +54,7 @@ func ParseStoredJob(value []byte, key job.Key, maxMeta int) (job.Job, error) {
 	return parseJob(value, key, maxMeta)
 }
 
-// jobAnswerOnly is what [appendState] appends.
+// jobAnswerOnly are the fields that [appendState] appends.
 var jobAnswerOnly = ignored(
 	"db", "collection", "status", "attempt", "next_attempt_time", "reason", "detail", "finished_time",
 )
@@ -88,8 +88,8 @@ func parseJob(body []byte, key job.Key, maxMeta int, more ...field) (job.Job, er
 	return j, nil
 }
 
-// readTrigger accepts integer literals only: 1.7e12 is a whole number too, but
-// what writes it so has been through a float.
+// readTrigger accepts integer literals only. 1.7e12 is a whole number, too, but a
+// program that writes it that way has used a float.
 func readTrigger(value jsontext.Value) (int64, error) {
 	const accepted = "unix milliseconds are accepted, as in 1667659342626"
 	if value.Kind() != '0' {
@@ -106,9 +106,8 @@ func readTrigger(value jsontext.Value) (int64, error) {
 	return ms, job.CheckTrigger(ms)
 }
 
-// AppendJob appends the job as the client gave it, which is the value stored
-// under its key: id, trigger_time, meta and route. [ParseStoredJob] reads it
-// back.
+// AppendJob appends the job as the client gave it, in the form that is stored under
+// its key: id, trigger_time, meta and route. [ParseStoredJob] reads it back.
 func AppendJob(dst []byte, j job.Job) []byte {
 	return append(appendJobFields(dst, j), '}')
 }
@@ -119,8 +118,8 @@ func AppendJob(dst []byte, j job.Job) []byte {
 //   - db, collection, and the job's [job.Status] as status;
 //   - attempt, the number of tries begun;
 //   - next_attempt_time, in unix milliseconds, while it is retrying;
-//   - reason and detail, if the job died or its last try failed: why, for
-//     robots and for people;
+//   - reason and detail, if the job died or its last try failed: a machine-readable
+//     reason and a text for humans;
 //   - finished_time, in unix milliseconds, once the status is final.
 func AppendRecord(dst []byte, r job.Record) []byte {
 	return append(appendState(appendJobFields(dst, r.Job), r), '}')

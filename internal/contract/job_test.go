@@ -22,7 +22,7 @@ var sentinels = []error{
 	job.ErrPolicy, job.ErrTooLarge, job.ErrFilter, job.ErrNoFilter,
 }
 
-// checkRefusal checks that err wraps exactly the one sentinel and says says.
+// checkRefusal checks that err wraps exactly one sentinel, want, and contains says.
 func checkRefusal(t *testing.T, input string, err, want error, says string) {
 	t.Helper()
 	if len(input) > 100 {
@@ -252,8 +252,8 @@ func TestAppendRecord(t *testing.T) {
 	}
 }
 
-// FuzzParseJob checks that whatever is accepted is stored and read back as the
-// same job, and that every error is exactly one of the sentinels.
+// FuzzParseJob checks that every accepted job is stored and read back as the same
+// job, and that every error wraps exactly one of the sentinels.
 func FuzzParseJob(f *testing.F) {
 	for _, meta := range metas {
 		f.Add([]byte(`{"id":"one","trigger_time":1667659342626,"meta":`+meta+`,"route":"r"}`), "db", "coll", "")

@@ -8,7 +8,8 @@ import (
 	"belfry/internal/job"
 )
 
-// The filters of dead letters, in a query string and in a body alike.
+// letterFilters are the filters of dead letters, both in a query string and in a
+// body.
 var letterFilters = []string{"route", "reason", "after", "before", "limit", "cursor"}
 
 // ParseLetterQuery reads the query string of a list of dead letters. The
@@ -21,9 +22,9 @@ func ParseLetterQuery(raw, db string) (job.LetterQuery, error) {
 	return q, q.Check()
 }
 
-// ParseLetterRun reads the body that says which dead letters to redrive or to
-// discard: the filters of [ParseLetterQuery], or "all": true instead, without
-// either of which it is [job.ErrNoFilter].
+// ParseLetterRun reads the body that selects the dead letters to redrive or discard.
+// It has the filters of [ParseLetterQuery], or "all": true instead; with neither the
+// error is [job.ErrNoFilter].
 func ParseLetterRun(body []byte, db string) (job.LetterQuery, error) {
 	q, all := job.LetterQuery{DB: db}, false
 	filters := parameterFields(letterFilters, func(name, value string) error { return setLetterFilter(&q, name, value) })
@@ -36,7 +37,7 @@ func ParseLetterRun(body []byte, db string) (job.LetterQuery, error) {
 	return q, q.Check()
 }
 
-// setLetterFilter sets one field of the query. Empty values are refused: they
+// setLetterFilter sets one field of the query. It refuses empty values, since they
 // would select everything.
 func setLetterFilter(q *job.LetterQuery, name, value string) error {
 	var err error
@@ -84,9 +85,9 @@ func appendLetterCursor(dst []byte, c job.LetterCursor) []byte {
 	return append(dst, '"')
 }
 
-// AppendLetters appends the answer to a list of dead letters: under dead what
-// [AppendLetter] appends of each but its meta, then the cursor to go on with,
-// unless this was the end.
+// AppendLetters appends the answer to a list of dead letters. The field dead lists
+// each letter as [AppendLetter] writes it, but without its meta. The cursor to
+// continue with follows, unless this was the end.
 func AppendLetters(dst []byte, page job.Letters) []byte {
 	dst = append(dst, `{"dead":[`...)
 	for i, l := range page.Letters {
@@ -98,10 +99,9 @@ func AppendLetters(dst []byte, page job.Letters) []byte {
 	return append(appendLetterCursor(append(dst, ']'), page.Cursor), '}')
 }
 
-// AppendLetter appends one dead letter: its sequence, by which it is
-// addressed; the db, collection and id of its job; its route; the reason and
-// detail of its death; trigger_time and died_at, in unix milliseconds; the
-// attempts made; and the meta.
+// AppendLetter appends one dead letter: the sequence that addresses it; the db,
+// collection and id of its job; its route; the reason and detail of its death;
+// trigger_time and died_at, in unix milliseconds; the attempts made; and the meta.
 func AppendLetter(dst []byte, l job.Letter) []byte {
 	dst = appendLetterFields(dst, l)
 	return append(append(append(dst, `,"meta":`...), l.Meta...), '}')
@@ -125,9 +125,9 @@ func appendKey(dst []byte, k job.Key) []byte {
 	return AppendString(append(dst, `,"id":`...), k.ID)
 }
 
-// AppendLetterRun appends the answer to redriving or discarding: how many
-// letters were done, under that verb; how many were skipped, and under skips
-// which ones, and why; then the cursor to go on with, unless this was the end.
+// AppendLetterRun appends the answer to a redrive or a discard: how many letters were
+// done, under the verb done; how many were skipped; which ones and why, under skips;
+// then the cursor to continue with, unless this was the end.
 func AppendLetterRun(dst []byte, done string, run job.LetterRun) []byte {
 	dst = append(append(append(dst, `{"`...), done...), `":`...)
 	dst = strconv.AppendInt(dst, int64(run.Done), 10)

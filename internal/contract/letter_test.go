@@ -13,7 +13,7 @@ import (
 	"belfry/internal/job"
 )
 
-// What a query string selects, and the body that says the same.
+// A query string and the body with the same filters select the same letters.
 func TestLetterFilters(t *testing.T) {
 	for _, tt := range []struct {
 		query, body string

@@ -11,7 +11,7 @@ import (
 )
 
 // Ids that clients and proxies leave out of a path are refused for anything new, and
-// what was made with them can still be read.
+// things that were created with them can still be read.
 func TestDotsAreNoIDs(t *testing.T) {
 	t.Parallel()
 	const body = `{"trigger_time":1667659342626,"route":"r"}`
@@ -46,7 +46,7 @@ func TestDotsAreNoIDs(t *testing.T) {
 	}
 }
 
-// A byte order mark before a body refuses all of it, in so many words.
+// A byte order mark before a body refuses the whole body, and the error names it.
 func TestByteOrderMarkOfABody(t *testing.T) {
 	t.Parallel()
 	const object = `{"id":"i","trigger_time":1667659342626,"route":"r"}`

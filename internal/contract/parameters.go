@@ -11,11 +11,11 @@ import (
 	"belfry/internal/job"
 )
 
-// The parameters of the lists of routes, dbs and collections.
+// pageParameters are the parameters of the lists of routes, dbs and collections.
 var pageParameters = []string{"limit", "cursor"}
 
-// eachParameter hands the parameters of a query string to set, each of which
-// may be given once.
+// eachParameter hands each parameter of a query string to set. A parameter may be
+// given only once.
 func eachParameter(raw string, set func(name, value string) error) error {
 	values, err := url.ParseQuery(raw)
 	if err != nil {
@@ -32,8 +32,8 @@ func eachParameter(raw string, set func(name, value string) error) error {
 	return nil
 }
 
-// parameterFields reads what are parameters in a query string as fields of a
-// body: numbers are numbers there, and all else is strings.
+// parameterFields reads the parameters of a query string as fields of a body, where
+// numbers are numbers and everything else is a string.
 func parameterFields(names []string, set func(name, value string) error) []field {
 	var fields []field
 	for _, name := range names {
@@ -55,8 +55,8 @@ func parameterFields(names []string, set func(name, value string) error) []field
 	return fields
 }
 
-// filterOrAll refuses a body that selects nothing, and one that says "all" beside
-// a filter, so that nobody does to all what was meant for some.
+// filterOrAll refuses a body that selects nothing, and one with both "all" and a
+// filter, so that nobody does to everything what was meant for some.
 func filterOrAll(filtered, all bool, filters string) error {
 	switch {
 	case !filtered && !all:

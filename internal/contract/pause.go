@@ -7,9 +7,10 @@ import (
 )
 
 // ParsePause reads the body of a request to pause a route: an object with
-// paused_until, the end of the pause in unix milliseconds. It may be left out, and
-// so may the object: then the pause lasts until somebody ends it, and until is 0.
-// The id is treated like that of [ParseJob]; without one the object is needed.
+// paused_until, the end of the pause in unix milliseconds. Both the field and the
+// object may be left out: then the pause lasts until somebody ends it, and until is
+// 0. The id is treated as in [ParseJob]; if the path has none, the object is
+// required.
 func ParsePause(body []byte, path string) (id string, until int64, err error) {
 	id = path
 	if id != "" && blank(body) {

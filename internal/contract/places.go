@@ -6,8 +6,8 @@ import (
 	"belfry/internal/job"
 )
 
-// ParsePlaceQuery reads the query string of a list of dbs, or of the
-// collections of one, with the errors of [ParseQuery].
+// ParsePlaceQuery reads the query string of a list of dbs, or of the collections of
+// one db. Its errors are those of [ParseQuery].
 func ParsePlaceQuery(raw, db string) (job.PlaceQuery, error) {
 	q := job.PlaceQuery{DB: db}
 	return q, eachParameter(raw, func(name, value string) (err error) {
@@ -23,9 +23,9 @@ func ParsePlaceQuery(raw, db string) (job.PlaceQuery, error) {
 	})
 }
 
-// AppendDBs appends the answer to a list of dbs: under dbs the db of each, and
-// how many jobs and routes it has, then the cursor to go on with, unless this
-// was the end.
+// AppendDBs appends the answer to a list of dbs. The field dbs lists each db with its
+// numbers of jobs and routes. The cursor to continue with follows, unless this was
+// the end.
 func AppendDBs(dst []byte, page job.Places) []byte {
 	dst = append(dst, `{"dbs":[`...)
 	for i, p := range page.Places {
@@ -39,8 +39,8 @@ func AppendDBs(dst []byte, page job.Places) []byte {
 	return append(appendJobCursor(append(dst, ']'), page.Cursor), '}')
 }
 
-// AppendCollections appends the answer to a list of collections, each with its
-// jobs, like [AppendDBs].
+// AppendCollections appends the answer to a list of collections, each with its number
+// of jobs, like [AppendDBs].
 func AppendCollections(dst []byte, page job.Places) []byte {
 	dst = append(dst, `{"collections":[`...)
 	for i, p := range page.Places {

@@ -10,10 +10,10 @@ import (
 	"belfry/internal/job"
 )
 
-// policyFields reads what a route says about its delivery, into r. Their names
-// and what they accept are those of [job.PolicyFields], which judges the
-// values; here only what the zero value could not tell from an absent field is
-// refused.
+// policyFields reads a route's delivery settings into r. Their names and accepted
+// values are those of [job.PolicyFields], which validates the values. This function
+// refuses only values that would look like an absent field once stored as a zero
+// value.
 func policyFields(r *job.Route) []field {
 	p := &r.Policy
 	return []field{
@@ -44,7 +44,7 @@ func policyFields(r *job.Route) []field {
 	}
 }
 
-// readRetry completes a backoff that is given in part with the defaults.
+// readRetry fills in a partial backoff with the defaults.
 func readRetry(value jsontext.Value, retry *job.RetryPolicy) error {
 	r := job.DefaultRetry()
 	backoff := false
@@ -147,7 +147,7 @@ func readStatuses(value jsontext.Value, statuses *[]job.StatusRange) error {
 	return err
 }
 
-// oldSecretsField is in stored routes only.
+// oldSecretsField exists in stored routes only.
 func oldSecretsField(p *job.Policy) field {
 	return field{"old_secrets", false, func(value jsontext.Value) error {
 		return readArray("old_secrets", value, func(value jsontext.Value) error {

@@ -9,8 +9,8 @@ import (
 	"belfry/internal/job"
 )
 
-// appendPolicy appends the fields that are given, each with a comma before it.
-// show says what stands in the place of a secret.
+// appendPolicy appends the fields that are set, each after a comma. show returns what
+// to write in place of a secret.
 func appendPolicy(dst []byte, p job.Policy, show func(string) string) []byte {
 	if !p.Retry.IsZero() {
 		dst = appendRetry(append(dst, `,"retry":`...), p.Retry)

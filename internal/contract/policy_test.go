@@ -18,17 +18,17 @@ const (
 	private = "whsk_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 )
 
-// TestPolicy reads policies, writes them as they are stored, and as GET shows
+// TestPolicy reads policies, and writes them both as they are stored and as GET shows
 // them.
 func TestPolicy(t *testing.T) {
 	t.Parallel()
 	backoff := job.DefaultRetry()
 	backoff.MaxAttempts, backoff.Jitter, backoff.MaxAge = 3, 0, time.Minute
 	for _, tt := range []struct {
-		body   string // after the fields that are needed
+		body   string // the part after the required fields
 		want   job.Policy
-		stored string // the same; empty is body
-		answer string // empty is stored
+		stored string // stored form of the same; empty means body
+		answer string // empty means stored
 	}{
 		{``, job.Policy{}, ``, ``},
 		{`,"retry":{"max_attempts":3,"jitter":0,"max_age_ms":60000}`, job.Policy{Retry: backoff},
@@ -154,7 +154,7 @@ func TestPolicyRefuses(t *testing.T) {
 	}
 }
 
-// A request may leave stored secrets as they are.
+// A request may leave stored secrets unchanged.
 func TestParseRouteLeavesSecrets(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -172,7 +172,7 @@ func TestParseRouteLeavesSecrets(t *testing.T) {
 	}
 }
 
-// The contract reads the fields of the one table, and no others.
+// The contract reads exactly the fields of the one table.
 func TestPolicyFieldNames(t *testing.T) {
 	t.Parallel()
 	_, err := contract.ParseRoute([]byte(`{"?":1}`), job.RouteKey{DB: "db"})
@@ -234,8 +234,8 @@ func TestRotation(t *testing.T) {
 	}
 }
 
-// FuzzPolicy checks that whatever is accepted is stored and read back as the
-// same, and that no answer shows a secret.
+// FuzzPolicy checks that every accepted policy is stored and read back as the same,
+// and that no answer shows a secret.
 func FuzzPolicy(f *testing.F) {
 	for _, fields := range []string{
 		`"retry":{"max_attempts":3,"jitter":0.5,"multiplier":1e0,"max_age_ms":60000},"timeout_ms":200`,

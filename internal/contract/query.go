@@ -8,11 +8,11 @@ import (
 	"belfry/internal/job"
 )
 
-// The filters of jobs, in a query string and in a body alike.
+// jobFilters are the filters of jobs, both in a query string and in a body.
 var jobFilters = []string{"status", "route", "due_after", "due_before", "prefix", "limit", "cursor"}
 
-// ParseQuery reads the query string of a list of jobs, of a whole db if
-// collection is empty. The errors wrap [job.ErrFilter] and [job.ErrID].
+// ParseQuery reads the query string of a list of jobs. An empty collection means the
+// whole db. The errors wrap [job.ErrFilter] and [job.ErrID].
 func ParseQuery(raw, db, collection string) (job.Query, error) {
 	q := job.Query{DB: db, Collection: collection}
 	err := eachParameter(raw, func(name, value string) error { return setJobFilter(&q, name, value, job.MaxJobs) })
@@ -22,9 +22,9 @@ func ParseQuery(raw, db, collection string) (job.Query, error) {
 	return q, q.Check()
 }
 
-// ParseCancel reads the body that says which jobs to cancel: the filters of
-// [ParseQuery], or "all": true instead, without either of which it is
-// [job.ErrNoFilter]. dry says that they are only to be counted.
+// ParseCancel reads the body that selects the jobs to cancel. It has the filters of
+// [ParseQuery], or "all": true instead; with neither the error is [job.ErrNoFilter].
+// dry says that the jobs should only be counted.
 func ParseCancel(body []byte, db, collection string) (q job.Query, dry bool, err error) {
 	q = job.Query{DB: db, Collection: collection}
 	all := false
@@ -38,9 +38,9 @@ func ParseCancel(body []byte, db, collection string) (q job.Query, dry bool, err
 	return q, dry, q.Check()
 }
 
-// ParseFind reads the body that says which jobs to list, of a whole db if
-// collection is empty: the filters of [ParseQuery], none of which is needed, nor
-// is the object.
+// ParseFind reads the body that selects the jobs to list. An empty collection means
+// the whole db. It has the filters of [ParseQuery]. Neither a filter nor the object
+// itself is required.
 func ParseFind(body []byte, db, collection string) (job.Query, error) {
 	q := job.Query{DB: db, Collection: collection}
 	if blank(body) {
@@ -57,8 +57,8 @@ func jobFilterFields(q *job.Query, maxLimit int) []field {
 	return parameterFields(jobFilters, func(name, value string) error { return setJobFilter(q, name, value, maxLimit) })
 }
 
-// setJobFilter sets one field of the query. Empty values are refused: they
-// would select everything.
+// setJobFilter sets one field of the query. It refuses empty values, since they would
+// select everything.
 func setJobFilter(q *job.Query, name, value string, maxLimit int) (err error) {
 	switch name {
 	case "status":
@@ -83,7 +83,7 @@ func setJobFilter(q *job.Query, name, value string, maxLimit int) (err error) {
 	return err
 }
 
-// A cursor is "<part>-<next>-<narrow>".
+// parseJobCursor reads a cursor in the form "<part>-<next>-<narrow>".
 func parseJobCursor(s string) (job.Cursor, error) {
 	parts := strings.Split(s, "-")
 	if len(parts) == 3 {
@@ -110,9 +110,9 @@ func appendJobCursor(dst []byte, c job.Cursor) []byte {
 	return append(dst, `-0"`...)
 }
 
-// AppendPage appends the answer to a list of jobs: under jobs what
-// [AppendRecord] appends of each but its meta, then the cursor to go on with,
-// unless this was the end.
+// AppendPage appends the answer to a list of jobs. The field jobs lists each job as
+// [AppendRecord] writes it, but without its meta. The cursor to continue with
+// follows, unless this was the end.
 func AppendPage(dst []byte, page job.Page) []byte {
 	dst = append(dst, `{"jobs":[`...)
 	for i, r := range page.Jobs {
@@ -127,10 +127,9 @@ func AppendPage(dst []byte, page job.Page) []byte {
 	return append(appendJobCursor(append(dst, ']'), page.Cursor), '}')
 }
 
-// AppendCancelRun appends the answer to cancelling: how many jobs were
-// cancelled, or would_cancel if they were only to be counted; how many were
-// skipped, since they had begun to fire; then the cursor to go on with, unless
-// this was the end.
+// AppendCancelRun appends the answer to a cancel request: how many jobs were
+// cancelled, or would_cancel if they were only counted; how many were skipped, since
+// they had begun to fire; then the cursor to continue with, unless this was the end.
 func AppendCancelRun(dst []byte, run job.CancelRun, dry bool) []byte {
 	verb := `{"cancelled":`
 	if dry {

@@ -10,9 +10,9 @@ import (
 	"belfry/internal/job"
 )
 
-// ParseRotation reads the body of a request for a new secret: an object with
-// the secret, empty if one is to be made, and grace_ms, how long the old one
-// goes on signing. Both may be left out, and so may the object.
+// ParseRotation reads the body of a request for a new secret: an object with the
+// secret, which is empty if Belfry should generate one, and grace_ms, how long the
+// old secret keeps signing. Both fields may be left out, and so may the object.
 func ParseRotation(body []byte) (secret string, grace time.Duration, err error) {
 	grace = job.DefaultGrace
 	if blank(body) {
@@ -38,9 +38,9 @@ func ParseRotation(body []byte) (secret string, grace time.Duration, err error) 
 	return secret, grace, err
 }
 
-// AppendRotation appends the answer to a rotation: the new secret, which is not
-// shown again, the public_key of an ed25519 key, and old_secrets_until, in unix
-// milliseconds, when an earlier secret still signs until then.
+// AppendRotation appends the answer to a rotation: the new secret, which is not shown
+// again; the public_key of an ed25519 key; and, if an earlier secret still signs,
+// old_secrets_until, the end of that in unix milliseconds.
 func AppendRotation(dst []byte, r job.Route) []byte {
 	dst = AppendString(append(dst, `{"status":"ok","secret":`...), r.Secret)
 	dst = appendPublicKey(dst, r.Secret)

@@ -9,11 +9,11 @@ import (
 	"belfry/internal/job"
 )
 
-// ParseRoute reads the body of a request for a route, new or changed. It treats
-// the id like [ParseJob]. The returned route has the whole key, is checked with
-// [job.Route.Check], may leave stored secrets as they are, for [job.Route.Over]
-// to complete, and has no subscription: what [AppendRouteAnswer] adds for its
-// readers is ignored. No error quotes the URL or a secret.
+// ParseRoute reads the body of a request to create or change a route. It treats the
+// id like [ParseJob]. The returned route has the whole key and is checked with
+// [job.Route.Check]. It may leave stored secrets as they are, for [job.Route.Over] to
+// fill in. It has no subscription: the fields that only [AppendRouteAnswer] writes
+// are ignored. No error quotes the URL or a secret.
 func ParseRoute(body []byte, key job.RouteKey) (job.Route, error) {
 	r, err := parseRoute(body, &job.Route{RouteKey: key, KeepSecret: true}, cleanURL)
 	if err == nil {
@@ -31,15 +31,15 @@ func ParseRoute(body []byte, key job.RouteKey) (job.Route, error) {
 	return r, nil
 }
 
-// routeAnswerOnly is what [AppendRouteAnswer] adds for its readers.
+// routeAnswerOnly are the fields that only [AppendRouteAnswer] writes.
 var routeAnswerOnly = []string{"stream", "subject", "consumer", "js_api_prefix", "breaker", "public_key"}
 
-// RouteAnswerOnly returns the fields of a route's answer that are none of the
-// route's own, and ignored in a request.
+// RouteAnswerOnly returns the fields of a route's answer that are not the route's own
+// and are ignored in a request.
 func RouteAnswerOnly() []string { return slices.Clone(routeAnswerOnly) }
 
-// ParseStoredRoute reads the value stored under a route's key, as
-// [AppendRoute] makes it, or a person.
+// ParseStoredRoute reads the value stored under a route's key, whether [AppendRoute]
+// or a person wrote it.
 func ParseStoredRoute(value []byte, key job.RouteKey) (job.Route, error) {
 	r := job.Route{RouteKey: key}
 	return parseRoute(value, &r, mendURL, oldSecretsField(&r.Policy))
@@ -76,8 +76,8 @@ func parseRoute(body []byte, r *job.Route, clean func(string) (string, error), m
 	return *r, nil
 }
 
-// AppendRoute appends the value stored under the route's key: id, type, for a
-// REST route webhook_url, and of the policy what is not the default.
+// AppendRoute appends the value stored under the route's key: id, type, webhook_url
+// for a REST route, and the policy fields that are not the default.
 // [ParseStoredRoute] reads it back.
 func AppendRoute(dst []byte, r job.Route) []byte {
 	dst = appendPolicy(appendRouteFields(dst, r), r.Policy, func(secret string) string { return secret })
@@ -85,12 +85,12 @@ func AppendRoute(dst []byte, r job.Route) []byte {
 }
 
 // AppendRouteAnswer appends the answer to a GET of a route: the fields of
-// [AppendRoute] with [job.Hidden] in the place of each secret, and
+// [AppendRoute] with [job.Hidden] in place of each secret, then
 //
 //   - for a NATS route the stream, subject and consumer for its subscribers to
 //     use, and js_api_prefix if they need one;
-//   - breaker, if it has tripped, with its state, open or half-open, and until
-//     when it is open;
+//   - breaker, if it has tripped, with its state (open or half-open) and the end of
+//     its open time;
 //   - public_key, with which receivers verify, if an ed25519 key signs.
 func AppendRouteAnswer(dst []byte, r job.Route) []byte {
 	dst = appendPolicy(appendRouteFields(dst, r), r.Policy, func(string) string { return job.Hidden })

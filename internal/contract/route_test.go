@@ -115,8 +115,8 @@ func TestAppendRefusal(t *testing.T) {
 	}
 }
 
-// FuzzParseRoute checks that whatever is accepted is stored and read back as
-// the same route, and that every error is exactly one of the sentinels.
+// FuzzParseRoute checks that every accepted route is stored and read back as the same
+// route, and that every error wraps exactly one of the sentinels.
 func FuzzParseRoute(f *testing.F) {
 	f.Add([]byte(`{"id":"r","type":"REST","webhook_url":"gameserver-dev-1.myorg.com/timer?action=endgame"}`), "db", "")
 	f.Add([]byte(`{"id":"r","type":"REST","webhook_url":"http://[::1]:80/%zz"}`), "db", "r")

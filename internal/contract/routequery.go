@@ -4,15 +4,15 @@ import (
 	"belfry/internal/job"
 )
 
-// ParseRouteQuery reads the query string of a list of routes, with the errors of
+// ParseRouteQuery reads the query string of a list of routes. Its errors are those of
 // [ParseQuery].
 func ParseRouteQuery(raw, db string) (job.RouteQuery, error) {
 	q := job.RouteQuery{DB: db}
 	return q, eachParameter(raw, func(name, value string) error { return setRouteFilter(&q, name, value) })
 }
 
-// ParseRouteFind reads the body of a list of routes: what [ParseRouteQuery] reads
-// of a query string, none of which is needed, nor is the object.
+// ParseRouteFind reads the body of a list of routes. It has the parameters of
+// [ParseRouteQuery]. Neither a parameter nor the object itself is required.
 func ParseRouteFind(body []byte, db string) (job.RouteQuery, error) {
 	q := job.RouteQuery{DB: db}
 	if blank(body) {
@@ -37,8 +37,8 @@ func setRouteFilter(q *job.RouteQuery, name, value string) (err error) {
 	return err
 }
 
-// AppendRoutes appends the answer to a list of routes: under routes what
-// [AppendRouteAnswer] appends of each, then the cursor to go on with, unless
+// AppendRoutes appends the answer to a list of routes. The field routes lists each
+// route as [AppendRouteAnswer] writes it. The cursor to continue with follows, unless
 // this was the end.
 func AppendRoutes(dst []byte, page job.RoutePage) []byte {
 	dst = append(dst, `{"routes":[`...)

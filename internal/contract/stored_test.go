@@ -9,8 +9,8 @@ import (
 	"belfry/internal/job"
 )
 
-// Every field of a job and of a route that counts as its content is in what is
-// stored: a change of it is not lost.
+// Every content field of a job and of a route is part of the stored value: a change
+// of it is not lost.
 func TestEveryFieldIsStored(t *testing.T) {
 	t.Parallel()
 	route := func(r job.Route) string { return string(contract.AppendRoute(nil, r)) }

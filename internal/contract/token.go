@@ -12,8 +12,8 @@ import (
 )
 
 // ParseToken reads the body of a request for a token: role, dbs or all_dbs,
-// expires_time and description, checked with [job.Token.Check]. An admin is
-// for all dbs without saying so.
+// expires_time and description. It checks them with [job.Token.Check]. An admin token
+// is for all dbs even if the body does not say so.
 func ParseToken(body []byte, now time.Time) (job.Token, error) {
 	var t job.Token
 	if err := readObject(body, tokenFields(&t)...); err != nil {
@@ -25,8 +25,8 @@ func ParseToken(body []byte, now time.Time) (job.Token, error) {
 	return t, t.Check(now)
 }
 
-// ParseStoredToken reads the value stored under a token's id, as [AppendToken]
-// makes it.
+// ParseStoredToken reads the value stored under a token's id, as [AppendToken] writes
+// it.
 func ParseStoredToken(value []byte, id string) (job.Token, error) {
 	t := job.Token{ID: id}
 	if !job.IsTokenID(id) {
@@ -65,13 +65,14 @@ func tokenFields(t *job.Token) []field {
 	}
 }
 
-// timeField reads unix milliseconds of a token.
+// timeField reads a time of a token, in unix milliseconds.
 func timeField(name string, required bool, ms *int64) field {
 	return field{name, required, func(value jsontext.Value) (err error) {
 		if value.Kind() != '0' {
 			return typeError(name, value, "unix milliseconds are accepted")
 		}
-		// Absent is never, and a program that has no time may send 0 for it.
+		// An absent field means never, and a program without a time may send 0 for
+		// it.
 		if *ms, err = strconv.ParseInt(string(value), 10, 64); err != nil || *ms <= 0 {
 			return fmt.Errorf("%w: %s is %s; unix milliseconds are accepted", job.ErrToken, name, job.Quote(string(value)))
 		}
@@ -86,14 +87,14 @@ func AppendToken(dst []byte, t job.Token) []byte {
 	return append(AppendString(appendName(dst, "sha256"), hex.EncodeToString(t.Sum[:])), '}')
 }
 
-// AppendIssued appends the answer to a request for a token: its text, which is
-// not shown again, and what a list shows of it.
+// AppendIssued appends the answer to a request for a token: the token's text, which
+// is not shown again, and the fields that a list shows.
 func AppendIssued(dst []byte, t job.Token, text string) []byte {
 	dst = AppendString(append(dst, `{"status":"ok","token":`...), text)
 	return append(appendListed(append(dst, ','), t), '}')
 }
 
-// AppendTokens appends a list of tokens, without what opens them.
+// AppendTokens appends a list of tokens, without the secrets that open them.
 func AppendTokens(dst []byte, all []job.Token) []byte {
 	dst = append(dst, `{"tokens":[`...)
 	for i, t := range all {

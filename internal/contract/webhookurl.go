@@ -12,12 +12,13 @@ import (
 	"belfry/internal/job"
 )
 
-// cleanURL returns a webhook URL as it will be sent: what is not ASCII, and what
-// may not stand in a path, is escaped, and the host is written as names are looked
-// up. It refuses what could not be sent as it was given: blanks, control and
-// invisible characters anywhere, since they come from a careless paste and are
-// seen by nobody, and a fragment. The error is an [job.ErrWebhookURL] and quotes
-// nothing of the URL. Whether the rest of it can be called is for [job.Route.Target].
+// cleanURL returns a webhook URL as it will be sent: it escapes characters that are
+// not ASCII or may not appear in a path, and writes the host as names are looked up.
+// It refuses URLs that could not be sent as given. Those are URLs with a fragment,
+// and URLs with blanks, control or invisible characters anywhere, which come from a
+// careless paste and which nobody sees. The error is an [job.ErrWebhookURL] and
+// quotes nothing of the URL. [job.Route.Target] decides whether the rest of it can be
+// called.
 func cleanURL(raw string) (string, error) {
 	if !utf8.ValidString(raw) || strings.ContainsRune(raw, utf8.RuneError) {
 		return "", job.BadURL("it is not all text in UTF-8")
@@ -31,8 +32,8 @@ func cleanURL(raw string) (string, error) {
 	return escapeURL(raw)
 }
 
-// mendURL returns a webhook URL that was stored before there was [cleanURL] as it
-// is sent, as far as it can be.
+// mendURL returns a webhook URL that was stored before [cleanURL] existed, in the
+// form that is sent, as far as possible.
 func mendURL(raw string) (string, error) {
 	raw, _, _ = strings.Cut(raw, "#")
 	if clean, err := escapeURL(raw); err == nil {
@@ -41,8 +42,8 @@ func mendURL(raw string) (string, error) {
 	return raw, nil
 }
 
-// checkAuthorization refuses a route whose URL has credentials that its header
-// Authorization would keep from being sent.
+// checkAuthorization refuses a route whose URL has credentials that would not be sent
+// because the route has an Authorization header.
 func checkAuthorization(r job.Route) error {
 	if r.Type != job.REST {
 		return nil
@@ -63,7 +64,7 @@ func unseen(c rune) bool {
 	return unicode.IsSpace(c) || unicode.IsControl(c) || unicode.In(c, unicode.Z, unicode.Cf, unicode.Variation_Selector)
 }
 
-// escapeURL does not care whether a URL has a scheme.
+// escapeURL works for a URL with or without a scheme.
 func escapeURL(raw string) (string, error) {
 	scheme := ""
 	if head, rest, found := strings.Cut(raw, "://"); found && !strings.ContainsAny(head, "/?#") {
@@ -93,7 +94,7 @@ func escapeURL(raw string) (string, error) {
 	return scheme + user + host + path, nil
 }
 
-// escapeBytes escapes blanks, control characters and what is not ASCII.
+// escapeBytes escapes blanks, control characters and bytes that are not ASCII.
 func escapeBytes(s string) string {
 	const digits = "0123456789ABCDEF"
 	var b strings.Builder
@@ -107,8 +108,8 @@ func escapeBytes(s string) string {
 	return b.String()
 }
 
-// asciiHost returns a host, with or without a port, as its name is looked up:
-// "münchen.example" is xn--mnchen-3ya.example.
+// asciiHost returns a host, with or without a port, in the form that is looked up:
+// "münchen.example" becomes xn--mnchen-3ya.example.
 func asciiHost(authority string) (string, error) {
 	host, port := authority, ""
 	if colon := strings.LastIndexByte(authority, ':'); colon >= 0 && !strings.HasSuffix(authority, "]") {
@@ -122,7 +123,7 @@ func asciiHost(authority string) (string, error) {
 	}
 	name := host
 	if strings.Contains(name, "%") {
-		// As a browser shows it in the address bar, and copies it.
+		// A browser shows and copies the name in this form in its address bar.
 		meant, err := url.PathUnescape(name)
 		if err != nil || !utf8.ValidString(meant) || strings.ContainsFunc(meant, unseen) || strings.ContainsAny(meant, "/?#@:[]") {
 			return "", job.BadURL("its host cannot be parsed")
@@ -145,9 +146,9 @@ func asciiHost(authority string) (string, error) {
 	return ascii + port, nil
 }
 
-// canBeLookedUp reports whether a name has a form that name servers know; RFC 1035,
-// section 2.3.4, with the underscores that are in use. An empty one is for
-// [job.Route.Target].
+// canBeLookedUp reports whether a name has a form that name servers know: RFC 1035,
+// section 2.3.4, plus the underscores in common use. [job.Route.Target] handles an
+// empty name.
 func canBeLookedUp(name string) bool {
 	if name = strings.TrimSuffix(name, "."); len(name) > 253 {
 		return false

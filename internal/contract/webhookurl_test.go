@@ -19,8 +19,8 @@ func routeBody(t testing.TB, url string, more string) []byte {
 	return []byte(`{"type":"REST","webhook_url":` + string(quoted) + more + `}`)
 }
 
-// A URL is shown as it will be sent. One that could not be sent as it was given
-// is refused.
+// A URL is shown as it will be sent. A URL that could not be sent as given is
+// refused.
 func TestWebhookURLIsShownAsItIsSent(t *testing.T) {
 	t.Parallel()
 	key := job.RouteKey{DB: "db", ID: "r"}
@@ -45,7 +45,7 @@ func TestWebhookURLIsShownAsItIsSent(t *testing.T) {
 		{"http://日本。example/", "http://xn--wgv71a.example/"},
 		{"http://FAß.example/", "http://xn--fa-hia.example/"},
 
-		// Blanks, controls, and what nobody sees, anywhere.
+		// These have blanks, control characters or invisible characters, anywhere.
 		{" http://h.example/", ""}, {"http://h.example/ ", ""}, {"http://h.example/\n", ""}, {"\thttp://h.example/", ""},
 		{"http://h.example/a b", ""}, {"http://h.example/?a b", ""}, {"http://h .example/", ""}, {"http://us er@h.example/", ""},
 		{"http://h.example/?a\r\nX: y", ""}, {"http://h.example/\x00", ""}, {"http://h.example/?\x7f", ""}, {"ht tp://h.example/", ""},
@@ -89,7 +89,8 @@ func afterScheme(url string) string {
 	return url
 }
 
-// URLs that were stored before are still read, and sent as they were.
+// URLs that were stored before cleanURL existed are still read, and sent as they
+// were.
 func TestStoredWebhookURLIsMended(t *testing.T) {
 	t.Parallel()
 	key := job.RouteKey{DB: "db", ID: "r"}
@@ -107,7 +108,7 @@ func TestStoredWebhookURLIsMended(t *testing.T) {
 	}
 }
 
-// Credentials in the URL would not be sent beside a header of that name.
+// Credentials in the URL would not be sent beside an Authorization header.
 func TestCredentialsBesideAuthorization(t *testing.T) {
 	t.Parallel()
 	key := job.RouteKey{DB: "db", ID: "r"}
