@@ -23,7 +23,7 @@ func backupCommand(r remote) *cli.Command {
 	return r.command("backup", "write all that the server knows, secrets too, to a file; - is standard output", []string{"FILE"}, nil, r.backup)
 }
 
-// restoreCommand brings one back into an empty server.
+// restoreCommand restores a backup into an empty server.
 func restoreCommand(r remote) *cli.Command {
 	return r.command("restore", "bring a backup back into an empty server", []string{"FILE"}, nil, r.restore)
 }
@@ -63,7 +63,7 @@ func (r remote) backup(ctx context.Context, cmd *cli.Command, c *client.Client) 
 	return r.done(cmd, answer, "backed up %s in %s", describe(counts), name)
 }
 
-// check reads a backup to its end.
+// check reads a backup to its end and counts its entries.
 func check(from io.Reader) (job.EntryCounts, error) {
 	file, err := backup.NewReader(from)
 	if err != nil {
@@ -78,7 +78,8 @@ func check(from io.Reader) (job.EntryCounts, error) {
 	}
 }
 
-// unsynced: the backup is there, but a power failure may take its name away.
+// unsynced is the error for a backup that was written but whose name a power failure
+// may still remove.
 type unsynced struct {
 	name string
 	error
@@ -90,9 +91,9 @@ func (u *unsynced) Error() string {
 
 func (u *unsynced) Unwrap() error { return u.error }
 
-// keep writes a backup to a file that is there whole and checked, or as it was
-// before. Only its owner can read it. An error of sync, which is
-// handed its folder, is [unsynced].
+// keep writes a backup to a file. In the end the file is whole and checked, or as it
+// was before. Only its owner can read it. sync gets the file's folder; an error from
+// it is returned as [unsynced].
 func keep(from io.Reader, name string, sync func(folder string) error) (counts job.EntryCounts, err error) {
 	temp, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
 	if err != nil {
@@ -129,7 +130,7 @@ func (r remote) restore(ctx context.Context, cmd *cli.Command, c *client.Client)
 		return usagef("couldn't read the backup: %w", err)
 	}
 	defer file.Close()
-	// All of it, before anything of it is sent.
+	// The whole file is checked before any of it is sent.
 	counts, err := check(file)
 	if err == nil {
 		_, err = file.Seek(0, io.SeekStart)
@@ -151,7 +152,7 @@ func (r remote) restore(ctx context.Context, cmd *cli.Command, c *client.Client)
 	return r.done(cmd, answer, "restored %s", describe(counts))
 }
 
-// describe says for people how much there is of each kind.
+// describe says, for humans, how many entries of each kind there are.
 func describe(counts job.EntryCounts) string {
 	all := []string{}
 	for _, kind := range job.EntryKinds() {

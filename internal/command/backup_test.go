@@ -11,8 +11,8 @@ import (
 	"belfry/internal/backup"
 )
 
-// A backup whose folder could not be synced is there, and the error says so;
-// after every other error the file is as it was, and nothing is left beside it.
+// A backup whose folder could not be synced exists, and the error says so. After
+// every other error the file is as it was, and nothing is left beside it.
 func TestKeep(t *testing.T) {
 	t.Parallel()
 	var file bytes.Buffer

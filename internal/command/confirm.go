@@ -12,11 +12,11 @@ import (
 
 const forceUsage = "do it without asking"
 
-// errDeclined is the answer no.
+// errDeclined means that the answer was no.
 var errDeclined = errors.New("nothing was done")
 
-// needsForce refuses, before anything is asked of the server, what may not be
-// done when nobody is there to confirm it.
+// needsForce refuses an action that nobody is there to confirm, before it asks the
+// server anything.
 func (r remote) needsForce(cmd *cli.Command) error {
 	if !r.Terminal && !cmd.Bool("force") {
 		return usagef("%s asks first, and there is nobody at a terminal; --force does it without asking", cmd.FullName())
@@ -24,15 +24,15 @@ func (r remote) needsForce(cmd *cli.Command) error {
 	return nil
 }
 
-// confirm asks whether to go on, unless --force says so. Only yes is yes.
+// confirm asks whether to continue, unless --force is given. Only "yes" means yes.
 func (r remote) confirm(ctx context.Context, cmd *cli.Command, question string, args ...any) error {
 	if cmd.Bool("force") {
 		return nil
 	}
 	fmt.Fprintf(r.Stderr, "%s [y/N] ", printable(fmt.Sprintf(question, args...)))
 	answer := make(chan string, 1)
-	go func() { // stays behind when a signal ends the program instead
-		line, _ := bufio.NewReader(r.Stdin).ReadString('\n') // none is no
+	go func() { // the goroutine stays behind if a signal ends the program
+		line, _ := bufio.NewReader(r.Stdin).ReadString('\n') // no line means no
 		answer <- line
 	}()
 	select {

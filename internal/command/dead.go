@@ -93,8 +93,7 @@ func (r remote) showLetter(ctx context.Context, cmd *cli.Command, c *client.Clie
 	})
 }
 
-// deadPath is the path of the letter, or db, that the arguments name, and of
-// what is under it.
+// deadPath is the path of the letter or db that the arguments name, followed by more.
 func deadPath(cmd *cli.Command, more ...string) string {
 	return client.Path(append(append([]string{"dead"}, cmd.Args().Slice()...), more...)...)
 }

@@ -10,14 +10,14 @@ import (
 	"belfry/api/client"
 )
 
-// letterWork is something to do with letters, one or many.
+// letterWork is something to do with one letter or many.
 type letterWork struct {
 	verb, done, doing string
 	method            string   // with one letter
 	under             []string // its path
-	asks              bool     // before it is done with many
+	asks              bool     // confirm before doing it with many
 
-	// read reads the answer to it, and returns how many letters were done.
+	// read reads the answer and returns how many letters were done.
 	read func(answer []byte) (done int, run client.LetterRun, err error)
 }
 
@@ -67,7 +67,7 @@ func (r remote) onLetters(w letterWork) run {
 	}
 }
 
-// onEachLetter does the work with the letters that a filter selects.
+// onEachLetter does the work on the letters that a filter selects.
 func (r remote) onEachLetter(ctx context.Context, cmd *cli.Command, c *client.Client, w letterWork, filter client.LetterFilter) error {
 	db := cmd.Args().First()
 	if w.asks && !cmd.Bool("dry-run") {
@@ -86,7 +86,7 @@ func (r remote) onEachLetter(ctx context.Context, cmd *cli.Command, c *client.Cl
 			return r.raw(fmt.Appendf(nil, `{"would_%s":%d}`, w.verb, selected))
 		case cmd.Bool("dry-run"):
 			return r.line("would %s %s of %s", w.verb, counted(selected, "letter"), db)
-		case selected == 0: // what dies from now on was not asked about
+		case selected == 0: // letters that arrive from now on were not part of the question
 			answer := fmt.Appendf(nil, `{%q:0,"skipped":0}`, w.done)
 			return r.done(cmd, answer, "%s 0 letters of %s", w.done, db)
 		}
@@ -130,8 +130,8 @@ func (r remote) onEachLetter(ctx context.Context, cmd *cli.Command, c *client.Cl
 	return r.line("%s %s of %s%s", w.done, counted(done, "letter"), db, but)
 }
 
-// countLetters counts the letters that a filter selects, as the server has no
-// dry run of them.
+// countLetters counts the letters that a filter selects, since the server has no dry
+// run for them.
 func (r remote) countLetters(ctx context.Context, cmd *cli.Command, c *client.Client, q client.LetterQuery) (int, error) {
 	bar := r.progress("counting", -1)
 	defer bar.end()

@@ -10,7 +10,7 @@ import (
 	"belfry/api/client"
 )
 
-// The exit codes of the program.
+// These are the exit codes of the program.
 const (
 	exitOK          = 0
 	exitFailed      = 1
@@ -29,13 +29,13 @@ type Exit struct {
 	Code    int
 	Meaning string
 
-	// Errors are the error codes of the API that end in it. One that ends in
-	// an x stands for all that begin so.
+	// Errors are the API's error codes that end in this exit code. A code that ends
+	// in an x stands for all codes that begin the same.
 	Errors []string
 }
 
-// exits is the one list of the exit codes. An error code that it leaves out
-// ends in [exitFailed].
+// exits is the single list of the exit codes. An error code that it omits ends in
+// [exitFailed].
 var exits = []Exit{
 	{exitOK, "Done.", nil},
 	{exitFailed, "Failed, also if some of many things failed, or for a reason that has no code here.", nil},
@@ -50,10 +50,10 @@ var exits = []Exit{
 	{exitInterrupted, "Interrupted by a signal.", nil},
 }
 
-// Exits lists the exit codes in their order.
+// Exits lists the exit codes in order.
 func Exits() []Exit { return slices.Clone(exits) }
 
-// has reports whether the row is that of an error code of the API.
+// has reports whether an error code of the API belongs to the row.
 func (e Exit) has(code string) bool {
 	return slices.ContainsFunc(e.Errors, func(row string) bool {
 		prefix, all := strings.CutSuffix(row, "xx")
@@ -61,7 +61,7 @@ func (e Exit) has(code string) bool {
 	})
 }
 
-// coded is an error that has its exit code with it.
+// coded is an error with an exit code of its own.
 type coded struct {
 	error
 	code int
@@ -69,25 +69,25 @@ type coded struct {
 
 func (c coded) Unwrap() error { return c.error }
 
-// Usage marks an error as one of the command line.
+// Usage marks an error as a mistake on the command line.
 func Usage(err error) error { return coded{err, exitUsage} }
 
-// StartAgain marks an error after which a service is to be started again.
+// StartAgain marks an error after which a service should be started again.
 func StartAgain(err error) error { return coded{err, exitAgain} }
 
 // NeedsPerson marks an error that stays until a person has done something.
 func NeedsPerson(err error) error { return coded{err, exitPerson} }
 
-// usagef is [Usage] of a new error.
+// usagef makes a new error and marks it with [Usage].
 func usagef(format string, args ...any) error { return Usage(fmt.Errorf(format, args...)) }
 
-// conflict is an error about something that stands against a good request.
+// conflict returns an error about something that prevents a valid request.
 func conflict(format string, args ...any) error {
 	return coded{fmt.Errorf(format, args...), exitConflict}
 }
 
-// advised is an error that leaves open whether what was asked for was done, and
-// says how to go on.
+// advised is an error that leaves open whether the request was carried out, and says
+// how to continue.
 type advised struct {
 	error
 	advice string
@@ -96,8 +96,8 @@ type advised struct {
 func (a advised) Error() string { return a.error.Error() + "; " + a.advice }
 func (a advised) Unwrap() error { return a.error }
 
-// advise adds how to go on to an error of a request whose repeat would make a
-// second thing, unless the server has said that there is no first one.
+// advise adds advice to the error of a request whose repeat would create a second
+// thing. It adds none if the server has said that the first was not created.
 func advise(err error, advice string, args ...any) error {
 	var refused *client.Error
 	switch {
@@ -109,7 +109,7 @@ func advise(err error, advice string, args ...any) error {
 	return advised{err, fmt.Sprintf(advice, args...)}
 }
 
-// ExitCode is the exit code for what a command returned.
+// ExitCode returns the exit code for the error that a command returned.
 func ExitCode(err error) int {
 	var own coded
 	var refused *client.Error
@@ -128,8 +128,8 @@ func ExitCode(err error) int {
 	return exitFailed
 }
 
-// exitOfAnswer is the exit code for an answer that is no success, also for one
-// of a proxy, which has no code of Belfry.
+// exitOfAnswer returns the exit code for an answer that is not a success. The answer
+// may also come from a proxy, which has none of Belfry's codes.
 func exitOfAnswer(e *client.Error) int {
 	for _, row := range exits {
 		if row.has(e.Code) {
@@ -146,7 +146,7 @@ func exitOfAnswer(e *client.Error) int {
 	return exitFailed
 }
 
-// Message is the one line that tells people why a command failed.
+// Message returns the one line that tells people why a command failed.
 func Message(err error) string {
 	var open advised
 	switch interrupted := ExitCode(err) == exitInterrupted; {

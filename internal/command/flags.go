@@ -2,7 +2,7 @@ package command
 
 import "github.com/urfave/cli/v3"
 
-// Flag is a flag that shows in the help what stands for its value.
+// Flag is a flag whose help shows a placeholder for its value.
 type Flag struct {
 	*cli.StringFlag
 	Placeholder string

@@ -15,12 +15,12 @@ import (
 	"belfry/internal/job"
 )
 
-// maxInput bounds what is read of a file for one request. The server accepts
+// maxInput bounds how much of a file is read for one request. The server accepts
 // less.
 const maxInput = 64 << 20
 
-// value returns the text of a flag; @FILE is the content of a file and - that
-// of standard input, which keep it out of lists of processes.
+// value returns the text of a flag. @FILE stands for the content of a file and - for
+// standard input; both keep the text out of process lists.
 func (e Env) value(ctx context.Context, cmd *cli.Command, name string) (string, error) {
 	given := cmd.String(name)
 	file, fromFile := strings.CutPrefix(given, "@")
@@ -33,7 +33,7 @@ func (e Env) value(ctx context.Context, cmd *cli.Command, name string) (string, 
 	return given, nil
 }
 
-// Secret reads the --secret of a command; empty is none.
+// Secret reads the --secret of a command; it is empty if there is none.
 func (e Env) Secret(ctx context.Context, cmd *cli.Command) (string, error) {
 	if !cmd.IsSet("secret") {
 		return "", nil
@@ -45,7 +45,7 @@ func (e Env) Secret(ctx context.Context, cmd *cli.Command) (string, error) {
 	return secret, err
 }
 
-// content reads a file, or standard input if it is -. what names it in errors.
+// content reads a file, or standard input if the name is -. what names it in errors.
 func (e Env) content(ctx context.Context, what, file string) (string, error) {
 	in, err := e.open(ctx, file)
 	if err != nil {
@@ -64,7 +64,7 @@ func (e Env) content(ctx context.Context, what, file string) (string, error) {
 	return string(data), nil
 }
 
-// open opens a file, or standard input if it is -.
+// open opens a file, or standard input if the name is -.
 func (e Env) open(ctx context.Context, file string) (io.ReadCloser, error) {
 	switch file {
 	case "-":
@@ -83,8 +83,8 @@ func (e Env) open(ctx context.Context, file string) (io.ReadCloser, error) {
 	return withoutMark(f), nil
 }
 
-// interruptible reads what in has until ctx ends. A read of a terminal ends when
-// somebody types, so that one stays behind.
+// interruptible reads from in until ctx ends. A read of a terminal ends only when
+// somebody types, so such a read stays behind.
 func interruptible(ctx context.Context, in io.Reader) io.ReadCloser {
 	out, feed := io.Pipe()
 	go func() {
@@ -95,7 +95,7 @@ func interruptible(ctx context.Context, in io.Reader) io.ReadCloser {
 	return out
 }
 
-// meta is the --data of a job, byte for byte; false if there is none.
+// meta returns the --data of a job, byte for byte; it returns false if there is none.
 func (r remote) meta(ctx context.Context, cmd *cli.Command) (json.RawMessage, bool, error) {
 	if !cmd.IsSet("data") {
 		return nil, false, nil
@@ -111,8 +111,8 @@ func (r remote) meta(ctx context.Context, cmd *cli.Command) (json.RawMessage, bo
 	return json.RawMessage(data), true, nil
 }
 
-// due is the time of --in or --at, in unix milliseconds; false if neither is
-// given.
+// due returns the time of --in or --at, in unix milliseconds; it returns false if
+// neither is given.
 func (r remote) due(cmd *cli.Command, now time.Time) (int64, bool, error) {
 	in, at := cmd.IsSet("in"), cmd.IsSet("at")
 	switch {
@@ -131,7 +131,7 @@ func (r remote) due(cmd *cli.Command, now time.Time) (int64, bool, error) {
 	return 0, false, nil
 }
 
-// moment is the time of a flag that is given, in unix milliseconds.
+// moment returns the time of a flag that is given, in unix milliseconds.
 func (r remote) moment(cmd *cli.Command, name string) (int64, error) {
 	ms, ok := parseMoment(cmd.String(name), r.now())
 	if why := notOneMoment(cmd.String(name), r.now().Location()); !ok && why != "" {
@@ -147,7 +147,7 @@ func (r remote) moment(cmd *cli.Command, name string) (int64, error) {
 type filterFlag struct {
 	name   string
 	text   *string
-	moment **int64 // in the place of text
+	moment **int64 // instead of text
 }
 
 // filters sets the fields whose flags are given.
@@ -170,7 +170,7 @@ func (r remote) filters(cmd *cli.Command, all ...filterFlag) error {
 	return nil
 }
 
-// limit is the number of --limit; 0 is all.
+// limit returns the number of --limit; 0 means all.
 func limit(cmd *cli.Command) (int, error) {
 	if n := cmd.Int("limit"); !cmd.IsSet("limit") || n > 0 {
 		return n, nil

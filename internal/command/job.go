@@ -13,7 +13,7 @@ import (
 	"belfry/internal/job"
 )
 
-// aJob are the arguments that name one.
+// aJob lists the arguments that name a job.
 var aJob = []string{"DB", "COLLECTION", "ID"}
 
 // jobCommand has the commands about jobs.
@@ -46,7 +46,7 @@ func jobCommand(r remote) *cli.Command {
 	}
 }
 
-// jobPath is the path of the job that the arguments name, and of what is under it.
+// jobPath is the path of the job that the arguments name, followed by more.
 func jobPath(cmd *cli.Command, more ...string) string {
 	return client.Path(append(append([]string{"job"}, cmd.Args().Slice()...), more...)...)
 }
@@ -89,12 +89,12 @@ func (r remote) addJob(ctx context.Context, cmd *cli.Command, c *client.Client) 
 		}
 		return r.raw(answer)
 	}
-	// Apart from the id, so that a script can take that alone.
+	// The note is separate from the id, so that a script can read only the id.
 	r.note("due %s, to %s", momentAndDistance(due, now), j.Route)
 	return r.line("%s", j.ID)
 }
 
-// checkIDs checks ids that go into a body: pairs of what they are and the id.
+// checkIDs checks ids that go into a body. The pairs are a name and an id each.
 func checkIDs(pairs ...string) error {
 	for i := 0; i < len(pairs); i += 2 {
 		if err := job.CheckID(pairs[i], pairs[i+1]); err != nil {
@@ -129,8 +129,8 @@ func (r remote) getJob(ctx context.Context, cmd *cli.Command, c *client.Client) 
 	})
 }
 
-// editJob puts the job as it stands with the fields that are given, if nobody
-// has changed it in between.
+// editJob puts the current job with the given fields changed, if nobody has changed
+// the job in between.
 func (r remote) editJob(ctx context.Context, cmd *cli.Command, c *client.Client) error {
 	now := r.now()
 	due, newDue, err := r.due(cmd, now)

@@ -12,7 +12,7 @@ import (
 	"belfry/api/client"
 )
 
-// partly says of work that broke off how much of it was done.
+// partly adds to an error how much of the work was done before it broke off.
 func partly(err error, done string, n int) error {
 	if n == 0 {
 		return err
@@ -20,8 +20,8 @@ func partly(err error, done string, n int) error {
 	return fmt.Errorf("%w; %d were %s before that, and it is safe to repeat", err, n, done)
 }
 
-// importJobs streams a file to the server, and what the server says of each job
-// to people: those that failed on standard error. It holds one answer at a time.
+// importJobs streams a file to the server and prints the server's answer for each
+// job. Failed jobs go to standard error. It holds one answer at a time.
 func (r remote) importJobs(ctx context.Context, cmd *cli.Command, c *client.Client) error {
 	args := cmd.Args()
 	file, err := r.open(ctx, args.Get(2))
@@ -69,7 +69,7 @@ func (r remote) importJobs(ctx context.Context, cmd *cli.Command, c *client.Clie
 	return nil
 }
 
-// failure is the line for people about a job that failed.
+// failure is the line that tells people about a failed job.
 func failure(l client.BulkLine) string {
 	id := ""
 	if l.ID != "" {
@@ -78,7 +78,7 @@ func failure(l client.BulkLine) string {
 	return fmt.Sprintf("line %d%s: %s (%s)", l.Line, id, l.Error, l.Code)
 }
 
-// size is how long a file is, -1 if that is unknown, as of a pipe.
+// size returns the length of a file, or -1 if it is unknown, as for a pipe.
 func size(file any) int64 {
 	if f, ok := file.(*os.File); ok {
 		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {

@@ -13,7 +13,7 @@ import (
 	"belfry/internal/job"
 )
 
-// jobFilterFlags select jobs of a db or collection.
+// jobFilterFlags are the flags that select jobs of a db or collection.
 func jobFilterFlags() []cli.Flag {
 	return []cli.Flag{
 		text("status", "STATUS", fmt.Sprintf("of this status: %s", words(job.Statuses()))),
@@ -36,11 +36,11 @@ func (r remote) jobFilters(cmd *cli.Command) (client.JobQuery, error) {
 	return q, err
 }
 
-// perPage is the most that the server gives at once.
+// perPage is the most elements that the server returns at once.
 const perPage = job.MaxJobs
 
-// pageSize is how many elements to ask for at once, if up to limit are wanted; 0 is
-// all.
+// pageSize returns how many elements to request at once if up to limit are wanted; a
+// limit of 0 means all.
 func pageSize(limit int) int {
 	if limit > 0 {
 		return min(limit, perPage)

@@ -33,8 +33,8 @@ func (r remote) cancelJobs(ctx context.Context, cmd *cli.Command, c *client.Clie
 	return r.done(cmd, answer, "cancelled %s", cmd.Args().Get(2))
 }
 
-// selection reports whether many things are meant, by a filter or with --all,
-// and not one that is named.
+// selection reports whether the command is for many things, by a filter or with
+// --all, and not for one that is named.
 func selection(cmd *cli.Command, filtered, named bool, name string) (many bool, err error) {
 	all := cmd.Bool("all")
 	switch {
@@ -48,7 +48,7 @@ func selection(cmd *cli.Command, filtered, named bool, name string) (many bool, 
 	return !named, nil
 }
 
-// cancelEach cancels the jobs that a filter selects, after it has asked.
+// cancelEach asks for confirmation, then cancels the jobs that a filter selects.
 func (r remote) cancelEach(ctx context.Context, cmd *cli.Command, c *client.Client, selected client.Cancel) error {
 	place := strings.Join(cmd.Args().Slice(), "/")
 	dry := cmd.Bool("dry-run")
@@ -91,8 +91,8 @@ func skipped(c client.Cancelled) string {
 	return ", and skipped " + counted(c.Skipped, "job") + " that had begun to fire"
 }
 
-// runCancel repeats the request to the end, and returns the sum of the answers.
-// With asJSON each answer is printed.
+// runCancel repeats the request for all pages, and returns the sum of the
+// answers. With asJSON it prints each answer.
 func (r remote) runCancel(ctx context.Context, cmd *cli.Command, c *client.Client, body client.Cancel, bar *progress, asJSON bool) (client.Cancelled, error) {
 	defer bar.end()
 	var sum client.Cancelled

@@ -7,7 +7,7 @@ import (
 	"io"
 )
 
-// errUTF16 refuses what editors call Unicode.
+// errUTF16 refuses UTF-16, which some editors call Unicode.
 var errUTF16 = errors.New("it is in UTF-16, as its byte order mark says; UTF-8 is accepted")
 
 // markless is a text without the byte order mark that some editors put before it.
@@ -25,10 +25,10 @@ func withoutMark(in io.ReadCloser) io.ReadCloser {
 func (m *markless) Read(p []byte) (int, error) {
 	if !m.began {
 		m.began = true
-		start, _ := m.in.Peek(3) // an error comes again
+		start, _ := m.in.Peek(3) // an error comes up again on the next read
 		switch {
 		case bytes.Equal(start, []byte("\xef\xbb\xbf")):
-			_, _ = m.in.Discard(len(start)) // they are there
+			_, _ = m.in.Discard(len(start)) // these bytes are buffered
 		case bytes.HasPrefix(start, []byte("\xff\xfe")), bytes.HasPrefix(start, []byte("\xfe\xff")):
 			return 0, errUTF16
 		}

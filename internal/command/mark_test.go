@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// A byte order mark is no part of what is read, from a file or from standard input;
-// what is in UTF-16 is refused whole.
+// A byte order mark is not part of the text that is read, whether from a file or from
+// standard input. Text in UTF-16 is refused whole.
 func TestByteOrderMarks(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
@@ -41,8 +41,8 @@ func TestByteOrderMarks(t *testing.T) {
 	}
 }
 
-// A time without a zone that is no moment, or two, is refused with the spellings
-// that are one.
+// A time without a zone that stands for no moment, or for two, is refused, and the
+// error lists unambiguous spellings.
 func TestTimesWhereClocksAreSet(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ zone, time, before, after string }{

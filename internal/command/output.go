@@ -7,7 +7,7 @@ import (
 	"github.com/urfave/cli/v3"
 )
 
-// show prints an answer: as it is with --json, else as people read it.
+// show prints an answer: as JSON with --json, otherwise in a form for people.
 func (r remote) show(cmd *cli.Command, answer json.RawMessage, into any, people func() error) error {
 	if cmd.Bool("json") {
 		return r.raw(answer)
@@ -18,7 +18,7 @@ func (r remote) show(cmd *cli.Command, answer json.RawMessage, into any, people 
 	return people()
 }
 
-// done prints the answer to a change: the server's with --json, else a line.
+// done prints the answer to a change: the server's with --json, otherwise a line.
 func (r remote) done(cmd *cli.Command, answer json.RawMessage, format string, args ...any) error {
 	return r.show(cmd, answer, &struct{}{}, func() error { return r.line(format, args...) })
 }
@@ -35,9 +35,9 @@ func (r remote) line(format string, args ...any) error {
 	return err
 }
 
-// note prints a line beside the output, for people.
+// note prints a line for people to standard error, separate from the output.
 func (r remote) note(format string, args ...any) {
-	fmt.Fprintln(r.Stderr, printable(fmt.Sprintf(format, args...))) // at best effort
+	fmt.Fprintln(r.Stderr, printable(fmt.Sprintf(format, args...))) // best effort
 }
 
 func unreadable(err error) error {

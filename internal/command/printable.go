@@ -10,16 +10,16 @@ import (
 	"unicode/utf8"
 )
 
-// printable has U+FFFD for what a terminal would obey: control characters, and
-// those that change the direction of the text.
+// printable replaces the characters that a terminal would obey by U+FFFD: control
+// characters, and those that change the direction of the text.
 func printable(s string) string { return filter(s, "") }
 
-// Printable is text with U+FFFD for what a terminal would obey, except the ends
-// of lines and tabs.
+// Printable replaces the characters that a terminal would obey by U+FFFD, except
+// newlines and tabs.
 func Printable(s string) string { return filter(s, "\n\t") }
 
 func filter(s, keep string) string {
-	const zeroWidthJoiner = '\u200d' // of emojis
+	const zeroWidthJoiner = '\u200d' // emojis use it
 	return strings.Map(func(c rune) rune {
 		if unicode.IsGraphic(c) || c == zeroWidthJoiner || strings.ContainsRune(keep, c) {
 			return c
@@ -28,18 +28,18 @@ func filter(s, keep string) string {
 	}, s)
 }
 
-// harmless is the same JSON, on one line, with escapes for the characters of
-// [printable] that JSON may have as they are.
+// harmless returns the same JSON on one line, with escapes for those characters that
+// [printable] replaces and JSON may contain raw.
 func harmless(answer json.RawMessage) []byte {
 	var line bytes.Buffer
 	if err := json.Compact(&line, answer); err != nil {
-		return []byte(strconv.Quote(string(answer))) // never: the client has looked
+		return []byte(strconv.Quote(string(answer))) // never happens: the client has checked it
 	}
 	out := make([]byte, 0, line.Len())
 	for rest := line.Bytes(); len(rest) > 0; {
 		c, size := utf8.DecodeRune(rest)
 		switch {
-		case c == utf8.RuneError: // also in the place of bytes that are no UTF-8
+		case c == utf8.RuneError: // also stands for bytes that are not UTF-8
 			out = utf8.AppendRune(out, c)
 		case unicode.IsGraphic(c):
 			out = append(out, rest[:size]...)

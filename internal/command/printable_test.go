@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// JSON that is made harmless is the same JSON, on one line.
+// FuzzHarmless checks that harmless returns the same JSON, on one line.
 func FuzzHarmless(f *testing.F) {
 	for _, s := range []string{`{"a":[1, "é"]}`, "{\n\"a\":\t1}", "\"\x7f\u009b\u202e\"", "\"\U000e0001\"", `"\u001b"`, "\"\u2028\"", "\"\xff\"", "\"\x9b2J\"", "\"\ufffd\""} {
 		f.Add([]byte(s))
@@ -20,7 +20,7 @@ func FuzzHarmless(f *testing.F) {
 			return
 		}
 		got := harmless(data)
-		// A terminal may read bytes, of which 0x9b is a control character.
+		// A terminal may read single bytes, and the byte 0x9b is a control character.
 		if !utf8.Valid(got) {
 			t.Errorf("%q became %q, which is no UTF-8", data, got)
 		}

@@ -22,8 +22,8 @@ import (
 
 var update = flag.Bool("update", false, "write what the commands print to testdata/prints.txt")
 
-// played is a server that gives the answers of testdata/answers.txt: a method, a path,
-// a status and a body each. A method with a + is asked with a cursor.
+// played is a server that plays the answers of testdata/answers.txt: a method, a
+// path, a status and a body each. A method with a + is for a request with a cursor.
 type played struct {
 	answers map[string]string
 	asked   []string
@@ -72,8 +72,9 @@ func (p *played) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	io.WriteString(w, answer)
 }
 
-// Each command of testdata/prints.txt asks for what stands there, and prints that: on
-// standard output, on standard error (!), and as it ends (=).
+// Each command of testdata/prints.txt must make the requests listed there, and print
+// the listed lines on standard output and on standard error (!), and end as listed
+// (=).
 func TestWhatCommandsPrint(t *testing.T) {
 	t.Parallel()
 	p := newPlayed(t)

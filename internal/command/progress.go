@@ -9,15 +9,14 @@ import (
 	"github.com/schollz/progressbar/v3"
 )
 
-// progress shows how far long work has come, at a terminal only. Without a bar
-// it shows nothing. It is safe for concurrent use, and what comes behind the end
-// is not shown.
+// progress shows how far long work has come, at a terminal only. Without a bar it
+// shows nothing. It is safe for concurrent use, and shows nothing after its end.
 type progress struct {
 	mu  sync.Mutex // guards bar
 	bar *progressbar.ProgressBar
 }
 
-// progress begins work of a length; -1 is unknown.
+// progress begins work of the given length; -1 means that it is unknown.
 func (r remote) progress(what string, length int64, more ...progressbar.Option) *progress {
 	if !r.Terminal {
 		return &progress{}
@@ -28,28 +27,28 @@ func (r remote) progress(what string, length int64, more ...progressbar.Option) 
 		progressbar.OptionShowCount(),
 		progressbar.OptionSetWidth(30),
 		progressbar.OptionThrottle(100 * time.Millisecond),
-		progressbar.OptionSetSpinnerChangeInterval(0), // or it draws beside us, and over a question
+		progressbar.OptionSetSpinnerChangeInterval(0), // otherwise it draws on its own, and over a question
 		progressbar.OptionSetRenderBlankState(true),
 		progressbar.OptionClearOnFinish(),
 	}, more...)...)}
 }
 
-// add says that n more are done.
+// add records that n more are done.
 func (p *progress) add(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.bar != nil {
-		_ = p.bar.Add(n) // a bar that cannot be drawn is no loss
+		_ = p.bar.Add(n) // the work goes on if the bar cannot be drawn
 	}
 }
 
-// Write says that so many bytes more are done.
+// Write records that len(data) more bytes are done.
 func (p *progress) Write(data []byte) (int, error) {
 	p.add(len(data))
 	return len(data), nil
 }
 
-// end takes the bar away, for good.
+// end removes the bar for good.
 func (p *progress) end() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -59,7 +58,7 @@ func (p *progress) end() {
 	}
 }
 
-// aside prints something else where the bar is.
+// aside prints something else in place of the bar.
 func (p *progress) aside(print func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -69,7 +68,7 @@ func (p *progress) aside(print func()) {
 	print()
 }
 
-// reach says that so many are done in all.
+// reach records that n are done in all.
 func (p *progress) reach(n int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -78,8 +77,8 @@ func (p *progress) reach(n int64) {
 	}
 }
 
-// counter counts what is read, which may be beside whoever looks at the count:
-// a bar is not to be drawn beside other output.
+// counter counts the bytes that are read. Another goroutine may look at the count: a
+// bar must not be drawn beside other output.
 type counter struct {
 	io.ReadCloser
 	n atomic.Int64

@@ -1,7 +1,7 @@
-// Package command has the commands that talk to a running service: they turn
-// arguments into requests of its HTTP API, and answers into tables for people
-// or JSON for scripts. It knows the program's exit codes, and nothing of how
-// the service works.
+// Package command has the commands that talk to a running service. They turn
+// arguments into requests of its HTTP API, and answers into tables for people or JSON
+// for scripts. The package knows the program's exit codes, but not how the service
+// works.
 package command
 
 import (
@@ -19,17 +19,17 @@ import (
 	"belfry/api/client"
 )
 
-// Env is what the commands know of the world around them.
+// Env is the environment that the commands run in.
 type Env struct {
 	Getenv         func(string) string
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 
-	// Terminal says that a person reads Stderr and answers on Stdin. Without
-	// one no command asks, and none shows its progress.
+	// Terminal says that a person reads Stderr and answers on Stdin. Without one, no
+	// command asks for confirmation and none shows its progress.
 	Terminal bool
 
-	// Now is the time in the zone that times are read and shown in; nil is
+	// Now returns the time, in the zone in which times are read and shown; nil means
 	// [time.Now].
 	Now func() time.Time
 }
@@ -47,14 +47,15 @@ func Commands(env Env) []*cli.Command {
 	return []*cli.Command{jobCommand(r), routeCommand(r), deadCommand(r), tokenCommand(r), statusCommand(r), backupCommand(r), restoreCommand(r)}
 }
 
-// remote is what commands need that talk to a running service.
+// remote is the environment of the commands that talk to a running service.
 type remote struct{ Env }
 
-// run is what a command does with the server that its flags ask for.
+// run is the work of a command with the server that its flags name.
 type run func(context.Context, *cli.Command, *client.Client) error
 
-// command makes a command of a server: it has the flags of all of them. args
-// says what follows the flags, one word each, in brackets if it may be left out.
+// command makes a command that talks to a server, with the flags that all such
+// commands have. args names the arguments after the flags, one word each, in brackets
+// if optional.
 func (r remote) command(name, usage string, args []string, flags []cli.Flag, do run) *cli.Command {
 	return &cli.Command{
 		Name:      name,
@@ -82,7 +83,7 @@ func (r remote) command(name, usage string, args []string, flags []cli.Flag, do 
 	}
 }
 
-// takes checks the arguments: how many there are, and that none is empty.
+// takes checks the arguments: their number, and that none is empty.
 func takes(args []string) cli.ArgValidatorFunc {
 	needed := len(args)
 	for needed > 0 && strings.HasPrefix(args[needed-1], "[") {

@@ -14,7 +14,7 @@ import (
 	"belfry/internal/job"
 )
 
-// aRoute are the arguments that name one.
+// aRoute lists the arguments that name a route.
 var aRoute = []string{"DB", "ID"}
 
 // routeCommand has the commands about routes.
@@ -49,8 +49,7 @@ func routeCommand(r remote) *cli.Command {
 	}
 }
 
-// routePath is the path of the route, or db, that the arguments name, and of
-// what is under it.
+// routePath is the path of the route or db that the arguments name, followed by more.
 func routePath(cmd *cli.Command, more ...string) string {
 	return client.Path(append(append([]string{"route"}, cmd.Args().Slice()...), more...)...)
 }
@@ -92,8 +91,8 @@ func (r remote) addRoute(ctx context.Context, cmd *cli.Command, c *client.Client
 	return r.done(cmd, answer, "added %s", id)
 }
 
-// editRoute puts the route as it stands with the fields that are given, if
-// nobody has changed it in between. Secrets that are not given stay.
+// editRoute puts the current route with the given fields changed, if nobody has
+// changed the route in between. Secrets that are not given stay.
 func (r remote) editRoute(ctx context.Context, cmd *cli.Command, c *client.Client) error {
 	given := map[string]any{}
 	if err := r.setFields(ctx, cmd, given); err != nil {
@@ -111,7 +110,7 @@ func (r remote) editRoute(ctx context.Context, cmd *cli.Command, c *client.Clien
 		return unreadable(err)
 	}
 	for _, name := range contract.RouteAnswerOnly() {
-		delete(route, name) // a request with it is accepted, but it cannot be unset
+		delete(route, name) // a request may contain it, but it cannot be unset
 	}
 	for _, name := range cmd.StringSlice("unset") {
 		if !unset(route, name) {
@@ -178,7 +177,7 @@ func (r remote) resumeRoute(ctx context.Context, cmd *cli.Command, c *client.Cli
 	return r.done(cmd, answer, "resumed %s", cmd.Args().Get(1))
 }
 
-// object reads a JSON object, with its numbers as they are.
+// object reads a JSON object and keeps its numbers as they are written.
 func object(data json.RawMessage) (map[string]any, error) {
 	d := json.NewDecoder(strings.NewReader(string(data)))
 	d.UseNumber()

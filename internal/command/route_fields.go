@@ -12,7 +12,7 @@ import (
 	"belfry/internal/job"
 )
 
-// fieldFlag is the flag of a field of a route's policy.
+// fieldFlag is the flag for a field of a route's policy.
 type fieldFlag struct {
 	field       string // of [job.PolicyFields]
 	name        string // of the flag
@@ -20,8 +20,7 @@ type fieldFlag struct {
 	read        func(context.Context, remote, *cli.Command, string) (any, error) // nil for a flag without a value
 }
 
-// fieldFlagTable has a flag for every field. What the values may be is the
-// server's to judge.
+// fieldFlagTable has a flag for every field. The server validates the values.
 var fieldFlagTable = []fieldFlag{
 	{"retry.max_attempts", "max-attempts", "NUMBER", number},
 	{"retry.min_backoff_ms", "min-backoff", "DURATION", inMillis},
@@ -71,7 +70,7 @@ func fieldFlags() []cli.Flag {
 	return flags
 }
 
-// usageOf is the meaning of a field in the style of the help.
+// usageOf returns the meaning of a field in the style of the help.
 func usageOf(f job.PolicyField) string {
 	meaning, _, _ := strings.Cut(f.Meaning, ". ") // the rest is about the JSON
 	meaning = strings.TrimSuffix(strings.TrimSuffix(meaning, "."), ", see below")
@@ -109,8 +108,8 @@ func (r remote) setFields(ctx context.Context, cmd *cli.Command, route map[strin
 	return nil
 }
 
-// set sets a field, which may be in an object. Headers are set one by one: what
-// the others have cannot be read back, to be given again.
+// set sets a field, which may be inside an object. Headers are set one by one: the
+// values of the others cannot be read back and sent again.
 func set(o map[string]any, name string, value any) {
 	if given, ok := value.(map[string]string); ok {
 		setHeaders(o, name, given)
@@ -141,18 +140,19 @@ func setHeaders(o map[string]any, field string, given map[string]string) {
 	}
 }
 
-// unsetHeader removes a header that is there, however its name is written.
+// unsetHeader removes a header if it exists, in whatever case its name is written.
 func unsetHeader(all map[string]any, name string) bool {
 	was := len(all)
 	maps.DeleteFunc(all, func(is string, _ any) bool { return job.CanonicalHeader(is) == job.CanonicalHeader(name) })
 	return len(all) < was
 }
 
-// unset removes a field that is there. A secret stays unless it is null.
+// unset removes a field if it exists. A secret is set to null instead, since it would
+// otherwise stay.
 func unset(o map[string]any, name string) bool {
 	if outer, inner, nested := strings.Cut(name, "."); nested {
 		in, ok := o[outer].(map[string]any)
-		if outer == "headers" { // whose names may have dots
+		if outer == "headers" { // header names may have dots
 			return unsetHeader(in, inner)
 		}
 		return ok && unset(in, inner)
@@ -201,7 +201,7 @@ func eachInMillis(_ context.Context, _ remote, cmd *cli.Command, name string) (a
 	return all, nil
 }
 
-// headers quotes no value.
+// headers reads the headers of a flag. Its errors quote no value.
 func headers(_ context.Context, _ remote, cmd *cli.Command, name string) (any, error) {
 	all := map[string]string{}
 	for i, one := range cmd.StringSlice(name) {
@@ -218,7 +218,7 @@ func headers(_ context.Context, _ remote, cmd *cli.Command, name string) (any, e
 	return all, nil
 }
 
-// statuses are numbers and classes as in 5xx; "" is none.
+// statuses reads numbers, and classes such as 5xx; "" means none.
 func statuses(_ context.Context, _ remote, cmd *cli.Command, name string) (any, error) {
 	all := []any{}
 	if cmd.String(name) == "" {

@@ -7,7 +7,7 @@ import (
 	"belfry/internal/job"
 )
 
-// Every field of a route has a flag, and no flag is of a field that is not.
+// Every field of a route has a flag, and every flag has a field.
 func TestEveryRouteFieldHasAFlag(t *testing.T) {
 	t.Parallel()
 	fields := job.PolicyFields()

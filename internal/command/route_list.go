@@ -60,11 +60,11 @@ func (r remote) getRoute(ctx context.Context, cmd *cli.Command, c *client.Client
 	})
 }
 
-// what says what a route is, the most important last.
+// what lists the fields that identify a route, the most important last.
 var what = []string{"webhook_url", "type", "id"}
 
-// fields lists the fields of a route by the names of the API, those in objects
-// with a dot, what it is first and then by name.
+// fields lists the fields of a route by their names in the API, with a dot for those
+// inside objects: first the fields in what, then the others by name.
 func (r remote) fields(prefix string, o map[string]any) [][]string {
 	var rows [][]string
 	names := slices.Sorted(maps.Keys(o))

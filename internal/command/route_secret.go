@@ -11,7 +11,8 @@ import (
 	"belfry/internal/job"
 )
 
-// rotateSecret prints a secret that was made up, and never one that was given.
+// rotateSecret prints the new secret only if the server generated it, never one that
+// was given.
 func (r remote) rotateSecret(ctx context.Context, cmd *cli.Command, c *client.Client) error {
 	secret, err := r.Secret(ctx, cmd)
 	if err != nil {
@@ -48,7 +49,8 @@ func (r remote) rotateSecret(ctx context.Context, cmd *cli.Command, c *client.Cl
 		if secret != "" {
 			return r.line("rotated %s", cmd.Args().Get(1))
 		}
-		// Apart from the secret, so that a script can take that alone.
+		// The note is separate from the secret, so that a script can read only the
+		// secret.
 		r.note("the new secret of %s, which is not shown again:", cmd.Args().Get(1))
 		return r.line("%s", rotated.Secret)
 	})

@@ -18,8 +18,8 @@ func statusCommand(r remote) *cli.Command {
 			yes("alive", "as --quiet, and ask only whether its process is alive, also while it starts or waits for NATS")}, r.status)
 }
 
-// status ends with an error if the server is not ready, after it has shown what
-// there is.
+// status shows the server's state. It returns an error afterwards if the server is
+// not ready.
 func (r remote) status(ctx context.Context, cmd *cli.Command, c *client.Client) error {
 	if cmd.Bool("alive") {
 		_, err := c.Do(ctx, http.MethodGet, client.Path("healthz"), nil)
@@ -84,7 +84,7 @@ func (r remote) status(ctx context.Context, cmd *cli.Command, c *client.Client) 
 	return err
 }
 
-// listPlaces lists the dbs, or the collections of the db that is named.
+// listPlaces lists the dbs, or the collections of the named db.
 func (r remote) listPlaces(ctx context.Context, cmd *cli.Command, c *client.Client) error {
 	if !cmd.Bool("json") {
 		if err := r.line(""); err != nil {

@@ -15,18 +15,18 @@ import (
 	"belfry/api/client"
 )
 
-// listing is a list of the server, and how it is shown.
+// listing is a list of the server, and how to show it.
 type listing[T any] struct {
 	path   string
 	query  url.Values
-	field  string // of the answer, that has the elements
-	what   string // they are called
+	field  string // the answer's field with the elements
+	what   string // what to call the elements
 	header []string
 	row    func(T) []string
 }
 
-// list prints a list page by page, in columns or with --json an element a line,
-// and holds no more than a page. limit is how many elements are wanted; 0 is all.
+// list prints a list page by page: in columns, or with --json one element a line. It
+// holds at most a page. limit is how many elements are wanted; 0 means all.
 func list[T any](ctx context.Context, r remote, cmd *cli.Command, c *client.Client, l listing[T], limit int) error {
 	t := table{w: r.Stdout}
 	left := limit
@@ -82,7 +82,7 @@ func printPage[T any](r remote, cmd *cli.Command, t *table, l listing[T], elemen
 	return t.print(rows)
 }
 
-// table prints rows in columns, which never get narrower than they were.
+// table prints rows in columns, which never become narrower.
 type table struct {
 	w      io.Writer
 	widths []int
@@ -110,8 +110,8 @@ func (t *table) print(rows [][]string) error {
 	return err
 }
 
-// facts prints what is known of one thing, a fact on a line. Facts without a
-// value are left out.
+// facts prints the facts about one thing, one on a line. It omits facts without a
+// value.
 func (r remote) facts(rows [][]string) error {
 	var known [][]string
 	for _, row := range rows {

@@ -40,14 +40,14 @@ func parseDuration(s string) (time.Duration, bool) {
 	return d, d >= 0
 }
 
-// momentLayouts are those of times without a zone, from what people type and
-// from what the tables show.
+// momentLayouts are the layouts of times without a zone: those that people type and
+// those that the tables show.
 var momentLayouts = []string{
 	"2006-01-02T15:04", "2006-01-02T15:04:05", "2006-01-02 15:04", "2006-01-02 15:04:05", "2006-01-02",
 }
 
-// parseMoment reads a time as unix milliseconds. One without a zone is in that
-// of now; one with a sign is that far from now.
+// parseMoment reads a time as unix milliseconds. A time without a zone is in the zone
+// of now; a time with a sign is relative to now.
 func parseMoment(s string, now time.Time) (int64, bool) {
 	if s == "now" {
 		return now.UnixMilli(), true
@@ -74,9 +74,10 @@ func parseMoment(s string, now time.Time) (int64, bool) {
 	return 0, false
 }
 
-// wallClock returns the moments that a time without a zone can mean in a zone: two
-// where clocks are set back. Where they are set forward the time does not exist, and
-// the moments are what it would be by the clock before and by the clock after.
+// wallClock returns the moments that a time without a zone can mean in a zone. There
+// are two where clocks are set back. Where clocks are set forward the time does not
+// exist, and the moments are the time read by the clock before and by the clock
+// after.
 func wallClock(s string, zone *time.Location) (all []time.Time, exists bool) {
 	for _, layout := range momentLayouts {
 		wall, err := time.Parse(layout, s)
@@ -104,8 +105,8 @@ func wallClock(s string, zone *time.Location) (all []time.Time, exists bool) {
 	return nil, false
 }
 
-// notOneMoment says why a time without a zone is not accepted though it is one, with
-// the spellings that are; "" if that is not why.
+// notOneMoment says why a valid time without a zone is not accepted, and lists the
+// spellings that are; it returns "" if the time is one moment.
 func notOneMoment(s string, zone *time.Location) string {
 	all, exists := wallClock(s, zone)
 	if len(all) < 2 {
@@ -119,7 +120,7 @@ func notOneMoment(s string, zone *time.Location) string {
 	return fmt.Sprintf("in your zone %s %s; %s or %s is accepted", zone, why, all[0].Format(time.RFC3339Nano), all[1].Format(time.RFC3339Nano))
 }
 
-// moment is a time as tables show it, in the zone of now; "" for none.
+// moment returns a time as tables show it, in the zone of now; "" if there is none.
 func moment(ms int64, now time.Time) string {
 	if ms == 0 {
 		return ""
@@ -127,8 +128,8 @@ func moment(ms int64, now time.Time) string {
 	return time.UnixMilli(ms).In(now.Location()).Format("2006-01-02 15:04:05.000")
 }
 
-// distance is how far a time is from now, as in "in 9m59s", "now" and "2d3h
-// ago"; "" for none.
+// distance returns how far a time is from now, such as "in 9m59s", "now" or "2d3h
+// ago"; "" if there is none.
 func distance(ms int64, now time.Time) string {
 	switch away := ms - now.UnixMilli(); {
 	case ms == 0:
@@ -142,7 +143,7 @@ func distance(ms int64, now time.Time) string {
 	}
 }
 
-// momentAndDistance is both.
+// momentAndDistance combines [moment] and [distance].
 func momentAndDistance(ms int64, now time.Time) string {
 	if ms == 0 {
 		return ""
@@ -150,7 +151,7 @@ func momentAndDistance(ms int64, now time.Time) string {
 	return moment(ms, now) + "  (" + distance(ms, now) + ")"
 }
 
-// roughly is a duration in its two largest units.
+// roughly returns a duration in its two largest units.
 func roughly(ms int64) string {
 	if ms < 1000 {
 		return fmt.Sprintf("%dms", ms)

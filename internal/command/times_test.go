@@ -71,7 +71,7 @@ func TestTimesAreShown(t *testing.T) {
 	}
 }
 
-// What the tables show can be typed.
+// FuzzMoments checks that every time that the tables show can be typed.
 func FuzzMoments(f *testing.F) {
 	for _, s := range []string{"now", "+10m", "-2d", "2026-12-24T18:00", "1798135200000", "1w2d3h"} {
 		f.Add(s)

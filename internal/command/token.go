@@ -10,7 +10,7 @@ import (
 	"belfry/api/client"
 )
 
-// dbsOf are the dbs of a token.
+// dbsOf describes the dbs of a token.
 func dbsOf(t client.ListedToken) string {
 	if t.AllDBs {
 		return "(all)"
@@ -54,7 +54,8 @@ func (r remote) createToken(ctx context.Context, cmd *cli.Command, c *client.Cli
 	}
 	var t client.IssuedToken
 	return r.show(cmd, answer, &t, func() error {
-		// Apart from the token, so that a script can take that alone.
+		// The note is separate from the token, so that a script can read only the
+		// token.
 		r.note("token %s: %s of %s; it is not shown again", t.ID, t.Role, dbsOf(t.ListedToken))
 		return r.line("%s", t.Token)
 	})

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// counted is a number of things, with an s for all numbers but one.
+// counted writes a number of things, with an s for every number but one.
 func counted(n int, s string) string {
 	if n == 1 {
 		return "1 " + s
@@ -14,7 +14,7 @@ func counted(n int, s string) string {
 	return fmt.Sprintf("%d %ss", n, s)
 }
 
-// words lists what a flag accepts.
+// words lists the values that a flag accepts.
 func words[T ~string](all []T) string {
 	var list []string
 	for _, one := range all {
@@ -23,7 +23,7 @@ func words[T ~string](all []T) string {
 	return strings.Join(list, ", ")
 }
 
-// excerpt is the beginning of a text, for a column.
+// excerpt returns the beginning of a text, for a column.
 func excerpt(s string) string {
 	const longest = 60
 	if c := []rune(s); len(c) > longest {
@@ -32,5 +32,5 @@ func excerpt(s string) string {
 	return s
 }
 
-// millis is a time of part of a millisecond as tables show it.
+// millis writes a fractional number of milliseconds as tables show it.
 func millis(ms float64) string { return strconv.FormatFloat(ms, 'f', 1, 64) + "ms" }
