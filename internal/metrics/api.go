@@ -18,12 +18,11 @@ type API struct {
 	inFlight prometheus.Gauge
 }
 
-// StatusLeft stands for the status of a request whose client left before the
-// answer.
+// StatusLeft is the recorded status of a request whose client left before the answer.
 const StatusLeft = 499
 
-// MethodNATS stands for the method of a request to the NATS service, whose path
-// is the subject that it listens on.
+// MethodNATS is the recorded method of a request to the NATS service. The path is the
+// subject that the service listens on.
 const MethodNATS = "NATS"
 
 func newAPI(s *set) *API {
@@ -41,11 +40,11 @@ func (a *API) RequestBegan() {
 	}
 }
 
-// methods are those that have series of their own.
+// methods are the methods that have series of their own.
 var methods = []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions, MethodNATS}
 
-// RequestEnded records the answer to a request: path is the pattern that it
-// matched, empty if there is none.
+// RequestEnded records the answer to a request. path is the pattern that the request
+// matched; it is empty if there was none.
 func (a *API) RequestEnded(method, path string, status int, took time.Duration) {
 	if a == nil {
 		return

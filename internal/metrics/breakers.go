@@ -9,8 +9,8 @@ import (
 	"belfry/internal/job"
 )
 
-// breakers shows how the breakers of routes stand when it is scraped: an open
-// one becomes half-open by itself.
+// breakers shows the state of the routes' breakers at the time of the scrape, since
+// an open breaker becomes half-open by itself.
 type breakers struct {
 	desc *prometheus.Desc
 
@@ -19,7 +19,7 @@ type breakers struct {
 	named map[job.RouteKey]struct{} // those with series of their own
 }
 
-// The values of a breaker.
+// These are the values of a breaker.
 const (
 	breakerClosed   = 0
 	breakerHalfOpen = 1
@@ -46,7 +46,7 @@ func (b *breakers) Collect(values chan<- prometheus.Metric) {
 	show := func(db, route string, state float64) {
 		values <- prometheus.MustNewConstMetric(b.desc, prometheus.GaugeValue, state, db, route)
 	}
-	// The others have one series together, with the route that is named like it.
+	// The other routes share one series with the route that has this name.
 	others := job.RouteKey{DB: "other", ID: "other"}
 	for k := range b.named {
 		if k != others {
@@ -75,7 +75,7 @@ func (b *breakers) state(k job.RouteKey, now time.Time) float64 {
 	return breakerHalfOpen
 }
 
-// BreakerTripped records that the breaker of a route is open until then, and
+// BreakerTripped records that a route's breaker is open until the given time, and
 // half-open from then on.
 func (s *Streams) BreakerTripped(k job.RouteKey, until time.Time) {
 	if s == nil {
@@ -90,7 +90,7 @@ func (s *Streams) BreakerTripped(k job.RouteKey, until time.Time) {
 	}
 }
 
-// BreakerReset records that it is closed again.
+// BreakerReset records that a route's breaker is closed again.
 func (s *Streams) BreakerReset(k job.RouteKey) {
 	if s == nil {
 		return

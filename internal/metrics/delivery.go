@@ -9,10 +9,10 @@ import (
 	"belfry/internal/job"
 )
 
-// Outcome is what became of a fire that a worker took up.
+// Outcome is the outcome of a fire that a worker took up.
 type Outcome string
 
-// The outcomes.
+// These are the outcomes.
 const (
 	Delivered   Outcome = "delivered"   // the receiver has it
 	Failed      Outcome = "failed"      // the try failed, in a way that is worth another one
@@ -29,11 +29,11 @@ func Outcomes() []Outcome {
 	return []Outcome{Delivered, Failed, Gone, Final, Interrupted, Expired, Unrouted, PutBack}
 }
 
-// MaxRoutes is how many routes have series of their own. Those that come later
-// share the series of the db "other" and the route "other".
+// MaxRoutes is how many routes have series of their own. Routes that come later share
+// the series of the db "other" and the route "other".
 const MaxRoutes = 1000
 
-// Delivery records what becomes of the fires of REST routes.
+// Delivery records the outcomes of the fires of REST routes.
 type Delivery struct {
 	panics prometheus.Counter
 
@@ -69,7 +69,7 @@ func newDelivery(s *set) *Delivery {
 	}
 }
 
-// TryBegan records that a try began, late after it was due.
+// TryBegan records that a try began, and how late it was.
 func (d *Delivery) TryBegan(k job.RouteKey, late time.Duration) {
 	if d != nil {
 		d.lateness.Observe(late.Seconds())
@@ -77,7 +77,7 @@ func (d *Delivery) TryBegan(k job.RouteKey, late time.Duration) {
 	}
 }
 
-// TryEnded records that it is over, and how long it took.
+// TryEnded records that a try ended, and how long it took.
 func (d *Delivery) TryEnded(k job.RouteKey, took time.Duration) {
 	if d != nil {
 		d.duration.Observe(took.Seconds())
@@ -87,7 +87,7 @@ func (d *Delivery) TryEnded(k job.RouteKey, took time.Duration) {
 	}
 }
 
-// Came records what became of a fire, and whether there is to be another try.
+// Came records the outcome of a fire, and whether another try follows.
 func (d *Delivery) Came(k job.RouteKey, to Outcome, again bool) {
 	if d != nil {
 		r := d.route(k)

@@ -6,7 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Log records what becomes of the log.
+// Log records the log lines that are dropped.
 type Log struct {
 	dropped atomic.Pointer[func() uint64]
 }
@@ -23,5 +23,5 @@ func newLog(s *set) *Log {
 	return l
 }
 
-// CountDropped says who counts the lines that are dropped.
+// CountDropped sets the function that returns how many lines were dropped.
 func (l *Log) CountDropped(count func() uint64) { l.dropped.Store(&count) }

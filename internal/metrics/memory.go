@@ -2,7 +2,7 @@ package metrics
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// Memory records how what requests and jobs hold is bounded, by what it is for.
+// Memory records the memory that requests and jobs hold, and its bounds, by purpose.
 type Memory struct {
 	held     *prometheus.GaugeVec
 	limit    *prometheus.GaugeVec
@@ -31,7 +31,7 @@ type Room struct {
 	refusals prometheus.Counter
 }
 
-// Room returns the recorder of a bound, of so many bytes.
+// Room returns the recorder of a bound of limit bytes.
 func (m *Memory) Room(of string, limit int64) *Room {
 	if m == nil {
 		return nil
@@ -40,8 +40,8 @@ func (m *Memory) Room(of string, limit int64) *Room {
 	return &Room{m.held.WithLabelValues(of), m.waits.WithLabelValues(of), m.refusals.WithLabelValues(of)}
 }
 
-// Jobs returns the recorder of the bound of jobs, of so many bytes. It records only
-// what is held.
+// Jobs returns the recorder of the jobs' bound of limit bytes. It records only how
+// much is held.
 func (m *Memory) Jobs(limit int64) *Room {
 	if m == nil {
 		return nil
@@ -57,28 +57,28 @@ func (r *Room) Held(bytes int64) {
 	}
 }
 
-// Waited records that a request has to wait.
+// Waited records that a request must wait.
 func (r *Room) Waited() {
 	if r != nil {
 		r.waits.Inc()
 	}
 }
 
-// Refused records that it has waited in vain.
+// Refused records that a request has waited in vain.
 func (r *Room) Refused() {
 	if r != nil {
 		r.refusals.Inc()
 	}
 }
 
-// NATS records what becomes of the connections to NATS.
+// NATS records the losses of connections to NATS.
 type NATS struct{ lost *prometheus.CounterVec }
 
 func newNATS(s *set) *NATS {
 	return &NATS{s.counters("belfry_nats_disconnects_total", "Connections to NATS that were lost; Belfry connects again by itself.", "connection")}
 }
 
-// Opened has the losses of a connection shown from the start.
+// Opened shows the losses of a connection from the start.
 func (n *NATS) Opened(connection string) {
 	if n != nil {
 		n.lost.WithLabelValues(connection)

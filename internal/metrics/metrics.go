@@ -1,13 +1,13 @@
 // Package metrics counts what Belfry does, for Prometheus.
 //
-// It owns every metric: its name, its labels, what it means, and where it is
-// served. The packages that do the work get a struct of plain recorders each,
-// in the words of the domain: [Streams], [Delivery] and [API]. A nil one records
-// nothing. All are safe for concurrent use, and cheap: the series of a label
+// It owns every metric: its name, its labels, its meaning, and where it is served.
+// The packages that do the work each get a struct of plain recorders, in the words of
+// the domain: [Streams], [Delivery] and [API]. A nil recorder records nothing. All
+// recorders are safe for concurrent use. They are cheap, since the series of a label
 // value are looked up once.
 //
-// Label values are bounded: they come from fixed lists, but for the routes, of
-// which the first [MaxRoutes] that a process meets have series of their own.
+// Label values are bounded. They come from fixed lists, except for the routes: the
+// first [MaxRoutes] routes that a process meets have series of their own.
 package metrics
 
 import (
@@ -21,7 +21,7 @@ import (
 	"belfry/internal/loglimit"
 )
 
-// Metrics are those of one Belfry, apart from those of any other in the
+// Metrics are the metrics of one Belfry, separate from those of any other in the
 // process.
 type Metrics struct {
 	Streams  *Streams
@@ -54,17 +54,17 @@ func New(b Build) *Metrics {
 	return m
 }
 
-// Table lists Belfry's own metrics, in the order of their making. Those of the
-// Go runtime (go_…) and of the process (process_…) come on top.
+// Table lists Belfry's own metrics in the order in which they were made. Those of the
+// Go runtime (go_…) and of the process (process_…) are served in addition.
 func (m *Metrics) Table() []Metric { return m.set.table }
 
-// Gatherer returns the values of now.
+// Gatherer returns the current values.
 func (m *Metrics) Gatherer() prometheus.Gatherer { return m.set.registry }
 
 // maxScrapes is how many scrapes are answered at once.
 const maxScrapes = 4
 
-// Handler serves the metrics to scrapers. What goes wrong is logged.
+// Handler serves the metrics to scrapers. It logs errors.
 func (m *Metrics) Handler(log *slog.Logger) http.Handler {
 	return promhttp.HandlerFor(m.set.registry, promhttp.HandlerOpts{
 		ErrorLog:            slog.NewLogLogger(loglimit.OutsideHandler(log.Handler(), "metrics"), slog.LevelWarn),

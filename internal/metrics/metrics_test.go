@@ -68,7 +68,8 @@ func family(t *testing.T, m *metrics.Metrics, name string) *dto.MetricFamily {
 	return nil
 }
 
-// The table says what is served, and all of it keeps to the conventions.
+// The table lists exactly the served metrics, and all of them keep to the
+// conventions.
 func TestTable(t *testing.T) {
 	t.Parallel()
 	m := metrics.New(metrics.Build{Version: "v1", Commit: "c", Go: "go1"})
@@ -132,7 +133,7 @@ func TestHandler(t *testing.T) {
 	}
 }
 
-// However many routes there are, so many have series.
+// The number of routes with series is bounded, however many routes there are.
 func TestRoutesAreBounded(t *testing.T) {
 	t.Parallel()
 	m := metrics.New(metrics.Build{})
@@ -163,8 +164,8 @@ func TestRoutesAreBounded(t *testing.T) {
 	}
 }
 
-// A breaker shows as it stands when it is scraped; however many have tripped,
-// so many have series.
+// A breaker shows its state at the time of the scrape. The number of routes with
+// series is bounded, however many breakers have tripped.
 func TestBreakers(t *testing.T) {
 	t.Parallel()
 	m := metrics.New(metrics.Build{})
@@ -198,7 +199,7 @@ func TestBreakers(t *testing.T) {
 	}
 }
 
-// A route may have the name under which the others are shown.
+// A route may have the name under which the other routes are shown.
 func TestBreakerOfARouteNamedOther(t *testing.T) {
 	t.Parallel()
 	m := metrics.New(metrics.Build{})
@@ -233,7 +234,7 @@ func label(series *dto.Metric, name string) string {
 	return ""
 }
 
-// A value that is not in its list makes no series.
+// A value that is not in its list creates no series.
 func TestUnknownValues(t *testing.T) {
 	t.Parallel()
 	m := metrics.New(metrics.Build{})

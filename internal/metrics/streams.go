@@ -42,8 +42,8 @@ type Streams struct {
 	removed, again prometheus.Counter
 }
 
-// mendable are the kinds of what is mended: a stream or bucket, a consumer, and a
-// key of the bucket belfry.
+// mendable are the kinds of things that are repaired: a stream or bucket, a consumer,
+// and a key of the bucket belfry.
 var mendable = []string{"stream", "consumer", "key"}
 
 func newStreams(s *set) *Streams {
@@ -98,15 +98,15 @@ func (s *Streams) Claimed(late time.Duration) {
 	}
 }
 
-// Damaged records how much damage there is that nobody has accepted.
+// Damaged records how much damage nobody has accepted yet.
 func (s *Streams) Damaged(n int) {
 	if s != nil {
 		s.damage.Set(float64(n))
 	}
 }
 
-// ServerClock records how far the server's clock is ahead of ours, NodeClock the
-// same of the node whose clock is farthest away.
+// ServerClock records how far the server's clock is ahead of ours. NodeClock records
+// the same for the node whose clock is farthest away.
 func (s *Streams) ServerClock(ahead time.Duration) {
 	if s != nil {
 		s.serverClock.Set(ahead.Seconds())
@@ -132,7 +132,7 @@ func (s *Streams) Writable(stream string, works bool) {
 	s.writable.WithLabelValues(stream).Set(value)
 }
 
-// Published records that the fire of a claim was stored, so long after it.
+// Published records that the fire of a claim was stored, took after the claim.
 func (s *Streams) Published(t job.RouteType, took time.Duration) {
 	if s != nil {
 		count(s.fires, t)
@@ -140,7 +140,7 @@ func (s *Streams) Published(t job.RouteType, took time.Duration) {
 	}
 }
 
-// ClaimLost records that a job had moved on when it was to be claimed.
+// ClaimLost records that a job had changed before it could be claimed.
 func (s *Streams) ClaimLost() {
 	if s != nil {
 		s.claimsLost.Inc()
@@ -182,15 +182,15 @@ func (s *Streams) AttemptsDropped(n int) {
 	}
 }
 
-// WriteBegan records that a write was asked for.
+// WriteBegan records that a write was requested.
 func (s *Streams) WriteBegan() {
 	if s != nil {
 		s.writing.Inc()
 	}
 }
 
-// WriteEnded records that it was answered, or is no longer waited for, so long
-// after it was asked for.
+// WriteEnded records that a write was answered or given up, took after it was
+// requested.
 func (s *Streams) WriteEnded(took time.Duration) {
 	if s != nil {
 		s.writing.Dec()
@@ -198,14 +198,14 @@ func (s *Streams) WriteEnded(took time.Duration) {
 	}
 }
 
-// SentAlone records a write that went out by itself.
+// SentAlone records a write that was sent by itself.
 func (s *Streams) SentAlone() {
 	if s != nil {
 		s.single.Inc()
 	}
 }
 
-// SentBatch records that so many went out as one batch.
+// SentBatch records that a batch of writes was sent.
 func (s *Streams) SentBatch(writes int) {
 	if s != nil {
 		s.batch.Observe(float64(writes))
@@ -226,28 +226,28 @@ func (s *Streams) Harmed(assets int) {
 	}
 }
 
-// Mended records that something of a kind was brought back.
+// Mended records that something of a kind was repaired.
 func (s *Streams) Mended(kind string) {
 	if s != nil {
 		count(s.mended, kind)
 	}
 }
 
-// FiresRemoved records fires that are gone before their time.
+// FiresRemoved records n fires that were removed before their time.
 func (s *Streams) FiresRemoved(n int) {
 	if s != nil {
 		s.removed.Add(float64(n))
 	}
 }
 
-// FiredAgain records jobs that are fired again for it.
+// FiredAgain records n jobs that are fired again because their fires were removed.
 func (s *Streams) FiredAgain(n int) {
 	if s != nil {
 		s.again.Add(float64(n))
 	}
 }
 
-// Partition records how one partition stands; nil records nothing.
+// Partition records the state of one partition; nil records nothing.
 type Partition struct{ owned, waiting, overdue, held, firing prometheus.Gauge }
 
 // Partition returns the recorder of a partition.
@@ -261,15 +261,15 @@ func (s *Streams) Partition(number int) *Partition {
 	}
 }
 
-// Counts are how many live jobs a partition has.
+// Counts are the numbers of live jobs in a partition.
 type Counts struct {
 	Waiting int
-	Overdue int // those of them that are due, and not held
-	Held    int // those that are due, and whose route is paused or down
+	Overdue int // those that are due and not held
+	Held    int // those that are due and whose route is paused or down
 	Firing  int
 }
 
-// Stands records the jobs of a partition that this process owns, or is to own.
+// Stands records the jobs of a partition that this process owns, or is about to own.
 func (p *Partition) Stands(c Counts, owned bool) {
 	if p != nil {
 		p.owned.Set(0)
@@ -283,7 +283,7 @@ func (p *Partition) Stands(c Counts, owned bool) {
 	}
 }
 
-// NotOwned records that another process has the partition, and counts its jobs.
+// NotOwned records that another process owns the partition and counts its jobs.
 func (p *Partition) NotOwned() {
 	if p != nil {
 		for _, g := range []prometheus.Gauge{p.owned, p.waiting, p.overdue, p.held, p.firing} {

@@ -15,7 +15,7 @@ type Metric struct {
 	Help   string // a sentence
 }
 
-// set makes metrics, registers them, and keeps the table of them.
+// set makes metrics, registers them, and keeps a table of them.
 type set struct {
 	registry *prometheus.Registry
 	table    []Metric
@@ -56,12 +56,12 @@ func (s *set) add(c prometheus.Collector, m Metric) {
 	s.table = append(s.table, m)
 }
 
-// The bounds of histograms, in seconds.
+// These are the bucket bounds of histograms, in seconds.
 var (
-	// lateBuckets are for what takes a millisecond on good days, and may have
-	// waited for hours on bad ones.
+	// lateBuckets are for durations of a millisecond on good days and maybe hours on
+	// bad ones.
 	lateBuckets = []float64{.0005, .001, .002, .003, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 3600}
-	// callBuckets are for calls, which have an end.
+	// callBuckets are for calls, whose duration is bounded.
 	callBuckets = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}
 )
 
@@ -74,8 +74,8 @@ func each[L ~string](c *prometheus.CounterVec, values []L) map[L]prometheus.Coun
 	return all
 }
 
-// count adds one to the series of a value; one that is not in the fixed list
-// counts nowhere.
+// count adds one to the series of a value. A value that is not in the fixed list is
+// not counted.
 func count[L ~string](all map[L]prometheus.Counter, value L) {
 	if c, ok := all[value]; ok {
 		c.Inc()

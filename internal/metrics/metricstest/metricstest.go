@@ -17,9 +17,9 @@ import (
 // New returns metrics for one test.
 func New() *metrics.Metrics { return metrics.New(metrics.Build{Version: "test"}) }
 
-// Value returns the value of one series as a scraper sees it, as in
-// belfry_jobs_waiting{partition="0"} with the labels sorted. One that nothing has
-// happened to yet is 0; one that can never be fails the test.
+// Value returns the value of one series as a scraper sees it, such as
+// belfry_jobs_waiting{partition="0"} with sorted labels. A series that has recorded
+// nothing yet is 0; a series that cannot exist fails the test.
 func Value(t testing.TB, m *metrics.Metrics, series string) float64 {
 	t.Helper()
 	if !possible(m, series) {
