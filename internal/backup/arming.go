@@ -16,7 +16,7 @@ import (
 type armingFields struct {
 	Job jsontext.Value `json:"job"` // in the form of package contract
 
-	// MetaText is the meta of a job as text, if it has newlines or is deep.
+	// MetaText is the meta of a job as text, if it has newlines or is nested deep.
 	MetaText *string `json:"meta_text"`
 
 	FireID   string `json:"fire_id"`
@@ -44,13 +44,13 @@ func (l armingFields) job(key job.Key) (job.Job, error) {
 	if err != nil || l.MetaText == nil {
 		return j, err
 	}
-	// As the meta of a job, so that it is JSON.
+	// The text is read as the meta of a job, so that it is JSON.
 	j.Meta = []byte(*l.MetaText)
 	return contract.ParseStoredJob(contract.AppendJob(nil, j), key, maxLine)
 }
 
-// appendJob appends a job with its meta byte for byte. The meta is written as text
-// if it has a newline, which would end the line, or is nested so deep that readers
+// appendJob appends a job with its meta byte for byte. It writes the meta as text if
+// the meta has a newline, which would end the line, or is nested so deep that readers
 // of JSON may give up on the line.
 func appendJob(dst []byte, j job.Job) []byte {
 	dst = contract.AppendWord(contract.AppendWord(dst, "db", j.DB), "collection", j.Collection)
@@ -66,8 +66,8 @@ func appendJob(dst []byte, j job.Job) []byte {
 	return dst
 }
 
-// appendTries appends all else of an arming, with the reason and the detail in their
-// place among it.
+// appendTries appends the rest of an arming, with the reason and the detail in their
+// places in it.
 func appendTries(dst []byte, a job.Arming, reason job.Reason, detail string) []byte {
 	dst = contract.AppendWord(dst, "fire_id", a.FireID)
 	dst = contract.AppendInt(dst, "attempts", int64(a.Attempt))
@@ -77,9 +77,9 @@ func appendTries(dst []byte, a job.Arming, reason job.Reason, detail string) []b
 	return contract.AppendInt(dst, "redriven_at", a.Redriven)
 }
 
-// armingOfFire returns what the line of a fire or a dead letter has of an arming: all
-// but the redrive. The next redrive of a letter sets another time, and the fires in a
-// backup are of NATS routes, which have no retries.
+// armingOfFire returns the parts of an arming that the line of a fire or a dead
+// letter has: all but the redrive. The next redrive of a letter sets another time,
+// and the fires in a backup are of NATS routes, which have no retries.
 func armingOfFire(a job.Arming) job.Arming {
 	a.Redriven = 0
 	return a

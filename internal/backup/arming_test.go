@@ -28,10 +28,10 @@ func goldenRecord() job.Record {
 	}
 }
 
-// The lines of a record, a letter and a fire with every field that they can have.
-// Backups of earlier versions have these bytes. The lines of letters and fires do not
-// have when the job was redriven: the next redrive sets another time, and fires in a
-// backup are of NATS routes, which have no retries.
+// The lines of a record, a letter and a fire have every possible field here, and
+// backups of earlier versions have the same bytes. The lines of letters and fires do
+// not say when the job was redriven: the next redrive sets another time, and the
+// fires in a backup are of NATS routes, which have no retries.
 func TestLines(t *testing.T) {
 	t.Parallel()
 	if unset := fieldtest.Unset(goldenRecord().Arming); len(unset) > 0 {

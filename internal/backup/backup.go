@@ -20,29 +20,28 @@ import (
 	"belfry/internal/job"
 )
 
-// Version is what this package writes, and the only one that it reads.
+// Version is the version that this package writes, and the only one that it reads.
 const Version = 1
 
 const format = "belfry-backup"
 
-// maxLine is the longest line, in bytes: a job whose meta is the longest there
-// can be, each byte of it escaped.
+// maxLine is the length of the longest line, in bytes: a job with the longest
+// possible meta, each byte of it escaped.
 const maxLine = 32 << 20
 
 // Header is the first line.
 type Header struct {
-	// ID is the backup's own, so that one that was restored halfway can be
-	// told from others.
+	// ID is the backup's own id. It tells one half-restored backup from others.
 	ID string
 
-	// Made is when it was begun, in unix milliseconds.
+	// Made is when the backup was begun, in unix milliseconds.
 	Made int64
 
-	// Belfry is the version of the program that made it.
+	// Belfry is the version of the program that made the backup.
 	Belfry string
 }
 
-// endKind is the kind of the last line, which is no entry.
+// endKind is the kind of the last line, which is not an entry.
 const endKind = "end"
 
 func bad(format string, args ...any) error {

@@ -19,7 +19,7 @@ import (
 
 var header = backup.Header{ID: "an-id", Made: 1667659342626, Belfry: "v1.2.3"}
 
-// entries has one of everything, and what is hard to write on a line.
+// entries has one entry of each kind, and content that is hard to write on a line.
 func entries() []job.Entry {
 	key := job.Key{DB: "a/b", Collection: "c\n", ID: `"ü"`}
 	const trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -126,8 +126,9 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// A meta of any depth that was ever accepted comes back, also from a backup in which
-// an earlier version has written it as it is, one object deeper than decoders go.
+// A meta of any depth that was ever accepted can be restored. This includes a backup
+// in which an earlier version wrote the meta raw, one object deeper than decoders
+// read.
 func TestDeepMeta(t *testing.T) {
 	t.Parallel()
 	for _, depth := range []int{job.MaxMetaDepth, job.MaxMetaDepth + 1, 9998, 9999} {
@@ -163,8 +164,8 @@ func TestDeepMeta(t *testing.T) {
 	}
 }
 
-// However it is cut, and whichever byte is another, it is refused, unless it is a
-// bit that means nothing to the compression.
+// A backup that is cut off anywhere, or has any byte changed, is refused, unless the
+// changed bit means nothing to the compression.
 func TestDamage(t *testing.T) {
 	t.Parallel()
 	file := write(t, entries()...)
@@ -184,7 +185,7 @@ func TestDamage(t *testing.T) {
 	for n := range file {
 		refused("cut", file[:n], "")
 		if n < 10 {
-			continue // the head of the compression, of which not all says something
+			continue // not every byte of the compression's head has a meaning
 		}
 		altered := bytes.Clone(file)
 		altered[n] ^= 4
@@ -242,7 +243,7 @@ func TestWriterHoldsBack(t *testing.T) {
 	}
 }
 
-// What is read is what was written, or it is refused.
+// A reader returns what was written, or refuses it.
 func FuzzReader(f *testing.F) {
 	file := write(f, entries()...)
 	f.Add(file)

@@ -10,8 +10,7 @@ import (
 	"belfry/internal/job"
 )
 
-// line is every line but the first as it is read. Which fields it has depends on
-// its kind.
+// line is any line but the first, as it is read. Its fields depend on its kind.
 type line struct {
 	Kind string `json:"kind"`
 
@@ -19,7 +18,7 @@ type line struct {
 	Collection string `json:"collection"`
 	ID         string `json:"id"`
 
-	// What the API stores, in the form of package contract.
+	// These are the resources that the API stores, in the form of package contract.
 	Token   jsontext.Value `json:"token"`
 	Route   jsontext.Value `json:"route"`
 	Attempt jsontext.Value `json:"attempt"`
@@ -40,7 +39,7 @@ type line struct {
 	SHA256 string          `json:"sha256"`
 }
 
-// appendEntry leaves the object of the line open.
+// appendEntry appends the line of an entry and leaves the object open.
 func appendEntry(dst []byte, e job.Entry) []byte {
 	dst = contract.AppendString(append(dst, `{"kind":`...), string(e.Kind()))
 	switch {
@@ -79,9 +78,9 @@ func appendFire(dst []byte, f job.Fire, reason job.Reason, detail string) []byte
 	return contract.AppendInt(dst, "claim", int64(f.Claim))
 }
 
-// parseLine reads a line; what is in meta is the client's business. Earlier
-// versions accepted a meta of nearly the depth at which the decoder stops, and wrote
-// it inside two more objects; such a line is read in two pieces.
+// parseLine reads a line; the content of meta is the client's business. Earlier
+// versions accepted a meta almost as deep as the decoder reads, and wrote it inside
+// two more objects. Such a line is read in two pieces.
 func parseLine(data []byte) (line, error) {
 	l, err := decodeLine(data)
 	if err == nil {

@@ -17,8 +17,8 @@ import (
 	"belfry/internal/job"
 )
 
-// Reader reads a backup, also one that is not compressed. What it hands out is
-// to be believed only when it has come to the end. It is for one goroutine.
+// Reader reads a backup, compressed or not. Its entries can be trusted only once it
+// has reached the end. It is for one goroutine.
 type Reader struct {
 	in     *bufio.Reader
 	header Header
@@ -29,8 +29,8 @@ type Reader struct {
 	err    error // of the last Next, for those after it
 }
 
-// NewReader reads the first line from r. Errors that do not wrap
-// [job.ErrBackup] are those of r.
+// NewReader reads the first line from r. Errors that do not wrap [job.ErrBackup] come
+// from r.
 func NewReader(r io.Reader) (*Reader, error) {
 	b := &Reader{in: bufio.NewReaderSize(r, room), sum: sha256.New(), counts: job.EntryCounts{}}
 	magic, err := b.in.Peek(1)
@@ -74,7 +74,7 @@ func NewReader(r io.Reader) (*Reader, error) {
 // Header returns the first line.
 func (b *Reader) Header() Header { return b.header }
 
-// Counts are those of the entries so far.
+// Counts returns the counts of the entries so far.
 func (b *Reader) Counts() job.EntryCounts { return maps.Clone(b.counts) }
 
 // Next returns the next entry. The error is [io.EOF] when the backup is whole
@@ -112,7 +112,7 @@ func (b *Reader) next() (job.Entry, error) {
 	return e, nil
 }
 
-// end holds what was read to the last line.
+// end compares the entries read so far with the last line.
 func (b *Reader) end(l line) error {
 	sum := b.sum.Sum(nil)
 	if !maps.Equal(l.Counts, b.counts) {
@@ -151,7 +151,7 @@ func (b *Reader) line() ([]byte, error) {
 	}
 }
 
-// damage says what is wrong with the compression. Other errors stay.
+// damage says what is wrong with the compression. It returns other errors unchanged.
 func damage(err error) error {
 	var corrupt flate.CorruptInputError
 	switch {

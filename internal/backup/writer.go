@@ -23,15 +23,15 @@ type Writer struct {
 	line   []byte
 }
 
-// room is what is held back before it goes out, so that a writer that fails at
-// once has written nothing.
+// room is how many bytes are held back before they are written, so that a writer that
+// fails at once has written nothing.
 const room = 64 << 10
 
 // NewWriter begins a backup on w.
 func NewWriter(w io.Writer, h Header) (*Writer, error) {
 	b := &Writer{out: bufio.NewWriterSize(w, room), sum: sha256.New(), counts: job.EntryCounts{}}
 	var err error
-	// The fastest: what there is to gain is in the names of the fields.
+	// The fastest level is enough: most of the gain is in the names of the fields.
 	if b.zip, err = gzip.NewWriterLevel(b.out, gzip.BestSpeed); err != nil {
 		return nil, err
 	}
@@ -43,7 +43,7 @@ func NewWriter(w io.Writer, h Header) (*Writer, error) {
 	return b, b.endLine()
 }
 
-// Write adds an entry. After an error the backup is to be thrown away.
+// Write adds an entry. After an error the backup must be thrown away.
 func (b *Writer) Write(e job.Entry) error {
 	b.line = appendEntry(b.line[:0], e)
 	if len(b.line) >= maxLine {
@@ -68,7 +68,7 @@ func (b *Writer) Close() error {
 	return b.out.Flush()
 }
 
-// Counts are those of the entries so far.
+// Counts returns the counts of the entries so far.
 func (b *Writer) Counts() job.EntryCounts { return b.counts }
 
 // endLine writes the line, whose object is still open.
