@@ -1,6 +1,6 @@
-// Package fault lists the faults that Belfry tells its operator about: the words
-// that it uses, what it does by itself, and what is left to do. The code takes
-// the words from here, and docs/operations.md shows the table.
+// Package fault lists the faults that Belfry reports to its operator: their words,
+// what Belfry does by itself, and what is left to do. The code takes the words from
+// here, and docs/operations.md shows the table.
 package fault
 
 import (
@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// The words of each fault. They are the constant part of a log line, of an error
-// or of an answer; facts follow them.
+// These are the words of each fault. They are the constant part of a log line, an
+// error or an answer; facts follow them.
 const (
 	StreamMissing      = "a stream that Belfry has made is gone"
 	StreamUnreadable   = "files of a stream cannot be opened"
@@ -62,7 +62,7 @@ func Table() []Fault {
 	}
 }
 
-// Markdown is the table as docs/operations.md has it.
+// Markdown returns the table as docs/operations.md has it.
 func Markdown() string {
 	var b strings.Builder
 	b.WriteString("| you see | where | Belfry | you |\n|---|---|---|---|\n")

@@ -39,7 +39,7 @@ func constants(t *testing.T) map[string]string {
 	return all
 }
 
-// Each fault has a row, and its words are said by the program.
+// Each fault has a row, and the program uses its words.
 func TestEachFaultHasARowAndIsSaid(t *testing.T) {
 	t.Parallel()
 	words := constants(t)
@@ -69,7 +69,7 @@ func TestEachFaultHasARowAndIsSaid(t *testing.T) {
 	}
 }
 
-// usedNames lists the names x in fault.x of all code but tests.
+// usedNames lists every name x used as fault.x in code other than tests.
 func usedNames(t *testing.T) []string {
 	t.Helper()
 	var names []string
