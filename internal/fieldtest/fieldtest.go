@@ -1,5 +1,5 @@
 // Package fieldtest walks the fields of a struct, for tests of rules that must hold
-// for every field, also for one that is added later.
+// for every field, including any that is added later.
 package fieldtest
 
 import (
@@ -30,7 +30,7 @@ func Each[T any](t *testing.T, visit func(path string, changed T)) {
 	walk("", func(c *T) reflect.Value { return reflect.ValueOf(c).Elem() })
 }
 
-// fill makes a zero value another one.
+// fill sets a zero value to something else.
 func fill(t *testing.T, v reflect.Value) {
 	t.Helper()
 	if v.Type() == reflect.TypeFor[time.Duration]() {
@@ -86,7 +86,7 @@ func Unset(v any) []string {
 	return unset
 }
 
-// join is the path of a field of what is at path.
+// join returns the path of a field inside the struct at path.
 func join(path string, f reflect.StructField) string {
 	switch {
 	case f.Anonymous:
