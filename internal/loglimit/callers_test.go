@@ -31,8 +31,8 @@ var once = map[string]string{
 	"this machine cannot call webhooks: tries are put off and use no attempt": "once a minute, with a count",
 }
 
-// Each line with an error about jobs, routes and requests says whether an outage
-// repeats it: by Cause, or in the list above.
+// Each line with an error about jobs, routes and requests shows whether an outage
+// repeats it: it uses Cause, or is in the list above.
 func TestRepeatedErrorsAreCauses(t *testing.T) {
 	unused := map[string]bool{}
 	for line := range once {
