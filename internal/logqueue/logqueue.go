@@ -1,9 +1,8 @@
-// Package logqueue keeps a log from holding up the program that writes it: lines
-// wait in a bounded queue for whoever reads them, and are dropped and counted when
-// that one reads too slowly, or not any more.
+// Package logqueue keeps a log from holding up the program that writes it. Lines wait
+// in a bounded queue for their reader. They are dropped and counted when the reader
+// is too slow or has stopped reading.
 //
-// The lines that wait are lost with the process, unless [Queue.Close] has written
-// them.
+// Waiting lines are lost with the process, unless [Queue.Close] has written them.
 package logqueue
 
 import (
@@ -21,8 +20,8 @@ const (
 	perLine = 64
 )
 
-// full is how long the queue waits before it tries again to write to a file that
-// takes nothing and cannot be waited for.
+// full is how long the queue waits before it writes again to a file that takes
+// nothing and has no way to wait for it.
 const full = 10 * time.Millisecond
 
 // Queue is an [io.Writer] that never blocks and never fails. It is safe for
@@ -43,7 +42,8 @@ type Queue struct {
 }
 
 // New returns a queue that writes to out. tell makes the line that says how many
-// were dropped; it is written when out takes lines again. nil is no line.
+// lines were dropped; it is written when out takes lines again. With a nil tell there
+// is no such line.
 func New(out io.Writer, tell func(dropped uint64) []byte) *Queue {
 	q := &Queue{out: out, tell: tell, ended: make(chan struct{}), more: make(chan struct{}, 1)}
 	go q.run()
@@ -64,14 +64,14 @@ func (q *Queue) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// Dropped counts the lines that nobody will see.
+// Dropped returns the number of lines that nobody will see.
 func (q *Queue) Dropped() uint64 {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.dropped
 }
 
-// Close writes what waits, for a bounded time, and takes no more.
+// Close writes the waiting lines, for a bounded time, and takes no more.
 func (q *Queue) Close(within time.Duration) {
 	q.mu.Lock()
 	q.closed = true
@@ -110,8 +110,8 @@ func (q *Queue) run() {
 	}
 }
 
-// writeNext writes a line, or behind the last one how many were dropped. It returns
-// false when there is nothing to write.
+// writeNext writes a line, or after the last one how many were dropped. It returns
+// false if there is nothing to write.
 func (q *Queue) writeNext() bool {
 	q.mu.Lock()
 	if len(q.lines) == 0 {

@@ -13,7 +13,7 @@ import (
 	"belfry/internal/logqueue"
 )
 
-// reader takes lines while it is open, and as much of each as it is told to.
+// reader takes lines while it is open, and as much of each as the test allows.
 type reader struct {
 	mu    sync.Mutex
 	open  *sync.Cond
@@ -60,8 +60,8 @@ func (r *reader) got() string {
 
 func told(n uint64) []byte { return fmt.Appendf(nil, "dropped %d\n", n) }
 
-// A reader that reads nothing holds up nobody. What fits waits for it, in order;
-// how much did not, it is told behind that.
+// A reader that reads nothing holds up nobody. Lines that fit wait for it, in order;
+// the number of dropped lines follows them.
 func TestReaderThatStopsReading(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -99,7 +99,7 @@ func TestReaderThatStopsReading(t *testing.T) {
 	})
 }
 
-// A reader that has left, or a disk that is full, costs the lines and nothing else.
+// A reader that has left, or a full disk, costs the lines and nothing else.
 func TestReaderThatFails(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -126,7 +126,8 @@ func TestReaderThatFails(t *testing.T) {
 	})
 }
 
-// What a file that cannot be waited for takes in parts is one line at the end.
+// A file without readiness may take a line in parts, and has the whole line at the
+// end.
 func TestFileThatTakesParts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -142,7 +143,7 @@ func TestFileThatTakesParts(t *testing.T) {
 	})
 }
 
-// The end waits for the reader, for a bounded time.
+// Close waits for the reader, for a bounded time.
 func TestCloseIsBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
