@@ -29,7 +29,7 @@ type conn struct {
 	empty  int // ticks in a row without a sign of life
 }
 
-// signs are what shows that the other side lives.
+// signs are the facts that show that the other side is alive.
 type signs struct {
 	got   uint64
 	acked uint64 // bytes that the other machine has acknowledged
@@ -52,8 +52,8 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, c.why(err)
 }
 
-// piece is how much is written at once, so that what a slow line takes of a large
-// write shows while it is under way.
+// piece is how much is written at once, so that a large write on a slow line shows
+// progress while it is under way.
 const piece = 64 << 10
 
 func (c *conn) Write(p []byte) (n int, err error) {
@@ -68,7 +68,8 @@ func (c *conn) Write(p []byte) (n int, err error) {
 	return n, c.why(err)
 }
 
-// why says silence where the closing is all that the connection knows of.
+// why returns the silence as the reason if the connection itself only knows that it
+// is closed.
 func (c *conn) why(err error) error {
 	if err != nil && c.silent.Load() {
 		return errSilent
@@ -84,15 +85,14 @@ func (c *conn) Close() error {
 	return c.Conn.Close()
 }
 
-// judge counts one tick, and closes the connection when it was silent for too
-// long.
+// judge counts one tick, and closes the connection if it was silent for too long.
 func (c *conn) judge() {
 	if !c.quiet() {
 		return
 	}
 	c.silent.Store(true)
 	c.fell()
-	_ = c.Close() // whoever reads is told why
+	_ = c.Close() // the reader gets the reason
 }
 
 // quiet counts one tick and reports whether it was one too many.
@@ -111,11 +111,11 @@ func (c *conn) quiet() bool {
 	return false
 }
 
-// inFlight is how much must be on its way for acknowledgements to count: pings
-// that the other machine's kernel takes are no sign of the server.
+// inFlight is how many bytes must be on their way for acknowledgements to count: the
+// other machine's kernel accepts pings, and that is no sign of the server.
 const inFlight = 64 << 10
 
-// alive reports whether there was a sign of life since the last tick. c.mu is
+// alive reports whether there was a sign of life since the last tick. c.mu must be
 // held.
 func (c *conn) alive() bool {
 	sent, queued := c.sent.Load(), sendQueue(c.Conn)
@@ -130,8 +130,8 @@ func (c *conn) alive() bool {
 	case now.acked == before.acked:
 		return false
 	default:
-		// Much is on its way. A write counts if the last tick met it, too: short
-		// ones, as of pings, end whether the server is there or not.
+		// Much is on its way. A write counts only if the last tick already saw it:
+		// short writes, such as pings, end whether the server is there or not.
 		return queued >= inFlight || now.write != 0 && now.write == before.write
 	}
 }

@@ -41,7 +41,7 @@ func TestSilenceClosesTheConnection(t *testing.T) {
 	})
 }
 
-// A write that nobody takes ends with the connection.
+// A write that nobody takes ends when the connection is closed.
 func TestSilenceEndsAWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _, _, _ := pair(t)
@@ -93,8 +93,8 @@ func TestSignsOfLife(t *testing.T) {
 	}
 }
 
-// Nobody reads while what came before is being worked on: that is no silence of
-// the other side.
+// Nobody reads while earlier data is being worked on, and that is not silence of the
+// other side.
 func TestWhatIsNotReadIsNoSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		here, there := net.Pipe()
@@ -119,7 +119,7 @@ func TestWhatIsNotReadIsNoSilence(t *testing.T) {
 	})
 }
 
-// The other machine takes the pings while its server is gone.
+// The other machine takes pings while its server is gone.
 func TestPingsThatAreTakenAreNoSignOfLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _, other, ended := pair(t)

@@ -23,8 +23,9 @@ type dialer struct {
 	silent map[string]time.Time // when a server was last silent, by its address
 }
 
-// Dial connects to the address. If its host has several addresses, it takes any
-// that answers; those that were silent come last, the latest at the very end.
+// Dial connects to the address. If its host has several addresses, it takes any that
+// answers. It tries those that were silent last, the most recently silent at the very
+// end.
 func (d *dialer) Dial(network, address string) (net.Conn, error) {
 	if d.through != nil {
 		return d.dialThrough(network, address)
@@ -50,7 +51,7 @@ func (d *dialer) Dial(network, address string) (net.Conn, error) {
 	return nil, errors.Join(errs...)
 }
 
-// dialThrough bounds the time of a dialer that knows no bound.
+// dialThrough bounds the time of a dialer that has no bound.
 func (d *dialer) dialThrough(network, address string) (net.Conn, error) {
 	type dialed struct {
 		conn net.Conn
@@ -96,7 +97,7 @@ func (d *dialer) lookUp(ctx context.Context, address string) ([]string, error) {
 	return d.order(addrs), nil
 }
 
-// order shuffles the addresses, and puts those behind that were silent.
+// order shuffles the addresses, and moves those that were silent to the end.
 func (d *dialer) order(addrs []string) []string {
 	rand.Shuffle(len(addrs), func(i, j int) { addrs[i], addrs[j] = addrs[j], addrs[i] })
 	d.mu.Lock()

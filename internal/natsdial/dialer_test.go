@@ -30,8 +30,8 @@ func TestSilentAddressesComeLast(t *testing.T) {
 	}
 }
 
-// never is a dialer that hangs, as a proxy does whose machine is gone, and
-// connects at last.
+// never is a dialer that hangs, like a proxy whose machine is gone, and connects in
+// the end.
 type never struct{ late net.Conn }
 
 func (n never) Dial(string, string) (net.Conn, error) {

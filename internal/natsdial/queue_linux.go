@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sendQueue returns how many bytes the other machine has yet to acknowledge; 0
-// if that is not known.
+// sendQueue returns how many bytes the other machine has yet to acknowledge; 0 if
+// that is unknown.
 func sendQueue(c net.Conn) uint64 {
 	s, ok := c.(syscall.Conn)
 	if !ok {

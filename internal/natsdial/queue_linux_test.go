@@ -8,7 +8,7 @@ import (
 	"belfry/internal/waittest"
 )
 
-// What the other side does not take stands in the queue, and leaves it as it is
+// Data that the other side does not take is in the queue, and leaves it once it is
 // taken.
 func TestSendQueue(t *testing.T) {
 	t.Parallel()
