@@ -25,8 +25,8 @@ func Start(t testing.TB) *Server {
 	return StartWith(t, &server.Options{})
 }
 
-// StartWith is Start with options of the test's own, which say who may connect, or
-// where the data is.
+// StartWith is Start with the test's own options, such as who may connect or where
+// the data is.
 func StartWith(t testing.TB, opts *server.Options) *Server {
 	t.Helper()
 	opts.Host, opts.Port, opts.JetStream, opts.NoLog, opts.NoSigs = "127.0.0.1", freePort(t), true, true, true
