@@ -14,9 +14,9 @@ import (
 	"runtime/debug"
 )
 
-// Recover is to be deferred where a callback begins. It logs a panic of place
-// with its stack, and counts it. The value of the panic is logged only where the
-// runtime made it, since any other may quote a message.
+// Recover must be deferred where a callback begins. It logs a panic of place with its
+// stack, and counts it. It logs the panic's value only if the runtime made it, since
+// any other value may quote a message.
 func Recover(log *slog.Logger, place string, count func()) {
 	if v := recover(); v != nil {
 		tell(log, place, count, v)
@@ -26,7 +26,8 @@ func Recover(log *slog.Logger, place string, count func()) {
 // ErrPanicked is what [Return] returns.
 var ErrPanicked = errors.New("it panicked; the log has the stack")
 
-// Return is [Recover] for what returns an error, which is [ErrPanicked] then.
+// Return is [Recover] for a callback that returns an error, which becomes
+// [ErrPanicked] after a panic.
 func Return(log *slog.Logger, place string, count func(), err *error) {
 	if v := recover(); v != nil {
 		tell(log, place, count, v)
