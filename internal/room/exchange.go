@@ -1,8 +1,8 @@
 package room
 
-// Lacks returns how many bytes of its own an owner must give back until it may have n,
-// as far as that is known now. ok is false if giving back does not help: others hold too
-// much, or come first, or the brake is on.
+// Lacks returns how many of its own bytes an owner must give back before it may have
+// n, as far as is known now. ok is false if giving back does not help: others hold
+// too much or come first, or the brake is on.
 func (p *Pool) Lacks(name string, n int64) (bytes int64, ok bool) {
 	if p == nil || n <= 0 {
 		return 0, true

@@ -22,12 +22,12 @@ import (
 	"time"
 )
 
-// ErrFull says that there was no room in time.
+// ErrFull means that there was no room in time.
 var ErrFull = errors.New("requests hold too much memory")
 
-// Config is what a [Pool] is made of.
+// Config is the configuration of a [Pool].
 type Config struct {
-	// Bytes is how much there is.
+	// Bytes is the size of the pool.
 	Bytes int64
 
 	// Patience is how long a request waits for room at most; 0 means
@@ -35,12 +35,12 @@ type Config struct {
 	// together do not give up together.
 	Patience time.Duration
 
-	// Watch is told what happens; nil is nobody. Its methods must not block, and
-	// must not call the pool.
+	// Watch receives the pool's events; nil means nobody does. Its methods must not
+	// block, and must not call the pool.
 	Watch Watcher
 }
 
-// Watcher is told what a pool does.
+// Watcher receives a pool's events.
 type Watcher interface {
 	Holds(bytes int64)    // so much is held now
 	Waits(owner string)   // a request has to wait
@@ -51,7 +51,7 @@ type Watcher interface {
 // the store may take for it, so that it is told why.
 const DefaultPatience = 3 * time.Second
 
-// Pool is room for so many bytes. nil is room without end. It is safe for
+// Pool is room for a number of bytes. A nil Pool has room without end. It is safe for
 // concurrent use.
 type Pool struct {
 	bytes    int64
@@ -117,8 +117,8 @@ func (p *Pool) HeldBy(name string) int64 {
 	return 0
 }
 
-// OnFreed has f called whenever there may be more room than before, for those who
-// use [Pool.TryTake]. f must not block. It may call the pool.
+// OnFreed makes the pool call f whenever there may be more room than before, for
+// users of [Pool.TryTake]. f must not block. It may call the pool.
 func (p *Pool) OnFreed(f func()) {
 	if p != nil {
 		p.freed.Store(&f)
@@ -313,7 +313,7 @@ func (p *Pool) serveOne() bool {
 	return false
 }
 
-// leave takes back a wait; false is that it was served before.
+// leave ends a wait; it returns false if the wait was served before.
 func (p *Pool) leave(o *owner, w *waiter) bool {
 	left := p.remove(o, w)
 	if left {
