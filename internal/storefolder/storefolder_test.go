@@ -70,8 +70,8 @@ func verify(t *testing.T, dir string) storefolder.Report {
 	return r
 }
 
-// What a nats-server wrote is whole, and its last sequence is known, also when
-// the last message is removed.
+// A store that a nats-server wrote is whole, and its last sequence is known, even if
+// the last message was removed.
 func TestVerifyWhole(t *testing.T) {
 	t.Parallel()
 	dir, last := filled(t, 1900, true)
