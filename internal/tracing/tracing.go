@@ -75,8 +75,8 @@ var format propagation.TraceContext
 // traceparent is the key of the format.
 const traceparent = "traceparent"
 
-// Traceparent returns what ties further work to this span, or, if none is made,
-// to what it would have been tied to.
+// Traceparent returns the parent for further work: this span, or, if there is none,
+// the parent it was given.
 func (s Span) Traceparent() string {
 	if s.span == nil {
 		return s.parent
