@@ -1,4 +1,4 @@
-// Package waittest waits in tests for what is sure to come.
+// Package waittest waits in tests for events that are sure to come.
 package waittest
 
 import (
@@ -6,12 +6,11 @@ import (
 	"time"
 )
 
-// Patience is how long an event may take that is sure to come, on a machine
-// that has much else to do.
+// Patience is how long an event that is sure to come may take on a busy machine.
 const Patience = time.Minute
 
-// Eventually repeats look until it finds nothing amiss. It is for what gives no
-// sign of its own when it has happened.
+// Eventually repeats look until it finds nothing amiss. It is for events that give no
+// sign of their own.
 func Eventually(t testing.TB, look func() (amiss string)) {
 	t.Helper()
 	for deadline := time.Now().Add(Patience); ; {
