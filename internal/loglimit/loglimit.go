@@ -1,12 +1,14 @@
 // Package loglimit bounds how fast a log grows, whatever happens outside.
 //
-// Its [Handler] sorts lines into kinds: those of one level and one message, unless
-// the caller names the kind. Each kind has a rate of its own, so a flood of one
-// hides no line of another. Lines beyond the rate are left out, and a line says how
-// many. Debug lines are never left out: whoever asks for them wants them all.
+// Its [Handler] sorts lines into kinds. Lines of one level and one message are one
+// kind, unless the caller names the kind. Each kind has a rate of its own, so a flood
+// of one hides no line of another. Lines beyond the rate are left out, and a line
+// says how many. Debug lines are never left out: a person who asks for them wants
+// them all.
 //
-// Lines that an outage repeats for each job, route and request are marked by [Cause]:
-// one a second, which says how many were left out since the last one.
+// [Cause] marks the lines that an outage repeats for each job, route and request. One
+// such line a second is logged, and it says how many were left out since the last
+// one.
 package loglimit
 
 import (
@@ -22,15 +24,15 @@ const (
 	// burst lines of a kind come at once, and then one each interval.
 	burst    = 50
 	interval = time.Second
-	// outsideBurst and outsideInterval are those of what anybody outside can
-	// bring about.
+	// outsideBurst and outsideInterval are the same for lines that anybody outside
+	// can cause.
 	outsideBurst    = 10
 	outsideInterval = 10 * time.Second
-	// causeInterval is between two lines of one cause.
+	// causeInterval is the time between two lines of one cause.
 	causeInterval = time.Second
-	// tellEvery is how often it is said how many were left out.
+	// tellEvery is how often a line says how many were left out.
 	tellEvery = 10 * time.Second
-	// maxKinds bounds the memory. Lines of a kind beyond it share one.
+	// maxKinds bounds the memory. Lines of any further kind share one kind.
 	maxKinds = 1000
 )
 
@@ -77,9 +79,9 @@ type mark struct {
 
 type markKey struct{}
 
-// Outside marks lines that anybody outside can bring about, without bound: they
-// are of the kind with that name, which has a low rate. The names must come from
-// a fixed list.
+// Outside marks lines that anybody outside can cause, without bound. They belong to
+// the kind with that name, which has a low rate. The names must come from a fixed
+// list.
 func Outside(ctx context.Context, name string) context.Context {
 	return context.WithValue(ctx, markKey{}, mark{name: name, outside: true})
 }
@@ -89,26 +91,26 @@ func Named(ctx context.Context, name string) context.Context {
 	return context.WithValue(ctx, markKey{}, mark{name: name})
 }
 
-// Cause marks lines that say why something cannot go on yet, which an outage repeats
-// for each job, route and request. One of a kind is logged a second at most, and has
-// as left_out how many were left out since the last one. It keeps the name and the rate
-// of a mark that ctx has.
+// Cause marks lines that say why something cannot continue yet, which an outage
+// repeats for each job, route and request. At most one line of a kind is logged each
+// second; its left_out is how many were left out since the last one. Cause keeps the
+// name and the rate of a mark that ctx already has.
 func Cause(ctx context.Context) context.Context {
 	m, _ := ctx.Value(markKey{}).(mark)
 	m.cause = true
 	return context.WithValue(ctx, markKey{}, m)
 }
 
-// causeOnly is Cause of nothing else.
+// causeOnly has the mark of Cause and no other.
 var causeOnly = Cause(context.Background())
 
 // Warn logs a warning that is marked by [Cause].
 func Warn(log *slog.Logger, msg string, args ...any) { log.WarnContext(causeOnly, msg, args...) }
 
-// Info is Warn at that level, for the end of an outage.
+// Info is [Warn] at the info level, for the end of an outage.
 func Info(log *slog.Logger, msg string, args ...any) { log.InfoContext(causeOnly, msg, args...) }
 
-// Error is Warn at that level.
+// Error is [Warn] at the error level.
 func Error(log *slog.Logger, msg string, args ...any) { log.ErrorContext(causeOnly, msg, args...) }
 
 // Always marks lines that are never left out, such as those of an audit.
@@ -116,8 +118,8 @@ func Always(ctx context.Context) context.Context {
 	return context.WithValue(ctx, markKey{}, mark{always: true})
 }
 
-// OutsideHandler returns a handler all of whose lines are marked by [Outside], for
-// a logger that knows no contexts.
+// OutsideHandler returns a handler that marks all its lines with [Outside], for a
+// logger that does not use contexts.
 func OutsideHandler(h slog.Handler, name string) slog.Handler { return outsideHandler{h, name} }
 
 type outsideHandler struct {
@@ -160,7 +162,7 @@ func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
 }
 
 // take reports whether there is room for one more line of the kind, and how many
-// lines of its cause it speaks for.
+// left-out lines of its cause it stands for.
 func (l *lines) take(r slog.Record, m mark) (room bool, left int) {
 	k := key{r.Level, m.name}
 	if k.name == "" {
@@ -180,7 +182,7 @@ func (l *lines) take(r slog.Record, m mark) (room bool, left int) {
 	return false, 0
 }
 
-// kindOf returns the kind of a key, which the first line makes. l.mu is held.
+// kindOf returns the kind of a key; the first line creates it. l.mu must be held.
 func (l *lines) kindOf(k key, m mark) *kind {
 	of := l.kinds[k]
 	if of == nil && len(l.kinds) >= maxKinds {
@@ -202,7 +204,7 @@ func (l *lines) kindOf(k key, m mark) *kind {
 
 func (k *kind) allow() bool { return (k.spread == nil || k.spread.Allow()) && k.limiter.Allow() }
 
-// tellLater has what was left out told. l.mu is held.
+// tellLater schedules a report of the lines that were left out. l.mu must be held.
 func (l *lines) tellLater() {
 	if !l.telling {
 		l.telling = true
@@ -210,11 +212,11 @@ func (l *lines) tellLater() {
 	}
 }
 
-// Flush says now how many lines were left out.
+// Flush reports now how many lines were left out.
 func (h *Handler) Flush() { h.lines.tell(true) }
 
-// tell says how many lines of each kind were left out since it last did. A cause that
-// goes on tells it by itself, unless nothing comes after.
+// tell reports how many lines of each kind were left out since its last report. A
+// cause that continues reports its own, unless this is the last call.
 func (l *lines) tell(last bool) {
 	l.mu.Lock()
 	left := map[key]int{}

@@ -15,7 +15,7 @@ import (
 	"belfry/internal/loglimit"
 )
 
-// limited is a log in front of which a handler stands, and what reaches it.
+// limited returns a log behind a handler, and the buffer that its lines reach.
 func limited() (*slog.Logger, *loglimit.Handler, *buffer) {
 	out := &buffer{}
 	h := loglimit.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -86,7 +86,7 @@ func TestFloodIsBounded(t *testing.T) {
 	})
 }
 
-// A flood of one kind leaves out no line of another, or of another level.
+// A flood of one kind hides no line of another kind or another level.
 func TestFloodHidesNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, h, out := limited()
@@ -121,7 +121,7 @@ func TestNeverLeftOut(t *testing.T) {
 	}
 }
 
-// Kinds without end take no memory without end.
+// An endless number of kinds uses a bounded amount of memory.
 func TestManyKinds(t *testing.T) {
 	log, _, out := limited()
 	for i := range 100_000 {
@@ -154,8 +154,8 @@ func TestOutsideHandler(t *testing.T) {
 	}
 }
 
-// An outage has each cause told once a second, with how often it came since, and at the
-// end how often it came last.
+// During an outage each cause is logged once a second, with how often it came since
+// the last line. At the end a line says how often it came last.
 func TestCauseOncePerSecond(t *testing.T) {
 	tests := []struct {
 		name string
@@ -164,7 +164,8 @@ func TestCauseOncePerSecond(t *testing.T) {
 	}{
 		{"a message", loglimit.Cause, 60},
 		{"a name", func(ctx context.Context) context.Context { return loglimit.Cause(loglimit.Named(ctx, "name")) }, 60},
-		// Ten at once of what anybody can bring about, but a second apart, and then one in ten seconds.
+		// From outside, ten lines are allowed at once, but a second apart, and then
+		// one every ten seconds.
 		{"from outside", func(ctx context.Context) context.Context { return loglimit.Cause(loglimit.Outside(ctx, "name")) }, 15},
 	}
 	for _, tt := range tests {
@@ -206,7 +207,8 @@ func TestCauseOncePerSecond(t *testing.T) {
 	}
 }
 
-// Causes hide no other, and a line without one before says nothing of others.
+// A cause hides no other, and a line without a cause before it says nothing of
+// others.
 func TestCausesAreApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, h, out := limited()
@@ -244,7 +246,7 @@ func stamp(t *testing.T, line string) time.Time {
 	return at
 }
 
-// leftOut returns how many lines one says were left out.
+// leftOut returns how many lines were left out, as a line says.
 func leftOut(line string) (n int) {
 	if _, text, ok := strings.Cut(line, " left_out="); ok {
 		_, _ = fmt.Sscan(text, &n)
