@@ -12,15 +12,16 @@ const SaysListening = "belfry is listening"
 type Line struct {
 	Text string `json:"-"` // all of it
 
-	// What follows is empty of a line that is none of the log, like a panic.
+	// The following fields are empty if the line is not from the log, such as a line
+	// of a panic.
 	Level string
 	Msg   string
 	API   string // the URLs that SaysListening comes with
 	NATS  string
 }
 
-// ParseLine reads a line. Before the log's own there may be something else: the
-// Go runtime writes its lines in pieces.
+// ParseLine reads a line. Other text may precede the log's own, since the Go runtime
+// writes its lines in pieces.
 func ParseLine(text string) Line {
 	var l Line
 	_, object, ok := strings.Cut(text, "{")
@@ -31,7 +32,7 @@ func ParseLine(text string) Line {
 	return l
 }
 
-// Alarming reports whether whoever started the process should see the line.
+// Alarming reports whether the person who started the process should see the line.
 func (l Line) Alarming() bool {
 	return l.Msg == "" || l.Level == "WARN" || l.Level == "ERROR"
 }

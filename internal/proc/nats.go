@@ -16,9 +16,9 @@ type NATSServer struct {
 	Routes  []string // host:port of every server of the cluster, itself included
 	Store   string   // the folder of its data
 
-	// Advertise is what it tells the others about where it is; empty is
-	// Cluster. With it, clients are told of no other server either, so that
-	// everybody goes where Routes and their own URLs lead.
+	// Advertise is the address that the server gives the others for itself; empty
+	// means Cluster. If it is set, clients are told of no other server either, so
+	// that everybody uses Routes and their own URLs.
 	Advertise string
 }
 
@@ -63,9 +63,9 @@ func NATSCluster(n int, dir string) ([]NATSServer, error) {
 	return servers, nil
 }
 
-// Process writes the configuration file into dir and returns the process that
-// runs with it. It is up when it has a place in the cluster and its streams
-// are current.
+// Process writes the configuration file into dir and returns the process that runs
+// with it. The process is up when it has a place in the cluster and its streams are
+// current.
 func (s NATSServer) Process(binary, dir string) (*Process, error) {
 	file := filepath.Join(dir, s.Name+".conf")
 	if err := os.WriteFile(file, []byte(s.Config()), 0o600); err != nil {
@@ -80,8 +80,8 @@ func (s NATSServer) Process(binary, dir string) (*Process, error) {
 	}, nil
 }
 
-// Belfry returns the process of a belfry whose API listens on addr, with its
-// log in dir. It is up when it stores and fires jobs.
+// Belfry returns the process of a belfry whose API listens on addr, with its log in
+// dir. The process is up when it stores and fires jobs.
 func Belfry(name, binary, addr, dir string, args ...string) *Process {
 	return &Process{
 		Name: "belfry " + name,

@@ -8,19 +8,19 @@ import (
 	"sync"
 )
 
-// The ports that are handed out are below those that systems take for outgoing
-// connections, so that a process that was ended finds its own free again.
+// These ports are below those that systems use for outgoing connections, so that a
+// process that was ended finds its port still free.
 const (
 	firstPort = 20000
 	lastPort  = 32000
 )
 
-// handedOut are the addresses that were, to be handed out once: those who asked
-// may not listen yet.
+// handedOut are the addresses that were handed out. Each is handed out only once,
+// since its owner may not listen yet.
 var handedOut sync.Map
 
-// FreeAddrs returns n different loopback addresses, as "127.0.0.1:port", on
-// which nobody listens now, and that it has not returned before.
+// FreeAddrs returns n different loopback addresses, as "127.0.0.1:port", on which
+// nobody listens now and which it has not returned before.
 func FreeAddrs(n int) ([]string, error) {
 	var addrs []string
 	for range 100 * n {

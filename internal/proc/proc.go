@@ -23,7 +23,7 @@ type Process struct {
 	Args []string // of the command line
 	Env  []string // nil is that of this process
 
-	// For [Process.Start]; [Process.Serve] reads the output instead.
+	// These fields are for [Process.Start]; [Process.Serve] reads the output instead.
 	Log string // the file that its output is appended to
 	Up  string // a URL that answers 200 while the process does its work
 
@@ -33,8 +33,8 @@ type Process struct {
 	err   error // of its end; set when ended is closed
 }
 
-// stopWithin is what service managers grant, and more than any of the programs
-// takes to stop at its own limit.
+// stopWithin is the time that service managers grant. It is more than any of the
+// programs takes to stop at its own limit.
 const stopWithin = 35 * time.Second
 
 var (
@@ -42,7 +42,7 @@ var (
 	errNotRunning = errors.New("it does not run")
 )
 
-// Start starts the process; [Process.WaitUp] tells when it is at work.
+// Start starts the process; [Process.WaitUp] says when it is at work.
 func (p *Process) Start() error {
 	log, err := os.OpenFile(p.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -55,8 +55,8 @@ func (p *Process) Start() error {
 	return p.start(cmd, func() {})
 }
 
-// start starts cmd as the newest process. follow reads what it writes into pipes
-// until it has ended.
+// start starts cmd as the newest process. follow reads its output from pipes until it
+// has ended.
 func (p *Process) start(cmd *exec.Cmd, follow func()) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -107,16 +107,15 @@ func (p *Process) Ended() <-chan struct{} {
 	return p.ended
 }
 
-// Err returns what was wrong with the end of the newest process, nil while it
-// runs.
+// Err returns how the newest process failed when it ended; it is nil while the
+// process runs.
 func (p *Process) Err() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.err
 }
 
-// CPU returns what the newest process has used of the processors' time, once it
-// has ended.
+// CPU returns the processor time that the newest process used, once it has ended.
 func (p *Process) CPU() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -173,8 +172,8 @@ func (p *Process) IsUp(ctx context.Context) bool {
 // Kill ends the process with SIGKILL and returns when it has ended.
 func (p *Process) Kill() error { return p.end(syscall.SIGKILL) }
 
-// Stop ends the process with SIGTERM, or with SIGKILL if that takes too long.
-// It does nothing to one that does not run.
+// Stop ends the process with SIGTERM, or with SIGKILL if that takes too long. It does
+// nothing if the process is not running.
 func (p *Process) Stop() error {
 	if !p.Running() {
 		return nil

@@ -18,9 +18,8 @@ import (
 	"belfry/internal/proc"
 )
 
-// asChild makes the test binary behave as a server on the address in it; if that
-// is "broken", as one that ends by itself, and if it is "serving", as one that
-// only says what its arguments are.
+// asChild makes the test binary behave as a server on the address in it. The value
+// "broken" makes it end by itself, and "serving" makes it only print its arguments.
 const asChild = "PROC_TEST_CHILD"
 
 func TestMain(m *testing.M) {
@@ -111,7 +110,7 @@ func TestProcessThatFails(t *testing.T) {
 	}
 }
 
-// The server reads its configuration as it was meant.
+// The server reads its configuration as intended.
 func TestNATSServerConfig(t *testing.T) {
 	dir := t.TempDir()
 	servers, err := proc.NATSCluster(3, dir)
@@ -136,8 +135,8 @@ func TestNATSServerConfig(t *testing.T) {
 	}
 }
 
-// No address is handed out twice, also not to one who asks later: the first may
-// not listen yet.
+// No address is handed out twice, even to a later caller: the first may not listen
+// yet.
 func TestFreeAddrs(t *testing.T) {
 	seen := map[string]bool{}
 	for range 200 {
