@@ -1,4 +1,4 @@
-// Package proctest builds the program for tests of what runs it.
+// Package proctest builds the program for the tests of code that runs it.
 package proctest
 
 import (
@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Belfry builds a belfry, with more flags of go build, and returns where it is
-// until the test ends.
+// Belfry builds a belfry, with additional flags of go build, and returns the path
+// where it stays until the test ends.
 func Belfry(t testing.TB, flags ...string) (path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "belfry")
