@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 )
 
-// Copy keeps a copy of a damaged block file in the folder to before the server
-// cuts it off, and returns its path. One that is there already stays.
+// Copy keeps a copy of a damaged block file in the folder to before the server cuts
+// the file off, and returns the copy's path. An existing copy stays.
 func (b Bad) Copy(to string) (string, error) {
 	if err := os.MkdirAll(to, 0o700); err != nil {
 		return "", err

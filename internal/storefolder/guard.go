@@ -20,8 +20,8 @@ type Guard struct {
 // which must be on the same file system.
 func NewGuard(dir, links string) *Guard { return &Guard{dir, links} }
 
-// Protect links all files of the streams. Links that an earlier process left
-// behind are for [Guard.PutBack], before that.
+// Protect links all files of the streams. Links that an earlier process left behind
+// must go through [Guard.PutBack] first.
 func (g *Guard) Protect() error {
 	names, err := Streams(g.dir)
 	if err != nil {
@@ -35,9 +35,9 @@ func (g *Guard) Protect() error {
 	return nil
 }
 
-// PutBack gives the streams in dir the files that are gone, and drops the links.
-// It returns the names of the streams that lacked some. A file that the server
-// had a reason to remove comes back as well; the server removes it again.
+// PutBack restores the missing files of the streams in dir, and drops the links. It
+// returns the names of the streams that lacked some. A file that the server had a
+// reason to remove is restored as well; the server removes it again.
 func (g *Guard) PutBack() ([]string, error) {
 	names, err := Streams(g.links)
 	if err != nil {
@@ -65,7 +65,7 @@ func (g *Guard) PutBack() ([]string, error) {
 }
 
 // SetAside moves the folder of a stream to the path to, so that another stream of
-// that name can be made. to must not exist.
+// that name can be created. to must not exist.
 func (g *Guard) SetAside(name, to string) error {
 	kept, place := filepath.Join(g.links, name), filepath.Join(g.dir, name)
 	if _, err := os.Stat(kept); err == nil {
@@ -82,8 +82,8 @@ func (g *Guard) SetAside(name, to string) error {
 // Release drops the links. A second one does nothing.
 func (g *Guard) Release() error { return os.RemoveAll(g.links) }
 
-// linkAll links the files of the folder from into the folder to, except for those
-// that are there, and reports whether one was missing.
+// linkAll links the files of the folder from into the folder to, except those that
+// exist there, and reports whether one was missing.
 func linkAll(from, to string) (missing bool, err error) {
 	err = filepath.WalkDir(from, func(path string, e fs.DirEntry, err error) error {
 		if err != nil {

@@ -13,13 +13,13 @@ import (
 	"github.com/minio/highwayhash"
 )
 
-// indexFile is what the server knows of the blocks. Without it the server reads
-// the blocks.
+// indexFile is the server's index of the blocks. Without it the server reads the
+// blocks.
 const indexFile = "index.db"
 
-// Repair leaves nothing but whole messages in a damaged block of a stream, and
-// returns how many bytes it dropped. By itself the server would cut the block
-// off at the first bad message. Keep a copy first, see [Bad.Copy].
+// Repair leaves only whole messages in a damaged block of a stream, and returns how
+// many bytes it dropped. Without it the server would cut the block off at the first
+// bad message. Keep a copy first; see [Bad.Copy].
 func (b Bad) Repair(dir, stream string) (dropped int, err error) {
 	data, err := os.ReadFile(b.Path)
 	if err != nil {
@@ -56,8 +56,8 @@ func wholeMessages(data []byte, stream string, index int) ([]byte, error) {
 	return whole, nil
 }
 
-// wholeMessage returns the length of the message at the start of data, 0 if none
-// is whole there.
+// wholeMessage returns the length of the message at the start of data, or 0 if there
+// is no whole message.
 func wholeMessage(sum hash.Hash64, data []byte) int {
 	if len(data) < headSize+sumSize {
 		return 0
@@ -88,8 +88,8 @@ func least(subject int, headers bool) int {
 	return n
 }
 
-// checksum is that of a message, of which body is all between the head and the
-// checksum.
+// checksum returns the checksum of a message. body is everything between the head and
+// the checksum.
 func checksum(sum hash.Hash64, head, body []byte, subject int, headers bool) []byte {
 	sum.Reset()
 	sum.Write(head[4:20])
@@ -101,7 +101,7 @@ func checksum(sum hash.Hash64, head, body []byte, subject int, headers bool) []b
 	return sum.Sum(nil)
 }
 
-// Replace writes a file anew, durably, and whole or not at all.
+// Replace writes a file anew, durably, either whole or not at all.
 func Replace(path string, data []byte) error {
 	dir := filepath.Dir(path)
 	root, err := os.OpenRoot(dir)
@@ -112,7 +112,7 @@ func Replace(path string, data []byte) error {
 	return ReplaceIn(root, filepath.Base(path), data)
 }
 
-// ReplaceIn is Replace in an open folder, wherever that has gone since.
+// ReplaceIn is [Replace] in an open folder, even if the folder has been moved since.
 func ReplaceIn(root *os.Root, name string, data []byte) error {
 	const end = ".new"
 	f, err := root.OpenFile(name+end, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)

@@ -9,18 +9,18 @@ import (
 	"time"
 )
 
-// Sizes are the block files of all streams as a server left them that stopped
-// cleanly.
+// Sizes are the sizes of all streams' block files as a cleanly stopped server left
+// them.
 type Sizes struct {
 	Blocks map[string]map[string]int64 `json:"blocks"` // bytes by stream and file name
 
-	// Written is when a stream was last written that each run of a server writes
-	// to. Another time says that some server was at work since.
+	// Written is when the stream that each run of a server writes to was last
+	// written. A different time means that a server has run since.
 	Written time.Time `json:"written"`
 }
 
-// Measure takes the sizes of the blocks of some streams in dir. Each run of a
-// server writes to the stream of the name always.
+// Measure takes the sizes of the blocks of some streams in dir. always names the
+// stream that each run of a server writes to.
 func Measure(dir string, names []string, always string) (Sizes, error) {
 	s := Sizes{Blocks: map[string]map[string]int64{}}
 	for _, name := range names {
@@ -43,8 +43,8 @@ func Measure(dir string, names []string, always string) (Sizes, error) {
 	return s, nil
 }
 
-// Changes says what became of the blocks of a stream since they were measured,
-// unless a server was at work since.
+// Changes says how the blocks of a stream changed since they were measured, unless a
+// server has run since.
 func (s Sizes) Changes(now Sizes, stream string) []string {
 	if !s.Written.Equal(now.Written) {
 		return nil

@@ -33,8 +33,8 @@ func Path(storeDir string) string {
 	return filepath.Join(storeDir, "jetstream", "$G", "streams")
 }
 
-// Streams returns the names of the streams that have a folder in dir. A folder
-// dir that does not exist has none.
+// Streams returns the names of the streams that have a folder in dir. A dir that does
+// not exist has none.
 func Streams(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -52,9 +52,9 @@ func Streams(dir string) ([]string, error) {
 	return names, nil
 }
 
-// Check opens each file of a stream as the server does, to read and to write
-// it, and returns the error of the first that cannot be opened. Files of
-// consumers don't count: a consumer can be made again.
+// Check opens each file of a stream as the server does, to read and to write it, and
+// returns the error of the first that cannot be opened. Files of consumers don't
+// count: a consumer can be created again.
 func Check(dir, stream string) error {
 	top := filepath.Join(dir, stream)
 	return filepath.WalkDir(top, func(path string, e fs.DirEntry, err error) error {

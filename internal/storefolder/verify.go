@@ -27,8 +27,8 @@ type Report struct {
 	Opaque bool   // blocks are encrypted or compressed and were not looked into
 }
 
-// Bad is a place in a block file from which on nothing can be trusted. The
-// server cuts the file off there.
+// Bad is a place in a block file from which on nothing can be trusted. The server cuts
+// the file off there.
 type Bad struct {
 	Path   string
 	Offset int64
@@ -123,7 +123,7 @@ func (r *Report) verify(b block, stream string, last bool) error {
 	return nil
 }
 
-// blockKey is what the key of a block's checksums is made from.
+// blockKey returns the data that the key of a block's checksums is made from.
 func blockKey(stream string, index int) []byte { return fmt.Appendf(nil, "%s-%d", stream, index) }
 
 // blockReader reads the messages of one block.
