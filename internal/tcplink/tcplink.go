@@ -1,5 +1,5 @@
-// Package tcplink is a TCP proxy on loopback between two processes, which can be
-// cut, stalled and silenced, for what shows how they bear it.
+// Package tcplink is a TCP proxy on loopback between two processes. It can be cut,
+// stalled and silenced, for tests of how the processes cope.
 package tcplink
 
 import (
@@ -162,8 +162,8 @@ func (k *Link) copy(to, from net.Conn) {
 	}
 }
 
-// dropped reports what becomes of data on the connection: it is lost while the
-// link is silent, and afterwards resets what was connected then.
+// dropped reports how the connection treats data. While the link is silent, data is
+// lost. Afterwards, data resets a connection from the silent time.
 func (k *Link) dropped(c net.Conn) (silent, reset bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
