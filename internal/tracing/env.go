@@ -12,11 +12,11 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 )
 
-// FromEnv returns a tracer that exports as the OTEL_* variables say, or nil if
-// they say nothing of where to: the SDK and its exporter read the rest of them
-// by themselves. Traces are never a reason not to start: a wrong value is told by
-// the name of its variable and counts as none, and what keeps traces from being
-// exported goes to the log, too.
+// FromEnv returns a tracer that exports as the OTEL_* variables say, or nil if they
+// name no destination. The SDK and its exporter read the rest of the variables
+// themselves. Traces never keep the program from starting: a wrong value is reported
+// by its variable's name and ignored, and errors that keep traces from being exported
+// go to the log, too.
 func FromEnv(ctx context.Context, version string, log *slog.Logger) *Tracer {
 	on := wanted(os.Getenv)
 	for _, v := range variables {
@@ -26,7 +26,7 @@ func FromEnv(ctx context.Context, version string, log *slog.Logger) *Tracer {
 		}
 		on = on && (!v.turnsOff() || overridden(v.name))
 		log.Warn("a variable of OpenTelemetry has a value that is not accepted", "variable", v.name, "accepted", v.accepts, "traces", on)
-		// The SDK would tell the value, or do without traces.
+		// The SDK would log the value, or do without traces.
 		_ = os.Unsetenv(v.name)
 	}
 	if !on {

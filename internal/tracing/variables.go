@@ -21,7 +21,8 @@ const (
 	onlyTraces = "OTEL_EXPORTER_OTLP_TRACES_"
 )
 
-// variables are those whose wrong values would be told with the value, or by nobody.
+// variables are those whose wrong values would otherwise be reported together with
+// the value, or not at all.
 var variables = func() []variable {
 	all := []variable{
 		{"OTEL_SDK_DISABLED", "true and false are accepted", oneOf("true", "false")},
@@ -58,14 +59,14 @@ var variables = func() []variable {
 	return all
 }()
 
-// turnsOff reports whether a wrong value leaves nothing to export to or with. Others
-// leave what holds without the variable.
+// turnsOff reports whether a wrong value leaves no destination or no way to export.
+// Other variables then keep the behavior that applies without them.
 func (v variable) turnsOff() bool {
 	return v.name == "OTEL_TRACES_EXPORTER" || strings.HasSuffix(v.name, "_ENDPOINT") || strings.HasSuffix(v.name, "_PROTOCOL")
 }
 
-// overridden reports whether a variable for all signals has one for traces beside it,
-// with a value that is accepted: only that one counts then.
+// overridden reports whether a variable for all signals has a counterpart for traces
+// with an accepted value. If so, only the counterpart counts.
 func overridden(name string) bool {
 	rest, general := strings.CutPrefix(name, allSignals)
 	if !general || strings.HasPrefix(name, onlyTraces) {
