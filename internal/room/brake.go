@@ -10,17 +10,16 @@ type brake struct {
 	others  int // how many may pass that do not
 }
 
-// stops reports whether the brake keeps n bytes from being taken now by somebody who
-// has just come.
+// stops reports whether the brake keeps a new caller from taking n bytes now.
 func (b *brake) stops(n int64) bool { return b.on && b.others == 0 && n > brakeFrom }
 
-// stopsWaiting is stops for somebody who waits.
+// stopsWaiting is stops for a caller that waits.
 func (b *brake) stopsWaiting(n int64) bool { return b.on && b.waiting == 0 && n > brakeFrom }
 
-// Brake slows down those who take much at once. While it is on, each call lets one
-// take of more than 64 KiB through that waits, and one that has just come. The caller
-// calls it again and again, so that everybody gets on, if slowly. Smaller takes do
-// not notice.
+// Brake slows down callers who take much at once. While it is on, each call of Brake
+// lets two takes of more than 64 KiB through: one that waits, and one that has just
+// come. The caller repeats the call, so that everybody makes progress, if slowly.
+// Smaller takes are not affected.
 func (p *Pool) Brake(on bool) {
 	if p == nil {
 		return
@@ -33,8 +32,8 @@ func (p *Pool) Brake(on bool) {
 	p.tellFreed()
 }
 
-// grant has an owner hold n bytes that fit. waited says that it has waited for them;
-// p.mu is held.
+// grant makes an owner hold n bytes that fit. waited says that it has waited for
+// them; p.mu must be held.
 func (p *Pool) grant(o *owner, n int64, waited bool) {
 	switch {
 	case !p.brake.on || n <= brakeFrom:

@@ -1,14 +1,15 @@
-// Package room bounds in bytes what many requests hold together, or jobs under
-// way, and shares it fairly between the owners that they belong to: dbs, or routes.
+// Package room bounds in bytes how much many requests, or jobs under way, hold
+// together. It shares the bytes fairly between the owners of the requests or jobs:
+// dbs, or routes.
 //
-// A [Pool] has so many bytes. An owner that holds some gets more only up to half
-// of what the others leave, so there is always room for one who has none yet. Who
-// has to wait is served in turn: the owner that holds the least comes first, and
-// the requests of one owner keep their order. A wait is bounded, and ends with
-// [ErrFull].
+// A [Pool] has a fixed number of bytes. An owner that holds some gets more only up to
+// half of what the others leave, so there is always room for an owner who has none
+// yet. Waiting requests are served in turn: the owner that holds the least comes
+// first, and the requests of one owner keep their order. A wait is bounded, and ends
+// with [ErrFull].
 //
-// The package counts what it is told. It does not measure memory, and it does not
-// know what a request costs beside the bytes it asks room for.
+// The package counts what its callers report. It does not measure memory, and it does
+// not know what a request costs beside the bytes it asks room for.
 package room
 
 import (
@@ -47,8 +48,9 @@ type Watcher interface {
 	Refuses(owner string) // a request has waited in vain
 }
 
-// DefaultPatience is how long a request waits for room by default: shorter than
-// the store may take for it, so that it is told why.
+// DefaultPatience is how long a request waits for room by default. It is shorter than
+// the time that the store may take for the request, so that the requester learns the
+// reason.
 const DefaultPatience = 3 * time.Second
 
 // Pool is room for a number of bytes. A nil Pool has room without end. It is safe for

@@ -72,7 +72,7 @@ func TestWhoHoldsLeastIsServedFirst(t *testing.T) {
 	})
 }
 
-// An owner that has come to its share waits for itself alone.
+// An owner that has reached its share keeps nobody else waiting.
 func TestAFullOwnerKeepsNobodyWaiting(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -161,8 +161,8 @@ func TestTicket(t *testing.T) {
 	}
 }
 
-// Whatever comes in whatever order, no more is held than there is, and all of it
-// comes back.
+// The pool never holds more than it has, in any order of calls, and all of it is
+// given back.
 func TestAllComesBack(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -205,8 +205,8 @@ func hold(t *testing.T, p *room.Pool, name string, n int64) {
 	}
 }
 
-// Owners that have come to their share keep nobody from trying, and who tries is told
-// when there may be room.
+// Owners that have reached their share keep nobody from trying, and users of TryTake
+// learn when there may be room.
 func TestTryTakeBesideAFullOwner(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -230,7 +230,7 @@ func TestTryTakeBesideAFullOwner(t *testing.T) {
 	})
 }
 
-// While the brake is on, large takes pass one by one, and small ones as always.
+// While the brake is on, large takes pass one by one, and small ones pass as always.
 func TestBrake(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -27,8 +27,8 @@ func (t *Ticket) Beside() *Ticket {
 	return &Ticket{pool: t.pool, owner: t.owner, first: t.First()}
 }
 
-// First returns the ticket that those beside it were made of, in the end: it tells
-// one request from another.
+// First returns the ticket that this one was made from with Beside, or the ticket
+// itself. It tells one request from another.
 func (t *Ticket) First() *Ticket {
 	if t == nil || t.first == nil {
 		return t
@@ -36,7 +36,7 @@ func (t *Ticket) First() *Ticket {
 	return t.first
 }
 
-// Owner returns whom it holds room for.
+// Owner returns the owner that the ticket holds room for.
 func (t *Ticket) Owner() string {
 	if t == nil {
 		return ""
@@ -96,7 +96,8 @@ func (t *Ticket) Keep(n int64) {
 	t.pool.Give(t.owner, more)
 }
 
-// Settle has it hold just n, which is there already: it refuses nothing.
+// Settle makes the ticket hold exactly n bytes, which exist already: it refuses
+// nothing.
 func (t *Ticket) Settle(n int64) {
 	if t == nil || t.pool == nil {
 		return
@@ -109,7 +110,7 @@ func (t *Ticket) Settle(n int64) {
 	t.pool.Force(t.owner, more)
 }
 
-// Close gives back all.
+// Close gives back everything.
 func (t *Ticket) Close() { t.Keep(0) }
 
 type ticketKey struct{}
@@ -119,7 +120,7 @@ func With(ctx context.Context, t *Ticket) context.Context {
 	return context.WithValue(ctx, ticketKey{}, t)
 }
 
-// Of returns the ticket of the request that ctx is of, or nil.
+// Of returns the ticket of the request that ctx belongs to, or nil.
 func Of(ctx context.Context) *Ticket {
 	t, _ := ctx.Value(ticketKey{}).(*Ticket)
 	return t
