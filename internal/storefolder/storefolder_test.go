@@ -84,7 +84,7 @@ func TestVerifyWhole(t *testing.T) {
 	}
 }
 
-// Every byte counts: one that is flipped is found, wherever it is.
+// Every flipped byte is found, wherever it is.
 func TestVerifyFlippedBytes(t *testing.T) {
 	t.Parallel()
 	dir, _ := filled(t, 20, false)
@@ -105,8 +105,8 @@ func TestVerifyFlippedBytes(t *testing.T) {
 	}
 }
 
-// A repaired block lacks the damaged message and no other, also when it is the
-// length of a message that is damaged; and the server reads it so.
+// A repaired block lacks the damaged message and no other, even if the damage is in
+// the length of a message. The server can read the repaired block.
 func TestRepair(t *testing.T) {
 	t.Parallel()
 	const second = 22 + len("s.0") + 5000 + 8 + 30 // the first is removed, which a message of 30 bytes says
