@@ -12,8 +12,8 @@ import (
 	"belfry/internal/loglimit"
 )
 
-// When a breaker trips: after so many failures in a row, or when nearly all of
-// many tries failed lately. Then for how long no try is made.
+// A breaker trips after this many failures in a row, or when nearly all of many recent
+// tries failed. No try is made for the pause that follows.
 const (
 	tripAfter  = 20
 	tripOf     = 100
@@ -22,26 +22,26 @@ const (
 	tripPause  = job.BreakerPause
 )
 
-// Breakers knows of the endpoints that are down, on all nodes. Its methods are
-// called concurrently.
+// Breakers knows which endpoints are down, on all nodes. Its methods are called
+// concurrently.
 type Breakers interface {
-	// Tripped reports whether the route's breaker has tripped. Until then no
-	// try is to be made; after it one at a time comes.
+	// Tripped reports whether the route's breaker has tripped. No try may be made
+	// before the returned time; after it, one at a time comes.
 	Tripped(job.RouteKey) (until time.Time, tripped bool)
 
-	// Trip stops the fires of the route until then, and Reset lets them go on.
-	// Here they do so at once, on the other nodes when they return nil.
+	// Trip stops the route's fires until the given time, and Reset lets them go on.
+	// Both take effect here at once, and on the other nodes when they return nil.
 	Trip(context.Context, job.RouteKey, time.Time) error
 	Reset(context.Context, job.RouteKey) error
 }
 
-// breaker judges by the tries of this node whether the endpoint of a route is
-// down. It is safe for concurrent use.
+// breaker judges from this node's tries whether the endpoint of a route is down. It is
+// safe for concurrent use.
 type breaker struct {
 	route job.RouteKey
 
 	mu       sync.Mutex // guards what follows
-	inARow   int        // failures, however long ago they were
+	inARow   int        // consecutive failures, however old
 	ofLately *gobreaker.CircuitBreaker[struct{}]
 }
 
@@ -49,9 +49,9 @@ func newBreaker(route job.RouteKey) *breaker {
 	return &breaker{route: route, ofLately: newShare()}
 }
 
-// newShare counts the tries of a window. It forgets all of them when the window
-// is over, the failures in a row too, so those are counted apart: the tries of an
-// endpoint that lets each of them time out may be further apart.
+// newShare counts the tries of a window. It forgets all of them when the window is
+// over, and the failures in a row too. Those are therefore counted apart: an endpoint
+// that lets each try time out may have tries further apart than the window.
 func newShare() *gobreaker.CircuitBreaker[struct{}] {
 	return gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
 		Interval: tripWindow,
@@ -63,8 +63,8 @@ func newShare() *gobreaker.CircuitBreaker[struct{}] {
 
 var errDown = errors.New("the endpoint is down")
 
-// note counts a try, and reports whether the breaker is to trip on it. It counts
-// from the beginning then, since whether it stays so is for all nodes to know.
+// note counts a try and reports whether the breaker must trip on it. If so, counting
+// starts again, since all nodes decide whether it stays tripped.
 func (b *breaker) note(alive bool) (trip bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -72,7 +72,7 @@ func (b *breaker) note(alive bool) (trip bool) {
 	if alive {
 		b.inARow = 0
 	}
-	_, _ = b.ofLately.Execute(func() (struct{}, error) { // gives back what it is given
+	_, _ = b.ofLately.Execute(func() (struct{}, error) { // returns what it is given
 		if !alive {
 			return struct{}{}, errDown
 		}
@@ -85,17 +85,17 @@ func (b *breaker) note(alive bool) (trip bool) {
 	return true
 }
 
-// mayTry reports whether the breaker lets a try through. After its pause the timer
-// lets out one fire at a time, so those that wait here since before go back.
+// mayTry reports whether the breaker lets a try through. After the pause the timer
+// lets out one fire at a time, so fires that have waited here since before go back.
 func (w *worker) mayTry(b *breaker, now time.Time, p *putOffs) bool {
 	until, tripped := w.Breakers.Tripped(b.route)
 	return !tripped || !p.waited() && !now.Before(until)
 }
 
-// tried tells the breaker how a try went that began and ended at these times. One
-// begun after the pause begins the next one if it fails, and ends the breaker's
-// trip if it is answered. Those that were under way when it tripped do neither: of
-// so many one is soon answered, even by an endpoint that fails nearly all.
+// tried tells the breaker how a try went that began and ended at these times. A try
+// that began after the pause starts the next pause if it fails, and ends the breaker's
+// trip if it is answered. Tries that were under way when it tripped do neither: with
+// many of them, one is soon answered even by an endpoint that fails nearly all.
 func (w *worker) tried(b *breaker, alive bool, began, ended time.Time) {
 	trip := b.note(alive)
 	until, tripped := w.Breakers.Tripped(b.route)
@@ -111,7 +111,7 @@ func (w *worker) tried(b *breaker, alive bool, began, ended time.Time) {
 	defer cancel()
 	err := error(nil)
 	if trip {
-		// In milliseconds, as other nodes are told, and fires tell.
+		// Other nodes and fires carry this time in milliseconds.
 		err = w.Breakers.Trip(ctx, b.route, time.UnixMilli(ended.Add(tripPause).UnixMilli()))
 		w.Log.Warn("the endpoint of a route is down", "db", b.route.DB, "route", b.route.ID, "next_try", tripPause)
 	} else {

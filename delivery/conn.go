@@ -11,40 +11,40 @@ import (
 	"time"
 )
 
-// answerBytes is what one answer may take on the wire: its headers, the part of
-// its body that is read, what a receiver sends before it learns that no more is
-// wanted, and the framing. A connection has as much for its handshake, and for
-// what comes between answers.
+// answerBytes is how much one answer may take on the wire: its headers, the part of
+// its body that is read, the bytes a receiver sends before it learns that no more is
+// wanted, and the framing. A connection has the same allowance for its handshake and
+// for whatever comes between answers.
 const answerBytes = 512 << 10
 
-// errFlood ends a connection whose receiver sends without end what is no answer,
-// such as empty frames. Each of them costs time, and HTTP/2 has no limit for some.
+// errFlood ends a connection whose receiver sends data without end that is no answer,
+// such as empty frames. Each frame costs time, and HTTP/2 does not limit some kinds.
 var errFlood = errors.New("the receiver sends more than answers")
 
-// conn is a connection to a receiver. Its Read bounds what comes in. Its Write
-// hides that the receiver has closed: what the receiver said before it closed
-// is still to be read, and may well be the answer, early and final. When nothing
-// was said, reading tells of the end.
+// conn is a connection to a receiver. Its Read bounds the incoming bytes. Its Write
+// hides that the receiver has closed: the bytes it sent before closing are still to be
+// read, and may well be the answer, early and final. If it sent nothing, reading
+// reports the end.
 type conn struct {
 	net.Conn
 	lost atomic.Bool // the receiver takes no more
 
-	// ended is told once, when a connection that was written to ends, whether the
-	// receiver said anything.
+	// ended is called once, when a connection that was written to ends. It says
+	// whether the receiver sent anything.
 	ended        func(heard bool)
 	once         sync.Once
 	wrote, heard atomic.Bool
 
 	mu   sync.Mutex // guards what follows
-	open int        // answers that are awaited
-	left int        // bytes that may still come
+	open int        // answers still awaited
+	left int        // bytes that may still come in
 }
 
 func (d *dialer) newConn(c net.Conn, to netip.AddrPort) *conn {
 	return &conn{Conn: c, left: answerBytes, ended: func(heard bool) { d.silent.note(to, heard) }}
 }
 
-// connOf returns the connection below what a transport says it got.
+// connOf returns the connection below the one that a transport reports.
 func connOf(c net.Conn) *conn {
 	if t, ok := c.(*tls.Conn); ok {
 		c = t.NetConn()
@@ -62,7 +62,7 @@ func (c *conn) begin() {
 	c.left += answerBytes
 }
 
-// end takes back what an answer did not use.
+// end takes back the bytes that an answer did not use.
 func (c *conn) end() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -7,8 +7,8 @@
 // webhook-id. A slow or dead target holds up its own route only. Neither
 // payloads nor URLs reach logs, errors or stored details.
 //
-// The fires of NATS routes are for their subscribers: of those it only buries
-// what is left in the inbox of a deleted route.
+// The fires of NATS routes are for their subscribers. The package only buries the
+// fires left in the inbox of a deleted NATS route.
 package delivery
 
 import (
@@ -24,41 +24,41 @@ import (
 	"belfry/internal/tracing"
 )
 
-// Jobs settles how fires stand and what becomes of them. Its methods are
-// called concurrently.
+// Jobs decides the standing of fires and records their results. Its methods are called
+// concurrently.
 type Jobs interface {
-	// Standing applies the worker's rule ([job.Judge]), asking the leader
-	// where a replica cannot tell. The record is the one it judged.
+	// Standing applies the worker's rule ([job.Judge]) and asks the leader where a
+	// replica cannot tell. It returns the record that it judged.
 	Standing(context.Context, job.Fire) (job.Standing, job.Record, error)
 
-	// Finish writes the result over the fire's claim as one compare-and-set;
-	// of a job that died on this fire the copy in DEAD is written next, also
-	// when an earlier call stopped short of it. It is nil, too, when the
-	// record had moved on and nothing was written. An error that is
-	// [job.ErrUnavailable] or [job.ErrUnknownOutcome] is worth repeating.
+	// Finish writes the result over the fire's claim as one compare-and-set. For a job
+	// that died on this fire it then writes the copy in DEAD, also when an earlier
+	// call stopped short of it. It returns nil, too, when the record had moved on and
+	// nothing was written. An error that is [job.ErrUnavailable] or
+	// [job.ErrUnknownOutcome] is worth repeating.
 	Finish(context.Context, job.Fire, job.Result) error
 
-	// Bury writes the fire into DEAD, at least once. As for Finish, it is the
-	// store's to log what it wrote there.
+	// Bury writes the fire into DEAD, at least once. The store logs what it wrote
+	// there, as it does for Finish.
 	Bury(context.Context, job.Fire, job.Result) error
 }
 
 // Routes knows where routes lead.
 type Routes interface {
-	// Get returns the route, fresh enough to follow a PUT. That there is none
-	// ([job.ErrRouteNotFound]) must be the leader's word: the job dies of it.
+	// Get returns the route, fresh enough to follow a PUT. [job.ErrRouteNotFound] must
+	// be the leader's word, because the job dies of it.
 	Get(context.Context, job.RouteKey) (job.Route, error)
 }
 
 // Inboxes hands out the fires. Its methods are called concurrently.
 type Inboxes interface {
-	// Follow calls visit for each inbox there is, now and whenever its route
-	// is created, replaced or deleted, until ctx ends; one call at a time.
+	// Follow calls visit for each existing inbox, and again whenever its route is
+	// created, replaced or deleted, until ctx ends. It makes one call at a time.
 	Follow(ctx context.Context, visit func(job.Inbox)) error
 
-	// Notify has stir called with each route that is about to have a fire, or has
-	// one that nobody works on, until off is called. A few may go unsaid for a
-	// while, so one can be called twice or in vain. stir does not block.
+	// Notify calls stir, until off is called, for each route that is about to have a
+	// fire or has one that nobody works on. It may miss a few for a while, so it can
+	// call stir twice or in vain. stir does not block.
 	Notify(stir func(job.RouteKey)) (off func())
 
 	// Busy reports whether the route has jobs whose fires are not finished.
@@ -79,10 +79,9 @@ type Inboxes interface {
 	Remove(context.Context, job.RouteKey) error
 }
 
-// Attempts keeps what became of tries.
+// Attempts keeps the results of tries.
 type Attempts interface {
-	// Keep takes note of a try that has ended, whatever came of it. It does
-	// not block.
+	// Keep records a try that has ended, whatever its result. It does not block.
 	Keep(job.Fire, job.Attempt)
 }
 
@@ -94,48 +93,48 @@ type Config struct {
 	Inboxes  Inboxes
 	Breakers Breakers
 
-	// Attempts is told of each try; nil is nobody.
+	// Attempts records each try; nil records none.
 	Attempts Attempts
 
-	// Metrics counts what happens; nil is nobody.
+	// Metrics counts events; nil counts none.
 	Metrics *metrics.Delivery
 
 	// Tracer makes a span of each try; nil makes none.
 	Tracer *tracing.Tracer
 
-	// Escape makes any id fit for a header value. Required.
+	// Escape turns any id into a valid header value. Required.
 	Escape func(string) string
 
-	// Retry says when failed tries are repeated if their route does not; zero
+	// Retry says when failed tries are repeated if their route does not say so; zero
 	// is [job.DefaultRetry].
 	Retry job.RetryPolicy
 
-	// Timeout is how long one try may take, from the name lookup to the end
-	// of the answer, if its route does not say; zero is [job.DefaultTimeout].
-	// Meanwhile the fire is held on to each second, so that it need not wait as
-	// long when its worker dies.
+	// Timeout is how long one try may take, from the name lookup to the end of the
+	// answer, if its route does not say; zero is [job.DefaultTimeout]. The hold on the
+	// fire is renewed each second meanwhile, so a fire need not wait that long when
+	// its worker dies.
 	Timeout time.Duration
 
-	// Concurrency is how many tries of one route are under way at once, if it
-	// does not say; zero is [job.DefaultConcurrency].
+	// Concurrency is how many tries of one route may be under way at once, if the
+	// route does not say; zero is [job.DefaultConcurrency].
 	Concurrency int
 
 	// DenyPrivate refuses to connect to addresses that are not public; see
-	// [Config.Allow]. Some addresses are refused always, metadata services of
-	// clouds among them.
+	// [Config.Allow]. Some addresses are always refused, such as the metadata services
+	// of clouds.
 	DenyPrivate bool
 
-	// Allow is what DenyPrivate leaves open.
+	// Allow lists the exceptions to DenyPrivate.
 	Allow []netip.Prefix
 
-	// Resolver looks up the names in webhook URLs; nil is the system's.
+	// Resolver looks up the names in webhook URLs; nil is the system's resolver.
 	Resolver *net.Resolver
 
-	// RootCAs are the authorities that receivers' certificates may be from; nil
-	// are the system's.
+	// RootCAs are the authorities trusted for receivers' certificates; nil uses the
+	// system's.
 	RootCAs *x509.CertPool
 
-	// ConnectionAge is how long a connection is used at most, so that a name which
+	// ConnectionAge is the longest time that a connection is used, so that a name that
 	// moved is followed; zero is two minutes.
 	ConnectionAge time.Duration
 
@@ -152,7 +151,7 @@ type Config struct {
 	// still be publishing; zero is a minute.
 	OrphanGrace time.Duration
 
-	// Version is told to receivers in User-Agent; empty is "dev".
+	// Version goes to receivers in User-Agent; empty is "dev".
 	Version string
 
 	// Log gets one line per notable event; nil is [slog.Default].

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// dialStagger is how long one address of a name has before the next one is
-	// called beside it, RFC 8305, section 5.
+	// dialStagger is how long one address of a name has before the next one is called
+	// in parallel; see RFC 8305, section 5.
 	dialStagger = 250 * time.Millisecond
 
 	// maxAddresses bounds the sockets of one dial.
@@ -40,7 +40,7 @@ func withTryEnd(ctx context.Context) context.Context {
 	return context.WithValue(ctx, tryEnd{}, end)
 }
 
-// DialContext is for [net/http.Transport.DialContext].
+// DialContext implements [net/http.Transport.DialContext].
 func (d *dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	end, ok := ctx.Value(tryEnd{}).(time.Time)
 	if !ok {
@@ -65,7 +65,7 @@ func (d *dialer) DialContext(ctx context.Context, network, address string) (net.
 		addrs[i] = netip.AddrPortFrom(a, uint16(number))
 	}
 	d.silent.last(addrs)
-	// Half of the time is for the starts, so that the last address has the rest.
+	// The starts share half of the time, so that the last address has the rest.
 	stagger := min(dialStagger, time.Until(end)/time.Duration(2*len(addrs)))
 	c, err := d.race(ctx, network, addrs, stagger)
 	if err != nil {
@@ -76,7 +76,7 @@ func (d *dialer) DialContext(ctx context.Context, network, address string) (net.
 	return d.newConn(c.conn, c.to), nil
 }
 
-// lookup returns the addresses of a host, the families in turns.
+// lookup returns the addresses of a host, alternating between the families.
 func (d *dialer) lookup(ctx context.Context, host string) ([]netip.Addr, error) {
 	if a, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{a}, nil
@@ -95,8 +95,8 @@ func (d *dialer) lookup(ctx context.Context, host string) ([]netip.Addr, error) 
 	return inTurns(found), nil
 }
 
-// inTurns keeps the order within each family and begins with the first one's. A
-// machine without a way to one family has the other one next.
+// inTurns keeps the order within each family and begins with the first one's. If a
+// machine cannot reach one family, it soon tries the other.
 func inTurns(found []netip.Addr) []netip.Addr {
 	var same, other, all []netip.Addr
 	for _, a := range found {
@@ -117,7 +117,7 @@ func inTurns(found []netip.Addr) []netip.Addr {
 	return all
 }
 
-// dialed is what came of one address.
+// dialed is the result of calling one address.
 type dialed struct {
 	at   int
 	to   netip.AddrPort
@@ -143,7 +143,7 @@ func (d *dialer) race(ctx context.Context, network string, addrs []netip.AddrPor
 	}
 	defer func() {
 		cancel()
-		go func(late int) { // those that connected all the same
+		go func(late int) { // closes connections that came too late
 			for range late {
 				if r := <-results; r.conn != nil {
 					r.conn.Close()
@@ -165,7 +165,7 @@ func (d *dialer) race(ctx context.Context, network string, addrs []netip.AddrPor
 			if r.err == nil {
 				for i := range r.at {
 					if errs[i] == nil {
-						d.silent.note(addrs[i], false) // it had a start, and has not answered yet
+						d.silent.note(addrs[i], false) // it had its turn, and has not answered yet
 					}
 				}
 				return r, nil
@@ -184,8 +184,8 @@ func (d *dialer) race(ctx context.Context, network string, addrs []netip.AddrPor
 	return dialed{}, firstOf(errs)
 }
 
-// firstOf returns the first address' error, but a failure of this machine before
-// all others, since it says nothing of the receiver.
+// firstOf returns the first address's error. A failure of this machine comes before
+// all others, since it says nothing about the receiver.
 func firstOf(errs []error) error {
 	var first error
 	for _, err := range errs {
@@ -208,9 +208,9 @@ func (d *dialer) call(ctx context.Context, network, address string) (net.Conn, e
 	return c, err
 }
 
-// errNoSource is that this machine has no address from which it could call
-// another, as one without IPv6. The system calls it EADDRNOTAVAIL, as it calls
-// a lack of ports, but this does not pass.
+// errNoSource means that this machine has no address from which it could call another,
+// such as a machine without IPv6. The system reports EADDRNOTAVAIL, as it does for a
+// lack of ports, but this condition does not pass.
 var errNoSource = errors.New("this machine has no address to call it from")
 
 // hasSource reports whether this machine has an address to call another from. A

@@ -13,22 +13,21 @@ import (
 	"belfry/internal/job"
 )
 
-// excerpt reads the beginning of an answer, at most [job.MaxResponse] bytes of
-// it, with [job.Hidden] in the place of every secret that the receiver may
-// have repeated.
+// excerpt reads the beginning of an answer, at most [job.MaxResponse] bytes. It
+// replaces every secret that the receiver may have repeated with [job.Hidden].
 func excerpt(body io.Reader, secrets []string) []byte {
 	longest := 0
 	for _, s := range secrets {
 		longest = max(longest, len(s))
 	}
-	// So far that each secret which begins in the kept part is seen whole. What
-	// came before an error is worth keeping, too.
+	// Read far enough to see whole each secret that begins in the kept part. The bytes
+	// before an error are worth keeping, too.
 	seen, err := io.ReadAll(io.LimitReader(body, int64(job.MaxResponse+longest)))
 	if longest == 0 {
 		return seen
 	}
-	// An answer may end inside a secret. If it was cut off, any character may be one's
-	// beginning; if not, the receiver itself cut what it repeats, or it ends so.
+	// An answer may end inside a secret. If Belfry cut it off, any character may begin
+	// one. If not, the receiver cut what it repeats, or the answer ends so.
 	least := minValue
 	if err != nil {
 		least = 1
@@ -51,7 +50,7 @@ func excerpt(body io.Reader, secrets []string) []byte {
 	return kept[:min(len(kept), job.MaxResponse)]
 }
 
-// secretAt returns how long the secret is that text begins with; 0 is none.
+// secretAt returns the length of the secret that text begins with, or 0.
 func secretAt(text []byte, secrets []string) int {
 	for _, s := range secrets {
 		if bytes.HasPrefix(text, []byte(s)) {
@@ -66,18 +65,18 @@ func beginsSecret(text []byte, secrets []string) bool {
 	return slices.ContainsFunc(secrets, func(s string) bool { return len(s) > len(text) && strings.HasPrefix(s, string(text)) })
 }
 
-// minWord is how long a word in a header's value is that may be a secret by
-// itself, as the token after "Bearer".
+// minWord is the shortest word in a header's value that may be a secret by itself,
+// such as the token after "Bearer".
 const minWord = 6
 
-// minValue is how long a value in the query is that may be a secret: without a
-// limit, ?v=1 would hide every 1.
+// minValue is the shortest value in the query that may be a secret. Without a limit,
+// ?v=1 would hide every 1.
 const minValue = 4
 
-// secretsOf lists what a receiver knows of a route that nobody who reads its
-// answer is to see, the longest first, since one may begin with another: the
-// values of headers, the secrets that sign, and the credentials and query of
-// the URL, each also as an answer in JSON would repeat it.
+// secretsOf lists what a receiver knows of a route and readers of its answer must not
+// see: the values of headers, the signing secrets, and the URL's credentials and
+// query, each also as a JSON answer would repeat it. The longest come first, since one
+// may begin with another.
 func secretsOf(p job.Policy, target *url.URL) []string {
 	var all []string
 	for _, value := range p.Headers {
@@ -102,8 +101,8 @@ func secretsOf(p job.Policy, target *url.URL) []string {
 	return slices.Compact(all)
 }
 
-// inJSON lists how else s may be written in a JSON string: with what HTML would
-// misread escaped or not, and with slashes escaped or not.
+// inJSON lists the other ways to write s in a JSON string: with characters that HTML
+// would misread escaped or not, and with slashes escaped or not.
 func inJSON(s string) []string {
 	if !strings.ContainsAny(s, `"\/<>&`) {
 		return nil
@@ -113,7 +112,7 @@ func inJSON(s string) []string {
 		var b bytes.Buffer
 		e := json.NewEncoder(&b)
 		e.SetEscapeHTML(html)
-		_ = e.Encode(s) // a string has no error
+		_ = e.Encode(s) // encoding a string cannot fail
 		quoted := strings.TrimSuffix(b.String(), "\n")
 		inside := quoted[1 : len(quoted)-1]
 		all = append(all, inside, strings.ReplaceAll(inside, "/", `\/`))
@@ -121,8 +120,8 @@ func inJSON(s string) []string {
 	return all
 }
 
-// inUser lists what of a URL's credentials is secret, and the form in which
-// they are sent. A name without a password is one itself.
+// inUser lists the secret parts of a URL's credentials, and the form in which they are
+// sent. A name without a password is itself a secret.
 func inUser(user *url.Userinfo) []string {
 	if user == nil {
 		return nil
@@ -136,8 +135,8 @@ func inUser(user *url.Userinfo) []string {
 	}
 }
 
-// inQuery lists a query and the values in it, as they are written and as they
-// are meant. What has no "=" may be a value by itself.
+// inQuery lists a query and the values in it, both encoded and decoded. A part without
+// "=" may be a value by itself.
 func inQuery(raw string) []string {
 	all := []string{raw}
 	for pair := range strings.SplitSeq(raw, "&") {
@@ -147,7 +146,7 @@ func inQuery(raw string) []string {
 		}
 		meant, err := url.QueryUnescape(value)
 		if err != nil {
-			meant = value // it is no query as we know them, but still sent
+			meant = value // it is not a valid query, but it is still sent
 		}
 		for _, s := range []string{value, meant} {
 			if len(s) >= minValue {

@@ -11,19 +11,18 @@ import (
 	"code.dny.dev/ssrf"
 )
 
-// guard decides which addresses webhooks may connect to. It looks at each
-// address that is dialed, after the name was looked up, so that a name which
-// leads elsewhere on the next try is caught then. A kept connection needs no
-// second look: it goes to the very address that was looked at, wherever the
-// name leads by now.
+// guard decides which addresses webhooks may connect to. It checks each address that
+// is dialed, after the name was looked up, so it catches a name that leads elsewhere
+// on the next try. A kept connection needs no second check: it goes to the address
+// that was checked, wherever the name leads by now.
 type guard struct {
 	denyPrivate bool
 	allow       []netip.Prefix
 }
 
-// never lists where no webhook is for: addresses that reach into the machine or
-// the network it stands in, and the services from which machines in clouds get
-// their credentials. No setting opens them.
+// never lists addresses no webhook may reach: those inside the machine or its local
+// network, and the services that give cloud machines their credentials. No setting
+// opens them.
 var never = []struct {
 	prefix netip.Prefix
 	is     string
@@ -46,7 +45,7 @@ var never = []struct {
 	{netip.MustParsePrefix("192.0.0.192/32"), "cloud metadata"},         // Oracle Cloud, classic
 }
 
-// public says which addresses are, by the registries of IANA.
+// public says which addresses are public, by the registries of IANA.
 var public = ssrf.New(ssrf.WithAnyPort())
 
 // refusal says that an address is refused, and how to allow it.
@@ -60,7 +59,7 @@ func (r *refusal) Error() string {
 	return fmt.Sprintf("%s: %v is %s; %s", classPolicy, r.addr, r.is, r.how)
 }
 
-// control is for [net.Dialer.ControlContext].
+// control implements [net.Dialer.ControlContext].
 func (g guard) control(_ context.Context, _, address string, _ syscall.RawConn) error {
 	to, err := netip.ParseAddrPort(address)
 	if err != nil {
@@ -83,7 +82,7 @@ func (g guard) check(addr netip.Addr) error {
 		return nil
 	}
 	if nat64.Contains(addr) {
-		all = all[1:] // a public address by another name
+		all = all[1:] // a public address in another form
 	}
 	for _, a := range all {
 		if public.SafeAddr(a) != nil {
@@ -101,8 +100,8 @@ var (
 	compatible = netip.MustParsePrefix("::/96")          // RFC 4291, deprecated
 )
 
-// carried returns the IPv4 addresses that a translator or tunnel would make of
-// an IPv6 address.
+// carried returns the IPv4 addresses that a translator or tunnel would derive from an
+// IPv6 address.
 func carried(addr netip.Addr) []netip.Addr {
 	if addr.Is4() {
 		return nil
@@ -114,8 +113,8 @@ func carried(addr netip.Addr) []netip.Addr {
 	case nat64.Contains(addr):
 		return []netip.Addr{last}
 	case nat64Local.Contains(addr):
-		// The network chooses one of these places, RFC 6052; what is zero in
-		// the others means nothing.
+		// The network chooses one of these places (RFC 6052). Zero in the others means
+		// nothing.
 		places := []netip.Addr{v4(b[6], b[7], b[9], b[10]), v4(b[7], b[9], b[10], b[11]), v4(b[9:13]...), last}
 		return slices.DeleteFunc(places, func(a netip.Addr) bool { return a.As4()[0] == 0 })
 	case sixToFour.Contains(addr):

@@ -8,18 +8,19 @@ import (
 	"belfry/internal/job"
 )
 
-// laneIdle is how long the connections of a route are kept when nothing is sent.
+// laneIdle is how long a route's connections are kept when nothing is sent.
 const laneIdle = 30 * time.Second
 
-// relieveEvery is how often the connections of all routes are closed at most.
+// relieveEvery is the shortest time between two closings of all routes' idle
+// connections.
 const relieveEvery = time.Second
 
-// lanes hold the connections of each route that lately had a try. No two routes
-// share one: over HTTP/2 all tries on a connection share its fate, and one route
-// with a bad path, or a receiver that breaks the connection, would fail others.
+// lanes hold the connections of each route that recently had a try. No two routes
+// share one: over HTTP/2 all tries on a connection share its fate, so one route with a
+// bad path, or a receiver that breaks the connection, would fail others.
 type lanes struct {
-	base *http.Transport // what the transports of all routes are like
-	age  time.Duration   // for how long one is used
+	base *http.Transport // the template for every route's transport
+	age  time.Duration   // how long a transport is used
 
 	mu sync.Mutex // guards what follows, and in the lanes users and idle
 	of map[job.RouteKey]*lane
@@ -31,7 +32,7 @@ type lanes struct {
 type lane struct {
 	base  *http.Transport
 	age   time.Duration
-	users int         // tries that are under way
+	users int         // tries under way
 	idle  *time.Timer // ends a lane without users
 
 	mu    sync.Mutex // guards what follows
@@ -62,8 +63,8 @@ func newLanes(base *http.Transport, age time.Duration) *lanes {
 	return &lanes{base: base, age: age, of: make(map[job.RouteKey]*lane)}
 }
 
-// take returns the lane of a route for one try, which gives it back. It keeps as many
-// connections as the route may have tries under way.
+// take returns the lane of a route for one try, which gives it back. The lane keeps as
+// many connections as the route may have tries under way.
 func (ls *lanes) take(key job.RouteKey, concurrency int) *lane {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
@@ -112,8 +113,9 @@ func (ls *lanes) close() {
 	}
 }
 
-// relieve closes the idle connections of all routes, since this machine has run out
-// of what they take. Those in use stay, and are idle later: so it does that again.
+// relieve closes the idle connections of all routes because this machine has run out
+// of the resources they use. Connections in use stay and become idle later, so it
+// closes again.
 func (ls *lanes) relieve() {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
@@ -126,7 +128,8 @@ func (ls *lanes) relieve() {
 	}
 }
 
-// transport returns the connections of now, for a try that gives them back with release.
+// transport returns the lane's current connections, for a try that gives them back with
+// release.
 func (l *lane) transport() *connections {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -146,8 +149,8 @@ func (l *lane) release(c *connections) {
 	c.close()
 }
 
-// renew has the tries to come use new connections, unless others have done so
-// since old was in use; nil is whatever is. Tries under way end on theirs.
+// renew makes later tries use new connections, unless another call has done so since
+// old was in use; nil stands for the current ones. Tries under way end on theirs.
 func (l *lane) renew(old *connections) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -164,7 +167,7 @@ func (l *lane) renewLocked() {
 	}
 }
 
-// only1 has all tries to come use HTTP/1.1.
+// only1 makes all later tries use HTTP/1.1.
 func (l *lane) only1(old *connections) {
 	l.mu.Lock()
 	if !l.http1 {

@@ -10,12 +10,12 @@ import (
 	"belfry/internal/job"
 )
 
-// writeGrace is how long results may still be written after the last POST was
-// cut off by a shutdown.
+// writeGrace is how long results may still be written after a shutdown has cut off the
+// last POST.
 const writeGrace = 5 * time.Second
 
-// Manager runs a pool of workers for each inbox that needs one: those of REST
-// routes, and those whose route was deleted.
+// Manager runs a pool of workers for each inbox that needs one: those of REST routes,
+// and those of deleted routes.
 type Manager struct {
 	cfg     Config
 	webhook *webhook
@@ -33,8 +33,8 @@ func New(cfg Config) *Manager {
 // rest, whose fires stay unacked and are handed out again. When it returns,
 // nothing of it still runs. It may be called again then, not before.
 func (m *Manager) Run(ctx context.Context) error {
-	// A try, and the writing of its result, outlive ctx, each for its own
-	// bounded time.
+	// A try, and the writing of its result, outlive ctx, each for its own bounded
+	// time.
 	tries, cutTries := context.WithCancel(context.WithoutCancel(ctx))
 	defer cutTries()
 	writes, cutWrites := context.WithCancel(context.WithoutCancel(ctx))
@@ -89,7 +89,7 @@ type run struct {
 	worker  *worker
 	running sync.WaitGroup // everything that Run has to wait for
 
-	mu    sync.Mutex // guards what follows, and what in the pools says so
+	mu    sync.Mutex // guards what follows, and the pools' fields that say so
 	pools map[job.RouteKey]*pool
 	ended bool
 }
@@ -101,9 +101,9 @@ func (r *run) end() {
 	r.ended = true
 }
 
-// visit brings the pool of an inbox in line with its route. A pool lives on
-// through changes of a REST route, its deletion included, since its fires are
-// handled alike: the worker looks the route up for each.
+// visit brings the pool of an inbox in line with its route. A pool outlives changes of
+// a REST route, its deletion included, since its fires are handled alike: the worker
+// looks the route up for each.
 func (r *run) visit(ctx context.Context, in job.Inbox) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -134,8 +134,8 @@ func (r *run) visit(ctx context.Context, in job.Inbox) {
 	}
 }
 
-// stir wakes the pool of a route that is about to have a fire. One that is not
-// there yet asks by itself when it comes.
+// stir wakes the pool of a route that is about to have a fire. A pool that does not
+// exist yet asks by itself when it is created.
 func (r *run) stir(k job.RouteKey) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -8,7 +8,7 @@ import (
 	"belfry/internal/tracing"
 )
 
-// post makes a try, late after it was due, and takes its measure.
+// post makes a try, late after it was due, and measures it.
 func (w *worker) post(r job.Route, f job.Fire, started time.Time, late time.Duration) (outcome, job.Attempt) {
 	span := w.Tracer.Client(f.Trace, "deliver")
 	f.Trace = span.Traceparent()
@@ -20,7 +20,8 @@ func (w *worker) post(r job.Route, f job.Fire, started time.Time, late time.Dura
 	return out, attempt
 }
 
-// describe says in a span what was tried. The URL may have secrets in it.
+// describe records in a span what was tried. It leaves out the URL, which may contain
+// secrets.
 func describe(span tracing.Span, f job.Fire, late time.Duration, status int) {
 	span.Text("belfry.db", f.DB)
 	span.Text("belfry.collection", f.Collection)
@@ -34,12 +35,12 @@ func describe(span tracing.Span, f job.Fire, late time.Duration, status int) {
 	}
 }
 
-// came counts what became of a fire, by the result that is to be written.
+// came counts the end of a fire, by the result that will be written.
 func (w *worker) came(f job.Fire, res job.Result) {
 	w.Metrics.Came(f.RouteKey(), outcomeOf(res), res.Status == job.Retrying)
 }
 
-// outcomeOf says what a result means for the fire that it settles.
+// outcomeOf maps a result to the outcome of the fire that it settles.
 func outcomeOf(res job.Result) metrics.Outcome {
 	switch {
 	case res.Status == job.Delivered:

@@ -7,8 +7,8 @@ import (
 	"belfry/internal/loglimit"
 )
 
-// wait is how long to wait for fires: of an orphaned inbox short enough to see
-// in time that it is settled.
+// wait is how long to wait for fires. For an orphaned inbox it is short enough to
+// notice in time that the inbox is settled.
 func (p *pool) wait() time.Duration {
 	p.run.mu.Lock()
 	defer p.run.mu.Unlock()
@@ -43,8 +43,8 @@ func (p *pool) abandon(ctx context.Context) bool {
 	return p.retire()
 }
 
-// settledLong takes note of whether the inbox is settled now, and reports
-// whether it has been for the grace of an orphan.
+// settledLong notes whether the inbox is settled now, and reports whether it has been
+// for the orphan grace.
 func (p *pool) settledLong(settled bool) bool {
 	p.run.mu.Lock()
 	defer p.run.mu.Unlock()
@@ -58,8 +58,8 @@ func (p *pool) settledLong(settled bool) bool {
 	return time.Since(p.settledSince) >= p.run.worker.OrphanGrace
 }
 
-// retire takes the pool, whose inbox was removed, off the books, unless its
-// route has been created again meanwhile.
+// retire removes the pool, whose inbox was deleted, unless its route has been created
+// again meanwhile.
 func (p *pool) retire() bool {
 	p.run.mu.Lock()
 	defer p.run.mu.Unlock()

@@ -15,9 +15,8 @@ import (
 	"belfry/internal/job"
 )
 
-// outcome is what one try came to. Its detail says for people what went wrong,
-// in words of Belfry's own: an error's text may quote the URL or what the
-// receiver sent.
+// outcome is the result of one try. Its detail tells humans what went wrong, in
+// Belfry's own words: an error's text may quote the URL or the receiver's bytes.
 type outcome struct {
 	verdict verdict
 	detail  string
@@ -32,7 +31,7 @@ const (
 	delivered   verdict = iota // the receiver has it
 	failed                     // worth another try
 	gone                       // the receiver wants no more
-	final                      // the route says that it is no use
+	final                      // the route says that a retry is useless
 	interrupted                // cut off by Belfry itself: it does not count
 	putOff                     // this machine could not make it: it does not count either
 )
@@ -45,7 +44,7 @@ const (
 //	others that are final   final
 //	everything else         failed
 //
-// A route that does not say otherwise has 410 as its one final status.
+// A route that does not list final statuses has 410 as its only one.
 func statusOutcome(code int, p job.Policy) outcome {
 	detail := fmt.Sprintf("status %d", code)
 	switch {
@@ -59,9 +58,8 @@ func statusOutcome(code int, p job.Policy) outcome {
 	return outcome{verdict: failed, detail: detail}
 }
 
-// endpointAlive reports whether an answer with the status, 0 being none, comes
-// from an endpoint that works, whatever it thinks of the try: all but 429 and
-// 5xx.
+// endpointAlive reports whether an answer with the status (0 is none) comes from a
+// working endpoint, whatever it thinks of the try. Any status but 429 and 5xx counts.
 func endpointAlive(status int) bool {
 	return status > 0 && status < 500 && status != http.StatusTooManyRequests
 }
@@ -74,7 +72,7 @@ func endpointAlive(status int) bool {
 //	everything else            failed
 func errorOutcome(err error, waited time.Duration) outcome {
 	if u, ok := errors.AsType[*url.Error](err); ok {
-		err = u.Err // its text has the URL, which may read like anything
+		err = u.Err // its text has the URL, which may contain anything
 	}
 	out := outcome{verdict: failed}
 	switch c := classify(err); c {
@@ -94,7 +92,7 @@ func errorOutcome(err error, waited time.Duration) outcome {
 	return out
 }
 
-// class is a kind of network error, in the words of a detail.
+// class names a kind of network error, in the words of a detail.
 type class string
 
 const (
@@ -138,14 +136,14 @@ func classify(err error) class {
 		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), bare(err) == closedBefore:
 		return classReset
 	case errors.Is(err, http.ErrSchemeMismatch), strings.Contains(err.Error(), "tls: "):
-		// crypto/tls has no error type in common, but a prefix.
+		// The errors of crypto/tls share no type, only a prefix.
 		return classTLS
 	}
 	return classOther
 }
 
-// result is what becomes of the job after a try for the fire f. now is the end
-// of the try; an interrupted one has no result.
+// result says what happens to the job after a try for the fire f. now is the end of
+// the try. An interrupted try has no result.
 func (o outcome) result(f job.Fire, p job.RetryPolicy, now time.Time) job.Result {
 	switch {
 	case o.verdict == delivered:

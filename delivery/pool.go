@@ -17,16 +17,16 @@ import (
 // fetchWait is how long one fetch waits for fires.
 const fetchWait = 30 * time.Second
 
-// pool takes the fires of one inbox and works on a bounded number at once. It
-// never asks for more fires than it has free slots: a fire that waits here for
-// a slot would be late, and its wait would count against it.
+// pool takes the fires of one inbox and works on a bounded number at once. It never
+// asks for more fires than it has free slots: a fire that waits here for a slot would
+// be late, and its wait would count against it.
 type pool struct {
 	run    *run
 	inbox  job.Inbox
 	log    *slog.Logger
 	handle func(h job.Handover, posted func())
 
-	ctx   context.Context // of the pool, here to make rounds of it
+	ctx   context.Context // the pool's, kept here to derive rounds from it
 	stop  context.CancelFunc
 	slots *slots // one for each fire asked for or worked on, until its POST is over
 
@@ -37,22 +37,22 @@ type pool struct {
 	trouble atomic.Bool // the last fetch failed
 
 	made    time.Time
-	stirred atomic.Int64 // how long after that it was last told to fetch, or got a fire
+	stirred atomic.Int64 // when it was last woken or got a fire, since made
 
 	// Guarded by run.mu.
 	awake        bool      // it fetches, or is about to
-	limited      bool      // the route says how many tries are under way
+	limited      bool      // the route limits the tries under way
 	orphaned     bool      // the route is deleted
-	settledSince time.Time // since when the orphaned inbox was seen settled
+	settledSince time.Time // when the orphaned inbox was first seen settled
 
-	// round is the context of the fetches that ask by the limit of now;
-	// endRound has them end early.
+	// round is the context of the fetches that ask by the current limit; endRound ends
+	// them early.
 	round    context.Context
 	endRound context.CancelFunc
 }
 
-// newPool returns a pool that sleeps: without goroutines, and without anything
-// asked of the server, since most routes have nothing to deliver most of the time.
+// newPool returns a pool that sleeps, without goroutines or requests to the server,
+// since most routes have nothing to deliver most of the time.
 func newPool(ctx context.Context, r *run, in job.Inbox, stop context.CancelFunc) *pool {
 	p := &pool{
 		ctx:   ctx,
@@ -74,8 +74,8 @@ func newPool(ctx context.Context, r *run, in job.Inbox, stop context.CancelFunc)
 	return p
 }
 
-// resize sets how many fires are worked on at once. Fetches that have asked for
-// more than that ask again. run.mu is held.
+// resize sets how many fires are worked on at once. Fetches that asked for more than
+// that ask again. The caller holds run.mu.
 func (p *pool) resize(limit int) {
 	if p.slots.resize(limit) {
 		p.newRound()
@@ -87,7 +87,8 @@ func (p *pool) resize(limit int) {
 // first one holds all slots, and the others wait for one.
 const fetchers = 4
 
-// wake has the pool fetch, unless it does or its context has ended. run.mu is held.
+// wake makes the pool fetch, unless it already does or its context has ended. The
+// caller holds run.mu.
 func (p *pool) wake() {
 	p.stir()
 	if p.awake || p.run.ended || p.ctx.Err() != nil {
@@ -100,13 +101,13 @@ func (p *pool) wake() {
 // stir notes that there is something to fetch.
 func (p *pool) stir() { p.stirred.Store(int64(time.Since(p.made))) }
 
-// restAfter is how long a pool fetches at least after it was told to: longer than
-// a fire takes to be handed out again that a worker has let go.
+// restAfter is the shortest time that a pool fetches after it was woken. It is longer
+// than the server takes to hand out again a fire that a worker has let go.
 const restAfter = 10 * time.Second
 
 // rest puts the pool to sleep, unless there may be something to fetch, and reports
-// whether it did. The caller has just waited in vain for a whole fetch. The others'
-// fetches end: what they would get later is for those who are woken then.
+// whether it did. The caller has just waited in vain for a whole fetch. The other
+// fetches end: fires that would come later are for the pools that are woken then.
 func (p *pool) rest() bool {
 	p.run.mu.Lock()
 	defer p.run.mu.Unlock()
@@ -119,7 +120,7 @@ func (p *pool) rest() bool {
 	return true
 }
 
-// newRound ends the fetches that are under way. run.mu is held.
+// newRound ends the fetches that are under way. The caller holds run.mu.
 func (p *pool) newRound() {
 	p.endRound()
 	p.round, p.endRound = context.WithCancel(p.ctx)
@@ -137,8 +138,8 @@ func (p *pool) loop() {
 	all.Wait()
 }
 
-// fetchLoop is one fetcher; the first one also looks after an orphaned inbox. It
-// calls sleep when the pool is to rest.
+// fetchLoop is one fetcher; the first one also looks after an orphaned inbox. It calls
+// sleep when the pool may rest.
 func (p *pool) fetchLoop(ctx context.Context, first bool, sleep func()) {
 	backOff := storeBackOff()
 	for {
@@ -173,8 +174,8 @@ func (p *pool) fetchLoop(ctx context.Context, first bool, sleep func()) {
 	}
 }
 
-// reserve waits for free slots and takes them, for a fetch in a round that ends
-// when the limit falls below what it was then. None are free when ctx ends.
+// reserve waits for free slots and takes them, for a fetch in a round that ends when
+// the limit falls. It reserves none when ctx ends.
 func (p *pool) reserve(ctx context.Context) (round context.Context, free int) {
 	// The round is read first: by the time the slots are free it may have ended.
 	p.run.mu.Lock()
@@ -183,19 +184,19 @@ func (p *pool) reserve(ctx context.Context) (round context.Context, free int) {
 	return round, p.slots.reserve(ctx)
 }
 
-// fetch works on at most free fires, on slots reserved for them, and gives
-// back the slots it did not need. resting says that there were none, and that the
-// pool is put to sleep.
+// fetch works on at most free fires, on slots reserved for them, and gives back the
+// slots it did not need. resting means that there were no fires and the pool was put
+// to sleep.
 func (p *pool) fetch(round context.Context, free int) (resting bool, err error) {
 	taken := 0
 	defer func() { p.slots.release(free - taken) }()
 	if round.Err() != nil {
-		return false, nil // what it asked for might be handed out to nobody
+		return false, nil // the server might hand out its fires to nobody
 	}
 	err = p.run.worker.Inboxes.Fetch(round, p.inbox.RouteKey, free, p.wait(), func(h job.Handover) {
 		if p.ctx.Err() != nil {
 			h.Released()
-			return // not begun, so it can be left to be handed out again
+			return // not begun, so the server can hand it out again
 		}
 		taken++
 		p.stir()
@@ -211,19 +212,19 @@ func (p *pool) fetch(round context.Context, free int) (resting bool, err error) 
 	return idle && p.rest(), err
 }
 
-// storingPerSlot is how many results may be stored beside each try. A crash has
-// all of their POSTs repeated, so there is a bound; but storing takes longer than
-// many a POST, as the disk is shared with all that fires.
+// storingPerSlot is how many results may be stored beside each try. A crash repeats
+// all of their POSTs, so there is a bound. But storing takes longer than many a POST,
+// as all that fires shares the disk.
 const storingPerSlot = 3
 
 // work is one fire that the pool works on.
 type work struct {
 	*pool
-	storing bool // it has a place there instead of its slot
+	storing bool // it has a place in storing instead of its slot
 }
 
-// posted frees the slot, now that the POST is over and its result is stored. The
-// limit of a route is one over all nodes, and lasts until then.
+// posted frees the slot, now that the POST is over and its result is being stored. A
+// route's own limit holds across all nodes, and lasts until the result is stored.
 func (w *work) posted() {
 	w.run.mu.Lock()
 	limited := w.limited
@@ -234,7 +235,7 @@ func (w *work) posted() {
 	}
 }
 
-// done frees what posted has not.
+// done frees what posted has not freed.
 func (w *work) done() {
 	if w.storing {
 		w.pool.storing.Release(1)

@@ -44,15 +44,15 @@ func retryDelay(attempt int, p job.RetryPolicy) time.Duration {
 	return min(d, p.Max)
 }
 
-// maxGrowth is a number of tries by which every backoff has reached its maximum.
+// maxGrowth is a number of tries after which every backoff has reached its maximum.
 const maxGrowth = 10_000
 
-// maxRetryAfter is the longest that a receiver can ask to be left alone.
+// maxRetryAfter is the longest pause that a receiver can ask for.
 const maxRetryAfter = 24 * time.Hour
 
-// retryAfter reads how long the receiver asks to be left alone, in seconds or
-// until a date, at most [maxRetryAfter]; RFC 9110, section 10.2.3. It counts
-// with 429 and 503 only. Anything else asks for nothing.
+// retryAfter reads how long the receiver asks to be left alone, in seconds or until a
+// date, at most [maxRetryAfter]; see RFC 9110, section 10.2.3. It counts with 429 and
+// 503 only. Any other answer asks for nothing.
 func retryAfter(status int, header string, now time.Time) time.Duration {
 	if status != http.StatusTooManyRequests && status != http.StatusServiceUnavailable {
 		return 0
@@ -61,7 +61,8 @@ func retryAfter(status int, header string, now time.Time) time.Duration {
 	if date, err := http.ParseTime(header); err == nil {
 		d = date.Sub(now)
 	} else if header != "" && !strings.ContainsFunc(header, func(c rune) bool { return c < '0' || c > '9' }) {
-		// However many digits it has: too many are too long.
+		// Any number of digits is accepted: a value that is too long counts as the
+		// maximum.
 		seconds, err := strconv.ParseInt(header, 10, 64)
 		if err != nil || seconds > int64(maxRetryAfter/time.Second) {
 			return maxRetryAfter
@@ -71,21 +72,22 @@ func retryAfter(status int, header string, now time.Time) time.Duration {
 	return min(max(d, 0), maxRetryAfter)
 }
 
-// Jobs that a receiver asks to come back at one moment come back within a share
-// of the time until then, after it.
+// If a receiver asks jobs to come back at one moment, they come back after it, spread
+// over a share of the time until then.
 const (
-	spreadShare = 10 // one part in so many
+	spreadShare = 10 // the share is one part in this many
 	minSpread   = 100 * time.Millisecond
 	maxSpread   = time.Minute
 )
 
-// spreadOver returns by how much later than a receiver asked for the next try is:
-// a date would bring all jobs of the route at one millisecond. It is never earlier.
+// spreadOver returns how much later than the receiver asked the next try is made.
+// Without it a date would bring all jobs of the route in one millisecond. The try is
+// never earlier.
 func spreadOver(asked time.Duration) time.Duration {
 	return rand.N(min(max(asked/spreadShare, minSpread), maxSpread))
 }
 
-// storeBackOff spaces out the calls to a store in trouble: about 100 ms to 5 s
+// storeBackOff spaces out the calls to a store in trouble, from about 100 ms to 5 s
 // apart, without end.
 func storeBackOff() *backoff.ExponentialBackOff {
 	return backoff.NewExponentialBackOff(

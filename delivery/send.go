@@ -15,8 +15,9 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// staying hides where answers point to, so that a client follows no redirect. One
-// that refuses to follow still reads that first, and fails if it is no URL.
+// staying hides where answers redirect to, so that a client follows no redirect. A
+// client that refuses to follow still reads the location first, and fails if it is no
+// URL.
 type staying struct{ *http.Transport }
 
 func (t staying) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -28,7 +29,7 @@ func (t staying) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // send makes a request on the connections of a route. It makes it again when
-// nothing was said of the first one:
+// the first one got no answer:
 //
 //	the receiver closed without a byte   once, on a new connection
 //	the receiver wants HTTP/1.1          once, over that
@@ -37,7 +38,7 @@ func (t staying) RoundTrip(req *http.Request) (*http.Response, error) {
 // The caller closes the answer's body, and then calls done.
 func (l *lane) send(req *http.Request) (res *http.Response, done func(), err error) {
 	again, over1, refused := false, false, 0
-	// A transport that can have the body again repeats a request by itself, also one
+	// A transport that can read the body again repeats a request by itself, even one
 	// that the receiver may have seen.
 	body := req.GetBody
 	req.GetBody = nil
@@ -81,8 +82,8 @@ func (l *lane) send(req *http.Request) (res *http.Response, done func(), err err
 // goroutines of its own.
 type sending struct {
 	mu     sync.Mutex // guards what follows
-	got    bool       // a connection
-	reused bool       // which had a request before
+	got    bool       // it has a connection
+	reused bool       // the connection had a request before
 	byte   bool       // something came back
 	conn   *conn
 	ended  bool
@@ -97,8 +98,8 @@ func (s *sending) do(t *http.Transport, req *http.Request) (*http.Response, erro
 	return c.Do(req.WithContext(ctx))
 }
 
-// gotConn is called again when the transport itself takes another connection for
-// one that was closed before it wrote.
+// gotConn is called again when the transport replaces a connection that was closed
+// before it wrote.
 func (s *sending) gotConn(info httptrace.GotConnInfo) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -138,14 +139,14 @@ func (s *sending) unanswered(err error) bool {
 	if reset || unrepeated(err) != "" || strings.HasPrefix(bare(err), "connection error: ") {
 		return false
 	}
-	// A transport has words of its own for a connection that was closed between two
-	// requests, and so has HTTP/2.
+	// A transport, like HTTP/2, has its own error for a connection that was closed
+	// between two requests.
 	c := classify(err)
 	return c == classReset || s.reused && c == classOther
 }
 
-// silent reports whether a connection that was in use before got no answer in
-// time. Its receiver may have moved, and the others would wait, too.
+// silent reports whether a reused connection got no answer in time. Its receiver may
+// have moved, and other tries would wait, too.
 func (s *sending) silent(err error) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -158,7 +159,7 @@ func wantsHTTP1(err error) bool {
 	if e, ok := errors.AsType[http2.StreamError](err); ok {
 		return e.Code == http2.ErrCodeHTTP11Required
 	}
-	// The text ends with words of the receiver's, quoted.
+	// The text ends with the receiver's own words, quoted.
 	said, _, _ := strings.Cut(bare(err), ", debug=")
 	return strings.Contains(said, "http2: ") && strings.Contains(said, "GOAWAY") && strings.HasSuffix(said, http2.ErrCodeHTTP11Required.String())
 }
@@ -182,9 +183,9 @@ func unseen(err error) bool {
 	return strings.Contains(why, http2.ErrCodeRefusedStream.String()) || strings.Contains(why, "GOAWAY")
 }
 
-// unrepeated returns why a transport would have repeated a request over HTTP/2 if
-// it had the body again. It keeps the text alone, which has no words of the
-// receiver's; empty is that it would not.
+// unrepeated returns why a transport would have repeated a request over HTTP/2 if it
+// could read the body again, or "" if it would not. It keeps only the text, which has
+// none of the receiver's words.
 func unrepeated(err error) string {
 	if why, ok := strings.CutPrefix(bare(err), "http2: Transport: cannot retry err ["); ok {
 		return why
@@ -192,7 +193,7 @@ func unrepeated(err error) string {
 	return ""
 }
 
-// bare returns an error's text without the URL, which may read like anything.
+// bare returns an error's text without the URL, which may contain anything.
 func bare(err error) string {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// shortages are the errors of a machine that has run out of something. They say
-// nothing of the receiver.
+// shortages are the errors of a machine that has run out of a resource. They say
+// nothing about the receiver.
 var shortages = []syscall.Errno{
 	syscall.EMFILE, syscall.ENFILE, // open files
 	syscall.ENOBUFS, syscall.ENOMEM, // memory of the kernel
@@ -23,9 +23,9 @@ func shortageIn(err error) (syscall.Errno, bool) {
 	dns, isDNS := errors.AsType[*net.DNSError](err)
 	for _, e := range shortages {
 		if isDNS && e == syscall.EADDRNOTAVAIL {
-			continue // see [errNoSource]: of a name server it says the same, for ever
+			continue // see [errNoSource]: a name server fails like this for ever
 		}
-		// A resolver keeps only the text of what kept it from asking.
+		// A resolver keeps only the text of the error that kept it from asking.
 		if errors.Is(err, e) || isDNS && strings.HasSuffix(dns.Err, e.Error()) {
 			return e, true
 		}

@@ -12,9 +12,9 @@ import (
 	"belfry/internal/job"
 )
 
-// sign returns the signatures of a try made at now, one for each secret, with
-// spaces between, as Standard Webhooks 1.0.0 wants it: a receiver is content
-// with any of them, so that secrets can be changed without a gap.
+// sign returns the signatures of a try made at now, one for each secret, separated by
+// spaces as Standard Webhooks 1.0.0 requires. A receiver accepts any of them, so
+// secrets can be changed without a gap.
 func sign(secrets []string, f job.Fire, now time.Time) (string, error) {
 	var all []string
 	for _, secret := range secrets {

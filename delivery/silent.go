@@ -8,23 +8,23 @@ import (
 )
 
 const (
-	// silentFor is how long an address that said nothing is called last.
+	// silentFor is how long an address that did not answer is called last.
 	silentFor = time.Minute
 
-	// maxSilent bounds how many such addresses are known.
+	// maxSilent bounds how many such addresses are remembered.
 	maxSilent = 10_000
 )
 
 // silent knows the addresses that did not answer a call while another one did, and
-// those to which a connection was made that brought nothing, not even a handshake:
-// a dialer cannot tell such an address from a live one. The tries to come call the
-// other addresses of the name first. It is safe for concurrent use.
+// those whose connection brought nothing, not even a handshake. A dialer cannot tell
+// such an address from a live one. Later tries call the other addresses of the name
+// first. It is safe for concurrent use.
 type silent struct {
 	mu sync.Mutex // guards what follows
 	at map[netip.AddrPort]time.Time
 }
 
-// note keeps how a connection to an address ended.
+// note records how a connection to an address ended.
 func (s *silent) note(addr netip.AddrPort, heard bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -38,7 +38,7 @@ func (s *silent) note(addr netip.AddrPort, heard bool) {
 	s.at[addr] = time.Now()
 }
 
-// last puts the addresses that were silent lately last.
+// last moves recently silent addresses to the end.
 func (s *silent) last(addrs []netip.AddrPort) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

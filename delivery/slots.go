@@ -5,11 +5,11 @@ import (
 	"sync"
 )
 
-// slots are the places for the fires of one pool, whose number can change. It
-// is safe for concurrent use.
+// slots are the places for the fires of one pool. Their number can change. They are
+// safe for concurrent use.
 type slots struct {
-	// turn holds a token while somebody waits for a place, so that those who
-	// wait get theirs in the order they came.
+	// turn holds a token while a caller waits for a place, so that callers get their
+	// places in the order they came.
 	turn chan struct{}
 
 	mu    sync.Mutex // guards what follows
@@ -20,8 +20,8 @@ type slots struct {
 
 func newSlots() *slots { return &slots{turn: make(chan struct{}, 1), more: make(chan struct{})} }
 
-// resize changes the number and reports whether it shrank. Places that are used
-// beyond it are not filled again.
+// resize changes the number and reports whether it shrank. Places in use beyond the
+// new number are not filled again.
 func (s *slots) resize(limit int) (shrank bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -31,7 +31,7 @@ func (s *slots) resize(limit int) (shrank bool) {
 	return shrank
 }
 
-// reserve waits for a free place and takes all that are free; none when ctx
+// reserve waits for a free place and takes all that are free; it takes none when ctx
 // ends.
 func (s *slots) reserve(ctx context.Context) int {
 	select {

@@ -13,15 +13,15 @@ import (
 )
 
 const (
-	// maxAnswer is how much of an answer's body is read, for the connection
-	// to be used again; one with more is closed.
+	// maxAnswer is how much of an answer's body is read so that the connection can be
+	// used again. A connection with a longer answer is closed.
 	maxAnswer = 64 << 10
 
 	maxAnswerHeader = 64 << 10
 )
 
-// bodyTime is how long the body of an answer is read once its status has come:
-// the status alone decides, and the slot is for the next try.
+// bodyTime is how long the body of an answer is read once its status has come. The
+// status alone decides, and the next try needs the slot.
 const bodyTime = 750 * time.Millisecond
 
 // webhook posts fires to the URLs of their routes.
@@ -36,8 +36,8 @@ type webhook struct {
 }
 
 func newWebhook(cfg Config) *webhook {
-	// The system's certificates are read once for good, with whatever comes of
-	// it. So they are read while there are files left to open.
+	// The system's certificates are read only once, whatever the outcome. They are
+	// read here, while there are files left to open.
 	_, _ = x509.SystemCertPool()
 	d := &dialer{resolver: cfg.Resolver, guard: guard{cfg.DenyPrivate, cfg.Allow}}
 	base := newTransport(cfg.Timeout, d)
@@ -55,31 +55,32 @@ func newWebhook(cfg Config) *webhook {
 	}
 }
 
-// newTransport returns what the transport of each route is like: without a limit
-// on its connections, which are as many as the pool has tries under way. No
-// proxy either, which would have such limits, and would see the URLs.
+// newTransport returns the template for each route's transport. It has no limit on
+// connections, which are as many as the pool has tries under way. It has no proxy
+// either: a proxy would have such limits, and would see the URLs.
 func newTransport(timeout time.Duration, d *dialer) *http.Transport {
 	return &http.Transport{
 		DialContext: d.DialContext,
-		// A handshake outlives its request in the hope of a later one, so it needs an
-		// end of its own, but none before the time that a route may give its tries.
+		// A handshake outlives its request in the hope of a later one, so it needs its
+		// own deadline, but none before the longest time that a route may give its
+		// tries.
 		TLSHandshakeTimeout:    job.MaxTimeout,
 		IdleConnTimeout:        laneIdle,
 		MaxResponseHeaderBytes: maxAnswerHeader,
-		DisableCompression:     true, // an answer of any size would be unpacked
+		DisableCompression:     true, // otherwise an answer of any size would be unpacked
 		ForceAttemptHTTP2:      true,
 		HTTP2: &http.HTTP2Config{
 			// Many tries of a route share one HTTP/2 connection: if it is dead, that must
 			// show before the next ones fail on it too.
 			SendPingTimeout: timeout / 3, PingTimeout: timeout / 3,
-			// No more than this of an answer's body is on its way unread.
+			// At most this much of an answer's body is on its way unread.
 			MaxReceiveBufferPerStream: maxAnswer,
 		},
 	}
 }
 
-// post makes one try, and returns what came of it: for the job, and for people.
-// Of the attempt it fills in what it knows. It is interrupted when ctx ends.
+// post makes one try, and returns its outcome for the job and for humans. It fills in
+// the parts of the attempt that it knows. The try is interrupted when ctx ends.
 func (w *webhook) post(ctx context.Context, r job.Route, f job.Fire, now time.Time) (outcome, job.Attempt) {
 	target, err := r.Target(w.defaultScheme)
 	if err != nil {
@@ -107,11 +108,11 @@ func (w *webhook) post(ctx context.Context, r job.Route, f job.Fire, now time.Ti
 	}
 	defer done()
 	defer res.Body.Close()
-	defer cancel() // closing a body that is not at its end waits for nobody then
+	defer cancel() // closing an unfinished body then waits for nobody
 	a := job.Attempt{Status: res.StatusCode}
 	// After a 101 the body is the bare connection, which no timeout ends.
 	if res.StatusCode != http.StatusSwitchingProtocols {
-		// The status alone counts; what the body says is for people.
+		// The status alone counts; the body is for humans.
 		defer time.AfterFunc(bodyTime, cancel).Stop()
 		a.Response = excerpt(res.Body, secretsOf(r.Policy, target))
 		drain(res.Body)
@@ -122,7 +123,7 @@ func (w *webhook) post(ctx context.Context, r job.Route, f job.Fire, now time.Ti
 	return out, a
 }
 
-// unmade is a try that could not even begin.
+// unmade is the outcome of a try that could not even begin.
 func unmade(err error) (outcome, job.Attempt) {
 	return outcome{verdict: failed, detail: err.Error()}, job.Attempt{Error: err.Error()}
 }

@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	// holdEvery is how often a worker says that it still has a fire.
+	// holdEvery is how often a worker renews its hold on a fire.
 	holdEvery = time.Second
 
 	// lookupTime bounds all lookups before a POST.
@@ -28,20 +28,20 @@ const (
 	writeTime  = 5 * time.Second
 	finishTime = 10 * time.Minute
 
-	// maxTimes is how often a fire is handed out until it counts as a failed
-	// try: whatever keeps its worker from a result must not hold it forever.
-	// Trouble with the store uses some up: each is 3 s apart.
+	// maxTimes is how often a fire is handed out until it counts as a failed try, so
+	// that a fault that keeps its worker from a result cannot hold it forever. Trouble
+	// with the store uses some up: each is 3 s apart.
 	maxTimes = 20
 )
 
-// worker knows what to do with one handover.
+// worker handles one handover at a time.
 type worker struct {
 	Config
 	webhook *webhook
 
-	// stopping ends when a shutdown begins, tries when it cuts off the POSTs, writes
-	// when it gives up writing results. They are here since handovers come without
-	// a context.
+	// stopping ends when a shutdown begins, tries when it cuts off the POSTs, and
+	// writes when it gives up writing results. They are fields because handovers come
+	// without a context.
 	stopping, tries, writes context.Context
 
 	busy sync.Map // Fire.Seq of the fires under way
@@ -51,8 +51,8 @@ type worker struct {
 	shortage shortageLog
 }
 
-// deliver does with a fire what its standing asks for. It calls posted when the
-// POST is over and only the result is to be stored.
+// deliver does with a fire what its standing asks for. It calls posted when the POST
+// is over and only the result remains to be stored.
 func (w *worker) deliver(h job.Handover, b *breaker, posted func()) {
 	// A worker cut off from the store may have lost its hold on the fire
 	// while it still means to write the result. One POST is enough.
@@ -67,8 +67,8 @@ func (w *worker) deliver(h job.Handover, b *breaker, posted func()) {
 	}
 }
 
-// once is one go at a fire. It reports whether this machine could not make the try,
-// and is to have another go.
+// once makes one go at a fire. It reports whether this machine could not make the try
+// and must have another go.
 func (w *worker) once(h job.Handover, b *breaker, p *putOffs, posted func()) (again bool) {
 	ctx, cancel := context.WithTimeout(w.tries, lookupTime)
 	defer cancel()
@@ -89,9 +89,9 @@ func (w *worker) once(h job.Handover, b *breaker, p *putOffs, posted func()) (ag
 	return false
 }
 
-// hold keeps the fire from being handed out again until it is released. A
-// worker that dies, or is cut off, holds it no longer, so that another one has
-// it seconds later, however long a try may take.
+// hold keeps the fire from being handed out again until it is released. A worker that
+// dies, or is cut off, no longer holds it, so another worker gets it seconds later,
+// however long a try may take.
 func (w *worker) hold(h job.Handover) (release func()) {
 	var extend *time.Timer
 	var mu sync.Mutex // guards extend
@@ -124,12 +124,12 @@ func (w *worker) buryOrphan(h job.Handover) {
 type opening struct {
 	route   job.Route
 	started time.Time
-	ahead   time.Duration // of the timer's clock
+	ahead   time.Duration // how far the timer's clock is ahead
 	late    time.Duration
 }
 
-// opening returns how the try of a valid fire begins, unless its result is settled,
-// or left to the next handover, without one. rec is the record of the fire's claim.
+// opening returns how the try of a valid fire begins, unless its result is settled or
+// left to the next handover without a try. rec is the record of the fire's claim.
 func (w *worker) opening(lookups context.Context, h job.Handover, rec job.Record, b *breaker, p *putOffs) (o opening, ok bool) {
 	route, err := w.Routes.Get(lookups, h.RouteKey())
 	if errors.Is(err, job.ErrRouteNotFound) {
@@ -141,8 +141,8 @@ func (w *worker) opening(lookups context.Context, h job.Handover, rec job.Record
 		return o, false
 	}
 	o = opening{route: route, started: w.Now()}
-	// Gates open by the clock of the timer's node. If that is ahead of ours, the
-	// fire would be put back, and fired again at once, until ours agrees.
+	// Gates open by the clock of the timer's node. If that clock is ahead of ours, the
+	// fire would be put back and fired again at once, until ours agrees.
 	o.ahead = max(h.Fired.Sub(o.started), 0)
 	at := o.started.Add(o.ahead)
 	if route.PausedAt(at) || !w.mayTry(b, at, p) {
@@ -159,14 +159,14 @@ func (w *worker) opening(lookups context.Context, h job.Handover, rec job.Record
 
 func dueOf(h job.Handover, rec job.Record) int64 { return cmp.Or(rec.Replaces.Due, h.Trigger) }
 
-// putBack is the result of a fire without a try. It is due when it was, so that its
-// lateness counts from then.
+// putBack is the result of a fire without a try. Its due time stays the same, so that
+// its lateness counts from then.
 func putBack(h job.Handover, rec job.Record) job.Result {
 	return job.Result{Status: job.Scheduled, RetryAt: dueOf(h, rec), Reason: rec.Reason, Detail: rec.Detail}
 }
 
 // try makes the one try that a valid fire stands for and settles its result. It
-// reports what [worker.once] does.
+// reports the same as [worker.once].
 func (w *worker) try(lookups context.Context, h job.Handover, rec job.Record, b *breaker, p *putOffs, posted func()) (again bool) {
 	o, ok := w.opening(lookups, h, rec, b, p)
 	if !ok {
@@ -207,8 +207,8 @@ func (w *worker) interrupted(h job.Handover) {
 	w.Metrics.Came(h.RouteKey(), metrics.Interrupted, false)
 }
 
-// settle writes a result and acks the fire. Of a POST that was made the result
-// must not be lost, so it keeps at it while the store has trouble.
+// settle writes a result and acks the fire. The result of a POST that was made must
+// not be lost, so settle repeats the write while the store has trouble.
 func (w *worker) settle(h job.Handover, res job.Result) {
 	w.came(h.Fire, res)
 	ctx, cancel := context.WithTimeout(w.writes, finishTime)
@@ -236,7 +236,7 @@ func (w *worker) settle(h job.Handover, res job.Result) {
 	w.ack(h)
 }
 
-// passing reports whether a write that failed so is worth repeating.
+// passing reports whether a failed write is worth repeating.
 func passing(err error) bool {
 	return errors.Is(err, job.ErrUnavailable) || errors.Is(err, job.ErrUnknownOutcome) ||
 		errors.Is(err, context.DeadlineExceeded)
