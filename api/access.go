@@ -7,7 +7,7 @@ import (
 	"belfry/internal/job"
 )
 
-// need is what a request must come with while authentication is on.
+// need is what a request must have while authentication is on.
 type need struct {
 	role  job.Role // at least this one, for the db in the path, or for all dbs if it has none
 	token bool     // false: nothing at all
@@ -21,7 +21,7 @@ var (
 	admin    = need{job.Admin, true}
 )
 
-// AccessMarkdown returns what each endpoint needs as the documentation prints it.
+// AccessMarkdown returns each endpoint's needs as the documentation prints them.
 func AccessMarkdown() string {
 	var b strings.Builder
 	b.WriteString("| endpoint | needs |\n|---|---|\n")

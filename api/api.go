@@ -1,10 +1,10 @@
 // Package api is the REST API over chi; it knows HTTP and the domain, not
-// NATS. What can be asked in other ways than over HTTP is in [Operations].
+// NATS. [Operations] has the requests that can also come in other ways than HTTP.
 //
 // Success is 200, with {"status":"ok"} for every write. Everything else is
-// {"error","code"}: the reason for people, and one of the stable codes of
-// [ErrorTable] for robots. What net/http refuses before it gets here, a
-// malformed percent-encoding for one, is text. A write is answered with 200
+// {"error","code"}: the reason for humans, and one of the stable codes of
+// [ErrorTable], machine-readable. A request that net/http refuses earlier, such as
+// one with a malformed percent-encoding, is answered in text. A write is answered with 200
 // only after the store has confirmed it. HEAD is GET without the body.
 //
 // Each id in a path is one percent-encoded segment and may be any text that
@@ -34,14 +34,14 @@ import (
 	"belfry/internal/tracing"
 )
 
-// Jobs is the store of jobs. Its errors wrap the sentinels of package job;
-// what wraps none is Belfry's own fault.
+// Jobs is the store of jobs. Its errors wrap the sentinels of package job; an error
+// that wraps none is Belfry's own fault.
 type Jobs interface {
 	Create(context.Context, job.Job) error
 	Get(context.Context, job.Key) (job.Record, error)
 	Fire(context.Context, job.Key) error
 
-	// Update and Cancel are for the revision expect only, unless it is 0.
+	// Update and Cancel apply to the revision expect only, unless it is 0.
 	Update(ctx context.Context, j job.Job, expect uint64) error
 	Cancel(ctx context.Context, key job.Key, expect uint64) error
 
@@ -57,17 +57,17 @@ type Routes interface {
 	List(context.Context, job.RouteQuery) (job.RoutePage, error)
 	Rotate(ctx context.Context, key job.RouteKey, secret string, grace time.Duration) (job.Route, error)
 
-	// Pause keeps the route's jobs from firing until then, in unix
-	// milliseconds, or until Resume if that is 0.
+	// Pause keeps the route's jobs from firing until then, in unix milliseconds. If
+	// that is 0, it lasts until Resume.
 	Pause(ctx context.Context, key job.RouteKey, until int64) error
 	Resume(context.Context, job.RouteKey) error
 
-	// Replace and Delete are for the revision expect only, unless it is 0.
+	// Replace and Delete apply to the revision expect only, unless it is 0.
 	Replace(ctx context.Context, r job.Route, expect uint64) error
 	Delete(ctx context.Context, key job.RouteKey, expect uint64) error
 }
 
-// Config is what the API is made of. The stores are needed.
+// Config is what the API is made of. The stores are required.
 type Config struct {
 	// Operations has the stores of jobs and routes.
 	Operations Operations
@@ -77,31 +77,31 @@ type Config struct {
 	Tokens   Tokens
 	Backups  Backups
 
-	// AdminToken is a token that may do everything, to begin with; empty is
-	// none. It is never logged.
+	// AdminToken is the first token, which may do everything; empty is none. It is
+	// never logged.
 	AdminToken string
 
-	// LoopbackHost is the host that the API listens on, if that is a loopback
-	// address or a name of one. While authentication is off a request must be
-	// for it, for localhost, or for a loopback address. Empty is any host.
+	// LoopbackHost is the host that the API listens on, if that is a loopback address
+	// or a name of one. While authentication is off, a request must name it,
+	// localhost, or a loopback address as its host. Empty accepts any host.
 	LoopbackHost string
 
-	// RequestRate is how many requests each token, or without one each remote
-	// address, may make in a second; 0 is no limit.
+	// RequestRate is how many requests a second each token may make, or each remote
+	// address without a token; 0 is no limit.
 	RequestRate int
 
-	// Memory bounds what requests hold: what they read, and answers that their
-	// clients do not take. nil is no bound.
+	// Memory bounds what requests hold: the bodies they read, and the answers that
+	// their clients have not taken. nil is no bound.
 	Memory *room.Pool
 
-	// Admit waits until the connection of a request may have it served, and else
-	// says why not, after [TurnPatience] at most. Probes do not wait. nil admits all.
+	// Admit waits until the connection of a request may have it served, or returns why
+	// not, after [TurnPatience] at most. Probes do not wait. nil admits all.
 	Admit func(context.Context) error
 
 	// Timeout is how long the store may take for one request; 0 means 5 s.
 	Timeout time.Duration
 
-	// Metrics counts the requests; nil is nobody.
+	// Metrics counts the requests; nil counts none.
 	Metrics *metrics.API
 
 	// Tracer makes a span of each request; nil makes none.
@@ -115,21 +115,21 @@ type Config struct {
 	// queries and URLs of routes are never logged.
 	Log *slog.Logger
 
-	// Version is that of Belfry, for people.
+	// Version is Belfry's version, for humans.
 	Version string
 
-	// Ready says why requests cannot be served now; /readyz repeats its
-	// error to whoever asks, after 2 s at most. nil is always ready.
+	// Ready says why requests cannot be served now. /readyz repeats its error to every
+	// caller, after 2 s at most. nil is always ready.
 	Ready func(context.Context) error
 
-	// Warnings says what is amiss though requests can be served; /readyz repeats
-	// it. nil is nothing.
+	// Warnings says what is wrong although requests can be served; /readyz repeats it.
+	// nil is no warnings.
 	Warnings func() []string
 }
 
-// MaxBody is the longest body of anything but a job, in bytes, and of a job what
-// there may be beside its meta: ids written wholly in \u escapes, a long webhook
-// URL, the headers of a route, and generous white space.
+// MaxBody is the longest body of anything but a job, in bytes. For a job it is the
+// allowance beside the meta: ids written wholly in \u escapes, a long webhook URL, the
+// headers of a route, and generous white space.
 const MaxBody = 16 << 10
 
 // DefaultTimeout is how long the store may take for one request by default.

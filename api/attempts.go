@@ -8,18 +8,17 @@ import (
 	"belfry/internal/job"
 )
 
-// Attempts is the store of what became of the tries of jobs.
+// Attempts is the store of the results of jobs' tries.
 type Attempts interface {
 	// Of returns the tries of the job that are kept, oldest first.
 	Of(context.Context, job.Key) ([]job.Attempt, error)
 }
 
-// jobAttempts shows the tries of a job, also when the job itself is no longer
-// kept.
+// jobAttempts shows the tries of a job, even when the job itself is no longer kept.
 func (a *api) jobAttempts(ctx context.Context, r *http.Request, _ []byte) ([]byte, error) {
 	all, err := a.Attempts.Of(ctx, jobKey(r))
 	if err == nil && len(all) == 0 {
-		_, err = a.Operations.Jobs.Get(ctx, jobKey(r)) // it may be that there is no such job
+		_, err = a.Operations.Jobs.Get(ctx, jobKey(r)) // there may be no such job
 	}
 	if err != nil {
 		return nil, err

@@ -26,26 +26,26 @@ var (
 	errNoAccessRow = errors.New("the endpoint has no row in the table of endpoints")
 )
 
-// root is who has the configured admin token, which no bucket knows.
+// root is the caller with the configured admin token, which is in no bucket.
 var root = job.Token{ID: "admin", Role: job.Admin, AllDBs: true}
 
-// auth decides who may do what. Its fields are only read, but for the limiter,
-// which guards itself.
+// auth decides which caller may do what. Its fields are only read, except for the
+// limiter, which guards itself.
 type auth struct {
 	tokens   Tokens
 	admin    *[sha256.Size]byte // of the configured admin token, if there is one
 	requests *limiter
 }
 
-// authorize lets through what the table of endpoints allows. Which endpoint a request
-// is for is found as chi will find it after this.
+// authorize lets through what the table of endpoints allows. It finds the endpoint of
+// a request the same way that chi does afterwards.
 func (a *api) authorize(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		pattern, db := a.endpointOf(r)
 		need, ok := needs[pattern]
 		switch {
 		case pattern == "":
-			need = anyToken // to learn what there is and what is not
+			need = anyToken // to learn which endpoints there are
 		case !ok:
 			a.refuse(w, r, fmt.Errorf("%w: %s", errNoAccessRow, pattern))
 			return
@@ -75,7 +75,7 @@ func (a *api) authorize(next http.Handler) http.Handler {
 // for, or "" if there is none, and the db in its path, or "".
 func (a *api) endpointOf(r *http.Request) (pattern, db string) {
 	now := chi.RouteContext(r.Context())
-	method := now.RouteMethod // what HEAD was made into
+	method := now.RouteMethod // HEAD has become this
 	if method == "" {
 		method = r.Method
 	}
@@ -83,8 +83,8 @@ func (a *api) endpointOf(r *http.Request) (pattern, db string) {
 	if pattern = a.mux.Find(rctx, method, escapedPath(r)); pattern == "" {
 		return "", ""
 	}
-	// One that is not percent-encoded is refused further on, and is "" here,
-	// which is no db.
+	// A db that is not percent-encoded is refused later, and is "" here, which is no
+	// db.
 	db, _ = url.PathUnescape(rctx.URLParam("db"))
 	return method + " " + pattern, db
 }
@@ -124,7 +124,7 @@ func (a *auth) on() (bool, error) {
 	return a.tokens.InUse()
 }
 
-// isAdmin compares sums, which are of one length whatever was sent.
+// isAdmin compares sums, which all have one length whatever was sent.
 func (a *auth) isAdmin(text string) bool {
 	sum := sha256.Sum256([]byte(text))
 	return a.admin != nil && subtle.ConstantTimeCompare(sum[:], a.admin[:]) == 1
@@ -143,8 +143,8 @@ func bearer(r *http.Request) (string, error) {
 	return text, nil
 }
 
-// callerKey is what a caller's requests are counted under: the token, or the
-// address of whoever has none, of IPv6 the network that one host can fill.
+// callerKey identifies the caller whose requests are counted: by its token, or without
+// one by its address. For IPv6 it is the network that one host can fill.
 func callerKey(r *http.Request, caller *job.Token) string {
 	if caller != nil {
 		return caller.ID

@@ -16,15 +16,15 @@ import (
 
 // Backups is the store as a whole. Its errors are like those of [Jobs].
 type Backups interface {
-	// Each hands all there is to visit, and ends with its error.
+	// Each passes every entry to visit, and ends with its error.
 	Each(ctx context.Context, visit func(job.Entry) error) error
 
-	// Restore stores what next returns, until its error is [io.EOF]. It is of
-	// the backup with that id; other errors of next come back.
+	// Restore stores what next returns, until its error is [io.EOF]. The entries
+	// belong to the backup with that id. Other errors of next are returned.
 	Restore(ctx context.Context, id string, next func() (job.Entry, error)) error
 }
 
-// backupType is the media type of the file of a backup.
+// backupType is the media type of a backup file.
 const backupType = "application/gzip"
 
 // makeBackup sends a backup while it is made. One that fails halfway ends
@@ -39,7 +39,7 @@ func (a *api) makeBackup(w http.ResponseWriter, r *http.Request) {
 	begun := time.Now()
 	file, err := backup.NewWriter(out, backup.Header{ID: rand.Text(), Made: begun.UnixMilli(), Belfry: a.Version})
 	if err == nil {
-		// A client that has left is noticed in writing; it may have shut its side only.
+		// Writing notices a client that has left; it may only have shut its side.
 		err = a.Backups.Each(context.WithoutCancel(r.Context()), file.Write)
 	}
 	if err == nil {
@@ -51,7 +51,7 @@ func (a *api) makeBackup(w http.ResponseWriter, r *http.Request) {
 	case out.left:
 		panic(http.ErrAbortHandler)
 	case out.begun:
-		err = fmt.Errorf("%w: the backup broke off: %w", errInternal, err) // whatever it is, the log has it
+		err = fmt.Errorf("%w: the backup broke off: %w", errInternal, err) // the log has the error, whatever it is
 		a.logTrouble(r, rowOf(err, false), err)
 		panic(http.ErrAbortHandler)
 	default:
@@ -84,8 +84,8 @@ func (a *api) restore(r *http.Request, in io.Reader) (job.EntryCounts, error) {
 	if err != nil {
 		return nil, bodyError(err)
 	}
-	defer room.Of(r.Context()).Close() // what is left of the body may take a while
-	// A client that leaves is noticed in reading; it may shut its side at the end.
+	defer room.Of(r.Context()).Close() // the rest of the body may take a while
+	// Reading notices a client that leaves; it may shut its side at the end.
 	err = a.Backups.Restore(context.WithoutCancel(r.Context()), file.Header().ID, func() (job.Entry, error) {
 		e, err := file.Next()
 		switch {

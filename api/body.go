@@ -13,8 +13,8 @@ import (
 	"belfry/internal/room"
 )
 
-// unread says why a body was not read. It is answered like the
-// [job.ErrSyntax] that it wraps, without judging what the body holds.
+// unread says why a body was not read. It is answered like the [job.ErrSyntax] that it
+// wraps, without judging the body's content.
 type unread string
 
 func (u unread) Error() string { return "the body " + string(u) }
@@ -48,8 +48,8 @@ func readBody(r *http.Request, limit int64, held *room.Ticket) ([]byte, error) {
 	return body, nil
 }
 
-// readHeld reads a body of up to limit bytes. Its message to the store is another
-// one, for which it holds room, too.
+// readHeld reads a body of up to limit bytes. The message to the store is a second
+// copy, and it holds room for that, too.
 func readHeld(r *http.Request, in io.Reader, limit int64, held *room.Ticket) ([]byte, error) {
 	length := r.ContentLength
 	if length > MaxBody {
@@ -61,7 +61,7 @@ func readHeld(r *http.Request, in io.Reader, limit int64, held *room.Ticket) ([]
 	if err != nil || len(body) < MaxBody {
 		return body, err
 	}
-	if length < 0 { // it does not say
+	if length < 0 { // the length is not declared
 		if err := held.Add(r.Context(), 2*limit); err != nil {
 			return nil, err
 		}
@@ -72,8 +72,8 @@ func readHeld(r *http.Request, in io.Reader, limit int64, held *room.Ticket) ([]
 	return whole.Bytes(), err
 }
 
-// plainEncoding refuses a body that is compressed, whichever of the headers says
-// so: each may be given more than once, and have a list.
+// plainEncoding refuses a compressed body, whichever of the headers says so: each may
+// be given more than once, and have a list.
 func plainEncoding(r *http.Request) error {
 	for _, value := range r.Header.Values("Content-Encoding") {
 		for encoding := range strings.SplitSeq(value, ",") {
@@ -86,7 +86,7 @@ func plainEncoding(r *http.Request) error {
 	return nil
 }
 
-// bodyError says why a body could not be read on. Errors of the contract stay.
+// bodyError says why reading a body failed. Errors of the contract stay as they are.
 func bodyError(err error) error {
 	for _, row := range errorTable {
 		if errors.Is(err, row.Err) {

@@ -18,25 +18,25 @@ const (
 	// bulkWindow is how many jobs of one bulk are under way at once, so that
 	// their writes share the syncs.
 	bulkWindow = 512
-	// bulkBytes bounds their bodies together; one that is larger is alone.
+	// bulkBytes bounds their bodies together; a larger body is handled alone.
 	bulkBytes = 16 << 20
 )
 
-// bulk is the work on one request for many jobs: they are read one by one,
-// created side by side, and answered in their order, each on a line. A client
-// that does not read its answers is not read from.
+// bulk is the work on one request for many jobs: they are read one by one, created
+// concurrently, and answered in their order, each on a line. It stops reading from a
+// client that does not read its answers.
 type bulk struct {
 	*api
 	w http.ResponseWriter
 	r *http.Request
 	deadlines
-	trouble sync.Once // is logged once
+	trouble sync.Once // logged once
 
 	held *room.Ticket // the buffers, and one job that is in hand
 	grew bool         // held has room for a large one
 }
 
-// bulkHolds is what every bulk holds: what is read ahead, and a job that is not
+// bulkHolds is what every bulk holds: the bytes read ahead, and a job that is not
 // large, with its message.
 const bulkHolds = 3 * contract.BulkSmall
 
@@ -50,7 +50,7 @@ func (b *bulk) grow() error {
 	return err
 }
 
-// one is a job of the bulk; the rest is there once done is closed.
+// one is a job of the bulk; the other fields are set once done is closed.
 type one struct {
 	number int
 	done   chan struct{}
@@ -66,7 +66,7 @@ func (a *api) createJobs(w http.ResponseWriter, r *http.Request) {
 	}
 	b := &bulk{api: a, w: w, r: r, deadlines: deadlinesOf(w), held: room.Of(r.Context())}
 	defer b.end()
-	_ = b.conn.EnableFullDuplex() // HTTP/2 always is
+	_ = b.conn.EnableFullDuplex() // HTTP/2 always is full duplex
 	in := contract.NewBulk(newUpload(r.Body, b.deadlines), a.Operations.MaxJobBody())
 	in.Grow = b.grow
 	if err := b.held.Add(r.Context(), bulkHolds); err != nil {
@@ -106,9 +106,9 @@ func (a *api) createJobs(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// feed has each job created, from the first on, and queues it for its answer. It
-// ends early where the rest of the body is of no use. A job that there is no room
-// for beside the others is waited for before the next one is read.
+// feed has each job created, from the first on, and queues it for its answer. It ends
+// early when reading the rest of the body is useless. If there is no room for a job
+// beside the others, feed waits for it before it reads the next one.
 func (b *bulk) feed(ctx context.Context, queue chan<- *one, in *contract.Bulk, object []byte, number int, more bool, err error) (early bool) {
 	window := semaphore.NewWeighted(max(bulkBytes, int64(b.Operations.MaxJobBody())))
 	for ; err != io.EOF; object, number, more, err = in.Next() {
@@ -201,7 +201,7 @@ func (b *bulk) answer(queue <-chan *one) (failed error) {
 		if out.Available() < len(line) {
 			flush()
 		}
-		_, _ = out.Write(line) // its error is that of the next flush
+		_, _ = out.Write(line) // the next flush returns the error
 	}
 }
 

@@ -13,14 +13,14 @@ import (
 	"belfry/internal/tracing"
 )
 
-// What follows is the same whichever way [Operations] are asked for.
+// The code below is the same for every way of calling [Operations].
 
-// Panicked is the error of what an operation panicked with, called where that is
+// Panicked returns the error for an operation's panic. It is called where the panic is
 // recovered.
 func Panicked(v any) error { return fmt.Errorf("panic: %v\n%s", v, debug.Stack()) }
 
-// RetryAfter is the header of that name for an answer, or empty if it has none:
-// what Belfry cannot do now is worth another try in a second.
+// RetryAfter returns the header of that name for an answer, or "" if it has none. If
+// Belfry cannot do something now, another try in a second is worthwhile.
 func (row ErrorRow) RetryAfter() string {
 	if row.Status == http.StatusServiceUnavailable {
 		return "1"
@@ -28,23 +28,23 @@ func (row ErrorRow) RetryAfter() string {
 	return ""
 }
 
-// Log logs what a request was refused with, if that is trouble of Belfry's own:
-// a line that says what was asked. That Belfry is not ready is an answer, for
-// who asks that, and no trouble.
+// Log logs the refusal of a request if the trouble is Belfry's own; the line says what
+// was asked. If the request asks whether Belfry is ready, "not ready" is an answer and
+// no trouble.
 func (row ErrorRow) Log(log *slog.Logger, err error, asked ...any) {
 	switch {
 	case row.Err == errNotReady:
 		log.Debug("not ready", "error", err)
 	case row.Err == room.ErrFull:
-		log.Debug("no room for a request", append(asked, "error", err)...) // who bounds it tells
+		log.Debug("no room for a request", append(asked, "error", err)...) // the owner of the bound logs it
 	case row.Status >= http.StatusInternalServerError:
 		ctx := loglimit.Cause(loglimit.Outside(context.Background(), "request failed: "+row.Code))
 		log.ErrorContext(ctx, "request failed", append(append([]any{"code", row.Code}, asked...), "error", err)...)
 	}
 }
 
-// Traceparent returns the one that a request came with, given all values of the
-// header, or "" if it is not one, or not valid.
+// Traceparent returns the traceparent of a request, given all values of the header, or
+// "" unless it is exactly one and valid.
 func Traceparent(values []string) string {
 	if len(values) != 1 {
 		return ""
@@ -52,8 +52,8 @@ func Traceparent(values []string) string {
 	return job.ParseTrace(values[0])
 }
 
-// EndSpan ends the span of a request, in the names of OpenTelemetry's semantic
-// conventions. It has failed if the trouble is Belfry's.
+// EndSpan ends the span of a request, using the names of OpenTelemetry's semantic
+// conventions. The span has failed if the trouble is Belfry's.
 func EndSpan(span tracing.Span, status int) {
 	span.Number("http.response.status_code", int64(status))
 	failure := ""

@@ -12,12 +12,12 @@ import (
 // TurnPatience is how long [Config.Admit] may take.
 const TurnPatience = 5 * time.Second
 
-// probes are the paths that are answered however crowded it is.
+// probes are the paths that are answered however crowded the server is.
 var probes = pathsOf(probeKind)
 
-// admit lets a request wait for its turn. One that gets none is refused, and its
-// connection closed without a long good-bye: others wait for that, too. So is a
-// probe's with a body, which nobody reads.
+// admit makes a request wait for its turn. A request that gets none is refused, and
+// its connection is closed without a long linger, since others wait for that, too. The
+// same holds for a probe with a body, which nobody reads.
 func (a *api) admit(next http.Handler) http.Handler {
 	if a.Admit == nil {
 		return next
@@ -36,7 +36,7 @@ func (a *api) admit(next http.Handler) http.Handler {
 		}
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(time.Second))
 		if b, ok := r.Body.(*body); ok {
-			b.ended = true // for us
+			b.ended = true // for this handler
 		}
 		row, _ := ReasonOf(room.ErrFull, false)
 		w.Header().Set("Connection", "close")

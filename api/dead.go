@@ -15,8 +15,8 @@ type Letters interface {
 	List(context.Context, job.LetterQuery) (job.Letters, error)
 	Get(ctx context.Context, db string, number uint64) (job.Letter, error)
 
-	// Redrive and Discard work on one letter, RedriveEach and DiscardEach on
-	// a page of those that the query selects.
+	// Redrive and Discard work on one letter. RedriveEach and DiscardEach work on a
+	// page of the letters that the query selects.
 	Redrive(ctx context.Context, db string, number uint64) (job.LetterRun, error)
 	Discard(ctx context.Context, db string, number uint64) (job.LetterRun, error)
 	RedriveEach(context.Context, job.LetterQuery) (job.LetterRun, error)
@@ -68,7 +68,7 @@ func forOne(do func(Letters, context.Context, string, uint64) (job.LetterRun, er
 	}
 }
 
-// forEach is the endpoint that does it with the letters that the body selects.
+// forEach is the endpoint that does it with the letters selected by the body.
 func forEach(do func(Letters, context.Context, job.LetterQuery) (job.LetterRun, error), done string) plainAction {
 	return func(a *api, ctx context.Context, r *http.Request, body []byte) ([]byte, error) {
 		q, err := contract.ParseLetterRun(body, r.PathValue("db"))

@@ -6,17 +6,16 @@ import (
 	"time"
 )
 
-// idleTime is how long a client of a request of any length may take to send more
-// of it, and to take more of the answer, before it is given up.
+// idleTime is how long the client of a request of any length may take to send more of
+// it, or to take more of the answer, before it is given up.
 const idleTime = 30 * time.Second
 
-// deadlines are those of a request of any length: each read and each write has
-// its own. In between there are none, since in HTTP/2 a deadline that passes
-// ends the request though nobody waits. Where they can't be set, those of the
-// server stay.
+// deadlines are the deadlines of a request of any length: each read and each write has
+// its own. In between there are none, since in HTTP/2 a deadline that passes ends the
+// request even if nobody waits. Where they can't be set, the server's deadlines stay.
 type deadlines struct{ conn *http.ResponseController }
 
-// deadlinesOf lifts the server's own of writing.
+// deadlinesOf lifts the server's own write deadline.
 func deadlinesOf(w http.ResponseWriter) deadlines {
 	d := deadlines{http.NewResponseController(w)}
 	d.afterWrite()
@@ -28,8 +27,8 @@ func (d deadlines) afterRead()   { _ = d.conn.SetReadDeadline(time.Time{}) }
 func (d deadlines) beforeWrite() { _ = d.conn.SetWriteDeadline(time.Now().Add(idleTime)) }
 func (d deadlines) afterWrite()  { _ = d.conn.SetWriteDeadline(time.Time{}) }
 
-// end is for what the server itself still reads and writes when the handler is
-// through, in whatever way.
+// end sets deadlines for the reads and writes of the server itself after the handler
+// has ended, in whatever way.
 func (d deadlines) end() {
 	d.beforeRead()
 	d.beforeWrite()
@@ -41,7 +40,7 @@ type upload struct {
 	deadlines
 }
 
-// newUpload lifts the server's own deadline of reading.
+// newUpload lifts the server's own read deadline.
 func newUpload(body io.Reader, d deadlines) *upload {
 	d.afterRead()
 	return &upload{body, d}
@@ -58,7 +57,7 @@ type download struct {
 	w http.ResponseWriter
 	deadlines
 	begun bool
-	left  bool // the client has, or does not read
+	left  bool // the client has left, or does not read
 }
 
 func (d *download) Write(p []byte) (int, error) {

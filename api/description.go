@@ -68,10 +68,10 @@ type (
 	}
 )
 
-// described is the description, read once.
+// described is the description, parsed once.
 var described = sync.OnceValue(func() (d description) {
 	if err := json.Unmarshal(openapi, &d); err != nil {
-		panic(err) // it is embedded
+		panic(err) // it is embedded, so it is valid
 	}
 	return d
 })
@@ -88,8 +88,8 @@ func EndpointsMarkdown() string {
 	return b.String()
 }
 
-// objects lists the schemas with their fields. One that is only a part of others
-// is shown there.
+// objects lists the schemas with their fields. A schema that is only a part of others
+// is shown in those.
 func (d description) objects() (all []namedSchema) {
 	parts := map[string]bool{}
 	for _, s := range d.Components.Schemas {
@@ -123,7 +123,7 @@ func (d description) whole(s schema) schema {
 	return s
 }
 
-// fieldsOf lists the fields of an object, and those of the objects in it.
+// fieldsOf lists the fields of an object, and of the objects in it.
 func fieldsOf(prefix string, s schema) (all []field) {
 	for _, name := range slices.Sorted(maps.Keys(s.Properties)) {
 		p := s.Properties[name]
@@ -156,7 +156,7 @@ func (s schema) kind() string {
 	return path.Base(s.Ref)
 }
 
-// Query lists the parameters that stand in no path.
+// Query lists the parameters that are not in the path.
 func (o describedOperation) Query() (all []field) {
 	for _, p := range o.Parameters {
 		if p.In == "query" {
@@ -166,7 +166,7 @@ func (o describedOperation) Query() (all []field) {
 	return all
 }
 
-// Body and Answer name the objects that the operation takes and gives.
+// Body and Answer name the objects that the operation takes and returns.
 func (o describedOperation) Body() []string   { return o.RequestBody.names() }
 func (o describedOperation) Answer() []string { return o.Responses["200"].names() }
 

@@ -16,14 +16,14 @@ import (
 //go:embed docs.html
 var docsHTML string
 
-// describe serves the description, and docs the page made of it.
+// describe serves the description, and docs the page made from it.
 func (a *api) describe(w http.ResponseWriter, r *http.Request) {
 	reply(w, r, http.StatusOK, bytes.TrimSuffix(openapi, []byte("\n")))
 }
 
 func (a *api) docs(w http.ResponseWriter, _ *http.Request) { replyHTML(w, docsPage()) }
 
-// links are where people go on from /.
+// links are the pages that / points to.
 var links = []string{"docs", "openapi.json", "db", "healthz", "readyz"}
 
 var aboutPage = template.Must(template.New("").Parse(`<!doctype html>
@@ -34,7 +34,7 @@ var aboutPage = template.Must(template.New("").Parse(`<!doctype html>
 </html>
 `))
 
-// about says what this is, in HTML to those who ask for it.
+// about says what this server is, in HTML to clients that ask for it.
 func (a *api) about(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Vary", "Accept")
 	if strings.Contains(r.Header.Get("Accept"), "text/html") {
@@ -66,7 +66,7 @@ func replyHTML(w http.ResponseWriter, page []byte) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
 	w.Header().Set("Content-Length", strconv.Itoa(len(page)))
-	w.Write(page) // fails when the client is gone, which is no one's loss
+	w.Write(page) // fails only if the client is gone
 }
 
 // docsPage is the page at /docs, made once.

@@ -76,21 +76,22 @@ var endpoints = []endpoint{
 	{"metrics", "GET /metrics", reader, noBody, scrape},
 }
 
-// method and pattern are those of the request, as chi takes them.
+// method and pattern are the request's, in chi's form.
 func (e endpoint) method() string  { return strings.Fields(e.asked)[0] }
 func (e endpoint) pattern() string { return strings.Fields(e.asked)[1] }
 
-// documented is how users write it.
+// documented is the form that users write.
 func (e endpoint) documented() string { return strings.NewReplacer("{", ":", "}", "").Replace(e.asked) }
 
-// withoutID returns the endpoint that only says that the id is empty: chi gives a
-// last parameter no empty value.
+// withoutID returns the endpoint that only says that the id is empty: chi never
+// matches a last parameter to an empty value.
 func (e endpoint) withoutID() (empty endpoint, ok bool) {
 	asked, ok := strings.CutSuffix(e.asked, "{id}")
 	return endpoint{asked: asked, needs: e.needs, served: call(emptyID)}, ok
 }
 
-// registered returns what chi knows of: e, and e without an id if it ends with one.
+// registered returns the endpoints that chi knows: e, and e without an id if it ends
+// with one.
 func (e endpoint) registered() []endpoint {
 	if empty, ok := e.withoutID(); ok {
 		return []endpoint{e, empty}
@@ -98,7 +99,7 @@ func (e endpoint) registered() []endpoint {
 	return []endpoint{e}
 }
 
-// register has chi route requests to the endpoint, if this api has it.
+// register makes chi route requests to the endpoint, if this api has it.
 func (a *api) register(e endpoint) {
 	for _, e := range e.registered() {
 		if handler := e.served.handler(a, e); handler != nil {
@@ -107,8 +108,8 @@ func (a *api) register(e endpoint) {
 	}
 }
 
-// needs is what each endpoint needs, by method and pattern. One that is not in it
-// is refused to everybody.
+// needs is what each endpoint needs, by method and pattern. An endpoint that is not in
+// it is refused to everybody.
 var needs = func() map[string]need {
 	all := map[string]need{}
 	for _, e := range endpoints {
@@ -129,14 +130,14 @@ func pathsOf(kinds ...kind) (paths []string) {
 	return paths
 }
 
-// Terms are what an endpoint has in common with other ways to ask for the same.
+// Terms are what an endpoint shares with other ways to ask for the same.
 type Terms struct {
 	Endpoint string // as the documents have it: "GET /job/:db"
 	Write    bool   // it may change something
 	JobBody  bool   // its body may be [Operations.MaxJobBody] long, not only [MaxBody]
 }
 
-// TermsOf returns those of the endpoint with that operationId, which must be there.
+// TermsOf returns the terms of the endpoint with that operationId, which must exist.
 func TermsOf(operation string) Terms {
 	for _, e := range endpoints {
 		if e.operation == operation {
@@ -146,7 +147,7 @@ func TermsOf(operation string) Terms {
 	panic("there is no endpoint " + operation)
 }
 
-// Endpoints returns what there is to ask for, as in "GET /job/{db}".
+// Endpoints returns the endpoints, as in "GET /job/{db}".
 func Endpoints() []string {
 	var all []string
 	for _, e := range endpoints {

@@ -13,11 +13,11 @@ import (
 	"belfry/internal/room"
 )
 
-// ErrorRow is one reason for not answering 200.
+// ErrorRow is one reason for an answer other than 200.
 type ErrorRow struct {
 	Code    string // stable: never reused, never given another meaning
 	Status  int    // the HTTP status
-	Err     error  // what an error wraps to be answered so
+	Err     error  // an error that wraps it is answered by this row
 	Meaning string // one sentence for the README
 }
 
@@ -28,9 +28,9 @@ var (
 	errNotReady = errors.New("not ready")
 )
 
-// errorTable lists E0xx for what is wrong with a request, E1xx for what stands
-// against a good one, E2xx for what no endpoint takes, E3xx for Belfry's own
-// trouble, and E4xx for who may do how much.
+// errorTable lists E0xx for faults in a request, E1xx for conflicts of a valid request
+// with the state, E2xx for requests that no endpoint takes, E3xx for Belfry's own
+// trouble, and E4xx for permissions and rates.
 var errorTable = []ErrorRow{
 	{"E001", 400, job.ErrEmptyBody, "The request has no body."},
 	{"E002", 400, job.ErrSyntax, "The body is not JSON, not UTF-8, compressed, cut short or late, or more than one JSON value; or `meta` is nested more than 5,000 deep."},
@@ -101,8 +101,9 @@ func ErrorMarkdown() string {
 // rowOf finds the row of an error that a request ended with. write says
 // whether the request could have changed anything.
 func rowOf(err error, write bool) ErrorRow {
-	// From the end, since what is stored counts for more than what is wrong
-	// with it: a stored record that is not a job may wrap why it is not.
+	// The search runs from the end, since the fault of stored data counts for more
+	// than what is wrong with it: the error of a stored record that is not a job may
+	// wrap the reason.
 	for _, row := range slices.Backward(errorTable) {
 		if errors.Is(err, row.Err) {
 			return row
@@ -117,9 +118,9 @@ func rowOf(err error, write bool) ErrorRow {
 	return rowOf(errInternal, write)
 }
 
-// ReasonOf returns what to answer to err, which a request ended with; write says
-// whether it could have changed anything. The client's own mistakes are told in
-// full. Of Belfry's trouble the client learns the kind, and the log the cause.
+// ReasonOf returns the answer to err, which ended a request; write says whether the
+// request could have changed anything. The client sees its own mistakes in full. For
+// Belfry's trouble the client sees only the kind, and the log has the cause.
 func ReasonOf(err error, write bool) (ErrorRow, string) {
 	row := rowOf(err, write)
 	if row.Status >= 500 && row.Err != errNotReady {

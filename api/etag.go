@@ -10,15 +10,15 @@ import (
 	"belfry/internal/job"
 )
 
-// ETag writes the revision of a job or route as its ETag.
+// ETag formats the revision of a job or route as its ETag.
 func ETag(revision uint64) string { return `"` + strconv.FormatUint(revision, 10) + `"` }
 
-// maxTags bounds how many tags one request names: each is one comparison in the
+// maxTags bounds how many tags one request names: each costs one comparison in the
 // store.
 const maxTags = 16
 
-// ifMatch makes a change for the revisions that the values of the request's If-Match
-// name, one after the other, until one is that of what is stored. 0 is any.
+// ifMatch makes a change for the revisions named in the request's If-Match, one after
+// the other, until one matches the stored one. 0 is any.
 func (r Request) ifMatch(change func(expect uint64) error) error {
 	if len(r.IfNoneMatch) > 0 {
 		return fmt.Errorf("%w: If-None-Match is given, which a change cannot have; If-Match is accepted", job.ErrIfMatch)
@@ -68,7 +68,7 @@ func matches(given []string) ([]uint64, error) {
 	return all, nil
 }
 
-// cutTag reads the ETag that a text begins with.
+// cutTag reads the ETag at the start of a text.
 func cutTag(text string) (revision uint64, rest string, ok bool) {
 	text = strings.TrimPrefix(text, "W/")
 	text, quoted := strings.CutPrefix(text, `"`)

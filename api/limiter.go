@@ -8,14 +8,14 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// limiter lets each caller make so many requests a second, and as many at once.
-// nil lets everything through. It is safe for concurrent use.
+// limiter lets each caller make a set number of requests a second, and as many at
+// once. nil lets everything through. It is safe for concurrent use.
 type limiter struct {
 	perSecond int
 
 	mu      sync.Mutex // guards what follows
 	callers map[string]*rate.Limiter
-	crowd   *rate.Limiter // for all those beyond maxCallers
+	crowd   *rate.Limiter // for all callers beyond maxCallers
 	swept   time.Time
 }
 
@@ -23,7 +23,7 @@ type limiter struct {
 // share one rate.
 const maxCallers = 10_000
 
-// newLimiter returns a limiter; 0 requests a second are no limit.
+// newLimiter returns a limiter; 0 requests a second is no limit.
 func newLimiter(perSecond int) *limiter {
 	if perSecond == 0 {
 		return nil
@@ -37,8 +37,8 @@ func (l *limiter) fresh() *rate.Limiter { return rate.NewLimiter(rate.Limit(l.pe
 
 func (l *limiter) String() string { return strconv.Itoa(l.perSecond) }
 
-// take counts a request of the caller. It returns 0, or how long the caller is
-// to wait before the next; then this one does not count.
+// take counts a request of the caller. It returns 0, or how long the caller must wait
+// before the next one; in that case this request does not count.
 func (l *limiter) take(caller string, now time.Time) time.Duration {
 	if l == nil {
 		return 0
@@ -68,8 +68,8 @@ func (l *limiter) of(caller string, now time.Time) *rate.Limiter {
 	return one
 }
 
-// sweep forgets the callers that could make all their requests at once again,
-// as if they had never come. It looks once a second, the time that takes.
+// sweep forgets the callers that could make all their requests at once again, as if
+// they had never come. It runs once a second, which is how long that takes.
 func (l *limiter) sweep(now time.Time) {
 	if now.Sub(l.swept) < time.Second {
 		return

@@ -9,18 +9,18 @@ import (
 	"belfry/internal/room"
 )
 
-// A client may send a body to its end before it looks for the answer. A connection
-// that is closed while it sends is reset, and the answer is lost with it. So a body
-// that nobody wants is read on and dropped, within these bounds.
+// A client may send a body to its end before it looks for the answer. If the
+// connection is closed while the client sends, it is reset and the answer is lost. So
+// an unwanted body is read on and dropped, within these bounds.
 const (
 	lingerTime   = 30 * time.Second
 	lingerIdle   = 5 * time.Second // without a byte
-	lingerBrief  = time.Second     // of a request that has no turn
+	lingerBrief  = time.Second     // for a request that got no turn
 	lingerExpect = time.Second     // without the first byte of a client that was told not to send any
 	lingerBytes  = 128 << 20
 
-	// netHTTPDrops is how much net/http itself reads of a body that was left unread,
-	// and keeps the connection.
+	// netHTTPDrops is how much net/http itself reads of an unread body in order to
+	// keep the connection.
 	netHTTPDrops = 256 << 10
 )
 
@@ -30,10 +30,10 @@ type body struct {
 	io.ReadCloser
 	ended   bool
 	refused bool
-	brief   bool // the rest is read for a moment only
+	brief   bool // the rest is read only briefly
 }
 
-// refuseRest has the answer sent before the rest of the body is read.
+// refuseRest makes the answer go out before the rest of the body is read.
 func refuseRest(r *http.Request) {
 	if b, ok := r.Body.(*body); ok {
 		b.refused = true
@@ -46,13 +46,13 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// halfClosedTime is how long a request goes on whose client has shut its side. It may
-// wait for its turn, for memory, and for the store before it has its answer.
+// halfClosedTime is how long a request goes on after its client has shut its side. It
+// may wait for its turn, for memory, and for the store before it has its answer.
 const halfClosedTime = TurnPatience + room.DefaultPatience + DefaultTimeout + 2*time.Second
 
-// untilAnswered has a request answered whose client has shut its side after sending
-// it. Over HTTP/1 net/http takes that for a client that has left, and ends the
-// request's context. Nothing tells the two apart before something is sent, so the
+// untilAnswered makes sure that a request is answered whose client has shut its side
+// after sending it. Over HTTP/1 net/http takes that for a client that has left, and
+// ends the request's context. The two look the same until something is sent, so the
 // context ends a while later. HTTP/2 has a message for each.
 func untilAnswered(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -74,7 +74,7 @@ func untilAnswered(next http.Handler) http.Handler {
 }
 
 // untilWritten lets a request of any length go on after its client has shut its side.
-// A client that has left is noticed in reading the body and in writing the answer.
+// Reading the body and writing the answer notice a client that has left.
 func untilWritten(r *http.Request) *http.Request {
 	if r.ProtoMajor != 1 {
 		return r
@@ -82,16 +82,16 @@ func untilWritten(r *http.Request) *http.Request {
 	return r.WithContext(context.WithoutCancel(r.Context()))
 }
 
-// leftUnread reports whether something of the body of a request is left for which
-// the connection cannot be kept, nor closed at once.
+// leftUnread reports whether so much of a request's body is unread that the connection
+// can neither be kept nor closed at once.
 func leftUnread(r *http.Request) bool {
-	b, ok := r.Body.(*body) // HTTP/2 ends a request without all that
+	b, ok := r.Body.(*body) // HTTP/2 ends a request without this
 	small := 0 <= r.ContentLength && r.ContentLength <= netHTTPDrops && r.Header.Get("Expect") == ""
 	return ok && !b.ended && (b.refused || !small)
 }
 
-// linger sends what is answered, then reads on until the body ends, the client
-// leaves, or a bound is reached.
+// linger sends the answer, then reads on until the body ends, the client leaves, or a
+// bound is reached.
 func linger(w http.ResponseWriter, r *http.Request) {
 	conn := http.NewResponseController(w)
 	if !leftUnread(r) || conn.Flush() != nil {

@@ -7,10 +7,10 @@ import (
 	"belfry/internal/job"
 )
 
-// Operations are what can be asked about jobs and routes one by one, and their
-// lists: each reads the body, has the store do it, and makes the body of the
-// answer. They know no carrier: REST and the NATS service are two ways to them.
-// The errors wrap what the rows of [ErrorTable] do.
+// Operations are the requests about single jobs and routes, and their lists. Each
+// reads the body, calls the store, and makes the body of the answer. They know no
+// carrier: REST and the NATS service are two ways to call them. Their errors wrap
+// those in the rows of [ErrorTable].
 type Operations struct {
 	Jobs   Jobs
 	Routes Routes
@@ -19,32 +19,32 @@ type Operations struct {
 	MaxMeta int
 }
 
-// Request is what is asked, without what only its carrier needs to know.
+// Request is what is asked, without the parts that only its carrier needs.
 type Request struct {
-	// DB and Collection are checked. A route has no collection, nor has a list
-	// of a whole db.
+	// DB and Collection are checked. A route has no collection, and neither does a
+	// list of a whole db.
 	DB         string
 	Collection string
 
-	// ID names the job or route, checked. When it is empty, the body does.
+	// ID names the job or route, checked. If it is empty, the body names it.
 	ID string
 
 	Body []byte
 
-	// Query is the query string of a list that has one.
+	// Query is the query string of a list.
 	Query string
 
-	// IfMatch and IfNoneMatch are the values of those headers. No change has the
-	// latter, and nothing else looks at it.
+	// IfMatch and IfNoneMatch are the values of those headers. A change must not have
+	// IfNoneMatch, and nothing else looks at it.
 	IfMatch     []string
 	IfNoneMatch []string
 
-	// Trace is the traceparent that a job is to keep, or empty.
+	// Trace is the traceparent for a job to keep, or empty.
 	Trace string
 }
 
-// Answer is the body of a 200, and of a job or route that is shown the revision,
-// as [ETag] writes it; else that is 0.
+// Answer is the body of a 200. For a job or route that is shown it also has the
+// revision, as [ETag] formats it; otherwise that is 0.
 type Answer struct {
 	Body     []byte
 	Revision uint64
@@ -92,7 +92,7 @@ func (o Operations) GetJob(ctx context.Context, r Request) (Answer, error) {
 	return Answer{contract.AppendRecord(nil, rec), rec.Revision}, nil
 }
 
-// UpdateJob replaces a job by that in the body.
+// UpdateJob replaces a job with the one in the body.
 func (o Operations) UpdateJob(ctx context.Context, r Request) (Answer, error) {
 	j, err := o.parseJob(r)
 	if err != nil {
@@ -110,7 +110,7 @@ func (o Operations) CancelJob(ctx context.Context, r Request) (Answer, error) {
 	return answered(r.ifMatch(func(expect uint64) error { return o.Jobs.Cancel(ctx, key, expect) }))
 }
 
-// FireJob makes a job that waits due now.
+// FireJob makes a waiting job due now.
 func (o Operations) FireJob(ctx context.Context, r Request) (Answer, error) {
 	key, err := r.jobKey()
 	if err != nil {

@@ -17,16 +17,16 @@ var (
 	errHost        = errors.New("the host is not that of a local server")
 )
 
-// fromHere refuses what a browser sends for a page that is not Belfry's, which
-// would otherwise speak with the rights of the machine that it runs on. While
-// authentication is on, any Host is accepted: a page knows no token.
+// fromHere refuses requests that a browser sends for a page that is not Belfry's. Such
+// a page would otherwise have the rights of the machine that the browser runs on.
+// While authentication is on, any Host is accepted, since a page knows no token.
 func (a *api) fromHere(next http.Handler) http.Handler {
 	return a.onlyIf(next, func(r *http.Request) error {
 		if err := checkOrigin(r); err != nil || a.LoopbackHost == "" {
 			return err
 		}
-		// Whether it is on may not be known yet; then only what is open to
-		// everybody gets any further.
+		// It may not be known yet whether authentication is on. Until then, only
+		// requests that are open to everybody get any further.
 		if on, err := a.auth.on(); on || err != nil {
 			return nil
 		}
@@ -34,8 +34,8 @@ func (a *api) fromHere(next http.Handler) http.Handler {
 	})
 }
 
-// Local guards another handler as the API is guarded while authentication is
-// off. host is that of its listener, a loopback one.
+// Local guards another handler as the API is guarded while authentication is off. host
+// is the host of its listener, a loopback one.
 func Local(host string, log *slog.Logger, next http.Handler) http.Handler {
 	a := &api{Config: Config{Log: log}}
 	return a.onlyIf(next, func(r *http.Request) error {
@@ -56,12 +56,12 @@ func (a *api) onlyIf(next http.Handler, check func(*http.Request) error) http.Ha
 	})
 }
 
-// origins is the same for all: it trusts nobody.
+// origins is the same for all handlers: it trusts no other origin.
 var origins http.CrossOriginProtection
 
-// checkOrigin refuses what may change something and was sent for a page of
-// another origin, as browsers say. Nothing else says so. Each value counts where
-// a header is given more than once: the first one may be somebody else's.
+// checkOrigin refuses a request that may change something and that a browser sent for
+// a page of another origin. Only browsers send these headers. If a header is given
+// more than once, each value counts: the first may come from somebody else.
 func checkOrigin(r *http.Request) error {
 	sites, from := r.Header.Values("Sec-Fetch-Site"), r.Header.Values("Origin")
 	if origins.Check(r) == nil && (safe(r.Method) || len(sites) <= 1 && len(from) <= 1) {
@@ -76,10 +76,10 @@ func safe(method string) bool {
 	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
 }
 
-// checkHost refuses a Host that is neither a name of this machine nor the one
-// that the server was told to listen on. A page can have a name of its own
-// lead to a loopback address (DNS rebinding), and is of the same origin then;
-// the name still tells. Browsers always send one; HTTP/1.0 may not.
+// checkHost refuses a Host that is neither a name of this machine nor the one that the
+// server listens on. A page can point its own name at a loopback address (DNS
+// rebinding), and then has the same origin, but the name still gives it away. Browsers
+// always send a Host; HTTP/1.0 may not.
 func checkHost(r *http.Request, listens string) error {
 	host, ok := hostOf(r.Host)
 	if r.Host == "" || ok && (isLoopback(host) || strings.EqualFold(host, listens)) {

@@ -12,9 +12,9 @@ import (
 	"belfry/internal/job"
 )
 
-// routeEscapedPath has chi route on the path as the client escaped it, always.
-// By itself it does so only when the escapes are unusual ones, and a parameter
-// would not tell whether it is still escaped.
+// routeEscapedPath makes chi always route on the path as the client escaped it. By
+// itself chi does so only when the escapes are unusual, and a parameter would not show
+// whether it is still escaped.
 func routeEscapedPath(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		chi.RouteContext(r.Context()).RoutePath = escapedPath(r)
@@ -22,9 +22,9 @@ func routeEscapedPath(next http.Handler) http.Handler {
 	})
 }
 
-// escapedPath is the path as the client sent it. [url.URL.EscapedPath] alone
-// is not: when the client left a character unescaped that should not be, it
-// escapes anew, and a %2F becomes a slash.
+// escapedPath is the path as the client sent it. [url.URL.EscapedPath] alone is not:
+// if the client left a character unescaped that should not be, it escapes the path
+// anew, and a %2F becomes a slash.
 func escapedPath(r *http.Request) string {
 	if r.URL.RawPath != "" {
 		return r.URL.RawPath
@@ -62,7 +62,7 @@ func (a *api) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 	}
-	if allowed == nil { // chi says so of methods it does not know, on any path
+	if allowed == nil { // chi answers so for methods it does not know, on any path
 		a.notFound(w, r)
 		return
 	}

@@ -9,10 +9,10 @@ import (
 	"belfry/internal/job"
 )
 
-// secretBytes is how long a secret is that Belfry makes.
+// secretBytes is the length of a secret that Belfry makes.
 const secretBytes = 32
 
-// rotateSecret gives a route a new secret, and makes one if it is not given.
+// rotateSecret gives a route a new secret, and makes one if none is given.
 func (a *api) rotateSecret(ctx context.Context, r *http.Request, body []byte) ([]byte, error) {
 	secret, grace, err := contract.ParseRotation(body)
 	if err != nil {

@@ -30,7 +30,7 @@ func (o Operations) GetRoute(ctx context.Context, r Request) (Answer, error) {
 	return Answer{contract.AppendRouteAnswer(nil, route), route.Revision}, nil
 }
 
-// ReplaceRoute replaces a route by that in the body.
+// ReplaceRoute replaces a route with the one in the body.
 func (o Operations) ReplaceRoute(ctx context.Context, r Request) (Answer, error) {
 	route, err := contract.ParseRoute(r.Body, r.givenRouteKey())
 	if err != nil {
@@ -48,7 +48,7 @@ func (o Operations) DeleteRoute(ctx context.Context, r Request) (Answer, error) 
 	return answered(r.ifMatch(func(expect uint64) error { return o.Routes.Delete(ctx, key, expect) }))
 }
 
-// PauseRoute keeps the jobs of a route from firing, until when the body says.
+// PauseRoute keeps the jobs of a route from firing until the time in the body.
 func (o Operations) PauseRoute(ctx context.Context, r Request) (Answer, error) {
 	id, until, err := contract.ParsePause(r.Body, r.ID)
 	if err != nil {
@@ -57,7 +57,7 @@ func (o Operations) PauseRoute(ctx context.Context, r Request) (Answer, error) {
 	return answered(o.Routes.Pause(ctx, job.RouteKey{DB: r.DB, ID: id}, until))
 }
 
-// ResumeRoute lets them fire again.
+// ResumeRoute lets the jobs of a route fire again.
 func (o Operations) ResumeRoute(ctx context.Context, r Request) (Answer, error) {
 	key, err := r.routeKey()
 	if err != nil {
@@ -66,13 +66,13 @@ func (o Operations) ResumeRoute(ctx context.Context, r Request) (Answer, error) 
 	return answered(o.Routes.Resume(ctx, key))
 }
 
-// ListRoutes lists the routes of a db, from where the query string says.
+// ListRoutes lists the routes of a db, starting where the query string says.
 func (o Operations) ListRoutes(ctx context.Context, r Request) (Answer, error) {
 	q, err := contract.ParseRouteQuery(r.Query, r.DB)
 	return o.listRoutes(ctx, q, err)
 }
 
-// FindRoutes lists the routes of a db, from where the body says.
+// FindRoutes lists the routes of a db, starting where the body says.
 func (o Operations) FindRoutes(ctx context.Context, r Request) (Answer, error) {
 	q, err := contract.ParseRouteFind(r.Body, r.DB)
 	return o.listRoutes(ctx, q, err)
@@ -92,7 +92,7 @@ func (o Operations) listRoutes(ctx context.Context, q job.RouteQuery, err error)
 	return Answer{Body: contract.AppendRoutes(nil, page)}, nil
 }
 
-// routesBytes is about how long the answer with the routes is. The routes
+// routesBytes is the approximate length of the answer with the routes. The routes
 // themselves are in memory anyway.
 func routesBytes(page job.RoutePage) int64 {
 	size := 0
@@ -105,7 +105,7 @@ func routesBytes(page job.RoutePage) int64 {
 	return int64(size)
 }
 
-// givenRouteKey is that of a route in the body, which may have the id.
+// givenRouteKey is the key of the route in the body, which may have the id.
 func (r Request) givenRouteKey() job.RouteKey { return job.RouteKey{DB: r.DB, ID: r.ID} }
 
 // routeKey is the key of a route that only has to be named.

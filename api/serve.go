@@ -16,7 +16,7 @@ import (
 // may take, or when the client leaves.
 type action func(a *api, ctx context.Context, r *http.Request, body []byte) (Answer, error)
 
-// bytes is the limit of a body that is read whole, in bytes; 0 is none read.
+// bytes is the limit of a body that is read whole, in bytes; 0 reads none.
 func (a *api) bytes(l bodyLimit) int64 {
 	switch l {
 	case shortBody:
@@ -27,7 +27,7 @@ func (a *api) bytes(l bodyLimit) int64 {
 	return 0
 }
 
-// serve makes an action a handler that reads the endpoint's body, and takes up to
+// serve turns an action into a handler that reads the endpoint's body, and takes up to
 // limit.
 func (a *api) serve(e endpoint, do action, limit time.Duration) http.HandlerFunc {
 	maxBody := a.bytes(e.body)
@@ -42,7 +42,7 @@ func (a *api) serve(e endpoint, do action, limit time.Duration) http.HandlerFunc
 		if maxBody > 0 {
 			var err error
 			if body, err = readBody(r, maxBody, held); err != nil {
-				held.Close() // it may take a while to be rid of the rest
+				held.Close() // dropping the rest may take a while
 				a.refuse(w, r, err)
 				return
 			}
@@ -71,9 +71,9 @@ func (a *api) serve(e endpoint, do action, limit time.Duration) http.HandlerFunc
 	}
 }
 
-// holdAnswer has a request hold nothing but its answer, as long as that takes: the
-// client may not read it. net/http has room of its own for a small one. What has
-// changed something is answered, room or not.
+// holdAnswer makes a request hold nothing but its answer, for as long as sending
+// takes: the client may not read it. net/http has its own buffer for a small answer. A
+// request that has changed something is answered whether there is room or not.
 func holdAnswer(ctx context.Context, r *http.Request, held *room.Ticket, answer []byte) error {
 	const small = 4 << 10
 	size := int64(len(answer))
@@ -89,7 +89,7 @@ func holdAnswer(ctx context.Context, r *http.Request, held *room.Ticket, answer 
 	return nil
 }
 
-// recoverPanic answers 500 for a handler that panicked: but for a bulk and a
+// recoverPanic answers 500 for a handler that panicked. Except for a bulk and a
 // backup, nothing is written before the whole answer is known.
 func (a *api) recoverPanic(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -106,18 +106,19 @@ func (a *api) recoverPanic(next http.Handler) http.Handler {
 	})
 }
 
-// reply answers with a body and a newline, for people at a terminal. What is left
-// of the request's own body is read and dropped.
+// reply answers with a body and a newline, for humans at a terminal. The rest of the
+// request's own body is read and dropped.
 func reply(w http.ResponseWriter, r *http.Request, status int, body []byte) {
 	if leftUnread(r) {
 		w.Header().Set("Connection", "close")
-		// Without it net/http reads before it answers. It fails where it is not needed.
+		// Without it net/http reads before it answers. It fails where it is not
+		// needed.
 		_ = http.NewResponseController(w).EnableFullDuplex()
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)+1))
 	w.WriteHeader(status)
-	w.Write(body) // fails when the client is gone, which is no one's loss
+	w.Write(body) // fails only if the client is gone
 	io.WriteString(w, "\n")
 	linger(w, r)
 }

@@ -17,9 +17,9 @@ import (
 // errStarting is why requests are not served yet.
 var errStarting = errors.New("the start is under way")
 
-// Starting answers in the place of the API while Belfry starts: /healthz says that
-// the process is alive, /readyz why it is not ready, and everything else is refused
-// as if the store did not answer. doing says for people what the start is about.
+// Starting answers in place of the API while Belfry starts. /healthz says that the
+// process is alive, /readyz says why it is not ready, and everything else is refused
+// as if the store did not answer. doing tells humans what the start is doing.
 func Starting(log *slog.Logger, doing func() string) http.Handler {
 	a := &api{Config: Config{Log: log, Timeout: DefaultTimeout}, mux: chi.NewRouter()}
 	a.Ready = func(context.Context) error { return fmt.Errorf("%w: %s", errStarting, doing()) }
@@ -31,7 +31,7 @@ func Starting(log *slog.Logger, doing func() string) http.Handler {
 	}
 	refuse := func(w http.ResponseWriter, r *http.Request) {
 		refuseRest(r)
-		row, _ := ReasonOf(job.ErrUnavailable, false) // that is no trouble to log
+		row, _ := ReasonOf(job.ErrUnavailable, false) // not trouble to log
 		w.Header().Set("Retry-After", row.RetryAfter())
 		reply(w, r, row.Status, contract.AppendRefusal(nil, fmt.Sprintf("%v: %v", job.ErrUnavailable, errStarting), row.Code))
 	}

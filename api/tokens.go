@@ -22,7 +22,7 @@ type Tokens interface {
 	Delete(ctx context.Context, id string) error
 }
 
-// createToken answers with the token, this once.
+// createToken answers with the token, which is shown only this once.
 func (a *api) createToken(ctx context.Context, _ *http.Request, body []byte) ([]byte, error) {
 	now := time.Now()
 	t, err := contract.ParseToken(body, now)
@@ -40,8 +40,8 @@ func (a *api) createToken(ctx context.Context, _ *http.Request, body []byte) ([]
 	return contract.AppendIssued(nil, t, text), nil
 }
 
-// checkAuthOn refuses to make a first token while none is needed: it would lock
-// out everybody, perhaps without one that can make another.
+// checkAuthOn refuses to make a first token while none is needed. Such a token would
+// lock everybody out, perhaps without one that can make another.
 func (a *api) checkAuthOn() error {
 	if a.AdminToken != "" {
 		return nil

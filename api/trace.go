@@ -10,8 +10,8 @@ import (
 // spanKey is the key of the request's span in its context, if it has one.
 type spanKey struct{}
 
-// traceOf returns the traceparent that a job of the request keeps: that of its
-// span, or else the one that it came with, if that is one and valid.
+// traceOf returns the traceparent that a job of the request keeps: its span's, or
+// otherwise the request's own, if it has exactly one and it is valid.
 func traceOf(r *http.Request) string {
 	if span, ok := r.Context().Value(spanKey{}).(tracing.Span); ok {
 		return span.Traceparent()
@@ -19,7 +19,7 @@ func traceOf(r *http.Request) string {
 	return Traceparent(r.Header.Values(job.HeaderTrace))
 }
 
-// endSpan is [EndSpan] with what is known of HTTP alone.
+// endSpan is [EndSpan] with the facts of HTTP alone.
 func endSpan(span tracing.Span, method, pattern string, status int) {
 	if pattern != "" {
 		span.Name(method + " " + pattern)

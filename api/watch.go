@@ -13,9 +13,8 @@ import (
 	"belfry/internal/tracing"
 )
 
-// watch counts each request, and makes a span of it if it is about anything but
-// Belfry itself. Both go by the pattern of the path, never the path itself,
-// whose ids are without number.
+// watch counts each request, and makes a span of it unless it is about Belfry itself.
+// Both use the pattern of the path, never the path itself, whose ids are unbounded.
 func (a *api) watch(next http.Handler) http.Handler {
 	if a.Metrics == nil && a.Tracer == nil {
 		return next
@@ -37,10 +36,10 @@ func (a *api) watch(next http.Handler) http.Handler {
 		}()
 		next.ServeHTTP(watched, r)
 		if status = watched.Status(); status == 0 {
-			status = http.StatusOK // as net/http answers when nobody does
+			status = http.StatusOK // net/http answers so when nobody else does
 		}
 	})
 }
 
-// aboutBelfry are the paths that machines ask all the time.
+// aboutBelfry are the paths that machines poll.
 var aboutBelfry = pathsOf(probeKind, scrapeKind)

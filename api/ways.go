@@ -13,7 +13,7 @@ type way struct {
 	handler func(*api, endpoint) http.Handler // nil if this api does not have it
 }
 
-// kind says what holds for an endpoint beside its own row.
+// kind says what holds for an endpoint besides its own row.
 type kind int
 
 const (
@@ -39,17 +39,17 @@ func (do plainAction) action(a *api, ctx context.Context, r *http.Request, body 
 	return Answer{Body: answer}, err
 }
 
-// call is for what can be asked over HTTP only.
+// call is for requests that exist over HTTP only.
 func call(do plainAction) way {
 	return way{storeKind, func(a *api, e endpoint) http.Handler { return a.serve(e, do.action, a.Timeout) }}
 }
 
-// probe is for what machines ask to know whether Belfry works.
+// probe is for requests by which machines learn whether Belfry works.
 func probe(do plainAction) way {
 	return way{probeKind, func(a *api, e endpoint) http.Handler { return a.serve(e, do.action, min(probeTime, a.Timeout)) }}
 }
 
-// operation is for what can also be asked in other ways.
+// operation is for requests that can also come in other ways.
 func operation(do func(Operations, context.Context, Request) (Answer, error)) way {
 	ask := func(a *api, ctx context.Context, r *http.Request, body []byte) (Answer, error) {
 		return do(a.Operations, ctx, Request{
@@ -66,8 +66,8 @@ func operation(do func(Operations, context.Context, Request) (Answer, error)) wa
 	return way{storeKind, func(a *api, e endpoint) http.Handler { return a.serve(e, ask, a.Timeout) }}
 }
 
-// stream is for bodies and answers of any length. The request's context has its ticket,
-// for [room.Of].
+// stream is for bodies and answers of any length. The request's context has its
+// ticket, for [room.Of].
 func stream(do func(*api, http.ResponseWriter, *http.Request)) way {
 	return way{streamKind, func(a *api, e endpoint) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -85,12 +85,12 @@ func stream(do func(*api, http.ResponseWriter, *http.Request)) way {
 	}}
 }
 
-// page is for what needs no store.
+// page is for answers that need no store.
 func page(do func(*api, http.ResponseWriter, *http.Request)) way {
 	return way{pageKind, func(a *api, _ endpoint) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { do(a, w, r) })
 	}}
 }
 
-// scrape is [Config.Scrape].
+// scrape serves [Config.Scrape].
 var scrape = way{scrapeKind, func(a *api, _ endpoint) http.Handler { return a.Scrape }}

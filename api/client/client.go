@@ -25,13 +25,13 @@ type Client struct {
 	streams *http.Client
 }
 
-// ErrUnreachable is what an error wraps when no answer came, or not all of it.
+// ErrUnreachable is wrapped by an error when no answer came, or not all of it.
 var ErrUnreachable = errors.New("couldn't reach the server")
 
-// Error is an answer that is no success.
+// Error is an answer that is not a success.
 type Error struct {
-	Status int    `json:"-"`     // of HTTP
-	Code   string `json:"code"`  // of Belfry's table; empty if somebody else answered
+	Status int    `json:"-"`     // the HTTP status
+	Code   string `json:"code"`  // a code of Belfry's table; empty if somebody else answered
 	Reason string `json:"error"` // for humans
 }
 
@@ -43,7 +43,7 @@ func (e *Error) Error() string {
 }
 
 const (
-	timeout   = time.Minute // of one request, but a stream
+	timeout   = time.Minute // for one request, except a stream
 	maxAnswer = 64 << 20
 	maxTries  = 10
 )
@@ -58,7 +58,7 @@ func New(server, token string) (*Client, error) {
 	if strings.ContainsFunc(token, func(c rune) bool { return c <= ' ' || c > '~' }) {
 		return nil, errors.New("the token: printable ASCII characters without spaces are accepted")
 	}
-	// A redirect would show the token to wherever it leads.
+	// A redirect would show the token to the server that it leads to.
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &Client{
 		base:    strings.TrimSuffix(u.String(), "/"),
@@ -83,7 +83,7 @@ func (c *Client) Do(ctx context.Context, method, path string, body any) (json.Ra
 	return c.Change(ctx, method, path, "", body)
 }
 
-// Change is like [Client.Do], with the ETag of what is to be changed in
+// Change is like [Client.Do], and sends the ETag of the resource to change in
 // If-Match, unless it is empty.
 func (c *Client) Change(ctx context.Context, method, path, etag string, body any) (json.RawMessage, error) {
 	answer, _, err := c.exchange(ctx, method, path, etag, body)
@@ -96,8 +96,8 @@ func (c *Client) Get(ctx context.Context, path string) (answer json.RawMessage, 
 	return answer, header.Get("ETag"), err
 }
 
-// exchange sends a request, again when the server says that there are too many
-// of them: then it has done nothing.
+// exchange sends a request, and sends it again when the server says that there are too
+// many requests: in that case the server has done nothing.
 func (c *Client) exchange(ctx context.Context, method, path, etag string, body any) (json.RawMessage, http.Header, error) {
 	data, err := Encode(body)
 	if err != nil {
@@ -129,8 +129,8 @@ func (c *Client) exchange(ctx context.Context, method, path, etag string, body a
 	}
 }
 
-// retryAfter is how long the answer asks to wait, 0 if it does not or if that
-// is too long to do so unasked.
+// retryAfter is how long the answer asks to wait. It is 0 if the answer does not ask,
+// or asks for too long to wait without asking the caller.
 func retryAfter(rsp *http.Response) time.Duration {
 	seconds, err := strconv.Atoi(rsp.Header.Get("Retry-After"))
 	if err != nil || seconds < 0 || seconds > 10 {

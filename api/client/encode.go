@@ -40,16 +40,16 @@ func encodeAll(jobs []NewJob) ([]byte, error) {
 	return append(data, ']'), nil
 }
 
-// Values is the query string of the query.
+// Values returns the query string of the query.
 func (q JobQuery) Values() url.Values { return values(q) }
 
-// Values is the query string of the query.
+// Values returns the query string of the query.
 func (q LetterQuery) Values() url.Values { return values(q) }
 
-// Values is the query string of the query.
+// Values returns the query string of the query.
 func (q PageQuery) Values() url.Values { return values(q) }
 
-// values has the fields of a query by their names in JSON.
+// values returns the fields of a query by their names in JSON.
 func values(query any) url.Values {
 	fields := map[string]any{}
 	data, err := json.Marshal(query)
@@ -59,7 +59,7 @@ func values(query any) url.Values {
 		err = d.Decode(&fields)
 	}
 	if err != nil {
-		panic(err) // a query has texts and numbers only
+		panic(err) // a query has only texts and numbers
 	}
 	all := url.Values{}
 	for name, value := range fields {

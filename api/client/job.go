@@ -38,7 +38,7 @@ type JobChange struct {
 	ID          string          `json:"id,omitempty"` // as in the path
 	TriggerTime int64           `json:"trigger_time"`
 	Route       string          `json:"route"`
-	Meta        json.RawMessage `json:"meta,omitempty"` // as that of [NewJob]
+	Meta        json.RawMessage `json:"meta,omitempty"` // like the Meta of [NewJob]
 }
 
 func (j NewJob) encode() ([]byte, error) {
@@ -53,7 +53,7 @@ func (j JobChange) encode() ([]byte, error) {
 	return withMeta(j, meta)
 }
 
-// withMeta encodes a job without meta, and adds it byte for byte.
+// withMeta encodes a job without its meta, and then adds the meta byte for byte.
 func withMeta(job any, meta json.RawMessage) ([]byte, error) {
 	data, err := json.Marshal(job)
 	switch {
@@ -91,7 +91,7 @@ type ListedJob struct {
 // /job/{db}/{collection}.
 type Jobs struct {
 	Jobs   []ListedJob `json:"jobs"`
-	Cursor string      `json:"cursor,omitempty"` // where to go on; empty at the end
+	Cursor string      `json:"cursor,omitempty"` // where to continue; empty at the end
 }
 
 // JobQuery selects jobs: the query of GET /job/{db} and GET
@@ -99,11 +99,11 @@ type Jobs struct {
 type JobQuery struct {
 	Status    Status `json:"status,omitempty"`
 	Route     string `json:"route,omitempty"`
-	DueAfter  *int64 `json:"due_after,omitempty"`  // with a trigger_time from then on
-	DueBefore *int64 `json:"due_before,omitempty"` // with a trigger_time before then
-	Prefix    string `json:"prefix,omitempty"`     // with an id that begins so
+	DueAfter  *int64 `json:"due_after,omitempty"`  // with a trigger_time at or after this
+	DueBefore *int64 `json:"due_before,omitempty"` // with a trigger_time before this
+	Prefix    string `json:"prefix,omitempty"`     // with an id that begins with this
 	Limit     int    `json:"limit,omitempty"`      // how many at most
-	Cursor    string `json:"cursor,omitempty"`     // that of the last answer
+	Cursor    string `json:"cursor,omitempty"`     // from the last answer
 }
 
 // Cancel selects the jobs to cancel: the body of POST /cancel/{db} and POST
@@ -124,10 +124,10 @@ type Cancelled struct {
 	Cancelled   int    `json:"cancelled,omitempty"`
 	WouldCancel int    `json:"would_cancel,omitempty"` // in place of Cancelled, after a dry run
 	Skipped     int    `json:"skipped"`                // those that had begun to fire
-	Cursor      string `json:"cursor,omitempty"`       // where to go on; empty at the end
+	Cursor      string `json:"cursor,omitempty"`       // where to continue; empty at the end
 }
 
-// BulkLine says what became of one job of a bulk: a line of the answer to POST
+// BulkLine is the result of one job of a bulk: a line of the answer to POST
 // /bulk/{db}/{collection}. Without an Error the job was created.
 type BulkLine struct {
 	Line   int    `json:"line"` // its line of NDJSON, or its place in the array, from 1
@@ -150,7 +150,7 @@ type Attempt struct {
 	StartedTime int64   `json:"started_time"`
 	DurationMS  float64 `json:"duration_ms"`
 	LatenessMS  float64 `json:"lateness_ms"`
-	Status      int     `json:"status,omitempty"` // of the HTTP answer
+	Status      int     `json:"status,omitempty"` // the HTTP answer's status
 	Error       string  `json:"error,omitempty"`
-	Response    string  `json:"response,omitempty"` // its beginning
+	Response    string  `json:"response,omitempty"` // the beginning of the answer
 }

@@ -5,15 +5,15 @@ import "encoding/json"
 // Letter is a dead letter: the answer to GET /dead/{db}/{sequence}.
 type Letter struct {
 	ListedLetter
-	Meta json.RawMessage `json:"meta"` // of its job, byte for byte
+	Meta json.RawMessage `json:"meta"` // its job's meta, byte for byte
 }
 
 // ListedLetter is a dead letter without the meta of its job, as lists have it.
 type ListedLetter struct {
-	Sequence    uint64 `json:"sequence"` // by which it is addressed
+	Sequence    uint64 `json:"sequence"` // addresses the letter
 	DB          string `json:"db"`
 	Collection  string `json:"collection"`
-	ID          string `json:"id"` // of its job
+	ID          string `json:"id"` // its job's id
 	Route       string `json:"route"`
 	Reason      string `json:"reason"` // machine-readable
 	Detail      string `json:"detail"` // for humans
@@ -25,7 +25,7 @@ type ListedLetter struct {
 // Letters is a page of dead letters: the answer to GET /dead/{db}.
 type Letters struct {
 	Dead   []ListedLetter `json:"dead"`
-	Cursor string         `json:"cursor,omitempty"` // where to go on; empty at the end
+	Cursor string         `json:"cursor,omitempty"` // where to continue; empty at the end
 }
 
 // LetterQuery selects dead letters: the query of GET /dead/{db}. A field that is
@@ -33,10 +33,10 @@ type Letters struct {
 type LetterQuery struct {
 	Route  string `json:"route,omitempty"`
 	Reason string `json:"reason,omitempty"`
-	After  *int64 `json:"after,omitempty"`  // died from then on
-	Before *int64 `json:"before,omitempty"` // died before then
+	After  *int64 `json:"after,omitempty"`  // died at or after this
+	Before *int64 `json:"before,omitempty"` // died before this
 	Limit  int    `json:"limit,omitempty"`  // how many at most
-	Cursor string `json:"cursor,omitempty"` // that of the last answer
+	Cursor string `json:"cursor,omitempty"` // from the last answer
 }
 
 // LetterFilter selects the dead letters to redrive or discard: the body of POST
@@ -63,11 +63,11 @@ type Discarded struct {
 	LetterRun
 }
 
-// LetterRun is what both say of the dead letters that they left alone.
+// LetterRun is the part of both answers about the letters that were left alone.
 type LetterRun struct {
 	Skipped int    `json:"skipped"` // how many
 	Skips   []Skip `json:"skips,omitempty"`
-	Cursor  string `json:"cursor,omitempty"` // where to go on; empty at the end
+	Cursor  string `json:"cursor,omitempty"` // where to continue; empty at the end
 }
 
 // Skip is a dead letter that was left alone.

@@ -12,8 +12,8 @@ import (
 	"net/url"
 )
 
-// Pages yields the answers to a list, page by page, until one has no cursor, or
-// with an error, which is the last.
+// Pages yields the answers to a list, page by page, until one has no cursor. An error
+// is yielded last.
 func (c *Client) Pages(ctx context.Context, path string, query url.Values) iter.Seq2[json.RawMessage, error] {
 	return walk(func(cursor string) (json.RawMessage, error) {
 		q := maps.Clone(query)
@@ -34,12 +34,11 @@ func (c *Client) Pages(ctx context.Context, path string, query url.Values) iter.
 // Selection selects what a request works on, part by part: a [Cancel] or a
 // [LetterFilter].
 type Selection interface {
-	from(cursor string) any // the same, from there on
+	from(cursor string) any // the same, starting there
 }
 
-// Repeat yields the answers to a POST that is repeated with the cursor of the
-// last answer in its body, until one has none, or with an error, which is the
-// last.
+// Repeat yields the answers to a POST that is repeated with the cursor of the last
+// answer in its body, until an answer has no cursor. An error is yielded last.
 func (c *Client) Repeat(ctx context.Context, path string, body Selection) iter.Seq2[json.RawMessage, error] {
 	return walk(func(cursor string) (json.RawMessage, error) {
 		if cursor == "" {
@@ -75,14 +74,14 @@ func walk(ask func(cursor string) (json.RawMessage, error)) iter.Seq2[json.RawMe
 // maxLine is the longest line of a stream, far longer than any of Belfry's.
 const maxLine = 1 << 20
 
-// Stream sends a body of any length and yields the lines of the answer as they
-// come, or with an error, which is the last. It holds a line at a time, and
-// sends on only while the lines are taken.
+// Stream sends a body of any length and yields the lines of the answer as they come.
+// An error is yielded last. It holds one line at a time, and sends on only while the
+// lines are taken.
 func (c *Client) Stream(ctx context.Context, path string, body io.Reader) iter.Seq2[json.RawMessage, error] {
 	return func(yield func(json.RawMessage, error) bool) {
 		ctx, leave := context.WithCancel(ctx)
 		defer leave()
-		// So that a refusal comes before the body is sent, and is read.
+		// This makes a refusal come, and be read, before the body is sent.
 		header := http.Header{"Content-Type": {"application/x-ndjson"}, "Expect": {"100-continue"}}
 		rsp, err := c.send(ctx, c.streams, http.MethodPost, path, header, body)
 		if err != nil {

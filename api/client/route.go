@@ -52,7 +52,7 @@ type Routes struct {
 // RouteSettings are everything about a route but its id. A field that is left out
 // has the default that the documentation of routes names.
 type RouteSettings struct {
-	Type          RouteType `json:"type"`                  // which cannot change
+	Type          RouteType `json:"type"`                  // cannot change
 	WebhookURL    string    `json:"webhook_url,omitempty"` // of a REST route
 	RateLimit     RateLimit `json:"rate_limit,omitzero"`
 	MaxLatenessMS int64     `json:"max_lateness_ms,omitempty"` // jobs that would fire later expire
@@ -116,7 +116,7 @@ func (s FinalStatus) MarshalJSON() ([]byte, error) {
 	return json.Marshal(string(s))
 }
 
-// UnmarshalJSON reads both.
+// UnmarshalJSON reads both a number and a string.
 func (s *FinalStatus) UnmarshalJSON(data []byte) error {
 	var n int
 	if json.Unmarshal(data, &n) == nil {
@@ -126,7 +126,7 @@ func (s *FinalStatus) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, (*string)(s))
 }
 
-// Secret is what signs the attempts of a route; an empty one is sent as null.
+// Secret signs the attempts of a route; an empty one is sent as null.
 type Secret string
 
 // MarshalJSON writes null for an empty secret.
@@ -147,7 +147,8 @@ type Breaker struct {
 // BreakerState is the state of a breaker that has tripped.
 type BreakerState string
 
-// The states: no attempts at all, and one at a time, to find out.
+// The states are open, with no attempts at all, and half open, with one at a time to
+// find out.
 const (
 	BreakerOpen     BreakerState = "open"
 	BreakerHalfOpen BreakerState = "half-open"

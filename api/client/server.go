@@ -5,14 +5,14 @@ type OK struct {
 	Status string `json:"status"` // "ok"
 }
 
-// About is what a server says of itself: the answer to GET /.
+// About is a server's description of itself: the answer to GET /.
 type About struct {
 	Name    string            `json:"name"`
 	Version string            `json:"version"`
 	Links   map[string]string `json:"links"`
 }
 
-// Ready is the answer of a server that can store and fire: that to GET /readyz.
+// Ready is the answer to GET /readyz of a server that can store and fire.
 type Ready struct {
 	Status   string   `json:"status"`             // "ok"
 	Warnings []string `json:"warnings,omitempty"` // for humans
@@ -21,7 +21,7 @@ type Ready struct {
 // DBs is a page of dbs: the answer to GET /db.
 type DBs struct {
 	DBs    []DB   `json:"dbs"`
-	Cursor string `json:"cursor,omitempty"` // where to go on; empty at the end
+	Cursor string `json:"cursor,omitempty"` // where to continue; empty at the end
 }
 
 // DB is a db, and how much it has.
@@ -34,7 +34,7 @@ type DB struct {
 // Collections is a page of the collections of a db: the answer to GET /db/{db}.
 type Collections struct {
 	Collections []Collection `json:"collections"`
-	Cursor      string       `json:"cursor,omitempty"` // where to go on; empty at the end
+	Cursor      string       `json:"cursor,omitempty"` // where to continue; empty at the end
 }
 
 // Collection is a collection, and how much it has.
@@ -43,10 +43,10 @@ type Collection struct {
 	Jobs       uint64 `json:"jobs"` // of every status
 }
 
-// PageQuery is the query of a list that has no filters, as of routes and dbs.
+// PageQuery is the query of a list without filters, such as routes and dbs.
 type PageQuery struct {
 	Limit  int    `json:"limit,omitempty"`  // how many at most
-	Cursor string `json:"cursor,omitempty"` // that of the last answer
+	Cursor string `json:"cursor,omitempty"` // from the last answer
 }
 
 // Restored is the answer to POST /restore.

@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// uploadIdle is how long a server may take nothing of an upload, or think about
-// its answer. It is long since networks hold megabytes of it, a hundred thousand
-// entries of a backup, which a slow server works through unseen.
+// uploadIdle is how long a server may take nothing of an upload, or think about its
+// answer. It is long because networks hold megabytes of it, a hundred thousand entries
+// of a backup, and a slow server works through them unseen.
 const uploadIdle = 30 * time.Minute
 
 var errCut = errors.New("the connection was cut")
@@ -22,7 +22,7 @@ var errCut = errors.New("the connection was cut")
 type stall struct {
 	limit  time.Duration
 	timer  *time.Timer
-	ctx    context.Context // of the request
+	ctx    context.Context // the request's context
 	cancel context.CancelCauseFunc
 }
 
@@ -34,7 +34,7 @@ func newStall(ctx context.Context, limit time.Duration) *stall {
 	return &stall{limit, time.AfterFunc(limit, func() { cancel(errStalled) }), ctx, cancel}
 }
 
-// resume lets the timer begin anew, unless the request has ended.
+// resume restarts the timer, unless the request has ended.
 func (s *stall) resume() {
 	if s.ctx.Err() == nil {
 		s.timer.Reset(s.limit)
@@ -46,12 +46,12 @@ func (s *stall) end() {
 	s.timer.Stop()
 }
 
-// why is an error of the request, with its true cause if that is a stall.
+// why returns an error of the request, with its true cause if that is a stall.
 func (s *stall) why(err error) error {
 	switch {
 	case errors.Is(context.Cause(s.ctx), errStalled):
 		return fmt.Errorf("%w: nothing has moved for %v", ErrUnreachable, s.limit)
-	case errors.Is(err, io.ErrUnexpectedEOF): // which would be the caller's own
+	case errors.Is(err, io.ErrUnexpectedEOF): // the caller could take it for its own
 		return fmt.Errorf("%w: %w", ErrUnreachable, errCut)
 	case !errors.Is(err, ErrUnreachable):
 		return fmt.Errorf("%w: %w", ErrUnreachable, err)
@@ -85,7 +85,7 @@ type download struct {
 func (d *download) Read(p []byte) (int, error) {
 	d.stall.resume()
 	n, err := d.body.Read(p)
-	d.stall.timer.Stop() // what the caller does in between takes its own time
+	d.stall.timer.Stop() // the caller's time in between does not count
 	if err != nil && err != io.EOF {
 		err = fmt.Errorf("couldn't read the answer to its end: %w", d.stall.why(err))
 	}
@@ -103,7 +103,7 @@ func (d *download) Close() error {
 func (c *Client) Upload(ctx context.Context, path string, body io.Reader) (json.RawMessage, error) {
 	s := newStall(ctx, uploadIdle)
 	defer s.end()
-	// So that a refusal comes before the body is sent, and is read.
+	// This makes a refusal come, and be read, before the body is sent.
 	header := http.Header{"Expect": {"100-continue"}}
 	rsp, err := c.send(s.ctx, c.streams, http.MethodPost, path, header, &upload{body, s})
 	if err != nil {
@@ -118,12 +118,12 @@ type upload struct {
 }
 
 func (u *upload) Read(p []byte) (int, error) {
-	u.stall.timer.Stop() // what the caller does takes its own time
+	u.stall.timer.Stop() // the caller's time does not count
 	defer u.stall.resume()
 	return u.body.Read(p)
 }
 
-// read is [read] of an answer that may come too late.
+// read is [read] for an answer that may come too late.
 func (s *stall) read(rsp *http.Response) (json.RawMessage, error) {
 	answer, err := read(rsp)
 	var refused *Error

@@ -8,7 +8,7 @@ import (
 	"belfry/api"
 )
 
-// endpoint is one operation, and how it is asked for.
+// endpoint is one operation, and how to ask for it.
 type endpoint struct {
 	name string // in the answers to $SRV.INFO and $SRV.STATS
 
@@ -16,8 +16,8 @@ type endpoint struct {
 	// [Config.Unescape] reads them.
 	subject string
 
-	body string    // says in the documentation what a request has
-	like api.Terms // those of the same over REST
+	body string    // describes a request's body in the documentation
+	like api.Terms // the terms of the same operation over REST
 
 	do func(api.Operations, context.Context, api.Request) (api.Answer, error)
 }
@@ -28,11 +28,11 @@ const (
 	collection = "<collection>"
 )
 
-// The prefix, the kind of resource, and what to do, come before the ids, so that
+// The prefix, the kind of resource, and the action come before the ids, so that
 // permissions can name an operation, a db, or both.
 const prefix = "belfry."
 
-// Subjects match those of all endpoints, behind the prefix of [Config].
+// Subjects match the subjects of all endpoints, behind the prefix of [Config].
 const Subjects = prefix + ">"
 
 const (

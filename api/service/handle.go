@@ -21,14 +21,14 @@ import (
 	"belfry/internal/room"
 )
 
-// handler works on the requests of an endpoint side by side: micro itself waits
-// for each before the next.
+// handler works on the requests of an endpoint concurrently: micro itself waits for
+// each before the next.
 func (s *Service) handler(e *endpoint) micro.Handler {
 	free := make(chan struct{}, maxUnderWay)
 	return micro.HandlerFunc(func(r micro.Request) {
 		defer panics.Recover(s.cfg.Log, "a request to the NATS service", s.cfg.Metrics.Panicked)
 		if !s.mayAnswer(r.Reply()) {
-			// No reply subject is in the log, since it may be a secret.
+			// The log has no reply subject, since it may be a secret.
 			ctx := loglimit.Outside(context.Background(), "a request was left undone")
 			s.cfg.Log.WarnContext(ctx, "a request was left undone: where its answer should go is no inbox of a client", "endpoint", e.name)
 			return
@@ -56,7 +56,7 @@ func (s *Service) mayAnswer(reply string) bool {
 	return reply == "" || strings.HasPrefix(reply, "_") && (s.cfg.OwnInbox == nil || !s.cfg.OwnInbox(reply))
 }
 
-// handle does what is asked, and answers.
+// handle does what a request asks, and answers.
 func (s *Service) handle(e *endpoint, r micro.Request) {
 	began := time.Now()
 	s.cfg.Metrics.RequestBegan()
@@ -107,7 +107,7 @@ func (s *Service) do(e *endpoint, r micro.Request, trace string, held **room.Tic
 		}
 	}
 	*held = s.cfg.Memory.Ticket(asked.DB)
-	// A large body is here already, and does not wait.
+	// A large body is already here, and does not wait.
 	if n := len(r.Data()); n > api.MaxBody && !(*held).TryAdd(2*int64(n)) {
 		return api.Answer{}, room.ErrFull
 	}
@@ -115,7 +115,7 @@ func (s *Service) do(e *endpoint, r micro.Request, trace string, held **room.Tic
 	defer cancel()
 	a, err = e.do(s.cfg.Operations, ctx, asked)
 	if errors.Is(err, context.Canceled) {
-		err = fmt.Errorf("%w: Belfry is stopping", context.DeadlineExceeded) // as if its time were over
+		err = fmt.Errorf("%w: Belfry is stopping", context.DeadlineExceeded) // answered as if its time were over
 	}
 	return a, err
 }
@@ -161,8 +161,8 @@ func (s *Service) refuse(e *endpoint, r micro.Request, err error) api.ErrorRow {
 	return row
 }
 
-// send answers by itself, since micro reads what its own answering writes
-// without a lock, as soon as the handler is back.
+// send answers by itself. As soon as the handler returns, micro reads without a lock
+// what its own answering writes.
 func (s *Service) send(r micro.Request, m *nats.Msg) error {
 	if m.Subject = r.Reply(); m.Subject == "" {
 		return nil

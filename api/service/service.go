@@ -1,6 +1,6 @@
-// Package service is Belfry as a NATS micro service: what [api.Operations] do,
-// asked for on subjects that have the operation, the db and the collection, so
-// that the permissions of NATS say who may do what. There is no other access
+// Package service is Belfry as a NATS micro service. It offers [api.Operations] on
+// subjects that have the operation, the db and the collection, so that the
+// permissions of NATS say who may do what. There is no other access
 // control here.
 //
 // The body of a request is that of REST, and so is the body of the answer. A
@@ -32,7 +32,7 @@ import (
 	"belfry/internal/tracing"
 )
 
-// Name is the service's, unless [Config] has another.
+// Name is the service's name, unless [Config] has another.
 const Name = "belfry"
 
 const (
@@ -49,17 +49,17 @@ const (
 type Config struct {
 	Operations api.Operations
 
-	// Name is the service's own; empty is [Name].
+	// Name is the service's name; empty is [Name].
 	Name string
 
 	// Prefix begins the subjects, as in "team1."; empty is none.
 	Prefix string
 
-	// OwnInbox reports whether a subject is where this process gets its own
-	// answers, which a caller may not have an answer sent to; nil is none.
+	// OwnInbox reports whether a subject is where this process gets its own answers.
+	// No caller may direct an answer there. nil is none.
 	OwnInbox func(subject string) bool
 
-	// Unescape reads an id from the token of a subject that stands for it.
+	// Unescape reads an id from the subject token that stands for it.
 	Unescape func(token string) (id string, err error)
 
 	// Memory bounds what requests hold; nil is no bound.
@@ -69,10 +69,10 @@ type Config struct {
 	// [api.DefaultTimeout].
 	Timeout time.Duration
 
-	// Version is that of Belfry. One that is not semantic goes behind a 0.0.0.
+	// Version is Belfry's version. One that is not semantic goes behind a 0.0.0.
 	Version string
 
-	// Metrics counts the requests; nil is nobody.
+	// Metrics counts the requests; nil counts none.
 	Metrics *metrics.API
 
 	// Tracer makes a span of each request; nil makes none.
@@ -88,13 +88,13 @@ type Service struct {
 	cfg   Config
 	nc    *nats.Conn
 	micro micro.Service
-	stats map[string]*stats // by the name of the endpoint
+	stats map[string]*stats // by the endpoint's name
 
-	ctx    context.Context // of the requests; ended when Stop gives them up
+	ctx    context.Context // the requests' context; it ends when Stop gives them up
 	giveUp context.CancelFunc
 
-	// mu guards closed, and that nothing is added to underWay once it is set:
-	// messages that have come are handed on whether the server is there or not.
+	// mu guards closed, and that nothing is added to underWay once it is set: messages
+	// that have arrived are handed on whether the server is there or not.
 	mu       sync.Mutex
 	closed   bool
 	underWay sync.WaitGroup
@@ -140,7 +140,7 @@ func Start(ctx context.Context, nc *nats.Conn, cfg Config) (*Service, error) {
 	return s, nil
 }
 
-// begin reports whether one more request may be worked on; it is under way then.
+// begin reports whether one more request may be worked on; if so, it is under way.
 func (s *Service) begin() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -157,9 +157,9 @@ func (s *Service) close() {
 	s.closed = true
 }
 
-// Stop takes no new requests and returns when those that came are answered. When
-// ctx ends sooner they are given up. Without the server those that are not under
-// way yet are refused.
+// Stop takes no new requests and returns when the ones that came are answered. If ctx
+// ends sooner, they are given up. Without the server, requests that are not yet under
+// way are refused.
 func (s *Service) Stop(ctx context.Context) error {
 	defer s.giveUp()
 	if err := s.micro.Stop(); err != nil {
@@ -190,11 +190,11 @@ func (s *Service) Stop(ctx context.Context) error {
 	}
 }
 
-// semanticVersion is what https://semver.org suggests, and micro insists on.
+// semanticVersion is the pattern that https://semver.org suggests and micro requires.
 var semanticVersion = regexp.MustCompile(`^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)` +
 	`(-(0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)(\.(0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*))*)?(\+[0-9a-zA-Z-]+(\.[0-9a-zA-Z-]+)*)?$`)
 
-// semantic makes a semantic version of Belfry's, which may be a commit.
+// semantic makes a semantic version from Belfry's, which may be a commit.
 func semantic(version string) string {
 	if v := strings.TrimPrefix(version, "v"); semanticVersion.MatchString(v) {
 		return v

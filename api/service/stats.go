@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// stats counts the answers of one endpoint. What micro counts of a handler that
-// does not wait is only how many requests came.
+// stats counts the answers of one endpoint. For a handler that does not wait, micro
+// counts only how many requests came.
 type stats struct {
 	mu   sync.Mutex // guards sums
 	sums Stats
 }
 
-// Stats is what $SRV.STATS has as the data of each endpoint, in micro's names.
+// Stats is the data of each endpoint in $SRV.STATS, in micro's names.
 type Stats struct {
 	// NumRequests is how many requests were answered.
 	NumRequests int `json:"num_requests"`
@@ -25,7 +25,7 @@ type Stats struct {
 	AverageProcessingTime time.Duration `json:"average_processing_time"`
 }
 
-// add counts an answer; code is that of a refusal, or empty.
+// add counts an answer; code is the refusal's code, or empty.
 func (s *stats) add(code string, took time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
