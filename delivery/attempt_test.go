@@ -19,7 +19,7 @@ import (
 	"belfry/internal/job"
 )
 
-// Each try is told to who keeps attempts, before its result is written.
+// Each try is reported to the keeper of attempts before its result is written.
 func TestAttempts(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -71,7 +71,7 @@ func TestAttempts(t *testing.T) {
 	}
 }
 
-// A receiver that repeats what it was sent: the secrets among it are not kept.
+// A receiver repeats the request: the secrets in it are not kept.
 func TestAttemptHidesSecrets(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -94,7 +94,7 @@ func TestAttemptHidesSecrets(t *testing.T) {
 	})
 }
 
-// What a URL has of secrets, in the forms in which a receiver may repeat them.
+// The secrets in a URL are hidden in each form in which a receiver may repeat them.
 func TestSecretsOfURL(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -12,13 +12,13 @@ import (
 	"belfry/internal/job"
 )
 
-// An endpoint that is down gets no tries but a probe after each pause; the jobs
-// are put back as they were, and go on when it is back.
+// An endpoint that is down gets no tries but a probe after each pause. Its jobs are
+// put back unchanged, and go on when it is back.
 func TestBreaker(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		down  int  // the status of an endpoint that is down
-		trips bool // whether it counts as that
+		trips bool // whether it counts as down
 	}{
 		"unavailable":       {503, true},
 		"broken":            {500, true},
@@ -85,7 +85,7 @@ func TestBreaker(t *testing.T) {
 	}
 }
 
-// Failures in a row count however far they are apart, as those of an endpoint
+// Failures in a row count however far apart they are, such as those of an endpoint
 // that lets each try time out.
 func TestBreakerOfASlowRoute(t *testing.T) {
 	t.Parallel()
@@ -136,8 +136,8 @@ func TestBreakerByShare(t *testing.T) {
 	})
 }
 
-// What becomes of tries that were under way when the breaker tripped says nothing
-// of the endpoint by now: only a try begun after the pause does.
+// The results of tries that were under way when the breaker tripped say nothing about
+// the endpoint by now: only a try begun after the pause does.
 func TestBreakerAndTriesUnderWay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -221,9 +221,9 @@ func TestPausedRoute(t *testing.T) {
 }
 
 // A timer whose clock is ahead opens a gate before the worker would. The worker
-// goes by it, or it would put each fire back and get it again at once. What the
-// timer fired before it shut the gate is put back, and so is all if its clock is
-// behind.
+// follows the timer's clock, or it would put each fire back and get it again at once.
+// Fires from before the timer shut the gate are put back, and so are all fires if its
+// clock is behind.
 func TestGatesGoByTheClockOfTheTimer(t *testing.T) {
 	t.Parallel()
 	const skew = 3 * time.Second
@@ -265,8 +265,8 @@ func TestGatesGoByTheClockOfTheTimer(t *testing.T) {
 	}
 }
 
-// The pause after a probe that failed counts by the clock of the timer, too: by
-// another one it could be over before it began, and the timer would go on.
+// The pause after a failed probe also counts by the timer's clock. By another clock it
+// could be over before it began, and the timer would go on.
 func TestBreakerTripsByTheClockOfTheTimer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

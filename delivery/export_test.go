@@ -48,11 +48,11 @@ func CheckAddress(cfg Config, addr netip.Addr) error {
 	return guard{cfg.DenyPrivate, cfg.Allow}.check(addr)
 }
 
-// SetResolver has the manager look names up elsewhere.
+// SetResolver makes the manager look names up elsewhere.
 func (m *Manager) SetResolver(r *net.Resolver) { m.webhook.dialer.resolver = r }
 
-// FetchAfterResize has a pool of four slots shrink to one between its steps: when
-// the slots are reserved, and before they are fetched for.
+// FetchAfterResize shrinks a pool of four slots to one between its steps: after the
+// slots are reserved, and before the fetch.
 func FetchAfterResize(ctx context.Context, inboxes Inboxes) error {
 	cfg := Config{Inboxes: inboxes}.withDefaults()
 	p := newPool(ctx, &run{worker: &worker{Config: cfg}}, job.Inbox{Type: job.REST}, func() {})
@@ -80,7 +80,7 @@ func (m *Manager) Kept(id string) int {
 	return m.webhook.lanes.of[job.RouteKey{DB: "db", ID: id}].transport().MaxIdleConnsPerHost
 }
 
-// HoldLane has a route hold what it needs for its connections.
+// HoldLane makes a route hold its lane, with a transport.
 func (m *Manager) HoldLane(id string) {
 	m.webhook.lanes.take(job.RouteKey{DB: "db", ID: id}, 1).transport()
 }

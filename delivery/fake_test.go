@@ -14,12 +14,12 @@ import (
 	"belfry/internal/waittest"
 )
 
-// store stands for JetStream: it holds inboxes, routes, and what was written.
+// store stands for JetStream: it holds inboxes, routes, and the written results.
 type store struct {
 	t           testing.TB
 	concurrency int // of each pool
 
-	visits chan job.Inbox // what Follow is to tell
+	visits chan job.Inbox // for Follow to visit
 
 	stir func(job.RouteKey) // as Notify was given
 	busy bool               // what Busy says
@@ -38,7 +38,7 @@ type store struct {
 	attempts []job.Attempt
 	tripped  map[job.RouteKey]time.Time
 
-	// What goes wrong, or otherwise than usual.
+	// The faults and other unusual behavior.
 	standing  func(job.Fire) (job.Standing, job.Record, error)
 	finishErr func(call int) error
 	buryErr   error

@@ -83,9 +83,8 @@ func FuzzGuard(f *testing.F) {
 	})
 }
 
-// A webhook URL that leads to a metadata service or, where it is denied, into
-// the private network: the try fails, says why, and how to allow it, and is kept
-// as an attempt.
+// A webhook URL leads to a metadata service or, where that is denied, into the private
+// network. The try fails, says why and how to allow it, and is kept as an attempt.
 func TestWebhookURLResolvingToMetadata(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -155,8 +154,8 @@ func TestWebhookURLRebindingBetweenAttempts(t *testing.T) {
 	}
 }
 
-// A redirect to an internal address is not followed, whatever the guard would
-// say of it.
+// A redirect to an internal address is not followed, whatever the guard would decide
+// about it.
 func TestRedirectToInternalAddressIsNotFollowed(t *testing.T) {
 	t.Parallel()
 	var followed atomic.Int32
@@ -172,7 +171,7 @@ func TestRedirectToInternalAddressIsNotFollowed(t *testing.T) {
 	}
 }
 
-// A name of which one address is refused is delivered to the other.
+// If one address of a name is refused, the fire goes to the other.
 func TestGuardAllowsOtherAddress(t *testing.T) {
 	t.Parallel()
 	srv := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
@@ -186,8 +185,8 @@ func TestGuardAllowsOtherAddress(t *testing.T) {
 	}
 }
 
-// resolver looks names up at a name server of its own, where lookup says what
-// IPv4 addresses, with spaces between, a name has.
+// resolver looks names up at its own name server. lookup returns a name's IPv4
+// addresses, separated by spaces.
 func resolver(t *testing.T, lookup func(name string) string) *net.Resolver {
 	conn, err := net.ListenPacket("udp4", "127.0.0.1:0")
 	if err != nil {

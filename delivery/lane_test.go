@@ -42,7 +42,7 @@ func TestIdleRouteHoldsNoConnections(t *testing.T) {
 	})
 }
 
-// Connections are replaced while they are in use all the time, and one that is in
+// Connections are replaced even while they are in constant use, and a connection in
 // use ends with its try.
 func TestConnectionsAreReplaced(t *testing.T) {
 	t.Parallel()
@@ -71,8 +71,8 @@ func TestConnectionsAreReplaced(t *testing.T) {
 	})
 }
 
-// A machine that has run out of something closes the connections of all routes that
-// are idle, and delivers on without them.
+// A machine that has run out of a resource closes the idle connections of all routes,
+// and goes on delivering without them.
 func TestShortageClosesIdleConnections(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -17,8 +17,8 @@ import (
 	"belfry/internal/logtest"
 )
 
-// TestSlots delivers a burst over few slots; Fetch checks that never more
-// fires are out than there are slots.
+// TestSlots delivers a burst over few slots; Fetch checks that there are never more
+// fires out than slots.
 func TestSlots(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
@@ -132,7 +132,7 @@ func TestFetchTrouble(t *testing.T) {
 	})
 }
 
-// TestShutdown ends Run while a try is under way that takes so long.
+// TestShutdown ends Run while a try of this length is under way.
 func TestShutdown(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -192,7 +192,7 @@ func TestShutdown(t *testing.T) {
 					t.Errorf("got %d lines of tries cut off, want %d:\n%s", got, tt.cut, logged.String())
 				}
 
-				// Nothing of it runs on.
+				// Nothing of Run is left.
 				calls := s.finishes + s.boxes[key].fetches
 				s.boxes[key].fires <- s.handover(key)
 				time.Sleep(time.Hour)
@@ -205,8 +205,8 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
-// A fetch that has its slots by a limit that has fallen meanwhile asks for nothing
-// by it.
+// A fetch reserved its slots by a limit that has fallen since: it asks for nothing by
+// the old limit.
 func TestFetchAfterTheLimitFell(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 	"belfry/internal/metrics/metricstest"
 )
 
-// Each way in which a fire can end is counted as what it is.
+// Each way in which a fire can end is counted under its own name.
 func TestMetricsOfOutcomes(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -151,8 +151,8 @@ func TestRouteCreatedDuringRemoval(t *testing.T) {
 	})
 }
 
-// TestOrphanChangesType creates a deleted REST route as a NATS route and
-// deletes that too, of which only the end is told.
+// TestOrphanChangesType creates a deleted REST route again as a NATS route and deletes
+// that too. Only the final state is reported.
 func TestOrphanChangesType(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -35,8 +35,7 @@ func TestStatusOutcome(t *testing.T) {
 	}
 }
 
-// TestFinalStatuses has routes that say which statuses are final; a success is
-// none.
+// TestFinalStatuses has routes that list their final statuses; a success is never one.
 func TestFinalStatuses(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -169,7 +168,7 @@ func TestResult(t *testing.T) {
 		if got := delivery.Result(tt.outcome, f, tt.policy, now); !sameBut(got, tt.want) {
 			t.Errorf("%s: %+v of attempt %d: got %+v, want %+v", tt.name, tt.outcome, tt.attempt, got, tt.want)
 		}
-		// Of one that was redriven the age counts from then.
+		// For a job that was redriven, the age counts from the redrive.
 		f.Redriven, f.Trigger = f.Trigger, now.Add(-30*24*time.Hour).UnixMilli()
 		if got := delivery.Result(tt.outcome, f, tt.policy, now); !sameBut(got, tt.want) {
 			t.Errorf("%s, redriven: %+v of attempt %d: got %+v, want %+v", tt.name, tt.outcome, tt.attempt, got, tt.want)
@@ -186,8 +185,9 @@ func sameBut(got, want job.Result) bool {
 	return got == want
 }
 
-// All jobs of a route that are told the same date come back after it, and not at
-// one moment. A receiver that asks for less than the backoff changes nothing.
+// If a receiver gives all jobs of a route the same date, they come back after it, and
+// not all at one moment. A receiver that asks for less than the backoff changes
+// nothing.
 func TestRetryAfterIsSpreadOut(t *testing.T) {
 	t.Parallel()
 	now := time.UnixMilli(1667659342626)

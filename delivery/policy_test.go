@@ -51,7 +51,7 @@ func TestRetryAfter120(t *testing.T) {
 	}
 }
 
-// Each try goes by the route as it is then.
+// Each try follows the route as it is at that time.
 func TestPolicyOfEachTry(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -151,8 +151,8 @@ func TestExpired(t *testing.T) {
 	}
 }
 
-// A changed concurrency holds for a pool that is at work, and for one that
-// waits with fetches under way.
+// A changed concurrency applies to a pool that is at work, and to one that waits with
+// fetches under way.
 func TestConcurrencyChanges(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -17,8 +17,8 @@ import (
 	"belfry/internal/logtest"
 )
 
-// While this machine has no more files, sockets or ports, tries are put off: they
-// use no attempt, write nothing, are no failures of the endpoint, and the log says so
+// While this machine is out of files, sockets or ports, tries are put off: they use no
+// attempt, write nothing, and are no failures of the endpoint, and the log says so
 // once a minute. Afterwards they are made.
 func TestShortageOfThisMachinePutsTriesOff(t *testing.T) {
 	t.Parallel()
@@ -75,7 +75,7 @@ func TestShortageOfThisMachinePutsTriesOff(t *testing.T) {
 	}
 }
 
-// shortage is one that goes on until it ends.
+// shortage is a shortage that lasts until it is ended.
 type shortage struct {
 	over  atomic.Bool
 	dials atomic.Int64
@@ -207,8 +207,8 @@ func TestStopWhileTriesArePutOff(t *testing.T) {
 	})
 }
 
-// A name server that this machine has no address to call from is no shortage: a
-// resolver with several of them keeps the text of the last one's error.
+// A name server that this machine has no source address for is no shortage: a resolver
+// with several servers keeps the text of the last one's error.
 func TestNameServerThatNoSourceReaches(t *testing.T) {
 	t.Parallel()
 	// It is of the documentation's network; the first one answers SERVFAIL.

@@ -36,8 +36,8 @@ func newSigned(t *testing.T) (<-chan signed, string) {
 
 func secretOf(c string) string { return job.EncodeSecret([]byte(strings.Repeat(c, 32))) }
 
-// The official library accepts what a route's secret has signed, and nothing
-// that was changed on the way.
+// The official library accepts a request that a route's secret has signed, and rejects
+// one that was changed on the way.
 func TestSignature(t *testing.T) {
 	t.Parallel()
 	got, url := newSigned(t)

@@ -41,8 +41,8 @@ func TestTraceIsPassedOn(t *testing.T) {
 	}
 }
 
-// With spans the receiver is told of that of its try, which is of the job's
-// trace and keeps the URL to itself.
+// With spans the receiver gets its try's traceparent, which belongs to the job's
+// trace. The span does not contain the URL.
 func TestSpanOfATry(t *testing.T) {
 	t.Parallel()
 	exported := tracetest.NewInMemoryExporter()

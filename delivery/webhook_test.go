@@ -24,7 +24,7 @@ import (
 	"belfry/internal/porttest"
 )
 
-// TestRequest compares all that a receiver gets.
+// TestRequest compares everything that a receiver gets.
 func TestRequest(t *testing.T) {
 	t.Parallel()
 	type request struct {
@@ -188,7 +188,7 @@ func TestSwitchingProtocols(t *testing.T) {
 	}
 }
 
-// TestNothingLeaks fails in every way there is with secrets in the URL.
+// TestNothingLeaks fails in every possible way with secrets in the URL.
 func TestNothingLeaks(t *testing.T) {
 	t.Parallel()
 	closed := porttest.Unused(t)
@@ -254,7 +254,7 @@ func TestNothingLeaks(t *testing.T) {
 	}
 }
 
-// The time of a route's tries is for connecting, too.
+// The time limit of a route's tries includes connecting.
 func TestTimeoutOfARouteInTheHandshake(t *testing.T) {
 	t.Parallel()
 	for _, timeout := range []time.Duration{time.Second, time.Minute, job.MaxTimeout} {

@@ -13,7 +13,7 @@ import (
 	"belfry/internal/job"
 )
 
-// TestHandover has one fire for each thing that can be the matter with it.
+// TestHandover has one fire for each condition that a fire can be in.
 func TestHandover(t *testing.T) {
 	t.Parallel()
 	standing := func(st job.Standing, rec job.Record, err error) func(*store) {
@@ -247,8 +247,8 @@ func TestStoreDownForGood(t *testing.T) {
 	})
 }
 
-// TestDeathWrittenWithTrouble: Finish itself brings the copy in DEAD that an
-// earlier call stopped short of, so its success is enough for the ack.
+// TestDeathWrittenWithTrouble: Finish itself writes the copy in DEAD that an earlier
+// call stopped short of, so its success is enough for the ack.
 func TestDeathWrittenWithTrouble(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -177,7 +177,7 @@ func flood(s *session, frame func(*http2.Framer) error) {
 	}
 }
 
-// A status that decides frees its slot, however slowly its body comes.
+// A status that decides frees its slot, however slowly its body arrives.
 func TestTricklingBody(t *testing.T) {
 	for _, protocols := range [][]string{nil, {"h2"}} {
 		t.Run(fmt.Sprint("beside a quiet route ", protocols), func(t *testing.T) {
@@ -234,7 +234,7 @@ func trickle(status int, calls *atomic.Int64) http.HandlerFunc {
 	}
 }
 
-// schemeOf returns what a receiver with these protocols is called by.
+// schemeOf returns the URL scheme of a receiver with these protocols.
 func schemeOf(protocols []string) string {
 	if protocols == nil {
 		return "http"

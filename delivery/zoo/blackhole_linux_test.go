@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// blackhole makes an address of loopback drop who calls it, as a machine that is
-// off does: a socket listens there, and its queue is full.
+// blackhole makes a loopback address drop its callers, as a machine that is off does:
+// a socket listens there, and its queue is full.
 func blackhole(t testing.TB, ip string, port int) {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)

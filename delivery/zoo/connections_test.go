@@ -83,7 +83,7 @@ func one(t *testing.T, url string, webhooks, size int, want job.Result) {
 	}
 }
 
-// A receiver that closes each connection unanswered is called twice in a try, not
+// A receiver that closes each connection unanswered is called twice in a try, and not
 // without end.
 func TestReceiverThatClosesEachConnection(t *testing.T) {
 	var calls atomic.Int64
@@ -260,7 +260,7 @@ func webServer(t testing.TB, address string, protocols []string, handler http.Ha
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-// A receiver wants HTTP/1.1 for what it offered HTTP/2 for; RFC 9113, section 7.
+// A receiver demands HTTP/1.1 although it offered HTTP/2; RFC 9113, section 7.
 func TestHTTP1Required(t *testing.T) {
 	for name, refuse := range map[string]func(*session, uint32){
 		"of a request": func(s *session, stream uint32) {

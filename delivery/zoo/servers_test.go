@@ -22,7 +22,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// identity is a certificate for 127.0.0.1, and who trusts it.
+// identity is a certificate for 127.0.0.1, and the pool that trusts it.
 var identity = sync.OnceValues(func() (tls.Certificate, *x509.CertPool) {
 	srv := httptest.NewTLSServer(http.NotFoundHandler())
 	defer srv.Close()
@@ -149,9 +149,9 @@ func (s *session) headers(stream uint32, status int, last bool) error {
 	})
 }
 
-// http2By is a receiver that speaks HTTP/2 by hand. It answers requests for /quiet,
-// and leaves the others to animal, each in a goroutine of its own. Those who come
-// with HTTP/1.1 are answered and counted.
+// http2By is a receiver that speaks HTTP/2 by hand. It answers requests for /quiet and
+// leaves the others to animal, each in its own goroutine. Requests over HTTP/1.1 are
+// answered and counted.
 func http2By(t testing.TB, paths *connections, over1 *atomic.Int64, settings []http2.Setting, animal func(s *session, stream uint32)) (port int) {
 	return serve(t, "127.0.0.1:0", []string{"h2", "http/1.1"}, func(n int, c net.Conn) {
 		if err := c.(*tls.Conn).Handshake(); err != nil {

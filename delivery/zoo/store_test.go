@@ -13,8 +13,8 @@ import (
 	"belfry/internal/waittest"
 )
 
-// house stands for JetStream, and keeps what came of each fire. Its breakers never
-// trip, so that each animal of the zoo is met as often as it is sent to.
+// house stands for JetStream, and keeps the result of each fire. Its breakers never
+// trip, so that every webhook sent to an animal of the zoo reaches it.
 type house struct {
 	t testing.TB
 
@@ -25,7 +25,7 @@ type house struct {
 	boxes    map[job.RouteKey]chan job.Handover
 	results  map[job.RouteKey][]job.Result
 	attempts map[job.RouteKey][]job.Attempt
-	looks    map[job.RouteKey]int // at the route
+	looks    map[job.RouteKey]int // how often the route was looked up
 	stir     func(job.RouteKey)
 	visits   chan job.Inbox
 }

@@ -28,7 +28,7 @@ const (
 	atOnce = 8
 )
 
-// animal is a receiver that is not as it should be.
+// animal is a receiver that misbehaves.
 type animal struct {
 	url   string
 	quiet string // where the other route leads; empty is a server of its own
@@ -37,11 +37,11 @@ type animal struct {
 	of    job.Policy // of its route
 	age   time.Duration
 
-	// release lets go of the tries that it holds; nil is that it holds none. Until
-	// then none of them has a result.
+	// release lets go of the tries that the animal holds; nil means that it holds
+	// none. None of them has a result before that.
 	release func()
 
-	// want is what becomes of each fire.
+	// want is the result of each fire.
 	want job.Result
 }
 
@@ -91,8 +91,8 @@ func visit(t *testing.T, a animal) (attempts []job.Attempt) {
 	return attempts
 }
 
-// measure has a route deliver in peace. Meanwhile the other route has as many under
-// way as it may; sent is how many in all.
+// measure makes a route deliver in peace. Meanwhile the other route has as many tries
+// under way as it may; sent is the total.
 func (h *house) measure(t *testing.T, key, other job.RouteKey, size, most int) (took []time.Duration, sent int) {
 	t.Helper()
 	feed := func() {
@@ -124,7 +124,7 @@ func (h *house) pace(t *testing.T, key job.RouteKey, webhooks int, before func()
 	return took
 }
 
-// compare tells how long the quiet route's webhooks took.
+// compare reports how long the quiet route's webhooks took.
 func compare(t *testing.T, alone, beside []time.Duration) {
 	t.Helper()
 	p99 := func(took []time.Duration) time.Duration {
@@ -135,7 +135,7 @@ func compare(t *testing.T, alone, beside []time.Duration) {
 	t.Logf("p99 of the quiet route: without the animal %v, beside it %v, ratio %.2f", a, b, float64(b)/float64(a))
 }
 
-// tame is a receiver as it should be.
+// tame is a receiver that behaves well.
 func tame(t *testing.T) (url string) {
 	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
 	t.Cleanup(srv.Close)
@@ -161,8 +161,8 @@ var (
 	}
 )
 
-// Some addresses of a name are dead, and one is not (golang/go#9801). Each try
-// takes the one that is not, in its own time.
+// Some addresses of a name are dead, and one is not (golang/go#9801). Each try reaches
+// the live one within its own time.
 func TestDeadAddressBesideALiveOne(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
