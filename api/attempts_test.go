@@ -23,7 +23,7 @@ func TestAttempts(t *testing.T) {
 	expect(t, srv, "POST", "/job/db/coll", `{"id":"one","trigger_time":1667659342626,"route":"r"}`, 200, ok)
 	expect(t, srv, "GET", "/job/db/coll/one/attempts", "", 200, `{"attempts":[]}`)
 	const want = `{"attempts":[{"attempt":1,"webhook_id":"fire","started_time":5,"duration_ms":1.5,"lateness_ms":0.25,"status":503,"error":"status 503","response":"busy"}]}`
-	// Those of a job that is no longer kept are shown as well.
+	// The tries of a job that is no longer kept are shown as well.
 	s.attempts = map[job.Key][]job.Attempt{}
 	for _, id := range []string{"one", "gone"} {
 		s.attempts[job.Key{DB: "db", Collection: "coll", ID: id}] = []job.Attempt{{

@@ -88,11 +88,11 @@ func as(t *testing.T, srv *httptest.Server, token, method, path, body string) (a
 	}
 	got := send(t, srv, req)
 	var refused struct{ Code string }
-	_ = json.Unmarshal([]byte(got.body), &refused) // there is none in a 200
+	_ = json.Unmarshal([]byte(got.body), &refused) // a 200 has none
 	return got, refused.Code
 }
 
-// endpoint is one that the router has, with "mine" as its db.
+// endpoint is an endpoint of the router, with "mine" as its db.
 type endpoint struct {
 	method, pattern, path string
 	hasDB                 bool
@@ -118,8 +118,8 @@ func endpoints(t *testing.T, handler http.Handler) []endpoint {
 	return all
 }
 
-// Every endpoint has its row, is closed to a token of another db, or of any one
-// db if it has none in its path, and to readers, unless it only looks.
+// Every endpoint has its row. It is closed to a token of another db, to a token of any
+// single db if its path has no db, and to readers unless it only reads.
 func TestEveryEndpointIsGuarded(t *testing.T) {
 	t.Parallel()
 	s := newStore()
@@ -135,7 +135,7 @@ func TestEveryEndpointIsGuarded(t *testing.T) {
 	expired := s.issue(t, job.Token{Role: job.Admin, AllDBs: true, Expires: 1})
 	for _, e := range endpoints(t, api.New(cfg)) {
 		if e.pattern == "/docs" {
-			continue // a page for people, and open
+			continue // a page for humans, and open
 		}
 		name := e.method + " " + e.pattern
 		must := func(who, token string, want ...string) {
@@ -176,7 +176,8 @@ func TestEveryEndpointIsGuarded(t *testing.T) {
 				t.Errorf("%s, for the role %s, as a reader of the db: %d %s, want E403 unless it is a GET", name, role, got.status, got.body)
 			}
 		default:
-			// What has no db is for all of them, so no token of some will do.
+			// An endpoint without a db is for all of them, so a token for some of them
+			// is refused.
 			for _, token := range []string{other, mine, reads, admin} {
 				must("somebody of one db", token, "E403")
 			}
@@ -205,7 +206,7 @@ func TestPathsDoNotLeadAround(t *testing.T) {
 		"/job/mine%00/c/i":       403,
 		"/job/%256Dine/c/i":      403,
 		"/job/other/..%2Fmine/i": 403,
-		"/job/other/../mine":     403, // not cleaned: a collection named ..
+		"/job/other/../mine":     403, // not cleaned: a collection named ".."
 		"/job/mine/c/i/fire":     405,
 		"/nowhere":               404,
 		"/job/other?db=mine":     403,
@@ -302,8 +303,8 @@ func TestTokensOverREST(t *testing.T) {
 	}
 }
 
-// Tokens once made are needed, also on a node without an admin token, and
-// after the last is gone.
+// Once tokens have been made they are required, also on a node without an admin token,
+// and after the last one is gone.
 func TestAuthenticationStaysOn(t *testing.T) {
 	t.Parallel()
 	s := newStore()
@@ -327,7 +328,7 @@ func TestAuthenticationStaysOn(t *testing.T) {
 	}
 }
 
-// While the tokens are not known yet, nobody is judged by them.
+// While the tokens are not known yet, they decide nothing.
 func TestTokensNotKnownYet(t *testing.T) {
 	t.Parallel()
 	s := newStore()

@@ -17,7 +17,7 @@ import (
 	"belfry/internal/job"
 )
 
-// emptyBackup is one without entries, not compressed.
+// emptyBackup is a backup without entries, not compressed.
 const emptyBackup = `{"format":"belfry-backup","version":1,"id":"x","made_at":1667659342626,"belfry":"v1"}
 {"kind":"end","counts":{},"sha256":"128a8c9dd6850a94c3f202f2f29c205a6a19455cb30d43be283f316b3ab4e193"}
 `
@@ -86,8 +86,8 @@ func getBackup(t *testing.T, srv *httptest.Server) (*http.Response, []byte, erro
 	return resp, file, err
 }
 
-// Both may take longer than the server's timeouts, and so may what the store does
-// in between.
+// Both may take longer than the server's timeouts, and so may the store's work in
+// between.
 func TestBackupAndRestore(t *testing.T) {
 	t.Parallel()
 	overBoth(t, func(t *testing.T, serve func(http.Handler) *httptest.Server) {
@@ -145,7 +145,7 @@ func slowly(out *io.PipeWriter, file []byte) {
 	out.Close()
 }
 
-// Of a backup that fails, none is sent, or one that ends in the middle.
+// A backup that fails is not sent, or ends in the middle.
 func TestBackupThatFails(t *testing.T) {
 	t.Parallel()
 	s := newStore()
@@ -165,7 +165,8 @@ func TestBackupThatFails(t *testing.T) {
 	}
 }
 
-// A large body is refused with a reason, and tokens only where others are needed.
+// A large body is refused with a reason. A backup with tokens is refused unless tokens
+// are already needed.
 func TestRestoreIsRefused(t *testing.T) {
 	t.Parallel()
 	s := newStore()

@@ -99,7 +99,7 @@ type slow struct {
 	jobs
 	tokens chan struct{}
 	begun  atomic.Int64
-	begins chan struct{} // gets each create that begins, while it has room
+	begins chan struct{} // receives each create that begins, while it has room
 }
 
 func (s *slow) Create(ctx context.Context, j job.Job) error {
@@ -127,7 +127,7 @@ func (l *lines) Read(p []byte) (int, error) {
 	return copy(p, line), nil
 }
 
-// Of an endless bulk only a window is read before its jobs are created.
+// An endless bulk is read only one window ahead of the jobs that are created.
 func TestBulkWindow(t *testing.T) {
 	t.Parallel()
 	s := &slow{jobs: jobs{bulkStore(t)}, tokens: make(chan struct{}), begins: make(chan struct{}, 512)}

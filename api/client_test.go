@@ -32,8 +32,8 @@ func server(t *testing.T, cfg api.Config) *httptest.Server {
 	return srv
 }
 
-// unheld is server, whose answers are compared with no description: for many large
-// ones, which others are like.
+// unheld is server without the check of answers against the description. It is for
+// many large answers that resemble others.
 func unheld(t *testing.T, cfg api.Config) *httptest.Server {
 	t.Helper()
 	srv := httptest.NewServer(api.New(cfg))

@@ -13,8 +13,7 @@ import (
 	"belfry/api"
 )
 
-// What a server with short timeouts gives to one request is exceeded by each of
-// the tests that use it.
+// Each test that uses a server with these timeouts exceeds them with one request.
 const (
 	shortTimeout = time.Second
 	longRequest  = 5 * shortTimeout / 2
@@ -59,8 +58,8 @@ func (p pipes) Accept() (net.Conn, error) {
 func (pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
 func (pipes) Close() error   { return nil }
 
-// A client that neither sends nor reads any more keeps its connection for a minute
-// or so, whatever it has asked for.
+// A client that no longer sends or reads keeps its connection for about a minute,
+// whatever it has asked for.
 func TestClientThatStalls(t *testing.T) {
 	t.Parallel()
 	const oneJob = `{"id":"x","trigger_time":1667659342626,"route":"r"}` + "\n"

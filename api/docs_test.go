@@ -57,7 +57,7 @@ func TestDocs(t *testing.T) {
 	}
 }
 
-// The page shows of each object of a route the fields of its part, too.
+// For each object of a route, the page also shows the fields of its parts.
 func TestDocsShowParts(t *testing.T) {
 	t.Parallel()
 	w := httptest.NewRecorder()

@@ -16,8 +16,8 @@ import (
 	"belfry/api"
 )
 
-// The description has the operationId, the access and the body of each endpoint as
-// its row has them.
+// The description has the operationId, the access and the body of each endpoint as in
+// its row.
 func TestEndpointsAreDescribed(t *testing.T) {
 	t.Parallel()
 	want, got := map[string][]string{}, map[string][]string{}
@@ -97,8 +97,8 @@ func TestBodyLimits(t *testing.T) {
 	}
 }
 
-// The store has the configured time to answer, and a probe has two seconds, or
-// that if it is less. The last tenth of that is for its answer.
+// The store has the configured time to answer. A probe has two seconds, or that time
+// if it is shorter. The last tenth of it is for the answer.
 func TestTimeLimits(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -122,7 +122,7 @@ func TestTimeLimits(t *testing.T) {
 			s.fail = hangs
 			cfg := config(s)
 			cfg.Timeout, cfg.Ready = tt.timeout, hangs
-			defer time.Sleep(time.Minute) // what a probe looks for ends beside it; the time is virtual
+			defer time.Sleep(time.Minute) // a probe's look ends beside it; the time is virtual
 			began, w := time.Now(), httptest.NewRecorder()
 			api.New(cfg).ServeHTTP(w, httptest.NewRequest("GET", tt.path, nil))
 			if took := time.Since(began); took != tt.want || w.Code != http.StatusServiceUnavailable {

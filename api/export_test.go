@@ -6,14 +6,14 @@ import (
 	"belfry/internal/job"
 )
 
-// Needs returns the role that an endpoint needs by the table, or "" if it is open
-// to all.
+// Needs returns the role that an endpoint needs by the table, or "" if it is open to
+// everybody.
 func Needs(endpoint string) (role job.Role, ok bool) {
 	n, ok := needs[endpoint]
 	return n.role, ok
 }
 
-// Row is an endpoint's row: MaxBody is how much of a body it reads, -1 is all.
+// Row is an endpoint's row. MaxBody is how much of a body it reads; -1 is all.
 type Row struct {
 	Operation, Endpoint string
 	Role                job.Role
@@ -33,7 +33,7 @@ func Rows(ops Operations) (rows []Row) {
 	return rows
 }
 
-// Limiter is for its test.
+// Limiter exports the limiter for its test.
 type Limiter struct{ *limiter }
 
 func NewLimiter(perSecond int) Limiter { return Limiter{newLimiter(perSecond)} }

@@ -11,7 +11,7 @@ import (
 	"belfry/api"
 )
 
-// Whatever a request holds, its answer is JSON, and no trouble of the server's.
+// Whatever a request contains, its answer is JSON and no fault of the server's.
 func FuzzRequest(f *testing.F) {
 	f.Add("GET", "/job/db/coll/one", "", "Bearer x", "", "")
 	f.Add("PUT", "/job/db/coll/a%2Fb", "", "", `"4711"`, `{"trigger_time":1667659342626}`)
@@ -23,7 +23,7 @@ func FuzzRequest(f *testing.F) {
 	handler := api.New(config(newStore()))
 	f.Fuzz(func(t *testing.T, method, path, query, authorization, match, body string) {
 		if strings.Contains(path, "bulk") || path == "/docs" || path == "/" || path == "/metrics" {
-			return // their answers are no one JSON value
+			return // their answers are not single JSON values
 		}
 		unescaped, err := url.PathUnescape(path)
 		if err != nil {

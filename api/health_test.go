@@ -14,7 +14,7 @@ import (
 	"belfry/api"
 )
 
-// A probe is answered in time although what it asks hangs and knows of no deadline.
+// A probe is answered in time although its check hangs and ignores its deadline.
 func TestProbeWhileAllHangs(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -50,7 +50,7 @@ func TestProbeWhileAllHangs(t *testing.T) {
 	})
 }
 
-// A panic in what a probe asks ends nothing but the probe.
+// A panic in a probe's check ends only the probe.
 func TestProbeThatPanics(t *testing.T) {
 	t.Parallel()
 	cfg := config(newStore())
@@ -58,7 +58,7 @@ func TestProbeThatPanics(t *testing.T) {
 	expect(t, server(t, cfg), "GET", "/readyz", "", 500, `{"error":"internal error","code":"E301"}`)
 }
 
-// A look whose time is over still tells what it knows.
+// A look whose time is over still reports the results it has.
 func TestProbeTellsWhatItWaitedFor(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -75,7 +75,7 @@ func TestProbeTellsWhatItWaitedFor(t *testing.T) {
 	})
 }
 
-// A look that was held up does not say that all was ready a while ago.
+// A look that was held up does not report an old result as the current state.
 func TestProbeOfLongAgo(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// patience bounds what these tests wait for.
+// patience bounds the waits of these tests.
 const patience = 20 * time.Second
 
 // talk opens a connection to a server over real TCP.
@@ -27,8 +27,8 @@ func talk(t *testing.T, addr net.Addr) *net.TCPConn {
 	return conn.(*net.TCPConn)
 }
 
-// sendsAll sends a request as clients do that look for the answer once all is sent.
-// It returns what came until the connection was closed.
+// sendsAll sends a request as clients do that look for the answer only after sending
+// everything. It returns the bytes received until the connection was closed.
 func sendsAll(t *testing.T, conn *net.TCPConn, request string, length int) (status int, body string) {
 	t.Helper()
 	if _, err := io.WriteString(conn, request); err != nil {
@@ -67,7 +67,7 @@ func sendsAll(t *testing.T, conn *net.TCPConn, request string, length int) (stat
 	return resp.StatusCode, string(got)
 }
 
-// Whatever refuses a long body, the client that sends it to its end gets the answer.
+// Whatever refuses a long body, a client that sends it to its end gets the answer.
 func TestLongBodyIsAnswered(t *testing.T) {
 	t.Parallel()
 	cfg := config(newStore())
@@ -112,7 +112,7 @@ func TestLongBodyIsAnswered(t *testing.T) {
 	}
 }
 
-// A client that asks first is told at once, and not to go on.
+// A client that asks first is answered at once, and asked not to go on.
 func TestExpectIsAnswered(t *testing.T) {
 	t.Parallel()
 	srv := server(t, config(newStore()))
@@ -129,8 +129,8 @@ func TestExpectIsAnswered(t *testing.T) {
 	}
 }
 
-// A client that sends without an end, or stops in the middle, keeps its connection
-// for a bounded time.
+// A client that sends without end, or stops in the middle, keeps its connection for a
+// bounded time.
 func TestLingerIsBounded(t *testing.T) {
 	t.Parallel()
 	srv := server(t, config(newStore()))
@@ -157,13 +157,14 @@ func TestLingerIsBounded(t *testing.T) {
 	}
 }
 
-// A request that was sent whole is answered though its client has shut its side.
+// A request that was sent completely is answered although its client has shut its
+// side.
 func TestHalfClosedClientIsAnswered(t *testing.T) {
 	t.Parallel()
 	s := newStore()
 	s.fail = func(ctx context.Context) error {
 		select {
-		case <-time.After(300 * time.Millisecond): // as a list may take
+		case <-time.After(300 * time.Millisecond): // a list may take this long
 			return nil
 		case <-ctx.Done():
 			return ctx.Err()

@@ -32,7 +32,7 @@ func (m *mostHeld) Holds(bytes int64) {
 func (*mostHeld) Waits(string)   {}
 func (*mostHeld) Refuses(string) {}
 
-// memoryOf returns the configuration with room for so many bytes.
+// memoryOf returns the configuration with room for the given number of bytes.
 func memoryOf(s *store, bytes int64) (api.Config, *mostHeld) {
 	cfg := config(s)
 	most := &mostHeld{}
@@ -40,7 +40,7 @@ func memoryOf(s *store, bytes int64) (api.Config, *mostHeld) {
 	return cfg, most
 }
 
-// dial returns a connection that is not read, but by the test.
+// dial returns a connection that only the test reads.
 func dial(t *testing.T, srv *httptest.Server, request string) net.Conn {
 	t.Helper()
 	conn, err := net.Dial("tcp", srv.Listener.Addr().String())
@@ -81,8 +81,8 @@ func largeJobs(s *store, dbs ...string) {
 	}
 }
 
-// An answer is held until its client has taken it. Those of a db that nobody reads
-// keep its own clients waiting, and no others.
+// An answer is held until its client has taken it. Unread answers of one db make only
+// that db's clients wait.
 func TestAnswersThatNobodyReadsAreBounded(t *testing.T) {
 	t.Parallel()
 	s := bulkStore(t)
@@ -168,7 +168,7 @@ func TestBodiesThatDoNotComeAreBounded(t *testing.T) {
 	})
 }
 
-// A body that does not say how long it is, is read whole all the same.
+// A body that does not declare its length is still read completely.
 func TestBodiesOfUnknownLengthAreHeld(t *testing.T) {
 	t.Parallel()
 	s := bulkStore(t)
@@ -194,8 +194,8 @@ func TestBodiesOfUnknownLengthAreHeld(t *testing.T) {
 	}
 }
 
-// Bulks of large jobs share what there is: each has all of its jobs created, if one
-// by one.
+// Bulks of large jobs share the available memory: each has all of its jobs created,
+// even if one by one.
 func TestBulksOfLargeJobsAreBounded(t *testing.T) {
 	t.Parallel()
 	s := bulkStore(t)

@@ -23,7 +23,7 @@ import (
 	"belfry/internal/job"
 )
 
-// spec is the description of the API, as JSON has it.
+// spec is the description of the API, as parsed JSON.
 var spec = sync.OnceValue(func() map[string]any {
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(api.OpenAPI()))
 	if err != nil {
@@ -65,7 +65,7 @@ func closeObjects(v any) {
 	switch v := v.(type) {
 	case map[string]any:
 		if _, ok := v["properties"]; ok && v["type"] == "object" {
-			v["unevaluatedProperties"] = false // those of its parts are evaluated
+			v["unevaluatedProperties"] = false // its parts' properties are evaluated
 		}
 		for _, inner := range v {
 			closeObjects(inner)
@@ -99,7 +99,7 @@ func conforms(value []byte, place ...string) error {
 	return s.Validate(v)
 }
 
-// at finds what is at a place in a JSON value, following one reference.
+// at finds the value at a place in a JSON value, following one reference.
 func at(v any, place ...string) any {
 	for _, p := range place {
 		m, _ := v.(map[string]any)
@@ -111,7 +111,7 @@ func at(v any, place ...string) any {
 	return v
 }
 
-// recorder keeps what a handler answers.
+// recorder keeps the answers of a handler.
 type recorder struct {
 	http.ResponseWriter
 	status int
@@ -122,7 +122,7 @@ func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 func (r *recorder) WriteHeader(status int)      { r.status = status; r.ResponseWriter.WriteHeader(status) }
 func (r *recorder) Write(p []byte) (int, error) { r.body.Write(p); return r.ResponseWriter.Write(p) }
 
-// held holds each request to the handler, and its answer, to the description.
+// held checks each request to the handler, and its answer, against the description.
 func held(t *testing.T, handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// The server can close the connection on a body that is too large only
@@ -165,7 +165,7 @@ func compare(mux chi.Routes, r *http.Request, asked []byte, rec *recorder) (wron
 		return wrong
 	}
 	pattern := route.RoutePattern()
-	if strings.HasSuffix(path, "/") && path != "/" { // which chi leaves out
+	if strings.HasSuffix(path, "/") && path != "/" { // chi leaves it out
 		pattern = described(pattern + "/")
 	}
 	method = strings.ToLower(method)
@@ -199,7 +199,7 @@ func compare(mux chi.Routes, r *http.Request, asked []byte, rec *recorder) (wron
 		}
 	}
 	if rec.status != http.StatusOK || media == "application/x-ndjson" {
-		return wrong // a request that is refused may well be wrong
+		return wrong // a refused request may well be invalid
 	}
 	if len(bytes.TrimSpace(asked)) > 0 && at(op, "requestBody", "content", "application/gzip") == nil {
 		note(conforms(asked, "paths", pattern, method, "requestBody", "content", "application/json", "schema"), "the request")
@@ -236,7 +236,7 @@ func mustJSON(v any) []byte {
 	return b
 }
 
-// described is how the description has a pattern of the router: one that ends
+// described returns a router's pattern in the description's form: a pattern that ends
 // where the id should be is the same path with an empty id.
 func described(pattern string) string {
 	if pattern != "/" && strings.HasSuffix(pattern, "/") {
@@ -245,7 +245,7 @@ func described(pattern string) string {
 	return pattern
 }
 
-// The description has the paths of the router, and no others.
+// The description has exactly the paths of the router.
 func TestOpenAPIHasAllPaths(t *testing.T) {
 	t.Parallel()
 	var want []string
@@ -269,7 +269,7 @@ func TestOpenAPIHasAllPaths(t *testing.T) {
 	}
 }
 
-// propertiesOf are those of a schema and of its parts.
+// propertiesOf returns the properties of a schema and of its parts.
 func propertiesOf(schema any) map[string]any {
 	all := maps.Clone(at(schema, "properties").(map[string]any))
 	parts, _ := at(schema, "allOf").([]any)
@@ -279,7 +279,8 @@ func propertiesOf(schema any) map[string]any {
 	return all
 }
 
-// It has every error code, status and field of a route as the code has them.
+// The description has every error code, status and field of a route as the code has
+// them.
 func TestOpenAPIHasAllNames(t *testing.T) {
 	t.Parallel()
 	var want, got []string
@@ -326,8 +327,8 @@ func TestOpenAPIHasAllNames(t *testing.T) {
 	}
 }
 
-// A field that nothing describes is told, also where an object has parts, and in an
-// object that a part has.
+// A field that nothing describes is reported, also where an object has parts, and in
+// an object that a part has.
 func TestUnknownFieldsAreNotDescribed(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"NewRoute", "RouteChange", "Route"} {
@@ -344,7 +345,7 @@ func TestUnknownFieldsAreNotDescribed(t *testing.T) {
 	}
 }
 
-// A field that an answer has only at times is described, too.
+// A field that an answer has only sometimes is described, too.
 func TestTrippedRouteIsDescribed(t *testing.T) {
 	t.Parallel()
 	route := job.Route{

@@ -12,8 +12,8 @@ import (
 	"belfry/internal/job"
 )
 
-// asked sends a request for a host with headers, given as name and value by
-// turns, and returns the status and the code of the answer.
+// asked sends a request for a host with headers, given as alternating names and
+// values, and returns the status and the code of the answer.
 func asked(t *testing.T, h http.Handler, method, host, path, body string, header ...string) (int, string) {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body))
@@ -30,7 +30,7 @@ func asked(t *testing.T, h http.Handler, method, host, path, body string, header
 	return w.Code, ""
 }
 
-// No page of another origin can have a browser write, whoever may do it.
+// No page of another origin can make a browser write, whatever rights the browser has.
 func TestPagesOfOtherOrigins(t *testing.T) {
 	t.Parallel()
 	for _, admin := range []string{"", adminToken} {
@@ -43,7 +43,7 @@ func TestPagesOfOtherOrigins(t *testing.T) {
 			header  []string
 			refused bool
 		}{
-			{nil, false}, // curl, and whatever is no browser
+			{nil, false}, // curl, and every other client that is no browser
 			{[]string{"Sec-Fetch-Site", "same-origin", "Origin", "http://127.0.0.1:8080"}, false},
 			{[]string{"Sec-Fetch-Site", "none"}, false},
 			{[]string{"Origin", "http://127.0.0.1:8080"}, false},
@@ -63,7 +63,7 @@ func TestPagesOfOtherOrigins(t *testing.T) {
 			header := append([]string{"Authorization", "Bearer " + admin}, tt.header...)
 			for _, e := range all {
 				if e.path == "/docs" || e.path == "/" || e.path == "/metrics" {
-					continue // they are read only, as another walk shows
+					continue // they only read, as another walk shows
 				}
 				_, code := asked(t, h, e.method, "127.0.0.1:8080", e.path, "", header...)
 				if want := tt.refused && e.method != http.MethodGet; (code == "E411") != want {
@@ -80,8 +80,8 @@ func TestPagesOfOtherOrigins(t *testing.T) {
 	}
 }
 
-// Without authentication a name that leads to loopback is not enough: it may be
-// that of a page.
+// Without authentication a name that leads to loopback is not enough: a page may own
+// the name.
 func TestHosts(t *testing.T) {
 	t.Parallel()
 	hosts := map[string]bool{
@@ -93,7 +93,7 @@ func TestHosts(t *testing.T) {
 		"[::ffff:127.0.0.1]":    true,
 		"localhost:8080":        true,
 		"LocalHost":             true,
-		"timers.test:9":         true, // which it was told to listen on
+		"timers.test:9":         true, // the configured host to listen on
 		"":                      true, // HTTP/1.0, as health checks may be
 		"evil.example:8080":     false,
 		"evil.example":          false,
@@ -200,7 +200,8 @@ func TestHosts(t *testing.T) {
 			t.Errorf("of the admin listener for the host %q: %d %s, want it accepted: %v", host, status, code, accepted)
 		}
 	}
-	// A token in the store turns authentication on, also for who runs already.
+	// A token in the store turns authentication on, also for a server that already
+	// runs.
 	s.issue(t, job.Token{Role: job.Reader, AllDBs: true})
 	if _, code := asked(t, onLoopback, "GET", "timers.example", "/db", ""); code != "E401" {
 		t.Errorf("GET /db for another host with a token in the store: %s, want E401", code)

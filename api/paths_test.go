@@ -105,8 +105,8 @@ func TestUnescapedPaths(t *testing.T) {
 	}
 }
 
-// raw sends bytes on a connection of its own and returns the answer.
-// The bytes need not be a whole request: what comes back comes back anyway.
+// raw sends bytes on its own connection and returns the answer. The bytes need not be
+// a whole request: the answer comes anyway.
 func raw(t *testing.T, addr net.Addr, request string) (*http.Response, string) {
 	t.Helper()
 	conn, err := net.Dial(addr.Network(), addr.String())

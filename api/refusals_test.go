@@ -15,16 +15,17 @@ import (
 	"belfry/internal/room"
 )
 
-// trigger is when the jobs of these tests fire, and are cancelled.
+// trigger is the trigger time of these tests' jobs, and the time at which they are
+// cancelled.
 var trigger = time.UnixMilli(1667659342626)
 
 // refusal is a request and how it is refused.
 type refusal struct {
 	method, path, body string
-	fail               error // what the store answers, if it is asked at all
+	fail               error // the store's answer, if it is asked at all
 	status             int
 	code               string
-	says               string // is part of the reason
+	says               string // part of the reason
 }
 
 // refusals are checked against a store with a REST route "r" and a NATS route
@@ -234,7 +235,7 @@ func TestRefusals(t *testing.T) {
 	srv := server(t, cfg)
 	unseen := map[string]bool{}
 	for _, row := range api.ErrorTable() {
-		// For those see auth_test.go and origin_test.go.
+		// auth_test.go and origin_test.go test those.
 		if row.Status != 401 && !slices.Contains([]string{"E403", "E411", "E412", "E429"}, row.Code) {
 			unseen[row.Code] = true
 		}

@@ -54,7 +54,7 @@ func TestHalfClosedClientOfASlowRequest(t *testing.T) {
 	t.Parallel()
 	const (
 		turn = 4900 * time.Millisecond
-		long = 20 * time.Second // longer than a request may take that is no bulk and no restore
+		long = 20 * time.Second // longer than any request may take except a bulk or a restore
 	)
 	slowly := func(d time.Duration) func(context.Context) error {
 		return func(ctx context.Context) error {

@@ -25,7 +25,7 @@ type store struct {
 	attempts map[job.Key][]job.Attempt
 	tokens   map[string]job.Token
 	inUse    bool // there was a token
-	unknown  bool // the tokens cannot be told yet
+	unknown  bool // the tokens are not known yet
 
 	backups backups
 }
@@ -106,7 +106,7 @@ func (s jobs) get(key job.Key) (job.Record, error) {
 	return r, nil
 }
 
-// at is get of a job that is to be at the revision.
+// at is get for a job that must be at the revision.
 func (s jobs) at(key job.Key, expect uint64) (job.Record, error) {
 	r, err := s.get(key)
 	if err == nil && expect != 0 && r.Revision != expect {

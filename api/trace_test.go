@@ -51,7 +51,7 @@ func TestTraceIsKept(t *testing.T) {
 	}
 }
 
-// With spans a job keeps that of its request, and nobody hears of probes.
+// With spans a job keeps its request's span, and probes make no spans.
 func TestSpanOfARequest(t *testing.T) {
 	t.Parallel()
 	exported := tracetest.NewInMemoryExporter()

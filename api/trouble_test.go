@@ -49,8 +49,8 @@ func TestLargeBodiesAreNotReadToTheEnd(t *testing.T) {
 		}
 	}
 
-	// The server under the handler does not read on either: it answers
-	// though the rest never comes, and ends the connection.
+	// The server under the handler does not read on either: it answers although the
+	// rest never comes, and ends the connection.
 	srv := httptest.NewServer(handler) // with nothing between the two
 	t.Cleanup(srv.Close)
 	const head = "POST /job/db/coll HTTP/1.1\r\nHost: x\r\n"
@@ -80,7 +80,7 @@ func TestContentEncoding(t *testing.T) {
 	srv := server(t, config(newStore()))
 	const gzip = `{"error":"the body has the Content-Encoding \"gzip\"; plain JSON is accepted","code":"E002"}`
 	for _, tt := range []struct {
-		encoding []string // of a header each
+		encoding []string // the values, one header each
 		want     string
 	}{
 		{[]string{"gzip"}, gzip},
@@ -104,8 +104,8 @@ func TestContentEncoding(t *testing.T) {
 	}
 }
 
-// A header that is given twice, or that a proxy may read otherwise, makes no request
-// another one: no part of its body is taken for the next request.
+// A header that is given twice, or that a proxy may read differently, does not split a
+// request: no part of its body is taken for the next request.
 func TestRepeatedHeaders(t *testing.T) {
 	t.Parallel()
 	cfg := config(newStore())

@@ -72,7 +72,7 @@ func TestNoMetrics(t *testing.T) {
 	}
 }
 
-// A client that leaves is no success.
+// A client that leaves does not count as a success.
 func TestMetricsOfAClientThatLeft(t *testing.T) {
 	t.Parallel()
 	m := metricstest.New()

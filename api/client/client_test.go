@@ -77,7 +77,7 @@ func TestNew(t *testing.T) {
 	}
 }
 
-// Streams go both ways, and are refused as other requests are.
+// Streams work in both directions, and are refused like other requests.
 func TestStreams(t *testing.T) {
 	t.Parallel()
 	const long = 1 << 20

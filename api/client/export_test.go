@@ -2,7 +2,7 @@ package client
 
 import "net/http"
 
-// Over has the client send over another transport.
+// Over makes the client send over another transport.
 func (c *Client) Over(t http.RoundTripper) {
 	c.http.Transport, c.streams.Transport = t, t
 }

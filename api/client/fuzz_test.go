@@ -14,7 +14,7 @@ import (
 	"belfry/api/client"
 )
 
-// Something else than Belfry may listen at the server's URL. Whatever it answers,
+// A server other than Belfry may listen at the server's URL. Whatever it answers,
 // callers get JSON or an error that says so, and every walk ends.
 func FuzzAnswers(f *testing.F) {
 	f.Add(200, "", []byte(`{"jobs":[{"id":"one"}],"cursor":"0-3-0"}`))
@@ -45,7 +45,7 @@ func FuzzAnswers(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s int, wait string, body []byte) {
 		if s < 200 || s > 599 || s == 429 && wait != "" && wait != "-1" || strings.ContainsAny(wait, "\r\n\x00") {
-			return // no answer of net/http's server, or one that takes its time
+			return // not an answer of net/http's server, or a slow one
 		}
 		status, after, answer = s, wait, body
 		check := func(what string, got []byte, err error) {

@@ -13,8 +13,8 @@ import (
 	"belfry/api/client"
 )
 
-// types are the Go types of the schemas of openapi.json, by their names. Some are
-// written out inside others there, and have no schema of their own yet.
+// types are the Go types of the schemas of openapi.json, by their names. Some types
+// are written inline in other schemas there, and have no schema of their own yet.
 var types = map[string]any{
 	"About":         client.About{},
 	"Attempt":       client.Attempt{},
@@ -81,7 +81,7 @@ var words = map[reflect.Type][]string{
 	reflect.TypeFor[client.BreakerState](): {string(client.BreakerOpen), string(client.BreakerHalfOpen)},
 }
 
-// schema is what the test reads of a schema of openapi.json.
+// schema is the part of an openapi.json schema that the test reads.
 type schema struct {
 	Ref        string            `json:"$ref"`
 	Type       any               `json:"type"` // a string, or a list of them
@@ -101,7 +101,7 @@ type media map[string]struct {
 	Schema schema `json:"schema"`
 }
 
-// document is what the test reads of openapi.json.
+// document is the part of openapi.json that the test reads.
 type document struct {
 	Paths map[string]map[string]struct {
 		OperationID string `json:"operationId"`
@@ -130,7 +130,7 @@ func openapi(t *testing.T) document {
 
 const refPrefix = "#/components/schemas/"
 
-// whole is a schema with what it refers to, and what it is put together of.
+// whole returns a schema merged with the schemas it refers to and its parts.
 func (d document) whole(s schema) schema {
 	for s.Ref != "" {
 		s = d.Components.Schemas[strings.TrimPrefix(s.Ref, refPrefix)]
@@ -153,7 +153,7 @@ func (d document) whole(s schema) schema {
 	return all
 }
 
-// kinds are the JSON types that a schema accepts; none is all of them.
+// kinds returns the JSON types that a schema accepts; none means all of them.
 func (d document) kinds(s schema) (all []string) {
 	s = d.whole(s)
 	switch kind := s.Type.(type) {
@@ -176,8 +176,8 @@ func (d document) kinds(s schema) (all []string) {
 	return slices.Compact(all)
 }
 
-// fieldsOf are the fields of a struct by their names in JSON, those of embedded
-// structs among them.
+// fieldsOf returns the fields of a struct by their names in JSON, including the fields
+// of embedded structs.
 func fieldsOf(t reflect.Type) map[string]reflect.StructField {
 	all := map[string]reflect.StructField{}
 	for _, f := range reflect.VisibleFields(t) {
@@ -190,13 +190,13 @@ func fieldsOf(t reflect.Type) map[string]reflect.StructField {
 	return all
 }
 
-// reporter is what is told of a difference.
+// reporter receives the differences.
 type reporter interface {
 	Helper()
 	Errorf(format string, args ...any)
 }
 
-// held holds a Go type to a schema.
+// held checks a Go type against a schema.
 func (d document) held(t reporter, at string, s schema, goType reflect.Type) {
 	t.Helper()
 	s = d.whole(s)
@@ -241,7 +241,7 @@ func (d document) held(t reporter, at string, s schema, goType reflect.Type) {
 	}
 }
 
-// heldFields holds a struct to the properties of a schema.
+// heldFields checks a struct against the properties of a schema.
 func (d document) heldFields(t reporter, at string, s schema, goType reflect.Type) {
 	t.Helper()
 	fields := fieldsOf(goType)
@@ -342,7 +342,7 @@ func TestQueriesAreThoseOfOpenAPI(t *testing.T) {
 	}
 }
 
-// Each kind of difference is seen.
+// Each kind of difference is detected.
 func TestDifferencesAreSeen(t *testing.T) {
 	t.Parallel()
 	var d document
@@ -368,7 +368,7 @@ func TestDifferencesAreSeen(t *testing.T) {
 	}
 }
 
-// differences counts what it is told of.
+// differences counts the reported differences.
 type differences int
 
 func (*differences) Helper() {}

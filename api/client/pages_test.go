@@ -92,8 +92,7 @@ func TestChangeSendsTheTag(t *testing.T) {
 	}
 }
 
-// A request that comes too fast is sent again when the server says so, some
-// times.
+// A request that comes too fast is sent again when the server says so, a few times.
 func TestTooManyRequestsAreRepeated(t *testing.T) {
 	t.Parallel()
 	requests := 0
@@ -158,7 +157,7 @@ func TestStream(t *testing.T) {
 		t.Errorf("%d lines, want 3", n)
 	}
 
-	// A refusal comes though the body is long, and a broken answer is told.
+	// A refusal comes although the body is long, and a broken answer is reported.
 	var failed error
 	for _, err := range c.Stream(t.Context(), "/refused", io.LimitReader(endless{}, 1<<30)) {
 		failed = err

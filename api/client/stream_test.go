@@ -14,7 +14,7 @@ import (
 	"belfry/api/client"
 )
 
-// pipes is a network of [net.Pipe], for tests with a clock of their own.
+// pipes is a network of [net.Pipe], for tests with their own clock.
 type pipes chan net.Conn
 
 func (p pipes) dial(context.Context, string, string) (net.Conn, error) {
@@ -52,7 +52,7 @@ func served(t *testing.T, handler http.HandlerFunc) *client.Client {
 	return c
 }
 
-// A stream ends when the server stands still, and says that it cannot be reached.
+// A stream ends when the server stalls, and reports that the server cannot be reached.
 func TestStalls(t *testing.T) {
 	t.Parallel()
 	endless := struct{ io.Reader }{strings.NewReader(strings.Repeat("x", 1<<20))}
@@ -107,7 +107,7 @@ func TestStalls(t *testing.T) {
 	}
 }
 
-// What the caller takes its time with is no stall.
+// A slow caller is no stall.
 func TestSlowCallers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -126,7 +126,7 @@ func TestSlowCallers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Hour) // of the bubble
+		time.Sleep(time.Hour) // virtual time
 		if got, err := io.ReadAll(slow{body}); string(got) != text || err != nil {
 			t.Errorf("the download is %q, %v; want %q", got, err, text)
 		}
@@ -141,7 +141,7 @@ func TestSlowCallers(t *testing.T) {
 type slow struct{ io.Reader }
 
 func (s slow) Read(p []byte) (int, error) {
-	time.Sleep(time.Hour) // of the bubble
+	time.Sleep(time.Hour) // virtual time
 	return s.Reader.Read(p[:1])
 }
 

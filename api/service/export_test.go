@@ -1,9 +1,9 @@
 package service
 
-// Semantic is for its test.
+// Semantic exports semantic for its test.
 func Semantic(version string) string { return semantic(version) }
 
-// Closed reports whether nothing more is worked on.
+// Closed reports whether the service has stopped working on requests.
 func (s *Service) Closed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

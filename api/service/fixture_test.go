@@ -22,11 +22,11 @@ import (
 
 const patience = waittest.Patience
 
-// site is a service on a server of the test's own, and a client of it.
+// site is a service on the test's own server, and a client of it.
 type site struct {
 	server  *natstest.Server
 	service *service.Service
-	conn    *nats.Conn // of the service that was started last
+	conn    *nats.Conn // the connection of the service that was started last
 	client  *nats.Conn
 	cfg     service.Config
 }
@@ -78,7 +78,7 @@ func (s *site) more(t testing.TB) *service.Service {
 	return running
 }
 
-// ask sends a request with headers, given as name and value by turns.
+// ask sends a request with headers, given as alternating names and values.
 func (s *site) ask(t testing.TB, subject, body string, header ...string) *nats.Msg {
 	t.Helper()
 	m := nats.NewMsg(subject)
@@ -109,7 +109,7 @@ func (s *site) expect(t testing.TB, subject, body, want string, header ...string
 
 const ok = `{"status":"ok"}`
 
-// jobs is a store of jobs that does what a test wants.
+// jobs is a store of jobs whose behavior the test sets.
 type jobs struct {
 	api.Jobs
 	create func(context.Context, job.Job) error

@@ -56,7 +56,7 @@ func TestLifeOverNATS(t *testing.T) {
 	s.expect(t, "belfry.route.delete.games", `{"id":"r"}`, ok)
 }
 
-// The answers are those of REST, revisions and refusals included.
+// The answers are the same as REST's, revisions and refusals included.
 func TestLikeREST(t *testing.T) {
 	t.Parallel()
 	s := start(t, api.Operations{}, nil)
@@ -118,7 +118,7 @@ func TestLikeREST(t *testing.T) {
 	}
 }
 
-// noTokens is authentication that is off.
+// noTokens is disabled authentication.
 type noTokens struct{ api.Tokens }
 
 func (noTokens) InUse() (bool, error) { return false, nil }
@@ -182,7 +182,8 @@ func quote(t *testing.T, s string) string {
 	return string(quoted)
 }
 
-// Of several nodes one answers each request, and all tell about themselves.
+// If there are several nodes, one answers each request, and all report about
+// themselves.
 func TestManyNodes(t *testing.T) {
 	t.Parallel()
 	m := metricstest.New()
@@ -250,7 +251,7 @@ func TestManyNodes(t *testing.T) {
 	}
 }
 
-// told is what a node says about itself.
+// told is a node's report about itself.
 type told struct {
 	Name, ID, Version string
 	Endpoints         []struct {
@@ -261,7 +262,7 @@ type told struct {
 	}
 }
 
-// tell returns what n nodes answer.
+// tell returns the reports of n nodes.
 func (s *site) tell(t *testing.T, subject string, n int) (all []told) {
 	t.Helper()
 	inbox, err := s.client.SubscribeSync(s.client.NewInbox())

@@ -37,8 +37,8 @@ func TestTrouble(t *testing.T) {
 	for _, tt := range []struct {
 		name         string
 		fail         func(context.Context) error
-		create, get  string // what is answered
-		status, says string // of a create, and in the log
+		create, get  string // the answers
+		status, says string // a create's status, and the log's text
 	}{
 		{"unavailable", func(context.Context) error { return fmt.Errorf("%w: no stream", job.ErrUnavailable) }, "E302", "E302", "503", "no stream"},
 		{"outcome unknown", func(context.Context) error { return job.ErrUnknownOutcome }, "E303", "E303", "503", "code=E303"},
@@ -80,7 +80,7 @@ func TestTrouble(t *testing.T) {
 	}
 }
 
-// Requests of one endpoint are worked on side by side, up to the bound; those of
+// Requests of one endpoint are worked on concurrently, up to the bound; requests of
 // another do not wait for them.
 func TestSideBySide(t *testing.T) {
 	t.Parallel()
@@ -122,7 +122,7 @@ func TestSideBySide(t *testing.T) {
 	}
 }
 
-// Stop answers what has come, and nobody hears what comes after it.
+// Stop answers the requests that have come, and nothing receives later ones.
 func TestStop(t *testing.T) {
 	t.Parallel()
 	begun, over := make(chan struct{}), make(chan struct{})
@@ -168,8 +168,8 @@ func TestStop(t *testing.T) {
 	}
 }
 
-// Without the server what has come cannot drain, and must not begin behind Stop's
-// back.
+// Without the server the requests that have come cannot drain, and must not begin
+// unnoticed by Stop.
 func TestStopWithoutServer(t *testing.T) {
 	t.Parallel()
 	const asked = 2 * service.MaxUnderWay
@@ -219,7 +219,7 @@ func TestStopWithoutServer(t *testing.T) {
 	}
 }
 
-// Whoever sends a request cannot have Belfry write its answer into a stream.
+// The sender of a request cannot make Belfry write its answer into a stream.
 func TestAnswersGoToInboxes(t *testing.T) {
 	t.Parallel()
 	var log logtest.Log
@@ -228,7 +228,7 @@ func TestAnswersGoToInboxes(t *testing.T) {
 		c.Log = log.Logger()
 	})
 	s.expect(t, "belfry.route.create.games", `{"id":"r","type":"NATS"}`, ok)
-	// Of a partition that there isn't: the timer writes on those that there are.
+	// The partition does not exist: the timer writes on the existing ones.
 	heard, err := s.client.SubscribeSync("fence.7")
 	if err != nil {
 		t.Fatal(err)
@@ -238,7 +238,7 @@ func TestAnswersGoToInboxes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := s.client.Publish("belfry.job.create.games.c", []byte(newJob(100))); err != nil { // wants no answer
+	if err := s.client.Publish("belfry.job.create.games.c", []byte(newJob(100))); err != nil { // it wants no answer
 		t.Fatal(err)
 	}
 	var got *nats.Msg
@@ -258,7 +258,7 @@ func TestAnswersGoToInboxes(t *testing.T) {
 	}
 }
 
-// A page that the server does not carry is refused, and says what helps.
+// A page that is too large for the server is refused, and the error says what helps.
 func TestLargeAnswer(t *testing.T) {
 	t.Parallel()
 	s := start(t, api.Operations{Jobs: jobs{get: func(_ context.Context, key job.Key) (job.Record, error) {
@@ -320,8 +320,8 @@ func FuzzRequest(f *testing.F) {
 	})
 }
 
-// Without room requests over NATS are refused, those of other dbs not; and what was
-// held for one goes with its answer.
+// Without room, requests over NATS are refused, but not those of other dbs. The memory
+// held for a request is released with its answer.
 func TestRoomOverNATS(t *testing.T) {
 	t.Parallel()
 	memory := room.New(room.Config{Bytes: 16 << 20, Patience: time.Millisecond})
