@@ -45,11 +45,11 @@ type animal struct {
 	want job.Result
 }
 
-// visit has the two routes deliver side by side, after the quiet one did so beside
-// a receiver as it should be, which had as much to do. Every webhook of the quiet one
-// arrives at its first try, while the other's are held; every one of the animal's
-// ends as it should, at its first try, too. How long the quiet one's took is told,
-// and not judged: other work on the machine would decide.
+// visit makes the two routes deliver side by side, after the quiet one did so beside
+// a well-behaved receiver with the same load. Every webhook of the quiet route
+// arrives at its first try, while the other's are held. Every webhook of the
+// animal's ends as it should, also at its first try. The quiet route's times are
+// reported and not judged: other work on the machine would decide.
 func visit(t *testing.T, a animal) (attempts []job.Attempt) {
 	t.Helper()
 	if a.names == nil {
