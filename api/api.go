@@ -4,15 +4,15 @@
 // Success is 200, with {"status":"ok"} for every write. Everything else is
 // {"error","code"}: the reason for humans, and one of the stable codes of
 // [ErrorTable], machine-readable. A request that net/http refuses earlier, such as
-// one with a malformed percent-encoding, is answered in text. A write is answered with 200
-// only after the store has confirmed it. HEAD is GET without the body.
+// one with a malformed percent-encoding, is answered in text. A write is answered
+// with 200 only after the store has confirmed it. HEAD is GET without the body.
 //
 // Each id in a path is one percent-encoded segment and may be any text that
 // [job.CheckID] accepts: a slash in it is written %2F. Query strings are
-// ignored, but for that of a list; so is the Content-Type of requests.
+// ignored, except for lists. The Content-Type of requests is ignored, too.
 //
-// While authentication is on, which is while an admin token is configured and
-// ever after the first token was made, each request needs a bearer token with
+// Authentication is on while an admin token is configured, and for ever once the
+// first token was made. While it is on, each request needs a bearer token with
 // the role and the db that the table of endpoints says. A write that a browser sends
 // for a page of another origin is refused in any case.
 package api

@@ -1,13 +1,12 @@
 // Package service is Belfry as a NATS micro service. It offers [api.Operations] on
 // subjects that have the operation, the db and the collection, so that the
-// permissions of NATS say who may do what. There is no other access
-// control here.
+// permissions of NATS say who may do what. There is no other access control here.
 //
-// The body of a request is that of REST, and so is the body of the answer. A
-// refusal has micro's headers, Nats-Service-Error with the reason and
+// The bodies of requests and answers are the same as REST's. A refusal
+// has micro's headers, Nats-Service-Error with the reason and
 // Nats-Service-Error-Code with the HTTP status, and the body {"error","code"}.
 // The headers If-Match and traceparent of requests, and ETag and Retry-After of
-// answers, are those of REST.
+// answers, are the same as REST's.
 //
 // All nodes are in one queue group: each request goes to one of them.
 package service
