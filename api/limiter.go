@@ -69,7 +69,7 @@ func (l *limiter) of(caller string, now time.Time) *rate.Limiter {
 }
 
 // sweep forgets the callers that could make all their requests at once again, as if
-// they had never come. It runs once a second, which is how long that takes.
+// they had never come. It runs at most once a second: that takes as long.
 func (l *limiter) sweep(now time.Time) {
 	if now.Sub(l.swept) < time.Second {
 		return

@@ -82,8 +82,8 @@ func untilWritten(r *http.Request) *http.Request {
 	return r.WithContext(context.WithoutCancel(r.Context()))
 }
 
-// leftUnread reports whether so much of a request's body is unread that the connection
-// can neither be kept nor closed at once.
+// leftUnread reports whether part of a request's body is unread in such a way that the
+// connection can neither be kept nor closed at once.
 func leftUnread(r *http.Request) bool {
 	b, ok := r.Body.(*body) // HTTP/2 ends a request without this
 	small := 0 <= r.ContentLength && r.ContentLength <= netHTTPDrops && r.Header.Get("Expect") == ""
