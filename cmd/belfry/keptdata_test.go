@@ -33,14 +33,11 @@ func TestKeptData(t *testing.T) {
 	}
 
 	// A try of hanging was under way, retried had failed once, and the route of the latter
-	// was paused.
+	// was paused. All that waits in the folder has come due since.
 	in := newReceiver(t, nil)
 	b.must(t, http.MethodPut, "/route/games/hang", fmt.Sprintf(`{"type":"REST","webhook_url":%q}`, in.url))
 	b.must(t, http.MethodPut, "/route/games/hook", fmt.Sprintf(`{"type":"REST","webhook_url":%q,"secret":"********"}`, in.url))
 	b.must(t, http.MethodPut, "/route/games/dead", fmt.Sprintf(`{"type":"REST","webhook_url":%q}`, in.url))
-	for _, id := range []string{"retried", "waiting", "native"} {
-		b.must(t, http.MethodPost, "/job/games/match/"+id+"/fire", "")
-	}
 	b.must(t, http.MethodPost, "/dead/games/1/redrive", "")
 	got := in.waitFor(t, 4)
 	for id, attempt := range map[string]string{"hanging": "", "retried": "2", "waiting": "1", "buried": "1"} {
